@@ -1,0 +1,78 @@
+"""Build and package PATHspider.
+
+Nothing of ours is imported here: the version is read as text, so that the build works before anything is installed.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from setuptools import Extension, find_namespace_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def version():
+    """The one place that holds the version is ``pathspider/base.py``."""
+    text = (HERE / "pathspider" / "base.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
+
+
+def requirements(name):
+    """The requirement lines of a file beside this one; comments and blank lines left out."""
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in (raw.split("#")[0].strip() for raw in lines) if line]
+
+
+def has_libtrace():
+    """True where libtrace's headers are installed; without them, only libpcap serves packet sources."""
+    if os.environ.get("PATHSPIDER_WITHOUT_LIBTRACE"):
+        return False
+    include = os.environ.get("LIBTRACE_INCLUDE", "/usr/include:/usr/local/include").split(":")
+    return any((Path(folder) / "libtrace.h").exists() for folder in include)
+
+
+def extensions():
+    """The native core: one extension a ``.pyx`` in ``pathspider/libtrace``."""
+    from Cython.Build import cythonize  # noqa: PLC0415 - needed to build, not to read the metadata
+
+    libtrace = has_libtrace()
+    if not libtrace:
+        print("pathspider: libtrace.h not found: building without libtrace; its URIs (erf:, ring:, ...) will be off")
+    modules = [
+        Extension(
+            f"pathspider.libtrace.{source.stem}",
+            [str(source.relative_to(HERE))],
+            libraries=["pcap"] + (["trace"] if libtrace else []),
+            define_macros=[("PATHSPIDER_HAVE_LIBTRACE", "1" if libtrace else "0")],
+            extra_compile_args=["-O2", "-fno-strict-aliasing"],
+        )
+        for source in sorted((HERE / "pathspider" / "libtrace").glob("*.pyx"))
+    ]
+    return cythonize(modules, compiler_directives={"language_level": 3})
+
+
+setup(
+    name="pathspider",
+    version=version(),
+    description="Active measurement of Internet path transparency",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="GPL-2.0-or-later",
+    python_requires=">=3.11",
+    packages=find_namespace_packages(include=["pathspider", "pathspider.*"]),
+    package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"]},
+    ext_modules=extensions(),
+    install_requires=requirements("requirements.txt"),
+    entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: GNU General Public License v2 or later (GPLv2+)",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Cython",
+        "Programming Language :: Python :: 3",
+        "Topic :: Internet",
+        "Topic :: System :: Networking :: Monitoring",
+    ],
+)
