@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, NamedTuple
 
 
 class Conn(IntEnum):
@@ -13,6 +13,7 @@ class Conn(IntEnum):
     TIMEOUT = 1
     FAILED = 2
     SKIPPED = 3
+    """No packet was sent: the job cannot be measured this way, or our own machine failed (``local_error``)."""
     DISCARD = 4
     """No record is wanted for this job."""
 
@@ -25,33 +26,45 @@ CONN_DISCARD: Final = Conn.DISCARD
 
 
 class Sentinel(Enum):
-    """The end of a stream of jobs, results or flows."""
+    """The end of a stream of jobs, results, flows or records."""
 
     SHUTDOWN = "shutdown"
 
 
 SHUTDOWN_SENTINEL: Final = Sentinel.SHUTDOWN
-
 Shutdown = Literal[Sentinel.SHUTDOWN]
 
 Job = dict[str, Any]
-"""One target as read from the input: ``dip`` (str) and, as the plugin needs, ``dp`` (int), ``domain`` (str).
-Keys that no plugin knows are kept and come out in the record."""
+"""One target as read from the input: ``dip`` (str, IPv4 or IPv6 address) and, as the plugin needs, ``dp`` (int, port)
+and ``domain`` (str). Keys that no plugin knows are kept and come out in the record."""
 
 Connection = dict[str, Any]
 """What a connection function tells: ``spdr_state`` (:class:`Conn`), ``sp`` (int, local port; 0 where no packet can have
-left), and what the helper adds."""
+left), ``local_error`` (str) where our own machine failed, and what the helper adds."""
 
 Flow = dict[str, Any]
-"""What the observer saw of one flow: the fields of its chains, ``pkt_first`` and ``pkt_last`` (seconds)."""
-
-
-class Period(TypedDict):
-    """A span of time, UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
-
-    to: str
-
+"""What the observer saw of one flow: the fields of its chains, ``pkt_first`` and ``pkt_last`` (seconds). Merged with
+its connection it also has ``config`` (0 for the baseline), ``spdr_state`` and ``observed`` (bool)."""
 
 Record = dict[str, Any]
-"""One line of output: the job's keys, ``path``, ``conditions``, ``time``, and, where asked for, ``flow_results`` and
-``missed_flows``."""
+"""One line of output: the job's keys, ``path`` (list of str), ``conditions`` (list of str), ``time`` (``from`` and
+``to``, UTC), and, where asked for, ``flow_results`` (list of :data:`Flow`) and ``missed_flows`` (int)."""
+
+
+class Result(NamedTuple):
+    """One job's connections, all made, on their way to the merger."""
+
+    job: Job
+    connections: list[Connection]
+    """In the order of the configurations; ``config`` is their place in it."""
+    began: float
+    ended: float
+    """Seconds since the epoch: start of the first connection, end of the last."""
+
+
+class Unmeasured(NamedTuple):
+    """A job that ends without a measurement; its record says why."""
+
+    job: Job
+    condition: str
+    error: str = ""

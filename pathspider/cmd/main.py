@@ -1,0 +1,75 @@
+"""``pspdr``: choose the command, set logging up, and turn what the command says into the exit status.
+
+Nothing heavy is imported before it is needed: a command's module is loaded when the command line names it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "lab": "Networks in a box, with paths whose truth is known",
+    "measure": "Perform a PATHspider measurement",
+}
+"""Each command is the module of that name beside this one. Its ``register(subparsers, argv)`` adds the sub-command and
+sets ``func``, which takes the parsed arguments and returns the exit status."""
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be done as asked; the text says what to do instead."""
+
+
+def build_parser(command: str | None, argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of ``pspdr``, with the arguments of ``command`` alone filled in."""
+    parser = argparse.ArgumentParser(prog="pspdr", description="PATHspider will spider the paths.",
+                                     epilog="Spider safely!")
+    parser.add_argument("--verbose", action="store_true", help="Enable verbose logging")
+    parser.add_argument("--version", action="store_true", help="Print the version and exit")
+    subparsers = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
+    for name, summary in COMMANDS.items():
+        if name == command:
+            import_module(f"pathspider.cmd.{name}").register(subparsers, argv)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def named_command(argv: Sequence[str]) -> str | None:
+    """The command that a command line names: its first word that is not an option of ``pspdr``."""
+    word = next((word for word in argv if not word.startswith("-")), None)
+    return word if word in COMMANDS else None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser = build_parser(named_command(argv), argv)
+    args = parser.parse_args(argv)
+    if args.version:
+        from pathspider.base import __version__  # noqa: PLC0415 - not needed for --help
+
+        print(f"pspdr {__version__}")
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 2
+    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, stream=sys.stderr,
+                        format="%(asctime)s %(levelname)s %(name)s: %(message)s" if args.verbose
+                        else "pspdr: %(message)s")
+    try:
+        return int(args.func(args))
+    except UsageError as error:
+        logging.getLogger("pathspider").error("%s", error)
+        return 2
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

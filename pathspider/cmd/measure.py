@@ -1,0 +1,241 @@
+"""``pspdr measure``: read targets, run a plugin's spider over them, write one record a target."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pathspider.cmd.main import UsageError
+
+if TYPE_CHECKING:
+    from pathspider.base import Spider
+    from pathspider.jobs import JobReader
+
+log = logging.getLogger("pathspider")
+
+PLUGINS = "pathspider.plugins"
+
+
+def register(subparsers: Any, argv: Sequence[str]) -> None:
+    """Add the ``measure`` command, with a sub-command for each plugin."""
+    parser = subparsers.add_parser("measure", help="Perform a PATHspider measurement",
+                                   description="Perform a PATHspider measurement.", epilog="Spider safely!")
+    parser.add_argument("-i", "--interface", default="eth0",
+                        help="The interface to use for the observer. (Default: eth0)")
+    parser.add_argument("-w", "--workers", type=positive_int, default=100,
+                        help="Number of workers to use. (Default: 100)")
+    parser.add_argument("--input", metavar="INPUTFILE", default="-",
+                        help="A file containing a list of PATHspider jobs. Defaults to standard input.")
+    parser.add_argument("--csv-input", action="store_true",
+                        help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
+                        help="The file to output results data to. Defaults to standard output.")
+    parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
+    parser.set_defaults(func=run)
+    plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
+                                    metavar="PLUGIN", dest="plugin_name", required=True)
+    for plugin in available_plugins(argv):
+        plugin.register_args(plugins)
+
+
+def available_plugins(argv: Sequence[str]) -> list[Any]:
+    """The plugins to offer: the one that the command line names by its module, or else all that there are.
+
+    Loading one alone saves what the others import.
+    """
+    from pathspider.base import PluggableSpider  # noqa: PLC0415 - not needed for `pspdr --help`
+    from pathspider.discovery import classes, module_names  # noqa: PLC0415
+
+    names = module_names(PLUGINS)
+    for word in argv:
+        if word in names:
+            named = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=word) if plugin.name == word]
+            if named:
+                return named
+    return sorted(classes(PLUGINS, PluggableSpider), key=lambda plugin: plugin.name)
+
+
+def positive_int(text: str) -> int:
+    """An option's value as a number over 0, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a number over 0 is needed")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole of a measurement; the exit status."""
+    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
+
+    with open_input(args.input) as lines, open_output(args.output) as stream:
+        spider = start_spider(args)
+        reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
+                           parse_csv if args.csv_input else parse_ndjson)
+        return Measurement(spider, reader, RecordWriter(stream)).run()
+
+
+@contextmanager
+def open_input(name: str) -> Iterator[IO[bytes]]:
+    """The input file, or standard input for ``-``."""
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(name).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"input {name}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+@contextmanager
+def open_output(name: str) -> Iterator[IO[bytes]]:
+    """The output file, or standard output for ``-``."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        stream = Path(name).open("wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise UsageError(f"output {name}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+def start_spider(args: argparse.Namespace) -> Spider:
+    """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
+    from pathspider.network.interfaces import InterfaceError, check_interface, source_addresses  # noqa: PLC0415
+
+    from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
+
+    try:
+        check_interface(args.interface)
+        args.source = source_addresses(args.interface)
+    except InterfaceError as error:
+        raise UsageError(str(error)) from None
+    if not any(args.source):
+        raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
+    spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
+    try:
+        spider.start()
+    except CaptureError as error:
+        raise UsageError(str(error)) from None
+    return spider
+
+
+class Measurement:
+    """A started spider, fed from a reader, its records written as they come.
+
+    SIGINT and SIGTERM, once: no new jobs, what is under way is finished and written; twice: at once.
+    """
+
+    def __init__(self, spider: Spider, reader: JobReader, writer: Any) -> None:
+        self.spider = spider
+        self.reader = reader
+        self.writer = writer
+        self.invalid = 0
+        self.unmeasured = 0
+        self.repeats = 0
+        self.signals: list[int] = []
+        self.failure: BaseException | None = None
+
+    def run(self) -> int:
+        """Measure all jobs; the exit status."""
+        from pathspider.cmd.progress import Progress  # noqa: PLC0415
+
+        with self._handled_signals(), Progress(self.spider, self.reader):
+            threading.Thread(target=self._feed, name="feeder", daemon=True).start()
+            self._write()
+        return self._report()
+
+    def _feed(self) -> None:
+        from pathspider.jobs import TargetFilter  # noqa: PLC0415
+
+        seen = TargetFilter()
+        try:
+            for job in self.reader:
+                if seen.repeats(job) and not self.spider.server_mode:
+                    self.repeats += 1
+                elif not self.spider.add_job(job):
+                    break
+        except BaseException as error:
+            self.spider.fail(error)
+        self.spider.shutdown()
+
+    def _write(self) -> None:
+        """Write what comes until the records' end; when the output breaks, the run stops in order."""
+        from pathspider.base import SHUTDOWN_SENTINEL  # noqa: PLC0415
+
+        while (record := self.spider.outqueue.get()) is not SHUTDOWN_SENTINEL:
+            conditions = record["conditions"]
+            self.invalid += conditions[:1] != [] and conditions[0].startswith("pathspider.invalid_job")
+            self.unmeasured += conditions[:1] == ["pathspider.not_measured"]
+            if self.failure is None:
+                try:
+                    self.writer.write(record)
+                except OSError as error:
+                    self.failure = error
+                    threading.Thread(target=self._stop, name="stop", daemon=True).start()
+
+    @contextmanager
+    def _handled_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _signalled(self, number: int, _frame: Any) -> None:
+        # A handler runs between two instructions of the main thread, which may hold any lock: it only starts threads.
+        self.signals.append(number)
+        target = self._stop if len(self.signals) == 1 else self.spider.terminate
+        threading.Thread(target=target, name="stop", daemon=True).start()
+
+    def _stop(self) -> None:
+        if self.signals:
+            log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
+        self.spider.interrupt()
+        self.spider.shutdown()
+
+    def _report(self) -> int:
+        """Say what was not done; the exit status."""
+        status = 0
+        if self.repeats:
+            log.info("%d repeated targets (same dip, dp and domain) were measured once", self.repeats)
+        for count, what in ((self.reader.skipped, "lines of input were not jobs and were skipped"),
+                            (self.invalid, "jobs were invalid; their records say why"),
+                            (self.unmeasured, "jobs were read but not measured; their records say so")):
+            if count:
+                log.error("%d %s", count, what)
+                status = 1
+        if self.spider.flows_missed:
+            log.warning("%d flows were missed by the observer", self.spider.flows_missed)
+        stats = getattr(self.spider.observer, "stats", None)
+        if stats is not None:
+            log.debug("observer: %s", stats)
+        if isinstance(self.failure, BrokenPipeError):
+            log.error("the reader of the output has gone; the run was stopped")
+            status = 1
+        elif self.failure is not None:
+            log.error("output: %s; the run was stopped", self.failure.strerror  # type: ignore[attr-defined]
+                      or self.failure)
+            status = 1
+        if self.spider.exception is not None:
+            status = 1
+        if self.signals:
+            status = 128 + self.signals[0]
+        return status
+
+
+def elapsed(since: float) -> float:
+    """Seconds since a reading of the monotonic clock."""
+    return time.monotonic() - since

@@ -1,0 +1,62 @@
+"""Find plugins and chains: the classes that the modules of a namespace package hold, ours and other distributions'.
+
+straight.plugin walks the namespace. Its last release needs the ``imp`` module, which Python 3.12 removed; where it
+cannot be imported, the standard library walks the same namespace. Either way the modules are imported here, one at a
+time: one that fails is named in a warning, and the others are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import pkgutil
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
+
+Base = TypeVar("Base")
+
+
+def module_names(namespace: str) -> list[str]:
+    """The names of the modules in a namespace package, without the package's own, sorted. Imports none of them."""
+    return sorted(name for name in set(_walk(namespace)) if not name.startswith("_"))
+
+
+def _walk(namespace: str) -> Iterator[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of imp, on Python 3.11
+            from straight.plugin.loaders import ModuleLoader  # noqa: PLC0415 - cannot be imported everywhere
+    except ImportError:
+        for info in pkgutil.iter_modules(importlib.import_module(namespace).__path__):
+            yield info.name
+        return
+    for path in ModuleLoader()._findPluginFilePaths(namespace):
+        yield os.path.splitext(os.path.basename(path))[0]
+
+
+def classes(namespace: str, base: type[Base], only: str | None = None) -> list[type[Base]]:
+    """The subclasses of ``base`` that the modules of ``namespace`` define, in the modules' order.
+
+    :param only: look into this module alone
+    """
+    found = []
+    for name in [only] if only else module_names(namespace):
+        module = _import(f"{namespace}.{name}")
+        if module is not None:
+            found += [value for value in vars(module).values()
+                      if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__]
+    return found
+
+
+def _import(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        log.warning("%s cannot be imported and is skipped: %s: %s", name, type(error).__name__, error)
+        log.debug("%s", name, exc_info=error)
+        return None

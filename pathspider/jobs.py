@@ -1,0 +1,188 @@
+"""Reading targets (ndjson, CSV) and writing records. One line is one target; a bad line costs nothing but itself."""
+
+from __future__ import annotations
+
+import csv
+import ipaddress
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
+
+from pathspider.records import Job, Record
+
+log = logging.getLogger(__name__)
+
+CSV_COLUMNS = {
+    2: ("rank", "domain"),
+    3: ("dip", "dp", "domain"),
+    4: ("dip", "dp", "domain", "rank"),
+}
+"""What the columns of a CSV line mean, by how many there are."""
+
+MAX_LINE = 1 << 20
+"""Characters in a line of input at most: one that is longer is no job."""
+
+
+class LineError(ValueError):
+    """A line of input that is not a job; the text says why."""
+
+
+def parse_ndjson(line: str) -> Job:
+    """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object."""
+    try:
+        job = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise LineError(f"not JSON: {error}") from None
+    if not isinstance(job, dict):
+        raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
+    return job
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_csv(line: str) -> Job:
+    """One line of CSV as a job, its columns as in :data:`CSV_COLUMNS`; :exc:`LineError` if it is something else."""
+    try:
+        row = next(csv.reader([line], strict=True))
+    except (csv.Error, StopIteration) as error:
+        raise LineError(f"not CSV: {error}") from None
+    columns = CSV_COLUMNS.get(len(row))
+    if columns is None:
+        known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
+        raise LineError(f"{len(row)} columns, where {known} are known")
+    job: Job = dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    if "dp" in job:
+        try:
+            job["dp"] = int(job["dp"])
+        except ValueError:
+            raise LineError(f"port {job['dp']!r} is not a number (CSV input has no header row)") from None
+    return job
+
+
+class JobReader:
+    """Iterates over the jobs of a file, line by line, never reading ahead; what is not a job is logged and counted.
+
+    :param lines: the lines as bytes, as from a file opened in binary mode
+    :param name: the file's name in messages
+    :param parse: :func:`parse_ndjson` or :func:`parse_csv`
+    """
+
+    def __init__(self, lines: IO[bytes], name: str, parse: Callable[[str], Job] = parse_ndjson) -> None:
+        self._lines = lines
+        self.name = name
+        self.parse = parse
+        self.jobs = 0
+        self.skipped = 0
+        """Lines that were not jobs."""
+        self.position = 0
+        """Bytes read so far."""
+
+    def __iter__(self) -> Iterator[Job]:
+        for number, line in enumerate(self._bounded(), 1):
+            try:
+                job = self._job(number, line)
+            except LineError as error:
+                self.skipped += 1
+                log.error("%s, line %d: %s; the line is skipped", self.name, number, error)
+                continue
+            if job is not None:
+                self.jobs += 1
+                yield job
+
+    def _bounded(self) -> Iterator[bytes]:
+        while line := self._lines.readline(MAX_LINE):
+            self.position += len(line)
+            whole = line
+            while len(whole) == MAX_LINE and not whole.endswith(b"\n"):
+                whole = self._lines.readline(MAX_LINE)
+                self.position += len(whole)
+            yield line
+
+    def _job(self, number: int, line: bytes) -> Job | None:
+        if len(line) >= MAX_LINE:
+            raise LineError(f"longer than {MAX_LINE} bytes")
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        return self.parse(text) if text else None
+
+
+def target_problem(job: Job) -> str | None:
+    """Why no connection can be made to this job's target, as a word for a condition; None if one can."""
+    if "dip" not in job:
+        return "dip_missing"
+    return _address_problem(job["dip"]) or _port_problem(job.get("dp")) or _domain_problem(job.get("domain"))
+
+
+def _address_problem(dip: Any) -> str | None:
+    try:
+        # An integer would be an address to ipaddress; from a user it is a mistake.
+        address = ipaddress.ip_address(dip if isinstance(dip, str) else "")
+    except ValueError:
+        return "dip_not_an_address"
+    if "%" in dip:
+        return "dip_has_a_zone"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return "dip_is_ipv4_mapped"
+    return "dip_not_unicast" if address.is_multicast or address.is_unspecified else None
+
+
+def _port_problem(port: Any) -> str | None:
+    valid = port is None or (isinstance(port, int) and not isinstance(port, bool) and 0 < port < 1 << 16)
+    return None if valid else "dp_not_a_port"
+
+
+def _domain_problem(domain: Any) -> str | None:
+    return None if isinstance(domain, str | None) else "domain_not_a_string"
+
+
+class TargetFilter:
+    """Remembers which targets (``dip``, ``dp``, ``domain``) have come by; 64 bits for each."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def repeats(self, job: Job) -> bool:
+        """True if this target has come before; from now on it has."""
+        key = hash((str(job.get("dip")), str(job.get("dp")), str(job.get("domain"))))
+        if key in self._seen:
+            return True
+        self._seen.add(key)
+        return False
+
+
+class RecordWriter:
+    """Writes records as ndjson, one whole line at a time, flushed, so that a reader never waits for what is done."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.written = 0
+
+    def write(self, record: Record) -> None:
+        """Write one record; ``OSError`` when the file cannot take it."""
+        self._stream.write(json_line(record))
+        self._stream.flush()
+        self.written += 1
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Write records as they come."""
+        for record in records:
+            self.write(record)
+
+
+def json_line(value: Any) -> bytes:
+    """A value as one line of ASCII JSON, its newline included."""
+    return json.dumps(value, default=_plain).encode("ascii") + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no type for: bytes as hexadecimal, sets sorted, anything else by its text."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)

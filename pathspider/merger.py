@@ -1,0 +1,155 @@
+"""Bring each job's connections together with the flows that were observed of them. Pure: values in, values out.
+
+A connection and its flow share the target's address, the target's port and our source port. Either may come first. A
+flow that no connection claims (other traffic of the machine) and a connection whose flow never comes (packets lost by
+the capture) are given up after :attr:`Merger.patience` seconds, so that memory is bounded by what is under way.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pathspider.records import CONN_SKIPPED, Connection, Flow, Result
+
+Key = tuple[bytes, int, int]
+"""The target's address in network order, the target's port, our source port."""
+
+
+class Merged(NamedTuple):
+    """A job that is complete: each connection beside its flow, ``None`` for one that was not observed."""
+
+    result: Result
+    flows: list[Flow | None]
+    missed: int
+    """How many flows were expected and not observed."""
+
+
+class _Waiting:
+    """A result with some of its flows still to come."""
+
+    __slots__ = ("flows", "open", "result", "since")
+
+    def __init__(self, result: Result, since: float) -> None:
+        self.result = result
+        self.flows: list[Flow | None] = [None] * len(result.connections)
+        self.open = 0
+        self.since = since
+
+
+def packed(address: str) -> bytes:
+    """An address in network order, however it is spelled; raises ``OSError`` for what is not an address."""
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def connection_key(target: bytes, connection: Connection) -> Key:
+    """The key under which this connection's flow will come."""
+    return (target, int(connection["dp"]), int(connection["sp"]))
+
+
+class Merger:
+    """Matches results with flows, one job at a time.
+
+    :param patience: seconds after which an unclaimed flow or an unobserved connection is given up
+    :param observing: False where nothing is observed: jobs are then complete as they come, and no flow is missed
+    """
+
+    def __init__(self, patience: float, *, observing: bool = True) -> None:
+        self.patience = patience
+        self.observing = observing
+        self._connections: dict[Key, deque[tuple[_Waiting, int]]] = {}
+        self._flows: dict[Key, deque[Flow]] = {}
+        self._results: dict[int, _Waiting] = {}
+        self._flow_order: deque[tuple[float, Key, Flow]] = deque()
+
+    def add_result(self, result: Result, now: float) -> Iterator[Merged]:
+        """Take one job's connections; ``now`` is any clock in seconds that does not go back."""
+        waiting = _Waiting(result, now)
+        target = packed(result.job["dip"]) if self.observing and result.job.get("dip") else b""
+        for place, connection in enumerate(result.connections):
+            if not expects_flow(connection) or not target:
+                continue
+            key = connection_key(target, connection)
+            if flow := _take(self._flows, key):
+                waiting.flows[place] = flow
+            else:
+                waiting.open += 1
+                self._connections.setdefault(key, deque()).append((waiting, place))
+        if waiting.open:
+            self._results[id(waiting)] = waiting
+        else:
+            yield self._merged(waiting)
+        yield from self._give_up(now - self.patience)
+
+    def add_flow(self, flow: Flow, now: float) -> Iterator[Merged]:
+        """Take one finished flow."""
+        if flow.get("sp") is not None and flow.get("dp") is not None:
+            key = (packed(flow["dip"]), flow["dp"], flow["sp"])
+            if claimed := _take(self._connections, key):
+                waiting, place = claimed
+                waiting.flows[place] = flow
+                waiting.open -= 1
+                if not waiting.open:
+                    del self._results[id(waiting)]
+                    yield self._merged(waiting)
+            else:
+                self._flows.setdefault(key, deque()).append(flow)
+                self._flow_order.append((now, key, flow))
+        yield from self._give_up(now - self.patience)
+
+    def finish(self) -> Iterator[Merged]:
+        """No more flows will come: give out what is left, with its flows missed."""
+        yield from self._give_up(float("inf"))
+
+    def _give_up(self, before: float) -> Iterator[Merged]:
+        while self._flow_order and self._flow_order[0][0] < before:
+            _, key, flow = self._flow_order.popleft()
+            _discard(self._flows, key, flow)
+        while self._results:
+            waiting = next(iter(self._results.values()))
+            if waiting.since >= before:
+                break
+            del self._results[id(waiting)]
+            target = packed(waiting.result.job["dip"])
+            for place, connection in enumerate(waiting.result.connections):
+                if expects_flow(connection) and waiting.flows[place] is None:
+                    _discard(self._connections, connection_key(target, connection), (waiting, place))
+            yield self._merged(waiting)
+
+    def _merged(self, waiting: _Waiting) -> Merged:
+        missed = 0
+        if self.observing:
+            pairs = zip(waiting.flows, waiting.result.connections, strict=True)
+            missed = sum(flow is None and connection["spdr_state"] != CONN_SKIPPED for flow, connection in pairs)
+        return Merged(waiting.result, waiting.flows, missed)
+
+
+def expects_flow(connection: Connection) -> bool:
+    """True if packets of this connection can have left: it has a source port."""
+    return bool(connection.get("sp"))
+
+
+def _take(table: dict[Key, Any], key: Key) -> Any:
+    """Remove and return the oldest entry under ``key``; None if there is none."""
+    entries = table.get(key)
+    if not entries:
+        return None
+    entry = entries.popleft()
+    if not entries:
+        del table[key]
+    return entry
+
+
+def _discard(table: dict[Key, Any], key: Key, entry: Any) -> None:
+    """Remove this very entry from under ``key``, if it is still there."""
+    entries = table.get(key)
+    if entries is None:
+        return
+    for place, candidate in enumerate(entries):
+        if candidate is entry or candidate == entry:
+            del entries[place]
+            break
+    if not entries:
+        del table[key]

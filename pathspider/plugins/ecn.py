@@ -1,0 +1,83 @@
+"""Explicit Congestion Notification. :rfc:`3168`"""
+
+from __future__ import annotations
+
+from pathspider.base import PluggableSpider, __version__
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.ecn import ECNChain
+from pathspider.chains.fallback import FallbackChain
+from pathspider.chains.tcp import TCP_CWR, TCP_ECE, TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
+from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.records import Flow
+from pathspider.sync import SynchronizedSpider
+
+ECN_SETUP = TCP_ECE | TCP_CWR
+"""Both flags on a SYN ask for ECN; ECE alone on the SYN-ACK accepts it. RFC 3168, section 6.1.1."""
+
+
+class ECN(SynchronizedSpider, PluggableSpider):
+    """Does asking for ECN break connectivity, is it negotiated, and which marks come back?
+
+    Each target gets one connection without ECN and one that asks for it. The kernel is kept from falling back to a SYN
+    that does not ask (net.ipv4.tcp_ecn_fallback), so that a path that drops such a SYN shows, and one that merely loses
+    a packet does not look like it.
+
+    Example: pspdr measure -i eth0 ecn --connect tcp <targets.ndjson >results.ndjson
+    """
+
+    name = "ecn"
+    description = "Explicit Congestion Notification"
+    version = __version__
+    chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
+    connect_supported = ["http", "https", "tcp", "dnstcp"]
+
+    def config_no_ecn(self) -> None:
+        """Do not ask for ECN, but accept it: the kernel's default."""
+        self.settings.sysctl("net.ipv4.tcp_ecn", 2)
+
+    def config_ecn(self) -> None:
+        """Ask for ECN, and keep asking when a SYN is lost."""
+        self.settings.sysctl("net.ipv4.tcp_ecn_fallback", 0)
+        self.settings.sysctl("net.ipv4.tcp_ecn", 1)
+
+    configurations = [config_no_ecn, config_ecn]
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        baseline, experiment = flows
+        if asked_for_ecn(baseline["tcp_synflags_fwd"]) or not asked_for_ecn(experiment["tcp_synflags_fwd"]):
+            return ["pathspider.local_error:ecn_not_configured"]
+        if any(succeeded(flow) and flow["tcp_synflags_rev"] is None for flow in flows):
+            return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        return [
+            connectivity("ecn", succeeded(baseline), succeeded(experiment) and not fell_back(experiment)),
+            *negotiation(experiment),
+            *ip_marks(experiment),
+        ]
+
+
+def asked_for_ecn(synflags: int | None) -> bool:
+    """True for the flags of an ECN-setup SYN."""
+    return synflags is not None and synflags & ECN_SETUP == ECN_SETUP
+
+
+def fell_back(flow: Flow) -> bool:
+    """True if the kernel had stopped asking for ECN by the time the SYN-ACK came."""
+    last = flow["synflags_last_fwd"]
+    return last is not None and not asked_for_ecn(last)
+
+
+def negotiation(flow: Flow) -> list[str]:
+    """What the SYN-ACK said: ``succeeded``, ``reflected`` (the SYN's flags sent back), ``failed``; nothing without one."""
+    flags = flow["tcp_synflags_rev"]
+    if flags is None or flags & TCP_SA != TCP_SA:
+        return []
+    verdict = {TCP_SAE: "succeeded", TCP_SAEC: "reflected"}.get(flags & TCP_SAEC, "failed")
+    return [f"ecn.negotiation.{verdict}"]
+
+
+def ip_marks(flow: Flow) -> list[str]:
+    """Which ECN codepoints the target's packets carried when they arrived here."""
+    return [
+        f"ecn.ipmark.{mark}.{'seen' if flow[f'ecn_{mark}_syn_rev'] or flow[f'ecn_{mark}_data_rev'] else 'not_seen'}"
+        for mark in ("ect0", "ect1", "ce")
+    ]

@@ -1,0 +1,166 @@
+"""The synchronized model: one configuration of the whole machine at a time, all workers in step.
+
+The configurator switches the machine, opens that configuration's gate, and closes it when every worker that came for it
+has passed. A gate is a :class:`SemaphoreN` with one token a worker: open when the tokens are free, closed when the
+configurator holds them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from pathspider.base import Spider, Stopped
+from pathspider.helpers.modes import connect
+from pathspider.records import Connection, Job
+
+
+class SemaphoreN(threading.BoundedSemaphore):
+    """A bounded semaphore whose tokens can be taken and given back several at once, all or none."""
+
+    _cond: threading.Condition
+    _value: int
+    _initial_value: int
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take one token."""
+        return self.acquire_n(1, blocking, timeout)
+
+    __enter__ = acquire
+
+    def acquire_n(self, value: int = 1, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take ``value`` tokens at once, waiting until that many are free; none are taken otherwise.
+
+        :param blocking: False: do not wait
+        :param timeout: seconds to wait at most; None for ever
+        :returns: True if the tokens were taken
+        :raises ValueError: for a negative ``value``, one that can never be had, or a timeout without blocking
+        """
+        if not blocking and timeout is not None:
+            raise ValueError("can't specify timeout for non-blocking acquire")
+        if not 0 <= value <= self._initial_value:
+            raise ValueError(f"{value} tokens of a semaphore that has {self._initial_value}")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._cond:
+            while self._value < value:
+                if not blocking:
+                    return False
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._cond.wait(left)
+            self._value -= value
+            return True
+
+    def release(self, n: int = 1) -> None:
+        """Give ``n`` tokens back."""
+        self.release_n(n)
+
+    def release_n(self, value: int = 1) -> None:
+        """Give ``value`` tokens back at once.
+
+        :raises ValueError: for a negative ``value``, or more tokens than were taken
+        """
+        if value < 0:
+            raise ValueError(f"{value} tokens cannot be given back")
+        with self._cond:
+            if self._value + value > self._initial_value:
+                raise ValueError("Semaphore released too many times")
+            self._value += value
+            # Each waiter wants a number of its own, so each must look for itself.
+            self._cond.notify_all()
+
+    def empty(self) -> None:
+        """Take all tokens, waiting until all are free."""
+        self.acquire_n(self._initial_value)
+
+
+class SynchronizedSpider(Spider):
+    """A spider whose configurations are settings of the whole machine.
+
+    ``configurations`` lists functions of the plugin; the first is the baseline. Each is called, before the connections
+    that run under it, as often as the configurator comes round.
+    """
+
+    configurations: ClassVar[Sequence[Callable[[Any], None]]] = []
+
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self._turn = threading.Condition()
+        self._wanting = [0] * len(self.configurations)
+        """For each configuration, how many workers wait for it or connect under it."""
+        self._finished = False
+        self._gates = [SemaphoreN(worker_count) for _ in self.configurations]
+        for gate in self._gates:
+            gate.empty()
+
+    def connection_count(self) -> int:
+        return len(self.configurations)
+
+    def configurator(self) -> None:
+        """Give each configuration its turn, in order, while there are workers that want one."""
+        config = -1
+        try:
+            while (turn := self._next_turn(config)) is not None:
+                config = turn
+                self.configurations[config](self)
+                gate = self._gates[config]
+                gate.release_n(self.worker_count)
+                self._wait_until_passed(config)
+                gate.empty()
+        except BaseException:
+            self.aborting.set()
+            raise
+        finally:
+            # Nobody waits here after an orderly end; after any other, those who wait shall see that it is over.
+            for gate in self._gates:
+                gate.release_n(self.worker_count)
+
+    def _wait_until_passed(self, config: int) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._wanting[config])
+
+    def _next_turn(self, last: int) -> int | None:
+        """The next configuration that a worker waits for; None when there will be none."""
+        count = len(self.configurations)
+        with self._turn:
+            self._turn.wait_for(lambda: any(self._wanting) or self._finished)
+            if self.aborting.is_set():
+                return None
+            order = ((last + step) % count for step in range(1, count + 1))
+            return next((config for config in order if self._wanting[config]), None)
+
+    @contextmanager
+    def configuration(self, config: int) -> Iterator[None]:
+        """Run the body while the machine is in configuration ``config``; waits for its turn."""
+        with self._turn:
+            self._wanting[config] += 1
+            self._turn.notify_all()
+        try:
+            with self._gates[config]:
+                if self.aborting.is_set():
+                    raise Stopped
+                yield
+        finally:
+            with self._turn:
+                self._wanting[config] -= 1
+                if not self._wanting[config]:
+                    self._turn.notify_all()
+
+    def perform(self, job: Job, config: int) -> Connection:
+        with self.configuration(config):
+            return self.connect(job, config)
+
+    def connect(self, job: Job, config: int) -> Connection:
+        """Make the connection that ``--connect`` asks for; ``config`` is the configuration that holds meanwhile."""
+        return connect(self.args.connect, self.source, job, self.args.timeout)
+
+    def _wake_configurator(self) -> None:
+        with self._turn:
+            self._finished = True
+            self._turn.notify_all()
