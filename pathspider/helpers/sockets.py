@@ -1,0 +1,204 @@
+"""What the connection helpers share: sockets that belong to one job, one deadline, and whose fault a failure is.
+
+A network failure is data: ``spdr_state`` says ``CONN_TIMEOUT`` or ``CONN_FAILED``. A failure of our own machine says
+nothing about the path: the connection is ``CONN_SKIPPED`` and ``local_error`` names the reason (an errno name, or one of
+``no_ipv4_source``, ``no_ipv6_source``, ``bad_dip``, ``bad_dp``).
+
+How the two are told apart:
+
+* An error that ``connect()`` or ``send()`` itself returns was found before a packet left: no route (``ENETUNREACH``), a
+  local firewall (``EPERM``), no port or no source address (``EADDRNOTAVAIL``), no memory. It is ours. The exception is an
+  answer that arrives while the call still runs (``ECONNREFUSED``, ``ECONNRESET``).
+* ``EHOSTUNREACH`` and its like arrive later for two reasons: an ICMP error from the path, or a neighbour that does not
+  answer ARP, for which the kernel sends itself an ICMP error. The socket's error queue (``IP_RECVERR``, ip(7); for TCP
+  since Linux 5.16) names the sender of the ICMP message: if that is our own address, or there was no such message, no
+  packet has left, and the error is ours. It also reports an ICMP error that arrives while the call still runs, which the
+  kernel otherwise ignores until it has sent a second SYN one second later.
+* A local firewall that drops silently in its output hook cannot be told from a silent path here: it is a timeout. The
+  observer can tell, since it sees no packet leaving.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any
+
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Connection, Job
+
+Source = tuple[str | None, str | None]
+"""The vantage point's addresses: (IPv4 or ``None``, IPv6 or ``None``)."""
+
+SockOpts = Iterable[tuple[int, int, int | bytes]]
+"""Socket options as ``setsockopt`` takes them: (level, option, value)."""
+
+IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; in the socket module since Python 3.12
+IP_RECVERR = 11
+IPV6_RECVERR = 25
+SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 = 2, 3  # linux/errqueue.h
+MSG_ERRQUEUE = 0x2000
+
+ANSWERS = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
+"""Errors that only an answer of the other side can cause."""
+
+WAITING = {errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY}
+NO_PACKET_LEFT = 0
+
+
+def errno_name(number: int) -> str:
+    """``ENETUNREACH`` for 101."""
+    return errno.errorcode.get(number, f"errno {number}")
+
+
+def local_error(name: str, sp: int = NO_PACKET_LEFT) -> Connection:
+    """The result of a connection that our own machine could not make."""
+    return {"spdr_state": CONN_SKIPPED, "sp": sp, "local_error": name}
+
+
+def failed(state: Any, sp: int, error: str) -> Connection:
+    """The result of a connection that the network did not let through; ``error`` is for people."""
+    return {"spdr_state": state, "sp": sp, "error": error}
+
+
+def is_ipv6(address: str) -> bool:
+    """Whether a numeric address is IPv6. ``ValueError`` if it is none: names are never looked up, zones are refused."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.inet_pton(family, address)
+    except (OSError, UnicodeError, ValueError) as error:
+        raise ValueError(f"not an IP address: {address!r}") from error
+    return family == socket.AF_INET6
+
+
+def wait(sock: socket.socket, events: int, deadline: float) -> bool:
+    """Block until ``sock`` is ready for ``events`` or has failed; ``False`` if ``deadline`` (monotonic) came first."""
+    left = deadline - monotonic()
+    poller = select.poll()
+    poller.register(sock, events)
+    return bool(poller.poll(max(left, 0) * 1000))
+
+
+def pending_error(sock: socket.socket, own: str) -> tuple[int, bool]:
+    """The error that waits on a socket: (errno or 0, whether the network caused it).
+
+    Reads the error queue first: taking ``SO_ERROR`` alone would lose who sent an ICMP message.
+    """
+    number, network = 0, False
+    try:
+        _, ancillary, _, _ = sock.recvmsg(512, 512, MSG_ERRQUEUE)
+    except OSError:
+        ancillary = []
+    for _, _, content in ancillary:
+        if len(content) < 16:
+            continue
+        number, origin = struct.unpack_from("=IB", content)
+        network = origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6) and _offender(content[16:]) != own
+    waiting = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if not number:
+        number, network = waiting, waiting in ANSWERS or waiting == errno.ETIMEDOUT
+    return number, network
+
+
+def _offender(address: bytes) -> str | None:
+    """The sender of an ICMP message, from the ``sockaddr`` behind a ``sock_extended_err``."""
+    if len(address) < 2:
+        return None
+    (family,) = struct.unpack_from("=H", address)
+    if family == socket.AF_INET and len(address) >= 8:
+        return socket.inet_ntop(socket.AF_INET, address[4:8])
+    if family == socket.AF_INET6 and len(address) >= 24:
+        return socket.inet_ntop(socket.AF_INET6, address[8:24])
+    return None
+
+
+def failure(sock: socket.socket, number: int, network: bool, sp: int) -> Connection:
+    """Close a socket that failed with errno ``number``; the result says whose fault it was."""
+    sock.close()
+    if not network:
+        return local_error(errno_name(number), sp)
+    return failed(CONN_TIMEOUT if number == errno.ETIMEDOUT else CONN_FAILED, sp, errno_name(number))
+
+
+def open_connection(
+    source: Source,
+    job: Job,
+    deadline: float,
+    sockopts: SockOpts | None = None,
+    *,
+    default_port: int | None = None,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+) -> Connection:
+    """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline`` (monotonic seconds).
+
+    Returns ``spdr_state``, ``sp`` and, where it is ``CONN_OK``, the non-blocking socket as ``client``: closing it is the
+    caller's. For ``SOCK_DGRAM`` connecting sends nothing. The source port is bound when connecting, not before
+    (``IP_BIND_ADDRESS_NO_PORT``), so that two targets can share one and 28,000 ports are no limit for a run; it is read
+    right after, so that it is known for a failed connection too.
+
+    ``sockopts`` are set before connecting; the ``OSError`` of an option that the kernel refuses is raised: it is a
+    mistake of the plugin, or a missing privilege, and true for all jobs.
+    """
+    address, port = job.get("dip"), job.get("dp", default_port)
+    if not isinstance(address, str):
+        return local_error("bad_dip")
+    try:
+        six = is_ipv6(address)
+    except ValueError:
+        return local_error("bad_dip")
+    if not isinstance(port, int) or not 0 < port < 65536:
+        return local_error("bad_dp")
+    own = source[six]
+    if own is None:
+        return local_error("no_ipv6_source" if six else "no_ipv4_source")
+    try:
+        sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        return local_error(errno_name(error.errno or 0))
+    try:
+        _prepare(sock, six, sockopts)
+        return _connect(sock, six, own, (address, port), deadline)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _report_icmp(sock: socket.socket, six: bool, on: bool) -> None:
+    level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if six else (socket.SOL_IP, IP_RECVERR)
+    sock.setsockopt(level, option, on)
+
+
+def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
+    sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    _report_icmp(sock, six, True)
+    for level, option, value in sockopts or ():
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError as error:
+            text = f"the kernel refuses socket option {option} of level {level} = {value!r}: {error.strerror}"
+            raise OSError(error.errno, text) from error
+
+
+def _connect(sock: socket.socket, six: bool, own: str, target: tuple[str, int], deadline: float) -> Connection:
+    try:
+        sock.bind((own, 0))
+    except OSError as error:
+        return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
+    number = sock.connect_ex(target)
+    sp: int = sock.getsockname()[1]
+    if number not in WAITING:
+        return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
+    if not wait(sock, select.POLLOUT, deadline):
+        sock.close()
+        return failed(CONN_TIMEOUT, sp, "no answer to the SYN")
+    number, network = pending_error(sock, own)
+    return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
+
+
+def _connected(sock: socket.socket, six: bool, sp: int) -> Connection:
+    if sock.type == socket.SOCK_STREAM:
+        _report_icmp(sock, six, False)  # an established connection is to survive an ICMP error, as TCP wants it
+    return {"spdr_state": CONN_OK, "sp": sp, "client": sock}
