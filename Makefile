@@ -1,13 +1,77 @@
 # Two commands matter: `sudo make demo` and `sudo make test`. Both set up all they need, and are quick the second time.
-PYTHON ?= /usr/bin/python3
-VENV   := .venv
-BIN    := $(VENV)/bin
+# Set-up installs Debian packages, makes a virtual environment in .venv and builds the native core; it starts and enables
+# no service: the web and DNS servers for the tests are unpacked into .servers and never installed.
 
-APT_RUN   := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev iproute2 nftables iptables util-linux procps ca-certificates
-APT_TESTS := tcpdump curl
-NATIVE    := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.h)
+PYTHON  ?= /usr/bin/python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export DEBIAN_FRONTEND := noninteractive
 
-.PHONY: demo test setup native
-setup: $(VENV)/.installed
-native:
-	$(BIN)/python setup.py build_ext --inplace
+APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
+                iproute2 nftables iptables openssl util-linux procps ca-certificates
+APT_SERVERS  := nginx-light
+NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
+                pathspider/libtrace/*.h pathspider/chains/*.pxd)
+
+.PHONY: demo test setup native servers lint types docs bench clean
+
+demo: setup
+	$(BIN)/pspdr lab demo
+
+test: setup servers
+	$(BIN)/nose2 -s tests -t .
+
+setup: $(VENV)/.built
+
+servers: .servers/.fetched
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy --strict pathspider
+
+docs: setup
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+bench: setup servers
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+clean:
+	rm -rf $(VENV) .servers build dist docs/_build pathspider.egg-info .mypy_cache .ruff_cache .hypothesis
+	find pathspider -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- what the targets above stand on ----------------------------------------------------------------------------------
+
+$(VENV)/.apt: Makefile
+	@missing=""; for package in $(APT_PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" != 0 ]; then echo "These Debian packages are missing:$$missing. Run: sudo make $(MAKECMDGOALS)"; exit 1; fi; \
+	    echo "Installing$$missing"; \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q wheel setuptools
+	$(BIN)/python -m pip install -q -r requirements.txt -r requirements_dev.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed setup.py pyproject.toml $(NATIVE)
+	$(BIN)/python -m pip install -q --no-deps -e .
+	@touch $@
+
+native: $(VENV)/.installed
+	$(BIN)/python setup.py -q build_ext --inplace
+
+# Unpacked, not installed: installing them would start services. What they need is unpacked beside them.
+.servers/.fetched: $(VENV)/.apt
+	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi
+	sh tests/lab/fetch-servers .servers $(APT_SERVERS)
+	@touch $@

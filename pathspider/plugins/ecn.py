@@ -67,7 +67,7 @@ def fell_back(flow: Flow) -> bool:
 
 
 def negotiation(flow: Flow) -> list[str]:
-    """What the SYN-ACK said: ``succeeded``, ``reflected`` (the SYN's flags sent back), ``failed``; nothing without one."""
+    """What the SYN-ACK said: ``succeeded``, ``reflected`` (the SYN's flags sent back) or ``failed``."""
     flags = flow["tcp_synflags_rev"]
     if flags is None or flags & TCP_SA != TCP_SA:
         return []

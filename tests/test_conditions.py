@@ -1,0 +1,27 @@
+"""Shared verdicts."""
+
+import unittest
+
+from pathspider import conditions
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED
+
+
+class TestConditions(unittest.TestCase):
+    def test_connectivity(self):
+        table = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
+        for (baseline, experiment), verdict in table.items():
+            self.assertEqual(conditions.connectivity("x", baseline, experiment), f"x.connectivity.{verdict}")
+
+    def test_local_errors_once_each(self):
+        connections = [{"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"}, {"spdr_state": CONN_OK},
+                       {"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"}]
+        self.assertEqual(conditions.local_errors(connections), ["pathspider.local_error:EMFILE"])
+        self.assertEqual(conditions.skipped(connections), [])
+
+    def test_skipped(self):
+        connections = [{"spdr_state": CONN_SKIPPED, "skipped": "no_evil_bit_in_ipv6"}, {"spdr_state": CONN_FAILED}]
+        self.assertEqual(conditions.skipped(connections), ["pathspider.skipped:no_evil_bit_in_ipv6"])
+
+    def test_missed_flows(self):
+        self.assertEqual(conditions.missed_flows(0), [])
+        self.assertEqual(conditions.missed_flows(2), ["pathspider.not_observed", "pathspider.missed_flows:2"])

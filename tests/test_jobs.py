@@ -1,0 +1,128 @@
+"""What is a job and what is not; records as lines."""
+
+import io
+import json
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathspider.jobs import (
+    MAX_LINE,
+    JobReader,
+    LineError,
+    RecordWriter,
+    TargetFilter,
+    json_line,
+    parse_csv,
+    parse_ndjson,
+    target_problem,
+)
+
+
+def read(data, parse=parse_ndjson):
+    reader = JobReader(io.BytesIO(data), "targets", parse)
+    return list(reader), reader
+
+
+class TestJobReader(unittest.TestCase):
+    def test_good_lines_around_a_bad_one(self):
+        with self.assertLogs("pathspider.jobs", "ERROR") as logs:
+            jobs, reader = read(b'{"dip": "192.0.2.1"}\n\noops\n{"dip": "192.0.2.2"}')
+        self.assertEqual([job["dip"] for job in jobs], ["192.0.2.1", "192.0.2.2"])
+        self.assertEqual((reader.jobs, reader.skipped), (2, 1))
+        self.assertIn("targets, line 3", logs.output[0])
+
+    def test_every_line_that_is_not_an_object_is_counted(self):
+        lines = [b"[1]", b"5", b'"x"', b"null", b"NaN", b'{"dip": NaN}', b'{"dip"', b"\xff\xfe", b"\x00", b"{}}",
+                 b"[" * 100000]
+        with self.assertLogs("pathspider.jobs", "ERROR"):
+            jobs, reader = read(b"\n".join(lines))
+        self.assertEqual((jobs, reader.skipped), ([], len(lines)))
+
+    def test_a_huge_line_costs_only_itself(self):
+        with self.assertLogs("pathspider.jobs", "ERROR"):
+            jobs, reader = read(b'{"dip": "' + b"x" * (3 * MAX_LINE) + b'"}\n{"dip": "192.0.2.1"}\n')
+        self.assertEqual((len(jobs), reader.skipped), (1, 1))
+
+    def test_byte_order_mark_and_carriage_returns(self):
+        jobs, _ = read(b'\xef\xbb\xbf{"dip": "192.0.2.1"}\r\n{"dip": "192.0.2.2"}\r\n')
+        self.assertEqual(len(jobs), 2)
+
+    @given(st.binary())
+    def test_no_input_raises(self, data):
+        import logging  # noqa: PLC0415
+
+        logging.disable(logging.CRITICAL)
+        try:
+            for parse in (parse_ndjson, parse_csv):
+                jobs, reader = read(data, parse)
+                self.assertEqual(reader.position, len(data))
+                for job in jobs:
+                    target_problem(job)
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+class TestCSV(unittest.TestCase):
+    def test_columns(self):
+        self.assertEqual(parse_csv("1,example.com"), {"rank": "1", "domain": "example.com"})
+        self.assertEqual(parse_csv("192.0.2.1,80,example.com"), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"})
+        self.assertEqual(parse_csv("2001:db8::1, 80,example.com,7"),
+                         {"dip": "2001:db8::1", "dp": 80, "domain": "example.com", "rank": "7"})
+
+    def test_what_is_not(self):
+        for line in ("192.0.2.1", "a,b,c,d,e", "dip,dp,domain", '"a,b'):
+            with self.subTest(line=line), self.assertRaises(LineError):
+                parse_csv(line)
+
+
+class TestTargets(unittest.TestCase):
+    def test_good_ones(self):
+        for job in ({"dip": "192.0.2.1"}, {"dip": "2001:db8::1", "dp": 443, "domain": "x"}, {"dip": "127.0.0.1", "dp": None}):
+            with self.subTest(job=job):
+                self.assertIsNone(target_problem(job))
+
+    def test_bad_ones(self):
+        cases = {
+            "dip_missing": [{}, {"domain": "x"}],
+            "dip_not_an_address": [{"dip": ""}, {"dip": "example.com"}, {"dip": 1}, {"dip": None}, {"dip": ["192.0.2.1"]},
+                                   {"dip": "192.0.2.300"}, {"dip": "192.0.2.1/24"}, {"dip": "192.0.2.1\0"}],
+            "dip_has_a_zone": [{"dip": "fe80::1%eth0"}],
+            "dip_not_unicast": [{"dip": "224.0.0.1"}, {"dip": "ff02::1"}, {"dip": "0.0.0.0"}, {"dip": "::"}],
+            "dip_is_ipv4_mapped": [{"dip": "::ffff:192.0.2.1"}],
+            "dp_not_a_port": [{"dip": "192.0.2.1", "dp": port} for port in (0, -1, 65536, "80", 80.0, True, [])],
+            "domain_not_a_string": [{"dip": "192.0.2.1", "domain": domain} for domain in (5, [], {})],
+        }
+        for problem, jobs in cases.items():
+            for job in jobs:
+                with self.subTest(job=job):
+                    self.assertEqual(target_problem(job), problem)
+
+    def test_repeats(self):
+        seen = TargetFilter()
+        self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80}))
+        self.assertTrue(seen.repeats({"dip": "192.0.2.1", "dp": 80, "rank": 5}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 81}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
+        self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
+
+
+class TestRecordWriter(unittest.TestCase):
+    def test_one_line_each_whatever_the_text(self):
+        stream = io.BytesIO()
+        writer = RecordWriter(stream)
+        writer.write({"domain": "line\nbreak \u2028 \ud800", "cookie": b"\x01\x02", "infos": {"b", "a"}})
+        writer.write({})
+        lines = stream.getvalue().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(json.loads(lines[0])["cookie"], "0102")
+        self.assertEqual(json.loads(lines[0])["infos"], ["a", "b"])
+        self.assertEqual(writer.written, 2)
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(),
+                        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    def test_what_was_json_stays_what_it_was(self, value):
+        line = json_line(value)
+        self.assertEqual(line.count(b"\n"), 1)
+        self.assertEqual(json.loads(line), value)
