@@ -109,6 +109,8 @@ class Spider:
     """The observer's chains. Empty: nothing is observed."""
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
+    baseline_between: ClassVar[bool] = False
+    """With more than one experiment: repeat the baseline before each, to see that the path still stands (A B1 A B2)."""
     name: ClassVar[str] = "spider"
     description: ClassVar[str] = ""
     version: ClassVar[str] = ""
@@ -173,9 +175,16 @@ class Spider:
     def extra_args(parser: argparse.ArgumentParser) -> None:
         """Add a plugin's own options to its sub-command."""
 
-    def connection_count(self) -> int:
-        """How many connections are made to each target."""
+    def configuration_count(self) -> int:
+        """How many configurations the experiment has, the baseline included."""
         raise NotImplementedError
+
+    def plan(self) -> list[int]:
+        """The configuration of each connection to a target, in the order in which they are made."""
+        configs = range(self.configuration_count())
+        if not self.baseline_between:
+            return list(configs)
+        return [config for experiment in configs[1:] for config in (0, experiment)] or list(configs)
 
     def perform(self, job: Job, config: int) -> Connection:
         """Make connection number ``config`` to a job's target; the models say how."""
@@ -199,7 +208,7 @@ class Spider:
         return {**(flow or {}), **res, "observed": flow is not None}
 
     def combine_flows(self, flows: list[Flow]) -> list[str] | None:
-        """The conditions that follow from a job's flow records, one for each configuration, in order.
+        """The conditions that follow from a job's flow records, one for each connection, in the order of :meth:`plan`.
 
         Called when every flow was observed (where the plugin has chains) and our own machine did not fail.
         """
@@ -386,11 +395,11 @@ class Spider:
         try:
             began = time.time()
             prepared = self.pre_connect(job) or job
-            for config in range(self.connection_count()):
+            for config in self.plan():
                 connections.append(self._checked(self.perform(prepared, config), config, job))
             ended = time.time()
-            for config, connection in enumerate(connections):
-                self.post_connect(job, connection, config)
+            for connection in connections:
+                self.post_connect(job, connection, connection["config"])
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         except Exception as error:

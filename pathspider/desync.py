@@ -17,7 +17,7 @@ class DesynchronizedSpider(Spider):
 
     connections: ClassVar[Sequence[Callable[[Any, Job, int], Connection]]] = []
 
-    def connection_count(self) -> int:
+    def configuration_count(self) -> int:
         return len(self.connections)
 
     def perform(self, job: Job, config: int) -> Connection:

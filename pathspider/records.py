@@ -56,7 +56,7 @@ class Result(NamedTuple):
 
     job: Job
     connections: list[Connection]
-    """In the order of the configurations; ``config`` is their place in it."""
+    """In the order in which they were made; ``config`` tells each one's configuration."""
     began: float
     ended: float
     """Seconds since the epoch: start of the first connection, end of the last."""

@@ -99,7 +99,7 @@ class SynchronizedSpider(Spider):
         for gate in self._gates:
             gate.empty()
 
-    def connection_count(self) -> int:
+    def configuration_count(self) -> int:
         return len(self.configurations)
 
     def configurator(self) -> None:

@@ -140,6 +140,15 @@ class TestRun(SpiderCase):
         self.assertEqual(len(list(iter(spider.outqueue.get, SHUTDOWN_SENTINEL))), 200)
 
 
+    def test_the_baseline_may_come_between_experiments(self):
+        class Three(Twice):
+            connections = [Twice.connect] * 3
+            baseline_between = True
+
+        (record,) = self.run_jobs(self.make(Three), [self.job()])
+        self.assertEqual(record["conditions"], ["up.0", "up.1", "up.0", "up.2"])
+
+
 class TestEnds(SpiderCase):
     def check_failure(self, spider, jobs=100):
         with self.assertLogs("pathspider", "ERROR") as logs:
