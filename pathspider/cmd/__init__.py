@@ -1,0 +1,1 @@
+"""The commands of ``pspdr``, one a file: parse, call one function."""

@@ -1,0 +1,1 @@
+"""Kinds of connection, one a file."""

@@ -1,0 +1,1 @@
+"""The vantage point's machine: facts about its interfaces, and settings borrowed from it."""

@@ -1,0 +1,48 @@
+"""The command line: quick, clear, and with an exit status that tells."""
+
+import subprocess
+import sys
+import unittest
+
+from pathspider.base import __version__
+from pathspider.cmd.main import COMMANDS, named_command
+
+
+def pspdr(*arguments, **options):
+    return subprocess.run([sys.executable, "-m", "pathspider", *arguments], capture_output=True, text=True, timeout=60,
+                          check=False, **options)
+
+
+class TestMain(unittest.TestCase):
+    def test_help_names_every_command(self):
+        outcome = pspdr("--help")
+        self.assertEqual(outcome.returncode, 0)
+        for command in COMMANDS:
+            self.assertIn(f"\n    {command}", outcome.stdout)
+
+    def test_help_imports_nothing_heavy(self):
+        outcome = subprocess.run(
+            [sys.executable, "-c", "import sys\nfrom pathspider.cmd.main import main\n"
+             "try: main(['--help'])\nfinally: print(*sys.modules)"], capture_output=True, text=True, check=False)
+        loaded = set(outcome.stdout.split())
+        self.assertIn("pathspider.cmd.main", loaded)
+        for heavy in ("scapy", "pycurl", "pyroute2", "dnslib", "json", "threading", "pathspider.base", "pathspider.libtrace"):
+            self.assertNotIn(heavy, loaded)
+
+    def test_version(self):
+        self.assertEqual(pspdr("--version").stdout, f"pspdr {__version__}\n")
+
+    def test_no_command_is_a_usage_error(self):
+        outcome = pspdr()
+        self.assertEqual(outcome.returncode, 2)
+        self.assertIn("usage:", outcome.stdout)
+
+    def test_an_unknown_command_is_named(self):
+        outcome = pspdr("mesure")
+        self.assertEqual(outcome.returncode, 2)
+        self.assertIn("mesure", outcome.stderr)
+
+    def test_named_command(self):
+        self.assertEqual(named_command(["--verbose", "measure", "lab"]), "measure")
+        self.assertIsNone(named_command(["--version"]))
+        self.assertIsNone(named_command(["nonsense", "measure"]))
