@@ -1,0 +1,139 @@
+"""``pspdr lab``: paths whose truth is known, to learn, to teach, and to check plugins with."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+EPILOG = """
+examples:
+  pspdr lab demo
+  pspdr lab list ecn
+  pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn --connect http | pspdr measure -i lab0 ecn'
+  pspdr lab run -- sh -c 'pspdr lab targets --clean 1000 | pspdr measure -i lab0 ecn --connect tcp'
+  pspdr lab check ecn
+
+The commands that make a lab need root. A lab reaches nothing outside, and nothing of it stays behind.
+"""
+
+
+def register(subparsers: Any, argv: Sequence[str] = ()) -> None:  # noqa: ARG001 - part of a command's interface
+    """Add ``lab`` and its own sub-commands."""
+    parser = subparsers.add_parser(
+        "lab", help="Networks in a box, with paths whose truth is known", epilog=EPILOG,
+        description="A network on this machine in which each address is a path that does one known thing to packets.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(func=lambda args: _usage(parser))
+    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(func=lambda args: _guarded(function, args))
+        return sub
+
+    sub = command("list", show_list, "Show the paths of the lab and what a measurement of each must find")
+    sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="only the paths of these plugins")
+    sub.add_argument("--json", action="store_true", help="one JSON object a path")
+
+    sub = command("targets", show_targets, "Write jobs for pspdr measure to standard output, one JSON object a line")
+    sub.add_argument("--plugin", metavar="PLUGIN", help="the paths of this plugin; with --clean: whose ports to use")
+    sub.add_argument("--connect", metavar="MODE", help="only paths that are measured in this connection mode")
+    sub.add_argument("--clean", type=_count, metavar="N", help="N targets that nothing happens to, for load")
+    sub.add_argument("--ip-version", choices=("4", "6", "both"), default="both", help="default: both")
+
+    sub = command("run", run, "Run a command in the client of a fresh lab, with interface lab0; its exit status is ours")
+    _add_servers(sub)
+    sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="the command and its arguments")
+
+    _add_servers(command("shell", shell, "Open a shell in the client of a fresh lab"))
+
+    sub = command("check", check, "Measure every path with its plugin and compare what was found with the truth")
+    sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="only these plugins; default: all")
+    sub.add_argument("--json", action="store_true", help="the whole result as one JSON object")
+    _add_servers(sub)
+
+    command("demo", demo, "See the lab and a measurement at work, in less than a minute")
+
+
+def _add_servers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--servers", choices=("builtin", "nginx"), default="builtin",
+                        help="what answers at the end of the paths (default: builtin)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("one target or more")
+    return number
+
+
+def _usage(parser: argparse.ArgumentParser) -> int:
+    parser.print_help(sys.stderr)
+    return 2
+
+
+def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run one sub-command; what is wrong with the lab becomes one clear message."""
+    from pathspider.lab.errors import LabError  # noqa: PLC0415
+
+    try:
+        return function(args)
+    except LabError as error:
+        print(f"pspdr lab: {error}", file=sys.stderr)
+        return 125 if function in (run, shell) else 2
+
+
+def show_list(args: argparse.Namespace) -> int:
+    """``lab list``"""
+    from pathspider.lab import listing  # noqa: PLC0415
+
+    return listing.show_list(args.plugin, as_json=args.json)
+
+
+def show_targets(args: argparse.Namespace) -> int:
+    """``lab targets``"""
+    from pathspider.lab import listing  # noqa: PLC0415
+
+    version = None if args.ip_version == "both" else int(args.ip_version)
+    return listing.show_targets(args.plugin, args.connect, args.clean, version)
+
+
+def run(args: argparse.Namespace) -> int:
+    """``lab run``"""
+    from pathspider.lab.errors import LabError  # noqa: PLC0415
+    from pathspider.lab.relay import run_in_foreground  # noqa: PLC0415
+    from pathspider.lab.session import Lab  # noqa: PLC0415
+
+    argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+    if not argv:
+        raise LabError("no command given: pspdr lab run -- COMMAND ...")
+    with Lab(args.servers) as lab:
+        return run_in_foreground(lab, argv)
+
+
+def shell(args: argparse.Namespace) -> int:
+    """``lab shell``"""
+    from pathspider.lab.relay import run_in_foreground  # noqa: PLC0415
+    from pathspider.lab.session import Lab  # noqa: PLC0415
+
+    with Lab(args.servers) as lab:
+        print("You are in the lab: interface lab0, paths as in 'pspdr lab list', targets from 'pspdr lab targets'.\n"
+              "'exit' leaves the lab, and it is gone.", file=sys.stderr)
+        return run_in_foreground(lab, [os.environ.get("SHELL", "/bin/sh")])
+
+
+def check(args: argparse.Namespace) -> int:
+    """``lab check``"""
+    from pathspider.lab.check import check_and_report  # noqa: PLC0415
+
+    return check_and_report(args.plugin, args.servers, as_json=args.json)
+
+
+def demo(args: argparse.Namespace) -> int:  # noqa: ARG001 - the interface of a sub-command
+    """``lab demo``"""
+    from pathspider.lab.demo import show_demo  # noqa: PLC0415
+
+    return show_demo()

@@ -1,0 +1,162 @@
+"""The first process of a lab: makes the rooms, starts the servers, then runs commands until its lab closes.
+
+It is process 1 of a PID namespace, so when it ends, the kernel ends every process of the lab, and with them go the
+network namespaces, rules and mounts. It ends when the control socket does, which happens when the owner dies, however
+it dies. In between stands a small parent that stays in the machine's PID namespace and only waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from pathspider.lab import namespaces, topology, wire
+from pathspider.lab.errors import LabError
+from pathspider.lab.rules import load_rules
+from pathspider.lab.scenarios import no_ecn_addresses
+from pathspider.lab.startup import Servers, starter
+
+PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+             signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+"""Signals of the terminal or of a group, meant for the command that runs in the lab."""
+
+
+def main(argv: list[str]) -> NoReturn:
+    """``init CONTROL-DESCRIPTOR SERVERS``: called by :class:`pathspider.lab.session.Lab`, by nobody else."""
+    control = socket.socket(fileno=int(argv[0]))
+    _be_deaf()
+    try:
+        namespaces.unshare(namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNS)
+        namespaces.make_mounts_private()
+    except OSError as error:
+        wire.send(control, {"event": "failed", "text": f"cannot make namespaces ({error}): the lab needs root"})
+        sys.exit(1)
+    child = os.fork()
+    if child:
+        control.close()
+        _, status = os.waitpid(child, 0)
+        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+    namespaces.die_with_parent()
+    try:
+        Init(control).run(argv[1])
+    except BaseException:  # noqa: BLE001 - whatever it was, its text must reach the user
+        with contextlib.suppress(OSError):
+            wire.send(control, {"event": "failed", "text": traceback.format_exc()})
+        os._exit(1)
+    os._exit(0)
+
+
+def _be_deaf() -> None:
+    """Let signals pass that are meant for commands. A handler, unlike SIG_IGN, does not reach the commands."""
+    for number in PASSED_BY:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+class Init:
+    """The lab from the inside."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.commands: dict[int, int] = {}  # process id -> the id that the owner gave
+        self.servers: Servers | None = None
+
+    def run(self, servers: str) -> None:
+        """Build the lab, say so, and serve until the owner is gone."""
+        try:
+            self.build(servers)
+            wire.send(self.control, {"event": "ready"})
+            self.serve()
+        except LabError as error:
+            wire.send(self.control, {"event": "failed", "text": str(error)})
+
+    def serve(self) -> None:
+        """Obey the owner and collect the dead, until the owner is gone."""
+        wakeup, writer = socket.socketpair()
+        for end in (wakeup, writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with wakeup, writer, selectors.DefaultSelector() as selector:
+            selector.register(self.control, selectors.EVENT_READ)
+            selector.register(wakeup, selectors.EVENT_READ)
+            while True:
+                self.reap()
+                for key, _ in selector.select():
+                    if key.fileobj is wakeup:
+                        wakeup.recv(4096)
+                    elif not self.obey():
+                        return
+
+    def build(self, servers: str) -> None:
+        """The servers start while the links are laid; the rules come last."""
+        namespaces.mount("proc", "/proc")
+        self.rooms = topology.make_rooms()
+        topology.show_own_interfaces()
+        self.servers = starter(servers)(self.rooms, namespaces.unnamed_directory())
+        topology.connect_rooms(self.rooms, no_ecn_addresses())
+        with namespaces.inside(self.rooms.router, self.rooms.client):
+            load_rules()
+        self.servers.wait()
+
+    def obey(self) -> bool:
+        """Do what the owner's next message asks; False when there is none to come."""
+        received = wire.receive(self.control)
+        if received is None:
+            return False
+        message, descriptors = received
+        if message["do"] == "start":
+            self.start(message, descriptors)
+        elif message["do"] == "signal":
+            for pid, number in self.commands.items():
+                if number == message["id"]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, message["signal"])
+        return True
+
+    def start(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """Start a command in one of the rooms, with the three descriptors that came with the message."""
+        room = getattr(self.rooms, message["room"])
+        stdin, stdout, stderr = descriptors
+        try:
+            if message["cwd"] is not None:
+                os.stat(message["cwd"])  # or Popen would blame the command's name
+            with namespaces.inside(room, self.rooms.client):
+                process = subprocess.Popen(
+                    message["argv"], stdin=stdin, stdout=stdout, stderr=stderr, env=message["env"],
+                    cwd=message["cwd"], process_group=0 if message["own_group"] else -1,
+                )
+        except OSError as error:
+            text = f"cannot start {message['argv'][0]}: {error.strerror}"
+            wire.send(self.control, {"event": "refused", "id": message["id"], "text": text,
+                                     "missing": isinstance(error, FileNotFoundError)})
+            return
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self.commands[process.pid] = message["id"]
+        process.returncode = 0  # this process reaps by itself; subprocess need not
+        wire.send(self.control, {"event": "started", "id": message["id"]})
+
+    def reap(self) -> None:
+        """Collect the dead: report commands; a server among them is an error of the lab; orphans are nobody's."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            if pid in self.commands:
+                wire.send(self.control, {"event": "ended", "id": self.commands.pop(pid), "status": code})
+            elif self.servers is not None and (name := self.servers.names.get(pid)):
+                raise LabError(f"the lab's {name} ended with status {code}")
+

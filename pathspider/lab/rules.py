@@ -1,0 +1,56 @@
+"""The router's ruleset, made from the scenarios.
+
+One chain for each case and direction, and two maps that lead to them by address: a clean packet costs two look-ups,
+however many scenarios there are.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+
+from pathspider.lab.errors import LabError
+from pathspider.lab.impairments import SETS
+from pathspider.lab.scenario import Case
+from pathspider.lab.scenarios import all_cases
+
+TABLE = "pathspider_lab"
+REMEMBERED = 1 << 20
+"""Entries that a set of connections can hold."""
+
+
+def ruleset(cases: Iterable[Case]) -> str:
+    """The text that ``nft -f`` reads."""
+    sets, chains = [], []
+    maps: dict[str, list[str]] = {f"{way} {version}": [] for version in (4, 6) for way in ("towards", "back")}
+    for version, kind in ((4, "ipv4_addr"), (6, "ipv6_addr")):
+        for name in SETS:
+            key = f"{kind} . {kind}" + ("" if name == "met" else " . inet_service")
+            sets.append(f"set {name}_{version} {{ type {key}; flags dynamic; size {REMEMBERED}; }}")
+    for case in cases:
+        ways: dict[str, list[str]] = {"towards": [], "back": []}
+        for impairment in case.scenario.path:
+            towards, back = impairment.rules(case.version)
+            ways["towards"] += towards
+            ways["back"] += back
+        for way, rules in ways.items():
+            if rules:
+                chain = f"{way}_{case.family}_{case.number}_{case.version}"
+                chains.append(f"chain {chain} {{ comment \"{case.scenario.name}\"\n"
+                              + "".join(f"\t{rule}\n" for rule in rules) + "}")
+                maps[f"{way} {case.version}"].append(f"{case.address} : goto {chain}")
+    hook = [
+        f"{'ip' if version == 4 else 'ip6'} {'daddr' if way == 'towards' else 'saddr'} "
+        f"vmap {{ {', '.join(maps[f'{way} {version}'])} }}"
+        for version in (4, 6) for way in ("towards", "back") if maps[f"{way} {version}"]
+    ]
+    forward = ["chain forward {", "type filter hook forward priority 0; policy accept;", *hook, "}"]
+    return "\n".join([f"table inet {TABLE} {{", *sets, *chains, *forward, "}", ""])
+
+
+def load_rules() -> None:
+    """Give the rules of all scenarios to the current network namespace, in one transaction."""
+    text = ruleset(all_cases())
+    done = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, check=False)
+    if done.returncode:
+        raise LabError(f"nft did not take the lab's rules: {done.stderr.decode(errors='replace').strip()[:3000]}")

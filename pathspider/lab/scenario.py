@@ -1,0 +1,105 @@
+"""The shape of a scenario: a path, how to measure it, and the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pathspider.lab.addresses import case_address
+from pathspider.lab.impairments import Impairment
+
+PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
+DEFAULT_CONNECT = {"ecn": "http", "dscp": "http", "h2": "http", "tfo": "http", "mss": "tcp", "evilbit": "tcp",
+                   "udpzero": "dnsudp", "udpopts": "dnsudp"}
+"""The connection mode of a plugin that is not told any."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One path with a known truth. A row of data: rules, targets, lists and checks all come from it."""
+
+    name: str
+    path: Sequence[Impairment]
+    """What the router does to its packets; nothing for a clean path."""
+    measure: Sequence[str]
+    """Plugin and arguments that show it, as ``pspdr measure`` takes them."""
+    expect: frozenset[str] | set[str]
+    """Exactly the conditions that the measurement must give."""
+    server: str = ""
+    """How the server differs from one that does it all: ``no-ecn``."""
+    port: int | None = None
+    """Where it is not the port of the connection mode."""
+    versions: tuple[int, ...] = (4, 6)
+
+    @property
+    def plugin(self) -> str:
+        """The plugin that shows it."""
+        return self.measure[0]
+
+    @property
+    def connect(self) -> str:
+        """The connection mode."""
+        return connect_mode(self.measure)
+
+    @property
+    def about(self) -> str:
+        """What is special about the path, for a user."""
+        parts = [impairment.about for impairment in self.path]
+        if self.server:
+            parts.append(SERVERS[self.server])
+        if self.port is not None:
+            parts.append(f"port {self.port} is closed")
+        return "; ".join(parts) or "clean"
+
+    @property
+    def clean(self) -> bool:
+        """True for a path that does nothing, to a server that does everything."""
+        return not self.path and not self.server and self.port is None
+
+
+SERVERS = {"no-ecn": "server without ECN"}
+"""How servers may differ, by the name that a scenario gives."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The scenarios of one plugin; its number is a part of their addresses."""
+
+    number: int
+    scenarios: Sequence[Scenario]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scenario at one of its addresses."""
+
+    scenario: Scenario
+    family: int
+    number: int
+    version: int
+    address: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", case_address(self.family, self.number, self.version))
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The target, as ``pspdr measure`` reads it."""
+        name = self.scenario.name
+        port = self.scenario.port or PORTS[self.scenario.connect]
+        return {"dip": self.address, "dp": port, "domain": f"{name}.lab.test", "scenario": name}
+
+
+def connect_mode(measure: Sequence[str]) -> str:
+    """The connection mode that plugin and arguments ask for."""
+    if "--connect" in measure:
+        return measure[list(measure).index("--connect") + 1]
+    return DEFAULT_CONNECT.get(measure[0], "tcp")
+
+
+def cases_of(family: Family) -> Iterator[Case]:
+    """The scenarios of a family at their addresses, in order; the first has case number 1."""
+    for number, scenario in enumerate(family.scenarios, start=1):
+        for version in scenario.versions:
+            yield Case(scenario, family.number, number, version)

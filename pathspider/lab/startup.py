@@ -1,0 +1,78 @@
+"""Starting the lab's servers, whichever they are, and knowing when they answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pathspider.lab import namespaces
+from pathspider.lab.errors import LabError
+from pathspider.lab.topology import Rooms
+
+
+class Servers:
+    """The server processes of one lab. Subclasses start them in ``__init__`` and do not wait there."""
+
+    def __init__(self, rooms: Rooms, directory: int) -> None:
+        """``directory``: descriptor of an empty directory in memory, for configurations, keys and logs."""
+        self.rooms = rooms
+        self.directory = Path(f"/proc/{os.getpid()}/fd/{directory}")
+        self.names: dict[int, str] = {}
+        """Process id -> name, for the message when one ends early."""
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def spawn(self, name: str, argv: list[str], room: int | None = None, pass_fds: tuple[int, ...] = ()) -> None:
+        """Start one server process, in a room, in a session of its own: no terminal's signal reaches it."""
+        log = os.open(self.directory / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            with namespaces.inside(self.rooms.client if room is None else room, self.rooms.client):
+                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                           start_new_session=True, pass_fds=pass_fds)
+        except OSError as error:
+            raise LabError(f"cannot start the lab's {name}: {argv[0]}: {error.strerror}") from error
+        finally:
+            os.close(log)
+        self.names[process.pid] = name
+        self.processes.append(process)
+
+    def failed(self, name: str) -> LabError:
+        """The error for a server that did not come up, with the end of its log."""
+        log = (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
+        return LabError(f"the lab's {name} did not start; its log:\n{log[-3000:]}")
+
+    def wait(self) -> None:
+        """Return when every server accepts connections; raise LabError when one cannot."""
+        raise NotImplementedError
+
+
+class BuiltIn(Servers):
+    """The product's own servers: one Python process with sockets in both server rooms."""
+
+    def __init__(self, rooms: Rooms, directory: int) -> None:
+        super().__init__(rooms, directory)
+        self.ready, writer = os.pipe()
+        os.set_inheritable(writer, True)
+        code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); " \
+               "from pathspider.lab.servers.main import main; main(sys.argv[1:])"
+        arguments = [str(writer), str(rooms.server), str(rooms.no_ecn), str(self.directory)]
+        self.spawn("servers", [sys.executable, "-P", "-c", code, *arguments],
+                   pass_fds=(writer, rooms.server, rooms.no_ecn))
+        os.close(writer)
+
+    def wait(self) -> None:
+        if os.read(self.ready, 16) != b"ready":
+            raise self.failed("servers")
+
+
+def starter(name: str) -> Callable[[Rooms, int], Servers]:
+    """The servers of this name: ``builtin`` or ``nginx``."""
+    if name == "builtin":
+        return BuiltIn
+    if name == "nginx":
+        from pathspider.lab.nginx import Nginx  # noqa: PLC0415 - asked for by name only
+
+        return Nginx
+    raise LabError(f"no servers are called {name!r}: builtin or nginx")
