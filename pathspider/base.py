@@ -292,8 +292,11 @@ class Spider:
                 self.exception = error
         if first:
             target = f", job {job.get('dip')} {job.get('domain', '')}".rstrip() if job else ""
-            log.error("plugin %s%s: %s: %s; the run stops", self.name, target, type(error).__name__, error,
-                      exc_info=error)
+            # Our own exceptions are made to be read; anybody else's needs to be traced.
+            ours = type(error).__module__.startswith("pathspider.")
+            kind = "" if ours else f"{type(error).__name__}: "
+            log.error("plugin %s%s: %s%s; the run stops", self.name, target, kind, error,
+                      exc_info=None if ours else error)
         self.aborting.set()
         self._wake_configurator()
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.

@@ -83,8 +83,10 @@ class TestRun(SpiderCase):
 
     def test_invalid_jobs_have_records(self):
         records = self.run_jobs(self.make(), [{"dip": "nonsense"}, {"domain": "example.com"}, self.job()])
-        self.assertEqual({record["conditions"][0] for record in records},
-                         {"pathspider.invalid_job:dip_not_an_address", "pathspider.invalid_job:dip_missing", "up.0"})
+        self.assertEqual(
+            {record["conditions"][0] for record in records},
+            {"pathspider.invalid_job:dip_not_an_address", "pathspider.invalid_job:dip_missing", "up.0"},
+        )
 
     def test_local_errors_are_no_verdicts(self):
         class Local(Twice):
@@ -139,7 +141,6 @@ class TestRun(SpiderCase):
         threading.Thread(target=lambda: (feeder.join(), spider.shutdown())).start()
         self.assertEqual(len(list(iter(spider.outqueue.get, SHUTDOWN_SENTINEL))), 200)
 
-
     def test_the_baseline_may_come_between_experiments(self):
         class Three(Twice):
             connections = [Twice.connect] * 3
@@ -172,7 +173,9 @@ class TestEnds(SpiderCase):
         self.assertIn("127.0.0.41", message)
         self.assertTrue(any(record["conditions"] == ["up.0", "up.1"] for record in records))
         bad = next(record for record in records if record["number"] == 40)
-        self.assertEqual((bad["conditions"], bad["error"]), (["pathspider.not_measured"], "ZeroDivisionError: a mistake"))
+        self.assertEqual(
+            (bad["conditions"], bad["error"]), (["pathspider.not_measured"], "ZeroDivisionError: a mistake")
+        )
 
     def test_a_plugin_that_raises_in_combine_flows(self):
         class Raising(Twice):
@@ -254,7 +257,12 @@ class TestParts(unittest.TestCase):
         source = ("192.0.2.1", "2001:db8::1")
         self.assertEqual(path_to({"dip": "192.0.2.9"}, source), ["192.0.2.1", "*", "192.0.2.9"])
         self.assertEqual(path_to({"dip": "2001:db8::9"}, source), ["2001:db8::1", "*", "2001:db8::9"])
-        for known in ({"dip_asn": 64496}, {"dip_asn": "AS64496"}, {"info": {"ASN": "64496"}}, {"canid_info": {"ASN": 64496}}):
+        for known in (
+            {"dip_asn": 64496},
+            {"dip_asn": "AS64496"},
+            {"info": {"ASN": "64496"}},
+            {"canid_info": {"ASN": 64496}},
+        ):
             self.assertEqual(path_to({"dip": "192.0.2.9", **known}, source), ["192.0.2.1", "*", "AS64496", "192.0.2.9"])
         for unknown in ({"dip_asn": None}, {"dip_asn": "x"}, {"info": "x"}, {"canid_info": {}}):
             self.assertEqual(len(path_to({"dip": "192.0.2.9", **unknown}, source)), 3)

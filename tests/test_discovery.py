@@ -27,7 +27,9 @@ class TestDiscovery(unittest.TestCase):
         self.assertIn("ecn", [plugin.name for plugin in classes("pathspider.plugins", PluggableSpider)])
 
     def test_one_module_alone(self):
-        self.assertEqual([plugin.name for plugin in classes("pathspider.plugins", PluggableSpider, only="ecn")], ["ecn"])
+        self.assertEqual(
+            [plugin.name for plugin in classes("pathspider.plugins", PluggableSpider, only="ecn")], ["ecn"]
+        )
 
     def test_without_straight_plugin(self):
         with mock.patch.dict(sys.modules, {"straight.plugin.loaders": None}):
@@ -44,9 +46,19 @@ class TestDiscovery(unittest.TestCase):
             (plugins / "unfinished.py").write_text("def (:\n")
             for blocked in ("", "import sys; sys.modules['straight.plugin.loaders'] = None; "):
                 outcome = subprocess.run(
-                    [sys.executable, "-c", f"{blocked}import sys; from pathspider.cmd.main import main; main(sys.argv[1:])",
-                     "measure", "--help"],
-                    env={**os.environ, "PYTHONPATH": "."}, cwd=folder, capture_output=True, text=True, check=False)
+                    [
+                        sys.executable,
+                        "-c",
+                        f"{blocked}import sys; from pathspider.cmd.main import main; main(sys.argv[1:])",
+                        "measure",
+                        "--help",
+                    ],
+                    env={**os.environ, "PYTHONPATH": "."},
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
                 self.assertEqual(outcome.returncode, 0, outcome.stderr)
                 self.assertIn("A plugin of a third party", outcome.stdout)
                 self.assertIn("Explicit Congestion Notification", outcome.stdout)

@@ -34,8 +34,19 @@ class TestJobReader(unittest.TestCase):
         self.assertIn("targets, line 3", logs.output[0])
 
     def test_every_line_that_is_not_an_object_is_counted(self):
-        lines = [b"[1]", b"5", b'"x"', b"null", b"NaN", b'{"dip": NaN}', b'{"dip"', b"\xff\xfe", b"\x00", b"{}}",
-                 b"[" * 100000]
+        lines = [
+            b"[1]",
+            b"5",
+            b'"x"',
+            b"null",
+            b"NaN",
+            b'{"dip": NaN}',
+            b'{"dip"',
+            b"\xff\xfe",
+            b"\x00",
+            b"{}}",
+            b"[" * 100000,
+        ]
         with self.assertLogs("pathspider.jobs", "ERROR"):
             jobs, reader = read(b"\n".join(lines))
         self.assertEqual((jobs, reader.skipped), ([], len(lines)))
@@ -68,8 +79,10 @@ class TestCSV(unittest.TestCase):
     def test_columns(self):
         self.assertEqual(parse_csv("1,example.com"), {"rank": "1", "domain": "example.com"})
         self.assertEqual(parse_csv("192.0.2.1,80,example.com"), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"})
-        self.assertEqual(parse_csv("2001:db8::1, 80,example.com,7"),
-                         {"dip": "2001:db8::1", "dp": 80, "domain": "example.com", "rank": "7"})
+        self.assertEqual(
+            parse_csv("2001:db8::1, 80,example.com,7"),
+            {"dip": "2001:db8::1", "dp": 80, "domain": "example.com", "rank": "7"},
+        )
 
     def test_what_is_not(self):
         for line in ("192.0.2.1", "a,b,c,d,e", "dip,dp,domain", '"a,b'):
@@ -79,15 +92,27 @@ class TestCSV(unittest.TestCase):
 
 class TestTargets(unittest.TestCase):
     def test_good_ones(self):
-        for job in ({"dip": "192.0.2.1"}, {"dip": "2001:db8::1", "dp": 443, "domain": "x"}, {"dip": "127.0.0.1", "dp": None}):
+        for job in (
+            {"dip": "192.0.2.1"},
+            {"dip": "2001:db8::1", "dp": 443, "domain": "x"},
+            {"dip": "127.0.0.1", "dp": None},
+        ):
             with self.subTest(job=job):
                 self.assertIsNone(target_problem(job))
 
     def test_bad_ones(self):
         cases = {
             "dip_missing": [{}, {"domain": "x"}],
-            "dip_not_an_address": [{"dip": ""}, {"dip": "example.com"}, {"dip": 1}, {"dip": None}, {"dip": ["192.0.2.1"]},
-                                   {"dip": "192.0.2.300"}, {"dip": "192.0.2.1/24"}, {"dip": "192.0.2.1\0"}],
+            "dip_not_an_address": [
+                {"dip": ""},
+                {"dip": "example.com"},
+                {"dip": 1},
+                {"dip": None},
+                {"dip": ["192.0.2.1"]},
+                {"dip": "192.0.2.300"},
+                {"dip": "192.0.2.1/24"},
+                {"dip": "192.0.2.1\0"},
+            ],
             "dip_has_a_zone": [{"dip": "fe80::1%eth0"}],
             "dip_not_unicast": [{"dip": "224.0.0.1"}, {"dip": "ff02::1"}, {"dip": "0.0.0.0"}, {"dip": "::"}],
             "dip_is_ipv4_mapped": [{"dip": "::ffff:192.0.2.1"}],
@@ -120,8 +145,12 @@ class TestRecordWriter(unittest.TestCase):
         self.assertEqual(json.loads(lines[0])["infos"], ["a", "b"])
         self.assertEqual(writer.written, 2)
 
-    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(),
-                        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        )
+    )
     def test_what_was_json_stays_what_it_was(self, value):
         line = json_line(value)
         self.assertEqual(line.count(b"\n"), 1)

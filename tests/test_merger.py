@@ -39,8 +39,9 @@ class TestMerger(unittest.TestCase):
         self.assertEqual(sorted(job.result.job["number"] for job in merged), list(range(jobs)))
         for job in merged:
             ports = [connection["sp"] for connection in job.result.connections]
-            self.assertEqual([found and found["sp"] for found in job.flows],
-                             [port if port in kept else None for port in ports])
+            self.assertEqual(
+                [found and found["sp"] for found in job.flows], [port if port in kept else None for port in ports]
+            )
             self.assertEqual(job.missed, sum(port not in kept for port in ports))
 
     def test_spelling_of_an_address_does_not_matter(self):

@@ -9,8 +9,14 @@ from pathspider.cmd.main import COMMANDS, named_command
 
 
 def pspdr(*arguments, **options):
-    return subprocess.run([sys.executable, "-m", "pathspider", *arguments], capture_output=True, text=True, timeout=60,
-                          check=False, **options)
+    return subprocess.run(
+        [sys.executable, "-m", "pathspider", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
 
 
 class TestMain(unittest.TestCase):
@@ -22,11 +28,27 @@ class TestMain(unittest.TestCase):
 
     def test_help_imports_nothing_heavy(self):
         outcome = subprocess.run(
-            [sys.executable, "-c", "import sys\nfrom pathspider.cmd.main import main\n"
-             "try: main(['--help'])\nfinally: print(*sys.modules)"], capture_output=True, text=True, check=False)
+            [
+                sys.executable,
+                "-c",
+                "import sys\nfrom pathspider.cmd.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         loaded = set(outcome.stdout.split())
         self.assertIn("pathspider.cmd.main", loaded)
-        for heavy in ("scapy", "pycurl", "pyroute2", "dnslib", "json", "threading", "pathspider.base", "pathspider.libtrace"):
+        for heavy in (
+            "scapy",
+            "pycurl",
+            "pyroute2",
+            "dnslib",
+            "json",
+            "threading",
+            "pathspider.base",
+            "pathspider.libtrace",
+        ):
             self.assertNotIn(heavy, loaded)
 
     def test_version(self):

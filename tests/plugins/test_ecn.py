@@ -4,17 +4,27 @@ import argparse
 import unittest
 
 from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TCP_SAE, TCP_SAEC, TCP_SYN
+
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 
 ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
-MARKS = [f"ecn_{mark}_{kind}_{way}" for mark in ("ect0", "ect1", "ce") for kind in ("syn", "data") for way in ("fwd", "rev")]
+MARKS = [
+    f"ecn_{mark}_{kind}_{way}" for mark in ("ect0", "ect1", "ce") for kind in ("syn", "data") for way in ("fwd", "rev")
+]
 UNMARKED = {f"ecn.ipmark.{mark}.not_seen" for mark in ("ect0", "ect1", "ce")}
 
 
 def flow(state=CONN_OK, syn=TCP_SYN, synack=TCP_SA, last=None, **marks):
-    return {"spdr_state": state, "observed": True, "tcp_synflags_fwd": syn, "tcp_synflags_rev": synack,
-            "synflags_last_fwd": syn if last is None else last, **dict.fromkeys(MARKS, False), **marks}
+    return {
+        "spdr_state": state,
+        "observed": True,
+        "tcp_synflags_fwd": syn,
+        "tcp_synflags_rev": synack,
+        "synflags_last_fwd": syn if last is None else last,
+        **dict.fromkeys(MARKS, False),
+        **marks,
+    }
 
 
 def experiment(state=CONN_OK, synack=TCP_SAE, **more):
@@ -31,8 +41,9 @@ class TestECN(unittest.TestCase):
         return set(found)
 
     def test_works(self):
-        self.assertEqual(self.conditions(flow(), experiment()),
-                         {"ecn.connectivity.works", "ecn.negotiation.succeeded", *UNMARKED})
+        self.assertEqual(
+            self.conditions(flow(), experiment()), {"ecn.connectivity.works", "ecn.negotiation.succeeded", *UNMARKED}
+        )
 
     def test_connectivity(self):
         down = {"synack": None, "state": CONN_TIMEOUT}
@@ -53,7 +64,12 @@ class TestECN(unittest.TestCase):
         self.assertIn("ecn.connectivity.works", self.conditions(flow(), experiment(last=ECN_SYN)))
 
     def test_negotiation(self):
-        for synack, verdict in ((TCP_SAE, "succeeded"), (TCP_SAEC, "reflected"), (TCP_SA, "failed"), (TCP_SA | TCP_CWR, "failed")):
+        for synack, verdict in (
+            (TCP_SAE, "succeeded"),
+            (TCP_SAEC, "reflected"),
+            (TCP_SA, "failed"),
+            (TCP_SA | TCP_CWR, "failed"),
+        ):
             with self.subTest(synack=synack):
                 self.assertIn(f"ecn.negotiation.{verdict}", self.conditions(flow(), experiment(synack=synack)))
 
@@ -63,8 +79,10 @@ class TestECN(unittest.TestCase):
             self.assertFalse(any(condition.startswith("ecn.negotiation") for condition in found))
 
     def test_marks_on_the_way_back(self):
-        found = self.conditions(flow(ecn_ect1_data_rev=True), experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True,
-                                                                         ecn_ect1_data_fwd=True))
+        found = self.conditions(
+            flow(ecn_ect1_data_rev=True),
+            experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect1_data_fwd=True),
+        )
         self.assertLessEqual({"ecn.ipmark.ect0.seen", "ecn.ipmark.ce.seen", "ecn.ipmark.ect1.not_seen"}, found)
 
     def test_a_wrong_configuration_is_our_own_fault(self):

@@ -1,0 +1,285 @@
+"""``pspdr measure`` from the outside: real processes, real paths, and what is left of the machine afterwards."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from pathspider.lab import Lab
+from pathspider.lab.addresses import case_address, clean_address
+from tests.cmd.test_main import pspdr
+
+COMMAND = [sys.executable, "-m", "pathspider", "measure"]
+SETTINGS = ["net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"]
+UNUSED = 253
+"""A case of the ECN family's network that no scenario has: the router passes it on."""
+
+
+def clean_jobs(count):
+    return [
+        {"dip": clean_address(number // 2, (4, 6)[number % 2]), "dp": 80, "number": number} for number in range(count)
+    ]
+
+
+def ndjson(jobs):
+    return b"".join(json.dumps(job).encode() + b"\n" for job in jobs)
+
+
+class TestErrors(unittest.TestCase):
+    """What cannot be done is said, and the exit status is not 0."""
+
+    def check(self, outcome, status, *words):
+        self.assertEqual(outcome.returncode, status, outcome.stderr)
+        self.assertEqual(outcome.stdout, "")
+        for word in words:
+            self.assertIn(word, outcome.stderr)
+        self.assertNotIn("Traceback", outcome.stderr)
+
+    def test_no_such_interface(self):
+        self.check(pspdr("measure", "-i", "nowhere0", "ecn", input=""), 2, "nowhere0", "that are up", "lo")
+
+    def test_missing_input(self):
+        self.check(
+            pspdr("measure", "-i", "lo", "--input", "/nonexistent/jobs", "ecn"), 2, "/nonexistent/jobs", "No such file"
+        )
+
+    def test_output_that_cannot_be_written(self):
+        self.check(
+            pspdr("measure", "-i", "lo", "--output", "/nonexistent/records", "ecn", input=""),
+            2,
+            "/nonexistent/records",
+            "No such file",
+        )
+
+    def test_unknown_plugin(self):
+        self.check(pspdr("measure", "-i", "lo", "nonsense"), 2, "nonsense", "ecn")
+
+    def test_bad_options(self):
+        self.check(pspdr("measure", "-w", "0", "ecn"), 2, "--workers")
+        self.check(pspdr("measure", "ecn", "--timeout", "-1"), 2, "--timeout")
+        self.check(pspdr("measure", "ecn", "--connect", "carrier-pigeon"), 2, "carrier-pigeon", "dnstcp")
+
+    def test_no_permission_to_capture(self):
+        outcome = subprocess.run(
+            ["setpriv", "--bounding-set=-net_raw,-net_admin", *COMMAND, "-i", "lo", "ecn"],
+            input="",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        self.check(outcome, 2, "CAP_NET_RAW")
+
+    def test_plugin_help(self):
+        outcome = pspdr("measure", "ecn", "--help")
+        self.assertEqual(outcome.returncode, 0)
+        for word in ("--connect", "http, https, tcp, dnstcp", "--timeout", "Default: http", "Example"):
+            self.assertIn(word, outcome.stdout)
+
+
+class LabCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.lab.start()
+        cls.addClassCleanup(cls.lab.close)
+
+    def measure(self, *arguments, data=b""):
+        outcome = self.lab.run([*COMMAND, "-i", "lab0", *arguments], data=data, capture_output=True, timeout=100)
+        return outcome, [json.loads(line) for line in outcome.stdout.splitlines()]
+
+    def settings(self):
+        return self.lab.run(["sysctl", "-n", *SETTINGS], capture_output=True).stdout
+
+    def assert_nothing_borrowed(self, before):
+        self.assertEqual(self.settings(), before)
+
+
+class TestMeasure(LabCase):
+    def check_all_clean(self, connect, marks):
+        jobs = clean_jobs(150)
+        before = self.settings()
+        outcome, records = self.measure("-w", "50", "ecn", "--connect", connect, data=ndjson(jobs))
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertEqual(sorted(record["number"] for record in records), list(range(len(jobs))))
+        expected = [
+            "ecn.connectivity.works",
+            "ecn.negotiation.succeeded",
+            f"ecn.ipmark.ect0.{marks}",
+            "ecn.ipmark.ect1.not_seen",
+            "ecn.ipmark.ce.not_seen",
+        ]
+        for record in records:
+            self.assertEqual(record["conditions"], expected)
+        self.assert_nothing_borrowed(before)
+
+    def test_clean_targets_tcp(self):
+        self.check_all_clean("tcp", "not_seen")
+
+    def test_clean_targets_http(self):
+        self.check_all_clean("http", "seen")
+
+    def test_bad_lines_and_bad_jobs_cost_only_themselves(self):
+        good = clean_jobs(1)[0]
+        data = b"oops\n" + ndjson([good, {"dip": "nonsense", "rank": 7}, {"domain": "x"}, good])
+        outcome, records = self.measure("ecn", "--connect", "tcp", data=data)
+        self.assertEqual(outcome.returncode, 1)
+        self.assertIn(b"standard input, line 1", outcome.stderr)
+        verdicts = {str(record.get("dip")): record["conditions"][0] for record in records}
+        self.assertEqual(len(records), 3)
+        self.assertEqual(
+            verdicts,
+            {
+                good["dip"]: "ecn.connectivity.works",
+                "nonsense": "pathspider.invalid_job:dip_not_an_address",
+                "None": "pathspider.invalid_job:dip_missing",
+            },
+        )
+        self.assertIn(b"1 repeated targets", outcome.stderr)
+
+    def test_files_csv_and_flows(self):
+        target = clean_address(0, 6)
+        with tempfile.TemporaryDirectory() as folder:
+            jobs, records = Path(folder) / "jobs.csv", Path(folder) / "records"
+            jobs.write_text(f"{target},80,www.example.com,17\n")
+            outcome, printed = self.measure(
+                "--input", str(jobs), "--csv", "--output", str(records), "--output-flows", "ecn", "--connect", "tcp"
+            )
+            self.assertEqual((outcome.returncode, printed), (0, []), outcome.stderr)
+            (record,) = (json.loads(line) for line in records.read_text().splitlines())
+        self.assertEqual((record["rank"], record["domain"], record["missed_flows"]), ("17", "www.example.com", 0))
+        self.assertEqual(record["path"][1:], ["*", target])
+        baseline, experiment = record["flow_results"]
+        self.assertEqual((baseline["tcp_synflags_fwd"], experiment["tcp_synflags_fwd"]), (2, 194))
+        self.assertEqual((baseline["config"], experiment["config"]), (0, 1))
+        for flow in (baseline, experiment):
+            self.assertEqual((flow["spdr_state"], flow["observed"], flow["tcp_connected"]), (0, True, True))
+            self.assertEqual((flow["sip"], flow["dip"]), (record["path"][0], target))
+
+    def test_https(self):
+        job = {**clean_jobs(1)[0], "dp": 443, "domain": "www.example.com"}
+        outcome, (record,) = self.measure("ecn", "--connect", "https", data=ndjson([job]))
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertIn("ecn.connectivity.works", record["conditions"])
+
+    def test_a_version_without_source_address_is_a_local_error(self):
+        outcome = self.lab.run(["ip", "-6", "addr", "show", "dev", "lab0", "scope", "global"], capture_output=True)
+        address = outcome.stdout.split(b"inet6 ")[1].split()[0].decode()
+        self.lab.run(["ip", "-6", "addr", "del", address, "dev", "lab0"])
+        try:
+            _, records = self.measure("ecn", "--connect", "tcp", data=ndjson([{"dip": clean_address(0, 6)}]))
+        finally:
+            self.lab.run(["ip", "-6", "addr", "add", address, "dev", "lab0", "nodad"])
+        self.assertEqual(records[0]["conditions"], ["pathspider.local_error:no_ipv6_source"])
+
+
+class TestEnds(LabCase):
+    """Whatever ends a run, the output is whole lines and the machine is as it was."""
+
+    JOBS = 20000
+
+    def start(self, *arguments):
+        """A run in the middle of its work, and the settings before it."""
+        before = self.settings()
+        jobs = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed by the cleanup
+        self.addCleanup(jobs.close)
+        jobs.write(ndjson(clean_jobs(self.JOBS)))
+        jobs.flush()
+        run = self.lab.popen(
+            [*COMMAND, "-i", "lab0", "-w", "20", "--input", jobs.name, *arguments, "ecn", "--connect", "tcp"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        first = run.stdout.readline()
+        json.loads(first)
+        return run, before
+
+    def check_signal(self, number, status):
+        run, before = self.start()
+        self.assertNotEqual(self.settings().split()[1], before.split()[1])  # the fallback is borrowed
+        run.send_signal(number)
+        output, errors = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, status, errors)
+        records = [json.loads(line) for line in output.splitlines()]
+        self.assertLess(len(records), self.JOBS - 1)
+        self.assertTrue(output.endswith(b"\n"))
+        self.assertNotIn(b"Traceback", errors)
+        self.assert_nothing_borrowed(before)
+        measured = [record for record in records if record["conditions"] != ["pathspider.not_measured"]]
+        for record in measured:
+            self.assertEqual(record["conditions"][:2], ["ecn.connectivity.works", "ecn.negotiation.succeeded"])
+
+    def test_interrupt(self):
+        self.check_signal(signal.SIGINT, 130)
+
+    def test_terminate(self):
+        self.check_signal(signal.SIGTERM, 143)
+
+    def test_kill(self):
+        run, before = self.start()
+        run.kill()
+        run.communicate(timeout=30)
+        for _ in range(1000):  # the guard process puts them back; asking takes some milliseconds
+            if self.settings() == before:
+                break
+        self.assert_nothing_borrowed(before)
+
+    def test_reader_goes_away(self):
+        run, before = self.start()
+        run.stdout.close()
+        self.assertEqual(run.wait(30), 1)
+        self.assertIn(b"reader of the output", run.stderr.read())
+        self.assert_nothing_borrowed(before)
+
+    def test_full_disk(self):
+        before = self.settings()
+        outcome = self.lab.run(
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                'mount -t tmpfs -o size=16k tmpfs /mnt && exec "$@"',
+                "sh",
+                *COMMAND,
+                "-i",
+                "lab0",
+                "--output",
+                "/mnt/records",
+                "ecn",
+                "--connect",
+                "tcp",
+            ],
+            data=ndjson(clean_jobs(300)),
+            capture_output=True,
+            timeout=100,
+        )
+        self.assertEqual(outcome.returncode, 1)
+        self.assertIn(b"No space left", outcome.stderr)
+        self.assertNotIn(b"Traceback", outcome.stderr)
+        self.assert_nothing_borrowed(before)
+
+    def test_twice_ends_at_once(self):
+        before = self.settings()
+        self.lab.run(
+            ["nft", "-f", "-"],
+            data=b"table inet test { chain output { type filter hook output priority 0; tcp dport 81 drop; } }",
+        )
+        self.addCleanup(self.lab.run, ["nft", "delete table inet test"])
+        run = self.lab.popen(
+            [*COMMAND, "-i", "lab0", "ecn", "--connect", "tcp", "--timeout", "60"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        run.stdin.write(ndjson([clean_jobs(1)[0], {"dip": case_address(1, UNUSED, 4), "dp": 81}]))
+        run.stdin.flush()
+        run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        self.assertIn(b"stopping", run.stderr.readline())
+        run.send_signal(signal.SIGINT)
+        self.assertEqual(run.wait(10), 130)
+        self.assert_nothing_borrowed(before)
