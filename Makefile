@@ -73,5 +73,5 @@ native: $(VENV)/.installed
 # Unpacked, not installed: installing them would start services. What they need is unpacked beside them.
 .servers/.fetched: $(VENV)/.apt
 	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi
-	sh tests/lab/fetch-servers .servers $(APT_SERVERS)
+	sh tests/fetch-servers .servers $(APT_SERVERS)
 	@touch $@

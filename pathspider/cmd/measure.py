@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,11 +216,12 @@ class Measurement:
             if count:
                 log.error("%d %s", count, what)
                 status = 1
-        if self.spider.flows_missed:
-            log.warning("%d flows were missed by the observer", self.spider.flows_missed)
         stats = getattr(self.spider.observer, "stats", None)
         if stats is not None:
-            log.debug("observer: %s", stats)
+            lost = stats.dropped_kernel + stats.dropped_ring
+            log.log(logging.WARNING if lost or self.spider.flows_missed else logging.INFO,
+                    "%d records; observed %d packets, %d lost by the capture, %d flows missed",
+                    self.writer.written, stats.packets, lost, self.spider.flows_missed)
         if isinstance(self.failure, BrokenPipeError):
             log.error("the reader of the output has gone; the run was stopped")
             status = 1
@@ -235,7 +235,3 @@ class Measurement:
             status = 128 + self.signals[0]
         return status
 
-
-def elapsed(since: float) -> float:
-    """Seconds since a reading of the monotonic clock."""
-    return time.monotonic() - since
