@@ -45,9 +45,11 @@ from pathspider.records import (
 )
 
 if TYPE_CHECKING:
+    from pathspider.blocklist import Blocklist
     from pathspider.chains.base import Chain
     from pathspider.network.settings import Settings
     from pathspider.observer import DummyObserver, Observer
+    from pathspider.pace import Pace
 
 __version__ = "3.0.0.dev0"
 
@@ -125,6 +127,8 @@ class Spider:
         self.server_mode = server_mode
         self.source: tuple[str | None, str | None] = getattr(args, "source", None) or (None, None)
         self.output_flows: bool = getattr(args, "output_flows", False)
+        self.pace: Pace | None = getattr(args, "pace", None)
+        self.blocklist: Blocklist | None = getattr(args, "blocklist", None)
 
         self.jobqueue: queue.Queue[Job | Shutdown] = queue.Queue(worker_count)
         self.mergequeue: queue.Queue[Result | Unmeasured | Flow | Shutdown] = queue.Queue(10 * worker_count)
@@ -189,6 +193,11 @@ class Spider:
     def perform(self, job: Job, config: int) -> Connection:
         """Make connection number ``config`` to a job's target; the models say how."""
         raise NotImplementedError
+
+    def hold_back(self) -> None:
+        """Wait until the next connection may be made; the models call it right before. See ``--rate``."""
+        if self.pace is not None and self.aborting.wait(self.pace.delay()):
+            raise Stopped
 
     def pre_connect(self, job: Job) -> Job | None:
         """Prepare for a job, once, before its first connection.
@@ -394,6 +403,8 @@ class Spider:
             return Unmeasured(job, conditions.NOT_MEASURED)
         if problem := self.job_problem(job):
             return Unmeasured(job, f"{conditions.INVALID_JOB}:{problem}")
+        if self.blocklist is not None and job["dip"] in self.blocklist:
+            return Unmeasured(job, conditions.BLOCKLISTED)
         connections: list[Connection] = []
         try:
             began = time.time()
@@ -427,8 +438,12 @@ class Spider:
         """Why this job cannot be measured, as a word for a condition; None if it can. Fills in the default port."""
         problem = target_problem(job)
         if problem is None and job.get("dp") is None:
-            job["dp"] = DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
+            job["dp"] = self.default_port()
         return problem
+
+    def default_port(self) -> int:
+        """The port of a job that names none."""
+        return DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
 
     def merger(self) -> None:
         """Bring results and flows together and put out one record a job, until both have ended."""

@@ -16,6 +16,8 @@ NOT_MEASURED = "pathspider.not_measured"
 """The run ended before this job was measured."""
 INVALID_JOB = "pathspider.invalid_job"
 """The job cannot be measured as it stands; what is wrong follows after a colon."""
+BLOCKLISTED = "pathspider.blocklisted"
+"""The target is in a network that asked not to be measured."""
 SKIPPED = "pathspider.skipped"
 """The experiment does not exist for this target; the reason follows after a colon."""
 

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from pathspider.records import Job, Record
@@ -141,18 +142,50 @@ def _domain_problem(domain: Any) -> str | None:
 
 
 class TargetFilter:
-    """Remembers which targets (``dip``, ``dp``, ``domain``) have come by; 64 bits for each."""
+    """Remembers which targets (``dip``, ``dp``, ``domain``) have come by; a hash of each.
 
-    def __init__(self) -> None:
+    :param default_port: the port of a job that names none
+    """
+
+    def __init__(self, default_port: int | None = None) -> None:
         self._seen: set[int] = set()
+        self._default_port = default_port
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""
-        key = hash((str(job.get("dip")), str(job.get("dp")), str(job.get("domain"))))
+        port = self._default_port if job.get("dp") is None else job["dp"]
+        key = hash((str(job.get("dip")), str(port), str(job.get("domain"))))
         if key in self._seen:
             return True
         self._seen.add(key)
         return False
+
+
+def resume(name: str, seen: TargetFilter, unfinished: str) -> int:
+    """Make the output of an interrupted run ready to be continued; the number of records that it has.
+
+    Their targets are noted in ``seen``. Taken out of the file: a torn last line, and records whose first condition is
+    ``unfinished``, so that their targets are measured now. :exc:`LineError` for what else is not a record; the file is
+    then left as it was.
+    """
+    kept = 0
+    path = Path(name)
+    draft = path.with_name(path.name + ".resume")
+    with path.open("rb") as old, draft.open("wb") as new:
+        for number, line in enumerate(old, 1):
+            if not line.endswith(b"\n"):
+                break  # torn
+            try:
+                record = parse_ndjson(line.decode("utf-8"))
+            except ValueError as error:
+                draft.unlink()
+                raise LineError(f"{name}, line {number}: not a record: {error}; is this the output of a run?") from None
+            if record.get("conditions", [])[:1] != [unfinished]:
+                seen.repeats(record)
+                new.write(line)
+                kept += 1
+    draft.replace(path)
+    return kept
 
 
 class RecordWriter:

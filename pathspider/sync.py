@@ -154,6 +154,7 @@ class SynchronizedSpider(Spider):
 
     def perform(self, job: Job, config: int) -> Connection:
         with self.configuration(config):
+            self.hold_back()
             return self.connect(job, config)
 
     def connect(self, job: Job, config: int) -> Connection:

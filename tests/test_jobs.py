@@ -2,7 +2,9 @@
 
 import io
 import json
+import tempfile
 import unittest
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from pathspider.jobs import (
     json_line,
     parse_csv,
     parse_ndjson,
+    resume,
     target_problem,
 )
 
@@ -131,6 +134,37 @@ class TestTargets(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 81}))
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
         self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
+
+
+class TestResume(unittest.TestCase):
+    def resume(self, data):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "records"
+            path.write_bytes(data)
+            seen = TargetFilter(80)
+            try:
+                return resume(str(path), seen, "pathspider.not_measured"), seen, path.read_bytes()
+            except LineError:
+                self.assertEqual(path.read_bytes(), data)
+                self.assertEqual(len(list(Path(folder).iterdir())), 1)
+                raise
+
+    def test_what_is_done_stays_and_what_is_not_goes(self):
+        done = b'{"dip": "192.0.2.1", "dp": 80, "conditions": ["x.works"]}\n'
+        not_done = b'{"dip": "192.0.2.2", "dp": 80, "conditions": ["pathspider.not_measured"]}\n'
+        torn = b'{"dip": "192.0.2.3", "dp": 80, "condi'
+        kept, seen, left = self.resume(done + not_done + torn)
+        self.assertEqual((kept, left), (1, done))
+        self.assertTrue(seen.repeats({"dip": "192.0.2.1"}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.2"}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.3"}))
+
+    def test_an_empty_file(self):
+        self.assertEqual(self.resume(b"")[0], 0)
+
+    def test_another_kind_of_file_is_left_alone(self):
+        with self.assertRaisesRegex(LineError, "line 1"):
+            self.resume(b"precious data\nof another kind\n")
 
 
 class TestRecordWriter(unittest.TestCase):

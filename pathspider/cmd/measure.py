@@ -16,7 +16,7 @@ from pathspider.cmd.main import UsageError
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.jobs import JobReader
+    from pathspider.jobs import JobReader, RecordWriter, TargetFilter
 
 log = logging.getLogger("pathspider")
 
@@ -38,6 +38,13 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
                         help="The file to output results data to. Defaults to standard output.")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
+    parser.add_argument("--resume", metavar="RECORDS",
+                        help="Continue an interrupted run: RECORDS is its output, and gets what is missing.")
+    parser.add_argument("--rate", type=float, metavar="N", help="Make at most N new connections per second.")
+    parser.add_argument("--blocklist", metavar="FILE",
+                        help="Measure no target in these networks: a CIDR prefix a line, comments after #.")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True)
@@ -74,11 +81,67 @@ def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
 
-    with open_input(args.input) as lines, open_output(args.output) as stream:
-        spider = start_spider(args)
+    prepare(args)
+    with open_input(args.input) as lines:
         reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                            parse_csv if args.csv_input else parse_ndjson)
-        return Measurement(spider, reader, RecordWriter(stream)).run()
+        seen = targets_done(args)
+        with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+            if args.dry_run:
+                return dry_run(args, reader, seen, RecordWriter(stream))
+            spider = start_spider(args)
+            return Measurement(spider, reader, RecordWriter(stream), seen).run()
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Turn the options that limit a run into what the spider needs; :exc:`UsageError` for what cannot be."""
+    from pathspider.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
+    from pathspider.pace import Pace  # noqa: PLC0415
+
+    if args.resume and args.output != "-":
+        raise UsageError("--resume names the output already: leave --output out")
+    try:
+        args.pace = None if args.rate is None else Pace(args.rate)
+        args.blocklist = None if args.blocklist is None else Blocklist.read(args.blocklist)
+    except BlocklistError as error:
+        raise UsageError(str(error)) from None
+    except ValueError as error:
+        raise UsageError(f"--rate: {error}") from None
+
+
+def targets_done(args: argparse.Namespace) -> TargetFilter:
+    """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
+    from pathspider.conditions import NOT_MEASURED  # noqa: PLC0415
+    from pathspider.jobs import LineError, TargetFilter, resume  # noqa: PLC0415
+
+    seen = TargetFilter(args.plugin(1, "", args).default_port())
+    if args.resume:
+        try:
+            log.info("resuming: %d targets have records", resume(args.resume, seen, NOT_MEASURED))
+        except OSError as error:
+            raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
+        except LineError as error:
+            raise UsageError(f"--resume: {error}") from None
+    return seen
+
+
+def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, writer: RecordWriter) -> int:
+    """Write the jobs that would be measured, and say what would not be; the exit status."""
+    spider = args.plugin(args.workers, "", args)
+    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
+    for job in reader:
+        if seen.repeats(job):
+            counts["repeated"] += 1
+        elif spider.job_problem(job):
+            counts["invalid"] += 1
+        elif args.blocklist is not None and job["dip"] in args.blocklist:
+            counts["blocklisted"] += 1
+        else:
+            counts["measured"] += 1
+            writer.write(job)
+    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d invalid; "
+             "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
+    return 1 if counts["invalid"] or reader.skipped else 0
 
 
 @contextmanager
@@ -96,13 +159,13 @@ def open_input(name: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def open_output(name: str) -> Iterator[IO[bytes]]:
+def open_output(name: str, append: bool = False) -> Iterator[IO[bytes]]:
     """The output file, or standard output for ``-``."""
     if name == "-":
         yield sys.stdout.buffer
         return
     try:
-        stream = Path(name).open("wb")  # noqa: SIM115 - closed below
+        stream = Path(name).open("ab" if append else "wb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
     with stream:
@@ -111,9 +174,8 @@ def open_output(name: str) -> Iterator[IO[bytes]]:
 
 def start_spider(args: argparse.Namespace) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
-    from pathspider.network.interfaces import InterfaceError, check_interface, source_addresses  # noqa: PLC0415
-
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
+    from pathspider.network.interfaces import InterfaceError, check_interface, source_addresses  # noqa: PLC0415
 
     try:
         check_interface(args.interface)
@@ -136,10 +198,11 @@ class Measurement:
     SIGINT and SIGTERM, once: no new jobs, what is under way is finished and written; twice: at once.
     """
 
-    def __init__(self, spider: Spider, reader: JobReader, writer: Any) -> None:
+    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter) -> None:
         self.spider = spider
         self.reader = reader
         self.writer = writer
+        self.seen = seen
         self.invalid = 0
         self.unmeasured = 0
         self.repeats = 0
@@ -156,12 +219,9 @@ class Measurement:
         return self._report()
 
     def _feed(self) -> None:
-        from pathspider.jobs import TargetFilter  # noqa: PLC0415
-
-        seen = TargetFilter()
         try:
             for job in self.reader:
-                if seen.repeats(job) and not self.spider.server_mode:
+                if self.seen.repeats(job):
                     self.repeats += 1
                 elif not self.spider.add_job(job):
                     break
@@ -209,7 +269,7 @@ class Measurement:
         """Say what was not done; the exit status."""
         status = 0
         if self.repeats:
-            log.info("%d repeated targets (same dip, dp and domain) were measured once", self.repeats)
+            log.info("%d repeated targets (same dip, dp and domain) were left out", self.repeats)
         for count, what in ((self.reader.skipped, "lines of input were not jobs and were skipped"),
                             (self.invalid, "jobs were invalid; their records say why"),
                             (self.unmeasured, "jobs were read but not measured; their records say so")):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 from pathspider.lab import Lab
@@ -73,6 +74,15 @@ class TestErrors(unittest.TestCase):
         )
         self.check(outcome, 2, "CAP_NET_RAW")
 
+    def test_limits_that_cannot_be(self):
+        self.check(pspdr("measure", "-i", "lo", "--rate", "0", "ecn", input=""), 2, "--rate")
+        self.check(
+            pspdr("measure", "-i", "lo", "--blocklist", "/nonexistent/list", "ecn", input=""), 2, "/nonexistent/list"
+        )
+        self.check(
+            pspdr("measure", "-i", "lo", "--resume", "/nonexistent/list", "ecn", input=""), 2, "/nonexistent/list"
+        )
+
     def test_plugin_help(self):
         outcome = pspdr("measure", "ecn", "--help")
         self.assertEqual(outcome.returncode, 0)
@@ -138,7 +148,7 @@ class TestMeasure(LabCase):
                 "None": "pathspider.invalid_job:dip_missing",
             },
         )
-        self.assertIn(b"1 repeated targets", outcome.stderr)
+        self.assertIn(b"1 repeated target", outcome.stderr)
 
     def test_files_csv_and_flows(self):
         target = clean_address(0, 6)
@@ -158,6 +168,37 @@ class TestMeasure(LabCase):
         for flow in (baseline, experiment):
             self.assertEqual((flow["spdr_state"], flow["observed"], flow["tcp_connected"]), (0, True, True))
             self.assertEqual((flow["sip"], flow["dip"]), (record["path"][0], target))
+
+    def test_resume_measures_what_is_missing(self):
+        jobs = clean_jobs(6)
+        with tempfile.TemporaryDirectory() as folder:
+            records = Path(folder) / "records"
+            self.measure("--output", str(records), "ecn", "--connect", "tcp", data=ndjson(jobs[:3]))
+            whole = records.read_bytes()
+            records.write_bytes(whole[:-10])
+            outcome, _ = self.measure("--resume", str(records), "ecn", "--connect", "tcp", data=ndjson(jobs))
+            self.assertEqual(outcome.returncode, 0, outcome.stderr)
+            numbers = [json.loads(line)["number"] for line in records.read_text().splitlines()]
+        self.assertEqual(sorted(numbers), list(range(6)))
+
+    def test_blocklist_and_dry_run(self):
+        jobs = clean_jobs(4)
+        with tempfile.NamedTemporaryFile("w") as blocklist:
+            blocklist.write(f"{jobs[0]['dip']}\n{jobs[1]['dip']}/64\n")
+            blocklist.flush()
+            outcome, planned = self.measure(
+                "--blocklist", blocklist.name, "--dry-run", "ecn", data=ndjson([*jobs, jobs[2]])
+            )
+            self.assertEqual(([job["number"] for job in planned], outcome.returncode), ([2], 0))
+            _, records = self.measure("--blocklist", blocklist.name, "ecn", "--connect", "tcp", data=ndjson(jobs))
+        blocked = {record["number"] for record in records if record["conditions"] == ["pathspider.blocklisted"]}
+        self.assertEqual((len(records), blocked), (4, {0, 1, 3}))
+
+    def test_rate(self):
+        _, records = self.measure("--rate", "20", "ecn", "--connect", "tcp", data=ndjson(clean_jobs(10)))
+        begun = sorted(datetime.fromisoformat(record["time"]["from"]) for record in records)
+        ended = max(datetime.fromisoformat(record["time"]["to"]) for record in records)
+        self.assertGreaterEqual((ended - begun[0]).total_seconds(), 0.9)  # 20 connections, 1/20 s apart
 
     def test_https(self):
         job = {**clean_jobs(1)[0], "dp": 443, "domain": "www.example.com"}
