@@ -1,0 +1,164 @@
+"""Facts about the machine's network interfaces and privileges, and the capture filter that follows from them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+# linux/if.h and linux/if_addr.h
+IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
+IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01  # one bit, two names: IPv4 and IPv6
+IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE = 0x08, 0x20, 0x40
+IFA_F_OPTIMISTIC = 0x04
+RT_SCOPE_UNIVERSE, RT_SCOPE_HOST = 0, 254
+AF_INET, AF_INET6 = 2, 10
+
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+"""Bit numbers of linux/capability.h, for those that a measurement can need."""
+
+REASONS = {"CAP_NET_RAW": "capture and send raw packets", "CAP_NET_ADMIN": "change network settings"}
+
+IPV6_EXTENSIONS = (0, 43, 44, 51, 60)
+"""Hop-by-hop, routing, fragment, authentication, destination options: the transport header comes later. :rfc:`8200`"""
+
+
+class InterfaceError(RuntimeError):
+    """The interface cannot be measured from; the text says why and which ones could be."""
+
+
+class CapabilityError(RuntimeError):
+    """A privilege is missing; the text says which, and how to get it."""
+
+
+@contextmanager
+def _rtnetlink() -> Iterator[Any]:
+    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415 - its import costs 0.13 s
+
+    with IPRoute() as rtnetlink:
+        yield rtnetlink
+
+
+def _links() -> dict[str, tuple[int, int]]:
+    """Every interface by name: (index, flags)."""
+    with _rtnetlink() as rtnetlink:
+        return {link.get_attr("IFLA_IFNAME"): (link["index"], link["flags"]) for link in rtnetlink.get_links()}
+
+
+def _is_up(flags: int) -> bool:
+    """Switched on (``IFF_UP``) and able to carry packets (``IFF_RUNNING``: there is a carrier, or none is needed)."""
+    return flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+
+
+def interfaces_up() -> list[str]:
+    """The names of the interfaces that can carry packets, in the kernel's order."""
+    return [name for name, (_, flags) in _links().items() if _is_up(flags)]
+
+
+def interface_up(name: str) -> bool:
+    """Whether the interface exists and can carry packets."""
+    link = _links().get(name)
+    return link is not None and _is_up(link[1])
+
+
+def check_interface(name: str) -> None:
+    """Raise :class:`InterfaceError` unless the interface is there and up."""
+    links = _links()
+    if name in links and _is_up(links[name][1]):
+        return
+    up = [other for other, (_, flags) in links.items() if _is_up(flags)]
+    if name not in links:
+        problem = f"there is no interface {name!r}"
+    elif links[name][1] & IFF_UP:
+        problem = f"interface {name!r} has no carrier (is the cable in, the peer up?)"
+    else:
+        problem = f"interface {name!r} is down (ip link set {name} up)"
+    raise InterfaceError(f"{problem}; interfaces that are up: {', '.join(up) or 'none'}")
+
+
+def source_addresses(name: str) -> tuple[str | None, str | None]:
+    """The addresses that connections through interface ``name`` come from: (IPv4 or ``None``, IPv6 or ``None``).
+
+    Of global scope (on loopback: of host scope first), not tentative, not deprecated; link-local ones reach no target.
+    IPv4: the first primary address. IPv6: a stable address before a temporary one (:rfc:`8981`), since that would be
+    deprecated in the middle of a long run and records of two days could not be compared; a global one before a unique
+    local one (fc00::/7), which does not reach the Internet; then the kernel's order.
+
+    Raises :class:`InterfaceError` if there is no such interface.
+    """
+    links = _links()
+    if name not in links:
+        check_interface(name)
+    index, flags = links[name]
+    with _rtnetlink() as rtnetlink:
+        found = [message for message in rtnetlink.get_addr() if message["index"] == index]
+    loopback = bool(flags & IFF_LOOPBACK)
+    four, six = (_best([message for message in found if message["family"] == family], loopback)
+                 for family in (AF_INET, AF_INET6))
+    return four, six
+
+
+def _best(messages: list[Any], loopback: bool) -> str | None:
+    """The address to use among the ``RTM_NEWADDR`` messages of one family."""
+    candidates = []
+    for order, message in enumerate(messages):
+        flags = message.get_attr("IFA_FLAGS") or message["flags"]
+        scope = message["scope"]
+        if scope != RT_SCOPE_UNIVERSE and not (loopback and scope == RT_SCOPE_HOST):
+            continue
+        if flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED) or flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC:
+            continue
+        # IFA_LOCAL is ours on a point-to-point link, where IFA_ADDRESS is the peer's; IPv6 has mostly IFA_ADDRESS only
+        address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        unique_local = ip_address(address) in ip_network("fc00::/7") if ":" in address else False
+        other = bool(flags & IFA_F_SECONDARY)
+        candidates.append((loopback and scope != RT_SCOPE_HOST, unique_local, other, order, address))
+    return min(candidates)[-1] if candidates else None
+
+
+def effective_capabilities(status: Path = Path("/proc/self/status")) -> int:
+    """The bit set of this process's effective capabilities. proc(5)"""
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", status.read_text(encoding="ascii", errors="replace"), re.MULTILINE)
+    return int(match.group(1), 16) if match else 0
+
+
+def check_capabilities(*needed: str) -> None:
+    """Raise :class:`CapabilityError` unless each capability (``CAP_NET_RAW``, ``CAP_NET_ADMIN``) is effective."""
+    effective = effective_capabilities()
+    missing = [name for name in needed if not effective >> CAPABILITIES[name] & 1]
+    if not missing:
+        return
+    what = " and ".join(f"{name} (to {REASONS[name]})" for name in missing)
+    ambient = ",".join("+" + name.removeprefix("CAP_").lower() for name in needed)
+    raise CapabilityError(
+        f"missing {what}: run as root (sudo), or give a normal user what is needed: "
+        f"sudo setpriv --reuid=USER --init-groups --inh-caps={ambient} --ambient-caps={ambient} COMMAND"
+    )
+
+
+def capture_filter(source: tuple[str | None, str | None], protocols: Iterable[str]) -> str:
+    """BPF text (pcap-filter(7)) that keeps what belongs to the vantage point and can matter.
+
+    ``source``: its addresses; ``protocols``: transport protocols by name (``tcp``, ``udp``, ``sctp``). ICMP and ICMPv6
+    are always kept, and so are later fragments (they name the protocol but no port) and IPv6 packets with extension
+    headers, behind which BPF cannot look cheaply. Addresses are numeric; ``ValueError`` if there is none.
+    """
+    names = sorted(set(protocols))
+    for name in names:
+        if name not in ("tcp", "udp", "sctp"):
+            raise ValueError(f"no such transport protocol: {name!r}")
+    four, six = source
+    parts = []
+    if four is not None:
+        inside = " or ".join(f"ip proto \\{name}" for name in ["icmp", *names])
+        parts.append(f"(ip host {ip_address(four)} and ({inside}))")
+    if six is not None:
+        inside = " or ".join(["ip6 proto 58", *(f"ip6 proto \\{name}" for name in names),
+                              *(f"ip6[6] == {number}" for number in IPV6_EXTENSIONS)])
+        parts.append(f"(ip6 host {ip_address(six)} and ({inside}))")
+    if not parts:
+        raise ValueError("no source address: nothing could be captured")
+    return " or ".join(parts)

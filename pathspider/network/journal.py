@@ -1,0 +1,168 @@
+"""Who has borrowed what in this network namespace: locks that die with their holders, and a journal that does not.
+
+A lock is an abstract Unix socket (unix(7)): its name exists once in a network namespace, as a sysctl of ``net.`` does,
+whatever the user, the mount or the process namespace; the kernel frees it when the last holder (the borrower, then its
+guard) is gone, and tells who holds it (``SO_PEERCRED``). So runs in different namespaces never meet.
+
+The journal holds the old value of what is borrowed, for the one case that the guard cannot cover: that borrower and
+guard were killed together. It lies in ``/run/pathspider``, or, where that cannot be written, in ``$XDG_RUNTIME_DIR`` or
+a private folder for temporary files; one folder for a boot and a network namespace, one file for a thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import socket
+import stat
+import struct
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+RUN = Path("/run/pathspider")
+SO_NETNS_COOKIE = 71  # linux/socket.h, since 5.14: a number for a network namespace that is not used again until reboot
+HANDOVER = 2.0
+"""How long (seconds) the guard of a dead borrower may take to restore before we give up."""
+
+
+class Busy(Exception):  # noqa: N818 - a state of the world that the caller words
+    """Another process holds the lock; ``pid`` is 0 where it cannot be seen from here."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(pid)
+        self.pid = pid
+
+
+def namespace_key() -> str:
+    """A name for this network namespace that no other one has, now or after a reboot."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        try:
+            (number,) = struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))
+        except OSError:
+            number = os.stat("/proc/self/ns/net").st_ino
+    return f"{boot}-{number}"
+
+
+# -- locks -------------------------------------------------------------------------------------------------------
+
+
+def _lock_name(thing: str) -> bytes:
+    name = f"\0pathspider/{thing}".encode()
+    return name if len(name) <= 100 else b"\0pathspider/" + hashlib.sha256(name).hexdigest().encode()
+
+
+def lock(thing: str) -> socket.socket:
+    """Lock ``thing`` in this network namespace until the socket (and each copy of it) is closed.
+
+    :class:`Busy` if a living process holds it. The guard of a dead one is waited for.
+    """
+    deadline = monotonic() + HANDOVER
+    name = _lock_name(thing)
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(name)
+            sock.listen(1024)
+            return sock
+        except OSError as error:
+            sock.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        pid = _wait_for_release(name, deadline)
+        if pid is not None:
+            raise Busy(pid)
+
+
+def _wait_for_release(name: bytes, deadline: float) -> int | None:
+    """Wait until a dead holder's lock is free (``None``), or tell the pid of the living one, or of one that hangs."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        try:
+            sock.connect(name)
+        except (ConnectionError, TimeoutError, BlockingIOError):
+            return 0 if monotonic() > deadline else None  # freed just now, or bound but not yet listening
+        pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        if pid == 0 or _lives(pid):
+            return pid
+        try:
+            sock.recv(1)  # nobody ever answers: this ends when the lock is freed
+        except ConnectionError:
+            return None
+        except TimeoutError:
+            return pid
+    return None
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# -- the journal ---------------------------------------------------------------------------------------------------
+
+
+def _bases() -> Iterator[Path]:
+    yield RUN
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime) / "pathspider"
+    yield Path(tempfile.gettempdir()) / f"pathspider-{os.geteuid()}"
+
+
+def _trusted(folder: Path) -> bool:
+    """Whether nobody but us (or root) can have written there: what the journal says is done with our privileges."""
+    info = folder.lstat()
+    return stat.S_ISDIR(info.st_mode) and info.st_uid in (0, os.geteuid()) and not info.st_mode & 0o022
+
+
+def folder(create: bool) -> Path | None:
+    """Where the journal of this network namespace is; ``None`` if there is none (or nowhere to have one)."""
+    for base in _bases():
+        path = base / namespace_key()
+        with contextlib.suppress(OSError):
+            if create:
+                base.mkdir(mode=0o755, exist_ok=True)
+                path.mkdir(mode=0o755, exist_ok=True)
+            if _trusted(base) and _trusted(path) and os.access(path, os.W_OK):
+                return path
+    return None
+
+
+def write(thing: str, old: str) -> str:
+    """Note the old value of ``thing``; the file's path, or ``""`` where no folder can be written."""
+    for _ in range(10):  # another run may remove the folder as we write
+        path = folder(create=True)
+        if path is None:
+            return ""
+        target, partial = path / thing.replace("/", "%"), path / f".{os.getpid()}-{thing.replace('/', '%')}"
+        with contextlib.suppress(FileNotFoundError):
+            partial.write_text(f"{os.getpid()}\n{old}", encoding="utf-8")
+            partial.replace(target)
+            return str(target)
+    return ""
+
+
+def leftovers() -> list[str]:
+    """The things that this namespace's journal names; some may be borrowed by living runs."""
+    path = folder(create=False)
+    return sorted(entry.name.replace("%", "/") for entry in path.iterdir() if not entry.name.startswith(".")) if path else []
+
+
+def read(thing: str) -> tuple[int, str, str] | None:
+    """What was noted about ``thing``: (pid of the borrower, old value, the journal's file)."""
+    path = folder(create=False)
+    if path is None:
+        return None
+    file = path / thing.replace("/", "%")
+    try:
+        pid, old = file.read_text(encoding="utf-8").split("\n", 1)
+        return int(pid), old, str(file)
+    except (FileNotFoundError, ValueError):
+        return None

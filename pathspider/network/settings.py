@@ -1,0 +1,393 @@
+"""Borrowed settings: the only place that changes the machine, and everything is as it was afterwards.
+
+::
+
+    with Settings() as settings:
+        settings.sysctl("net.ipv4.tcp_ecn", 1)                      # microseconds, after the first time
+        settings.nft(["meta l4proto tcp ip dscp set 46"])           # in a table of our own
+
+What is changed is registered first, with its old value, with a guard process (:mod:`pathspider.network.guard`) that
+outlives this one; it is started when the first thing is borrowed. A lock keeps two runs in one network namespace from
+borrowing the same thing, and a journal (:mod:`pathspider.network.journal`) lets the next run clean up if the guard was
+killed too.
+
+Needs ``CAP_NET_ADMIN`` for ``net.`` sysctls and for rules, not root. The guard is a new Python process: as a normal
+user, give capabilities as ambient ones, which it inherits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from pathspider.network import guard, journal
+
+logger = logging.getLogger("settings")
+
+PROC_SYS = Path("/proc/sys")
+GUARD_ANSWER_SECONDS = 10.0
+OWN_TABLE = re.compile(r"inet pathspider_[0-9]+(_[0-9]+)?")
+OUTPUT = "type route hook output priority mangle; policy accept;"
+"""The chain that :meth:`Settings.nft` fills by default: outgoing packets, before they are routed again."""
+
+
+class SettingsError(RuntimeError):
+    """A setting could not be borrowed, changed or put back; the text says which, why and what to do."""
+
+
+class _Borrowed:
+    """One borrowed thing. ``descriptors``: the lock, then, for a sysctl, the sysctl."""
+
+    def __init__(self, kind: str, name: str, old: str, lock: socket.socket, sysctl: int | None = None) -> None:
+        self.kind, self.name, self.old, self.current = kind, name, old, old
+        self.lock = lock
+        self.sysctl = sysctl
+        self.journal = ""
+
+    @property
+    def descriptors(self) -> list[int]:
+        return [self.lock.fileno()] + ([] if self.sysctl is None else [self.sysctl])
+
+    def release(self) -> None:
+        """Let others borrow it."""
+        if self.sysctl is not None:
+            os.close(self.sysctl)
+            self.sysctl = None
+        self.lock.close()
+
+
+class Undo:
+    """What :meth:`Settings.sysctl` returns: as a context manager, it writes the value that was there before the call."""
+
+    __slots__ = ("_borrowed", "_previous", "_settings")
+
+    def __init__(self, settings: Settings, borrowed: _Borrowed, previous: str) -> None:
+        self._settings, self._borrowed, self._previous = settings, borrowed, previous
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._settings.sysctl(self._borrowed.name, self._previous)
+
+
+def sysctl_path(name: str) -> Path:
+    """The file of a sysctl, named as in sysctl(8): ``net.ipv4.tcp_ecn``, ``net/ipv4/conf/eth0.5/mtu`` or
+    ``net.ipv4.conf.eth0/5.mtu``; ``net.ipv4.conf.eth0.5.mtu`` is found as well.
+
+    Only ``net.``: these belong to a network namespace. :class:`SettingsError` if there is no such sysctl.
+    """
+    first = re.search(r"[./]", name)
+    parts = name.split("/") if first and first.group() == "/" else [part.replace("/", ".") for part in name.split(".")]
+    if parts[0] != "net" or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise SettingsError(f"not a network sysctl: {name!r} (such as net.ipv4.tcp_ecn)")
+    path = _find(PROC_SYS, parts)
+    if path is None:
+        raise SettingsError(f"no such sysctl here: {name} (is it misspelt, or unknown to this kernel or namespace?)")
+    return path
+
+
+def _find(folder: Path, parts: list[str]) -> Path | None:
+    """The entry below ``folder`` that ``parts`` name; a part may be cut where an interface's name has a dot."""
+    for count in range(1, len(parts) + 1):
+        path = folder / ".".join(parts[:count])
+        if count == len(parts):
+            return path if path.is_file() else None
+        if path.is_dir() and (found := _find(path, parts[count:])):
+            return found
+    return None
+
+
+class Settings:
+    """Borrow sysctls and nftables rules; ``close()``, or leaving the ``with`` block, puts all back.
+
+    All methods may be called by any thread. Errors are :class:`SettingsError`.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.RLock()
+        self._borrowed: dict[str, _Borrowed] = {}
+        self._names: dict[str, _Borrowed] = {}
+        self._table: str | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._pid = os.getpid()
+        self._closed = False
+
+    def __enter__(self) -> Settings:
+        self.clean_leftovers()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- what can be borrowed ------------------------------------------------------------------------------------------
+
+    def read(self, name: str) -> str:
+        """The present value of a sysctl, as text without the line's end."""
+        try:
+            return sysctl_path(name).read_text(encoding="ascii").rstrip("\n")
+        except OSError as error:
+            raise _explained(name, error) from error
+
+    def sysctl(self, name: str, value: int | str) -> Undo:
+        """Set a sysctl of this network namespace, for example ``sysctl("net.ipv4.tcp_ecn", 1)``.
+
+        The first change of each borrows it (some milliseconds); after that it is one write to an open file. As a
+        context manager, the result puts back what was there before this call.
+        """
+        with self._mutex:
+            self._check_open()
+            borrowed = self._names.get(name) or self._borrow_sysctl(name)
+            self._watch_guard()
+            previous, text = borrowed.current, str(value)
+            assert borrowed.sysctl is not None
+            try:
+                os.pwrite(borrowed.sysctl, text.encode("ascii"), 0)
+            except OSError as error:
+                raise _explained(name, error, text) from error
+            except UnicodeError as error:
+                raise SettingsError(f"not a value for a sysctl: {text!r}") from error
+            borrowed.current = text
+            return Undo(self, borrowed, previous)
+
+    def nft(self, rules: Iterable[str], chain: str = OUTPUT) -> None:
+        """Have these nftables rules, and no others, in the one chain of our own table (family inet).
+
+        ``rules``: a rule a string, for example ``ip dscp set 46``; with none, the table is empty. ``chain``: the base
+        chain's type, hook, priority and policy. Each call replaces all rules in one transaction: no packet sees half.
+        """
+        rules = list(rules)
+        for text in (*rules, chain):
+            if "\n" in text or text.count("{") != text.count("}") or (text is not chain and ";" in text):
+                raise SettingsError(f"not one nftables rule: {text!r}")
+        body = "\n".join(f"    {rule}" for rule in rules)
+        with self._mutex:
+            self._check_open()
+            table = self._table or self._borrow_table()
+            self._watch_guard()
+            content = f"chain pathspider {{\n    {chain}\n{body}\n}}" if rules else ""
+            script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
+            done = subprocess.run([_nft(), "-f", "-"], input=script, capture_output=True, text=True, check=False)
+        if done.returncode:
+            text = " ".join(done.stderr.split())
+            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
+            raise SettingsError(f"nft refuses the rules {rules}: {text}{hint}")
+
+    # -- giving back -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Put everything back, in reverse order. May be called again. What cannot be put back is named in the error."""
+        with self._mutex:
+            self._closed = True
+            if os.getpid() != self._pid:
+                self._forget()  # a forked child: its parent has borrowed, not we
+                return
+            problems = []
+            for borrowed in reversed(self._borrowed.values()):
+                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors)
+                if problem:
+                    problems.append(f"{borrowed.name} = {borrowed.old.strip()}: {problem}")
+                else:
+                    guard.remove(borrowed.journal)
+            self._dismiss_guard()
+            self._forget()
+        if problems:
+            raise SettingsError("could not put back " + "; ".join(problems))
+
+    def clean_leftovers(self) -> None:
+        """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
+        for thing in journal.leftovers():
+            with contextlib.suppress(journal.Busy), journal.lock(thing) as lock:
+                noted = journal.read(thing)
+                if noted is None:
+                    continue
+                pid, old, file = noted
+                problem = _put_back_leftover(thing, old, lock)
+                if problem:
+                    logger.warning("process %d left %s changed (it was %s): %s", pid, thing, old.strip(), problem)
+                else:
+                    logger.warning("process %d left %s changed; put back to %s", pid, thing, old.strip())
+                    guard.remove(file)
+
+    def _forget(self) -> None:
+        for borrowed in self._borrowed.values():
+            borrowed.release()
+        self._borrowed.clear()
+        self._names.clear()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SettingsError("the settings were put back already: nothing more can be borrowed")
+        if os.getpid() != self._pid:
+            raise SettingsError("settings belong to the process that made them, not to its forked child")
+
+    # -- borrowing ---------------------------------------------------------------------------------------------------
+
+    def _borrow_sysctl(self, name: str) -> _Borrowed:
+        path = sysctl_path(name)
+        thing = "sysctl/" + str(path.relative_to(PROC_SYS))
+        if thing not in self._borrowed:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except OSError as error:
+                raise _explained(name, error) from error
+            try:
+                lock = _lock(thing, name)
+                old = os.pread(descriptor, 4096, 0).decode("ascii")
+                noted = journal.read(thing)
+                if noted:  # a dead run's: the value that was there before it is the one to return to
+                    old = noted[1]
+                self._register(thing, _Borrowed("sysctl", name, old, lock, descriptor))
+            except BaseException:
+                if thing not in self._borrowed:
+                    os.close(descriptor)
+                raise
+        self._names[name] = self._borrowed[thing]
+        return self._borrowed[thing]
+
+    def _borrow_table(self) -> str:
+        nft = _nft()
+        for number in range(1, 100):  # another process namespace may have the same pid, this process another Settings
+            table = f"inet pathspider_{self._pid}" + (f"_{number}" if number > 1 else "")
+            with contextlib.suppress(journal.Busy):
+                lock = journal.lock(f"nft/{table}")
+                self._register(f"nft/{table}", _Borrowed("nft", f"table {table}", f"{nft} {table}", lock))
+                self._table = table
+                return table
+        raise SettingsError("no name is left for an nftables table of our own")
+
+    def _register(self, thing: str, borrowed: _Borrowed) -> None:
+        """Journal and guard know of it before it is changed."""
+        try:
+            borrowed.journal = journal.write(thing, borrowed.old)
+            if not borrowed.journal:
+                logger.warning("no folder for the journal of borrowed settings: the guard process alone protects them")
+            self._watch_guard()
+            if self._guard is None:
+                self._start_guard()
+            self._tell_guard(borrowed)
+        except BaseException:
+            guard.remove(borrowed.journal)
+            borrowed.lock.close()
+            raise
+        self._borrowed[thing] = borrowed
+
+    # -- the guard ---------------------------------------------------------------------------------------------------
+
+    def _start_guard(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(GUARD_ANSWER_SECONDS)
+        python = sys.executable or "/usr/bin/python3"
+        with theirs:
+            try:
+                self._guard = subprocess.Popen(
+                    [python, "-I", "-S", guard.__file__, str(os.getpid())],
+                    stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                )
+            except OSError as error:
+                ours.close()
+                raise SettingsError(f"cannot start the guard of borrowed settings ({python}): {error}") from error
+        self._channel = ours
+        self._channel_ended = select.poll()  # the guard says nothing unasked: an event is its end
+        self._channel_ended.register(ours, select.POLLIN)
+
+    def _tell_guard(self, borrowed: _Borrowed) -> None:
+        assert self._channel is not None
+        fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
+        message = "\0".join(fields).encode("utf-8", "surrogateescape")
+        try:
+            socket.send_fds(self._channel, [message], borrowed.descriptors)
+            answer = self._channel.recv(16)
+        except OSError as error:
+            raise SettingsError(f"the guard of borrowed settings does not answer: {error}") from error
+        if answer != b"ok":
+            raise SettingsError("the guard of borrowed settings ended early: nothing was changed")
+
+    def _watch_guard(self) -> None:
+        """Replace a guard that has died: what is borrowed must be safe before more is changed. One system call."""
+        if self._guard is None or self._channel is None:
+            return
+        if not self._channel_ended.poll(0):
+            return
+        logger.warning("the guard of borrowed settings (process %d) has died; starting another", self._guard.pid)
+        self._channel.close()
+        self._guard.wait()
+        self._start_guard()
+        for borrowed in self._borrowed.values():
+            self._tell_guard(borrowed)
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is None or self._channel is None:
+            return
+        with contextlib.suppress(OSError):  # it has died: then it needs no message
+            self._channel.send(b"done")
+        self._channel.close()
+        self._guard.wait()
+
+
+def _lock(thing: str, name: str) -> socket.socket:
+    try:
+        return journal.lock(thing)
+    except journal.Busy as busy:
+        who = f"process {busy.pid}" if busy.pid else "a process that cannot be seen from here"
+        if busy.pid == os.getpid():
+            who = "another part of this process"
+        raise SettingsError(
+            f"{name} is borrowed by {who} in this network namespace: two runs would spoil each other's measurement; "
+            "wait for its end, or run in another network namespace"
+        ) from None
+
+
+def _nft() -> str:
+    found = shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin:/usr/local/sbin")
+    if found is None:
+        raise SettingsError("nft is not installed, and rules for packets need it: apt install nftables")
+    return found
+
+
+def _explained(name: str, error: OSError, value: str | None = None) -> SettingsError:
+    """The error as a person can use it."""
+    what = f"cannot set {name}" + ("" if value is None else f" to {value!r}")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return SettingsError(f"{what}: no permission; it needs CAP_NET_ADMIN: run as root (sudo)")
+    if error.errno == errno.EROFS:
+        return SettingsError(f"{what}: /proc/sys is mounted read-only here (a container?); run in a namespace of your own")
+    if error.errno in (errno.EINVAL, errno.ERANGE):
+        return SettingsError(f"{what}: the kernel refuses this value")
+    return SettingsError(f"{what}: {error.strerror}")
+
+
+def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:
+    """Restore what the journal says; only what a run of ours can have changed."""
+    kind, _, name = thing.partition("/")
+    if kind == "nft" and OWN_TABLE.fullmatch(name):
+        return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
+    if kind != "sysctl":
+        return "not a thing that is borrowed"
+    try:
+        descriptor = os.open(sysctl_path(name), os.O_RDWR | os.O_CLOEXEC)
+    except SettingsError:
+        return None  # it went away, for example with its interface
+    except OSError as error:
+        return error.strerror
+    try:
+        return guard.put_back("sysctl", old, [lock.fileno(), descriptor])
+    finally:
+        os.close(descriptor)
