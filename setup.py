@@ -39,13 +39,18 @@ def extensions():
     libtrace = has_libtrace()
     if not libtrace:
         print("pathspider: libtrace.h not found: building without libtrace; its URIs (erf:, ring:, ...) will be off")
+    room = Path("pathspider", "libtrace")
+    native = [str(room / "decode.c"), str(room / "source.c")]
+    included = [str(path.relative_to(HERE)) for end in ("h", "pxi", "pxd") for path in sorted((HERE / room).glob(f"*.{end}"))]
     modules = [
         Extension(
             f"pathspider.libtrace.{source.stem}",
-            [str(source.relative_to(HERE))],
+            [str(source.relative_to(HERE)), *native],
+            depends=included,
             libraries=["pcap"] + (["trace"] if libtrace else []),
             define_macros=[("PATHSPIDER_HAVE_LIBTRACE", "1" if libtrace else "0")],
             extra_compile_args=["-O2", "-fno-strict-aliasing"],
+            extra_link_args=["-pthread"],
         )
         for source in sorted((HERE / "pathspider" / "libtrace").glob("*.pyx"))
     ]

@@ -6,7 +6,9 @@ import csv
 import ipaddress
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -189,16 +191,26 @@ def resume(name: str, seen: TargetFilter, unfinished: str) -> int:
 
 
 class RecordWriter:
-    """Writes records as ndjson, one whole line at a time, flushed, so that a reader never waits for what is done."""
+    """Writes records as ndjson, one whole line at a time, at once, so that a reader never waits for what is done.
+
+    :param stream: unbuffered
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.written = 0
 
     def write(self, record: Record) -> None:
-        """Write one record; ``OSError`` when the file cannot take it."""
-        self._stream.write(json_line(record))
-        self._stream.flush()
+        """Write one record; ``OSError`` when the file cannot take it, which then ends with the record before it."""
+        line = json_line(record)
+        done = 0
+        try:
+            while done < len(line):
+                done += self._stream.write(line[done:])
+        except OSError:
+            with suppress(OSError):  # a pipe cannot be cut
+                self._stream.truncate(self._stream.seek(-done, os.SEEK_CUR))
+            raise
         self.written += 1
 
     def write_all(self, records: Iterable[Record]) -> None:

@@ -1,5 +1,6 @@
 """So many per second and no more."""
 
+import itertools
 import unittest
 
 from hypothesis import given
@@ -23,7 +24,7 @@ class TestPace(unittest.TestCase):
             delay = pace.delay()
             self.assertGreaterEqual(delay, 0)
             moments.append(now + delay)
-        for earlier, later in zip(moments, moments[1:], strict=False):
+        for earlier, later in itertools.pairwise(moments):
             self.assertGreaterEqual(later - earlier, 1 / rate * (1 - 1e-6) - 1e-9)
 
     def test_moments_are_not_saved_up(self):

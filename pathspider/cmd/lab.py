@@ -20,7 +20,7 @@ The commands that make a lab need root. A lab reaches nothing outside, and nothi
 """
 
 
-def register(subparsers: Any, argv: Sequence[str] = ()) -> None:  # noqa: ARG001 - part of a command's interface
+def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     """Add ``lab`` and its own sub-commands."""
     parser = subparsers.add_parser(
         "lab", help="Networks in a box, with paths whose truth is known", epilog=EPILOG,
@@ -132,7 +132,7 @@ def check(args: argparse.Namespace) -> int:
     return check_and_report(args.plugin, args.servers, as_json=args.json)
 
 
-def demo(args: argparse.Namespace) -> int:  # noqa: ARG001 - the interface of a sub-command
+def demo(args: argparse.Namespace) -> int:
     """``lab demo``"""
     from pathspider.lab.demo import show_demo  # noqa: PLC0415
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,15 +82,17 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
 
     prepare(args)
-    with open_input(args.input) as lines:
-        reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                           parse_csv if args.csv_input else parse_ndjson)
-        seen = targets_done(args)
-        with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-            if args.dry_run:
-                return dry_run(args, reader, seen, RecordWriter(stream))
-            spider = start_spider(args)
-            return Measurement(spider, reader, RecordWriter(stream), seen).run()
+    reader = JobReader(open_input(args.input), "standard input" if args.input == "-" else args.input,
+                       parse_csv if args.csv_input else parse_ndjson)
+    seen = targets_done(args)
+    with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+        writer = RecordWriter(stream)
+        if args.dry_run:
+            return dry_run(args, reader, seen, writer)
+        spider = start_spider(args)
+        if stream.seekable() and args.output != "-":
+            stream.truncate(0)  # only now is it sure that there will be something better
+        return Measurement(spider, reader, writer, seen).run()
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -144,28 +146,23 @@ def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, wri
     return 1 if counts["invalid"] or reader.skipped else 0
 
 
-@contextmanager
-def open_input(name: str) -> Iterator[IO[bytes]]:
-    """The input file, or standard input for ``-``."""
-    if name == "-":
-        yield sys.stdin.buffer
-        return
+def open_input(name: str) -> IO[bytes]:
+    """The input file, or standard input for ``-``.
+
+    It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
+    """
     try:
-        stream = Path(name).open("rb")  # noqa: SIM115 - closed below
+        return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
     except OSError as error:
         raise UsageError(f"input {name}: {error.strerror}") from None
-    with stream:
-        yield stream
 
 
 @contextmanager
-def open_output(name: str, append: bool = False) -> Iterator[IO[bytes]]:
-    """The output file, or standard output for ``-``."""
-    if name == "-":
-        yield sys.stdout.buffer
-        return
+def open_output(name: str, append: bool) -> Iterator[IO[bytes]]:
+    """The output file, or standard output for ``-``, unbuffered. What is in the file already stays, for now."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     try:
-        stream = Path(name).open("ab" if append else "wb")  # noqa: SIM115 - closed below
+        stream = open(1 if name == "-" else os.open(name, flags, 0o666), "wb", buffering=0, closefd=name != "-")
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
     with stream:

@@ -1,21 +1,22 @@
 """What the connection helpers share: sockets that belong to one job, one deadline, and whose fault a failure is.
 
-A network failure is data: ``spdr_state`` says ``CONN_TIMEOUT`` or ``CONN_FAILED``. A failure of our own machine says
-nothing about the path: the connection is ``CONN_SKIPPED`` and ``local_error`` names the reason (an errno name, or one of
-``no_ipv4_source``, ``no_ipv6_source``, ``bad_dip``, ``bad_dp``).
+A network failure is data: ``spdr_state`` says ``CONN_TIMEOUT`` or ``CONN_FAILED``, and ``error`` how, for people. A
+failure of our own machine says nothing about the path: the connection is ``CONN_SKIPPED`` and ``local_error`` names the
+reason (an errno name, or one of ``no_ipv4_source``, ``no_ipv6_source``, ``bad_dip``, ``bad_dp``, ``bad_domain``).
 
 How the two are told apart:
 
-* An error that ``connect()`` or ``send()`` itself returns was found before a packet left: no route (``ENETUNREACH``), a
-  local firewall (``EPERM``), no port or no source address (``EADDRNOTAVAIL``), no memory. It is ours. The exception is an
-  answer that arrives while the call still runs (``ECONNREFUSED``, ``ECONNRESET``).
+* An error that ``connect()`` or ``send()`` itself returns was found before a packet left: no route (``ENETUNREACH``),
+  a local firewall (``EPERM``), no port or no source address (``EADDRNOTAVAIL``), no memory. It is ours. The exception
+  is an answer that arrives while the call still runs (``ECONNREFUSED``, ``ECONNRESET``).
 * ``EHOSTUNREACH`` and its like arrive later for two reasons: an ICMP error from the path, or a neighbour that does not
   answer ARP, for which the kernel sends itself an ICMP error. The socket's error queue (``IP_RECVERR``, ip(7); for TCP
   since Linux 5.16) names the sender of the ICMP message: if that is our own address, or there was no such message, no
-  packet has left, and the error is ours. It also reports an ICMP error that arrives while the call still runs, which the
-  kernel otherwise ignores until it has sent a second SYN one second later.
-* A local firewall that drops silently in its output hook cannot be told from a silent path here: it is a timeout. The
-  observer can tell, since it sees no packet leaving.
+  packet has left, and the error is ours. It also reports an ICMP error that arrives while the call still runs, which
+  the kernel otherwise ignores until it has sent a second SYN one second later.
+* A local firewall that drops silently in its output hook cannot be told from a silent path here: it is a timeout, and
+  so is a neighbour whose ARP fails after the deadline. The observer can tell, since it sees no packet leaving. A local
+  firewall that answers with a TCP reset cannot be told from a server that does.
 """
 
 from __future__ import annotations
@@ -129,20 +130,19 @@ def open_connection(
     deadline: float,
     sockopts: SockOpts | None = None,
     *,
-    default_port: int | None = None,
     kind: socket.SocketKind = socket.SOCK_STREAM,
 ) -> Connection:
     """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline`` (monotonic seconds).
 
-    Returns ``spdr_state``, ``sp`` and, where it is ``CONN_OK``, the non-blocking socket as ``client``: closing it is the
-    caller's. For ``SOCK_DGRAM`` connecting sends nothing. The source port is bound when connecting, not before
-    (``IP_BIND_ADDRESS_NO_PORT``), so that two targets can share one and 28,000 ports are no limit for a run; it is read
-    right after, so that it is known for a failed connection too.
+    Returns ``spdr_state``, ``sp`` and, where it is ``CONN_OK``, the non-blocking socket as ``client``: closing it is
+    the caller's. For ``SOCK_DGRAM`` connecting sends nothing. The source port is bound when connecting, not before
+    (``IP_BIND_ADDRESS_NO_PORT``), so that two targets can share one and 28,000 ports are no limit for a run; it is
+    read right after, so that it is known for a failed connection too.
 
     ``sockopts`` are set before connecting; the ``OSError`` of an option that the kernel refuses is raised: it is a
     mistake of the plugin, or a missing privilege, and true for all jobs.
     """
-    address, port = job.get("dip"), job.get("dp", default_port)
+    address, port = job.get("dip"), job.get("dp")
     if not isinstance(address, str):
         return local_error("bad_dip")
     try:

@@ -24,13 +24,20 @@ class Servers:
         """Process id -> name, for the message when one ends early."""
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def spawn(self, name: str, argv: list[str], room: int | None = None, pass_fds: tuple[int, ...] = ()) -> None:
+    def spawn(
+        self,
+        name: str,
+        argv: list[str],
+        room: int | None = None,
+        pass_fds: tuple[int, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
         """Start one server process, in a room, in a session of its own: no terminal's signal reaches it."""
         log = os.open(self.directory / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
         try:
             with namespaces.inside(self.rooms.client if room is None else room, self.rooms.client):
                 process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                           start_new_session=True, pass_fds=pass_fds)
+                                           start_new_session=True, pass_fds=pass_fds, env=env)
         except OSError as error:
             raise LabError(f"cannot start the lab's {name}: {argv[0]}: {error.strerror}") from error
         finally:
@@ -51,15 +58,14 @@ class Servers:
 class BuiltIn(Servers):
     """The product's own servers: one Python process with sockets in both server rooms."""
 
-    def __init__(self, rooms: Rooms, directory: int) -> None:
+    def __init__(self, rooms: Rooms, directory: int, *, web: bool = True) -> None:
         super().__init__(rooms, directory)
         self.ready, writer = os.pipe()
-        os.set_inheritable(writer, True)
         code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); " \
                "from pathspider.lab.servers.main import main; main(sys.argv[1:])"
-        arguments = [str(writer), str(rooms.server), str(rooms.no_ecn), str(self.directory)]
-        self.spawn("servers", [sys.executable, "-P", "-c", code, *arguments],
-                   pass_fds=(writer, rooms.server, rooms.no_ecn))
+        served = (rooms.server, rooms.no_ecn)
+        arguments = ["web" if web else "no-web", str(writer), str(self.directory), *map(str, served)]
+        self.spawn("servers", [sys.executable, "-P", "-c", code, *arguments], pass_fds=(writer, *served))
         os.close(writer)
 
     def wait(self) -> None:

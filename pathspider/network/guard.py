@@ -6,7 +6,7 @@ or the borrower is dead (a pidfd: forked children may hold copies of the socket)
 session of its own, so that Ctrl-C in the terminal does not reach it, and ignores the signals that ask a process to end:
 it ends when its borrower does.
 
-One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is changed: five fields separated by NUL
+One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is changed: five fields, NUL between them
 (kind, name, what restoring needs, journal file or nothing, name of the borrower); with it come descriptors: the lock,
 kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``. The message ``done`` means:
 the borrower has put everything back itself.
@@ -28,8 +28,8 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.
 def put_back(kind: str, old: str, descriptors: list[int]) -> str | None:
     """Restore one thing; what went wrong, or ``None``. Doing it twice does no harm.
 
-    ``sysctl``: write ``old`` to the descriptor after the lock's. ``nft``: delete a table of ours; ``old`` is the path of
-    nft and the table's name.
+    ``sysctl``: write ``old`` to the descriptor after the lock's. ``nft``: delete a table of ours; ``old`` is the path
+    of nft and the table's name.
     """
     if kind == "sysctl":
         try:

@@ -109,7 +109,8 @@ def _best(messages: list[Any], loopback: bool) -> str | None:
         scope = message["scope"]
         if scope != RT_SCOPE_UNIVERSE and not (loopback and scope == RT_SCOPE_HOST):
             continue
-        if flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED) or flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC:
+        unusable = flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED)
+        if unusable or (flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC):
             continue
         # IFA_LOCAL is ours on a point-to-point link, where IFA_ADDRESS is the peer's; IPv6 has mostly IFA_ADDRESS only
         address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")

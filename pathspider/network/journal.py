@@ -101,9 +101,10 @@ def _wait_for_release(name: bytes, deadline: float) -> int | None:
 def _lives(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
+    return line.rpartition(")")[2].split()[0] != "Z"
 
 
 # -- the journal ---------------------------------------------------------------------------------------------------
@@ -152,7 +153,12 @@ def write(thing: str, old: str) -> str:
 def leftovers() -> list[str]:
     """The things that this namespace's journal names; some may be borrowed by living runs."""
     path = folder(create=False)
-    return sorted(entry.name.replace("%", "/") for entry in path.iterdir() if not entry.name.startswith(".")) if path else []
+    if path is None:
+        return []
+    try:
+        return sorted(entry.name.replace("%", "/") for entry in path.iterdir() if not entry.name.startswith("."))
+    except FileNotFoundError:
+        return []  # another run has removed it just now
 
 
 def read(thing: str) -> tuple[int, str, str] | None:

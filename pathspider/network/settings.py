@@ -84,10 +84,10 @@ class Undo:
 
 
 def sysctl_path(name: str) -> Path:
-    """The file of a sysctl, named as in sysctl(8): ``net.ipv4.tcp_ecn``, ``net/ipv4/conf/eth0.5/mtu`` or
-    ``net.ipv4.conf.eth0/5.mtu``; ``net.ipv4.conf.eth0.5.mtu`` is found as well.
+    """The file of a sysctl, named as in sysctl(8), such as ``net.ipv4.tcp_ecn`` or ``net/ipv4/tcp_ecn``.
 
-    Only ``net.``: these belong to a network namespace. :class:`SettingsError` if there is no such sysctl.
+    An interface's name with a dot may be written as there (``net/ipv4/conf/eth0.5/forwarding``,
+    ``net.ipv4.conf.eth0/5.forwarding``) or plainly (``net.ipv4.conf.eth0.5.forwarding``). Only ``net.``: these belong to a network namespace. :class:`SettingsError` if there is no such sysctl.
     """
     first = re.search(r"[./]", name)
     parts = name.split("/") if first and first.group() == "/" else [part.replace("/", ".") for part in name.split(".")]
@@ -299,7 +299,7 @@ class Settings:
             try:
                 self._guard = subprocess.Popen(
                     [python, "-I", "-S", guard.__file__, str(os.getpid())],
-                    stdin=theirs, stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                    stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
                 )
             except OSError as error:
                 ours.close()
@@ -368,7 +368,7 @@ def _explained(name: str, error: OSError, value: str | None = None) -> SettingsE
     if error.errno in (errno.EACCES, errno.EPERM):
         return SettingsError(f"{what}: no permission; it needs CAP_NET_ADMIN: run as root (sudo)")
     if error.errno == errno.EROFS:
-        return SettingsError(f"{what}: /proc/sys is mounted read-only here (a container?); run in a namespace of your own")
+        return SettingsError(f"{what}: /proc/sys is read-only here (a container?); run where it can be written")
     if error.errno in (errno.EINVAL, errno.ERANGE):
         return SettingsError(f"{what}: the kernel refuses this value")
     return SettingsError(f"{what}: {error.strerror}")

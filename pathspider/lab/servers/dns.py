@@ -7,7 +7,10 @@ import contextlib
 import socket
 import struct
 
-IP_PKTINFO = 8  # <bits/in.h>; the socket module of Python 3.11 does not know it
+import dnslib
+
+from pathspider.lab.servers.sockets import IP_PKTINFO
+
 IN_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, destination address
 IN6_PKTINFO = struct.Struct("=16sI")  # struct in6_pktinfo: address, interface
 
@@ -17,8 +20,6 @@ ANSWERS = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
 
 def answer(query: bytes) -> bytes | None:
     """The response to a query; None for what is no query."""
-    import dnslib  # noqa: PLC0415 - not before the first question
-
     try:
         request = dnslib.DNSRecord.parse(query)
     except dnslib.DNSError:

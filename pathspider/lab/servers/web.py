@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from hypercorn.asyncio import serve as hypercorn
+from hypercorn.config import Config
+
 Event = dict[str, Any]
 
 BODY = b"This is the PATHspider lab.\n"
@@ -27,12 +30,14 @@ async def app(scope: Event, receive: Callable[[], Awaitable[Event]], send: Calla
 
 
 async def serve(
-    plain: list[socket.socket], secure: list[socket.socket], certificate: Path, key: Path, backlog: int
+    plain: list[socket.socket],
+    secure: list[socket.socket],
+    certificate: Path,
+    key: Path,
+    backlog: int,
+    announce: Callable[[], None],
 ) -> None:
-    """Serve on listening sockets for ever."""
-    from hypercorn.asyncio import serve as hypercorn  # noqa: PLC0415 - while the sockets listen already
-    from hypercorn.config import Config  # noqa: PLC0415
-
+    """Serve on listening sockets for ever; ``announce`` is called when nothing can go wrong any more."""
     config = Config()
     config.insecure_bind = [f"fd://{sock.detach()}" for sock in plain]
     config.bind = [f"fd://{sock.detach()}" for sock in secure]
@@ -44,4 +49,6 @@ async def serve(
     config.errorlog = None
     config.keep_alive_timeout = 30
     config.use_reloader = False
+    config.create_ssl_context()  # a bad certificate shows here, not at the first client
+    announce()
     await hypercorn(app, config, shutdown_trigger=asyncio.Event().wait)  # type: ignore[arg-type]
