@@ -69,7 +69,7 @@ class _Borrowed:
 
 
 class Undo:
-    """What :meth:`Settings.sysctl` returns: as a context manager, it writes the value that was there before the call."""
+    """What :meth:`Settings.sysctl` returns: as a context manager, it puts back the value from before the call."""
 
     __slots__ = ("_borrowed", "_previous", "_settings")
 
@@ -87,7 +87,8 @@ def sysctl_path(name: str) -> Path:
     """The file of a sysctl, named as in sysctl(8), such as ``net.ipv4.tcp_ecn`` or ``net/ipv4/tcp_ecn``.
 
     An interface's name with a dot may be written as there (``net/ipv4/conf/eth0.5/forwarding``,
-    ``net.ipv4.conf.eth0/5.forwarding``) or plainly (``net.ipv4.conf.eth0.5.forwarding``). Only ``net.``: these belong to a network namespace. :class:`SettingsError` if there is no such sysctl.
+    ``net.ipv4.conf.eth0/5.forwarding``) or plainly (``net.ipv4.conf.eth0.5.forwarding``). Only ``net.``: these belong
+    to a network namespace. :class:`SettingsError` if there is no such sysctl.
     """
     first = re.search(r"[./]", name)
     parts = name.split("/") if first and first.group() == "/" else [part.replace("/", ".") for part in name.split(".")]
