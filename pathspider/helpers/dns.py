@@ -1,0 +1,182 @@
+"""Connection modes ``dnstcp`` and ``dnsudp``: one DNS query and its response. :rfc:`1035`, :rfc:`7766`
+
+The query asks for ``job["domain"]``, type A or ``job["qtype"]``. Without a domain it asks for the name servers of the
+root (``. NS``): every server can answer that, be it with a referral or a refusal, and it points at nobody. One query is
+sent, once: a repetition would hide the loss that is measured.
+
+A well-formed response that belongs to the query (its id and question) is success whatever its response code, also with
+the truncation bit; anything else that arrives is a failure.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import select
+import socket
+import struct
+from functools import cache
+from importlib import import_module
+from time import monotonic
+from types import ModuleType
+from typing import Any
+
+from pathspider.helpers.sockets import (
+    ANSWERS,
+    WAITING,
+    SockOpts,
+    Source,
+    errno_name,
+    failed,
+    local_error,
+    open_connection,
+    pending_error,
+    wait,
+)
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+
+DNS_PORT = 53
+WITHOUT_QUESTION = {1, 4, 5, 9}
+"""FORMERR, NOTIMP, REFUSED, NOTAUTH: some servers leave the question out of these."""
+
+
+class _Failure(Exception):  # noqa: N818 - carries a result, is no error of ours
+    """The exchange ended; ``result`` says how."""
+
+    def __init__(self, result: Connection) -> None:
+        self.result = result
+
+
+@cache
+def _dnslib() -> ModuleType:
+    """dnslib, loaded when first needed: it costs 25 ms."""
+    return import_module("dnslib")
+
+
+def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
+    """Ask the DNS server at ``job["dip"]``, port ``job["dp"]`` (default 53), over TCP, all within ``timeout`` seconds.
+
+    Returns ``spdr_state``, ``sp`` and, if there was a valid response, ``dns_rcode`` (int); else ``error`` or
+    ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
+    """
+    return _exchange(socket.SOCK_STREAM, source, job, monotonic() + timeout, sockopts)
+
+
+def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
+    """The same over UDP: one datagram, one answer. An ICMP error from the path is a failure."""
+    return _exchange(socket.SOCK_DGRAM, source, job, monotonic() + timeout, sockopts)
+
+
+def query(job: Job) -> Any:
+    """The job's query, with a random id, as a ``dnslib.DNSRecord``; ``ValueError`` for what cannot be asked."""
+    dnslib = _dnslib()
+    domain, qtype = job.get("domain"), job.get("qtype")
+    if not domain:
+        domain, qtype = ".", qtype or "NS"
+    if not isinstance(domain, str):
+        raise ValueError(f"not a domain name: {domain!r}")
+    if not domain.isascii():
+        domain = domain.encode("idna").decode("ascii")
+    number = getattr(dnslib.QTYPE, str(qtype or "A").upper(), None)
+    if not isinstance(number, int):
+        raise ValueError(f"not a DNS record type: {qtype!r}")
+    header = dnslib.DNSHeader(id=secrets.randbelow(65536), rd=1)
+    return dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
+
+
+def _exchange(
+    kind: socket.SocketKind, source: Source, job: Job, deadline: float, sockopts: SockOpts | None
+) -> Connection:
+    try:
+        question = query(job)
+        message: bytes = question.pack()
+    except (ValueError, _dnslib().DNSError):
+        return local_error("bad_domain")
+    connection = open_connection(source, {**job, "dp": job.get("dp") or DNS_PORT}, deadline, sockopts, kind=kind)
+    if connection["spdr_state"] != CONN_OK:
+        return connection
+    with connection["client"] as sock:
+        channel = _Channel(sock, connection["sp"], deadline)
+        try:
+            if kind == socket.SOCK_STREAM:
+                channel.send(struct.pack("!H", len(message)) + message)
+                (length,) = struct.unpack("!H", channel.receive_exactly(2))
+                answer = channel.receive_exactly(length)
+            else:
+                channel.send(message)
+                answer = channel.receive(65535)
+        except _Failure as end:
+            return end.result
+        return _judge(question, answer, channel.sp)
+
+
+class _Channel:
+    """A connected socket with a deadline; what goes wrong comes as :class:`_Failure`."""
+
+    def __init__(self, sock: socket.socket, sp: int, deadline: float) -> None:
+        self.sock, self.sp, self.deadline = sock, sp, deadline
+        self.own = sock.getsockname()[0]
+
+    def send(self, message: bytes) -> None:
+        while message:
+            try:
+                message = message[self.sock.send(message):]
+            except OSError as error:
+                if error.errno not in WAITING:
+                    raise self.ended(error) from error
+                self.wait(select.POLLOUT)
+
+    def receive(self, size: int) -> bytes:
+        """At most ``size`` bytes; ``b""`` at the end of a stream."""
+        while True:
+            self.wait(select.POLLIN)
+            try:
+                return self.sock.recv(size)
+            except OSError as error:
+                if error.errno not in WAITING:
+                    raise self.ended(error) from error
+
+    def receive_exactly(self, size: int) -> bytes:
+        """``size`` bytes of a stream."""
+        parts = b""
+        while len(parts) < size:
+            part = self.receive(size - len(parts))
+            if not part:
+                raise _Failure(failed(CONN_FAILED, self.sp, "closed without a whole response"))
+            parts += part
+        return parts
+
+    def wait(self, events: int) -> None:
+        if not wait(self.sock, events, self.deadline):
+            raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
+        if self.sock.type == socket.SOCK_DGRAM:
+            number, network = pending_error(self.sock, self.own)
+            if number:
+                raise self.ended(OSError(number, ""), network)
+
+    def ended(self, error: OSError, network: bool | None = None) -> _Failure:
+        """The end by an error: the path's, or our own machine's."""
+        number = error.errno or 0
+        if network is None:
+            network = number in ANSWERS or number == errno.ETIMEDOUT
+        if not network:
+            return _Failure(local_error(errno_name(number), self.sp))
+        state = CONN_TIMEOUT if number == errno.ETIMEDOUT else CONN_FAILED
+        return _Failure(failed(state, self.sp, errno_name(number)))
+
+
+def _judge(question: Any, answer: bytes, sp: int) -> Connection:
+    """Whether the answer is a response to the question."""
+    dnslib = _dnslib()
+    try:
+        response = dnslib.DNSRecord.parse(answer)
+    except Exception as error:  # noqa: BLE001 - whatever a hostile message makes of the parser
+        return failed(CONN_FAILED, sp, f"not a DNS message: {type(error).__name__}")
+    header = response.header
+    if not header.qr or header.id != question.header.id:
+        return failed(CONN_FAILED, sp, "not a response to the query")
+    asked = (str(question.q.qname).lower(), question.q.qtype, question.q.qclass)
+    named = [(str(one.qname).lower(), one.qtype, one.qclass) for one in response.questions]
+    if named != [asked] and (named or header.rcode not in WITHOUT_QUESTION):
+        return failed(CONN_FAILED, sp, "a response to another question")
+    return {"spdr_state": CONN_OK, "sp": sp, "dns_rcode": int(header.rcode)}
