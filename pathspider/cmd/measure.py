@@ -86,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
                        parse_csv if args.csv_input else parse_ndjson)
     seen = targets_done(args)
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        writer = RecordWriter(stream)
-        if args.dry_run:
-            return dry_run(args, reader, seen, writer)
-        spider = start_spider(args)
-        if stream.seekable() and args.output != "-":
+        spider = None if args.dry_run else start_spider(args)
+        if args.output != "-" and stream.seekable():
             stream.truncate(0)  # only now is it sure that there will be something better
+        writer = RecordWriter(stream)
+        if spider is None:
+            return dry_run(args, reader, seen, writer)
         return Measurement(spider, reader, writer, seen).run()
 
 
@@ -162,10 +162,10 @@ def open_output(name: str, append: bool) -> Iterator[IO[bytes]]:
     """The output file, or standard output for ``-``, unbuffered. What is in the file already stays, for now."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     try:
-        stream = open(1 if name == "-" else os.open(name, flags, 0o666), "wb", buffering=0, closefd=name != "-")
+        descriptor = 1 if name == "-" else os.open(name, flags, 0o666)
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
-    with stream:
+    with open(descriptor, "wb", buffering=0, closefd=name != "-") as stream:
         yield stream
 
 
