@@ -1,0 +1,36 @@
+"""Sockets that stand for every address of the current network namespace."""
+
+from __future__ import annotations
+
+import socket
+
+BACKLOG = 65535
+ANYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
+IP_PKTINFO = 8  # <bits/in.h>; the socket module of Python 3.11 does not know it
+
+
+def listen(port: int) -> list[socket.socket]:
+    """Listening TCP sockets, one for each IP version."""
+    sockets = []
+    for family, anywhere in ANYWHERE.items():
+        sock = socket.create_server((anywhere, port), family=family, backlog=BACKLOG)
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
+
+
+def bind_udp(port: int) -> list[socket.socket]:
+    """UDP sockets, one for each IP version, which tell the address that was asked."""
+    sockets = []
+    for family, anywhere in ANYWHERE.items():
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        sock.bind((anywhere, port))
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
