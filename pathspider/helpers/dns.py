@@ -115,7 +115,7 @@ class _Channel:
 
     def __init__(self, sock: socket.socket, sp: int, deadline: float) -> None:
         self.sock, self.sp, self.deadline = sock, sp, deadline
-        self.own = sock.getsockname()[0]
+        self.own, self.target = sock.getsockname()[0], sock.getpeername()[0]
 
     def send(self, message: bytes) -> None:
         while message:
@@ -150,7 +150,7 @@ class _Channel:
         if not wait(self.sock, events, self.deadline):
             raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
         if self.sock.type == socket.SOCK_DGRAM:
-            number, network = pending_error(self.sock, self.own)
+            number, network = pending_error(self.sock, self.own, self.target)
             if number:
                 raise self.ended(OSError(number, ""), network)
 
@@ -170,7 +170,7 @@ def _judge(question: Any, answer: bytes, sp: int) -> Connection:
     dnslib = _dnslib()
     try:
         response = dnslib.DNSRecord.parse(answer)
-    except Exception as error:  # noqa: BLE001 - whatever a hostile message makes of the parser
+    except Exception as error:  # whatever a hostile message makes of the parser
         return failed(CONN_FAILED, sp, f"not a DNS message: {type(error).__name__}")
     header = response.header
     if not header.qr or header.id != question.header.id:

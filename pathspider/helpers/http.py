@@ -45,7 +45,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     The request names ``job["domain"]``, or the address where there is none. Success is an HTTP response of any status.
     HTTP/1.1 unless ``curlopts`` say otherwise.
 
-    ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl ``INFO_*`` constants) come
+    ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for ``getinfo``) come
     back as ``curl_<name>``, for example ``curl_http_version``; ``sockopts`` are set before connecting.
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
@@ -85,10 +85,12 @@ def _user_agent() -> str:
 
 @cache
 def _info_names() -> dict[int, str]:
-    """``curl_http_version`` for ``pycurl.INFO_HTTP_VERSION``."""
-    pycurl = _pycurl()
-    names = sorted(name for name in dir(pycurl) if name.startswith("INFO_"))
-    return {getattr(pycurl, name): "curl_" + name.removeprefix("INFO_").lower() for name in names}
+    """``curl_http_version`` for ``pycurl.INFO_HTTP_VERSION``, ``curl_content_type`` for ``pycurl.CONTENT_TYPE``."""
+    names = {}
+    for name, value in sorted(vars(_pycurl()).items()):
+        if name.isupper() and isinstance(value, int) and 0x100000 <= value < 0x700000:  # CURLINFO_TYPEMASK: 0xf00000
+            names[value] = "curl_" + name.removeprefix("INFO_").lower()
+    return names
 
 
 @cache

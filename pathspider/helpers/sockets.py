@@ -83,7 +83,7 @@ def wait(sock: socket.socket, events: int, deadline: float) -> bool:
     return bool(poller.poll(max(left, 0) * 1000))
 
 
-def pending_error(sock: socket.socket, own: str) -> tuple[int, bool]:
+def pending_error(sock: socket.socket, own: str, target: str) -> tuple[int, bool]:
     """The error that waits on a socket: (errno or 0, whether the network caused it).
 
     Reads the error queue first: taking ``SO_ERROR`` alone would lose who sent an ICMP message.
@@ -97,7 +97,8 @@ def pending_error(sock: socket.socket, own: str) -> tuple[int, bool]:
         if len(content) < 16:
             continue
         number, origin = struct.unpack_from("=IB", content)
-        network = origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6) and _offender(content[16:]) != own
+        foreign = target == own or _offender(content[16:]) != own
+        network = foreign and origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6)
     waiting = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if not number:
         number, network = waiting, waiting in ANSWERS or waiting == errno.ETIMEDOUT
@@ -188,13 +189,13 @@ def _connect(sock: socket.socket, six: bool, own: str, target: tuple[str, int], 
     except OSError as error:
         return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
     number = sock.connect_ex(target)
-    sp: int = sock.getsockname()[1]
+    name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
     if number not in WAITING:
         return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
     if not wait(sock, select.POLLOUT, deadline):
         sock.close()
         return failed(CONN_TIMEOUT, sp, "no answer to the SYN")
-    number, network = pending_error(sock, own)
+    number, network = pending_error(sock, name, target[0])
     return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
 
 

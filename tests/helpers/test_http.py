@@ -1,0 +1,157 @@
+"""HTTP and HTTPS requests over connections whose source port is known whatever happens."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+from time import monotonic
+from unittest import mock
+
+import pycurl
+
+from pathspider.base import __version__
+from pathspider.helpers.http import connect_http, connect_https, url_host
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
+from tests.helpers import netlab
+from tests.helpers.netlab import SOURCE, V4, V6, NetLab
+
+
+def setUpModule():
+    global lab  # noqa: PLW0603
+    lab = unittest.enterModuleContext(NetLab())
+
+
+def get(port, address=V4, timeout=5.0, connect=connect_http, domain="example.org", **options):
+    return connect(SOURCE, {"dip": address, "dp": port, "domain": domain}, timeout, **options)
+
+
+class LabCase(unittest.TestCase):
+    def setUp(self):
+        while not lab.peers.empty():
+            lab.peers.get()
+        while not lab.requests.empty():
+            lab.requests.get()
+
+
+class TestHttp(LabCase):
+    def test_response(self):
+        for address, own in ((V4, SOURCE[0]), (V6, SOURCE[1])):
+            with self.subTest(address):
+                result = get(netlab.HTTP, address)
+                self.assertEqual(lab.peers.get(timeout=5), (own, result["sp"]))
+                self.assertEqual({**result, "sp": 0},
+                                 {"spdr_state": CONN_OK, "sp": 0, "http_status": 200, "http_version": "1.1"})
+                request = lab.requests.get(timeout=5).decode()
+                self.assertTrue(request.startswith("GET / HTTP/1.1\r\nHost: example.org\r\n"), request)
+                self.assertIn(f"User-Agent: PATHspider/{__version__}", request)
+
+    def test_default_port_and_address_as_host(self):
+        self.assertEqual(connect_http(SOURCE, {"dip": V6}, 5)["spdr_state"], CONN_OK)
+        self.assertIn(b"Host: [fd00:9::2]\r\n", lab.requests.get(timeout=5))
+
+    def test_the_name_is_never_looked_up_and_proxies_are_not_asked(self):
+        environment = {"http_proxy": "http://198.51.100.1:3128", "all_proxy": "http://198.51.100.1:3128"}
+        with mock.patch.dict(os.environ, environment):
+            result = get(netlab.HTTP, domain="no-such-name.invalid")
+        self.assertEqual(result["spdr_state"], CONN_OK)
+        self.assertIn(b"Host: no-such-name.invalid\r\n", lab.requests.get(timeout=5))
+
+    def test_endings(self):
+        for port, state in ((netlab.GARBAGE, CONN_FAILED), (netlab.RESET, CONN_FAILED), (netlab.MUTE_END, CONN_FAILED),
+                            (netlab.CLOSED, CONN_FAILED), (netlab.SILENT, CONN_TIMEOUT), (netlab.DROP, CONN_TIMEOUT),
+                            (netlab.ENDLESS, CONN_OK), (netlab.HUGE, CONN_OK), (netlab.TRICKLE, CONN_OK)):
+            with self.subTest(port=port):
+                begin = monotonic()
+                result = get(port, timeout=0.4 if state == CONN_TIMEOUT else 5)
+                self.assertEqual(result["spdr_state"], state, result)
+                self.assertLess(monotonic() - begin, 2)
+                if port not in (netlab.CLOSED, netlab.DROP):
+                    self.assertEqual(lab.peers.get(timeout=5)[1], result["sp"])
+                self.assertGreater(result["sp"], 1023)
+                self.assertNotIn("local_error", result)
+
+    def test_a_body_that_stalls_is_still_a_response(self):
+        result = get(netlab.HALF, timeout=0.4)
+        self.assertEqual((result["spdr_state"], result["http_status"]), (CONN_OK, 200))
+        self.assertIn("after the response's header", result["error"])
+
+    def test_one_deadline_for_connecting_and_exchange(self):
+        begin = monotonic()
+        self.assertEqual(get(netlab.SILENT, timeout=0.3)["spdr_state"], CONN_TIMEOUT)
+        self.assertTrue(0.29 < monotonic() - begin < 0.8)
+
+    def test_options_and_facts_of_libcurl(self):
+        result = get(netlab.HTTP, curlopts={pycurl.USERAGENT: "other", pycurl.HTTPHEADER: ["X-Test: 1"]},
+                     curlinfos=[pycurl.INFO_HTTP_VERSION, pycurl.CONTENT_TYPE],
+                     sockopts=[(socket.SOL_IP, socket.IP_TOS, 0xB8)])
+        self.assertEqual(result["curl_http_version"], pycurl.CURL_HTTP_VERSION_1_1)
+        self.assertIsNone(result["curl_content_type"])
+        request = lab.requests.get(timeout=5)
+        self.assertIn(b"User-Agent: other\r\n", request)
+        self.assertIn(b"X-Test: 1\r\n", request)
+
+    def test_domains_that_cannot_be_asked_for(self):
+        for domain in ("a b", "a\r\nX-Evil: 1", "a/b", "user@host", "a#b", "a:99", 7, "x" * 300, ".." * 200):
+            with self.subTest(domain=domain):
+                result = get(netlab.HTTP, domain=domain)
+                self.assertEqual((result["spdr_state"], result["local_error"]), (CONN_SKIPPED, "bad_domain"))
+        self.assertEqual(url_host({"dip": V4, "domain": "bücher.example"}), "xn--bcher-kva.example")
+        self.assertEqual(url_host({"dip": V4, "domain": "2001:db8::1"}), "[2001:db8::1]")
+
+    def test_connections_are_closed_and_share_nothing(self):
+        before = len(os.listdir("/proc/self/fd"))
+        ports = {get(netlab.HTTP)["sp"] for _ in range(5)}
+        self.assertEqual(len(ports), 5)
+        self.assertEqual(lab.peers.qsize(), 5)
+        self.assertLessEqual(len(os.listdir("/proc/self/fd")), before + 5)  # the server's side may still be closing
+
+    def test_many_threads(self):
+        results = []
+        threads = [threading.Thread(target=lambda: results.append(get(netlab.HTTP))) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({result["spdr_state"] for result in results}, {CONN_OK})
+        self.assertEqual({result["sp"] for result in results}, {lab.peers.get(timeout=5)[1] for _ in range(50)})
+
+    def test_a_lack_of_descriptors_is_our_own_fault(self):
+        program = (
+            "import resource, os, sys\n"
+            "from pathspider.helpers.http import connect_http\n"
+            "job = {'dip': sys.argv[1], 'dp': 80}\n"
+            "print(connect_http(('10.9.0.1', None), job, 3))\n"
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+            "held = []\n"
+            "try:\n"
+            "    while True: held.append(os.dup(0))\n"
+            "except OSError: pass\n"
+            "states = set()\n"
+            "while held:\n"
+            "    result = connect_http(('10.9.0.1', None), job, 3)\n"
+            "    states.add((int(result['spdr_state']), 'local_error' in result))\n"
+            "    os.close(held.pop())\n"
+            "print(states == {(3, True), (0, False)}, states)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program, V4], capture_output=True, text=True, check=True)
+        self.assertIn("True", done.stdout.splitlines()[1], done.stdout)
+
+
+class TestHttps(LabCase):
+    def test_a_certificate_that_does_not_hold_is_no_failure(self):
+        for address in (V4, V6):
+            result = get(netlab.TLS, address, connect=connect_https)
+            self.assertEqual((result["spdr_state"], result.get("http_status")), (CONN_OK, 200), result)
+            self.assertEqual(lab.peers.get(timeout=5)[1], result["sp"])
+
+    def test_a_handshake_that_fails_is_one(self):
+        result = get(netlab.HTTP, connect=connect_https)
+        self.assertEqual(result["spdr_state"], CONN_FAILED, result)
+        self.assertEqual(get(netlab.SILENT, connect=connect_https, timeout=0.4)["spdr_state"], CONN_TIMEOUT)
+
+    def test_no_session_is_resumed(self):
+        for _ in range(3):
+            get(netlab.TLS, connect=connect_https)
+        self.assertEqual(lab.tls.session_stats()["hits"], 0)
