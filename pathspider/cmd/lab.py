@@ -37,12 +37,14 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub = command("list", show_list, "Show the paths of the lab and what a measurement of each must find")
     sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="only the paths of these plugins")
     sub.add_argument("--json", action="store_true", help="one JSON object a path")
+    _add_scenarios(sub)
 
     sub = command("targets", show_targets, "Write jobs for pspdr measure to standard output, one JSON object a line")
     sub.add_argument("--plugin", metavar="PLUGIN", help="the paths of this plugin; with --clean: whose ports to use")
     sub.add_argument("--connect", metavar="MODE", help="only paths that are measured in this connection mode")
     sub.add_argument("--clean", type=_count, metavar="N", help="N targets that nothing happens to, for load")
     sub.add_argument("--ip-version", choices=("4", "6", "both"), default="both", help="default: both")
+    _add_scenarios(sub)
 
     sub = command("run", run, "Run a command in the client of a fresh lab, with interface lab0; its exit status is ours")
     _add_servers(sub)
@@ -58,7 +60,13 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     command("demo", demo, "See the lab and a measurement at work, in less than a minute")
 
 
+def _add_scenarios(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--scenarios", action="append", default=[], metavar="FILE.py",
+                        help="a Python file with SCENARIOS of your own, beside the built-in ones")
+
+
 def _add_servers(parser: argparse.ArgumentParser) -> None:
+    _add_scenarios(parser)
     parser.add_argument("--servers", choices=("builtin", "nginx"), default="builtin",
                         help="what answers at the end of the paths (default: builtin)")
 
@@ -80,6 +88,10 @@ def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Names
     from pathspider.lab.errors import LabError  # noqa: PLC0415
 
     try:
+        for path in getattr(args, "scenarios", ()):
+            from pathspider.lab.scenarios import add_scenarios  # noqa: PLC0415
+
+            add_scenarios(path)
         return function(args)
     except LabError as error:
         print(f"pspdr lab: {error}", file=sys.stderr)
@@ -110,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
         raise LabError("no command given: pspdr lab run -- COMMAND ...")
-    with Lab(args.servers) as lab:
+    with Lab(args.servers, args.scenarios) as lab:
         return run_in_foreground(lab, argv)
 
 
@@ -119,7 +131,7 @@ def shell(args: argparse.Namespace) -> int:
     from pathspider.lab.relay import run_in_foreground  # noqa: PLC0415
     from pathspider.lab.session import Lab  # noqa: PLC0415
 
-    with Lab(args.servers) as lab:
+    with Lab(args.servers, args.scenarios) as lab:
         print("You are in the lab: interface lab0, paths as in 'pspdr lab list', targets from 'pspdr lab targets'.\n"
               "'exit' leaves the lab, and it is gone.", file=sys.stderr)
         return run_in_foreground(lab, [os.environ.get("SHELL", "/bin/sh")])
@@ -129,7 +141,7 @@ def check(args: argparse.Namespace) -> int:
     """``lab check``"""
     from pathspider.lab.check import check_and_report  # noqa: PLC0415
 
-    return check_and_report(args.plugin, args.servers, as_json=args.json)
+    return check_and_report(args.plugin, args.servers, args.scenarios, as_json=args.json)
 
 
 def demo(args: argparse.Namespace) -> int:

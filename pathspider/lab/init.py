@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from pathspider.lab import namespaces, topology, wire
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
-from pathspider.lab.scenarios import no_ecn_addresses
+from pathspider.lab.scenarios import add_scenarios, no_ecn_addresses
 from pathspider.lab.startup import Servers, starter
 
 PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
@@ -29,7 +29,7 @@ PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def main(argv: list[str]) -> NoReturn:
-    """``init CONTROL-DESCRIPTOR SERVERS``: called by :class:`pathspider.lab.session.Lab`, by nobody else."""
+    """``init CONTROL-DESCRIPTOR SERVERS SCENARIO-FILE...``: called by :class:`pathspider.lab.session.Lab`, by nobody else."""
     control = socket.socket(fileno=int(argv[0]))
     _be_deaf()
     try:
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> NoReturn:
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     namespaces.die_with_parent()
     try:
-        Init(control).run(argv[1])
+        Init(control).run(argv[1], argv[2:])
     except BaseException:  # noqa: BLE001 - whatever it was, its text must reach the user
         with contextlib.suppress(OSError):
             wire.send(control, {"event": "failed", "text": traceback.format_exc()})
@@ -68,9 +68,11 @@ class Init:
         self.commands: dict[int, int] = {}  # process id -> the id that the owner gave
         self.servers: Servers | None = None
 
-    def run(self, servers: str) -> None:
+    def run(self, servers: str, scenarios: list[str]) -> None:
         """Build the lab, say so, and serve until the owner is gone."""
         try:
+            for path in scenarios:
+                add_scenarios(path)
             self.build(servers)
             wire.send(self.control, {"event": "ready"})
             self.serve()

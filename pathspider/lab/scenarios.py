@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pathspider.lab.addresses import clean_address
+from pathspider.lab.errors import LabError
 from pathspider.lab.families import ecn
 from pathspider.lab.scenario import PORTS, Case, Family, cases_of
 
@@ -13,6 +16,28 @@ FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
 }
 """Plugin -> its scenarios."""
+
+
+OWN_FAMILIES = 200
+"""Number of the first family that a user adds."""
+
+
+def add_scenarios(path: str) -> None:
+    """Add the scenarios of a user's file: a Python file that defines ``SCENARIOS``, a list of :class:`Scenario`.
+
+    They form a family of their own, under the name of their plugin, or ``PLUGIN:FILE`` where there is one already.
+    Raises LabError when the file cannot be used.
+    """
+    try:
+        scenarios = runpy.run_path(path)["SCENARIOS"]
+        plugin = scenarios[0].plugin
+    except Exception as error:
+        raise LabError(f"{path}: no usable SCENARIOS in it: {error!r}") from error
+    known = {one.name for family in FAMILIES.values() for one in family.scenarios}
+    if twice := sorted(known & {one.name for one in scenarios}):
+        raise LabError(f"{path}: scenarios called {', '.join(twice)} exist already; give yours other names")
+    number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
+    FAMILIES[plugin if plugin not in FAMILIES else f"{plugin}:{Path(path).stem}"] = Family(number, scenarios)
 
 
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:

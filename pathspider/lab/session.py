@@ -104,10 +104,13 @@ class Lab:
 
     ``servers``
         ``"builtin"``, or ``"nginx"`` for an nginx binary (:mod:`pathspider.lab.nginx`).
+    ``scenarios``
+        Files with further scenarios (:func:`pathspider.lab.scenarios.add_scenarios`).
     """
 
-    def __init__(self, servers: str = "builtin") -> None:
+    def __init__(self, servers: str = "builtin", scenarios: Sequence[str] = ()) -> None:
         self.servers = servers
+        self.scenarios = [os.path.abspath(path) for path in scenarios]
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
@@ -134,7 +137,7 @@ class Lab:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", code, str(theirs.fileno()), self.servers],
+                    [sys.executable, "-P", "-c", code, str(theirs.fileno()), self.servers, *self.scenarios],
                     pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
                 )
             received = wire.receive(self._control)

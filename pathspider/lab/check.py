@@ -1,0 +1,181 @@
+"""``pspdr lab check``: measure every path with its plugin, by the ``pspdr`` that a user runs, and compare with the truth.
+
+Paths that are measured in the same way share one run in one fresh lab; the labs of different runs exist side by side,
+since a run mostly waits for connections that never come up.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any
+
+from pathspider.lab.listing import cases_for, print_table
+from pathspider.lab.scenario import Case
+from pathspider.lab.session import Lab
+
+AT_ONCE = 4
+"""Labs side by side."""
+
+CONNECTION_TIMEOUT = "4"
+"""Seconds for one connection: enough for a SYN that is lost once or twice, and no longer, since failing ones wait."""
+
+LONGEST_RUN = 300
+"""Seconds after which a run is called hung."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found on one path."""
+
+    case: Case
+    found: tuple[str, ...] | None
+    """The record's conditions; None without a record."""
+    records: int = 1
+    """How many records the path got; anything but 1 is a fault."""
+
+    @property
+    def right(self) -> bool:
+        """Exactly one record with exactly the conditions that are true."""
+        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.case.scenario.expect)
+
+    @property
+    def missing(self) -> list[str]:
+        """Conditions that are true and were not found."""
+        return sorted(set(self.case.scenario.expect) - set(self.found or ()))
+
+    @property
+    def wrong(self) -> list[str]:
+        """Conditions that were found and are not true, or were found twice."""
+        found = list(self.found or ())
+        return sorted({one for one in found if one not in self.case.scenario.expect or found.count(one) > 1})
+
+
+@dataclass
+class Run:
+    """One run of ``pspdr measure`` over the paths that are measured in the same way."""
+
+    measure: tuple[str, ...]
+    cases: list[Case]
+    status: int = 0
+    seconds: float = 0.0
+    errors: str = ""
+    """What it wrote to standard error."""
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def right(self) -> bool:
+        """The run ended well and every path was judged right."""
+        return self.status == 0 and all(result.right for result in self.results)
+
+
+def plan(cases: Sequence[Case]) -> list[Run]:
+    """Group paths by the arguments with which they are measured."""
+    groups: dict[tuple[str, ...], list[Case]] = {}
+    for case in cases:
+        groups.setdefault(tuple(case.scenario.measure), []).append(case)
+    return [Run(measure, group) for measure, group in groups.items()]
+
+
+def perform(run: Run, servers: str = "builtin", scenarios: Sequence[str] = ()) -> Run:
+    """Measure the paths of one run in a lab of its own and fill in what was found."""
+    jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
+    command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
+    if "--timeout" not in run.measure:
+        command += ["--timeout", CONNECTION_TIMEOUT]
+    began = time.monotonic()
+    with Lab(servers, scenarios) as lab:
+        try:
+            done = lab.run(command, data=jobs.encode(), capture_output=True, timeout=LONGEST_RUN)
+        except subprocess.TimeoutExpired:
+            done = subprocess.CompletedProcess(command, -1, b"", f"no end after {LONGEST_RUN} s".encode())
+    run.seconds = time.monotonic() - began
+    run.status, run.errors = done.returncode, done.stderr.decode(errors="replace")
+    run.results = compare(run.cases, done.stdout.decode(errors="replace").splitlines())
+    return run
+
+
+def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
+    """Each path with what the records say about it."""
+    records: dict[tuple[str, str], list[list[str]]] = {}
+    for line in lines:
+        try:
+            record: dict[str, Any] = json.loads(line)
+        except ValueError:
+            continue  # the record that is not there is the difference
+        where = (str(record.get("scenario")), str(record.get("dip")))
+        records.setdefault(where, []).append(record.get("conditions", []))
+    results = []
+    for case in cases:
+        found = records.get((case.scenario.name, case.address), [])
+        results.append(Result(case, tuple(found[0]) if found else None, len(found)))
+    return results
+
+
+def check(
+    plugins: Sequence[str],
+    servers: str = "builtin",
+    scenarios: Sequence[str] = (),
+    tell: Callable[[Run], None] = lambda run: None,
+) -> list[Run]:
+    """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
+    runs = plan(cases_for(plugins))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for future in as_completed([pool.submit(perform, run, servers, scenarios) for run in runs]):
+            tell(future.result())
+    return runs
+
+
+def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool) -> int:
+    """The command: exit status 1 on any difference."""
+    def tell(run: Run) -> None:
+        bad = sum(not result.right for result in run.results)
+        state = "as expected" if run.right else f"{bad} different" if bad else f"ended with status {run.status}"
+        print(f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}", file=sys.stderr)
+
+    runs = check(plugins, servers, scenarios, tell)
+    print(json.dumps(as_data(runs, servers))) if as_json else report(runs)
+    return 0 if all(run.right for run in runs) else 1
+
+
+def as_data(runs: Sequence[Run], servers: str) -> dict[str, Any]:
+    """All results, for a program."""
+    return {
+        "servers": servers,
+        "paths": sum(len(run.cases) for run in runs),
+        "differences": sum(not result.right for run in runs for result in run.results),
+        "runs": [{"measure": list(run.measure), "status": run.status, "seconds": round(run.seconds, 3),
+                  "errors": run.errors} for run in runs],
+        "results": [
+            {"scenario": result.case.scenario.name, "address": result.case.address, "measure": list(run.measure),
+             "right": result.right, "records": result.records, "expected": sorted(result.case.scenario.expect),
+             "found": None if result.found is None else sorted(result.found)}
+            for run in runs for result in run.results
+        ],
+    }
+
+
+def report(runs: Sequence[Run]) -> None:
+    """All differences, for a person."""
+    rows = [("SCENARIO", "ADDRESS", "IMPAIRMENT", "NOT FOUND", "FOUND INSTEAD")]
+    for run in runs:
+        for result in run.results:
+            if not result.right:
+                extra = ", ".join(result.wrong)
+                if result.records != 1:
+                    extra = "no record" if result.records == 0 else f"{result.records} records"
+                rows.append((result.case.scenario.name, result.case.address, result.case.scenario.about,
+                             ", ".join(result.missing), extra))
+    if len(rows) > 1:
+        print_table(rows, wrap=(2, 3, 4))
+    for run in runs:
+        if run.status:
+            print(f"\npspdr measure {' '.join(run.measure)} ended with status {run.status}:\n{run.errors[-2000:]}")
+    paths = sum(len(run.cases) for run in runs)
+    print(f"{paths} paths, {len(rows) - 1} different from the truth" if len(rows) > 1
+          else f"{paths} paths, all as the truth has it")
