@@ -63,8 +63,9 @@ $(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
 	$(BIN)/python -m pip install -q -r requirements.txt -r requirements_dev.txt
 	@touch $@
 
+# compat: a third party's plugins are found beside ours only if this folder is on the path, not behind an import hook.
 $(VENV)/.built: $(VENV)/.installed setup.py pyproject.toml $(NATIVE)
-	$(BIN)/python -m pip install -q --no-deps -e .
+	$(BIN)/python -m pip install -q --no-deps --config-settings editable_mode=compat -e .
 	@touch $@
 
 native: $(VENV)/.installed

@@ -1,8 +1,8 @@
 """Find plugins and chains: the classes that the modules of a namespace package hold, ours and other distributions'.
 
 straight.plugin walks the namespace. Its last release needs the ``imp`` module, which Python 3.12 removed; where it
-cannot be imported, the standard library walks the same namespace. Either way the modules are imported here, one at a
-time: one that fails is named in a warning, and the others are used.
+cannot be imported, the standard library finds the same modules. Either way they are imported here, one at a time: one
+that fails is named in a warning, and the others are used.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ def _walk(namespace: str) -> Iterator[str]:
             warnings.simplefilter("ignore", DeprecationWarning)  # of imp, on Python 3.11
             from straight.plugin.loaders import ModuleLoader  # noqa: PLC0415 - cannot be imported everywhere
     except ImportError:
-        for info in pkgutil.iter_modules(importlib.import_module(namespace).__path__):
-            yield info.name
-        return
-    for path in ModuleLoader()._findPluginFilePaths(namespace):
-        yield os.path.splitext(os.path.basename(path))[0]
+        pass
+    else:
+        for path in ModuleLoader()._findPluginFilePaths(namespace):
+            yield os.path.splitext(os.path.basename(path))[0]
+    # straight.plugin looks along sys.path alone; an installation may hook in elsewhere.
+    for info in pkgutil.iter_modules(importlib.import_module(namespace).__path__):
+        yield info.name
 
 
 def classes(namespace: str, base: type[Base], only: str | None = None) -> list[type[Base]]:

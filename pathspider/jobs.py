@@ -202,7 +202,16 @@ class RecordWriter:
 
     def write(self, record: Record) -> None:
         """Write one record; ``OSError`` when the file cannot take it, which then ends with the record before it."""
-        line = json_line(record)
+        self._write(json_line(record))
+        self.written += 1
+
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Write records at once; where the file cannot take them, none of them is left in it."""
+        lines = [json_line(record) for record in records]
+        self._write(b"".join(lines))
+        self.written += len(lines)
+
+    def _write(self, line: bytes) -> None:
         done = 0
         try:
             while done < len(line):
@@ -211,12 +220,6 @@ class RecordWriter:
             with suppress(OSError):  # a pipe cannot be cut
                 self._stream.truncate(self._stream.seek(-done, os.SEEK_CUR))
             raise
-        self.written += 1
-
-    def write_all(self, records: Iterable[Record]) -> None:
-        """Write records as they come."""
-        for record in records:
-            self.write(record)
 
 
 def json_line(value: Any) -> bytes:

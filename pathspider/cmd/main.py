@@ -14,6 +14,7 @@ from importlib import import_module
 COMMANDS = {
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
+    "observe": "Passively observe network traffic",
 }
 """Each command is the module of that name beside this one. Its ``register(subparsers, argv)`` adds the sub-command and
 sets ``func``, which takes the parsed arguments and returns the exit status."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.output import open_output, start_afresh
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
     seen = targets_done(args)
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
         spider = None if args.dry_run else start_spider(args)
-        if args.output != "-" and stream.seekable():
-            stream.truncate(0)  # only now is it sure that there will be something better
+        if not args.resume:
+            start_afresh(args.output, stream)
         writer = RecordWriter(stream)
         if spider is None:
             return dry_run(args, reader, seen, writer)
@@ -155,18 +155,6 @@ def open_input(name: str) -> IO[bytes]:
         return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
     except OSError as error:
         raise UsageError(f"input {name}: {error.strerror}") from None
-
-
-@contextmanager
-def open_output(name: str, append: bool) -> Iterator[IO[bytes]]:
-    """The output file, or standard output for ``-``, unbuffered. What is in the file already stays, for now."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0)
-    try:
-        descriptor = 1 if name == "-" else os.open(name, flags, 0o666)
-    except OSError as error:
-        raise UsageError(f"output {name}: {error.strerror}") from None
-    with open(descriptor, "wb", buffering=0, closefd=name != "-") as stream:
-        yield stream
 
 
 def start_spider(args: argparse.Namespace) -> Spider:

@@ -1,0 +1,121 @@
+"""``pspdr observe``: flow records of what passes an interface, or of what a capture file holds."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pathspider.cmd.main import UsageError
+
+if TYPE_CHECKING:
+    from pathspider.chains.base import Chain
+    from pathspider.observer import Observer
+
+log = logging.getLogger("pathspider")
+
+CHAINS = "pathspider.chains"
+NO_CHAINS = frozenset({"base"})
+"""Modules of the namespace that hold what chains are made of, not chains."""
+EPILOG = """example: pspdr observe -i eth0 basic tcp ecn >flows.ndjson
+
+Spider safely!"""
+
+
+def register(subparsers: Any, argv: Sequence[str]) -> None:
+    """Add the ``observe`` command."""
+    parser = subparsers.add_parser("observe", help="Passively observe network traffic",
+                                   description="Passively observe network traffic: one record a flow, as flows end.",
+                                   epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list-chains", action="store_true", help="Prints a list of available chains")
+    parser.add_argument("-i", "--interface", default="eth0",
+                        help="The interface to use for the observer; or a capture file (pcap or pcapng, also .gz, .xz, "
+                             ".zst), - for a pcap on standard input, or any libtrace URI. (Default: eth0)")
+    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
+                        help="The file to output results data to. Defaults to standard output.")
+    parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
+    parser.add_argument("--snaplen", type=int, default=65535, metavar="BYTES",
+                        help="Bytes kept of each packet. (Default: 65535)")
+    parser.add_argument("chains", nargs="*", metavar="chains", help="Observer chains to use. (Default: basic)")
+    parser.set_defaults(func=run)
+
+
+def available_chains() -> dict[str, type[Chain]]:
+    """Every chain by its name, which is its module's: ours and those of other distributions."""
+    from pathspider.chains.base import Chain  # noqa: PLC0415 - native
+    from pathspider.discovery import classes  # noqa: PLC0415
+
+    found = {}
+    for chain in classes(CHAINS, Chain):
+        name = chain.__module__.rpartition(".")[2]
+        if name not in NO_CHAINS:
+            found[name] = chain
+    return found
+
+
+def run(args: argparse.Namespace) -> int:
+    """The whole of a passive observation; the exit status."""
+    chains = available_chains()
+    if args.list_chains:
+        for name, chain in sorted(chains.items()):
+            print(f"{name:12} {(chain.__doc__ or '').strip().splitlines()[0] if chain.__doc__ else ''}".rstrip())
+        return 0
+    names = args.chains or ["basic"]
+    if unknown := [name for name in names if name not in chains]:
+        raise UsageError(f"no such chain: {', '.join(unknown)}; there are {', '.join(sorted(chains))}")
+    if args.snaplen < 1:
+        raise UsageError(f"--snaplen {args.snaplen}: at least one byte is needed")
+    return observe(args, [chains[name] for name in dict.fromkeys(names)])
+
+
+def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
+    """Write the flows of one packet source; the exit status."""
+    from pathspider.cmd.output import open_output, start_afresh  # noqa: PLC0415
+    from pathspider.jobs import RecordWriter  # noqa: PLC0415
+    from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
+
+    status = 0
+    with open_output(args.output) as stream:
+        try:
+            observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
+        except CaptureError as error:
+            raise UsageError(str(error)) from None
+        start_afresh(args.output, stream)
+        until_interrupted(observer)
+        writer = RecordWriter(stream)
+        try:
+            observer.run(writer.write_all)
+        except CaptureError as error:
+            log.error("%s", error)
+            status = 1
+        except OSError as error:
+            log.error("output %s: %s", args.output, error.strerror)
+            status = 1
+    stats = observer.stats
+    lost = stats.dropped_kernel or stats.dropped_ring
+    log.log(logging.WARNING if lost else logging.INFO,
+            "%d packets, %d flows; %d packets dropped by the kernel, %d by the ring, %d not IP, %d truncated%s",
+            stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring, stats.not_ip, stats.truncated,
+            f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
+    return status
+
+
+def until_interrupted(observer: Observer) -> None:
+    """SIGINT and SIGTERM end the observation in order, the second at once.
+
+    They are waited for in a thread: the main thread is in native code most of the time.
+    """
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+
+    def wait() -> None:
+        signal.sigwait(ends)
+        observer.stop()
+        number = signal.sigwait(ends)
+        os._exit(128 + number)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()

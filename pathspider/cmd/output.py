@@ -1,0 +1,28 @@
+"""The file that a command writes records to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from pathspider.cmd.main import UsageError
+
+
+@contextmanager
+def open_output(name: str, append: bool = False) -> Iterator[IO[bytes]]:
+    """The output file, or standard output for ``-``, unbuffered. What is in the file already stays, for now."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0)
+    try:
+        descriptor = 1 if name == "-" else os.open(name, flags, 0o666)
+    except OSError as error:
+        raise UsageError(f"output {name}: {error.strerror}") from None
+    with open(descriptor, "wb", buffering=0, closefd=name != "-") as stream:
+        yield stream
+
+
+def start_afresh(name: str, stream: IO[bytes]) -> None:
+    """Empty the output file: call it when it is sure that there will be something better in it."""
+    if name != "-" and stream.seekable():
+        stream.truncate(0)
