@@ -1,0 +1,51 @@
+"""What flow analysis chains are made of: :class:`Chain` and :class:`Field`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from pathspider.libtrace._core import ChainBase
+
+
+class Field(NamedTuple):
+    """One field of a flow record."""
+
+    type: type
+    """Type of the value once it is set."""
+    initial: Any
+    """Value in a new flow record; immutable, since all flows share it."""
+    doc: str
+    """What the value means."""
+
+
+class Chain(ChainBase):
+    """An abstract flow analysis chain; all chains derive from it.
+
+    A chain declares its ``fields``; a new flow's record starts with their initial values. It defines the hooks it needs:
+    ``ip4``, ``ip6``, ``tcp``, ``udp`` with ``(rec, header, rev)``, ``icmp4``, ``icmp6`` with ``(rec, ip, q, rev)`` -
+    :class:`pathspider.chains.noop.NoOpChain` describes each. Hooks return ``True`` to go on observing, ``False`` when
+    the flow is complete. A chain that wants to look at the first packet, or to refuse a flow, defines ``new_flow``.
+    """
+
+    fields: ClassVar[dict[str, Field]] = {}
+
+    scratch: ClassVar[dict[str, Any]] = {}
+    """Keys (with their initial values) under which the chain notes things in the record while the flow is open; they are
+    removed when it ends."""
+
+    absent_hooks: ClassVar[bool] = True
+    """The hooks of this very class only say "go on": the flow table need not call them."""
+
+    def __init__(self) -> None:
+        self.initial = {name: field.initial for name, field in self.fields.items()}
+        self.initial.update(self.scratch)
+
+    def new_flow(self, rec: dict[str, Any], ip: Any) -> bool:
+        """Initialises the chain's fields in a new flow record.
+
+        :param rec: the flow record
+        :param ip: the IP or IPv6 packet that triggered the creation of the record
+        :returns: ``True`` to keep the flow, anything else to discard it
+        """
+        rec.update(self.initial)
+        return True

@@ -1,0 +1,47 @@
+"""Explicit Congestion Notification in the IP header. :rfc:`3168`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathspider.chains.base import Chain, Field
+from pathspider.chains.kind import NEITHER, SYN, packet_kind
+from pathspider.libtrace import ip, ip6
+
+MARKS = {0b10: "ect0", 0b01: "ect1", 0b11: "ce"}
+KINDS = {"syn": "a TCP SYN packet", "data": "a TCP packet with a payload or a non-TCP packet"}
+WAYS = {"fwd": "forward", "rev": "reverse"}
+
+NAMES = tuple(
+    f"ecn_{MARKS[mark]}_{kind}_{way}" if mark else "" for mark in range(4) for kind in KINDS for way in WAYS
+)
+"""Names of the fields, by mark * 4 + (0 SYN, 2 data) + (0 forward, 1 reverse)."""
+
+
+class ECNChain(Chain):
+    """Which ECN codepoints the IP header carried, by kind of packet and direction."""
+
+    fields = {
+        f"ecn_{mark}_{kind}_{way}": Field(bool, False, f"{mark.upper()} seen in the {direction} direction on {what}")
+        for way, direction in WAYS.items()
+        for kind, what in KINDS.items()
+        for mark in MARKS.values()
+    }
+
+    def ip4(self, rec: dict[str, Any], ip: ip, rev: bool) -> bool:
+        """Records the mark of an IPv4 header."""
+        mark = ip.traffic_class & 3
+        if mark:
+            kind = packet_kind(ip)
+            if kind != NEITHER:
+                rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
+        return True
+
+    def ip6(self, rec: dict[str, Any], ip: ip6, rev: bool) -> bool:
+        """Records the mark of an IPv6 header."""
+        mark = ip.traffic_class & 3
+        if mark:
+            kind = packet_kind(ip)
+            if kind != NEITHER:
+                rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
+        return True

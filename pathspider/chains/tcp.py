@@ -1,0 +1,99 @@
+"""Basic TCP behaviour, TCP's constants, and a parser of TCP options. :rfc:`9293`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathspider.chains.base import Chain, Field
+from pathspider.libtrace import tcp
+
+TCP_FIN = 0x01
+TCP_SYN = 0x02
+TCP_RST = 0x04
+TCP_PSH = 0x08
+TCP_ACK = 0x10
+TCP_URG = 0x20
+TCP_ECE = 0x40
+TCP_CWR = 0x80
+
+TCP_SA = TCP_SYN | TCP_ACK
+TCP_SEC = TCP_SYN | TCP_ECE | TCP_CWR
+TCP_SAE = TCP_SYN | TCP_ACK | TCP_ECE
+TCP_SAEC = TCP_SYN | TCP_ACK | TCP_ECE | TCP_CWR
+TCP_SAE_C = TCP_SAEC
+"""As the 2.0 documentation spells it."""
+
+TO_EOL = 0
+TO_NOP = 1
+TO_MSS = 2
+TO_WS = 3
+TO_SACKOK = 4
+TO_SACK = 5
+TO_TS = 8
+TO_MPTCP = 30
+TO_FASTOPEN = 34
+TO_EXPA = 254
+TO_EXPB = 255
+TO_EXID_FASTOPEN = (0xF9, 0x89)
+
+
+def tcp_options(tcp: tcp) -> dict[int, bytes]:
+    """A mapping of option kinds to values (bytes; empty for options without one).
+
+    The first option of a kind wins. Parsing ends at the end-of-list option and before an option whose length cannot
+    be, so that malformed options yield what stands before them. Padding is not listed.
+    """
+    data = tcp.options_data
+    options: dict[int, bytes] = {}
+    at = 0
+    while at < len(data):
+        kind = data[at]
+        if kind == TO_EOL:
+            break
+        if kind == TO_NOP:
+            at += 1
+            continue
+        length = data[at + 1] if at + 1 < len(data) else 0
+        if length < 2 or at + length > len(data):
+            break
+        options.setdefault(kind, data[at + 2 : at + length])
+        at += length
+    return options
+
+
+class TCPChain(Chain):
+    """SYN flags, FIN and RST by direction, whether the 3WHS completed, and when the flow is complete."""
+
+    fields = {
+        "tcp_synflags_fwd": Field(int, None, "SYN flags seen in the forward direction"),
+        "tcp_synflags_rev": Field(int, None, "SYN flags seen in the reverse direction"),
+        "tcp_fin_fwd": Field(bool, False, "At least one FIN flag was seen in the forward direction"),
+        "tcp_fin_rev": Field(bool, False, "At least one FIN flag was seen in the reverse direction"),
+        "tcp_rst_fwd": Field(bool, False, "At least one RST flag was seen in the forward direction"),
+        "tcp_rst_rev": Field(bool, False, "At least one RST flag was seen in the reverse direction"),
+        "tcp_connected": Field(bool, False, "The 3WHS completed"),
+    }
+
+    def tcp(self, rec: dict[str, Any], tcp: tcp, rev: bool) -> bool:
+        """Records TCP behaviour. The first SYN in each direction wins.
+
+        :returns: ``False`` once FINs were seen in both directions, or a RST in either
+        """
+        flags = tcp.flags
+        if flags & TCP_SYN:
+            if rev:
+                if rec["tcp_synflags_rev"] is None:
+                    rec["tcp_synflags_rev"] = flags
+            elif rec["tcp_synflags_fwd"] is None:
+                rec["tcp_synflags_fwd"] = flags
+        elif flags & TCP_ACK and not rev and not rec["tcp_connected"]:
+            syn_ack = rec["tcp_synflags_rev"]
+            if rec["tcp_synflags_fwd"] is not None and syn_ack is not None and syn_ack & TCP_ACK:
+                rec["tcp_connected"] = True
+        if flags & (TCP_FIN | TCP_RST):
+            if flags & TCP_FIN:
+                rec["tcp_fin_rev" if rev else "tcp_fin_fwd"] = True
+            if flags & TCP_RST:
+                rec["tcp_rst_rev" if rev else "tcp_rst_fwd"] = True
+            return not ((rec["tcp_fin_fwd"] and rec["tcp_fin_rev"]) or rec["tcp_rst_fwd"] or rec["tcp_rst_rev"])
+        return True

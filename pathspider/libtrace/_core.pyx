@@ -1,0 +1,47 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""The native core: view objects with python-libtrace's attributes, the flow table, packet sources.
+
+Three parts in one extension, because chains are called from the table with views, and the table eats from the sources:
+``views.pxi`` (packets as objects), ``table.pxi`` (packets in, flow records out), ``capture.pxi`` (where packets come
+from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+import os as _os
+import socket as _socket
+
+cdef extern from "Python.h":
+    unsigned long Py_TPFLAGS_HEAPTYPE
+    unsigned long PyType_GetFlags(object type)
+    Py_ssize_t Py_REFCNT(PyObject *o) nogil
+
+ps_seed(int.from_bytes(_os.urandom(8), "little"))
+
+include "views.pxi"
+include "table.pxi"
+include "capture.pxi"
+
+cdef extern from "source.h":
+    int C_SYSTEM "PS_E_SYSTEM"
+    int C_NO_DEVICE "PS_E_NO_DEVICE"
+    int C_DOWN "PS_E_DOWN"
+    int C_PERMISSION "PS_E_PERMISSION"
+    int C_FILTER "PS_E_FILTER"
+    int C_NOT_CAPTURE "PS_E_NOT_CAPTURE"
+    int C_EMPTY "PS_E_EMPTY"
+    int C_LINK "PS_E_LINK"
+    int C_LENGTH "PS_E_LENGTH"
+    int C_CUT "PS_E_CUT"
+    int C_GONE "PS_E_GONE"
+    int C_WENT_DOWN "PS_E_WENT_DOWN"
+    int C_NO_LIBTRACE "PS_E_NO_LIBTRACE"
+    int C_MEMORY "PS_E_MEMORY"
+
+PS_E_SYSTEM, PS_E_NO_DEVICE, PS_E_DOWN, PS_E_PERMISSION, PS_E_FILTER = C_SYSTEM, C_NO_DEVICE, C_DOWN, C_PERMISSION, C_FILTER
+PS_E_NOT_CAPTURE, PS_E_EMPTY, PS_E_LINK, PS_E_LENGTH, PS_E_CUT = C_NOT_CAPTURE, C_EMPTY, C_LINK, C_LENGTH, C_CUT
+PS_E_GONE, PS_E_WENT_DOWN, PS_E_NO_LIBTRACE, PS_E_MEMORY = C_GONE, C_WENT_DOWN, C_NO_LIBTRACE, C_MEMORY

@@ -1,0 +1,261 @@
+# Where packets come from: the consumer's end of a source (source.c). Which URI means what is decided in sources.py.
+
+cdef extern from "source.h" nogil:
+    struct ps_source
+    struct ps_error_t "ps_error":
+        int why
+        int64_t number
+        int64_t offset
+        char text[512]
+    struct ps_entry:
+        uint32_t caplen
+        uint32_t wire_len
+        int32_t dlt
+        int64_t ts
+        ps_dec dec
+    struct ps_counts_t "ps_counts":
+        uint64_t read
+        uint64_t dropped_kernel
+        uint64_t dropped_ring
+        uint64_t bytes_waiting
+        uint64_t peak
+    struct ps_options:
+        const char *bpf
+        int snaplen
+        size_t buffer
+        size_t ring
+        int promisc
+    enum: PS_WAIT_PACKETS
+    enum: PS_WAIT_TIMEOUT
+    enum: PS_WAIT_KICKED
+    enum: PS_WAIT_ENDED
+    ps_source *ps_open_live(const char *device, const ps_options *options, ps_error_t *error)
+    ps_source *ps_open_fd(int fd, int wait, const ps_options *options, ps_error_t *error)
+    ps_source *ps_open_libtrace(const char *uri, const ps_options *options, ps_error_t *error)
+    int ps_have_libtrace()
+    const ps_entry *ps_next(ps_source *s)
+    void ps_release(ps_source *s)
+    int ps_wait(ps_source *s, int64_t timeout_ns)
+    void ps_stop(ps_source *s)
+    void ps_kick(ps_source *s)
+    void ps_counts(ps_source *s, ps_counts_t *out)
+    void ps_error(ps_source *s, ps_error_t *out)
+    void ps_close(ps_source *s)
+    void ps_interfaces_up(char *out, size_t size)
+
+cdef extern from "time.h" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *now)
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+HAVE_LIBTRACE = bool(ps_have_libtrace())
+
+cdef enum:
+    BATCH = 4096             # packets between looks at what the interpreter wants
+    SETTLE = 100000000       # ns by which a packet may come late to us on a live interface
+
+
+class SourceError(Exception):
+    """Why a source could not be opened, or ended: ``why`` (one of ``PS_E_*``), ``number``, ``offset``, ``text``."""
+
+    def __init__(self, why, number, offset, text):
+        super().__init__(text)
+        self.why, self.number, self.offset, self.text = why, number, offset, text
+
+
+def interfaces_up():
+    """Names of the network interfaces that are up, as one text."""
+    cdef char names[2048]
+    ps_interfaces_up(names, sizeof(names))
+    return names.decode(errors="replace")
+
+
+cdef object _source_error(ps_error_t *error):
+    return SourceError(error.why, error.number, error.offset, error.text.decode(errors="replace"))
+
+
+cdef class Reader:
+    """An open source and its reader thread. Made by :func:`live`, :func:`descriptor` and :func:`libtrace_uri`."""
+
+    cdef ps_source *source
+    cdef bint follows_clock, flush_wanted
+    cdef uint64_t eaten
+    cdef dict last_counts
+
+    def __dealloc__(self):
+        if self.source != NULL:
+            with nogil:
+                ps_close(self.source)
+
+    def feed(self, FlowTable table):
+        """Waits for packets and feeds them to the table. Returns the records of flows that ended, None when the source
+        has ended and all its packets are eaten."""
+        cdef const ps_entry *entry
+        cdef int n = 0, waited
+        cdef int64_t timeout
+        cdef uint64_t target
+        if self.source == NULL:
+            return None
+        if self.flush_wanted:
+            self.flush_wanted = False
+            target = self._put()
+            while self.eaten < target:
+                entry = ps_next(self.source)
+                if entry == NULL:
+                    break
+                self._eat(table, entry)
+            return table.flush()
+        while True:
+            entry = ps_next(self.source)
+            if entry != NULL:
+                break
+            timeout = self._timeout(table)
+            with nogil:
+                waited = ps_wait(self.source, timeout)
+            if waited == PS_WAIT_ENDED:
+                return None
+            if waited == PS_WAIT_TIMEOUT:
+                table.tick(_now() - SETTLE)
+                return table.take()
+            if waited == PS_WAIT_KICKED:
+                PyErr_CheckSignals()
+                return table.take()
+        while entry != NULL:
+            self._eat(table, entry)
+            n += 1
+            if n >= BATCH or self.flush_wanted:
+                break
+            entry = ps_next(self.source)
+        return table.take()
+
+    cdef uint64_t _put(self):
+        cdef ps_counts_t counts
+        ps_counts(self.source, &counts)
+        return counts.read - counts.dropped_ring
+
+    cdef int _eat(self, FlowTable table, const ps_entry *entry) except -1:
+        self.eaten += 1
+        try:
+            table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
+        finally:
+            ps_release(self.source)
+        return 0
+
+    cdef int64_t _timeout(self, FlowTable table):
+        """How long to wait for a packet before the next flow ends without one, ns; -1 for ever. On a live interface
+        the packet clock is the wall clock; a file's clock stands still between packets."""
+        cdef int64_t when = table.deadline()
+        if not self.follows_clock or when < 0:
+            return -1
+        when = when + SETTLE - (_now() + table.offset)
+        return when if when > 0 else 0
+
+    def read(self):
+        """Waits for the next packet: ``(data, wire_len, linktype, ns since 1970)``; None at the end."""
+        cdef const ps_entry *entry
+        cdef int waited
+        cdef object found
+        if self.source == NULL:
+            return None
+        while True:
+            entry = ps_next(self.source)
+            if entry != NULL:
+                break
+            with nogil:
+                waited = ps_wait(self.source, -1)
+            if waited == PS_WAIT_ENDED:
+                return None
+            if waited == PS_WAIT_KICKED:
+                PyErr_CheckSignals()
+        found = (PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.caplen), entry.wire_len, entry.dlt, entry.ts)
+        ps_release(self.source)
+        return found
+
+    def stop(self):
+        """Any thread: no more packets than those captured by now. Returns at once."""
+        if self.source != NULL:
+            ps_stop(self.source)
+
+    def flush(self):
+        """Any thread: the next :meth:`feed` ends every flow, after the packets captured by now."""
+        self.flush_wanted = True
+        if self.source != NULL:
+            ps_kick(self.source)
+
+    def close(self):
+        """Stops and frees the source; its counts stay."""
+        cdef ps_source *source = self.source
+        if source != NULL:
+            self.last_counts = self.counts()
+            self.source = NULL
+            with nogil:
+                ps_close(source)
+
+    def counts(self):
+        """``read``, ``dropped_kernel``, ``dropped_ring``, ``bytes_waiting``, ``peak`` (of the ring, bytes)."""
+        cdef ps_counts_t counts
+        if self.source == NULL:
+            return self.last_counts
+        ps_counts(self.source, &counts)
+        return {"read": counts.read, "dropped_kernel": counts.dropped_kernel, "dropped_ring": counts.dropped_ring,
+                "bytes_waiting": counts.bytes_waiting, "peak": counts.peak}
+
+    def error(self):
+        """Why the source ended, as :class:`SourceError`; None where it ended as it should."""
+        cdef ps_error_t error
+        if self.source == NULL:
+            return None
+        ps_error(self.source, &error)
+        return _source_error(&error) if error.why else None
+
+
+cdef int64_t _now() noexcept:
+    cdef timespec now
+    clock_gettime(0, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, size_t buffer, size_t ring, bint promisc,
+                  bint follows_clock):
+    cdef ps_options options
+    cdef ps_error_t error
+    cdef ps_source *source
+    cdef bytes filter = (bpf or "").encode()
+    cdef const char *text = name
+    cdef Reader reader = Reader.__new__(Reader)
+    options.bpf = filter
+    options.snaplen = snaplen
+    options.buffer = buffer
+    options.ring = ring
+    options.promisc = promisc
+    with nogil:
+        if kind == 0:
+            source = ps_open_live(text, &options, &error)
+        elif kind == 1:
+            source = ps_open_fd(fd, wait, &options, &error)
+        else:
+            source = ps_open_libtrace(text, &options, &error)
+    if source == NULL:
+        raise _source_error(&error)
+    reader.source = source
+    reader.follows_clock = follows_clock
+    return reader
+
+
+def live(str device, bpf, int snaplen, size_t buffer, size_t ring, bint promisc=True):
+    """Captures on an interface, with libpcap."""
+    return _open(0, device.encode(), -1, False, bpf, snaplen, buffer, ring, promisc, True)
+
+
+def descriptor(int fd, bint wait, bpf, int snaplen, size_t ring):
+    """Reads a capture from a file descriptor, which it takes over. ``wait``: look at its header now."""
+    return _open(1, b"", fd, wait, bpf, snaplen, 0, ring, False, False)
+
+
+def libtrace_uri(str uri, bpf, int snaplen, size_t ring, bint follows_clock):
+    """Reads packets with libtrace."""
+    return _open(2, uri.encode(), -1, False, bpf, snaplen, 0, ring, False, follows_clock)

@@ -1,0 +1,284 @@
+#include "decode.h"
+
+#include <string.h>
+
+enum { TCP = 6, UDP = 17, ICMP = 1, ICMP6 = 58, SCTP = 132, AH = 51 };
+
+static uint64_t hash_seed = 0x9e3779b97f4a7c15ULL;
+
+void ps_seed(uint64_t seed) { hash_seed = seed | 1; }
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+uint64_t ps_hash(const struct ps_key *key)
+{
+    uint64_t words[5];
+    memcpy(words, key, sizeof words);
+    uint64_t h = hash_seed;
+    h = mix(h ^ words[0], 0xa0761d6478bd642fULL ^ words[1]);
+    h = mix(h ^ words[2], 0xe7037ed1a0b428dbULL ^ words[3]);
+    return mix(h ^ words[4], 0x8ebc6af09c88c6e3ULL ^ hash_seed);
+}
+
+int ps_known_link(int dlt)
+{
+    switch (dlt) {
+    case 0: case 1: case 12: case 14: case 101: case 108: case 113: case 228: case 229: case 276:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+uint32_t ps_fixed_len(uint8_t proto)
+{
+    switch (proto) {
+    case TCP: return 20;
+    case UDP: return 8;
+    case ICMP: return 8;
+    case ICMP6: return 4;
+    case SCTP: return 12;
+    default: return 0;
+    }
+}
+
+int ps_icmp_quotes(uint8_t version, uint8_t type)
+{
+    if (version == 4)
+        return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+    return type >= 1 && type <= 4;
+}
+
+static int has_ports(uint8_t proto) { return proto == TCP || proto == UDP || proto == SCTP; }
+
+static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
+{
+    uint32_t header = (uint32_t)(p[0] & 15) * 4;
+    out->version = 4;
+    out->ip_len = ps_be16(p + 2);
+    if (out->ip_len == 0) /* segmentation offload leaves it to the card */
+        out->ip_len = wire_len;
+    if (header < 20 || out->ip_len < header) {
+        out->status = PS_MALFORMED;
+        return;
+    }
+    if (len > out->ip_len)
+        len = out->ip_len;
+    out->proto = p[9];
+    if (ps_be16(p + 6) & 0x1fff) {
+        out->fragment = 1;
+        return;
+    }
+    uint32_t at = header;
+    if (out->proto == AH && at + 8 <= len) {
+        out->proto = p[at];
+        at += ((uint32_t)p[at + 1] + 2) * 4;
+    }
+    if (at < len)
+        out->l4 = at;
+}
+
+static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
+{
+    out->version = 6;
+    uint32_t payload = ps_be16(p + 4);
+    out->ip_len = payload ? 40 + payload : wire_len;
+    if (payload == 0 && p[6] == 59) /* really nothing in it */
+        out->ip_len = 40;
+    if (len > out->ip_len)
+        len = out->ip_len;
+    uint8_t next = p[6];
+    uint32_t at = 40;
+    for (;;) { /* each round moves on by at least 8 bytes, so the packet's length bounds it */
+        uint32_t step;
+        out->proto = next;
+        if (next == 0 || next == 43 || next == 60) { /* hop-by-hop, routing, destination options */
+            if (at + 8 > len)
+                return;
+            step = ((uint32_t)p[at + 1] + 1) * 8;
+        } else if (next == AH) {
+            if (at + 8 > len)
+                return;
+            step = ((uint32_t)p[at + 1] + 2) * 4;
+        } else if (next == 44) {
+            if (at + 8 > len)
+                return;
+            if (ps_be16(p + at + 2) & 0xfff8) {
+                out->proto = p[at];
+                out->fragment = 1;
+                return;
+            }
+            step = 8;
+        } else {
+            break;
+        }
+        next = p[at];
+        at += step;
+    }
+    if (at < len && next != 59)
+        out->l4 = at;
+}
+
+void ps_decode_ip(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
+{
+    memset(out, 0, sizeof *out);
+    if (len < 1) {
+        out->status = PS_TRUNCATED;
+        return;
+    }
+    uint8_t version = p[0] >> 4;
+    if (version != 4 && version != 6) {
+        out->status = PS_MALFORMED;
+        return;
+    }
+    if (len < (version == 4 ? 20u : 40u)) {
+        out->status = PS_TRUNCATED;
+        return;
+    }
+    if (version == 4)
+        decode_ip4(p, len, wire_len, out);
+    else
+        decode_ip6(p, len, wire_len, out);
+}
+
+/* Key of the packet at p; returns its direction. Ports are only read where the capture holds them. */
+static uint8_t make_key(const uint8_t *p, uint32_t len, const struct ps_ip *ip, struct ps_key *key)
+{
+    uint32_t alen = ip->version == 4 ? 4 : 16;
+    const uint8_t *src = p + (ip->version == 4 ? 12 : 8), *dst = src + alen;
+    static const uint8_t none[4];
+    const uint8_t *ports = none;
+
+    memset(key, 0, sizeof *key);
+    key->version = ip->version;
+    key->proto = ip->proto;
+    if (ip->l4 && ip->l4 + 4 <= len && has_ports(ip->proto)) {
+        ports = p + ip->l4;
+        key->has_ports = 1;
+    }
+    int order = memcmp(src, dst, alen);
+    if (order == 0)
+        order = memcmp(ports, ports + 2, 2);
+    uint8_t dir = order > 0;
+    memcpy(key->lo, dir ? dst : src, alen);
+    memcpy(key->hi, dir ? src : dst, alen);
+    memcpy(key->lo_port, ports + (dir ? 2 : 0), 2);
+    memcpy(key->hi_port, ports + (dir ? 0 : 2), 2);
+    return dir;
+}
+
+/* Offset of the network header; sets the ethertype (0 where the link layer has none). -1: cut. */
+static int64_t link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out)
+{
+    uint32_t at, type;
+
+    out->vlan = 0xffff;
+    switch (dlt) {
+    case 1: /* Ethernet */
+        if (len < 14)
+            return -1;
+        type = ps_be16(p + 12);
+        at = 14;
+        break;
+    case 113: /* Linux cooked */
+        if (len < 16)
+            return -1;
+        type = ps_be16(p + 14);
+        at = 16;
+        break;
+    case 276: /* Linux cooked, second version */
+        if (len < 20)
+            return -1;
+        type = ps_be16(p);
+        at = 20;
+        break;
+    case 0: case 108: { /* BSD loopback: an address family, in the byte order of who knows whom */
+        if (len < 4)
+            return -1;
+        uint32_t family = ps_be32(p);
+        if (family > 0xffff)
+            family = (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+        out->ethertype = family == 2 ? 0x0800 : (family == 10 || family == 24 || family == 28 || family == 30) ? 0x86dd : 0;
+        return 4;
+    }
+    default: /* raw IP */
+        if (len < 1)
+            return -1;
+        out->ethertype = p[0] >> 4 == 6 ? 0x86dd : p[0] >> 4 == 4 ? 0x0800 : 0;
+        return 0;
+    }
+    while (type == 0x8100 || type == 0x88a8 || type == 0x9100) { /* 802.1Q, 802.1ad, as many as there are */
+        if (at + 4 > len)
+            return -1;
+        if (out->vlan == 0xffff)
+            out->vlan = ps_be16(p + at) & 0xfff;
+        type = ps_be16(p + at + 2);
+        at += 4;
+    }
+    out->ethertype = (uint16_t)type;
+    return at;
+}
+
+void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out)
+{
+    memset(out, 0, sizeof *out);
+    int64_t l3 = link_layer(p, caplen, dlt, out);
+    if (l3 < 0) {
+        out->status = PS_TRUNCATED;
+        return;
+    }
+    if (out->ethertype != 0x0800 && out->ethertype != 0x86dd) {
+        out->status = PS_NOT_IP;
+        return;
+    }
+    const uint8_t *net = p + l3;
+    uint32_t len = caplen - (uint32_t)l3;
+    uint32_t wire = wire_len > (uint32_t)l3 ? wire_len - (uint32_t)l3 : 0;
+    if (wire < len)
+        wire = len;
+    struct ps_ip ip;
+    ps_decode_ip(net, len, wire, &ip);
+    if (ip.status == PS_OK && (ip.version == 4) != (out->ethertype == 0x0800))
+        ip.status = PS_MALFORMED;
+    if (ip.status != PS_OK) {
+        out->status = ip.status;
+        return;
+    }
+    out->l3 = (uint32_t)l3;
+    out->version = ip.version;
+    out->proto = ip.proto;
+    out->fragment = ip.fragment;
+    out->ip_len = ip.ip_len;
+    out->size = len < ip.ip_len ? len : ip.ip_len;
+    out->cut = len < ip.ip_len;
+    if (ip.l4) {
+        uint32_t fixed = ps_fixed_len(ip.proto);
+        out->l4 = out->l3 + ip.l4;
+        out->l4_len = ip.ip_len - ip.l4;
+        out->l4_whole = fixed && ip.l4 + fixed <= out->size;
+        if (out->l4_whole && ip.proto == TCP) {
+            uint32_t doff = (uint32_t)(net[ip.l4 + 12] >> 4) * 4;
+            if (doff < 20) /* no TCP: such a header has no place for its own fixed part */
+                out->l4_whole = 0;
+        }
+    }
+    out->dir = make_key(net, out->size, &ip, &out->key);
+    if ((ip.proto == ICMP && ip.version == 4) || (ip.proto == ICMP6 && ip.version == 6)) {
+        if (out->l4_whole && ps_icmp_quotes(ip.version, net[ip.l4]) && ip.l4 + 8 < out->size) {
+            const uint8_t *quoted = net + ip.l4 + 8;
+            uint32_t qlen = out->size - ip.l4 - 8;
+            struct ps_ip quote;
+            ps_decode_ip(quoted, qlen, qlen, &quote);
+            if (quote.status == PS_OK && quote.version == ip.version) {
+                /* the error travels against the packet that it quotes */
+                out->dir = !make_key(quoted, qlen, &quote, &out->key);
+                out->quote = 1;
+            }
+        }
+    }
+    out->hash = ps_hash(&out->key);
+}

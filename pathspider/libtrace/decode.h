@@ -1,0 +1,78 @@
+/* Bounds-checked decoding of captured packets, and the flow key. Pure: bytes in, struct out; nothing is allocated. */
+#ifndef PATHSPIDER_DECODE_H
+#define PATHSPIDER_DECODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum ps_status {
+    PS_OK = 0,
+    PS_NOT_IP = 1,    /* ARP, LLDP, ... */
+    PS_TRUNCATED = 2, /* the capture ends inside the link layer or the fixed IP header */
+    PS_MALFORMED = 3  /* claims to be IP, but its header contradicts itself */
+};
+
+/* What identifies a flow, the same for both directions: the smaller endpoint first. No padding bytes: it is
+ * compared and hashed as memory. IPv4 addresses fill the first four bytes of lo and hi. */
+struct ps_key {
+    uint8_t lo[16], hi[16];
+    uint8_t lo_port[2], hi_port[2]; /* network order */
+    uint8_t proto;
+    uint8_t version;
+    uint8_t has_ports; /* 0: port fields mean nothing (ICMP, later fragments, cut headers) */
+    uint8_t zero;
+};
+
+struct ps_dec {
+    uint64_t hash;
+    struct ps_key key;
+    uint32_t l3;       /* offset of the IP header in the captured bytes */
+    uint32_t l4;       /* offset of the transport header; 0 where there is none to be read */
+    uint32_t size;     /* captured bytes of the IP packet, link-layer padding left out */
+    uint32_t ip_len;   /* bytes of the IP packet on the wire */
+    uint32_t l4_len;   /* bytes on the wire from the transport header on */
+    uint16_t ethertype;
+    uint16_t vlan;     /* outermost VLAN id; 0xffff without a tag */
+    uint8_t status;    /* enum ps_status */
+    uint8_t version;   /* 4 or 6 */
+    uint8_t proto;     /* the transport protocol, behind extension headers */
+    uint8_t l4_whole;  /* the fixed part of the transport header was captured */
+    uint8_t fragment;  /* a later fragment: no transport header in it */
+    uint8_t cut;       /* fewer bytes captured than the IP header announces */
+    uint8_t quote;     /* an ICMP error: the key is that of the packet which it quotes */
+    uint8_t dir;       /* 0: travels from lo to hi, 1: from hi to lo */
+};
+
+/* Where the transport header of an IP packet is; used for quotations and for objects made from bytes as well. */
+struct ps_ip {
+    uint32_t l4;      /* offset from the IP header; 0: none */
+    uint32_t ip_len;  /* as the header says; the given length where it says 0 */
+    uint8_t version, proto, fragment, status;
+};
+
+/* `len` bytes of an IP header and what follows it. */
+void ps_decode_ip(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out);
+
+/* A captured frame. `dlt` is a link type as in pcap files or libpcap's DLT. */
+void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out);
+
+/* 1 where ps_decode() knows the link type. */
+int ps_known_link(int dlt);
+
+/* Length of the fixed header of a transport protocol; 0 for those we do not look into. */
+uint32_t ps_fixed_len(uint8_t proto);
+
+/* 1 for ICMP types that quote the packet they complain about. RFC 792, RFC 4443. */
+int ps_icmp_quotes(uint8_t version, uint8_t type);
+
+/* The seed of the flow hash: random, so that nobody can aim at one bucket. */
+void ps_seed(uint64_t seed);
+uint64_t ps_hash(const struct ps_key *key);
+
+static inline uint16_t ps_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static inline uint32_t ps_be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+#endif

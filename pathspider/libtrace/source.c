@@ -1,0 +1,918 @@
+#define _GNU_SOURCE
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef PATHSPIDER_HAVE_LIBTRACE
+#define PATHSPIDER_HAVE_LIBTRACE 0
+#endif
+#if PATHSPIDER_HAVE_LIBTRACE
+#include <libtrace.h>
+#endif
+
+#define BLOCK_TIMEOUT_MS 10         /* the kernel hands over a block that is not full after this long */
+#define WAKE_BYTES (256u << 10)     /* wake a waiting consumer at the latest after this much */
+#define FILE_BUFFER (1u << 20)
+#define RECORD_LIMIT 262144         /* as libpcap: nothing on a wire is longer */
+#define WRAP 0xffffffffu
+
+enum kind { LIVE, FILE_FD, LIBTRACE };
+
+struct ps_source {
+    enum kind kind;
+    char device[IFNAMSIZ * 4];
+    unsigned ifindex;
+    int snaplen, dlt, nanoseconds, swapped;
+    uint32_t limit;
+    char *bpf;
+    struct bpf_program program;
+    int have_program;
+    pcap_t *pcap;
+    int netfd;                      /* for questions about the interface */
+    int stopfd, wakefd;             /* eventfds: to the reader, to the consumer */
+    int fd, regular;
+    uint8_t *buffer;                /* what was read of the file and not yet consumed: rd..wr */
+    size_t rd, wr;
+    int64_t offset;                 /* in the file, of buffer[rd] */
+#if PATHSPIDER_HAVE_LIBTRACE
+    libtrace_t *trace;
+    libtrace_filter_t *filter;
+#endif
+
+    pthread_t thread;
+    int running;
+    int stop, ended, opened, kicked; /* atomics */
+    struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
+
+    uint8_t *ring;
+    uint64_t size;
+    uint64_t head __attribute__((aligned(64))); /* producer */
+    uint64_t seen_tail, woken_at;
+    uint64_t count_read, dropped_ring, dropped_kernel, peak;
+    uint64_t tail __attribute__((aligned(64))); /* consumer */
+    uint64_t at;
+    int consumer_waits __attribute__((aligned(64)));
+    int producer_waits;
+    pthread_mutex_t lock;
+    pthread_cond_t headed, space;
+};
+
+#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
+#define ADD(x, v) __atomic_store_n(&(x), (x) + (v), __ATOMIC_RELAXED) /* one writer, many readers */
+
+static int64_t monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void fail(struct ps_error *error, int why, const char *text)
+{
+    if (error->why)
+        return; /* the first one is the cause */
+    error->why = why;
+    snprintf(error->text, sizeof error->text, "%s", text ? text : "");
+}
+
+/* ---- ring ---------------------------------------------------------------------------------------------------- */
+
+static void ring_bell(struct ps_source *s)
+{
+    uint64_t one = 1;
+    if (write(s->wakefd, &one, sizeof one) < 0) {
+        /* its counter is full: it is readable then, which is all that is asked for */
+    }
+}
+
+static void wake(struct ps_source *s)
+{
+    s->woken_at = s->head;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (LOAD(s->consumer_waits) && __atomic_exchange_n(&s->consumer_waits, 0, __ATOMIC_ACQ_REL))
+        ring_bell(s);
+}
+
+static int room(struct ps_source *s, uint64_t need)
+{
+    if (s->size - (s->head - s->seen_tail) >= need)
+        return 1;
+    s->seen_tail = LOAD(s->tail);
+    return s->size - (s->head - s->seen_tail) >= need;
+}
+
+/* -1: stopped while waiting for room. */
+static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
+{
+    if (wire_len < caplen)
+        wire_len = caplen;
+    if (s->snaplen > 0 && caplen > (uint32_t)s->snaplen)
+        caplen = (uint32_t)s->snaplen;
+    ADD(s->count_read, 1);
+    uint64_t need = (sizeof(struct ps_entry) + caplen + 7) & ~7ull;
+    uint64_t start = s->head & (s->size - 1);
+    uint64_t gap = start + need > s->size ? s->size - start : 0; /* entries are contiguous */
+    while (!room(s, need + gap)) {
+        if (s->kind == LIVE || need + gap > s->size) {
+            ADD(s->dropped_ring, 1);
+            wake(s);
+            return 0;
+        }
+        wake(s);
+        pthread_mutex_lock(&s->lock);
+        STORE(s->producer_waits, 1);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        while (!room(s, need + gap) && !LOAD(s->stop))
+            pthread_cond_wait(&s->space, &s->lock);
+        STORE(s->producer_waits, 0);
+        pthread_mutex_unlock(&s->lock);
+        if (LOAD(s->stop))
+            return -1;
+    }
+    if (gap) {
+        if (gap >= 4)
+            *(uint32_t *)(s->ring + start) = WRAP;
+        start = 0;
+    }
+    struct ps_entry *entry = (struct ps_entry *)(s->ring + start);
+    entry->total = (uint32_t)need;
+    entry->caplen = caplen;
+    entry->wire_len = wire_len;
+    entry->dlt = s->dlt;
+    entry->ts = ts;
+    memcpy(entry + 1, p, caplen);
+    ps_decode((const uint8_t *)(entry + 1), caplen, wire_len, s->dlt, &entry->dec);
+    STORE(s->head, s->head + need + gap);
+    uint64_t fill = s->head - s->seen_tail;
+    if (fill > s->peak) {
+        s->seen_tail = LOAD(s->tail);
+        fill = s->head - s->seen_tail;
+        if (fill > s->peak)
+            STORE(s->peak, fill);
+    }
+    if (s->head - s->woken_at > WAKE_BYTES)
+        wake(s);
+    return 0;
+}
+
+const struct ps_entry *ps_next(struct ps_source *s)
+{
+    if (s->at == LOAD(s->head))
+        return NULL;
+    uint64_t start = s->at & (s->size - 1);
+    if (s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP) {
+        s->at += s->size - start;
+        start = 0;
+    }
+    const struct ps_entry *entry = (const struct ps_entry *)(s->ring + start);
+    s->at += entry->total;
+    return entry;
+}
+
+void ps_release(struct ps_source *s)
+{
+    if (s->tail == s->at)
+        return;
+    STORE(s->tail, s->at);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (LOAD(s->producer_waits)) {
+        pthread_mutex_lock(&s->lock);
+        pthread_cond_signal(&s->space);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+int ps_wait(struct ps_source *s, int64_t timeout_ns)
+{
+    int result = PS_WAIT_TIMEOUT;
+    int64_t until = timeout_ns < 0 ? 0 : monotonic() + timeout_ns;
+    struct pollfd bell = {s->wakefd, POLLIN, 0};
+    for (int last = 0;; ) {
+        STORE(s->consumer_waits, 1);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        int ended = LOAD(s->ended); /* asked for first: what was put before the end is then visible */
+        if (s->at != LOAD(s->head)) {
+            result = PS_WAIT_PACKETS;
+            break;
+        }
+        if (ended) {
+            result = PS_WAIT_ENDED;
+            break;
+        }
+        if (__atomic_exchange_n(&s->kicked, 0, __ATOMIC_ACQ_REL)) {
+            result = PS_WAIT_KICKED;
+            break;
+        }
+        if (last)
+            break;
+        struct timespec left = {0, 0};
+        if (timeout_ns >= 0) {
+            int64_t ns = until - monotonic();
+            ns = ns < 0 ? 0 : ns;
+            left.tv_sec = ns / 1000000000;
+            left.tv_nsec = ns % 1000000000;
+        }
+        int n = ppoll(&bell, 1, timeout_ns >= 0 ? &left : NULL, NULL);
+        if (n < 0) { /* a signal: the interpreter wants to look at it */
+            result = PS_WAIT_KICKED;
+            break;
+        }
+        last = n == 0;
+        if (n > 0) {
+            uint64_t rung;
+            if (read(s->wakefd, &rung, sizeof rung) < 0)
+                continue;
+        }
+    }
+    STORE(s->consumer_waits, 0);
+    return result;
+}
+
+/* ---- interfaces ---------------------------------------------------------------------------------------------- */
+
+/* Flags of an interface, or -1 where there is none. */
+static int flags_of(int fd, const char *name)
+{
+    struct ifreq request;
+    memset(&request, 0, sizeof request);
+    snprintf(request.ifr_name, IFNAMSIZ, "%.*s", IFNAMSIZ - 1, name);
+    if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+        return -1;
+    return (unsigned short)request.ifr_flags;
+}
+
+void ps_interfaces_up(char *out, size_t size)
+{
+    out[0] = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct if_nameindex *names = if_nameindex();
+    size_t used = 0;
+    for (struct if_nameindex *i = names; fd >= 0 && i && i->if_index; i++) {
+        int flags = flags_of(fd, i->if_name);
+        if (flags < 0 || !(flags & IFF_UP))
+            continue;
+        int n = snprintf(out + used, size - used, "%s%s", used ? ", " : "", i->if_name);
+        if (n < 0 || (size_t)n >= size - used)
+            break;
+        used += (size_t)n;
+    }
+    if (names)
+        if_freenameindex(names);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* 0 while the interface can be captured on; otherwise the reason is noted. */
+static int check_interface(struct ps_source *s)
+{
+    if (!s->ifindex)
+        return 0; /* "any" and other names without an interface behind them */
+    int flags = flags_of(s->netfd, s->device);
+    if (flags < 0 || if_nametoindex(s->device) != s->ifindex) {
+        fail(&s->error, PS_E_GONE, NULL);
+        return -1;
+    }
+    if (!(flags & IFF_UP)) {
+        fail(&s->error, PS_E_WENT_DOWN, NULL);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- live ---------------------------------------------------------------------------------------------------- */
+
+static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
+{
+    struct ps_source *s = (struct ps_source *)user;
+    put(s, (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * 1000, bytes, h->caplen, h->len);
+}
+
+static void read_stats(struct ps_source *s)
+{
+    struct pcap_stat stat;
+    if (pcap_stats(s->pcap, &stat) == 0) /* libpcap's counter has 32 bits; ours goes on where it wraps */
+        STORE(s->dropped_kernel, s->dropped_kernel + (uint32_t)(stat.ps_drop - (uint32_t)s->dropped_kernel));
+}
+
+static void read_live(struct ps_source *s)
+{
+    struct pollfd fds[2] = {{pcap_get_selectable_fd(s->pcap), POLLIN, 0}, {s->stopfd, POLLIN, 0}};
+    int64_t deadline = -1, asked = 0;
+
+    for (;;) {
+        int n = pcap_dispatch(s->pcap, 4096, on_packet, (u_char *)s);
+        wake(s);
+        if (n < 0) {
+            if (check_interface(s) == 0)
+                fail(&s->error, PS_E_SYSTEM, pcap_geterr(s->pcap));
+            break;
+        }
+        int64_t now = monotonic();
+        if (deadline < 0 && LOAD(s->stop))
+            /* what the kernel holds in a block that is not yet full comes within one block timeout, and a tick */
+            deadline = now + (BLOCK_TIMEOUT_MS + 6) * 1000000ll;
+        if (deadline >= 0 && now >= deadline)
+            break;
+        if (now - asked > 1000000000) {
+            asked = now;
+            read_stats(s);
+        }
+        if (n > 0)
+            continue;
+        if (check_interface(s) < 0)
+            break;
+        int wait_ms = deadline < 0 ? -1 : (int)((deadline - now) / 1000000 + 1);
+        poll(fds, deadline < 0 ? 2 : 1, wait_ms);
+    }
+    read_stats(s);
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------- */
+
+/* More bytes into the buffer; 0 at the end of the file or after a stop. */
+static size_t refill(struct ps_source *s)
+{
+    if (s->rd == s->wr)
+        s->rd = s->wr = 0;
+    else if (s->wr == FILE_BUFFER) {
+        memmove(s->buffer, s->buffer + s->rd, s->wr - s->rd);
+        s->wr -= s->rd;
+        s->rd = 0;
+    }
+    if (!s->regular) {
+        wake(s); /* a pipe can be quiet for long */
+        struct pollfd fds[2] = {{s->fd, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
+        while (poll(fds, 2, -1) < 0 && errno == EINTR)
+            ;
+    }
+    if (LOAD(s->stop))
+        return 0;
+    ssize_t n;
+    while ((n = read(s->fd, s->buffer + s->wr, FILE_BUFFER - s->wr)) < 0 && errno == EINTR)
+        ;
+    if (n < 0) {
+        fail(&s->error, PS_E_SYSTEM, strerror(errno));
+        s->error.offset = s->offset;
+        return 0;
+    }
+    s->wr += (size_t)n;
+    return (size_t)n;
+}
+
+static int have(struct ps_source *s, size_t need)
+{
+    while (s->wr - s->rd < need)
+        if (refill(s) == 0)
+            return 0;
+    return 1;
+}
+
+static void consume(struct ps_source *s, size_t n)
+{
+    s->rd += n;
+    s->offset += (int64_t)n;
+}
+
+static uint32_t word(const struct ps_source *s, const uint8_t *p)
+{
+    uint32_t value;
+    memcpy(&value, p, 4);
+    return s->swapped ? __builtin_bswap32(value) : value;
+}
+
+/* A filter is run by us, so that the file's offsets are known for every record. */
+static int compile_filter(struct ps_source *s)
+{
+    if (!s->bpf)
+        return 0;
+    pcap_t *dead = pcap_open_dead(s->dlt == 101 ? 12 : s->dlt, RECORD_LIMIT);
+    int rc = dead ? pcap_compile(dead, &s->program, s->bpf, 1, PCAP_NETMASK_UNKNOWN) : -1;
+    if (rc < 0)
+        fail(&s->error, PS_E_FILTER, dead ? pcap_geterr(dead) : "out of memory");
+    else
+        s->have_program = 1;
+    if (dead)
+        pcap_close(dead);
+    return rc;
+}
+
+static int wanted(struct ps_source *s, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
+{
+    if (!s->have_program)
+        return 1;
+    struct pcap_pkthdr header;
+    memset(&header, 0, sizeof header);
+    header.caplen = caplen;
+    header.len = wire_len;
+    return pcap_offline_filter(&s->program, &header, p) != 0;
+}
+
+static void mark_opened(struct ps_source *s)
+{
+    pthread_mutex_lock(&s->lock);
+    STORE(s->opened, 1);
+    pthread_cond_broadcast(&s->headed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void fail_at(struct ps_source *s, int why, int64_t number, const char *text)
+{
+    if (s->error.why)
+        return;
+    fail(&s->error, why, text);
+    s->error.number = number;
+    s->error.offset = s->offset;
+}
+
+static int accept_link(struct ps_source *s, int dlt)
+{
+    s->dlt = dlt;
+    if (!ps_known_link(dlt)) {
+        const char *name = pcap_datalink_val_to_description(dlt);
+        fail_at(s, PS_E_LINK, dlt, name);
+        return -1;
+    }
+    return compile_filter(s);
+}
+
+/* A classic pcap file. draft-ietf-opsawg-pcap. */
+static void read_pcap(struct ps_source *s)
+{
+    if (!have(s, 24)) {
+        fail_at(s, PS_E_CUT, 0, NULL);
+        return;
+    }
+    uint32_t snaplen = word(s, s->buffer + s->rd + 16);
+    s->limit = snaplen < 65535 ? 65535 : snaplen > RECORD_LIMIT ? RECORD_LIMIT : snaplen;
+    if (accept_link(s, (int)(word(s, s->buffer + s->rd + 20) & 0xffff)) < 0)
+        return;
+    consume(s, 24);
+    mark_opened(s);
+    int64_t unit = s->nanoseconds ? 1 : 1000;
+    while (!LOAD(s->stop)) {
+        if (!have(s, 16)) {
+            if (s->wr != s->rd && !LOAD(s->stop))
+                fail_at(s, PS_E_CUT, 0, NULL);
+            return;
+        }
+        const uint8_t *p = s->buffer + s->rd;
+        uint32_t seconds = word(s, p), fraction = word(s, p + 4), caplen = word(s, p + 8), wire_len = word(s, p + 12);
+        if (caplen > s->limit) {
+            fail_at(s, PS_E_LENGTH, caplen, NULL);
+            return;
+        }
+        if (!have(s, 16 + (size_t)caplen)) {
+            if (!LOAD(s->stop))
+                fail_at(s, PS_E_CUT, 0, NULL);
+            return;
+        }
+        p = s->buffer + s->rd + 16;
+        if (wanted(s, p, caplen, wire_len)
+            && put(s, (int64_t)seconds * 1000000000 + (int64_t)fraction * unit, p, caplen, wire_len) < 0)
+            return;
+        consume(s, 16 + (size_t)caplen);
+    }
+}
+
+static ssize_t cookie_read(void *cookie, char *out, size_t size)
+{
+    struct ps_source *s = cookie;
+    if (s->wr == s->rd && refill(s) == 0)
+        return s->error.why ? -1 : 0;
+    size_t n = s->wr - s->rd;
+    if (n > size)
+        n = size;
+    memcpy(out, s->buffer + s->rd, n);
+    consume(s, n);
+    return (ssize_t)n;
+}
+
+/* pcapng and the rarer variants of pcap: libpcap reads them from our buffer. */
+static void read_with_libpcap(struct ps_source *s)
+{
+    cookie_io_functions_t functions = {cookie_read, NULL, NULL, NULL};
+    FILE *stream = fopencookie(s, "rb", functions);
+    char text[PCAP_ERRBUF_SIZE] = "";
+    if (!stream) {
+        fail(&s->error, PS_E_MEMORY, NULL);
+        return;
+    }
+    setvbuf(stream, NULL, _IONBF, 0); /* so that we know how far libpcap has read */
+    s->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, text);
+    if (!s->pcap) {
+        if (!LOAD(s->stop))
+            fail_at(s, strstr(text, "truncated") ? PS_E_CUT : PS_E_NOT_CAPTURE, 0, text);
+        fclose(stream);
+        return;
+    }
+    if (accept_link(s, pcap_datalink(s->pcap)) < 0)
+        return;
+    mark_opened(s);
+    struct pcap_pkthdr *h;
+    const u_char *bytes;
+    while (!LOAD(s->stop)) {
+        int64_t start = s->offset;
+        int n = pcap_next_ex(s->pcap, &h, &bytes);
+        if (n == -2 || (n < 0 && LOAD(s->stop)))
+            return;
+        if (n < 0) {
+            const char *why = pcap_geterr(s->pcap);
+            s->offset = start;
+            fail_at(s, strstr(why, "truncated") ? PS_E_CUT : PS_E_SYSTEM, 0, why);
+            return;
+        }
+        int64_t seconds = h->ts.tv_sec; /* pcapng has 64 bits for it: keep the nanoseconds in theirs */
+        seconds = seconds < 0 ? 0 : seconds > 9000000000ll ? 9000000000ll : seconds;
+        if (wanted(s, bytes, h->caplen, h->len) && put(s, seconds * 1000000000 + h->ts.tv_usec, bytes, h->caplen, h->len) < 0)
+            return;
+    }
+}
+
+static void read_file(struct ps_source *s)
+{
+    if (!have(s, 4)) {
+        if (!LOAD(s->stop))
+            fail_at(s, s->wr == s->rd ? PS_E_EMPTY : PS_E_NOT_CAPTURE, 0, NULL);
+        return;
+    }
+    uint32_t magic;
+    memcpy(&magic, s->buffer + s->rd, 4);
+    s->swapped = magic == 0xd4c3b2a1 || magic == 0x4d3cb2a1;
+    magic = word(s, s->buffer + s->rd);
+    s->nanoseconds = magic == 0xa1b23c4d;
+    if (magic == 0xa1b2c3d4 || magic == 0xa1b23c4d)
+        read_pcap(s);
+    else
+        read_with_libpcap(s);
+}
+
+/* ---- libtrace ------------------------------------------------------------------------------------------------ */
+
+#if PATHSPIDER_HAVE_LIBTRACE
+int ps_have_libtrace(void) { return 1; }
+
+/* libtrace's link types, as pcap's. -1: one that we cannot decode. */
+static int dlt_of(libtrace_linktype_t type)
+{
+    switch (type) {
+    case TRACE_TYPE_ETH: return 1;
+    case TRACE_TYPE_NONE: return 101;
+    case TRACE_TYPE_LINUX_SLL: return 113;
+    default: return -1;
+    }
+}
+
+static void libtrace_failed(struct ps_source *s)
+{
+    if (trace_is_err(s->trace)) {
+        libtrace_err_t why = trace_get_err(s->trace);
+        fail(&s->error, PS_E_SYSTEM, why.problem);
+    }
+}
+
+static void read_libtrace(struct ps_source *s)
+{
+    libtrace_packet_t *packet = trace_create_packet();
+    struct pollfd fds[2] = {{-1, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
+    while (packet && !LOAD(s->stop)) {
+        libtrace_eventobj_t event = trace_event(s->trace, packet);
+        if (event.type == TRACE_EVENT_IOWAIT) {
+            wake(s);
+            fds[0].fd = event.fd;
+            poll(fds, 2, -1);
+            continue;
+        }
+        if (event.type == TRACE_EVENT_SLEEP) { /* its own pace: replays sleep between packets */
+            wake(s);
+            poll(fds + 1, 1, (int)(event.seconds * 1000) + 1);
+            continue;
+        }
+        if (event.type == TRACE_EVENT_TERMINATE || event.size <= 0)
+            break;
+        libtrace_linktype_t type;
+        uint32_t remaining = 0;
+        void *bytes = trace_get_packet_buffer(packet, &type, &remaining);
+        if (!bytes)
+            continue;
+        int dlt = dlt_of(type);
+        if (dlt < 0) {
+            fail(&s->error, PS_E_LINK, "a link type that libtrace has another number for");
+            s->error.number = (int64_t)type;
+            break;
+        }
+        s->dlt = dlt;
+        struct timespec ts = trace_get_timespec(packet);
+        size_t wire_len = trace_get_wire_length(packet);
+        if (type == TRACE_TYPE_ETH && wire_len >= 4)
+            wire_len -= 4; /* libtrace counts the frame check sequence */
+        if (wire_len > 0xffffffffu)
+            wire_len = remaining;
+        if (put(s, (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec, bytes, remaining, (uint32_t)wire_len) < 0)
+            break;
+    }
+    if (!LOAD(s->stop))
+        libtrace_failed(s);
+    uint64_t drops = trace_get_dropped_packets(s->trace);
+    if (drops != UINT64_MAX)
+        STORE(s->dropped_kernel, drops);
+    if (packet)
+        trace_destroy_packet(packet);
+}
+#else
+int ps_have_libtrace(void) { return 0; }
+#endif
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+static void *reader(void *arg)
+{
+    struct ps_source *s = arg;
+    pthread_setname_np(pthread_self(), "pspdr-reader");
+    if (s->kind == LIVE)
+        read_live(s);
+    else if (s->kind == FILE_FD)
+        read_file(s);
+#if PATHSPIDER_HAVE_LIBTRACE
+    else
+        read_libtrace(s);
+#endif
+    pthread_mutex_lock(&s->lock);
+    STORE(s->ended, 1);
+    pthread_cond_broadcast(&s->headed);
+    pthread_mutex_unlock(&s->lock);
+    ring_bell(s);
+    return NULL;
+}
+
+static void destroy(struct ps_source *s)
+{
+    if (s->pcap)
+        pcap_close(s->pcap);
+    if (s->have_program)
+        pcap_freecode(&s->program);
+#if PATHSPIDER_HAVE_LIBTRACE
+    if (s->trace)
+        trace_destroy(s->trace);
+    if (s->filter)
+        trace_destroy_filter(s->filter);
+#endif
+    if (s->netfd >= 0)
+        close(s->netfd);
+    if (s->stopfd >= 0)
+        close(s->stopfd);
+    if (s->wakefd >= 0)
+        close(s->wakefd);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->ring)
+        munmap(s->ring, s->size);
+    free(s->buffer);
+    free(s->bpf);
+    pthread_cond_destroy(&s->headed);
+    pthread_cond_destroy(&s->space);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+static struct ps_source *create(enum kind kind, const struct ps_options *options, struct ps_error *error)
+{
+    memset(error, 0, sizeof *error);
+    struct ps_source *s;
+    if (posix_memalign((void **)&s, 64, sizeof *s)) {
+        fail(error, PS_E_MEMORY, NULL);
+        return NULL;
+    }
+    memset(s, 0, sizeof *s);
+    s->kind = kind;
+    s->netfd = s->fd = s->stopfd = s->wakefd = -1;
+    s->snaplen = options->snaplen;
+    s->dlt = 1;
+    pthread_cond_init(&s->headed, NULL);
+    pthread_cond_init(&s->space, NULL);
+    pthread_mutex_init(&s->lock, NULL);
+    s->size = 1 << 20; /* room for the longest record */
+    while (s->size < options->ring)
+        s->size <<= 1;
+    s->stopfd = eventfd(0, EFD_CLOEXEC);
+    s->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (options->bpf && *options->bpf)
+        s->bpf = strdup(options->bpf);
+    s->ring = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (s->ring == MAP_FAILED) {
+        s->ring = NULL;
+        fail(error, PS_E_MEMORY, NULL);
+    } else if (s->stopfd < 0 || s->wakefd < 0) {
+        fail(error, PS_E_SYSTEM, strerror(errno));
+    }
+    if (error->why) {
+        destroy(s);
+        return NULL;
+    }
+    return s;
+}
+
+static struct ps_source *start(struct ps_source *s, struct ps_error *error)
+{
+    sigset_t all, before; /* signals are the interpreter's business */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&s->thread, NULL, reader, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc) {
+        fail(error, PS_E_SYSTEM, strerror(rc));
+        destroy(s);
+        return NULL;
+    }
+    s->running = 1;
+    return s;
+}
+
+struct ps_source *ps_open_live(const char *device, const struct ps_options *options, struct ps_error *error)
+{
+    struct ps_source *s = create(LIVE, options, error);
+    char text[PCAP_ERRBUF_SIZE] = "";
+    if (!s)
+        return NULL;
+    snprintf(s->device, sizeof s->device, "%s", device);
+    s->netfd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    s->ifindex = if_nametoindex(device);
+    s->pcap = pcap_create(device, text);
+    if (!s->pcap) {
+        fail(error, PS_E_SYSTEM, text);
+        goto failed;
+    }
+    pcap_set_snaplen(s->pcap, options->snaplen > 0 ? options->snaplen : 65535);
+    pcap_set_promisc(s->pcap, options->promisc);
+    pcap_set_timeout(s->pcap, BLOCK_TIMEOUT_MS);
+    pcap_set_buffer_size(s->pcap, (int)(options->buffer > 0x7fffffff ? 0x7fffffff : options->buffer));
+    if (s->ifindex && !(flags_of(s->netfd, device) & IFF_UP)) {
+        fail(error, PS_E_DOWN, NULL);
+        goto failed;
+    }
+    int rc = pcap_activate(s->pcap);
+    if (rc < 0) {
+        int why = rc == PCAP_ERROR_NO_SUCH_DEVICE ? PS_E_NO_DEVICE
+                : rc == PCAP_ERROR_PERM_DENIED || rc == PCAP_ERROR_PROMISC_PERM_DENIED ? PS_E_PERMISSION
+                : rc == PCAP_ERROR_IFACE_NOT_UP ? PS_E_DOWN : PS_E_SYSTEM;
+        const char *said = pcap_geterr(s->pcap);
+        fail(error, why, said && *said ? said : pcap_statustostr(rc));
+        goto failed;
+    }
+    s->dlt = pcap_datalink(s->pcap);
+    if (!ps_known_link(s->dlt)) {
+        fail(error, PS_E_LINK, pcap_datalink_val_to_description(s->dlt));
+        error->number = s->dlt;
+        goto failed;
+    }
+    if (s->bpf) {
+        if (pcap_compile(s->pcap, &s->program, s->bpf, 1, PCAP_NETMASK_UNKNOWN) < 0) {
+            fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
+            goto failed;
+        }
+        s->have_program = 1;
+        if (pcap_setfilter(s->pcap, &s->program) < 0) {
+            fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
+            goto failed;
+        }
+    }
+    if (pcap_setnonblock(s->pcap, 1, text) < 0) {
+        fail(error, PS_E_SYSTEM, text);
+        goto failed;
+    }
+    return start(s, error);
+failed:
+    destroy(s);
+    return NULL;
+}
+
+struct ps_source *ps_open_fd(int fd, int wait, const struct ps_options *options, struct ps_error *error)
+{
+    struct ps_source *s = create(FILE_FD, options, error);
+    if (!s) {
+        close(fd);
+        return NULL;
+    }
+    s->fd = fd;
+    s->regular = lseek(fd, 0, SEEK_CUR) >= 0;
+    s->buffer = malloc(FILE_BUFFER);
+    if (!s->buffer) {
+        fail(error, PS_E_MEMORY, NULL);
+        destroy(s);
+        return NULL;
+    }
+    s = start(s, error);
+    if (!s || !wait)
+        return s;
+    pthread_mutex_lock(&s->lock);
+    while (!LOAD(s->opened) && !LOAD(s->ended))
+        pthread_cond_wait(&s->headed, &s->lock);
+    int opened = LOAD(s->opened);
+    pthread_mutex_unlock(&s->lock);
+    if (!opened) {
+        *error = s->error;
+        ps_close(s);
+        return NULL;
+    }
+    return s;
+}
+
+struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *options, struct ps_error *error)
+{
+#if PATHSPIDER_HAVE_LIBTRACE
+    struct ps_source *s = create(LIBTRACE, options, error);
+    if (!s)
+        return NULL;
+    s->trace = trace_create(uri);
+    libtrace_failed(s);
+    if (!s->error.why && options->snaplen > 0 && options->snaplen < 65535) {
+        int snaplen = options->snaplen;
+        if (trace_config(s->trace, TRACE_OPTION_SNAPLEN, &snaplen) < 0)
+            trace_get_err(s->trace); /* files have none: put() cuts */
+    }
+    if (!s->error.why && s->bpf) {
+        s->filter = trace_create_filter(s->bpf);
+        if (!s->filter || trace_config(s->trace, TRACE_OPTION_FILTER, s->filter) < 0) {
+            libtrace_failed(s);
+            s->error.why = PS_E_FILTER;
+        }
+    }
+    if (!s->error.why && trace_start(s->trace) < 0) {
+        libtrace_failed(s);
+        fail(&s->error, PS_E_SYSTEM, "libtrace could not start it");
+    }
+    if (s->error.why) {
+        *error = s->error;
+        destroy(s);
+        return NULL;
+    }
+    return start(s, error);
+#else
+    (void)uri;
+    (void)options;
+    memset(error, 0, sizeof *error);
+    fail(error, PS_E_NO_LIBTRACE, NULL);
+    return NULL;
+#endif
+}
+
+void ps_stop(struct ps_source *s)
+{
+    uint64_t one = 1;
+    STORE(s->stop, 1);
+    if (write(s->stopfd, &one, sizeof one) < 0) {
+        /* its counter is full: it is readable then, which is all that is asked for */
+    }
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->space);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void ps_kick(struct ps_source *s)
+{
+    STORE(s->kicked, 1);
+    ring_bell(s);
+}
+
+void ps_counts(struct ps_source *s, struct ps_counts *out)
+{
+    out->read = LOAD(s->count_read);
+    out->dropped_kernel = LOAD(s->dropped_kernel);
+    out->dropped_ring = LOAD(s->dropped_ring);
+    out->bytes_waiting = LOAD(s->head) - LOAD(s->tail);
+    out->peak = LOAD(s->peak);
+}
+
+int ps_is_live(struct ps_source *s) { return s->kind == LIVE; }
+
+void ps_error(struct ps_source *s, struct ps_error *out)
+{
+    memset(out, 0, sizeof *out);
+    if (LOAD(s->ended))
+        *out = s->error;
+}
+
+void ps_close(struct ps_source *s)
+{
+    if (!s)
+        return;
+    ps_stop(s);
+    if (s->running)
+        pthread_join(s->thread, NULL);
+    destroy(s);
+}

@@ -1,0 +1,89 @@
+/* Packet sources: a reader thread (never under the interpreter's lock) that fills a single-producer ring. */
+#ifndef PATHSPIDER_SOURCE_H
+#define PATHSPIDER_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decode.h"
+
+/* Why a source could not be opened, or ended. */
+enum ps_why {
+    PS_FINE = 0,
+    PS_E_SYSTEM,     /* the operating system's or the library's own words are in text */
+    PS_E_NO_DEVICE,
+    PS_E_DOWN,
+    PS_E_PERMISSION,
+    PS_E_FILTER,
+    PS_E_NOT_CAPTURE,
+    PS_E_EMPTY,
+    PS_E_LINK,       /* unknown link type: see number */
+    PS_E_LENGTH,     /* impossible record length: see number, offset */
+    PS_E_CUT,        /* the file ends inside a record: see offset */
+    PS_E_GONE,       /* the interface disappeared while capturing */
+    PS_E_WENT_DOWN,
+    PS_E_NO_LIBTRACE,
+    PS_E_MEMORY
+};
+
+struct ps_error {
+    int why;
+    int64_t number;
+    int64_t offset;
+    char text[512];
+};
+
+/* One packet in the ring; its bytes follow. */
+struct ps_entry {
+    uint32_t total;    /* bytes to the next entry */
+    uint32_t caplen;
+    uint32_t wire_len;
+    int32_t dlt;
+    int64_t ts;        /* nanoseconds since 1970, UTC */
+    struct ps_dec dec;
+};
+
+struct ps_counts {
+    uint64_t read;           /* packets that the source delivered, before the ring */
+    uint64_t dropped_kernel; /* lost before we could read them */
+    uint64_t dropped_ring;   /* read, but the ring was full */
+    uint64_t bytes_waiting;  /* fill of the ring */
+    uint64_t peak;           /* highest fill of the ring, in bytes */
+};
+
+struct ps_source;
+
+struct ps_options {
+    const char *bpf;       /* NULL: everything */
+    int snaplen;
+    size_t buffer;         /* kernel buffer of a live capture, bytes */
+    size_t ring;           /* ring between reader and consumer, bytes */
+    int promisc;
+};
+
+/* Each returns NULL and fills `error` where it fails. The reader runs when they return. */
+struct ps_source *ps_open_live(const char *device, const struct ps_options *options, struct ps_error *error);
+/* Takes over `fd`. With `wait`, the file's header is looked at before this returns. */
+struct ps_source *ps_open_fd(int fd, int wait, const struct ps_options *options, struct ps_error *error);
+struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *options, struct ps_error *error);
+int ps_have_libtrace(void);
+
+/* Consumer's side, one thread. An entry stays valid until ps_release(). */
+const struct ps_entry *ps_next(struct ps_source *s);
+void ps_release(struct ps_source *s);
+enum { PS_WAIT_PACKETS, PS_WAIT_TIMEOUT, PS_WAIT_KICKED, PS_WAIT_ENDED };
+int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */
+
+/* Any thread. */
+void ps_stop(struct ps_source *s);
+void ps_kick(struct ps_source *s);
+void ps_counts(struct ps_source *s, struct ps_counts *out);
+int ps_is_live(struct ps_source *s);
+
+void ps_error(struct ps_source *s, struct ps_error *out);
+void ps_close(struct ps_source *s); /* stops, waits for the reader, frees */
+
+/* Names of the interfaces that are up, separated by ", ". */
+void ps_interfaces_up(char *out, size_t size);
+
+#endif

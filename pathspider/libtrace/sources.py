@@ -1,0 +1,193 @@
+"""Which packet source a URI means, who serves it, and what to say when it fails.
+
+pcap and pcapng files and live interfaces are served by libpcap and our own reader; every other URI by libtrace.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from types import TracebackType
+from typing import NamedTuple
+
+from pathspider.libtrace import _core
+from pathspider.libtrace.errors import CaptureError
+
+FILE_RING = 8 << 20
+"""Bytes between reader and consumer where the reader can wait: enough to keep both at work, little enough for caches."""
+
+LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", "etsilive"}
+"""libtrace formats whose packet clock is the wall clock."""
+
+PACKERS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd", ".bz2": "bzip2"}
+"""Programs that unpack compressed captures, by the file name's ending."""
+
+
+class Target(NamedTuple):
+    """A packet source by name: ``kind`` is ``live``, ``file``, ``stdin`` or ``libtrace``."""
+
+    kind: str
+    name: str
+
+
+def parse(uri: str) -> Target:
+    """What a URI or a plain name means: ``int:IF`` or the name of an interface; ``pcapfile:F``, ``pcap:F`` or the name
+    of a file; ``-`` for a capture on standard input; ``libtrace:URI`` and all other URIs are for libtrace."""
+    scheme, colon, rest = uri.partition(":")
+    if uri == "-":
+        return Target("stdin", uri)
+    if colon and scheme == "int":
+        return Target("live", rest)
+    if colon and scheme in ("pcapfile", "pcap"):
+        return Target("stdin" if rest == "-" else "file", rest)
+    if colon and scheme == "libtrace":
+        return Target("libtrace", rest)
+    if os.path.exists(uri):
+        return Target("file", uri)
+    if colon and scheme.isalnum() and not os.path.exists(f"/sys/class/net/{uri}"):
+        return Target("libtrace", uri)
+    looks_like_file = "/" in uri or uri.endswith((".pcap", ".pcapng", *PACKERS))
+    return Target("file" if looks_like_file else "live", uri)
+
+
+class Capture:
+    """An open packet source; packets are being captured when the constructor returns.
+
+    :param bpf: filter expression in the syntax of pcap-filter(7)
+    :param snaplen: bytes kept of each packet
+    :param buffer_size: bytes of the kernel's buffer of a live capture, and of our ring behind it
+    """
+
+    def __init__(self, uri: str, bpf: str | None = None, snaplen: int = 65535, buffer_size: int = 64 << 20,
+                 promisc: bool = True) -> None:
+        self.target = parse(uri)
+        self.unpacker: subprocess.Popen[bytes] | None = None
+        self.stopped = False
+        try:
+            self.reader = self._open(bpf, snaplen, buffer_size, promisc)
+        except _core.SourceError as error:
+            self._end_unpacker()
+            raise self._explain(error, bpf) from None
+
+    def _open(self, bpf: str | None, snaplen: int, buffer_size: int, promisc: bool) -> _core.Reader:
+        kind, name = self.target
+        if kind == "live":
+            return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc)
+        if kind == "libtrace":
+            live = name.partition(":")[0] in LIVE_SCHEMES
+            return _core.libtrace_uri(name, bpf, snaplen, buffer_size if live else FILE_RING, live)
+        if kind == "stdin":
+            return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING)
+        return _core.descriptor(self._open_file(name), True, bpf, snaplen, FILE_RING)
+
+    def _open_file(self, name: str) -> int:
+        """A descriptor of the capture; compressed ones are unpacked by their program, on another core."""
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CaptureError(f"cannot open the capture file: {error.strerror}", name,
+                               "give a capture file or the name of an interface") from None
+        if os.path.isdir(name):
+            os.close(descriptor)
+            raise CaptureError("is a directory, not a capture file", name)
+        program = PACKERS.get(os.path.splitext(name)[1])
+        if program is None:
+            return descriptor
+        if shutil.which(program) is None:
+            os.close(descriptor)
+            raise CaptureError(f"{program} is needed to unpack this file", name, f"install {program}, or unpack it first")
+        self.unpacker = subprocess.Popen([program, "-dc"], stdin=descriptor, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL, close_fds=True)
+        os.close(descriptor)
+        assert self.unpacker.stdout is not None
+        output = os.dup(self.unpacker.stdout.fileno())
+        self.unpacker.stdout.close()
+        return output
+
+    def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
+        """Waits for packets; the records of flows that ended, or None at the end. Raises :class:`CaptureError` where
+        the source broke off, after all packets before that were eaten."""
+        flows = self.reader.feed(table)
+        if flows is None:
+            self._check_end()
+        return flows
+
+    def read(self) -> tuple[bytes, int, int, int] | None:
+        """The next packet, ``(data, wire_len, linktype, ns)``; None at the end."""
+        packet = self.reader.read()
+        if packet is None:
+            self._check_end()
+        return packet
+
+    def _check_end(self) -> None:
+        error = self.reader.error()
+        if error is not None:
+            raise self._explain(error, None)
+        if self.unpacker is not None and not self.stopped:
+            status = self.unpacker.wait()
+            if status:
+                raise CaptureError(f"is damaged: {self.unpacker.args[0]} ended with status {status}",  # type: ignore[index]
+                                   self.target.name, "what could be unpacked was read")
+
+    def stop(self) -> None:
+        """Thread-safe: packets captured by now are still delivered, then the source ends."""
+        self.stopped = True
+        self.reader.stop()
+
+    def flush(self) -> None:
+        """Thread-safe: the next :meth:`feed` ends all flows."""
+        self.reader.flush()
+
+    def counts(self) -> dict[str, int]:
+        """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring."""
+        return self.reader.counts()
+
+    def close(self) -> None:
+        """Frees the source. The counts stay."""
+        self.stopped = True
+        self.reader.close()
+        self._end_unpacker()
+
+    def _end_unpacker(self) -> None:
+        if self.unpacker is not None:
+            with suppress(ProcessLookupError):
+                self.unpacker.kill()
+            self.unpacker.wait()
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def _explain(self, error: _core.SourceError, bpf: str | None) -> CaptureError:
+        name = "standard input" if self.target.kind == "stdin" else self.target.name
+        said = f" ({error.text})" if error.text else ""
+        up = f"interfaces that are up: {_core.interfaces_up()}"
+        offset: int | None = None
+        if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT):
+            offset = error.offset
+        words = {
+            _core.PS_E_NO_DEVICE: ("no such interface", up),
+            _core.PS_E_DOWN: ("the interface is down", f"`ip link set {name} up`, or use another; {up}"),
+            _core.PS_E_PERMISSION: ("no permission to capture packets here",
+                                    "run as root, or with the capability CAP_NET_RAW"),
+            _core.PS_E_FILTER: (f"bad filter {bpf!r}{said}", "see pcap-filter(7) for the syntax"),
+            _core.PS_E_NOT_CAPTURE: (f"not a capture file{said}", "give a pcap or pcapng file"),
+            _core.PS_E_EMPTY: ("the capture file is empty: it has not even a header", "capture again"),
+            _core.PS_E_LINK: (f"unknown link type {error.number}{said}", "capture on Ethernet, Linux cooked or raw IP"),
+            _core.PS_E_LENGTH: (f"bad record at byte {error.offset}: its length cannot be {error.number}",
+                                "the file is damaged from there on; what stands before was read"),
+            _core.PS_E_CUT: (f"the file is truncated: the record at byte {error.offset} is incomplete",
+                             "what stands before was read"),
+            _core.PS_E_GONE: ("the interface disappeared while capturing", up),
+            _core.PS_E_WENT_DOWN: ("the interface went down while capturing", up),
+            _core.PS_E_NO_LIBTRACE: ("this build has no libtrace, which serves such URIs",
+                                     "install libtrace3-dev and build again, or give a pcap file or an interface"),
+            _core.PS_E_MEMORY: ("not enough memory for the capture's buffers", "use a smaller buffer"),
+        }
+        what, advice = words.get(error.why, (f"cannot capture{said}", ""))
+        return CaptureError(what, name, advice, offset)

@@ -1,0 +1,195 @@
+"""The observer: packet source -> flow table -> chains -> flow queue. This is the shell; flow logic is in the native core."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+
+from pathspider.libtrace._core import FlowTable
+from pathspider.libtrace.errors import CaptureError
+from pathspider.libtrace.sources import Capture
+from pathspider.records import SHUTDOWN_SENTINEL, Flow
+
+__all__ = ["CaptureError", "DummyObserver", "Observer", "PacketClockTimer", "Stats"]
+
+
+class FlowQueue(Protocol):
+    """What flows are put into: a :class:`queue.Queue` or anything with its ``put``."""
+
+    def put(self, item: Any) -> None: ...
+
+
+class Stats(NamedTuple):
+    """What the observer has seen so far; all are counts."""
+
+    packets: int
+    """Packets handed to the flow table."""
+    flows: int
+    """Flows that were begun."""
+    dropped_kernel: int
+    """Packets lost before they could be read: the kernel's buffer was full."""
+    dropped_ring: int
+    """Packets read and lost because the chains were too slow for them."""
+    not_ip: int
+    """Packets without an IP header: ARP and the like."""
+    truncated: int
+    """Packets whose headers were cut by the snaplen or by their sender."""
+    malformed: int
+    """Packets whose IP header contradicts itself."""
+    evicted: int
+    """Flows ended early because too many were open."""
+    discarded: int
+    """Flows that a chain did not want."""
+    open: int
+    """Flows that are open now."""
+    ring_peak: int
+    """Highest fill of the ring between reader and chains, bytes."""
+
+
+class PacketClockTimer(NamedTuple):
+    """Something to do when the packet clock reaches a time."""
+
+    time: float
+    """Seconds since 1970, on the packets' clock."""
+    fn: Callable[[], None]
+    """What to call then."""
+
+
+class Observer:
+    """Wraps a packet source identified by a libtrace URI, divides its packets into flows, and passes both to chains.
+
+    When the constructor returns, packets are being captured.
+
+    :param lturi: ``int:IF`` or the name of an interface; ``pcapfile:FILE`` or the name of a file; ``-``; any libtrace URI
+    :param chains: chain classes (or instances); none: packets are counted, no flow records are made
+    :param idle_timeout: seconds of packet time after which a quiet flow ends
+    :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
+    :param bpf: filter, see pcap-filter(7)
+    :param snaplen: bytes kept of each packet
+    :param buffer_size: bytes of the kernel's buffer and of the ring behind it (live captures)
+    :param max_flows: flows that may be open at once; beyond it, the quietest ends early
+    :raises pathspider.libtrace.CaptureError: the source cannot be opened
+    """
+
+    def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
+                 expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
+                 buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
+        instances = [chain() if isinstance(chain, type) else chain for chain in chains or ()]
+        self._observing = bool(instances)
+        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
+        self._capture = Capture(lturi, bpf, snaplen, buffer_size)
+
+    def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
+        """Blocks; puts the records of flows into ``flowqueue`` as they end.
+
+        Ends when the source ends, on :meth:`stop`, or when ``SHUTDOWN_SENTINEL`` arrives on ``irqueue``. Packets that
+        were captured before are still processed, then every open flow ends, and ``SHUTDOWN_SENTINEL`` is put - also
+        when this raises.
+
+        :raises pathspider.libtrace.CaptureError: the source broke off
+        """
+
+        def sink(flows: list[Flow]) -> None:
+            for flow in flows:
+                flowqueue.put(flow)
+
+        listener = _Listener(irqueue, self.stop) if irqueue is not None else None
+        try:
+            self.run(sink)
+        finally:
+            if listener is not None:
+                listener.end()
+            flowqueue.put(SHUTDOWN_SENTINEL)
+
+    def run(self, sink: Callable[[list[Flow]], None]) -> None:
+        """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel."""
+        if not self._observing:
+            sink = _drop
+        table, capture = self._table, self._capture
+        try:
+            try:
+                while (flows := capture.feed(table)) is not None:
+                    if flows:
+                        sink(flows)
+            finally:
+                if flows := table.flush():
+                    sink(flows)
+        finally:
+            capture.close()
+
+    def flush(self) -> None:
+        """Thread-safe: the flows that are open now end, and observing goes on."""
+        self._capture.flush()
+
+    def stop(self) -> None:
+        """Thread-safe, returns at once: :meth:`run_flow_enqueuer` ends after the packets captured by now."""
+        self._capture.stop()
+
+    def close(self) -> None:
+        """Frees the source of an observer that was never run."""
+        self._capture.close()
+
+    @property
+    def stats(self) -> Stats:
+        """Counts so far; they stay when the observer has ended."""
+        table, counts = self._table, self._capture.counts()
+        return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
+                     table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"])
+
+
+def _drop(flows: list[Flow]) -> None:
+    """Where flows go that no chain has looked at."""
+
+
+class _Listener:
+    """Waits for the sentinel on the interrupt queue, for someone who is busy otherwise."""
+
+    def __init__(self, irqueue: queue.Queue[Any], stop: Callable[[], None]) -> None:
+        self.irqueue, self.stop, self.over = irqueue, stop, False
+        self.thread = threading.Thread(target=self._listen, name="observer-interrupts", daemon=True)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        while not self.over:
+            if self.irqueue.get() is SHUTDOWN_SENTINEL:
+                self.stop()
+                return
+
+    def end(self) -> None:
+        """Lets the thread go when the source ended by itself. Nobody else reads this queue."""
+        self.over = True
+        if self.thread.is_alive():
+            with suppress(queue.Full):
+                self.irqueue.put_nowait(SHUTDOWN_SENTINEL)
+
+
+class DummyObserver:
+    """Has the API of :class:`Observer` and observes nothing. For tests, and for plugins without chains."""
+
+    def __init__(self, lturi: str = "", chains: Iterable[Any] | None = None, idle_timeout: float = 30,
+                 expiry_timeout: float = 5, **options: Any) -> None:
+        self._ended: queue.Queue[Any] = queue.Queue()
+        self.stats = Stats(*(0,) * len(Stats._fields))
+
+    def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
+        """Blocks until ``SHUTDOWN_SENTINEL`` arrives on ``irqueue`` (or :meth:`stop`) and passes it on."""
+        listener = _Listener(irqueue, self.stop) if irqueue is not None else None
+        try:
+            self._ended.get()
+        finally:
+            if listener is not None:
+                listener.end()
+            flowqueue.put(SHUTDOWN_SENTINEL)
+
+    def flush(self) -> None:
+        """There are no flows to end."""
+
+    def stop(self) -> None:
+        """Thread-safe, returns at once."""
+        self._ended.put(None)
+
+    def close(self) -> None:
+        """There is nothing to free."""
