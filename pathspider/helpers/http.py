@@ -45,8 +45,8 @@ def connect_http(  # noqa: PLR0917 - the documented order
     The request names ``job["domain"]``, or the address where there is none. Success is an HTTP response of any status.
     HTTP/1.1 unless ``curlopts`` say otherwise.
 
-    ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for ``getinfo``) come
-    back as ``curl_<name>``, for example ``curl_http_version``; ``sockopts`` are set before connecting.
+    ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
+    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``; ``sockopts`` are set before connecting.
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
@@ -104,8 +104,8 @@ def url_host(job: Job) -> str:
     """The host part of the job's URL; ``ValueError`` if ``job["domain"]`` cannot be one."""
     domain = job.get("domain")
     if domain is None or domain == "":
-        address: str = job["dip"]
-        return f"[{address}]" if is_ipv6(address) else address
+        address = str(job.get("dip"))
+        return f"[{address}]" if ":" in address else address  # whether it is one is seen when connecting
     if not isinstance(domain, str):
         raise ValueError(f"not a domain name: {domain!r}")
     if not domain.isascii():
@@ -125,14 +125,15 @@ def _exchange(
     curlinfos: Iterable[int] | None,
     sockopts: SockOpts | None,
 ) -> Connection:
+    try:
+        host = url_host(job)
+    except ValueError:
+        return local_error("bad_domain")
     connection = open_connection(source, job, deadline, sockopts)
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
-        try:
-            url = f"{scheme}://{url_host(job)}:{job['dp']}/"
-        except ValueError:
-            return local_error("bad_domain", connection["sp"])
+        url = f"{scheme}://{host}:{job['dp']}/"
         transfer = _Transfer(sock, connection["sp"])
         try:
             transfer.prepare(url, job, deadline, curlopts or {})

@@ -110,10 +110,18 @@ class NetLab:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
+    def saw(self, address: str, port: int) -> bool:
+        """Whether a server saw a connection or datagram from there, within 5 s."""
+        with contextlib.suppress(queue.Empty):
+            while self.peers.get(timeout=5) != (address, port):
+                pass
+            return True
+        return False
+
     def _tls(self, stack: contextlib.ExitStack) -> ssl.SSLContext:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        sh(f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {folder}/key -out {folder}/cert"
-           " -subj /CN=somebody.else -days 1")
+        sh(f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {folder}/key"
+           f" -out {folder}/cert -subj /CN=somebody.else -days 1")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "cert", folder / "key")
         return context
@@ -138,7 +146,10 @@ class NetLab:
         client.settimeout(10)
         with client, contextlib.suppress(OSError):
             if port == TLS:
-                client = self.tls.wrap_socket(client, server_side=True)
+                with self.tls.wrap_socket(client, server_side=True) as secured:
+                    self.requests.put(secured.recv(4096))
+                    self._respond(secured, port)
+                return
             if port in (DNS, DNS_BAD):
                 (length,) = struct.unpack("!H", client.recv(2))
                 answer = dns_answer(client.recv(length), port)

@@ -1,0 +1,338 @@
+"""Borrowed settings are put back, whatever ends the borrower."""
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import unittest
+from pathlib import Path
+from time import monotonic
+
+from pathspider.network import journal
+from pathspider.network.settings import Settings, SettingsError, sysctl_path
+from tests.helpers import netlab
+
+ECN, FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
+THING = "sysctl/net/ipv4/tcp_ecn"
+BORROWER = f"""
+import signal, sys
+from pathspider.network.settings import Settings, SettingsError
+try:
+    with Settings() as settings:
+        settings.sysctl({ECN!r}, 1)
+        settings.sysctl({FALLBACK!r}, 0)
+        if "nft" in sys.argv:
+            settings.nft(["tcp dport 9 ip dscp set 46"])
+        print("ready", settings._guard.pid, flush=True)
+        sys.stdin.readline()
+        if "fail" in sys.argv:
+            raise ArithmeticError
+except SettingsError as error:
+    print("error", error, flush=True)
+"""
+
+
+def value(name):
+    return int(sysctl_path(name).read_text())
+
+
+def wait_for_release(thing=THING):
+    """Return when no process holds the lock; how long that took (seconds)."""
+    begin = monotonic()
+    journal.lock(thing).close()
+    return monotonic() - begin
+
+
+class Borrower:
+    """Another process that borrows; ``guard`` is its guard's pid, ``error`` what it said if it could not."""
+
+    def __init__(self, case, *arguments, prefix=()):
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-c", BORROWER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        case.addCleanup(self.end)
+        word, _, rest = self.process.stdout.readline().partition(" ")
+        self.guard = int(rest) if word == "ready" else None
+        self.error = rest if word == "error" else None
+
+    def end(self):
+        """End it as a user would, by closing its input; what it wrote to standard error."""
+        if self.process.returncode is None:
+            self.stderr = self.process.communicate()[1]
+        return self.process.returncode
+
+    def kill(self, number):
+        self.process.send_signal(number)
+        return self.end()
+
+
+class NamespaceCase(unittest.TestCase):
+    """Each test in a network namespace of its own."""
+
+    def setUp(self):
+        home = netlab.namespace()
+        self.addCleanup(os.close, home)
+        self.addCleanup(netlab.enter, home)
+        self.namespace = netlab.enter_new()
+        self.addCleanup(os.close, self.namespace)
+        self.addCleanup(self.check_nothing_is_left)
+        self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+
+    def check_nothing_is_left(self):
+        self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+        self.assertEqual(netlab.sh("nft list ruleset"), "")
+        self.assertEqual(journal.leftovers(), [])
+
+
+class TestEndings(NamespaceCase):
+    def test_normal_end(self):
+        self.assertEqual(Borrower(self, "nft").end(), 0)
+
+    def test_exception(self):
+        borrower = Borrower(self, "fail", "nft")
+        self.assertEqual(borrower.end(), 1)
+        self.assertIn("ArithmeticError", borrower.stderr)
+
+    def test_signals(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
+            with self.subTest(number.name):
+                borrower = Borrower(self, "nft")
+                self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
+                self.assertIn(f"pathspider_{borrower.process.pid}", netlab.sh("nft list ruleset"))
+                self.assertNotEqual(borrower.kill(number), 0)
+                self.assertLess(wait_for_release(), 0.5)
+                self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+                wait_for_release(f"nft/inet pathspider_{borrower.process.pid}")
+                self.assertEqual(netlab.sh("nft list ruleset"), "")
+
+    def test_ctrl_c_and_sigterm_to_all_of_them(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number.name):
+                borrower = Borrower(self)
+                self.assertNotEqual(os.getsid(borrower.guard), os.getsid(borrower.process.pid))
+                os.kill(borrower.guard, number)
+                os.killpg(borrower.process.pid, number)
+                borrower.end()
+                self.assertLess(wait_for_release(), 0.5)
+                self.assertEqual(value(ECN), 2)
+
+    def test_a_forked_child_that_lives_on_does_not_matter(self):
+        program = BORROWER.replace(
+            "sys.stdin.readline()", "import os\n        os.fork() or signal.pause()\n        os.kill(os.getpid(), 9)")
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
+        guard = os.pidfd_open(int(process.stdout.readline().split()[1]))
+        self.addCleanup(os.close, guard)
+        self.assertEqual(process.wait(), -9)
+        self.assertTrue(select.select([guard], [], [], 0.5)[0])
+        self.assertEqual(value(ECN), 2)
+
+
+class TestOtherRuns(NamespaceCase):
+    def test_a_second_run_is_refused_and_changes_nothing(self):
+        first = Borrower(self)
+        with Settings() as settings, self.assertRaises(SettingsError) as caught:
+            settings.sysctl(ECN, 0)
+        self.assertIn(f"process {first.process.pid}", str(caught.exception))
+        self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
+        first.end()
+        with Settings() as settings:
+            settings.sysctl(ECN, 0)
+            self.assertEqual(value(ECN), 0)
+
+    def test_two_in_one_process(self):
+        with Settings() as one, Settings() as two:
+            one.sysctl(ECN, 1)
+            with self.assertRaisesRegex(SettingsError, "another part of this process"):
+                two.sysctl(ECN, 0)
+            two.sysctl(FALLBACK, 0)
+            one.nft(["ip dscp set 1"])
+            two.nft(["ip dscp set 2"])
+            self.assertEqual(netlab.sh("nft list tables").count("pathspider_"), 2)
+
+    def test_runs_in_other_namespaces_do_not_meet(self):
+        first = Borrower(self)
+        other = Borrower(self, prefix=("unshare", "--net"))
+        self.assertIsNone(other.error)
+        other.kill(signal.SIGKILL)
+        self.assertEqual(value(ECN), 1)
+        self.assertEqual(first.end(), 0)
+
+    def test_what_a_killed_run_and_guard_have_left_is_cleaned(self):
+        for borrow in (False, True):
+            with self.subTest(borrow=borrow):
+                borrower = Borrower(self, "nft")
+                os.kill(borrower.guard, signal.SIGKILL)
+                borrower.kill(signal.SIGKILL)
+                self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
+                with self.assertLogs("settings", logging.WARNING) as logs, Settings() as settings:
+                    self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+                    self.assertEqual(netlab.sh("nft list ruleset"), "")
+                    if borrow:
+                        settings.sysctl(ECN, 1)
+                self.assertIn(str(borrower.process.pid), logs.output[0])
+                self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+
+    def test_the_journal_of_a_living_run_is_left_alone(self):
+        borrower = Borrower(self, "nft")
+        with Settings():
+            self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
+            self.assertIn("pathspider_", netlab.sh("nft list ruleset"))
+        self.assertEqual(borrower.end(), 0)
+
+    def test_a_dead_guard_is_noticed_and_replaced(self):
+        with Settings() as settings:
+            settings.sysctl(ECN, 1)
+            first = settings._guard
+            first.kill()
+            first.wait()
+            with self.assertLogs("settings", logging.WARNING) as logs:
+                settings.sysctl(ECN, 2)
+            self.assertIn("has died", logs.output[0])
+            self.assertNotEqual(settings._guard.pid, first.pid)
+            settings.sysctl(ECN, 1)
+            settings._guard.kill()
+            settings._guard.wait()
+
+
+class TestUse(NamespaceCase):
+    def test_switching(self):
+        with Settings() as settings:
+            settings.sysctl(ECN, 1)
+            begin = monotonic()
+            for turn in range(1000):
+                settings.sysctl(ECN, turn % 3)
+            each = (monotonic() - begin) / 1000
+            self.assertEqual((value(ECN), settings.read(ECN)), (0, "0"))
+        self.assertLess(each, 100e-6)
+
+    def test_for_the_length_of_a_block(self):
+        with Settings() as settings:
+            with settings.sysctl(ECN, 1), settings.sysctl(FALLBACK, 0):
+                self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
+            self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+            settings.sysctl(ECN, 1)
+            with settings.sysctl(ECN, 0):
+                self.assertEqual(value(ECN), 0)
+            self.assertEqual(value(ECN), 1)
+
+    def test_rules_are_replaced_in_our_own_table_only(self):
+        netlab.sh("nft -f -", "table inet theirs {\n chain c {\n ip dscp 7 drop\n }\n}\n")
+        self.addCleanup(self.check_nothing_is_left)
+        self.addCleanup(netlab.sh, "nft delete table inet theirs")
+        theirs = netlab.sh("nft list ruleset")
+        with Settings() as settings:
+            settings.nft(["meta l4proto tcp ip dscp set 46", "meta l4proto tcp ip6 dscp set 46"])
+            self.assertIn("ip6 dscp set ef", netlab.sh("nft list ruleset"))
+            settings.nft(["ip dscp set 10"])
+            self.assertIn("ip dscp set af11", netlab.sh("nft list ruleset"))
+            self.assertNotIn("dscp set ef", netlab.sh("nft list ruleset"))
+            settings.nft([])
+            self.assertNotIn("dscp set", netlab.sh("nft list ruleset"))
+            settings.nft(["tcp dport { 80, 443 } meta mark set 1"], "type filter hook output priority 0;")
+            for rules in (["bogus"], ["ip dscp set 1; drop"], ["}"], ["drop\n}"]):
+                with self.subTest(rules), self.assertRaises(SettingsError):
+                    settings.nft(rules)
+            self.assertIn("mark set", netlab.sh("nft list ruleset"))
+        self.assertEqual(netlab.sh("nft list ruleset"), theirs)
+        self.doCleanups()
+
+    def test_names(self):
+        netlab.sh("ip link add name du0.5 type veth peer name du1")
+        expected = Path("/proc/sys/net/ipv4/conf/du0.5/forwarding")
+        for name in ("net/ipv4/conf/du0.5/forwarding", "net.ipv4.conf.du0/5.forwarding",
+                     "net.ipv4.conf.du0.5.forwarding"):
+            self.assertEqual(sysctl_path(name), expected)
+        for name in ("net.ipv4.nothing", "net.ipv4", "kernel.panic", "net/../kernel/panic", "", "net..x", "net.\0"):
+            with self.subTest(name=name), self.assertRaises(SettingsError):
+                sysctl_path(name)
+
+    def test_an_interface_that_goes_away(self):
+        netlab.sh("ip link add name du0 type veth peer name du1")
+        with Settings() as settings:
+            settings.sysctl("net.ipv4.conf.du0.forwarding", 1)
+            netlab.sh("ip link del du0")
+
+    def test_errors_name_the_setting_and_the_reason(self):
+        with Settings() as settings:
+            for name, wrong, text in ((ECN, 77, "refuses this value"), (ECN, "é", "not a value"),
+                                      ("net.ipv4.nothing", 1, "no such sysctl")):
+                with self.subTest(text), self.assertRaisesRegex(SettingsError, text):
+                    settings.sysctl(name, wrong)
+        with self.assertRaisesRegex(SettingsError, "put back already"):
+            settings.sysctl(ECN, 1)
+        settings.close()
+
+    def test_without_privilege(self):
+        borrower = Borrower(self, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+        self.assertIn(f"cannot set {ECN}: no permission; it needs CAP_NET_ADMIN", borrower.error)
+
+    def test_a_normal_user_with_the_capability(self):
+        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                  "--inh-caps=+net_admin", "--ambient-caps=+net_admin")
+        borrower = Borrower(self, "nft", prefix=prefix)
+        self.assertIsNone(borrower.error)
+        self.assertEqual(value(ECN), 1)
+        borrower.kill(signal.SIGKILL)
+        self.assertLess(wait_for_release(), 0.5)
+        self.assertEqual(value(ECN), 2)
+
+    def test_many_threads(self):
+        failures = []
+
+        def switch(settings, number):
+            try:
+                for turn in range(50):
+                    settings.sysctl(ECN if number % 2 else FALLBACK, turn % 2)
+            except Exception as error:
+                failures.append(error)
+
+        with Settings() as settings:
+            threads = [threading.Thread(target=switch, args=(settings, number)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(failures, [])
+
+    def test_nothing_borrowed_needs_no_guard(self):
+        with Settings() as settings:
+            self.assertIsNone(settings._guard)
+
+    def test_the_guard_is_light(self):
+        with Settings() as settings:
+            begin = monotonic()
+            settings.sysctl(ECN, 1)
+            self.assertLess(monotonic() - begin, 1)
+            status = Path(f"/proc/{settings._guard.pid}/status").read_text()
+            private = int(status.split("RssAnon:")[1].split()[0])
+            self.assertLess(private, 8192)
+
+
+class TestForeignJournals(NamespaceCase):
+    def test_only_what_a_run_can_have_changed_is_put_back(self):
+        folder = journal.folder(create=True)
+        for thing in ("sysctl/kernel/panic", "nft/inet theirs", "shell/reboot", "sysctl/net/../kernel/panic"):
+            (folder / thing.replace("/", "%")).write_text("1\n99")
+        netlab.sh("nft add table inet theirs")
+        before = Path("/proc/sys/kernel/panic").read_text()
+        with self.assertLogs("settings", logging.WARNING), Settings():
+            pass
+        self.assertEqual(Path("/proc/sys/kernel/panic").read_text(), before)
+        self.assertIn("theirs", netlab.sh("nft list ruleset"))
+        netlab.sh("nft delete table inet theirs")
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+    def test_a_folder_that_others_can_write_is_not_trusted(self):
+        folder = journal.folder(create=True)
+        self.addCleanup(folder.rmdir)
+        folder.chmod(0o777)
+        self.assertNotEqual(journal.folder(create=False), folder)
+        folder.chmod(0o755)
