@@ -39,7 +39,8 @@ def put_back(kind: str, old: str, descriptors: list[int]) -> str | None:
             return None if error.errno in (errno.ENOENT, errno.ENODEV) else error.strerror
         return None
     nft, table = old.split(" ", 1)
-    status = os.spawnv(os.P_WAIT, nft, [nft, f"add table {table}; delete table {table}"])
+    command = [nft, f"add table {table}; delete table {table}"]
+    _, status = os.waitpid(os.posix_spawn(nft, command, os.environ, setpgroup=0), 0)  # out of reach of Ctrl-C
     return f"nft ended with status {status}" if status else None
 
 

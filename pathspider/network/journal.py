@@ -18,7 +18,6 @@ import os
 import socket
 import stat
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -114,7 +113,7 @@ def _bases() -> Iterator[Path]:
     yield RUN
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / "pathspider"
-    yield Path(tempfile.gettempdir()) / f"pathspider-{os.geteuid()}"
+    yield Path(os.environ.get("TMPDIR", "/tmp")) / f"pathspider-{os.geteuid()}"
 
 
 def _trusted(folder: Path) -> bool:
@@ -136,18 +135,22 @@ def folder(create: bool) -> Path | None:
     return None
 
 
-def write(thing: str, old: str) -> str:
-    """Note the old value of ``thing``; the file's path, or ``""`` where no folder can be written."""
-    for _ in range(10):  # another run may remove the folder as we write
-        path = folder(create=True)
-        if path is None:
-            return ""
-        target, partial = path / thing.replace("/", "%"), path / f".{os.getpid()}-{thing.replace('/', '%')}"
+def place(thing: str) -> str:
+    """The file that is to note the old value of ``thing``; ``""`` where no folder can be written."""
+    path = folder(create=True)
+    return str(path / thing.replace("/", "%")) if path else ""
+
+
+def write(file: str, old: str) -> None:
+    """Note an old value, at a place that :func:`place` has named."""
+    target = Path(file)
+    partial = target.with_name(f".{os.getpid()}-{target.name}")
+    for _ in range(10):  # another run may remove the folder, empty in its eyes, as we write
         with contextlib.suppress(FileNotFoundError):
+            target.parent.mkdir(mode=0o755, exist_ok=True)
             partial.write_text(f"{os.getpid()}\n{old}", encoding="utf-8")
             partial.replace(target)
-            return str(target)
-    return ""
+            return
 
 
 def leftovers() -> list[str]:

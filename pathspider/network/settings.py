@@ -183,7 +183,10 @@ class Settings:
             self._watch_guard()
             content = f"chain pathspider {{\n    {chain}\n{body}\n}}" if rules else ""
             script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
-            done = subprocess.run([_nft(), "-f", "-"], input=script, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [_nft(), "-f", "-"], input=script, capture_output=True, text=True, check=False,
+                start_new_session=True,  # Ctrl-C in the terminal is for us
+            )
         if done.returncode:
             text = " ".join(done.stderr.split())
             hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
@@ -205,7 +208,8 @@ class Settings:
                     problems.append(f"{borrowed.name} = {borrowed.old.strip()}: {problem}")
                 else:
                     guard.remove(borrowed.journal)
-            self._dismiss_guard()
+            if self._dismiss_guard(all_done=not problems):
+                problems.clear()  # the guard tried again, and could
             self._forget()
         if problems:
             raise SettingsError("could not put back " + "; ".join(problems))
@@ -275,17 +279,18 @@ class Settings:
         raise SettingsError("no name is left for an nftables table of our own")
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
-        """Journal and guard know of it before it is changed."""
+        """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
         try:
-            borrowed.journal = journal.write(thing, borrowed.old)
-            if not borrowed.journal:
-                logger.warning("no folder for the journal of borrowed settings: the guard process alone protects them")
+            borrowed.journal = journal.place(thing)
             self._watch_guard()
             if self._guard is None:
                 self._start_guard()
             self._tell_guard(borrowed)
+            if borrowed.journal:
+                journal.write(borrowed.journal, borrowed.old)
+            else:
+                logger.warning("no folder for the journal of borrowed settings: the guard process alone protects them")
         except BaseException:
-            guard.remove(borrowed.journal)
             borrowed.lock.close()
             raise
         self._borrowed[thing] = borrowed
@@ -334,13 +339,15 @@ class Settings:
         for borrowed in self._borrowed.values():
             self._tell_guard(borrowed)
 
-    def _dismiss_guard(self) -> None:
+    def _dismiss_guard(self, all_done: bool) -> bool:
+        """End the guard. Unless all is done, it puts back what it can; whether everything is back then."""
         if self._guard is None or self._channel is None:
-            return
+            return False
         with contextlib.suppress(OSError):  # it has died: then it needs no message
-            self._channel.send(b"done")
+            if all_done:
+                self._channel.send(b"done")
         self._channel.close()
-        self._guard.wait()
+        return self._guard.wait() == 0
 
 
 def _lock(thing: str, name: str) -> socket.socket:

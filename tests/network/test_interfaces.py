@@ -176,8 +176,8 @@ class TestCaptureFilter(unittest.TestCase):
 def kept(text, packets):
     """How many of the packets tcpdump keeps with this filter."""
     with tempfile.TemporaryDirectory() as folder:
-        # with both MAC addresses given, scapy asks nobody for one
-        wrpcap(f"{folder}/in", [Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=_type(packet)) / packet for packet in packets])
+        macs = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}  # else scapy would ask the network for one
+        wrpcap(f"{folder}/in", [Ether(type=_type(packet), **macs) / packet for packet in packets])
         with Path(f"{folder}/in").open("rb") as capture:
             out = subprocess.run(["tcpdump", "-n", "-r", "-", "-w", "-", text], stdin=capture, check=True,
                                  capture_output=True).stdout
