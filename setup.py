@@ -41,7 +41,7 @@ def extensions():
         print("pathspider: libtrace.h not found: building without libtrace; its URIs (erf:, ring:, ...) will be off")
     room = Path("pathspider", "libtrace")
     native = [str(room / "decode.c"), str(room / "source.c")]
-    included = [str(path.relative_to(HERE)) for end in ("h", "pxi", "pxd") for path in sorted((HERE / room).glob(f"*.{end}"))]
+    included = [str(room / path.name) for end in ("h", "pxi", "pxd") for path in (HERE / room).glob(f"*.{end}")]
     modules = [
         Extension(
             f"pathspider.libtrace.{source.stem}",

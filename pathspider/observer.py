@@ -1,4 +1,4 @@
-"""The observer: packet source -> flow table -> chains -> flow queue. This is the shell; flow logic is in the native core."""
+"""The observer: packet source -> flow table -> chains -> flow queue. The shell; flow logic is in the native core."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Observer:
 
     When the constructor returns, packets are being captured.
 
-    :param lturi: ``int:IF`` or the name of an interface; ``pcapfile:FILE`` or the name of a file; ``-``; any libtrace URI
+    :param lturi: ``int:IF`` or the name of an interface; ``pcapfile:FILE`` or its name; ``-``; any libtrace URI
     :param chains: chain classes (or instances); none: packets are counted, no flow records are made
     :param idle_timeout: seconds of packet time after which a quiet flow ends
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets

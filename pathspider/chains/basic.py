@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.libtrace import ip, ip6
+from pathspider.libtrace import IP, IP6
 
 
 class BasicChain(Chain):
@@ -26,7 +26,7 @@ class BasicChain(Chain):
         "oct_rev": Field(int, 0, "A count of the number of octets seen in the reverse direction"),
     }
 
-    def new_flow(self, rec: dict[str, Any], ip: ip | ip6) -> bool:
+    def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """Notes the 5-tuple. A flow that begins with an ICMP error is the one that the error quotes."""
         rec.update(self.initial)
         if ip.quotes:
@@ -39,7 +39,7 @@ class BasicChain(Chain):
         rec["dp"] = header.dst_port if header is not None else None
         return True
 
-    def ip4(self, rec: dict[str, Any], ip: ip, rev: bool) -> bool:
+    def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Counts; where the header says 0 (segmentation offload), the octets are those that were captured."""
         octets = ip.pkt_len or ip.size
         if rev:
@@ -50,7 +50,7 @@ class BasicChain(Chain):
             rec["oct_fwd"] += octets
         return True
 
-    def ip6(self, rec: dict[str, Any], ip: ip6, rev: bool) -> bool:
+    def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Counts; the header's own 40 octets are included."""
         octets = ip.payload_len + 40 if ip.payload_len else ip.size
         if rev:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.kind import NEITHER, SYN, packet_kind
-from pathspider.libtrace import ip, ip6
+from pathspider.libtrace import IP, IP6
 
 MARKS = {0b10: "ect0", 0b01: "ect1", 0b11: "ce"}
 KINDS = {"syn": "a TCP SYN packet", "data": "a TCP packet with a payload or a non-TCP packet"}
@@ -28,7 +28,7 @@ class ECNChain(Chain):
         for mark in MARKS.values()
     }
 
-    def ip4(self, rec: dict[str, Any], ip: ip, rev: bool) -> bool:
+    def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Records the mark of an IPv4 header."""
         mark = ip.traffic_class & 3
         if mark:
@@ -37,7 +37,7 @@ class ECNChain(Chain):
                 rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
         return True
 
-    def ip6(self, rec: dict[str, Any], ip: ip6, rev: bool) -> bool:
+    def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Records the mark of an IPv6 header."""
         mark = ip.traffic_class & 3
         if mark:

@@ -6,12 +6,12 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.tcp import TCP_ACK, TCP_SYN
-from pathspider.libtrace import tcp
+from pathspider.libtrace import TCP
 
 
 class FallbackChain(Chain):
-    """Forward SYNs up to the first SYN-ACK in reverse; with TCPChain's ``tcp_synflags_fwd``, the flags of the first SYN,
-    it tells whether a connection came up as it was asked for or only after a fallback."""
+    """Forward SYNs up to the first SYN-ACK in reverse; with TCPChain's ``tcp_synflags_fwd``, the flags of the first
+    SYN, it tells whether a connection came up as it was asked for or only after a fallback."""
 
     fields = {
         "syn_count_fwd": Field(int, 0, "SYNs seen in the forward direction before the first SYN-ACK in reverse"),
@@ -20,7 +20,7 @@ class FallbackChain(Chain):
 
     scratch = {"_syn_answered": False}
 
-    def tcp(self, rec: dict[str, Any], tcp: tcp, rev: bool) -> bool:
+    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Counts SYNs."""
         flags = tcp.flags
         if flags & TCP_SYN:

@@ -1,16 +1,16 @@
-"""Which packets carry a mark that says something about the flow: shared by the chains for ECN, DSCP and the evil bit."""
+"""Which packets carry a mark that tells of the flow: shared by the chains for ECN, DSCP and the evil bit."""
 
 from __future__ import annotations
 
-from pathspider.libtrace import ip, ip6
+from pathspider.libtrace import IP, IP6
 
 NEITHER = 0
 SYN = 1
 DATA = 2
 
 
-def packet_kind(ip: ip | ip6) -> int:
-    """``SYN`` for a TCP SYN packet, ``DATA`` for another TCP packet with a payload or a non-TCP packet, else ``NEITHER``.
+def packet_kind(ip: IP | IP6) -> int:
+    """``SYN`` for a TCP SYN packet, ``DATA`` for another TCP packet with a payload or a non-TCP packet, or ``NEITHER``.
 
     Neither are TCP packets of which too little was captured, and ICMP errors: the mark of an error message is that of
     the router which sent it, not of the flow that it quotes.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain
-from pathspider.libtrace import ip, ip6, tcp, udp
+from pathspider.libtrace import IP, IP6, TCP, UDP
 
 
 class NoOpChain(Chain):
     """Performs no analysis; here for documentation and testing."""
 
-    def new_flow(self, rec: dict[str, Any], ip: ip | ip6) -> bool:
+    def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """Called for every new flow, to initialise the fields of its record. Chains that declare ``fields`` need none.
 
         :param rec: the flow record
@@ -20,7 +20,7 @@ class NoOpChain(Chain):
         """
         return True
 
-    def ip4(self, rec: dict[str, Any], ip: ip, rev: bool) -> bool:
+    def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Called for every IPv4 packet of a flow, ICMP errors about the flow included.
 
         :param rec: the flow record
@@ -30,11 +30,11 @@ class NoOpChain(Chain):
         """
         return True
 
-    def ip6(self, rec: dict[str, Any], ip: ip6, rev: bool) -> bool:
+    def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Called for every IPv6 packet of a flow; as :meth:`ip4`."""
         return True
 
-    def tcp(self, rec: dict[str, Any], tcp: tcp, rev: bool) -> bool:
+    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Called for every TCP segment of a flow whose fixed header was captured.
 
         :param rec: the flow record
@@ -44,11 +44,11 @@ class NoOpChain(Chain):
         """
         return True
 
-    def udp(self, rec: dict[str, Any], udp: udp, rev: bool) -> bool:
+    def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
         """Called for every UDP datagram of a flow; as :meth:`tcp`."""
         return True
 
-    def icmp4(self, rec: dict[str, Any], ip: ip, q: ip | None, rev: bool) -> bool:
+    def icmp4(self, rec: dict[str, Any], ip: IP, q: IP | None, rev: bool) -> bool:
         """Called for every ICMP message. The IP header is passed, since it names the host that sent the message; the
         ICMP header is ``ip.icmp``. An ICMP error belongs to the flow that it quotes, in reverse.
 
@@ -60,6 +60,6 @@ class NoOpChain(Chain):
         """
         return True
 
-    def icmp6(self, rec: dict[str, Any], ip: ip6, q: ip6 | None, rev: bool) -> bool:
+    def icmp6(self, rec: dict[str, Any], ip: IP6, q: IP6 | None, rev: bool) -> bool:
         """Called for every ICMPv6 message; as :meth:`icmp4`."""
         return True

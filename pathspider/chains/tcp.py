@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.libtrace import tcp
+from pathspider.libtrace import TCP
 
 TCP_FIN = 0x01
 TCP_SYN = 0x02
@@ -37,7 +37,7 @@ TO_EXPB = 255
 TO_EXID_FASTOPEN = (0xF9, 0x89)
 
 
-def tcp_options(tcp: tcp) -> dict[int, bytes]:
+def tcp_options(tcp: TCP) -> dict[int, bytes]:
     """A mapping of option kinds to values (bytes; empty for options without one).
 
     The first option of a kind wins. Parsing ends at the end-of-list option and before an option whose length cannot
@@ -74,7 +74,7 @@ class TCPChain(Chain):
         "tcp_connected": Field(bool, False, "The 3WHS completed"),
     }
 
-    def tcp(self, rec: dict[str, Any], tcp: tcp, rev: bool) -> bool:
+    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records TCP behaviour. The first SYN in each direction wins.
 
         :returns: ``False`` once FINs were seen in both directions, or a RST in either

@@ -16,7 +16,7 @@ from pathspider.libtrace import _core
 from pathspider.libtrace.errors import CaptureError
 
 FILE_RING = 8 << 20
-"""Bytes between reader and consumer where the reader can wait: enough to keep both at work, little enough for caches."""
+"""Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
 
 LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", "etsilive"}
 """libtrace formats whose packet clock is the wall clock."""
@@ -32,7 +32,7 @@ class Target(NamedTuple):
     name: str
 
 
-def parse(uri: str) -> Target:
+def parse(uri: str) -> Target:  # noqa: PLR0911 - a table of cases
     """What a URI or a plain name means: ``int:IF`` or the name of an interface; ``pcapfile:F``, ``pcap:F`` or the name
     of a file; ``-`` for a capture on standard input; ``libtrace:URI`` and all other URIs are for libtrace."""
     scheme, colon, rest = uri.partition(":")
@@ -64,6 +64,7 @@ class Capture:
                  promisc: bool = True) -> None:
         self.target = parse(uri)
         self.unpacker: subprocess.Popen[bytes] | None = None
+        self.unpacking = ""
         self.stopped = False
         try:
             self.reader = self._open(bpf, snaplen, buffer_size, promisc)
@@ -97,7 +98,8 @@ class Capture:
             return descriptor
         if shutil.which(program) is None:
             os.close(descriptor)
-            raise CaptureError(f"{program} is needed to unpack this file", name, f"install {program}, or unpack it first")
+            raise CaptureError(f"{program} is needed to unpack this file", name, f"install {program}, or unpack it")
+        self.unpacking = program
         self.unpacker = subprocess.Popen([program, "-dc"], stdin=descriptor, stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL, close_fds=True)
         os.close(descriptor)
@@ -128,7 +130,7 @@ class Capture:
         if self.unpacker is not None and not self.stopped:
             status = self.unpacker.wait()
             if status:
-                raise CaptureError(f"is damaged: {self.unpacker.args[0]} ended with status {status}",  # type: ignore[index]
+                raise CaptureError(f"is damaged: {self.unpacking} ended with status {status}",
                                    self.target.name, "what could be unpacked was read")
 
     def stop(self) -> None:

@@ -165,9 +165,6 @@ cdef class Header:
     def udp_payload(self):
         return None if self.udp is None else self.udp.payload
 
-    def __len__(self):
-        return self.end - self.at
-
 
 cdef void _share(Header source, Header target, uint32_t at):
     target.buf = source.buf
@@ -861,6 +858,10 @@ cdef class Packet(Header):
 
     def __init__(self):
         _load(self, _buffer(b"", DLT_RAW, 0, 0))
+
+    def set(self, bytes data, uint32_t wire_len, int linktype, int64_t ns):
+        """Makes it another packet; views of the one before stay what they are. ``ns``: time in ns since 1970."""
+        _load(self, _buffer(data, linktype, ns, wire_len))
 
 
 cdef int _load(Packet packet, Buffer buf) except -1:

@@ -1,0 +1,35 @@
+"""The evil bit: the reserved flag of the IPv4 header. :rfc:`3514`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathspider.chains.base import Chain, Field
+from pathspider.chains.kind import NEITHER, SYN, packet_kind
+from pathspider.libtrace import IP
+
+_MEANS = "True if the evil bit was set in the IP header of a {} in the {} direction, False if it never was"
+_DATA = "non-TCP packet or a TCP packet with a payload"
+
+
+class EvilChain(Chain):
+    """Whether the evil bit was seen, by kind of packet and direction; ``None`` where no such packet was seen."""
+
+    fields = {
+        "evilbit_syn_fwd": Field(bool, None, _MEANS.format("TCP SYN packet", "forward")),
+        "evilbit_syn_rev": Field(bool, None, _MEANS.format("TCP SYN packet", "reverse")),
+        "evilbit_data_fwd": Field(bool, None, _MEANS.format(_DATA, "forward")),
+        "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "reverse")),
+    }
+
+    def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
+        """Records whether the evil bit was set; one packet that has it is enough."""
+        kind = packet_kind(ip)
+        if kind != NEITHER:
+            if kind == SYN:
+                name = "evilbit_syn_rev" if rev else "evilbit_syn_fwd"
+            else:
+                name = "evilbit_data_rev" if rev else "evilbit_data_fwd"
+            if not rec[name]:
+                rec[name] = bool(ip.has_rf)
+        return True

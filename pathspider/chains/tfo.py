@@ -1,0 +1,63 @@
+"""TCP Fast Open. :rfc:`7413`, the experimental option kinds: :rfc:`6994`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pathspider.chains.base import Chain, Field
+from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TO_EXID_FASTOPEN, TO_EXPA, TO_EXPB, TO_FASTOPEN, tcp_options
+from pathspider.libtrace import TCP
+
+EXID = bytes(TO_EXID_FASTOPEN)
+
+
+def tfo_option(options: dict[int, bytes]) -> tuple[int, bytes] | None:
+    """Kind and cookie (empty in a request for one) of the Fast Open option; ``None`` where there is none."""
+    if TO_FASTOPEN in options:
+        return TO_FASTOPEN, options[TO_FASTOPEN]
+    for kind in (TO_EXPA, TO_EXPB):
+        value = options.get(kind)
+        if value is not None and value[:2] == EXID:
+            return kind, value[2:]
+    return None
+
+
+class TFOChain(Chain):
+    """Fast Open options and data on the SYN, and whether the data was acknowledged.
+
+    The first SYN in each direction is described: a kernel that falls back resends its SYN without option and data.
+    """
+
+    fields = {
+        "tfo_synkind": Field(int, 0, "Kind of the Fast Open option on the SYN: 34, 254 or 255; 0 without one"),
+        "tfo_ackkind": Field(int, 0, "Kind of the Fast Open option on the SYN-ACK"),
+        "tfo_synclen": Field(int, 0, "TFO cookie length in the forward direction"),
+        "tfo_ackclen": Field(int, 0, "TFO cookie length in the reverse direction"),
+        "tfo_seq": Field(int, 0, "Sequence number of the SYN in the forward direction"),
+        "tfo_dlen": Field(int, 0, "Length of the SYN's payload in the forward direction"),
+        "tfo_ack": Field(int, 0, "Acknowledgement number of the SYN-ACK in the reverse direction"),
+    }
+
+    scratch = {"_tfo_syn": False, "_tfo_ack": False}
+
+    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
+        """Records the SYN going forward and the SYN-ACK coming back."""
+        if not tcp.flags & TCP_SYN:
+            return True
+        if rev:
+            if tcp.flags & TCP_ACK and not rec["_tfo_ack"]:
+                rec["_tfo_ack"] = True
+                rec["tfo_ack"] = tcp.ack_nbr
+                option = tfo_option(tcp_options(tcp))
+                if option is not None:
+                    rec["tfo_ackkind"] = option[0]
+                    rec["tfo_ackclen"] = len(option[1])
+        elif not rec["_tfo_syn"]:
+            rec["_tfo_syn"] = True
+            rec["tfo_seq"] = tcp.seq_nbr
+            rec["tfo_dlen"] = tcp.payload_len
+            option = tfo_option(tcp_options(tcp))
+            if option is not None:
+                rec["tfo_synkind"] = option[0]
+                rec["tfo_synclen"] = len(option[1])
+        return True
