@@ -1,0 +1,83 @@
+"""Differentiated services codepoints. :rfc:`2474`"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+from pathspider.base import PluggableSpider, __version__
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.dscp import DSCPChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.helpers.modes import connect
+from pathspider.records import Connection, Flow, Job
+from pathspider.sync import SynchronizedSpider
+
+DEFAULT_CODEPOINT = 46
+"""Expedited forwarding. :rfc:`3246`"""
+
+MARK = 0x64736370
+"""Marks our own sockets (``SO_MARK``) for the rules below: other traffic of the machine keeps its codepoints."""
+
+
+class DSCP(SynchronizedSpider, PluggableSpider):
+    """Does a DSCP codepoint break connectivity, and which codepoint do the replies carry?
+
+    Each target gets one connection with codepoint 0 and one with the codepoint that is asked for. The codepoints are
+    set by nftables rules in a table of our own, for our own connections alone; the table is removed afterwards.
+
+    Example: pspdr measure -i eth0 dscp --codepoint 42 <targets.ndjson >results.ndjson
+    """
+
+    name = "dscp"
+    description = "Differentiated Services Codepoints"
+    version = __version__
+    chains = [BasicChain, TCPChain, DSCPChain]
+    connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
+
+    @staticmethod
+    def extra_args(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--codepoint", type=int, choices=range(64), default=DEFAULT_CODEPOINT, metavar="[0-63]",
+                            help=f"DSCP codepoint to send. (Default: {DEFAULT_CODEPOINT})")
+
+    def config_zero(self) -> None:
+        """Send best effort, also where another rule of the machine would mark our packets."""
+        self.set_codepoint(0)
+
+    def config_one(self) -> None:
+        """Send the codepoint of the experiment."""
+        self.set_codepoint(self.args.codepoint)
+
+    configurations = [config_zero, config_one]
+
+    def set_codepoint(self, codepoint: int) -> None:
+        """Mark the packets of our own connections with ``codepoint`` from now on."""
+        self.settings.nft([f"meta mark {MARK:#x} {ip} dscp set {codepoint}" for ip in ("ip", "ip6")])
+
+    def connect(self, job: Job, config: int) -> Connection:
+        return connect(self.args.connect, self.source, job, self.args.timeout,
+                       sockopts=[(socket.SOL_SOCKET, socket.SO_MARK, MARK)])
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        sent = (0, self.args.codepoint)
+        if any(first_codepoint(flow, "fwd") != codepoint for flow, codepoint in zip(flows, sent, strict=True)):
+            return ["pathspider.local_error:dscp_not_configured"]
+        if any(succeeded(flow) and not codepoints(flow, "rev") for flow in flows):
+            return [NOT_OBSERVED]  # there was a response, but the capture lost it
+        baseline, experiment = flows
+        found = [connectivity(f"dscp.{self.args.codepoint}", succeeded(baseline), succeeded(experiment))]
+        for flow, codepoint in zip(flows, sent, strict=True):
+            found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
+        return list(dict.fromkeys(found))
+
+
+def codepoints(flow: Flow, way: str) -> list[int]:
+    """The codepoints seen on a flow's packets in one direction (``fwd``, ``rev``), each once: the SYN's, the data's."""
+    marks = (flow[f"dscp_mark_{kind}_{way}"] for kind in ("syn", "data"))
+    return list(dict.fromkeys(mark for mark in marks if mark is not None))
+
+
+def first_codepoint(flow: Flow, way: str) -> int | None:
+    """The codepoint of the first marked packet of one direction; None if there was none."""
+    return next(iter(codepoints(flow, way)), None)

@@ -1,0 +1,54 @@
+"""TCP maximum segment size: which value arrives here. :rfc:`9293` section 3.7.1"""
+
+from __future__ import annotations
+
+from pathspider.base import PluggableSpider, __version__
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.mss import MSSChain
+from pathspider.chains.tcp import TCP_SA, TCPChain
+from pathspider.conditions import NOT_OBSERVED, succeeded
+from pathspider.records import Flow
+from pathspider.single import SingleSpider
+
+
+class MSS(SingleSpider, PluggableSpider):
+    """Which maximum segment size does the target's SYN-ACK carry when it arrives here?
+
+    Each target gets one connection. The value that was received is compared with the one that was sent, which follows
+    from the local MTU: a lower one may have been clamped on the path, a higher one may be unsafe.
+
+    Example: pspdr measure -i eth0 mss --connect tcp <targets.ndjson >results.ndjson
+    """
+
+    name = "mss"
+    description = "TCP Maximum Segment Size"
+    version = __version__
+    chains = [BasicChain, TCPChain, MSSChain]
+    connect_supported = ["tcp", "http", "https", "dnstcp"]
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        (flow,) = flows
+        if succeeded(flow) and not has_syn_ack(flow):
+            return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        return [f"mss.connectivity.{'online' if succeeded(flow) else 'offline'}", *option_values(flow)]
+
+
+def has_syn_ack(flow: Flow) -> bool:
+    """True if a SYN-ACK of the target was observed; a RST is no SYN-ACK and carries no MSS."""
+    flags = flow["tcp_synflags_rev"]
+    return flags is not None and flags & TCP_SA == TCP_SA
+
+
+def option_values(flow: Flow) -> list[str]:
+    """The values of both directions, where there was a response, and how the received one compares."""
+    if not has_syn_ack(flow):
+        return []
+    local, remote = flow["mss_value_fwd"], flow["mss_value_rev"]
+    values = [f"mss.option.{side}.value:{value}" for side, value in (("local", local), ("remote", remote))
+              if value is not None]
+    if remote is None:
+        return [*values, "mss.option.received.absent"]
+    if local is None:
+        return values  # nothing to compare with
+    verdict = "unchanged" if remote == local else "inflated" if remote > local else "deflated"
+    return [*values, f"mss.option.received.{verdict}"]

@@ -1,0 +1,71 @@
+"""The DSCP plugin: its verdicts, from flow records, and the rules that it asks for."""
+
+import argparse
+import contextlib
+import io
+import unittest
+from unittest import mock
+
+from pathspider.plugins.dscp import DSCP, MARK
+from pathspider.records import CONN_OK, CONN_TIMEOUT
+
+
+def flow(sent, reply, state=CONN_OK, data=None):
+    """A flow whose SYN carried ``sent``, whose SYN-ACK ``reply`` and whose data, both ways, ``data``."""
+    return {"spdr_state": state, "observed": True, "dscp_mark_syn_fwd": sent, "dscp_mark_data_fwd": data and sent,
+            "dscp_mark_syn_rev": reply, "dscp_mark_data_rev": data}
+
+
+def spider(codepoint=46):
+    return DSCP(1, "int:lo", argparse.Namespace(connect="http", timeout=1, codepoint=codepoint))
+
+
+class TestDSCP(unittest.TestCase):
+    def test_works(self):
+        self.assertEqual(spider().combine_flows([flow(0, 0), flow(46, 0)]),
+                         ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:0"])
+
+    def test_connectivity(self):
+        for baseline, experiment, verdict in (
+            (flow(0, 0), flow(46, None, CONN_TIMEOUT), "broken"),
+            (flow(0, None, CONN_TIMEOUT), flow(46, 46), "transient"),
+            (flow(0, None, CONN_TIMEOUT), flow(46, None, CONN_TIMEOUT), "offline"),
+        ):
+            with self.subTest(verdict=verdict):
+                self.assertIn(f"dscp.46.connectivity.{verdict}", spider().combine_flows([baseline, experiment]))
+
+    def test_reply_marks_differ_within_a_flow(self):
+        found = spider(10).combine_flows([flow(0, 0, data=34), flow(10, 10, data=10)])
+        self.assertEqual(found[1:], ["dscp.0.replymark:0", "dscp.0.replymark:34", "dscp.10.replymark:10"])
+
+    def test_no_reply_no_mark(self):
+        found = spider().combine_flows([flow(0, 0), flow(46, None, CONN_TIMEOUT)])
+        self.assertEqual(found[1:], ["dscp.0.replymark:0"])
+
+    def test_codepoint_zero_in_both(self):
+        self.assertEqual(spider(0).combine_flows([flow(0, 0), flow(0, 0)]),
+                         ["dscp.0.connectivity.works", "dscp.0.replymark:0"])
+
+    def test_a_codepoint_that_was_not_sent_is_our_own_fault(self):
+        for flows in ([flow(46, 0), flow(46, 0)], [flow(0, 0), flow(0, 0)], [flow(0, 0), flow(None, None)]):
+            self.assertEqual(spider().combine_flows(flows), ["pathspider.local_error:dscp_not_configured"])
+
+    def test_up_without_a_reply_was_not_observed(self):
+        self.assertEqual(spider().combine_flows([flow(0, 0), flow(46, None)]), ["pathspider.not_observed"])
+
+    def test_rules_are_for_our_own_connections_alone(self):
+        with mock.patch.object(DSCP, "settings") as settings:
+            spider(34).config_one()
+        (rules,), _ = settings.nft.call_args
+        self.assertEqual(len(rules), 2)
+        for rule, ip in zip(rules, ("ip", "ip6"), strict=True):
+            self.assertEqual(rule, f"meta mark {MARK:#x} {ip} dscp set 34")
+
+    def test_codepoint_option(self):
+        parser = argparse.ArgumentParser()
+        DSCP.extra_args(parser)
+        self.assertEqual(parser.parse_args([]).codepoint, 46)
+        self.assertEqual(parser.parse_args(["--codepoint", "63"]).codepoint, 63)
+        for wrong in ("64", "-1", "ef"):
+            with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
+                parser.parse_args(["--codepoint", wrong])
