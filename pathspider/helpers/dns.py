@@ -147,9 +147,10 @@ class _Channel:
         return parts
 
     def wait(self, events: int) -> None:
-        if not wait(self.sock, events, self.deadline):
+        ready = wait(self.sock, events, self.deadline)
+        if not ready:
             raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
-        if self.sock.type == socket.SOCK_DGRAM:
+        if ready & select.POLLERR and self.sock.type == socket.SOCK_DGRAM:
             number, network = pending_error(self.sock, self.own, self.target)
             if number:
                 raise self.ended(OSError(number, ""), network)

@@ -75,12 +75,15 @@ def is_ipv6(address: str) -> bool:
     return family == socket.AF_INET6
 
 
-def wait(sock: socket.socket, events: int, deadline: float) -> bool:
-    """Block until ``sock`` is ready for ``events`` or has failed; ``False`` if ``deadline`` (monotonic) came first."""
-    left = deadline - monotonic()
+def wait(sock: socket.socket, events: int, deadline: float) -> int:
+    """Block until ``sock`` is ready for ``events`` or has failed: what it is, as poll(2) says it.
+
+    0 if ``deadline`` (monotonic) came first.
+    """
     poller = select.poll()
     poller.register(sock, events)
-    return bool(poller.poll(max(left, 0) * 1000))
+    ready = poller.poll(max(deadline - monotonic(), 0) * 1000)
+    return ready[0][1] if ready else 0
 
 
 def pending_error(sock: socket.socket, own: str, target: str) -> tuple[int, bool]:
@@ -192,9 +195,12 @@ def _connect(sock: socket.socket, six: bool, own: str, target: tuple[str, int], 
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
     if number not in WAITING:
         return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
-    if not wait(sock, select.POLLOUT, deadline):
+    ready = wait(sock, select.POLLOUT, deadline)
+    if not ready:
         sock.close()
         return failed(CONN_TIMEOUT, sp, "no answer to the SYN")
+    if not ready & (select.POLLERR | select.POLLHUP):
+        return _connected(sock, six, sp)
     number, network = pending_error(sock, name, target[0])
     return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
 
