@@ -36,6 +36,9 @@ from pathspider.helpers.sockets import (
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 
 DNS_PORT = 53
+OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
+"""What sending and receiving on a connection that is being made, or was, tells of our own machine."""
+
 WITHOUT_QUESTION = {1, 4, 5, 9}
 """FORMERR, NOTIMP, REFUSED, NOTAUTH: some servers leave the question out of these."""
 
@@ -96,7 +99,7 @@ def _exchange(
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
-        channel = _Channel(sock, connection["sp"], deadline)
+        channel = _Channel(sock, job["dip"], connection["sp"], deadline)
         try:
             if kind == socket.SOCK_STREAM:
                 channel.send(struct.pack("!H", len(message)) + message)
@@ -113,9 +116,9 @@ def _exchange(
 class _Channel:
     """A connected socket with a deadline; what goes wrong comes as :class:`_Failure`."""
 
-    def __init__(self, sock: socket.socket, sp: int, deadline: float) -> None:
-        self.sock, self.sp, self.deadline = sock, sp, deadline
-        self.own, self.target = sock.getsockname()[0], sock.getpeername()[0]
+    def __init__(self, sock: socket.socket, target: str, sp: int, deadline: float) -> None:
+        self.sock, self.target, self.sp, self.deadline = sock, target, sp, deadline
+        self.own = sock.getsockname()[0]
 
     def send(self, message: bytes) -> None:
         while message:
@@ -158,8 +161,10 @@ class _Channel:
     def ended(self, error: OSError, network: bool | None = None) -> _Failure:
         """The end by an error: the path's, or our own machine's."""
         number = error.errno or 0
-        if network is None:
-            network = number in ANSWERS or number == errno.ETIMEDOUT
+        if network is None and self.sock.type == socket.SOCK_STREAM:
+            network = number not in OWN_ERRORS
+        elif network is None:
+            network = number in ANSWERS
         if not network:
             return _Failure(local_error(errno_name(number), self.sp))
         state = CONN_TIMEOUT if number == errno.ETIMEDOUT else CONN_FAILED

@@ -88,7 +88,8 @@ class NetLab:
             stack.callback(enter, home)
             server = enter_new()
             stack.callback(os.close, server)
-            sh("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv6.icmp.ratelimit=0")
+            sh("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv6.icmp.ratelimit=0"
+               " net.ipv4.tcp_fastopen=3")
             client = enter_new()
             stack.callback(os.close, client)
             mac = "02:00:00:00:00:0"
@@ -128,6 +129,7 @@ class NetLab:
 
     def _listen(self, stack: contextlib.ExitStack, port: int) -> None:
         listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 64)
         stack.callback(listener.close)
         stack.callback(listener.shutdown, socket.SHUT_RDWR)
 

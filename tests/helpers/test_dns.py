@@ -1,5 +1,6 @@
 """DNS queries over TCP and UDP: what counts as a response, and whose fault a failure is."""
 
+import socket
 import unittest
 
 from pathspider.helpers.dns import connect_dns_tcp, connect_dns_udp, query
@@ -68,6 +69,13 @@ class TestConnections(unittest.TestCase):
         self.assertEqual(self.ask(connect_dns_tcp, netlab.RESET)["spdr_state"], CONN_FAILED)
         self.assertEqual(self.ask(connect_dns_tcp, netlab.MUTE_END)["spdr_state"], CONN_FAILED)
         self.assertEqual(self.ask(connect_dns_tcp, netlab.SILENT, timeout=0.3)["spdr_state"], CONN_TIMEOUT)
+
+    def test_tcp_fast_open(self):
+        for port, state in ((netlab.DNS, CONN_OK), (netlab.DNS, CONN_OK), (netlab.UNREACHABLE, CONN_FAILED),
+                            (netlab.DROP, CONN_TIMEOUT)):
+            result = connect_dns_tcp(SOURCE, {"dip": V4, "dp": port}, 0.5, sockopts=[(socket.IPPROTO_TCP, 30, 1)])
+            self.assertEqual(result["spdr_state"], state, result)
+            self.assertGreater(result["sp"], 1023)
 
     def test_own_faults(self):
         for connect in BOTH:

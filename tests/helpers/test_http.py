@@ -17,6 +17,8 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
 
+TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
+
 
 def setUpModule():
     global lab  # noqa: PLW0603
@@ -79,6 +81,14 @@ class TestHttp(LabCase):
         begin = monotonic()
         self.assertEqual(get(netlab.SILENT, timeout=0.3)["spdr_state"], CONN_TIMEOUT)
         self.assertTrue(0.29 < monotonic() - begin < 0.8)
+
+    def test_tcp_fast_open(self):
+        """The second request rides on the SYN; ``sp`` is known although connecting sends nothing."""
+        for port, state in ((netlab.HTTP, CONN_OK), (netlab.HTTP, CONN_OK), (netlab.CLOSED, CONN_FAILED)):
+            result = get(port, sockopts=[(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)])
+            self.assertEqual(result["spdr_state"], state, result)
+            if state == CONN_OK:
+                self.assertTrue(lab.saw(SOURCE[0], result["sp"]))
 
     def test_options_and_facts_of_libcurl(self):
         result = get(netlab.HTTP, curlopts={pycurl.USERAGENT: "other", pycurl.HTTPHEADER: ["X-Test: 1"]},
