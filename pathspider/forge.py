@@ -1,0 +1,268 @@
+"""The forge model: packets that no kernel would send, made with Scapy.
+
+A forged packet belongs to no socket, so :mod:`pathspider.helpers.forged` holds its source port, receives what comes
+back and keeps the kernel from answering it. Importing this module imports Scapy, which takes half a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import random
+import socket
+import threading
+from time import monotonic
+from typing import Any, ClassVar
+
+from dnslib import DNSError, DNSRecord
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Packet, Raw
+
+from pathspider.chains.basic import BasicChain
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.dns import _judge, query
+from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
+from pathspider.helpers.sockets import failed, is_ipv6, local_error
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
+
+SYN, RST, ACK = 0x02, 0x04, 0x10
+
+RESEND_AFTER = (1.0, 3.0, 7.0)
+"""Seconds after which an unanswered packet is sent again, as Linux does for a SYN: a lost packet is no verdict."""
+
+FORGE_ATTEMPTS = 16
+"""How often ``forge`` is called again when the source port that it chose is taken."""
+
+
+class ForgeSpider(DesynchronizedSpider):
+    """A spider whose connections are forged packets: ``packets`` for each target, made by :meth:`forge`.
+
+    Each packet has a flow of its own: with source port 0 it gets a free port, which no real connection has or can get.
+    It is sent again while it is unanswered. An answered SYN is followed by ACK and RST, an unanswered one by RST, so
+    that the target is left as it was found.
+    """
+
+    chains = [BasicChain]
+    packets: ClassVar[int] = 0
+    """How many packets are forged for each target."""
+    resend: ClassVar[bool] = True
+    """Send an unanswered packet again (see :data:`RESEND_AFTER`)."""
+
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self._own = threading.local()
+
+    # -- what a plugin fills in ----------------------------------------------------------------------------------
+
+    def forge(self, job: Job, seq: int) -> Any:
+        """The packet number ``seq``, from 0, for a job: Scapy, from layer 3 on.
+
+        Source port 0 lets the spider choose a free one; another is taken as it is, and ``forge`` is called again when
+        it is in use.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no forge()")
+
+    def setup(self, job: Job) -> Job | None:
+        """Prepare for a job, once, before its first packet. Unless None is returned, that is the job from there on."""
+        return None
+
+    def not_applicable(self, job: Job) -> str | None:
+        """Why the experiment does not exist for this target, in a word, or None: the job then is not measured."""
+        return None
+
+    def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
+        """What came back for ``packet``: ``CONN_OK``, ``CONN_FAILED``, or None if it is not the answer.
+
+        :param reply: for TCP the segment from its header on; for UDP the datagram's payload
+        """
+        return syn_answer(packet, reply) if TCP in packet else CONN_OK
+
+    # -- the model -----------------------------------------------------------------------------------------------
+
+    def configuration_count(self) -> int:
+        return self.packets
+
+    def pre_connect(self, job: Job) -> Job | None:
+        return self.setup(job)
+
+    def perform(self, job: Job, config: int) -> Connection:
+        self.hold_back()
+        return self.connect(job, config)
+
+    def worker(self, worker_number: int) -> None:
+        """Measure jobs until there are no more, with raw sockets that are made once."""
+        try:
+            super().worker(worker_number)
+        finally:
+            for link in self._links().values():
+                link.close()
+
+    def _links(self) -> dict[str, Link]:
+        """This worker's raw sockets, by our own address."""
+        links: dict[str, Link] | None = getattr(self._own, "links", None)
+        if links is None:
+            links = self._own.links = {}
+        return links
+
+    def connect(self, job: Job, seq: int) -> Connection:
+        """Forge packet number ``seq``, send it, and wait for the answer, at most ``--timeout`` seconds."""
+        if reason := self.not_applicable(job):
+            return {"spdr_state": CONN_SKIPPED, "sp": 0, "skipped": reason}
+        six = is_ipv6(job["dip"])
+        own = self.source[six]
+        if own is None:
+            return local_error("no_ipv6_source" if six else "no_ipv4_source")
+        links = self._links()
+        if own not in links:
+            links[own] = Link(own)
+        try:
+            packet, flow = self._open(job, seq, links[own])
+        except LocalError as error:
+            return local_error(str(error))
+        try:
+            connection = self._exchange(job, packet, flow)
+        except BaseException:
+            flow.close()
+            raise
+        return {"sp": flow.source_port, "dp": flow.target[1], "client": flow, **connection}
+
+    def _open(self, job: Job, seq: int, link: Link) -> tuple[Packet, Flow]:
+        """A packet and the flow that holds its source port."""
+        for _ in range(FORGE_ATTEMPTS):
+            packet = self.forge(job, seq)
+            if not isinstance(packet, IP | IPv6):
+                raise TypeError(f"forge() returned {packet!r:.80}, where a Scapy packet with an IP header is needed")
+            transport = packet.getlayer(TCP) or packet.getlayer(UDP) or packet.payload
+            protocol = {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP}.get(type(transport))
+            target = (packet.dst, getattr(transport, "dport", 0))
+            source_port = getattr(transport, "sport", 0)
+            try:
+                flow = Flow(link, protocol or last_protocol(packet), source_port, target)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    continue
+                raise LocalError(errno.errorcode.get(error.errno or 0, "unknown")) from error
+            if protocol:
+                transport.sport = flow.source_port
+            return packet, flow
+        raise LocalError("EADDRINUSE")
+
+    def _exchange(self, job: Job, packet: Packet, flow: Flow) -> Connection:
+        began = monotonic()
+        deadline = began + self.args.timeout
+        pauses = RESEND_AFTER if self.resend else ()
+        raw = bytes(packet)
+        reply = None
+        try:
+            for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:
+                flow.send(raw)
+                while flow.wait(until):
+                    for reply in flow.read():
+                        if (state := self.judge(job, packet, reply)) is not None:
+                            if state == CONN_OK:
+                                return {"spdr_state": state}
+                            return failed(state, flow.source_port, "the answer refuses it")
+            return failed(CONN_TIMEOUT, flow.source_port, "no answer")
+        except NetworkError as error:
+            return failed(CONN_FAILED, flow.source_port, str(error))
+        except LocalError as error:
+            return local_error(str(error), flow.source_port)
+        finally:
+            self._take_leave(packet, flow, reply)
+
+    def _take_leave(self, packet: Packet, flow: Flow, reply: bytes | None) -> None:
+        """Complete the handshake of a SYN, then reset it; it is no verdict if that cannot be sent."""
+        if not is_syn(packet) or (reply is not None and TCP(reply).flags.value & RST):
+            return
+        try:
+            if reply is not None and syn_answer(packet, reply) == CONN_OK:
+                flow.send(bytes(following(packet, "A", TCP(reply))))
+            flow.send(bytes(following(packet, "R", None)))
+        except LocalError:
+            pass
+
+    # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
+
+    def ip_header(self, job: Job, **fields: Any) -> Packet:
+        """An IPv4 or IPv6 header from here to the job's target, as Linux sends it; ``fields`` as Scapy names them."""
+        if is_ipv6(job["dip"]):
+            return IPv6(**{"src": self.source[1], "dst": job["dip"], "hlim": 64,
+                           "fl": random.getrandbits(20), **fields})
+        return IP(**{"src": self.source[0], "dst": job["dip"], "ttl": 64, "flags": "DF",
+                     "id": random.randrange(1, 1 << 16), **fields})
+
+    def tcp_syn(self, job: Job, **fields: Any) -> Packet:
+        """A SYN to the job's port with the options that Linux sends: some firewalls drop a SYN without timestamps."""
+        mss = 1440 if is_ipv6(job["dip"]) else 1460
+        options = [("MSS", mss), ("SAckOK", b""), ("Timestamp", (random.getrandbits(32), 0)), ("NOP", None),
+                   ("WScale", 7)]
+        return TCP(**{"sport": 0, "dport": job["dp"], "flags": "S", "seq": random.getrandbits(32), "window": 64240,
+                      "options": options, **fields})
+
+    def udp_datagram(self, job: Job, payload: bytes, **fields: Any) -> Packet:
+        """A datagram to the job's port."""
+        return UDP(**{"sport": 0, "dport": job["dp"], **fields}) / Raw(payload)
+
+    def dns_query(self, job: Job, **fields: Any) -> Packet:
+        """A datagram with a DNS query for the job's domain; ``fields`` are those of the UDP header."""
+        try:
+            message = query(job).pack()
+        except (ValueError, DNSError) as error:
+            raise LocalError("bad_domain") from error
+        return self.udp_datagram(job, message, **fields)
+
+    def dns_answer(self, packet: Packet, reply: bytes) -> Conn:
+        """Whether a datagram's payload is a valid response to the query in ``packet``."""
+        return answer_state(bytes(packet[UDP].payload), reply)
+
+
+def answer_state(message: bytes, reply: bytes) -> Conn:
+    """Whether ``reply`` is a valid DNS response to the query ``message``, whatever it answers."""
+    state: Conn = _judge(DNSRecord.parse(message), reply, 0)["spdr_state"]
+    return state
+
+
+def last_protocol(packet: Packet) -> int:
+    """The transport protocol's number of a packet that has neither TCP nor UDP."""
+    protocol: int = type(packet)(bytes(packet)).fields["nh" if isinstance(packet, IPv6) else "proto"]
+    return protocol
+
+
+def is_syn(packet: Packet) -> bool:
+    """True for a packet that opens a TCP connection."""
+    return TCP in packet and packet[TCP].flags.value & (SYN | ACK | RST) == SYN
+
+
+def syn_answer(packet: Packet, reply: bytes) -> Conn | None:
+    """What a TCP segment says to a forged one: a RST refuses, a SYN-ACK for this SYN accepts; else any segment does."""
+    segment = TCP(reply)
+    flags = segment.flags.value
+    if not is_syn(packet):
+        return CONN_FAILED if flags & RST else CONN_OK
+    sent = packet[TCP]
+    acknowledged = (segment.ack - sent.seq) % (1 << 32)
+    if not flags & ACK or not 1 <= acknowledged <= 1 + len(sent.payload):
+        return CONN_FAILED if flags & RST and not flags & ACK else None
+    if flags & RST:
+        return CONN_FAILED
+    return CONN_OK if flags & SYN else None
+
+
+def following(packet: Packet, flags: str, reply: Packet | None) -> Packet:
+    """The segment after a forged SYN, under the same IP header; ``reply`` is the SYN-ACK that it acknowledges."""
+    sent = packet[TCP]
+    header = packet.copy()
+    header[TCP].underlayer.remove_payload()
+    for name in ("len", "plen", "chksum"):
+        if name in header.fields:
+            delattr(header, name)  # to be computed again
+    segment = TCP(sport=sent.sport, dport=sent.dport, seq=(sent.seq + 1) % (1 << 32), flags=flags, window=502)
+    if reply is not None:
+        segment.ack = (reply.seq + 1) % (1 << 32)
+        ours, theirs = (dict(part.options).get("Timestamp") for part in (sent, reply))
+        if ours and theirs:
+            stamp = ((ours[0] + 1) & 0xFFFFFFFF, theirs[0])
+            segment.options = [("NOP", None), ("NOP", None), ("Timestamp", stamp)]
+    return header / segment

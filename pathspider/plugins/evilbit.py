@@ -1,0 +1,67 @@
+"""The evil bit: the reserved flag in the IPv4 header. :rfc:`3514`"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scapy.packet import Packet
+
+from pathspider.base import PluggableSpider, __version__
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.dns import DNSChain
+from pathspider.chains.evil import EvilChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.forge import ForgeSpider
+from pathspider.helpers.sockets import is_ipv6
+from pathspider.records import Conn, Flow, Job
+
+DONT_FRAGMENT, EVIL_BIT = 0b010, 0b100
+"""The flags field of the IPv4 header."""
+
+
+class EvilBit(ForgeSpider, PluggableSpider):
+    """Does the evil bit break connectivity, and is it seen on the way back?
+
+    Each target gets two forged packets, without and with the evil bit: the SYN of a TCP handshake, or a DNS query over
+    UDP. The IPv6 header has no such bit: a target with an IPv6 address is skipped, and its record says so.
+
+    Example: pspdr measure -i eth0 evilbit --connect dnsudp <targets.ndjson >results.ndjson
+    """
+
+    name = "evilbit"
+    description = "Evil Bit"
+    version = __version__
+    chains = [BasicChain, TCPChain, DNSChain, EvilChain]
+    connect_supported = ["tcp", "dnsudp"]
+    packets = 2
+
+    def not_applicable(self, job: Job) -> str | None:
+        return "ipv6_has_no_evil_bit" if is_ipv6(job["dip"]) else None
+
+    def forge(self, job: Job, seq: int) -> Any:
+        header = self.ip_header(job, flags=DONT_FRAGMENT | (EVIL_BIT if seq == 1 else 0))
+        return header / (self.tcp_syn(job) if self.args.connect == "tcp" else self.dns_query(job))
+
+    def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
+        if self.args.connect == "dnsudp":
+            return self.dns_answer(packet, reply)
+        return super().judge(job, packet, reply)
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        baseline, experiment = flows
+        if (seen(baseline, "fwd"), seen(experiment, "fwd")) != (False, True):
+            return ["pathspider.local_error:evil_bit_not_as_forged"]
+        if any(succeeded(flow) and seen(flow, "rev") is None for flow in flows):
+            return [NOT_OBSERVED]  # there was a response, but the capture lost it
+        found = [connectivity("evilbit", succeeded(baseline), succeeded(experiment))]
+        mark = seen(experiment, "rev")
+        if mark is not None:
+            found.append(f"evilbit.mark.{'seen' if mark else 'not_seen'}")
+        return found
+
+
+def seen(flow: Flow, way: str) -> bool | None:
+    """Whether a packet of one direction (``fwd``, ``rev``) carried the evil bit; None if none was seen at all."""
+    marks = [flow[f"evilbit_{kind}_{way}"] for kind in ("syn", "data")]
+    return None if marks == [None, None] else any(marks)

@@ -1,0 +1,250 @@
+"""The forge model: forged packets over loopback, as root, without a capture."""
+
+import argparse
+import socket
+import struct
+import threading
+import unittest
+from time import monotonic
+
+from dnslib import DNSRecord
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+
+from pathspider.forge import ForgeSpider, following, is_syn, syn_answer
+from pathspider.helpers.forged import Flow, Link, hold_tcp_port
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, SHUTDOWN_SENTINEL
+
+ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+class Syns(ForgeSpider):
+    """Two SYNs to each target."""
+
+    chains = []
+    packets = 2
+
+    def forge(self, job, seq):
+        return self.ip_header(job) / self.tcp_syn(job)
+
+    def combine_flows(self, flows):
+        return [str(int(flow["spdr_state"])) for flow in flows]
+
+
+class Datagrams(Syns):
+    """Two DNS queries to each target."""
+
+    def forge(self, job, seq):
+        return self.ip_header(job) / self.dns_query(job)
+
+    def judge(self, job, packet, reply):
+        return self.dns_answer(packet, reply)
+
+
+def make(spider=Syns, timeout=5.0, source=("127.0.0.1", "::1")):
+    return spider(4, "int:lo", argparse.Namespace(connect="tcp", timeout=timeout, source=source))
+
+
+def closed_port(family, kind=socket.SOCK_STREAM):
+    with socket.socket(family, kind) as unused:
+        unused.bind((ADDRESSES[family], 0))
+        return unused.getsockname()[1]
+
+
+class ExchangeCase(unittest.TestCase):
+    def connect(self, spider, job, seq=0):
+        self.addCleanup(lambda: [link.close() for link in spider._links().values()])
+        connection = spider.connect(job, seq)
+        if "client" in connection:
+            self.addCleanup(connection["client"].close)
+        return connection
+
+
+class TestExchange(ExchangeCase):
+    def test_a_handshake_is_completed_and_reset_and_the_kernel_keeps_out(self):
+        for family, address in ADDRESSES.items():
+            with self.subTest(address=address), socket.create_server((address, 0), family=family) as server:
+                connection = self.connect(make(), {"dip": address, "dp": server.getsockname()[1]})
+                self.assertEqual(connection["spdr_state"], CONN_OK)
+                server.settimeout(5)
+                accepted, peer = server.accept()  # no RST came between SYN-ACK and ACK
+                with accepted:
+                    self.assertEqual(peer[1], connection["sp"])
+                    with self.assertRaises(ConnectionResetError):
+                        accepted.recv(1)
+
+    def test_a_closed_port_refuses(self):
+        for family, address in ADDRESSES.items():
+            connection = self.connect(make(), {"dip": address, "dp": closed_port(family)})
+            self.assertEqual(connection["spdr_state"], CONN_FAILED)
+
+    def test_silence_is_a_timeout_and_the_packet_is_sent_again(self):
+        class Impatient(Syns):
+            def judge(self, job, packet, reply):
+                return None
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            connection = self.connect(make(Impatient, 0.2), {"dip": "127.0.0.1", "dp": server.getsockname()[1]})
+        self.assertEqual(connection["spdr_state"], CONN_TIMEOUT)
+
+    def test_each_packet_has_a_port_of_its_own_that_nobody_else_gets(self):
+        spider = make()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            job = {"dip": "127.0.0.1", "dp": server.getsockname()[1]}
+            ports = [self.connect(spider, job, seq)["sp"] for seq in (0, 1)]
+            self.assertNotEqual(*ports)
+            for port in ports:
+                with socket.socket() as other, self.assertRaises(OSError):
+                    other.bind(("127.0.0.1", port))
+
+    def test_a_taken_source_port_is_not_used(self):
+        ports = []
+
+        class Chosen(Syns):
+            def forge(self, job, seq):
+                ports.append(taken.getsockname()[1] if not ports else 0)
+                return self.ip_header(job) / self.tcp_syn(job, sport=ports[-1])
+
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as taken:
+            connection = self.connect(make(Chosen), {"dip": "127.0.0.1", "dp": server.getsockname()[1]})
+        self.assertEqual((connection["spdr_state"], len(ports)), (CONN_OK, 2))
+
+    def test_no_address_of_that_version(self):
+        connection = self.connect(make(source=("127.0.0.1", None)), {"dip": "::1", "dp": 80})
+        self.assertEqual((connection["spdr_state"], connection["local_error"]), (CONN_SKIPPED, "no_ipv6_source"))
+
+    def test_no_route_is_our_own_fault(self):
+        connection = self.connect(make(), {"dip": "255.255.255.255", "dp": 80})
+        self.assertEqual(connection["spdr_state"], CONN_SKIPPED)
+        self.assertIn("local_error", connection)
+
+    def test_not_applicable(self):
+        class Never(Syns):
+            def not_applicable(self, job):
+                return "because"
+
+        connection = self.connect(make(Never), {"dip": "127.0.0.1", "dp": 80})
+        self.assertEqual(connection, {"spdr_state": CONN_SKIPPED, "skipped": "because", "sp": 0})
+
+    def test_what_is_not_a_packet_is_the_plugin_s_mistake(self):
+        class Wrong(Syns):
+            def forge(self, job, seq):
+                return TCP()
+
+        with self.assertRaisesRegex(TypeError, "IP header"):
+            self.connect(make(Wrong), {"dip": "127.0.0.1", "dp": 80})
+
+
+class TestDatagrams(ExchangeCase):
+    def answer(self, family, make_reply):
+        server = socket.socket(family, socket.SOCK_DGRAM)
+        server.bind((ADDRESSES[family], 0))
+        server.settimeout(5)
+
+        def serve():
+            with server:
+                query, client = server.recvfrom(2000)
+                server.sendto(make_reply(query), client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(thread.join)
+        return {"dip": ADDRESSES[family], "dp": server.getsockname()[1], "domain": "example.com"}
+
+    def test_a_valid_response(self):
+        for family in ADDRESSES:
+            job = self.answer(family, lambda query: DNSRecord.parse(query).reply().pack())
+            self.assertEqual(self.connect(make(Datagrams), job)["spdr_state"], CONN_OK)
+
+    def test_an_invalid_response(self):
+        for spoil in (lambda query: b"no DNS", lambda query: query,
+                      lambda query: bytes([query[0] ^ 1]) + DNSRecord.parse(query).reply().pack()[1:]):
+            job = self.answer(socket.AF_INET, spoil)
+            self.assertEqual(self.connect(make(Datagrams), job)["spdr_state"], CONN_FAILED)
+
+    def test_an_icmp_error_fails_at_once(self):
+        for family, address in ADDRESSES.items():
+            job = {"dip": address, "dp": closed_port(family, socket.SOCK_DGRAM)}
+            connection = self.connect(make(Datagrams), job)
+            self.assertEqual((connection["spdr_state"], connection["error"]), (CONN_FAILED, "ECONNREFUSED"))
+
+    def test_a_domain_that_cannot_be_asked_for(self):
+        connection = self.connect(make(Datagrams), {"dip": "127.0.0.1", "dp": 53, "domain": "x" * 300})
+        self.assertEqual(connection["local_error"], "bad_domain")
+
+
+class TestRun(unittest.TestCase):
+    def test_records(self):
+        spider = make()
+        seen = []
+        spider.setup = lambda job: seen.append(job["dp"])
+        with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+            spider.start()
+            jobs = [{"dip": f"127.0.0.{number}", "dp": server.getsockname()[1]} for number in range(1, 9)]
+            jobs[0]["dip"], jobs[0]["dp"] = "127.0.0.1", closed_port(socket.AF_INET)
+
+            def feed():
+                for job in jobs:
+                    spider.add_job(job)
+                spider.shutdown()
+
+            threading.Thread(target=feed, daemon=True).start()
+            records = list(iter(spider.outqueue.get, SHUTDOWN_SENTINEL))
+        self.assertEqual(len(seen), 8)
+        self.assertEqual([record["conditions"] for record in records if record["dp"] == jobs[0]["dp"]], [["2", "2"]])
+
+
+class TestSegments(unittest.TestCase):
+    def setUp(self):
+        self.syn = IP(src="192.0.2.1", dst="192.0.2.2") / TCP(sport=1000, dport=80, seq=2**32 - 1, flags="S",
+                                                              options=[("Timestamp", (5, 0))])
+
+    def reply(self, **fields):
+        return bytes(TCP(**{"sport": 80, "dport": 1000, "seq": 7, "ack": 0, **fields}))
+
+    def test_answers_to_a_syn(self):
+        for fields, state in (({"flags": "SA"}, CONN_OK), ({"flags": "SAE"}, CONN_OK), ({"flags": "RA"}, CONN_FAILED),
+                              ({"flags": "R"}, CONN_FAILED), ({"flags": "A"}, None), ({"flags": "SA", "ack": 99}, None),
+                              ({"flags": "RA", "ack": 99}, None), ({"flags": "S"}, None)):
+            with self.subTest(**fields):
+                self.assertEqual(syn_answer(self.syn, self.reply(**fields)), state)
+
+    def test_answers_to_something_else(self):
+        packet = IP() / TCP(flags="A")
+        self.assertFalse(is_syn(packet))
+        self.assertEqual(syn_answer(packet, self.reply(flags="A")), CONN_OK)
+        self.assertEqual(syn_answer(packet, self.reply(flags="R")), CONN_FAILED)
+
+    def test_what_follows(self):
+        synack = TCP(self.reply(flags="SA", options=[("Timestamp", (9, 5))]))
+        ack = IP(bytes(following(self.syn, "A", synack)))
+        self.assertEqual((ack[TCP].seq, ack[TCP].ack, ack[TCP].flags, ack.dst), (0, 8, "A", "192.0.2.2"))
+        self.assertIn(("Timestamp", (6, 9)), ack[TCP].options)
+        rst = IPv6(bytes(following(IPv6(src="::1", dst="::1") / self.syn[TCP], "R", None)))
+        self.assertEqual((rst[TCP].seq, rst[TCP].flags, rst.plen), (0, "R", 20))
+
+    def test_headers_of_an_ordinary_host(self):
+        spider = make(source=("192.0.2.1", "2001:db8::1"))
+        four = IP(bytes(spider.ip_header({"dip": "192.0.2.2"}) / spider.tcp_syn({"dip": "192.0.2.2", "dp": 80})))
+        self.assertEqual((four.ttl, four.flags, [name for name, _ in four[TCP].options]),
+                         (64, "DF", ["MSS", "SAckOK", "Timestamp", "NOP", "WScale"]))
+        six = IPv6(bytes(spider.ip_header({"dip": "2001:db8::2"}) / spider.udp_datagram({"dp": 53}, b"x", sport=9)))
+        self.assertEqual((six.hlim, six.nh, six[UDP].sport), (64, 17, 9))
+
+
+class TestPorts(unittest.TestCase):
+    def test_a_held_port_is_silent(self):
+        with hold_tcp_port("127.0.0.1", 0) as holder, socket.socket() as client:
+            client.settimeout(0.2)
+            with self.assertRaises(TimeoutError):
+                client.connect(holder.getsockname())
+
+    def test_other_segments_of_the_target_are_not_ours(self):
+        link = Link("127.0.0.1")
+        self.addCleanup(link.close)
+        flow = Flow(link, socket.IPPROTO_TCP, 0, ("127.0.0.1", 9))
+        self.addCleanup(flow.close)
+        link.send(bytes(IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=10, dport=flow.source_port)), "127.0.0.1")
+        link.send(bytes(IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=9, dport=flow.source_port)), "127.0.0.1")
+        self.assertTrue(flow.wait(monotonic() + 5))
+        self.assertEqual([struct.unpack_from("!HH", segment) for segment in flow.read()], [(9, flow.source_port)])
