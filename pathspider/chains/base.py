@@ -21,10 +21,11 @@ class Field(NamedTuple):
 class Chain(ChainBase):
     """An abstract flow analysis chain; all chains derive from it.
 
-    A chain declares its ``fields``; a new flow's record starts with their initial values. It defines the hooks it
-    needs: ``ip4``, ``ip6``, ``tcp``, ``udp`` with ``(rec, header, rev)``, ``icmp4``, ``icmp6`` with
-    ``(rec, ip, q, rev)`` - :class:`pathspider.chains.noop.NoOpChain` describes each. Hooks return ``True`` to go on observing, ``False`` when
-    the flow is complete. A chain that wants to look at the first packet, or to refuse a flow, defines ``new_flow``.
+    A chain declares its ``fields``; a new flow's record starts with their initial values. It defines the hooks that
+    it needs: ``ip4``, ``ip6``, ``tcp``, ``udp`` with ``(rec, header, rev)``, ``icmp4`` and ``icmp6`` with
+    ``(rec, ip, q, rev)``; :class:`pathspider.chains.noop.NoOpChain` describes each. Hooks return ``True`` to go on
+    observing, ``False`` when the flow is complete. A chain that wants to look at the first packet, or to refuse a
+    flow, defines ``new_flow``.
     """
 
     fields: ClassVar[dict[str, Field]] = {}

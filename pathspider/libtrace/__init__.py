@@ -24,6 +24,7 @@ from pathspider.libtrace._core import (
     Prefix,
     Redirect,
     TooBig,
+    flow_key,
 )
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.traces import Filter, Trace
@@ -33,6 +34,6 @@ filter, trace = Filter, Trace
 
 __all__ = [
     "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
-    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "icmp", "icmp6", "ip",
-    "ip6", "packet", "sctp", "tcp", "trace", "udp",
+    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "flow_key", "icmp", "icmp6",
+    "ip", "ip6", "packet", "sctp", "tcp", "trace", "udp",
 ]

@@ -227,6 +227,8 @@ class ChainBase:
 
 def is_compiled(cls: type, name: str) -> bool: ...
 
+def flow_key(data: bytes, linktype: int = 1) -> tuple[int, bytes | None, int]: ...
+
 class FlowTable:
     count: int
     max_flows: int

@@ -99,6 +99,15 @@ def is_compiled(cls, name):
     return issubclass(cls, ChainBase) and definer is not None and not PyType_GetFlags(definer) & Py_TPFLAGS_HEAPTYPE
 
 
+def flow_key(bytes data, int linktype=1):
+    """What the table makes of a frame: ``(status, key, direction)``; the key is None where there is no flow."""
+    cdef ps_dec dec
+    ps_decode(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), <uint32_t>len(data), linktype, &dec)
+    if dec.status != PS_OK:
+        return dec.status, None, 0
+    return dec.status, PyBytes_FromStringAndSize(<const char *>&dec.key, sizeof(dec.key)), dec.dir
+
+
 cdef class Shape:
     """The views of one kind of packet (IP version, transport), used for packet after packet."""
 

@@ -1,4 +1,4 @@
-"""Reading packets one by one, as python-libtrace's ``trace`` does: for scripts. The observer does not go through this."""
+"""Reading packets one by one, as python-libtrace's ``trace`` does: for scripts. The observer does not use it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,97 @@
+"""Frames, captures and namespaces for tests of the native core."""
+
+import ctypes
+import struct
+import subprocess
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from scapy.all import IP, TCP, UDP, Ether, IPv6, Raw
+
+CLONE_NEWNET = 0x40000000
+MACS = {"src": "02:00:00:00:00:01", "dst": "02:00:00:00:00:02"}
+
+
+def frame(packet: Any) -> bytes:
+    """The bytes of a scapy packet, in Ethernet."""
+    return bytes(Ether(**MACS) / packet)
+
+
+def tcp4(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"", tos: int = 0, **fields: Any) -> bytes:
+    """A TCP segment between 192.0.2.1 and 198.51.100.1:80."""
+    ends = {"src": "192.0.2.1", "dst": "198.51.100.1"}
+    ports = {"sport": sport, "dport": 80}
+    if rev:
+        ends = {"src": ends["dst"], "dst": ends["src"]}
+        ports = {"sport": 80, "dport": sport}
+    return frame(IP(tos=tos, **ends) / TCP(flags=flags, **ports, **fields) / Raw(payload))
+
+
+def tcp6(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"", tc: int = 0, **fields: Any) -> bytes:
+    """A TCP segment between 2001:db8::1 and 2001:db8::2."""
+    ends = {"src": "2001:db8::1", "dst": "2001:db8::2"}
+    ports = {"sport": sport, "dport": 80}
+    if rev:
+        ends = {"src": ends["dst"], "dst": ends["src"]}
+        ports = {"sport": 80, "dport": sport}
+    return frame(IPv6(tc=tc, **ends) / TCP(flags=flags, **ports, **fields) / Raw(payload))
+
+
+def udp4(payload: bytes = b"x", rev: bool = False, sport: int = 5353, tos: int = 0, **fields: Any) -> bytes:
+    """A UDP datagram between 192.0.2.1 and 198.51.100.1:53."""
+    ends = {"src": "192.0.2.1", "dst": "198.51.100.1"}
+    ports = {"sport": sport, "dport": 53}
+    if rev:
+        ends = {"src": ends["dst"], "dst": ends["src"]}
+        ports = {"sport": 53, "dport": sport}
+    return frame(IP(tos=tos, **ends) / UDP(**ports, **fields) / Raw(payload))
+
+
+def pcap(frames: list[bytes], linktype: int = 1, snaplen: int = 65535, order: str = "<", start: float = 1000.0) -> bytes:
+    """A pcap file, packets a millisecond apart."""
+    out = [struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)]
+    for number, data in enumerate(frames):
+        micros = int(start * 1e6) + number * 1000
+        out.append(struct.pack(order + "IIII", micros // 1000000, micros % 1000000, len(data), len(data)) + data)
+    return b"".join(out)
+
+
+def pcapng(frames: list[bytes], linktype: int = 1, start: float = 1000.0) -> bytes:
+    """A pcapng file with the same packets."""
+
+    def block(kind: int, body: bytes) -> bytes:
+        body += b"\0" * (-len(body) % 4)
+        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
+
+    out = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)), block(1, struct.pack("<HHI", linktype, 0, 65535))]
+    for number, data in enumerate(frames):
+        micros = int(start * 1e6) + number * 1000
+        out.append(block(6, struct.pack("<IIIII", 0, micros >> 32, micros & 0xFFFFFFFF, len(data), len(data)) + data))
+    return b"".join(out)
+
+
+def in_namespace(function: Callable[[], Any]) -> Any:
+    """Calls a function in a thread with a network namespace of its own, which vanishes with the thread."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "unshare")
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def ip(command: str) -> None:
+    """An `ip` command."""
+    subprocess.run(["ip", *command.split()], check=True, capture_output=True)
