@@ -25,7 +25,7 @@ class Twice(DesynchronizedSpider):
 class SpiderCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = socket.create_server(("127.0.0.1", 0), backlog=128)
+        cls.server = socket.create_server(("0.0.0.0", 0), backlog=512)  # all of 127.0.0.0/8
         cls.port = cls.server.getsockname()[1]
         threading.Thread(target=cls.serve, daemon=True).start()
         with socket.create_server(("127.0.0.1", 0)) as unused:

@@ -45,7 +45,7 @@ class TestMain(unittest.TestCase):
             "pyroute2",
             "dnslib",
             "json",
-            "threading",
+            "queue",
             "pathspider.base",
             "pathspider.libtrace",
         ):
