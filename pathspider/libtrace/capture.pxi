@@ -25,6 +25,7 @@ cdef extern from "source.h" nogil:
         size_t buffer
         size_t ring
         int promisc
+        int live
     enum: PS_WAIT_PACKETS
     enum: PS_WAIT_TIMEOUT
     enum: PS_WAIT_KICKED
@@ -232,6 +233,7 @@ cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, siz
     options.buffer = buffer
     options.ring = ring
     options.promisc = promisc
+    options.live = follows_clock
     with nogil:
         if kind == 0:
             source = ps_open_live(text, &options, &error)

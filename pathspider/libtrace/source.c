@@ -45,7 +45,7 @@ struct ps_source {
     pcap_t *pcap;
     int netfd;                      /* for questions about the interface */
     int stopfd, wakefd;             /* eventfds: to the reader, to the consumer */
-    int fd, regular;
+    int fd, regular, live;
     uint8_t *buffer;                /* what was read of the file and not yet consumed: rd..wr */
     size_t rd, wr;
     int64_t offset;                 /* in the file, of buffer[rd] */
@@ -591,14 +591,18 @@ static void read_libtrace(struct ps_source *s)
     libtrace_packet_t *packet = trace_create_packet();
     struct pollfd fds[2] = {{-1, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
     while (packet && !LOAD(s->stop)) {
-        libtrace_eventobj_t event = trace_event(s->trace, packet);
+        libtrace_eventobj_t event = {TRACE_EVENT_PACKET, -1, 0, 0};
+        if (s->live)
+            event = trace_event(s->trace, packet); /* lets us wait, and be stopped */
+        else
+            event.size = trace_read_packet(s->trace, packet); /* events would replay a file at its own pace */
         if (event.type == TRACE_EVENT_IOWAIT) {
             wake(s);
             fds[0].fd = event.fd;
             poll(fds, 2, -1);
             continue;
         }
-        if (event.type == TRACE_EVENT_SLEEP) { /* its own pace: replays sleep between packets */
+        if (event.type == TRACE_EVENT_SLEEP) {
             wake(s);
             poll(fds + 1, 1, (int)(event.seconds * 1000) + 1);
             continue;
@@ -838,6 +842,7 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
     struct ps_source *s = create(LIBTRACE, options, error);
     if (!s)
         return NULL;
+    s->live = options->live;
     s->trace = trace_create(uri);
     libtrace_failed(s);
     if (!s->error.why && options->snaplen > 0 && options->snaplen < 65535) {

@@ -59,6 +59,7 @@ struct ps_options {
     size_t buffer;         /* kernel buffer of a live capture, bytes */
     size_t ring;           /* ring between reader and consumer, bytes */
     int promisc;
+    int live;              /* libtrace: the source is an interface, so reading may have to wait */
 };
 
 /* Each returns NULL and fills `error` where it fails. The reader runs when they return. */

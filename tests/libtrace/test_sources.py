@@ -1,0 +1,266 @@
+"""Packet sources: files of every kind, whole, cut and hostile; live interfaces; what is said when they fail."""
+
+import gzip
+import lzma
+import os
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable, filter, trace
+from pathspider.libtrace.sources import Capture, parse
+from tests.libtrace.frames import in_namespace, ip, pcap, pcapng, tcp4, udp4
+
+FRAMES = [udp4(sport=port) for port in range(1, 21)]
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def file(self, data, name="a.pcap"):
+        path = self.folder / name
+        path.write_bytes(data)
+        return str(path)
+
+    def read(self, uri, **options):
+        """Packets, and the error that ended them."""
+        found = []
+        try:
+            with Capture(uri, **options) as capture:
+                while (packet := capture.read()) is not None:
+                    found.append(packet)
+        except CaptureError as error:
+            return found, error
+        return found, None
+
+    def test_every_format_gives_the_same_packets(self):
+        whole = pcap(FRAMES)
+        want, error = self.read(self.file(whole))
+        self.assertIsNone(error)
+        self.assertEqual([p[0] for p in want], FRAMES)
+        self.assertEqual(want[1][1:], (len(FRAMES[0]), 1, 1000001000000))
+        nanos = bytearray(pcap(FRAMES))
+        nanos[:4] = struct.pack("<I", 0xA1B23C4D)
+        at = 24
+        for number, data in enumerate(FRAMES):
+            nanos[at + 4 : at + 8] = struct.pack("<I", number * 1000000)
+            at += 16 + len(data)
+        uris = [self.file(whole, "b.bin"), "pcapfile:" + self.file(whole), "pcap:" + self.file(whole), self.file(pcap(FRAMES, order=">")),
+                self.file(bytes(nanos), "n.pcap"), self.file(pcapng(FRAMES), "c.pcapng"), self.file(gzip.compress(whole), "d.pcap.gz"),
+                self.file(lzma.compress(whole), "e.pcap.xz"), self.file(gzip.compress(pcapng(FRAMES)), "f.pcapng.gz")]
+        if HAVE_LIBTRACE:
+            uris.append("libtrace:pcapfile:" + self.file(whole))
+        for uri in uris:
+            with self.subTest(uri=uri):
+                self.assertEqual(self.read(uri), (want, None))
+
+    def test_a_file_cut_anywhere_gives_what_stands_before_and_an_error(self):
+        for whole, name in ((pcap(FRAMES[:3]), "a.pcap"), (pcapng(FRAMES[:3]), "a.pcapng")):
+            size = len(FRAMES[0])
+            for cut in range(1, len(whole)):
+                found, error = self.read(self.file(whole[:cut], name))
+                self.assertEqual([p[0] for p in found], FRAMES[: len(found)])
+                if name == "a.pcap":
+                    records = max(0, (cut - 24) // (16 + size))
+                    self.assertEqual(len(found), records)
+                    boundary = cut >= 24 and (cut - 24) % (16 + size) == 0
+                    self.assertEqual(error is None, boundary, cut)
+                    if error is not None and cut > 24:
+                        self.assertEqual(error.offset, 24 + records * (16 + size))
+                        self.assertIn(f"byte {error.offset}", str(error))
+                        self.assertIn("a.pcap", str(error))
+
+    def test_hostile_lengths_are_errors_with_an_offset(self):
+        good = pcap(FRAMES[:1])
+        for length in (100_000, 262_145, 0x7FFFFFFF, 0xFFFFFFFF):
+            for rest in (b"", bytes(200_000)):
+                found, error = self.read(self.file(good + struct.pack("<IIII", 1, 1, length, length) + rest))
+                self.assertEqual((len(found), error.offset), (1, len(good)))
+                self.assertIn(str(length), str(error))
+
+    def test_what_is_no_capture(self):
+        for data, says in ((b"", "empty"), (b"abc", "not a capture"), (b"GET / HTTP/1.1\r\n" * 10, "not a capture"),
+                           (pcap([], linktype=105), "link type 105"), (pcap([], linktype=9999), "link type 9999")):
+            with self.assertRaisesRegex(CaptureError, says):
+                Capture(self.file(data))
+        with self.assertRaisesRegex(CaptureError, "No such file"):
+            Capture(str(self.folder / "missing.pcap"))
+        with self.assertRaisesRegex(CaptureError, "directory"):
+            Capture(str(self.folder))
+        _, error = self.read(self.file(gzip.compress(pcap(FRAMES))[:-20], "cut.pcap.gz"))
+        self.assertIsNotNone(error)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=8), st.booleans())
+    def test_mangled_files_end_with_packets_or_an_error(self, changes, modern):
+        data = bytearray((pcapng if modern else pcap)(FRAMES[:5]))
+        for at, value in changes:
+            if at < len(data):
+                data[at] = value
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            table = FlowTable([])
+            try:
+                with Capture(file.name) as capture:
+                    while capture.feed(table) is not None:
+                        pass
+            except CaptureError as error:
+                self.assertIn(file.name, str(error))
+
+    def test_filter_and_snaplen(self):
+        path = self.file(pcap([*FRAMES, tcp4("S")]))
+        found, _ = self.read(path, bpf="tcp", snaplen=34)
+        self.assertEqual([(p[0], p[1]) for p in found], [(tcp4("S")[:34], 54)])
+        with self.assertRaisesRegex(CaptureError, "bad filter 'tcp prot 5'"):
+            Capture(path, bpf="tcp prot 5")
+
+    def test_trace_reads_packets_as_objects(self):
+        source = trace("pcapfile:" + self.file(pcap([*FRAMES, tcp4("S", seq=5)])))
+        source.conf_filter(filter("tcp"))
+        source.start()
+        (packet,) = source
+        self.assertEqual((packet.tcp.seq_nbr, packet.ip.tcp.dst_port, packet.udp, packet.ethertype), (5, 80, None, 0x800))
+        self.assertEqual((packet.seconds, packet.ts_sec, packet.data), (1000.02, 1000, tcp4("S", seq=5)))
+        self.assertEqual((source.pkt_accepts(), source.pkt_drops()), (1, 0))
+        source.close()
+
+    def test_a_stream_from_a_pipe_is_read_as_it_comes_and_can_be_stopped(self):
+        ours, theirs = os.pipe()
+        kept = os.dup(0)
+        try:
+            os.dup2(ours, 0)
+            capture = Capture("-")
+        finally:
+            os.dup2(kept, 0)
+            os.close(kept)
+            os.close(ours)
+        os.write(theirs, pcap(FRAMES[:1]))
+        self.assertEqual(capture.read()[0], FRAMES[0])
+        threading.Timer(0.05, capture.stop).start()
+        self.assertIsNone(capture.read())  # nothing came, and the writer is still there
+        capture.close()
+        os.close(theirs)
+
+
+class Names(unittest.TestCase):
+    def test_parse(self):
+        for uri, target in {"int:eth9": ("live", "eth9"), "eth9": ("live", "eth9"), "pcapfile:x": ("file", "x"), "pcap:x": ("file", "x"),
+                            "x.pcap": ("file", "x.pcap"), "a/b": ("file", "a/b"), "erf:x": ("libtrace", "erf:x"), "-": ("stdin", "-"),
+                            "libtrace:pcapfile:x": ("libtrace", "pcapfile:x"), "ring:eth0": ("libtrace", "ring:eth0")}.items():
+            self.assertEqual(tuple(parse(uri)), target)
+
+
+def pair():
+    """A veth pair in this thread's namespace."""
+    ip("link add a0 type veth peer name b0")
+    for name in ("a0", "b0", "lo"):
+        ip(f"link set {name} up")
+
+
+def send(name, frames):
+    import socket  # noqa: PLC0415
+
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((name, 0))
+        for data in frames:
+            sock.send(data)
+
+
+class Live(unittest.TestCase):
+    def test_packets_sent_before_stop_are_delivered(self):
+        def scenario():
+            pair()
+            with Capture("int:b0", bpf="udp port 53 and host 192.0.2.1") as capture:
+                send("a0", FRAMES)
+                began = time.monotonic()
+                capture.stop()
+                packets = []
+                while (packet := capture.read()) is not None:
+                    packets.append(packet[0])
+                return packets, time.monotonic() - began
+
+        packets, took = in_namespace(scenario)
+        self.assertEqual(packets, FRAMES)
+        self.assertLess(took, 1)
+
+    def test_a_full_ring_is_counted(self):
+        def scenario():
+            pair()
+            with Capture("b0", bpf="udp port 53", buffer_size=1 << 20) as capture:
+                data = udp4(payload=bytes(1400))
+                for _ in range(20):
+                    send("a0", [data] * 100)
+                capture.stop()
+                got = 0
+                while capture.read() is not None:
+                    got += 1
+                return got, capture.counts()
+
+        got, counts = in_namespace(scenario)
+        self.assertGreater(counts["dropped_ring"] + counts["dropped_kernel"], 0)
+        self.assertEqual(got + counts["dropped_ring"] + counts["dropped_kernel"], 2000)
+
+    def test_an_interface_that_goes(self):
+        for command, says in (("link set b0 down", "went down"), ("link del b0", "disappeared")):
+            def scenario(command=command):
+                pair()
+                with Capture("int:b0", bpf="udp port 53") as capture:
+                    send("a0", FRAMES[:1])
+                    self.assertEqual(capture.read()[0], FRAMES[0])
+                    ip(command)
+                    capture.read()
+
+            with self.subTest(command=command), self.assertRaisesRegex(CaptureError, says):
+                in_namespace(scenario)
+
+    def test_what_cannot_be_captured(self):
+        def scenario(name, **options):
+            pair()
+            ip("link set a0 down")
+            Capture(name, **options)
+
+        with self.assertRaisesRegex(CaptureError, r"nope: no such interface; .*: .*b0"):
+            in_namespace(lambda: scenario("int:nope"))
+        with self.assertRaisesRegex(CaptureError, "a0: the interface is down"):
+            in_namespace(lambda: scenario("a0"))
+        with self.assertRaisesRegex(CaptureError, "bad filter"):
+            in_namespace(lambda: scenario("b0", bpf="foo bar"))
+
+    def test_without_permission_the_capability_is_named(self):
+        code = ("import os; os.setgid(65534); os.setuid(65534)\n"
+                "from pathspider.libtrace.sources import Capture\nCapture('lo')")
+        import sys  # noqa: PLC0415
+        done = subprocess.run([sys.executable, "-c", "import pathspider.libtrace, os\n" + code], capture_output=True, text=True, check=False)
+        self.assertIn("CAP_NET_RAW", done.stderr)
+
+    def test_flows_end_on_a_quiet_interface(self):
+        def scenario():
+            pair()
+            table = FlowTable([Count()], idle_timeout=0.05)
+            with Capture("b0", bpf="udp port 53") as capture:
+                send("a0", FRAMES[:1])
+                while not (flows := capture.feed(table)):
+                    self.assertIsNotNone(flows)
+                return flows
+
+        self.assertEqual(len(in_namespace(scenario)), 1)
+
+
+class Count:
+    def new_flow(self, rec, ip):
+        return True
+
+
+if __name__ == "__main__":
+    unittest.main()
