@@ -33,12 +33,16 @@ class ECN(SynchronizedSpider, PluggableSpider):
 
     def config_no_ecn(self) -> None:
         """Do not ask for ECN, but accept it: the kernel's default."""
-        self.settings.sysctl("net.ipv4.tcp_ecn", 2)
+        self.switch_ecn(2)
 
     def config_ecn(self) -> None:
-        """Ask for ECN, and keep asking when a SYN is lost."""
+        """Ask for ECN."""
+        self.switch_ecn(1)
+
+    def switch_ecn(self, value: int) -> None:
+        """Set the kernel's ECN mode, see ip-sysctl; a SYN that asks keeps asking when it has to be sent again."""
         self.settings.sysctl("net.ipv4.tcp_ecn_fallback", 0)
-        self.settings.sysctl("net.ipv4.tcp_ecn", 1)
+        self.settings.sysctl("net.ipv4.tcp_ecn", value)
 
     configurations = [config_no_ecn, config_ecn]
 
