@@ -17,7 +17,17 @@ from time import monotonic
 from types import ModuleType
 from typing import Any
 
-from pathspider.helpers.sockets import SockOpts, Source, failed, is_ipv6, local_error, open_connection
+from pathspider.helpers.sockets import (
+    ANSWERS,
+    SockOpts,
+    Source,
+    errno_name,
+    failed,
+    is_ipv6,
+    local_error,
+    open_connection,
+    pending_error,
+)
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 
 BODY_BYTES = 100_000
@@ -25,6 +35,8 @@ BODY_BYTES = 100_000
 
 BODY_SECONDS = 1.0
 """Likewise after so many seconds of body: an endless trickle must not keep a worker until its timeout."""
+
+TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
@@ -130,12 +142,15 @@ def _exchange(
         host = url_host(job)
     except ValueError:
         return local_error("bad_domain")
-    connection = open_connection(source, job, deadline, sockopts)
+    sockopts = list(sockopts or ())
+    # TCP Fast Open sends nothing until there is data: libcurl 7.88 takes such a socket for one that is not connected
+    fast_open = any(option[:2] == (socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT) for option in sockopts)
+    connection = open_connection(source, job, deadline, sockopts, connect=not fast_open)
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
         url = f"{scheme}://{host}:{job['dp']}/"
-        transfer = _Transfer(sock, connection["sp"])
+        transfer = (_FastOpenTransfer if fast_open else _Transfer)(sock, connection["sp"])
         try:
             transfer.prepare(url, job, deadline, curlopts or {})
             return transfer.perform(curlinfos or ())
@@ -176,6 +191,9 @@ class _Transfer:
         }
         if url.startswith("https"):
             options |= {pycurl.SSL_VERIFYPEER: 0, pycurl.SSL_VERIFYHOST: 0, pycurl.SSL_SESSIONID_CACHE: 0}
+            # libcurl with GnuTLS (Debian's) would read all certificates of /etc/ssl/certs each time: 30 ms
+            self.handle.unsetopt(pycurl.CAINFO)
+            self.handle.unsetopt(pycurl.CAPATH)
         for option, value in {**options, **curlopts}.items():
             self.handle.setopt(option, value)
 
@@ -225,3 +243,31 @@ class _Transfer:
             return local_error(f"curl_{number}", self.sp)
         state = CONN_TIMEOUT if number == pycurl.E_OPERATION_TIMEDOUT else CONN_FAILED
         return failed(state, self.sp, f"{text or 'no HTTP response'} (curl {number})")
+
+
+class _FastOpenTransfer(_Transfer):
+    """A transfer whose connection libcurl makes, when it sends the request, from the socket that we have prepared."""
+
+    def take_socket(self, _descriptor: int, _purpose: int) -> int:
+        """Ours stays open: it tells the port, and who sent an ICMP error."""
+        self.taken = True
+        ok: int = _pycurl().SOCKOPT_OK
+        return ok
+
+    def perform(self, curlinfos: Iterable[int]) -> Connection:
+        """As above; the port is known afterwards."""
+        result = super().perform(curlinfos)
+        result["sp"] = self.sock.getsockname()[1]
+        return result
+
+    def no_response(self, number: int, text: str) -> Connection:
+        """As above; a connection that could not be made may be our own machine's fault."""
+        if self.taken and number == _pycurl().E_COULDNT_CONNECT:
+            target: str = self.handle.getinfo(_pycurl().PRIMARY_IP)
+            reason, network = pending_error(self.sock, self.sock.getsockname()[0], target)
+            if not reason:
+                reason = self.handle.getinfo(_pycurl().OS_ERRNO)
+                network = reason in ANSWERS
+            if reason and not network:
+                return local_error(errno_name(reason))
+        return super().no_response(number, text)

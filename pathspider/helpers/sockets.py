@@ -135,6 +135,7 @@ def open_connection(
     sockopts: SockOpts | None = None,
     *,
     kind: socket.SocketKind = socket.SOCK_STREAM,
+    connect: bool = True,
 ) -> Connection:
     """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline`` (monotonic seconds).
 
@@ -143,31 +144,47 @@ def open_connection(
     (``IP_BIND_ADDRESS_NO_PORT``), so that two targets can share one and 28,000 ports are no limit for a run; it is
     read right after, so that it is known for a failed connection too.
 
+    With ``connect=False`` the socket is ready for somebody else to connect it, and ``sp`` is 0 until then.
+
     ``sockopts`` are set before connecting; the ``OSError`` of an option that the kernel refuses is raised: it is a
     mistake of the plugin, or a missing privilege, and true for all jobs.
     """
-    address, port = job.get("dip"), job.get("dp")
-    if not isinstance(address, str):
-        return local_error("bad_dip")
     try:
-        six = is_ipv6(address)
-    except ValueError:
-        return local_error("bad_dip")
-    if not isinstance(port, int) or not 0 < port < 65536:
-        return local_error("bad_dp")
-    own = source[six]
-    if own is None:
-        return local_error("no_ipv6_source" if six else "no_ipv4_source")
+        own, address, port = _ends(source, job)
+    except ValueError as error:
+        return local_error(str(error))
+    six = ":" in address
     try:
         sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     except OSError as error:
         return local_error(errno_name(error.errno or 0))
     try:
         _prepare(sock, six, sockopts)
-        return _connect(sock, six, own, (address, port), deadline)
+        try:
+            sock.bind((own, 0))
+        except OSError as error:
+            return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
+        if not connect:
+            return {"spdr_state": CONN_OK, "sp": NO_PACKET_LEFT, "client": sock}
+        return _connect(sock, six, (address, port), deadline)
     except BaseException:
         sock.close()
         raise
+
+
+def _ends(source: Source, job: Job) -> tuple[str, str, int]:
+    """Our address, the target's, and its port; ``ValueError`` says which of them is missing or bad."""
+    address, port = job.get("dip"), job.get("dp")
+    try:
+        six = is_ipv6(address if isinstance(address, str) else "")
+    except ValueError:
+        raise ValueError("bad_dip") from None
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise ValueError("bad_dp")
+    own = source[six]
+    if own is None:
+        raise ValueError("no_ipv6_source" if six else "no_ipv4_source")
+    return own, str(address), port
 
 
 def _report_icmp(sock: socket.socket, six: bool, on: bool) -> None:
@@ -186,11 +203,7 @@ def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
             raise OSError(error.errno, text) from error
 
 
-def _connect(sock: socket.socket, six: bool, own: str, target: tuple[str, int], deadline: float) -> Connection:
-    try:
-        sock.bind((own, 0))
-    except OSError as error:
-        return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
+def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Connection:
     number = sock.connect_ex(target)
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
     if number not in WAITING:

@@ -136,7 +136,7 @@ def check_capabilities(*needed: str) -> None:
     ambient = ",".join("+" + name.removeprefix("CAP_").lower() for name in needed)
     raise CapabilityError(
         f"missing {what}: run as root (sudo), or give a normal user what is needed: "
-        f"sudo setpriv --reuid=USER --init-groups --inh-caps={ambient} --ambient-caps={ambient} COMMAND"
+        f"sudo setpriv --reuid=USER --regid=USER --init-groups --inh-caps={ambient} --ambient-caps={ambient} COMMAND"
     )
 
 

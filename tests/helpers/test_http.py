@@ -17,7 +17,7 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
 
-TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
+FAST_OPEN = [(socket.IPPROTO_TCP, 30, 1)]  # TCP_FASTOPEN_CONNECT
 
 
 def setUpModule():
@@ -84,11 +84,18 @@ class TestHttp(LabCase):
 
     def test_tcp_fast_open(self):
         """The second request rides on the SYN; ``sp`` is known although connecting sends nothing."""
-        for port, state in ((netlab.HTTP, CONN_OK), (netlab.HTTP, CONN_OK), (netlab.CLOSED, CONN_FAILED)):
-            result = get(port, sockopts=[(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)])
-            self.assertEqual(result["spdr_state"], state, result)
-            if state == CONN_OK:
-                self.assertTrue(lab.saw(SOURCE[0], result["sp"]))
+        for address, own in ((V4, SOURCE[0]), (V6, SOURCE[1])):
+            for port, state in ((netlab.HTTP, CONN_OK), (netlab.HTTP, CONN_OK), (netlab.CLOSED, CONN_FAILED),
+                                (netlab.UNREACHABLE, CONN_FAILED), (netlab.SILENT, CONN_TIMEOUT),
+                                (netlab.DROP, CONN_TIMEOUT)):
+                with self.subTest(address=address, port=port):
+                    timeout = 0.4 if state == CONN_TIMEOUT else 3
+                    result = get(port, address, timeout, sockopts=FAST_OPEN)
+                    self.assertEqual(result["spdr_state"], state, result)
+                    self.assertGreater(result["sp"], 1023)
+                    if state == CONN_OK:
+                        self.assertTrue(lab.saw(own, result["sp"]))
+        self.assertEqual(get(80, "198.51.100.1", sockopts=FAST_OPEN)["local_error"], "ENETUNREACH")
 
     def test_options_and_facts_of_libcurl(self):
         result = get(netlab.HTTP, curlopts={pycurl.USERAGENT: "other", pycurl.HTTPHEADER: ["X-Test: 1"]},

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
@@ -275,7 +276,10 @@ class TestUse(NamespaceCase):
     def test_a_normal_user_with_the_capability(self):
         prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                   "--inh-caps=+net_admin", "--ambient-caps=+net_admin")
-        borrower = Borrower(self, "nft", prefix=prefix)
+        home = tempfile.TemporaryDirectory()
+        self.addCleanup(home.cleanup)
+        os.chown(home.name, 65534, 65534)
+        borrower = Borrower(self, "nft", prefix=("env", f"XDG_RUNTIME_DIR={home.name}", *prefix))
         self.assertIsNone(borrower.error)
         self.assertEqual(value(ECN), 1)
         borrower.kill(signal.SIGKILL)
