@@ -46,7 +46,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub.add_argument("--ip-version", choices=("4", "6", "both"), default="both", help="default: both")
     _add_scenarios(sub)
 
-    sub = command("run", run, "Run a command in the client of a fresh lab, with interface lab0; its exit status is ours")
+    sub = command("run", run, "Run a command in the client of a fresh lab, on interface lab0, and end with its status")
     _add_servers(sub)
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="the command and its arguments")
 

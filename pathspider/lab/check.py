@@ -1,4 +1,4 @@
-"""``pspdr lab check``: measure every path with its plugin, by the ``pspdr`` that a user runs, and compare with the truth.
+"""``pspdr lab check``: measure every path with its plugin, as a user does, and compare with the truth.
 
 Paths that are measured in the same way share one run in one fresh lab; the labs of different runs exist side by side,
 since a run mostly waits for connections that never come up.
@@ -60,7 +60,7 @@ class Result:
 class Run:
     """One run of ``pspdr measure`` over the paths that are measured in the same way."""
 
-    measure: tuple[str, ...]
+    measure: Sequence[str]
     cases: list[Case]
     status: int = 0
     seconds: float = 0.0
@@ -82,14 +82,26 @@ def plan(cases: Sequence[Case]) -> list[Run]:
     return [Run(measure, group) for measure, group in groups.items()]
 
 
-def perform(run: Run, servers: str = "builtin", scenarios: Sequence[str] = ()) -> Run:
-    """Measure the paths of one run in a lab of its own and fill in what was found."""
+def perform(
+    run: Run,
+    servers: str = "builtin",
+    scenarios: Sequence[str] = (),
+    timeout: str = CONNECTION_TIMEOUT,
+    labs: list[Lab] | None = None,
+) -> Run:
+    """Measure the paths of one run in a lab of its own and fill in what was found.
+
+    ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab, for
+    someone who may have to close it early.
+    """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
     if "--timeout" not in run.measure:
-        command += ["--timeout", CONNECTION_TIMEOUT]
+        command += ["--timeout", timeout]
     began = time.monotonic()
     with Lab(servers, scenarios) as lab:
+        if labs is not None:
+            labs.append(lab)
         try:
             done = lab.run(command, data=jobs.encode(), capture_output=True, timeout=LONGEST_RUN)
         except subprocess.TimeoutExpired:
@@ -125,9 +137,16 @@ def check(
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
     runs = plan(cases_for(plugins))
+    labs: list[Lab] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for future in as_completed([pool.submit(perform, run, servers, scenarios) for run in runs]):
-            tell(future.result())
+        try:
+            for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs) for run in runs]):
+                tell(future.result())
+        except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
+            pool.shutdown(wait=False, cancel_futures=True)
+            for lab in labs:
+                lab.close()
+            raise
     return runs
 
 

@@ -134,7 +134,8 @@ def drop_ect() -> Impairment:
 
 def reset_ect() -> Impairment:
     """Packets marked as ECN-capable are answered by RST."""
-    return Impairment("answers packets with an ECN mark with RST", (f"{ECT_OR_CE} meta l4proto tcp reject with tcp reset",))
+    return Impairment("answers packets with an ECN mark with RST",
+                      (f"{ECT_OR_CE} meta l4proto tcp reject with tcp reset",))
 
 
 def remark_ect(old: str, new: str, *, towards: bool, back: bool) -> Impairment:
@@ -142,7 +143,7 @@ def remark_ect(old: str, new: str, *, towards: bool, back: bool) -> Impairment:
     match = {"any": "", "ect": "$ip ecn { ect0, ect1 } ", "marked": f"{ECT_OR_CE} "}.get(old, f"$ip ecn {old} ")
     rule = (f"{match}$ip ecn set {new}",)
     way = "" if towards and back else " on the way out" if towards else " on the way back"
-    return Impairment(f"{_WORDS[old]} to {_WORDS[new]}{way}", rule if towards else (), rule if back else ())
+    return Impairment(f"turns {_WORDS[old]} into {_WORDS[new]}{way}", rule if towards else (), rule if back else ())
 
 
 def mark_syn(new: str) -> Impairment:
@@ -150,5 +151,5 @@ def mark_syn(new: str) -> Impairment:
     return Impairment(f"marks SYNs {_WORDS[new]}", (f"{SYN} $ip ecn set {new}",))
 
 
-_WORDS = {"any": "all marks", "ect": "ECT", "marked": "any mark", "not-ect": "not-ECT", "ect0": "ECT(0)",
+_WORDS = {"any": "every ECN field", "ect": "ECT", "marked": "every ECN mark", "not-ect": "not-ECT", "ect0": "ECT(0)",
           "ect1": "ECT(1)", "ce": "CE"}

@@ -29,7 +29,7 @@ PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def main(argv: list[str]) -> NoReturn:
-    """``init CONTROL-DESCRIPTOR SERVERS SCENARIO-FILE...``: called by :class:`pathspider.lab.session.Lab`, by nobody else."""
+    """``init CONTROL-DESCRIPTOR SERVERS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone."""
     control = socket.socket(fileno=int(argv[0]))
     _be_deaf()
     try:
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> NoReturn:
     namespaces.die_with_parent()
     try:
         Init(control).run(argv[1], argv[2:])
-    except BaseException:  # noqa: BLE001 - whatever it was, its text must reach the user
+    except BaseException:
         with contextlib.suppress(OSError):
             wire.send(control, {"event": "failed", "text": traceback.format_exc()})
         os._exit(1)

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from pathspider.lab.errors import LabError
-from pathspider.lab.scenario import Case, connect_mode
+from pathspider.lab.scenario import Case, Scenario, connect_mode
 from pathspider.lab.scenarios import FAMILIES, all_cases, clean_jobs
 
 
@@ -30,13 +30,13 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
                 "scenario": case.scenario.name, "address": case.address, "impairment": case.scenario.about,
                 "measure": list(case.scenario.measure), "expect": sorted(case.scenario.expect), "job": case.job}))
         return 0
-    rows = [("SCENARIO", "ADDRESS", "IMPAIRMENT", "MEASURE", "EXPECTED CONDITIONS")]
+    addresses: dict[Scenario, list[str]] = {}
     for case in cases:
-        first = (4 in case.scenario.versions) != (case.version == 6)  # texts once for a pair of addresses
-        scenario = case.scenario
-        rows.append((scenario.name, case.address, scenario.about, " ".join(scenario.measure),
-                     ", ".join(sorted(scenario.expect))) if first else ("", case.address, "", "", ""))
-    print_table(rows, wrap=(2, 4))
+        addresses.setdefault(case.scenario, []).append(case.address)
+    rows = [("SCENARIO", "ADDRESS", "IMPAIRMENT", "MEASURE", "EXPECTED CONDITIONS")]
+    rows += [(scenario.name, "\n".join(where), scenario.about, " ".join(scenario.measure),
+              "\n".join(sorted(scenario.expect))) for scenario, where in addresses.items()]
+    print_table(rows, wrap=(2,))
     return 0
 
 
@@ -57,16 +57,17 @@ def show_targets(plugin: str | None, connect: str | None, clean: int | None, ver
 
 
 def print_table(rows: Sequence[Sequence[str]], wrap: Sequence[int] = (), width: int | None = None) -> None:
-    """Print rows as aligned columns; the columns ``wrap`` share what the line has left and continue below."""
+    """Print rows as aligned columns. Cells may have several lines; those of the columns ``wrap`` share what is left."""
     width = width or max(shutil.get_terminal_size((160, 24)).columns, 100)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    fixed = sum(size for column, size in enumerate(widths) if column not in wrap) + 2 * (len(widths) - 1)
+    longest = [max(len(line) for row in rows for line in row[column].split("\n")) for column in range(len(rows[0]))]
+    widths = list(longest)
+    left = width - 2 * (len(widths) - 1) - sum(size for column, size in enumerate(widths) if column not in wrap)
     for done, column in enumerate(wrap):
-        left = max(width - fixed, 20 * (len(wrap) - done))
-        widths[column] = min(widths[column], max(left // (len(wrap) - done), 20))
-        fixed += widths[column]
+        widths[column] = min(longest[column], max(20, left // (len(wrap) - done)))
+        left -= widths[column]
     for row in rows:
-        cells = [textwrap.wrap(text, widths[column], break_on_hyphens=False) or [""] if column in wrap else [text]
+        cells = [[part for line in text.split("\n") for part in
+                  textwrap.wrap(line, widths[column], break_on_hyphens=False) or [""]]
                  for column, text in enumerate(row)]
         for line in range(max(map(len, cells))):
             print("  ".join((cell[line] if line < len(cell) else "").ljust(size)

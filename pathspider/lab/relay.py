@@ -51,8 +51,8 @@ def run_in_foreground(lab: Lab, argv: Sequence[str]) -> int:
 def _relay(command: Command, terminal: bool) -> None:
     """Hand signals on until told that it is over."""
     while (received := signal.sigwaitinfo([*RELAYED, ENOUGH])).si_signo != ENOUGH:
-        if terminal and received.si_code == FROM_KERNEL:
-            continue  # the command is in the foreground too and has its own copy
+        if terminal and received.si_code == FROM_KERNEL and received.si_signo != signal.SIGHUP:
+            continue  # the command is in the foreground too and has its own copy; a hang-up comes to the leader alone
         command.send_signal(received.si_signo)
 
 

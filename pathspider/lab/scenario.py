@@ -15,7 +15,7 @@ DEFAULT_CONNECT = {"ecn": "http", "dscp": "http", "h2": "http", "tfo": "http", "
 """The connection mode of a plugin that is not told any."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """One path with a known truth. A row of data: rules, targets, lists and checks all come from it."""
 

@@ -115,6 +115,7 @@ class Lab:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closing = threading.Lock()
         self._commands: dict[int, Command] = {}
         self._count = 0
         self._error: LabError | None = None
@@ -154,16 +155,17 @@ class Lab:
         signal.pthread_sigmask(signal.SIG_SETMASK, everything)
 
     def close(self) -> None:
-        """End the lab and all that runs in it; return when it is gone. Again is harmless."""
-        if self._control is not None:
-            self._control.shutdown(socket.SHUT_RDWR)
-        if self._process is not None:
-            self._process.wait()
-        if self._reader is not None:
-            self._reader.join()
-        if self._control is not None:
-            self._control.close()
-        self._control = self._process = self._reader = None
+        """End the lab and all that runs in it; return when it is gone. From any thread; again is harmless."""
+        with self._closing:
+            if self._control is not None:
+                self._control.shutdown(socket.SHUT_RDWR)
+            if self._process is not None:
+                self._process.wait()
+            if self._reader is not None:
+                self._reader.join()
+            if self._control is not None:
+                self._control.close()
+            self._control = self._process = self._reader = None
 
     def popen(
         self,

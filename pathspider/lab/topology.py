@@ -27,7 +27,6 @@ from pathspider.lab.addresses import (
     CLIENT_LINK,
     NO_ECN_LINK,
     SERVER_LINK,
-    Link,
 )
 
 IPV4, IPV6 = 2, 10  # socket.AF_INET and AF_INET6, as netlink wants them

@@ -7,7 +7,6 @@ import unittest
 from pathlib import Path
 
 from pathspider.lab import Lab
-from pathspider.lab import impairments as path
 from pathspider.lab.scenarios import all_cases
 
 PROBE = str(Path(__file__).with_name("probe.py"))

@@ -48,7 +48,7 @@ async def serve(sockets: dict[str, list[socket.socket]], directory: Path, announ
     for sock in sockets["dnstcp"]:
         await dns.serve_tcp(sock, BACKLOG)
     if sockets["http"]:
-        await web.serve(sockets["http"], sockets["https"], *make_certificate(directory), BACKLOG, announce)
+        await web.serve(sockets["http"], sockets["https"], make_certificate(directory), announce)
     else:
         announce()
         await asyncio.Event().wait()

@@ -11,6 +11,8 @@ from typing import Any
 from hypercorn.asyncio import serve as hypercorn
 from hypercorn.config import Config
 
+from pathspider.lab.servers.sockets import BACKLOG
+
 Event = dict[str, Any]
 
 BODY = b"This is the PATHspider lab.\n"
@@ -32,18 +34,19 @@ async def app(scope: Event, receive: Callable[[], Awaitable[Event]], send: Calla
 async def serve(
     plain: list[socket.socket],
     secure: list[socket.socket],
-    certificate: Path,
-    key: Path,
-    backlog: int,
+    pair: tuple[Path, Path],
     announce: Callable[[], None],
 ) -> None:
-    """Serve on listening sockets for ever; ``announce`` is called when nothing can go wrong any more."""
+    """Serve on listening sockets for ever, with a certificate and its key.
+
+    ``announce`` is called when nothing can go wrong any more.
+    """
     config = Config()
     config.insecure_bind = [f"fd://{sock.detach()}" for sock in plain]
     config.bind = [f"fd://{sock.detach()}" for sock in secure]
-    config.certfile, config.keyfile = str(certificate), str(key)
+    config.certfile, config.keyfile = map(str, pair)
     config.alpn_protocols = ["h2", "http/1.1"]
-    config.backlog = backlog
+    config.backlog = BACKLOG
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = None

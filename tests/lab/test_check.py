@@ -1,0 +1,113 @@
+"""``pspdr lab check``: comparing, and the ECN family for real, with the built-in servers and with nginx."""
+
+import contextlib
+import io
+import json
+import unittest
+
+from pathspider.lab import check
+from pathspider.lab.check import Result, Run, compare
+from pathspider.lab.demo import found
+from pathspider.lab.scenarios import all_cases
+
+CASE = all_cases("ecn")[0]
+
+
+def record(case, **changes):
+    return json.dumps(case.job | {"conditions": sorted(case.scenario.expect)} | changes)
+
+
+class TestCompare(unittest.TestCase):
+    def test_right(self):
+        (result,) = compare([CASE], [record(CASE)])
+        self.assertTrue(result.right)
+
+    def test_missing_record(self):
+        (result,) = compare([CASE], [])
+        self.assertFalse(result.right)
+        self.assertEqual((result.found, result.records), (None, 0))
+        self.assertEqual(result.missing, sorted(CASE.scenario.expect))
+
+    def test_record_without_conditions(self):
+        (result,) = compare([CASE], [json.dumps(CASE.job)])
+        self.assertFalse(result.right)
+
+    def test_wrong_missing_doubled(self):
+        truth = sorted(CASE.scenario.expect)
+        for conditions in (truth[1:], [*truth, "ecn.x"], [*truth, truth[0]], ["ecn.x"]):
+            with self.subTest(conditions=conditions):
+                (result,) = compare([CASE], [record(CASE, conditions=conditions)])
+                self.assertFalse(result.right)
+                self.assertTrue(result.missing or result.wrong)
+
+    def test_two_records_for_a_path(self):
+        (result,) = compare([CASE], [record(CASE), record(CASE)])
+        self.assertFalse(result.right)
+
+    def test_of_another_address(self):
+        (result,) = compare([CASE], [record(CASE, dip="10.20.1.99")])
+        self.assertFalse(result.right)
+
+    def test_broken_line(self):
+        (result,) = compare([CASE], ["{", record(CASE)])
+        self.assertTrue(result.right)
+
+
+class TestPlan(unittest.TestCase):
+    def test_same_arguments_share_a_run(self):
+        runs = check.plan(all_cases("ecn"))
+        self.assertEqual(len(runs), 4)
+        self.assertEqual(sum(len(run.cases) for run in runs), len(all_cases("ecn")))
+
+
+class TestReport(unittest.TestCase):
+    def report(self, run):
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            check.report([run])
+        return text.getvalue()
+
+    def test_no_difference(self):
+        run = Run(["ecn"], [CASE], results=[Result(CASE, tuple(CASE.scenario.expect))])
+        self.assertTrue(run.right)
+        self.assertEqual(self.report(run), "1 paths, all as the truth has it\n")
+
+    def test_differences_are_named(self):
+        run = Run(["ecn"], [CASE], results=[Result(CASE, ("ecn.connectivity.broken",))])
+        text = self.report(run)
+        self.assertFalse(run.right)
+        for part in (CASE.scenario.name, CASE.address, "ecn.connectivity.works", "ecn.connectivity.broken", "1 diff"):
+            self.assertIn(part, text)
+        self.assertEqual(check.as_data([run], "builtin")["differences"], 1)
+
+    def test_failed_run(self):
+        run = Run(["ecn"], [CASE], status=1, errors="out of paper", results=[Result(CASE, None, 0)])
+        text = self.report(run)
+        self.assertIn("no record", text)
+        self.assertIn("out of paper", text)
+
+
+class TestDemo(unittest.TestCase):
+    def test_conditions_in_short(self):
+        result = Result(CASE, ("ecn.connectivity.works", "ecn.negotiation.failed", "ecn.ipmark.ce.seen",
+                               "ecn.ipmark.ect0.not_seen"))
+        self.assertEqual(found(result), "works, negotiation failed, ce seen")
+        self.assertEqual(found(Result(CASE, None, 0)), "no record")
+
+
+class TestECN(unittest.TestCase):
+    """The product's own command against the truth; what the probe sees without it is in test_impairments."""
+
+    def check(self, servers):
+        runs = check.check(["ecn"], servers)
+        for run in runs:
+            self.assertEqual(run.status, 0, run.errors)
+            for result in run.results:
+                with self.subTest(scenario=result.case.scenario.name, address=result.case.address):
+                    self.assertEqual(result.records, 1)
+                    self.assertEqual(sorted(result.found), sorted(result.case.scenario.expect))
+
+    def test_with_built_in_servers(self):
+        self.check("builtin")
+
+    def test_with_nginx(self):
+        self.check("nginx")

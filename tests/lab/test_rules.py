@@ -1,0 +1,67 @@
+"""The text that nft gets."""
+
+import re
+import subprocess
+import unittest
+
+from pathspider.lab import Lab
+from pathspider.lab import impairments as path
+from pathspider.lab.impairments import SETS
+from pathspider.lab.rules import ruleset
+from pathspider.lab.scenario import Case, Scenario
+from pathspider.lab.scenarios import all_cases
+
+
+def case(*impairments, version=4):
+    return Case(Scenario("x", list(impairments), ["ecn"], set()), 7, 3, version)
+
+
+class TestRuleset(unittest.TestCase):
+    def test_one_impairment_one_way(self):
+        text = ruleset([case(path.silent_drop())])
+        self.assertIn("chain towards_7_3_4", text)
+        self.assertIn("ip daddr vmap { 10.20.7.3 : goto towards_7_3_4 }", text)
+        self.assertNotIn("chain back_", text)
+        self.assertNotIn("saddr vmap", text)
+
+    def test_ip_version_of_fields_and_sets(self):
+        text = ruleset([case(path.reflect_ecn_flags(), version=6)])
+        self.assertIn("add @asked_6 { ip6 saddr . ip6 daddr . tcp sport }", text)
+        self.assertIn("ip6 daddr . ip6 saddr . tcp dport @asked_6", text)
+        self.assertIn("ip6 saddr vmap { fd00:20::7:3 : goto back_7_3_6 }", text)
+
+    def test_several_impairments_in_their_order(self):
+        text = ruleset([case(path.strip_ecn_from_syn(), path.every_nth_lost(5))])
+        self.assertLess(text.index("flags set syn"), text.index("numgen"))
+
+    def test_clean_paths_have_no_rule(self):
+        self.assertNotIn("vmap", ruleset([case()]))
+
+    def test_nothing_is_left_to_chance(self):
+        self.assertNotIn("random", ruleset(all_cases()))
+
+    def test_no_placeholder_is_left(self):
+        self.assertNotIn("$", ruleset(all_cases()))
+
+    def test_every_set_that_is_used_is_declared(self):
+        used = set(re.findall(r"@(\w+)_[46]", ruleset(all_cases())))
+        self.assertEqual(used - set(SETS), set())
+        self.assertEqual(set(SETS) - used, set())
+
+    def test_the_router_has_the_rules(self):
+        with Lab() as lab:
+            done = lab.run(["nft", "list", "table", "inet", "pathspider_lab"], room="router", capture_output=True)
+        text = done.stdout.decode()
+        for case_ in all_cases():
+            if case_.scenario.path:
+                self.assertIn(f"{case_.address} : goto", text)
+
+    def test_each_rule_is_good_for_nft_alone(self):
+        for version in (4, 6):
+            for impairment in (path.icmp_unreachable("host-unreachable"), path.first_connection_fails(),
+                               path.remark_ect("marked", "not-ect", towards=True, back=True)):
+                with self.subTest(impairment=impairment.about, version=version):
+                    done = subprocess.run(["unshare", "--net", "nft", "--check", "-f", "-"],
+                                          input=ruleset([case(impairment, version=version)]), text=True,
+                                          capture_output=True, check=False)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))

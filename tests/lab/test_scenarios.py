@@ -1,0 +1,132 @@
+"""The table of truth holds together."""
+
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from pathspider.lab import scenarios
+from pathspider.lab.errors import LabError
+from pathspider.lab.scenario import SERVERS, Scenario, connect_mode
+from pathspider.lab.scenarios import FAMILIES, add_scenarios, all_cases, clean_jobs, no_ecn_addresses, twin_of
+
+OWN = """
+from pathspider.lab.impairments import silent_drop
+from pathspider.lab.scenario import Scenario
+
+SCENARIOS = [
+    Scenario("example-clean", [], ["example"], {"example.works"}),
+    Scenario("example-dropped", [silent_drop()], ["example"], {"example.broken"}),
+]
+"""
+
+
+class TestTable(unittest.TestCase):
+    def test_names_and_addresses_are_unique(self):
+        cases = all_cases()
+        self.assertEqual(len({case.address for case in cases}), len(cases))
+        names = [one.name for family in FAMILIES.values() for one in family.scenarios]
+        self.assertEqual(len(set(names)), len(names))
+        numbers = [family.number for family in FAMILIES.values()]
+        self.assertEqual(len(set(numbers)), len(numbers))
+
+    def test_every_ecn_scenario_has_both_ip_versions(self):
+        for scenario in FAMILIES["ecn"].scenarios:
+            self.assertEqual(scenario.versions, (4, 6), scenario.name)
+
+    def test_every_case_has_a_clean_twin(self):
+        for case in all_cases():
+            with self.subTest(scenario=case.scenario.name, version=case.version):
+                twin = twin_of(case)
+                self.assertIsNotNone(twin)
+                self.assertEqual(twin.scenario.connect, case.scenario.connect)
+
+    def test_family_names_are_the_plugins(self):
+        for plugin, family in FAMILIES.items():
+            self.assertEqual({scenario.plugin for scenario in family.scenarios}, {plugin})
+
+    def test_server_kinds_are_known(self):
+        for case in all_cases():
+            self.assertIn(case.scenario.server, {"", *SERVERS})
+
+    def test_every_documented_ecn_condition_has_a_scenario(self):
+        documented = {f"ecn.connectivity.{word}" for word in ("works", "broken", "offline", "transient")}
+        documented |= {f"ecn.negotiation.{word}" for word in ("succeeded", "reflected", "failed")}
+        documented |= {f"ecn.ipmark.{mark}.{seen}" for mark in ("ect0", "ect1", "ce") for seen in ("seen", "not_seen")}
+        for version in (4, 6):
+            produced = {one for case in all_cases("ecn", version=version) for one in case.scenario.expect}
+            self.assertEqual(produced, documented)
+
+    def test_every_truth_names_connectivity_once(self):
+        for case in all_cases("ecn"):
+            words = [one for one in case.scenario.expect if one.startswith("ecn.connectivity.")]
+            self.assertEqual(len(words), 1, case.scenario.name)
+
+    def test_no_ecn_addresses(self):
+        addresses = no_ecn_addresses()
+        self.assertGreaterEqual(len(addresses), 4)
+        self.assertEqual(len(addresses) % 2, 0)
+
+
+class TestJobs(unittest.TestCase):
+    def test_job_of_a_case(self):
+        case = next(case for case in all_cases("ecn", "https", 6))
+        self.assertEqual(case.job, {"dip": "fd00:20::1:3", "dp": 443, "domain": "ecn-clean-https.lab.test",
+                                    "scenario": "ecn-clean-https"})
+
+    def test_port_of_its_own(self):
+        scenario = Scenario("x", [], ["ecn", "--connect", "tcp"], set(), port=9)
+        self.assertFalse(scenario.clean)
+        self.assertEqual(scenario.about, "port 9 is closed")
+
+    def test_connection_mode(self):
+        self.assertEqual(connect_mode(["ecn"]), "http")
+        self.assertEqual(connect_mode(["ecn", "--connect", "tcp"]), "tcp")
+        self.assertEqual(connect_mode(["example"]), "tcp")
+
+    def test_clean_jobs_alternate(self):
+        jobs = list(clean_jobs(5))
+        self.assertEqual([job["dip"] for job in jobs],
+                         ["10.64.0.1", "fd00:21::1", "10.64.0.2", "fd00:21::2", "10.64.0.3"])
+        self.assertEqual({job["dp"] for job in jobs}, {80})
+        self.assertEqual(len({job["domain"] for job in jobs}), 5)
+
+    def test_clean_jobs_of_one_version(self):
+        self.assertEqual([job["dip"] for job in clean_jobs(2, "https", 6)], ["fd00:21::1", "fd00:21::2"])
+
+
+class TestOwnScenarios(unittest.TestCase):
+    def setUp(self):
+        patch = mock.patch.dict(FAMILIES)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def write(self, text):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name, "mine.py")
+        path.write_text(text)
+        return str(path)
+
+    def test_added_beside_the_others(self):
+        add_scenarios(self.write(OWN))
+        self.assertEqual([case.address for case in all_cases("example")],
+                         ["10.20.200.1", "fd00:20::200:1", "10.20.200.2", "fd00:20::200:2"])
+        self.assertIn("example", scenarios.FAMILIES)
+
+    def test_names_twice(self):
+        path = self.write(OWN)
+        add_scenarios(path)
+        with self.assertRaisesRegex(LabError, "example-clean, example-dropped exist already"):
+            add_scenarios(path)
+
+    def test_further_ones_for_a_plugin_that_has_some(self):
+        add_scenarios(self.write(OWN.replace('["example"]', '["ecn"]')))
+        self.assertEqual(len(all_cases("ecn:mine")), 4)
+
+    def test_unusable_files(self):
+        for text in ("", "SCENARIOS = []", "SCENARIOS = [1]", "import", "1 / 0"):
+            with self.subTest(text=text), self.assertRaisesRegex(LabError, "no usable SCENARIOS"):
+                add_scenarios(self.write(text))
+        with self.assertRaisesRegex(LabError, "missing.py"):
+            add_scenarios("/nonexistent/missing.py")
