@@ -1,7 +1,7 @@
 """How fast, how complete and how right is a measurement? Whole ``pspdr measure`` processes in the lab, against nginx.
 
-Each run prints wall time, CPU time, peak memory, records, right conclusions, missed flows, packets lost by the capture and
-connections per second; beside it, in the same lab, the time that bare connections take (``connect_tcp`` by as many
+Each run prints wall time, CPU time, peak memory, records, right conclusions, missed flows, packets lost by the capture
+and connections per second; beside it, in the same lab, the time that bare connections take (``connect_tcp`` by as many
 threads, nothing observed, nothing judged), as the ratio of the two.
 
 Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/measure.py [NAME…] [--json FILE]``.
@@ -75,10 +75,10 @@ RUNS = [
     Run("ecn-http", ["ecn", "--connect", "http"], 5000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"]),
     Run("mss-tcp", ["mss", "--connect", "tcp"], 5000, ["mss.connectivity.online"], connections=1),
     Run("h2-http", ["h2", "--connect", "http"], 5000, ["h2.connectivity.works"]),
-    Run("ecn-black-holes", ["ecn", "--connect", "tcp"], 1000, ["ecn.connectivity.works"], 32, ["ecn.connectivity.offline"],
-        bound=110),
-    Run("h2-black-holes", ["h2", "--connect", "http"], 1000, ["h2.connectivity.works"], 32, ["h2.connectivity.offline"],
-        bound=20),
+    Run("ecn-black-holes", ["ecn", "--connect", "tcp"], 1000, ["ecn.connectivity.works"], 32,
+        ["ecn.connectivity.offline"], bound=110),
+    Run("h2-black-holes", ["h2", "--connect", "http"], 1000, ["h2.connectivity.works"], 32,
+        ["h2.connectivity.offline"], bound=20),
     Run("ecn-tcp-1000", ["ecn", "--connect", "tcp"], 1000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"]),
     Run("ecn-tcp-100000", ["ecn", "--connect", "tcp"], 100_000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"],
         bound=100),
@@ -139,13 +139,16 @@ def main() -> int:
           f"{'conn/s':>7} {'/bare':>6}")
     status = 0
     with Lab(servers=args.servers) as lab, tempfile.TemporaryDirectory() as folder:
-        drop = f"table inet benchmark {{ chain forward {{ type filter hook forward priority -200; ip daddr {BLACK_HOLES} drop; }} }}"
+        drop = ("add table inet benchmark\n"
+                "add chain inet benchmark forward { type filter hook forward priority -200; }\n"
+                f"add rule inet benchmark forward ip daddr {BLACK_HOLES} drop\n")
         lab.run(["nft", "-f", "-"], data=drop.encode(), room="router")
         for run in chosen:
             figures = measure(lab, run, args.workers, Path(folder))
             ratio = f"{figures['wall'] / figures['bare']:6.2f}" if "bare" in figures else "     -"  # type: ignore[operator]
-            print("{name:16} {wall:7.2f} {cpu:6.1f} {memory:5.0f} {records:8} {right:7} {missed:6} {lost!s:>5} {rate:7.0f} "
-                  .format(**figures) + ratio, flush=True)
+            row = ("{name:16} {wall:7.2f} {cpu:6.1f} {memory:5.0f} {records:8} {right:7} {missed:6} {lost!s:>5} "
+                   "{rate:7.0f} ")
+            print(row.format(**figures) + ratio, flush=True)
             if figures["others"]:
                 print("    other conditions:", figures["others"])
             if figures["right"] != run.targets or figures["wall"] > run.bound:  # type: ignore[operator]
