@@ -1,0 +1,171 @@
+"""TCP Fast Open: data on the SYN. :rfc:`7413`"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from typing import Any
+
+from pathspider.base import PluggableSpider, Stopped, __version__
+from pathspider.chains.base import Chain, Field
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCP_ACK, TCP_SA, TCP_SYN, TCPChain, tcp_options
+from pathspider.chains.tfo import TFOChain, tfo_option
+from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.modes import connect
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache, Turns
+from pathspider.libtrace import TCP
+from pathspider.records import CONN_OK, Connection, Flow, Job
+
+CLIENT, WITHOUT_COOKIE = 0x1, 0x4
+"""Bits of net.ipv4.tcp_fastopen: ask for cookies and use them; send data without one."""
+
+
+class PlainSYNChain(Chain):
+    """Whether the kernel had stopped asking for Fast Open, and resent the SYN without, before the SYN-ACK came."""
+
+    fields = {
+        "tfo_fell_back": Field(bool, False, "A SYN without Fast Open followed one with it, before any SYN-ACK came"),
+    }
+
+    scratch = {"_tfo_asked": False, "_tfo_answered": False}
+
+    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
+        """Looks at the SYNs that go forward up to the first SYN-ACK."""
+        if not tcp.flags & TCP_SYN or rec["_tfo_answered"]:
+            return True
+        if rev:
+            rec["_tfo_answered"] = bool(tcp.flags & TCP_ACK)
+        elif tfo_option(tcp_options(tcp)) is not None:
+            rec["_tfo_asked"] = True
+        elif rec["_tfo_asked"]:
+            rec["tfo_fell_back"] = True
+        return True
+
+
+class TFO(DesynchronizedSpider, PluggableSpider):
+    """Does TCP Fast Open break connectivity, does the target hand out a cookie, and does it take data on the SYN?
+
+    Each target gets three connections: one without Fast Open, one that asks for a cookie, one that uses it. Conclusions
+    come from the first and the third. The kernel's cookie for the target is forgotten first; where the target answers a
+    request without giving a cookie, it is asked once more, with the experimental option kind, as the kernel does.
+
+    Example: pspdr measure -i eth0 tfo --connect dnstcp <targets.ndjson >results.ndjson
+    """
+
+    name = "tfo"
+    description = "TCP Fast Open"
+    version = __version__
+    chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
+    connect_supported = ["http", "dnstcp"]
+
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self.turns = Turns()
+        self._cookies: CookieCache | None = None
+        self._configured = threading.Event()
+
+    def configurator(self) -> None:
+        """Have the kernel use Fast Open, with cookies, whatever it has met before; once, for the whole run."""
+        try:
+            self._cookies = CookieCache()
+            settings = self.settings
+            bits = int(settings.read("net.ipv4.tcp_fastopen"), 0)
+            wanted = (bits | CLIENT) & ~WITHOUT_COOKIE
+            if bits != wanted:
+                settings.sysctl("net.ipv4.tcp_fastopen", wanted)
+            if settings.read("net.ipv4.tcp_fastopen_blackhole_timeout_sec") != "0":
+                settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
+        except BaseException:
+            self.aborting.set()
+            raise
+        finally:
+            self._configured.set()
+
+    def pre_connect(self, job: Job) -> Job | None:
+        self._configured.wait()
+        if self.aborting.is_set():
+            raise Stopped
+        return None
+
+    def perform(self, job: Job, config: int) -> Connection:
+        try:
+            return super().perform(job, config)
+        except BaseException:
+            self.turns.give(job["dip"])
+            raise
+
+    @property
+    def cookies(self) -> CookieCache:
+        """The kernel's cookies; there while the run goes on."""
+        assert self._cookies is not None
+        return self._cookies
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._cookies is not None:
+            self._cookies.close()
+
+    def conn_no_tfo(self, job: Job, config: int) -> Connection:
+        """An ordinary connection."""
+        return connect(self.args.connect, self.source, job, self.args.timeout)
+
+    def conn_cookie(self, job: Job, config: int) -> Connection:
+        """Ask for a cookie; nobody else may touch this target's until it was used."""
+        self.turns.take(job["dip"])
+        self.cookies.forget(job["dip"])
+        connection = self._fast_open(job)
+        if connection["spdr_state"] == CONN_OK and not self.cookies.cookie(job["dip"]):
+            connection = self._fast_open(job)
+        return connection
+
+    def conn_tfo(self, job: Job, config: int) -> Connection:
+        """Use the cookie."""
+        connection = self._fast_open(job)
+        self.turns.give(job["dip"])
+        return connection
+
+    connections = [conn_no_tfo, conn_cookie, conn_tfo]
+
+    def _fast_open(self, job: Job) -> Connection:
+        return connect(self.args.connect, self.source, job, self.args.timeout, sockopts=FAST_OPEN)
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        baseline, request, experiment = flows
+        if baseline["tfo_synkind"] or not request["tfo_synkind"] or request["tfo_synclen"] \
+                or not experiment["tfo_synkind"]:
+            return ["pathspider.local_error:tfo_not_configured"]
+        if any(succeeded(flow) and not has_syn_ack(flow) for flow in flows):
+            return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        works = succeeded(experiment) and not only_by_fallback(experiment)
+        found = [connectivity("tfo", succeeded(baseline), works)]
+        if experiment["tfo_synclen"] or has_syn_ack(request):  # otherwise nobody was there to give one
+            found.append(f"tfo.cookie.{'received' if experiment['tfo_synclen'] else 'not_received'}")
+        if experiment["tfo_dlen"]:
+            found.append(f"tfo.syndata.{syn_data(experiment)}")
+        return found
+
+
+def has_syn_ack(flow: Flow) -> bool:
+    """True if a SYN-ACK of the target was observed."""
+    flags = flow["tcp_synflags_rev"]
+    return flags is not None and flags & TCP_SA == TCP_SA
+
+
+def acknowledged(flow: Flow) -> int:
+    """How much of SYN (1) and data the SYN-ACK acknowledged; 0 without a SYN-ACK."""
+    return (flow["tfo_ack"] - flow["tfo_seq"]) % (1 << 32) if has_syn_ack(flow) else 0
+
+
+def only_by_fallback(flow: Flow) -> bool:
+    """True if the connection came up for a SYN without Fast Open alone: nothing in the SYN-ACK answers the other."""
+    return flow["tfo_fell_back"] and acknowledged(flow) <= 1 and not flow["tfo_ackkind"]
+
+
+def syn_data(flow: Flow) -> str:
+    """What became of the data on the SYN: ``acked``, ``not_acked``, or ``failed`` if no SYN-ACK came for this SYN."""
+    if not has_syn_ack(flow) or only_by_fallback(flow):
+        return "failed"
+    return "acked" if acknowledged(flow) == 1 + flow["tfo_dlen"] else "not_acked"

@@ -1,0 +1,146 @@
+"""The TCP Fast Open plugin: its verdicts from flow records, its chain, and its three connections."""
+
+import argparse
+import unittest
+from unittest import mock
+
+from scapy.layers.inet import TCP
+
+from pathspider import libtrace
+from pathspider.chains.tcp import TCP_RST, TCP_SA, TCP_SYN, TO_EXPA, TO_FASTOPEN
+from pathspider.helpers.tfo import FAST_OPEN
+from pathspider.plugins import tfo
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
+
+SEQ = 2**32 - 1  # the sum with what was sent wraps
+
+
+def flow(synkind=0, cookie=0, *, data=0, acked=1, ackkind=0, fell_back=False, state=CONN_OK, synack=TCP_SA):
+    return {"spdr_state": state, "observed": True, "tcp_synflags_fwd": TCP_SYN, "tcp_synflags_rev": synack,
+            "tfo_synkind": synkind, "tfo_synclen": cookie, "tfo_dlen": data, "tfo_seq": SEQ, "tfo_ackkind": ackkind,
+            "tfo_ack": (SEQ + acked) % 2**32, "tfo_fell_back": fell_back}
+
+
+DOWN = {"state": CONN_TIMEOUT, "synack": None}
+GIVEN = flow(TO_FASTOPEN, ackkind=TO_FASTOPEN)
+NOT_GIVEN = flow(TO_FASTOPEN)
+
+
+def spider():
+    return tfo.TFO(1, "int:lo", argparse.Namespace(connect="http", timeout=1, source=("192.0.2.1", None)))
+
+
+class TestVerdicts(unittest.TestCase):
+    def check(self, flows, *expected):
+        self.assertEqual(spider().combine_flows(flows), [f"tfo.{condition}" for condition in expected])
+
+    def test_data_on_the_syn(self):
+        use = {"synkind": TO_FASTOPEN, "cookie": 8, "data": 100}
+        for experiment, connectivity, syndata in (
+            (flow(**use, acked=101), "works", "acked"),
+            (flow(**use, acked=1), "works", "not_acked"),
+            (flow(**use, acked=51), "works", "not_acked"),
+            (flow(**use, acked=1, fell_back=True), "broken", "failed"),
+            (flow(**use, acked=101, fell_back=True), "works", "acked"),  # the answer was slower than the resent SYN
+            (flow(**use, **DOWN), "broken", "failed"),
+            (flow(**use, state=CONN_FAILED, synack=TCP_RST), "broken", "failed"),
+        ):
+            with self.subTest(connectivity=connectivity, syndata=syndata):
+                self.check([flow(), GIVEN, experiment], f"connectivity.{connectivity}", "cookie.received",
+                           f"syndata.{syndata}")
+
+    def test_no_cookie(self):
+        self.check([flow(), NOT_GIVEN, flow(TO_FASTOPEN)], "connectivity.works", "cookie.not_received")
+        self.check([flow(), flow(TO_EXPA), flow(TO_FASTOPEN)], "connectivity.works", "cookie.not_received")
+
+    def test_a_request_that_only_passes_without_the_option(self):
+        fallback = flow(TO_FASTOPEN, fell_back=True)
+        self.check([flow(), fallback, fallback], "connectivity.broken", "cookie.not_received")
+        self.check([flow(), NOT_GIVEN, flow(TO_FASTOPEN, ackkind=TO_FASTOPEN, fell_back=True)],
+                   "connectivity.works", "cookie.not_received")
+
+    def test_offline_and_transient(self):
+        self.check([flow(**DOWN), flow(TO_FASTOPEN, **DOWN), flow(TO_FASTOPEN, **DOWN)], "connectivity.offline")
+        self.check([flow(**DOWN), GIVEN, flow(TO_FASTOPEN, 8, data=10, acked=11)],
+                   "connectivity.transient", "cookie.received", "syndata.acked")
+
+    def test_connections_that_were_not_made_as_asked_are_our_own_fault(self):
+        use = flow(TO_FASTOPEN, 8, data=10, acked=11)
+        plain = flow()
+        for flows in ([flow(TO_FASTOPEN), GIVEN, use], [plain, plain, use], [plain, use, use], [plain, GIVEN, plain]):
+            self.assertEqual(spider().combine_flows(flows), ["pathspider.local_error:tfo_not_configured"])
+
+    def test_up_without_a_syn_ack_was_not_observed(self):
+        self.assertEqual(spider().combine_flows([flow(), GIVEN, flow(TO_FASTOPEN, 8, data=10, synack=None)]),
+                         ["pathspider.not_observed"])
+
+
+class TestPlainSYNChain(unittest.TestCase):
+    def fell_back(self, *segments):
+        chain = tfo.PlainSYNChain()
+        record = dict(chain.initial)
+        for flags, options, rev in segments:
+            segment = bytes(TCP(flags=flags, options=options))
+            self.assertTrue(chain.tcp(record, libtrace.tcp(segment), rev))
+        return record["tfo_fell_back"]
+
+    def test_chain(self):
+        ask, plain, answer = ("S", [(34, b"")], False), ("S", [], False), ("SA", [], True)
+        old = ("S", [(254, b"\xf9\x89")], False)
+        for segments, expected in (
+            ((ask, answer), False), ((ask, ask, answer), False), ((ask, plain, answer), True),
+            ((old, plain), True), ((plain, plain, answer), False), ((ask, answer, plain), False),
+        ):
+            with self.subTest(segments=segments):
+                self.assertEqual(self.fell_back(*segments), expected)
+
+
+class TestConnections(unittest.TestCase):
+    JOB = {"dip": "192.0.2.2", "dp": 80}
+
+    def run_all(self, cookies, states=(CONN_OK, CONN_OK, CONN_OK, CONN_OK)):
+        """Make the three connections; ``cookies``: what the kernel holds each time it is asked."""
+        measurement = spider()
+        measurement._cookies = mock.Mock()
+        measurement._cookies.cookie.side_effect = cookies
+        results = iter([{"spdr_state": state} for state in states])
+        with mock.patch.object(tfo, "connect", side_effect=lambda *_, **__: next(results)) as connect:
+            for config in range(3):
+                measurement.perform(self.JOB, config)
+        measurement._cookies.forget.assert_called_once_with("192.0.2.2")
+        self.assertEqual(measurement.turns._held, {})
+        return [call.kwargs.get("sockopts") for call in connect.call_args_list]
+
+    def test_three_connections(self):
+        self.assertEqual(self.run_all([b"cookie"]), [None, FAST_OPEN, FAST_OPEN])
+
+    def test_without_a_cookie_it_is_asked_once_more(self):
+        self.assertEqual(self.run_all([None]), [None, FAST_OPEN, FAST_OPEN, FAST_OPEN])
+
+    def test_nobody_asks_again_who_was_not_answered(self):
+        self.assertEqual(self.run_all([None], [CONN_OK, CONN_TIMEOUT, CONN_SKIPPED]), [None, FAST_OPEN, FAST_OPEN])
+
+    def test_a_mistake_between_lets_others_go_on(self):
+        measurement = spider()
+        measurement._cookies = mock.Mock()
+        with mock.patch.object(tfo, "connect", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
+            measurement.perform(self.JOB, 1)
+        self.assertEqual(measurement.turns._held, {})
+
+
+class TestSettings(unittest.TestCase):
+    def configure(self, fastopen, blackhole):
+        values = {"net.ipv4.tcp_fastopen": fastopen, "net.ipv4.tcp_fastopen_blackhole_timeout_sec": blackhole}
+        measurement = spider()
+        with mock.patch.object(tfo.TFO, "settings") as settings:
+            settings.read.side_effect = values.get
+            measurement.configurator()
+        measurement.cookies.close()
+        measurement.pre_connect({})
+        return [call.args for call in settings.sysctl.call_args_list]
+
+    def test_only_what_must_be_is_borrowed(self):
+        self.assertEqual(self.configure("1", "0"), [])
+        self.assertEqual(self.configure("0x602", "3600"), [
+            ("net.ipv4.tcp_fastopen", 0x603), ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)])
+        self.assertEqual(self.configure("5", "0"), [("net.ipv4.tcp_fastopen", 1)])
