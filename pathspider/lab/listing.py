@@ -10,15 +10,16 @@ from collections.abc import Sequence
 
 from pathspider.lab.errors import LabError
 from pathspider.lab.scenario import Case, Scenario, connect_mode
-from pathspider.lab.scenarios import FAMILIES, all_cases, clean_jobs
+from pathspider.lab.scenarios import all_cases, clean_jobs
 
 
 def cases_for(plugins: Sequence[str], connect: str | None = None, version: int | None = None) -> list[Case]:
     """The cases of these plugins, or of all. Raises LabError for a plugin that the lab has no paths for."""
+    known = {case.scenario.plugin: None for case in all_cases()}
     for plugin in plugins:
-        if plugin not in FAMILIES:
-            raise LabError(f"no paths for a plugin called {plugin!r}; there are paths for {', '.join(FAMILIES)}")
-    return [case for plugin in (plugins or FAMILIES) for case in all_cases(plugin, connect, version)]
+        if plugin not in known:
+            raise LabError(f"no paths for a plugin called {plugin!r}; there are paths for {', '.join(known)}")
+    return [case for plugin in (plugins or known) for case in all_cases(plugin, connect, version)]
 
 
 def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pathspider.lab.addresses import clean_address
@@ -15,7 +15,7 @@ from pathspider.lab.scenario import PORTS, Case, Family, cases_of
 FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
 }
-"""Plugin -> its scenarios."""
+"""Plugin (or file of a user) -> its scenarios."""
 
 
 OWN_FAMILIES = 200
@@ -25,26 +25,25 @@ OWN_FAMILIES = 200
 def add_scenarios(path: str) -> None:
     """Add the scenarios of a user's file: a Python file that defines ``SCENARIOS``, a list of :class:`Scenario`.
 
-    They form a family of their own, under the name of their plugin, or ``PLUGIN:FILE`` where there is one already.
-    Raises LabError when the file cannot be used.
+    They form a family of their own. Raises LabError when the file cannot be used.
     """
     try:
-        scenarios = runpy.run_path(path)["SCENARIOS"]
-        plugin = scenarios[0].plugin
+        scenarios = list(runpy.run_path(path)["SCENARIOS"])
+        names = {one.name for one in scenarios}
     except Exception as error:
         raise LabError(f"{path}: no usable SCENARIOS in it: {error!r}") from error
     known = {one.name for family in FAMILIES.values() for one in family.scenarios}
-    if twice := sorted(known & {one.name for one in scenarios}):
+    if twice := sorted(known & names):
         raise LabError(f"{path}: scenarios called {', '.join(twice)} exist already; give yours other names")
     number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
-    FAMILIES[plugin if plugin not in FAMILIES else f"{plugin}:{Path(path).stem}"] = Family(number, scenarios)
+    FAMILIES[os.path.abspath(path)] = Family(number, scenarios)
 
 
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:
-    """Every case, or those of one plugin, connection mode, IP version. Raises KeyError for a plugin without any."""
-    families = FAMILIES.values() if plugin is None else [FAMILIES[plugin]]
-    return [case for family in families for case in cases_of(family)
-            if connect in (None, case.scenario.connect) and version in (None, case.version)]
+    """Every case, or those of one plugin, connection mode, IP version."""
+    return [case for family in FAMILIES.values() for case in cases_of(family)
+            if plugin in (None, case.scenario.plugin) and connect in (None, case.scenario.connect)
+            and version in (None, case.version)]
 
 
 def no_ecn_addresses() -> list[str]:

@@ -1,15 +1,26 @@
 """What the router does to packets, seen by plain sockets and raw packets."""
 
+import inspect
 import json
 import subprocess
 import sys
 import unittest
 from pathlib import Path
 
-from pathspider.lab import Lab
+from pathspider.lab import Lab, impairments
 from pathspider.lab.scenarios import all_cases
 
 PROBE = str(Path(__file__).with_name("probe.py"))
+
+
+class TestImpairments(unittest.TestCase):
+    def test_each_is_in_the_documentation(self):
+        text = Path(__file__).parents[2].joinpath("docs/lab.rst").read_text(encoding="utf-8")
+        functions = [name for name, one in inspect.getmembers(impairments, inspect.isfunction)
+                     if one.__module__ == impairments.__name__]
+        self.assertGreater(len(functions), 15)
+        for name in functions:
+            self.assertIn(f"``{name}(", text)
 
 
 class TestECNPaths(unittest.TestCase):

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from pathspider.lab import scenarios
+from pathspider.lab import Lab
 from pathspider.lab.errors import LabError
 from pathspider.lab.scenario import SERVERS, Scenario, connect_mode
 from pathspider.lab.scenarios import FAMILIES, add_scenarios, all_cases, clean_jobs, no_ecn_addresses, twin_of
@@ -112,7 +112,6 @@ class TestOwnScenarios(unittest.TestCase):
         add_scenarios(self.write(OWN))
         self.assertEqual([case.address for case in all_cases("example")],
                          ["10.20.200.1", "fd00:20::200:1", "10.20.200.2", "fd00:20::200:2"])
-        self.assertIn("example", scenarios.FAMILIES)
 
     def test_names_twice(self):
         path = self.write(OWN)
@@ -122,10 +121,20 @@ class TestOwnScenarios(unittest.TestCase):
 
     def test_further_ones_for_a_plugin_that_has_some(self):
         add_scenarios(self.write(OWN.replace('["example"]', '["ecn"]')))
-        self.assertEqual(len(all_cases("ecn:mine")), 4)
+        self.assertEqual([case.address for case in all_cases("ecn")[-2:]], ["10.20.200.2", "fd00:20::200:2"])
+
+    def test_a_lab_has_them(self):
+        with Lab(scenarios=[self.write(OWN)]) as lab:
+            rules = lab.run(["nft", "list", "ruleset"], room="router", capture_output=True).stdout.decode()
+        self.assertIn("10.20.200.2 : goto", rules)
+
+    def test_a_lab_refuses_rules_that_nft_does_not_know(self):
+        path = self.write(OWN.replace("silent_drop()", "silent_drop().__class__('x', ('vanish',))"))
+        with self.assertRaisesRegex(LabError, "nft did not take"):
+            Lab(scenarios=[path]).start()
 
     def test_unusable_files(self):
-        for text in ("", "SCENARIOS = []", "SCENARIOS = [1]", "import", "1 / 0"):
+        for text in ("", "SCENARIOS = [1]", "import", "1 / 0"):
             with self.subTest(text=text), self.assertRaisesRegex(LabError, "no usable SCENARIOS"):
                 add_scenarios(self.write(text))
         with self.assertRaisesRegex(LabError, "missing.py"):
