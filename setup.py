@@ -5,11 +5,13 @@ Nothing of ours is imported here: the version is read as text, so that the build
 
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
 
 HERE = Path(__file__).resolve().parent
+TWINS = Path("build", "compiled-chains")
 
 
 def version():
@@ -42,7 +44,7 @@ def extensions():
     room = Path("pathspider", "libtrace")
     native = [str(room / "decode.c"), str(room / "source.c")]
     included = [str(room / path.name) for end in ("h", "pxi", "pxd") for path in (HERE / room).glob(f"*.{end}")]
-    modules = [
+    modules = compiled_chains() + [
         Extension(
             f"pathspider.libtrace.{source.stem}",
             [str(source.relative_to(HERE)), *native],
@@ -54,7 +56,47 @@ def extensions():
         )
         for source in sorted((HERE / "pathspider" / "libtrace").glob("*.pyx"))
     ]
-    return cythonize(modules, compiler_directives={"language_level": 3})
+    return cythonize(modules, compiler_directives={"language_level": 3, "annotation_typing": False},
+                     include_path=[str(TWINS), "."])
+
+
+def compiled_chains():
+    """Twins of the chains that have a ``.pxd`` beside them, compiled from the same files.
+
+    They get a package of their own, so that they never shadow the plain files: who imports or edits a chain has the
+    plain one. ``pathspider.libtrace.compiled`` uses a twin only while its source is what it was compiled from.
+    """
+    if os.environ.get("PATHSPIDER_PURE_CHAINS"):
+        return []
+    chains, twins = Path("pathspider", "chains"), TWINS.joinpath("pathspider", "libtrace", "compiled")
+    (HERE / twins).mkdir(parents=True, exist_ok=True)
+    for package in (twins, *twins.parents[:2]):
+        write_changed(HERE / package / "__init__.py", "")
+    modules = []
+    for types in sorted((HERE / chains).glob("*.pxd")):
+        digest = sha256((HERE / chains / f"{types.stem}.py").read_bytes()).hexdigest()
+        declared = types.read_text(encoding="utf-8").replace("pathspider.chains.", "pathspider.libtrace.compiled.")
+        typed = {name for names in re.findall(r"cimport (.+)", declared) for name in names.split(", ")}
+        typed |= {"IP", "IP6", "TCP", "UDP"}  # only in annotations
+
+        def untyped(line, typed=typed):
+            names = [name for name in line[2].split(", ") if name not in typed]
+            return f"{line[1]} import {', '.join(names)}" if names else ""
+
+        text = (HERE / chains / f"{types.stem}.py").read_text(encoding="utf-8")
+        text = re.sub(r"^(from pathspider\.\S+) import (.+)$", untyped, text, flags=re.MULTILINE)
+        write_changed(HERE / twins / types.name, declared)
+        write_changed(HERE / twins / f"{types.stem}.py", f'{text}\n\nSOURCE_DIGEST = "{digest}"\n')
+        modules.append(Extension(f"pathspider.libtrace.compiled.{types.stem}", [str(twins / f"{types.stem}.py")],
+                                 include_dirs=[str(Path("pathspider", "libtrace"))],
+                                 extra_compile_args=["-O2", "-fno-strict-aliasing", "-Wno-unused-function"]))
+    return modules
+
+
+def write_changed(path, text):
+    """Leaves a file alone that is as it should be: then nothing is compiled again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 setup(
@@ -66,7 +108,7 @@ setup(
     license="GPL-2.0-or-later",
     python_requires=">=3.11",
     packages=find_namespace_packages(include=["pathspider", "pathspider.*"]),
-    package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"]},
+    package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"], "pathspider.chains": ["*.pxd"]},
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},

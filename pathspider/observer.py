@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from pathspider.libtrace._core import FlowTable
+from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.sources import Capture
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
@@ -77,7 +78,7 @@ class Observer:
     def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
                  buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
-        instances = [chain() if isinstance(chain, type) else chain for chain in chains or ()]
+        instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
         self._capture = Capture(lturi, bpf, snaplen, buffer_size)

@@ -85,6 +85,10 @@ class Stream:
                 self.end()
         return found
 
+    def found_response(self) -> bool:
+        """Whether one of the whole messages so far, which are taken out, is a response."""
+        return any(is_response(message) for message in self.messages())
+
 
 class DNSChain(Chain):
     """Whether the flow contained a valid DNS response."""
@@ -116,7 +120,7 @@ class DNSChain(Chain):
         if stream is None:  # the capture began later than the connection: hope for a message's beginning
             stream = rec[name] = Stream(sequence & 0xFFFFFFFF)
         stream.add(sequence & 0xFFFFFFFF, payload.data)
-        if any(is_response(message) for message in stream.messages()):
+        if stream.found_response():
             rec["dns_response_valid"] = True
             return False
         return True

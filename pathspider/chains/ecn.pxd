@@ -1,0 +1,12 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.kind cimport NEITHER, SYN, packet_kind
+from pathspider.libtrace cimport _core
+
+
+cdef class ECNChain(Chain):
+    @cython.locals(mark=int, kind=int)
+    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
+    @cython.locals(mark=int, kind=int)
+    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1

@@ -1,0 +1,10 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.kind cimport NEITHER, SYN, packet_kind
+from pathspider.libtrace cimport _core
+
+
+cdef class EvilChain(Chain):
+    @cython.locals(name=str, kind=int)
+    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1

@@ -1,0 +1,10 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN
+from pathspider.libtrace cimport _core
+
+
+cdef class FallbackChain(Chain):
+    @cython.locals(flags=int)
+    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1

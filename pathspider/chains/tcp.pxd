@@ -1,0 +1,17 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.libtrace cimport _core
+
+
+cdef int TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK
+cdef int TO_EOL, TO_NOP, TO_MSS, TO_FASTOPEN, TO_EXPA, TO_EXPB
+
+
+@cython.locals(data=bytes, options=dict, at=int, kind=int, length=int)
+cpdef dict tcp_options(_core.TCP tcp)
+
+
+cdef class TCPChain(Chain):
+    @cython.locals(flags=int)
+    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1

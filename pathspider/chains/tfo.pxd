@@ -1,0 +1,10 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, tcp_options
+from pathspider.libtrace cimport _core
+
+
+cdef class TFOChain(Chain):
+    @cython.locals(option=tuple)
+    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
