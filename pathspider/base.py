@@ -16,6 +16,7 @@ end follows the arrows: the workers leave, the observer flushes, the merger give
 from __future__ import annotations
 
 import argparse
+import inspect
 import logging
 import queue
 import threading
@@ -163,7 +164,8 @@ class Spider:
     @classmethod
     def register_args(cls, subparsers: Any) -> None:
         """Add this plugin's sub-command: ``--connect``, ``--timeout`` and what :meth:`extra_args` adds."""
-        parser = subparsers.add_parser(cls.name, help=cls.description, description=cls.__doc__ or cls.description,
+        parser = subparsers.add_parser(cls.name, help=cls.description,
+                                       description=inspect.cleandoc(cls.__doc__ or cls.description),
                                        formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.set_defaults(plugin=cls)
         if cls.connect_supported:

@@ -14,7 +14,7 @@ import threading
 from time import monotonic
 from typing import Any, ClassVar
 
-from dnslib import DNSError, DNSRecord
+from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
@@ -209,7 +209,7 @@ class ForgeSpider(DesynchronizedSpider):
         """A datagram with a DNS query for the job's domain; ``fields`` are those of the UDP header."""
         try:
             message = query(job).pack()
-        except (ValueError, DNSError) as error:
+        except ValueError as error:
             raise LocalError("bad_domain") from error
         return self.udp_datagram(job, message, **fields)
 

@@ -136,7 +136,7 @@ def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, wri
             counts["repeated"] += 1
         elif spider.job_problem(job):
             counts["invalid"] += 1
-        elif args.blocklist is not None and job["dip"] in args.blocklist:
+        elif args.blocklist is not None and "dip" in job and job["dip"] in args.blocklist:
             counts["blocklisted"] += 1
         else:
             counts["measured"] += 1
@@ -219,7 +219,7 @@ class Measurement:
         from pathspider.base import SHUTDOWN_SENTINEL  # noqa: PLC0415
 
         while (record := self.spider.outqueue.get()) is not SHUTDOWN_SENTINEL:
-            conditions = record["conditions"]
+            conditions = record.get("conditions", [])  # a resolver puts out jobs
             self.invalid += conditions[:1] != [] and conditions[0].startswith("pathspider.invalid_job")
             self.unmeasured += conditions[:1] == ["pathspider.not_measured"]
             if self.failure is None:

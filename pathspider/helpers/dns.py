@@ -84,7 +84,12 @@ def query(job: Job) -> Any:
     if not isinstance(number, int):
         raise ValueError(f"not a DNS record type: {qtype!r}")
     header = dnslib.DNSHeader(id=secrets.randbelow(65536), rd=1)
-    return dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
+    record = dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
+    try:
+        record.pack()
+    except (dnslib.DNSError, dnslib.label.DNSLabelError) as error:  # the second is no kind of the first
+        raise ValueError(f"not a domain name: {domain!r}") from error
+    return record
 
 
 def _exchange(

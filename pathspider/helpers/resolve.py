@@ -1,0 +1,128 @@
+"""Ask recursive resolvers for the addresses of a name, by dnslib. :rfc:`1034`, :rfc:`7766`"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import dnslib
+
+from pathspider.helpers.dns import _judge, query
+from pathspider.records import CONN_OK
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+DNS_PORT = 53
+ROUNDS = 2
+"""How often each resolver is asked over UDP."""
+
+NOERROR, NXDOMAIN = 0, 3
+RETRY = {"timeout", "unreachable", "invalid", "servfail", "refused", "notimp", "formerr"}
+"""What another resolver, or the same one a little later, may answer better."""
+
+
+class Lookup(NamedTuple):
+    """What became of one question: the addresses, or, where there are none, why in a word."""
+
+    addresses: list[str]
+    problem: str = ""
+
+
+def system_resolvers(path: Path = RESOLV_CONF) -> list[str]:
+    """The name servers of resolv.conf(5); this machine where it names none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    words = [line.split() for line in lines]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"] or ["127.0.0.1"]
+
+
+def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> Lookup:
+    """The addresses of ``name``: ``qtype`` is ``A`` or ``AAAA``.
+
+    Each resolver is asked over UDP, twice if need be, then the first one over TCP, all within ``timeout`` seconds. A
+    truncated answer is asked for again over TCP. ``problem`` is ``nxdomain``, ``nodata`` (the name exists and has no
+    such address), ``timeout``, ``unreachable``, ``invalid``, ``bad_domain`` or another response code.
+    """
+    try:
+        question = query({"domain": name, "qtype": qtype})
+        message = question.pack()
+    except ValueError:
+        return Lookup([], "bad_domain")
+    attempts = [(socket.SOCK_DGRAM, resolver) for resolver in [*resolvers] * ROUNDS]
+    attempts.append((socket.SOCK_STREAM, resolvers[0]))
+    problem = "timeout"
+    for kind, resolver in attempts:
+        deadline = monotonic() + timeout / len(attempts)
+        try:
+            answer = ask(resolver, message, kind, deadline)
+            response = read_response(question, answer)
+            if response is not None and response.header.tc and kind == socket.SOCK_DGRAM:
+                answer = ask(resolver, message, socket.SOCK_STREAM, deadline + timeout / len(attempts))
+                response = read_response(question, answer)
+        except TimeoutError:
+            continue
+        except OSError:
+            problem = "unreachable"
+            continue
+        found = Lookup([], "invalid") if response is None else read_addresses(response, qtype)
+        if found.problem not in RETRY:
+            return found
+        problem = found.problem
+    return Lookup([], problem)
+
+
+def ask(resolver: str, message: bytes, kind: socket.SocketKind, deadline: float) -> bytes:
+    """Send a query and return what comes back until ``deadline`` (monotonic seconds); ``OSError`` for what fails."""
+    info = socket.getaddrinfo(resolver, DNS_PORT, type=kind, flags=socket.AI_NUMERICHOST)[0]
+    with socket.socket(info[0], kind) as sock:
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        sock.connect(info[4])
+        if kind == socket.SOCK_DGRAM:
+            sock.send(message)
+            return receive(sock, 65535, deadline)
+        sock.sendall(struct.pack("!H", len(message)) + message)
+        (length,) = struct.unpack("!H", receive_exactly(sock, 2, deadline))
+        return receive_exactly(sock, length, deadline)
+
+
+def receive(sock: socket.socket, size: int, deadline: float) -> bytes:
+    """At most ``size`` bytes; ``TimeoutError`` if none come before ``deadline``."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    if not poller.poll(max(deadline - monotonic(), 0) * 1000):
+        raise TimeoutError
+    return sock.recv(size)
+
+
+def receive_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
+    """``size`` bytes of a stream; ``ConnectionError`` if it ends before."""
+    parts = b""
+    while len(parts) < size:
+        part = receive(sock, size - len(parts), deadline)
+        if not part:
+            raise ConnectionError("the resolver closed the connection")
+        parts += part
+    return parts
+
+
+def read_response(question: dnslib.DNSRecord, answer: bytes) -> dnslib.DNSRecord | None:
+    """The response to ``question``; None for what is none."""
+    return dnslib.DNSRecord.parse(answer) if _judge(question, answer, 0)["spdr_state"] == CONN_OK else None
+
+
+def read_addresses(response: dnslib.DNSRecord, qtype: str) -> Lookup:
+    """The addresses in a response, aliases followed by the resolver, or its response code in a word."""
+    rcode = response.header.rcode
+    if rcode == NXDOMAIN:
+        return Lookup([], "nxdomain")
+    if rcode != NOERROR:
+        return Lookup([], str(dnslib.RCODE.get(rcode)).lower())
+    wanted = getattr(dnslib.QTYPE, qtype)
+    addresses = [str(record.rdata) for record in response.rr if record.rtype == wanted]
+    return Lookup(list(dict.fromkeys(addresses)), "" if addresses else "nodata")

@@ -1,0 +1,117 @@
+"""A simple resolver of target lists: names in, jobs out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from pathspider.base import PluggableSpider, __version__
+from pathspider.conditions import INVALID_JOB
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.resolve import lookup, system_resolvers
+from pathspider.jobs import target_problem
+from pathspider.records import CONN_FAILED, CONN_OK, SHUTDOWN_SENTINEL, Connection, Job, Record, Result, Unmeasured
+
+log = logging.getLogger("pathspider")
+
+
+class DNSResolv(DesynchronizedSpider, PluggableSpider):
+    """Resolve a list of names, as CSV (rank,domain) or ndjson with domain, into jobs for the other plugins.
+
+    Each address, IPv4 and IPv6, becomes one job with all that its line of input held. Names that did not resolve are
+    counted and left out. Only the resolvers are asked; nothing connects to the addresses.
+
+    Example: pspdr measure -i eth0 --csv dnsresolv <dnsresolvtest.csv >targets.ndjson
+    """
+
+    name = "dnsresolv"
+    description = "Simple Input List DNS Resolver"
+    version = __version__
+    chains = []
+
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self.resolvers: list[str] = getattr(args, "resolver", None) or system_resolvers()
+        # Names are in no network: what the blocklist holds are the addresses that they resolve to.
+        self.blocked, self.blocklist = self.blocklist, None
+        self.resolved = 0
+        self.addresses = 0
+        self.unresolved: Counter[str] = Counter()
+
+    @staticmethod
+    def extra_args(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--output-unresolved", action="store_true",
+                            help="Include names that did not resolve in output, as records that say why.")
+        parser.add_argument("--resolver", action="append", type=numeric_address, metavar="ADDRESS",
+                            help="Ask this resolver; may be given several times. (Default: those of /etc/resolv.conf)")
+
+    def job_problem(self, job: Job) -> str | None:
+        domain = job.get("domain")
+        return None if isinstance(domain, str) and domain.strip(". ") else "domain_missing"
+
+    def conn_resolve(self, job: Job, config: int) -> Connection:
+        """Ask for both kinds of address."""
+        found = [lookup(self.resolvers, job["domain"], qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        problems = [one.problem for one in found if one.problem]
+        addresses = [address for one in found for address in one.addresses]
+        return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,
+                "problem": next((problem for problem in problems if problem != "nodata"), "nodata")}
+
+    connections = [conn_resolve]
+
+    def merger(self) -> None:
+        """Put out what workers have found, one job an address."""
+        ends = 2  # the results' and the observer's
+        try:
+            while ends:
+                item = self.mergequeue.get()
+                if item is SHUTDOWN_SENTINEL:
+                    ends -= 1
+                    continue
+                for record in self._found(item) if isinstance(item, Result) else self._left(item):
+                    self.outqueue.put(record)
+                self.jobs_done += 1
+        finally:
+            self._report()
+            self.outqueue.put(SHUTDOWN_SENTINEL)
+
+    def _found(self, result: Result) -> Iterator[Record]:
+        connection, = result.connections
+        jobs = [{**result.job, "dip": address} for address in connection["addresses"]]
+        usable = [job for job in jobs if target_problem(job) is None]
+        allowed = [job for job in usable if self.blocked is None or job["dip"] not in self.blocked]
+        if not allowed:
+            reason = "blocklisted" if usable else "no_target" if jobs else connection["problem"]
+            yield from self._not_resolved(result.job, f"dnsresolv.unresolved:{reason}", reason)
+            return
+        self.resolved += 1
+        self.addresses += len(allowed)
+        yield from allowed
+
+    def _left(self, item: object) -> Iterator[Record]:
+        if isinstance(item, Unmeasured):
+            reason = item.condition.removeprefix(f"{INVALID_JOB}:").removeprefix("pathspider.")
+            yield from self._not_resolved(item.job, item.condition, reason)
+
+    def _not_resolved(self, job: Job, condition: str, reason: str) -> Iterator[Record]:
+        self.unresolved[reason] += 1
+        if self.args.output_unresolved:
+            yield {**job, "conditions": [condition]}
+
+    def _report(self) -> None:
+        total = self.unresolved.total()
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.unresolved.most_common())
+        log.info("%d of %d names resolved, to %d addresses%s", self.resolved, self.resolved + total, self.addresses,
+                 f"; not resolved: {reasons}" if total else "")
+
+
+def numeric_address(text: str) -> str:
+    """An option's value as a numeric address, for argparse."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: a numeric address is needed") from None

@@ -1,0 +1,68 @@
+"""The resolver plugin: from names to jobs."""
+
+import argparse
+import threading
+import unittest
+from unittest import mock
+
+from pathspider.helpers.resolve import Lookup
+from pathspider.plugins import dnsresolv
+from pathspider.records import SHUTDOWN_SENTINEL
+
+ANSWERS = {
+    ("both.example", "A"): Lookup(["192.0.2.1", "192.0.2.2"]), ("both.example", "AAAA"): Lookup(["2001:db8::1"]),
+    ("six.example", "A"): Lookup([], "nodata"), ("six.example", "AAAA"): Lookup(["2001:db8::6"]),
+    ("none.example", "A"): Lookup([], "nodata"), ("none.example", "AAAA"): Lookup([], "nodata"),
+    ("gone.example", "A"): Lookup([], "nxdomain"), ("gone.example", "AAAA"): Lookup([], "timeout"),
+    ("zero.example", "A"): Lookup(["0.0.0.0"]), ("zero.example", "AAAA"): Lookup([], "nodata"),
+}
+
+
+class TestDNSResolv(unittest.TestCase):
+    def run_jobs(self, jobs, **arguments):
+        arguments = {"timeout": 1, "output_unresolved": False, "resolver": ["192.0.2.53"], **arguments}
+        spider = dnsresolv.DNSResolv(3, "int:lo", argparse.Namespace(**arguments))
+        with mock.patch.object(dnsresolv, "lookup", side_effect=lambda _r, name, qtype, _t: ANSWERS[name, qtype]), \
+                self.assertLogs("pathspider", "INFO") as logs:
+            spider.start()
+
+            def feed():
+                for job in jobs:
+                    spider.add_job(job)
+                spider.shutdown()
+
+            threading.Thread(target=feed).start()
+            records = list(iter(spider.outqueue.get, SHUTDOWN_SENTINEL))
+            self.assertEqual(spider.jobs_done, len(jobs))
+        self.summary = logs.output[-1]
+        return sorted(records, key=str)
+
+    def test_one_job_an_address_with_all_that_the_line_held(self):
+        self.assertEqual(self.run_jobs([{"rank": "1", "domain": "both.example", "note": [1]}]), [
+            {"rank": "1", "domain": "both.example", "note": [1], "dip": dip}
+            for dip in ("192.0.2.1", "192.0.2.2", "2001:db8::1")])
+
+    def test_what_does_not_resolve_is_counted_and_left_out(self):
+        names = ("six.example", "none.example", "gone.example", "zero.example", "")
+        self.assertEqual(self.run_jobs([{"domain": name} for name in names]),
+                         [{"domain": "six.example", "dip": "2001:db8::6"}])
+        self.assertIn("1 of 5 names resolved, to 1 addresses", self.summary)
+        for reason in ("1 nodata", "1 nxdomain", "1 no_target", "1 domain_missing"):
+            self.assertIn(reason, self.summary)
+
+    def test_or_written_when_asked_for(self):
+        records = self.run_jobs([{"domain": "gone.example", "rank": "7"}, {"rank": "8"}], output_unresolved=True)
+        self.assertEqual(records, [
+            {"domain": "gone.example", "rank": "7", "conditions": ["dnsresolv.unresolved:nxdomain"]},
+            {"rank": "8", "conditions": ["pathspider.invalid_job:domain_missing"]}])
+
+    def test_the_blocklist_is_for_addresses(self):
+        self.assertEqual(self.run_jobs([{"domain": "six.example"}, {"domain": "both.example"}], blocklist={
+            "2001:db8::6", "192.0.2.1"}), [{"domain": "both.example", "dip": "192.0.2.2"},
+                                           {"domain": "both.example", "dip": "2001:db8::1"}])
+        self.assertIn("1 blocklisted", self.summary)
+
+    def test_resolvers_are_numeric(self):
+        self.assertEqual(dnsresolv.numeric_address("2001:DB8::1"), "2001:db8::1")
+        with self.assertRaises(argparse.ArgumentTypeError):
+            dnsresolv.numeric_address("dns.example")
