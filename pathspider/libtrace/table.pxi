@@ -286,16 +286,23 @@ cdef class FlowTable:
     # ---- clock
 
     cdef int64_t tick(self, int64_t raw) except? -1:
-        """Moves the table's clock, which never goes back: small steps back are reordering, large ones a clock that was
-        set, from where we go on counting. Ends the flows whose time has come."""
-        cdef int64_t now = raw + self.offset
+        """Moves the table's clock, which starts at 0 and never goes back. Small steps back are reordering; large ones a
+        clock that was set, from where we go on counting. A leap that is longer than any timeout counts as just longer:
+        it ends the same flows, and no packet can drive the clock to where numbers end. Ends the flows whose time has
+        come."""
+        cdef int64_t now
+        cdef int64_t leap = (self.idle if self.idle > self.expiry else self.expiry) + JUMP
         if not self.started:
             self.started = True
-            self.clock = now
+            self.offset = -raw
+        now = raw + self.offset
         if now < self.clock:
             if self.clock - now > JUMP:
                 self.offset = self.clock - raw
             now = self.clock
+        elif now - self.clock > leap:
+            now = self.clock + leap
+            self.offset = now - raw
         self.clock = now
         while self.done.head != NULL and self.done.head.active <= now:
             self.emit(self.done.head)
