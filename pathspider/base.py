@@ -112,6 +112,8 @@ class Spider:
     """The observer's chains. Empty: nothing is observed."""
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
+    capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
+    """What the run needs of capabilities(7): to capture, at least."""
     baseline_between: ClassVar[bool] = False
     """With more than one experiment: repeat the baseline before each, to see that the path still stands (A B1 A B2)."""
     name: ClassVar[str] = "spider"

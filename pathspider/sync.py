@@ -87,6 +87,7 @@ class SynchronizedSpider(Spider):
     """
 
     configurations: ClassVar[Sequence[Callable[[Any], None]]] = []
+    capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW", "CAP_NET_ADMIN")
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:

@@ -22,6 +22,7 @@ from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
 from pathspider.lab.scenarios import add_scenarios, no_ecn_addresses
 from pathspider.lab.startup import Servers, starter
+from pathspider.network import journal
 
 PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
              signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -100,6 +101,9 @@ class Init:
     def build(self, servers: str) -> None:
         """The servers start while the links are laid; the rules come last."""
         namespaces.mount("proc", "/proc")
+        # What a run in here notes about borrowed settings shall go when they do, with the lab.
+        journal.RUN.mkdir(exist_ok=True)
+        namespaces.mount("tmpfs", str(journal.RUN))
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
         self.servers = starter(servers)(self.rooms, namespaces.unnamed_directory())
