@@ -411,7 +411,7 @@ class Spider:
             return Unmeasured(job, conditions.BLOCKLISTED)
         connections: list[Connection] = []
         try:
-            began = time.time()
+            began, losses = time.time(), self.capture_losses()
             prepared = self.pre_connect(job) or job
             for config in self.plan():
                 connections.append(self._checked(self.perform(prepared, config), config, job))
@@ -427,7 +427,14 @@ class Spider:
             for connection in connections:
                 if (client := connection.pop("client", None)) is not None:
                     client.close()
-        return Result(job, connections, began, ended)
+        return Result(job, connections, began, ended, losses)
+
+    def capture_losses(self) -> int:
+        """Packets that the capture has lost so far."""
+        if self.observer is None:
+            return 0
+        stats = self.observer.stats
+        return stats.dropped_kernel + stats.dropped_ring
 
     def _checked(self, connection: Any, config: int, job: Job) -> Connection:
         """What a connection function returned, made complete; ``TypeError`` where it is not what the API asks for."""
@@ -486,7 +493,7 @@ class Spider:
 
     def _record(self, merged: Merged) -> Record | None:
         """The output record of a job; None if the plugin wants none."""
-        job, connections, began, ended = merged.result
+        job, connections, began, ended, losses = merged.result
         if any(connection["spdr_state"] == CONN_DISCARD for connection in connections):
             return None
         flows = []
@@ -495,7 +502,10 @@ class Spider:
             record["spdr_state"] = int(record["spdr_state"])
             flows.append(record)
         found = (conditions.local_errors(connections) or conditions.missed_flows(merged.missed)
-                 or conditions.skipped(connections) or self.combine_flows(flows) or [])
+                 or conditions.skipped(connections))
+        if not found and self.capture_losses() > losses:
+            found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
+        found = found or self.combine_flows(flows) or []
         record = {
             **job,
             "path": path_to(job, self.source),

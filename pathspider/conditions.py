@@ -59,6 +59,10 @@ def skipped(connections: Sequence[Connection]) -> list[str]:
     return [f"{SKIPPED}:{reason}" for reason in dict.fromkeys(reasons)]
 
 
+CAPTURE_LOST = "pathspider.local_error:capture_lost_packets"
+"""The capture lost packets while this job was measured; what it did not see may have been there."""
+
+
 def missed_flows(count: int) -> list[str]:
     """What to say of ``count`` flows that were expected and not observed: nothing when it is 0."""
     return [NOT_OBSERVED, f"pathspider.missed_flows:{count}"] if count else []

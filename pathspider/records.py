@@ -60,6 +60,8 @@ class Result(NamedTuple):
     began: float
     ended: float
     """Seconds since the epoch: start of the first connection, end of the last."""
+    losses: int = 0
+    """Packets that the capture had lost when the first connection began."""
 
 
 class Unmeasured(NamedTuple):

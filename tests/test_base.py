@@ -98,6 +98,24 @@ class TestRun(SpiderCase):
         (record,) = self.run_jobs(self.make(Local), [self.job()])
         self.assertEqual(record["conditions"], ["pathspider.local_error:EMFILE"])
 
+    def test_no_verdict_while_the_capture_loses_packets(self):
+        class Losing(Twice):
+            def create_observer(self):
+                observer = super().create_observer()
+                self.lost = observer.stats
+                return observer
+
+            def lose(self, job, config):
+                self.observer.stats = self.lost._replace(dropped_kernel=3)
+                return self.connect(job, config)
+
+            connections = [Twice.connect, lose]
+
+        spider = self.make(Losing, workers=1)
+        first, second = self.run_jobs(spider, [self.job(0), self.job(1)])
+        self.assertEqual(first["conditions"], ["pathspider.not_observed", "pathspider.local_error:capture_lost_packets"])
+        self.assertEqual(second["conditions"], ["up.0", "up.1"])  # nothing was lost any more
+
     def test_discarded_jobs_have_no_record(self):
         class Discard(Twice):
             def discard(self, job, config):
