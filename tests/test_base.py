@@ -113,7 +113,9 @@ class TestRun(SpiderCase):
 
         spider = self.make(Losing, workers=1)
         first, second = self.run_jobs(spider, [self.job(0), self.job(1)])
-        self.assertEqual(first["conditions"], ["pathspider.not_observed", "pathspider.local_error:capture_lost_packets"])
+        self.assertEqual(
+            first["conditions"], ["pathspider.not_observed", "pathspider.local_error:capture_lost_packets"]
+        )
         self.assertEqual(second["conditions"], ["up.0", "up.1"])  # nothing was lost any more
 
     def test_discarded_jobs_have_no_record(self):
