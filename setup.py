@@ -5,10 +5,12 @@ Nothing of ours is imported here: the version is read as text, so that the build
 
 import os
 import re
+import shutil
 from hashlib import sha256
 from pathlib import Path
 
 from setuptools import Extension, find_namespace_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 TWINS = Path("build", "compiled-chains")
@@ -99,6 +101,16 @@ def write_changed(path, text):
         path.write_text(text, encoding="utf-8")
 
 
+class BuildWithTests(build_py):
+    """Puts the test suite into what is installed, for ``pspdr test``; an editable installation has it beside it."""
+
+    def run(self):
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            shutil.copytree(HERE / "tests", Path(self.build_lib, "pathspider", "suite", "tests"), dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns("__pycache__"))
+
+
 setup(
     name="pathspider",
     version=version(),
@@ -107,6 +119,7 @@ setup(
     long_description_content_type="text/markdown",
     license="GPL-2.0-or-later",
     python_requires=">=3.11",
+    cmdclass={"build_py": BuildWithTests},
     packages=find_namespace_packages(include=["pathspider", "pathspider.*"]),
     package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"], "pathspider.chains": ["*.pxd"]},
     ext_modules=extensions(),

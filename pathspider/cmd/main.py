@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "filter": "Pre-process a target list",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
     "observe": "Passively observe network traffic",
+    "test": "Run the built in test suite",
 }
 """Each command is the module of that name beside this one. Its ``register(subparsers, argv)`` adds the sub-command and
 sets ``func``, which takes the parsed arguments and returns the exit status."""

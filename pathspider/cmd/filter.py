@@ -1,0 +1,100 @@
+"""``pspdr filter``: make a clean list of jobs out of a list of targets."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pathspider.cmd.measure import open_input
+from pathspider.cmd.output import open_output, start_afresh
+
+if TYPE_CHECKING:
+    from pathspider.jobs import JobReader
+    from pathspider.records import Job
+
+log = logging.getLogger("pathspider")
+
+EPILOG = """example: pspdr filter --csv-input --dp 443 <targets.csv >targets.ndjson
+
+Spider safely!"""
+
+
+def register(subparsers: Any, argv: Sequence[str]) -> None:
+    """Add the ``filter`` command."""
+    parser = subparsers.add_parser(
+        "filter", help="Pre-process a target list", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Turn a target list into jobs: each target once, what is no job left out and named.")
+    parser.add_argument("--input", metavar="INPUTFILE", default="-",
+                        help="A file containing a list of targets. Defaults to standard input.")
+    parser.add_argument("--csv-input", action="store_true",
+                        help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
+    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
+                        help="The file to output jobs to. Defaults to standard output.")
+    parser.set_defaults(func=run)
+
+
+def port(text: str) -> int:
+    """An option's value as a port, for argparse."""
+    value = int(text)
+    if not 0 < value < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is needed")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Filter the list; the exit status is 1 if something in it was no job."""
+    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
+
+    with open_input(args.input) as lines, open_output(args.output) as stream:
+        start_afresh(args.output, stream)
+        reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
+                           parse_csv if args.csv_input else parse_ndjson)
+        sieve = Sieve(args.dp)
+        RecordWriter(stream).write_all(sieve.jobs(reader))
+    log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs", sieve.kept,
+             sieve.repeated, sieve.invalid, reader.skipped)
+    return 1 if sieve.invalid or reader.skipped else 0
+
+
+class Sieve:
+    """Lets each target through once, and nothing that is none.
+
+    A target has a good ``dip``, or no ``dip`` yet and a ``domain``: that is one for the dnsresolv plugin.
+
+    :param dp: the port to set, or None
+    """
+
+    def __init__(self, dp: int | None = None) -> None:
+        self.dp = dp
+        self.kept = 0
+        self.repeated = 0
+        self.invalid = 0
+
+    def jobs(self, reader: JobReader) -> Iterator[Job]:
+        """The jobs of a reader that are let through."""
+        from pathspider.jobs import TargetFilter  # noqa: PLC0415
+
+        seen = TargetFilter()
+        for job in reader:
+            if self.dp is not None:
+                job["dp"] = self.dp
+            if problem := problem_of(job):
+                self.invalid += 1
+                log.error("%s, job %d: %s: %.200s", reader.name, reader.jobs, problem, job)
+            elif seen.repeats(job):
+                self.repeated += 1
+            else:
+                self.kept += 1
+                yield job
+
+
+def problem_of(job: Job) -> str | None:
+    """Why this is no target, in a word; None if it is one."""
+    from pathspider.jobs import target_problem  # noqa: PLC0415
+
+    if "dip" in job or not job.get("domain"):
+        return target_problem(job)
+    return target_problem({**job, "dip": "192.0.2.1"})  # its address is still to be found

@@ -1,0 +1,46 @@
+"""``pspdr filter``: target lists in, jobs out."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+from pathspider.cmd.main import main
+
+
+class TestFilter(unittest.TestCase):
+    def filter(self, text, *options, status=0):
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in"), Path(folder, "out")
+            source.write_text(text, encoding="utf-8")
+            target.write_text("what was there before\n" * 100, encoding="utf-8")
+            with self.assertLogs("pathspider") as logs:
+                self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), *options]), status)
+            self.messages = logs.output
+            return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+    def test_each_target_once(self):
+        jobs = [{"dip": "192.0.2.1", "dp": 80}, {"dip": "192.0.2.1", "dp": 443}, {"dip": "192.0.2.1", "domain": "a"}]
+        text = "".join(json.dumps(job) + "\n" for job in [*jobs, *jobs, {**jobs[0], "rank": 9}])
+        self.assertEqual(self.filter(text), jobs)
+        self.assertIn("3 jobs; left out: 4 repeated targets", self.messages[-1])
+
+    def test_a_port_for_all(self):
+        text = '{"dip": "2001:db8::1", "dp": 80, "note": 1}\n{"dip": "2001:db8::1"}\n'
+        self.assertEqual(self.filter(text, "--dp", "443"), [{"dip": "2001:db8::1", "dp": 443, "note": 1}])
+
+    def test_csv(self):
+        self.assertEqual(self.filter("1,a.example\n192.0.2.1,80,b.example\n192.0.2.1,80,b.example,7\n", "--csv"), [
+            {"rank": "1", "domain": "a.example"}, {"dip": "192.0.2.1", "dp": 80, "domain": "b.example"}])
+
+    def test_what_is_no_target_is_left_out_and_named(self):
+        text = 'x\n{"dip": "nope"}\n{"dip": "192.0.2.1", "dp": 0}\n{}\n{"domain": "a", "dp": "x"}\n{"domain": "a"}\n'
+        self.assertEqual(self.filter(text, status=1), [{"domain": "a"}])
+        told = "\n".join(self.messages)
+        for problem in ("dip_not_an_address", "dp_not_a_port", "dip_missing", "4 invalid, 1 lines that are no jobs"):
+            self.assertIn(problem, told)
+
+    def test_a_missing_file(self):
+        with self.assertLogs("pathspider", "ERROR") as logs:
+            self.assertEqual(main(["filter", "--input", "/nonexistent/targets"]), 2)
+        self.assertIn("/nonexistent/targets", logs.output[0])
