@@ -17,6 +17,10 @@ from pathspider.records import SHUTDOWN_SENTINEL, Flow
 __all__ = ["CaptureError", "DummyObserver", "Observer", "PacketClockTimer", "Stats"]
 
 
+FLUSH = 2000
+"""Records handed on at once when all flows end: who writes them need not hold all of them twice."""
+
+
 class FlowQueue(Protocol):
     """What flows are put into: a :class:`queue.Queue` or anything with its ``put``."""
 
@@ -116,7 +120,7 @@ class Observer:
                     if flows:
                         sink(flows)
             finally:
-                if flows := table.flush():
+                while flows := table.flush(FLUSH):
                     sink(flows)
         finally:
             capture.close()

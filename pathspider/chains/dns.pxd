@@ -1,7 +1,22 @@
+cimport cython
+
 from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
 
 
+@cython.locals(end=int, least=int, size=int, length=int)
+cpdef int skip_name(bytes message, int at) except? -2
+
+
+@cython.locals(size=int, questions=int, records=int, at=int, kind=int, length=int)
+cpdef bint is_response(bytes message) except -1
+
+
+@cython.locals(size=int, records=int)
+cpdef bint may_be_response(bytes data) except -1
+
+
 cdef class DNSChain(Chain):
+    @cython.locals(name=str, data=bytes)
     cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
     cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1

@@ -15,25 +15,66 @@ PARTS = 16
 the memory."""
 
 
+def skip_name(message: bytes, at: int) -> int:
+    """Offset behind the domain name at ``at``, -1 where it is malformed. Compression pointers have to point backwards."""
+    end = -1
+    least = at
+    size = len(message)
+    while at < size:
+        length = message[at]
+        if length == 0:
+            return at + 1 if end < 0 else end
+        if length < 64:
+            at += 1 + length
+        elif length >= 192 and at + 1 < size:
+            if end < 0:
+                end = at + 2
+            at = (length & 63) << 8 | message[at + 1]
+            if at >= least:
+                return -1
+            least = at
+        else:
+            return -1
+    return -1
+
+
 def is_response(message: bytes) -> bool:
-    """Whether a DNS message parses as a response."""
-    if len(message) < 12 or not message[2] & 0x80:
+    """Whether a DNS message is a response and well-formed: every name, every record within the message, addresses of
+    their right length."""
+    size = len(message)
+    if size < 12 or not message[2] & 128:
         return False  # too short for a header, or a query
-    from dnslib import DNSRecord  # noqa: PLC0415 - its import is slow, and most captures hold no DNS
+    questions = message[4] << 8 | message[5]
+    records = (message[6] << 8 | message[7]) + (message[8] << 8 | message[9]) + (message[10] << 8 | message[11])
+    at = 12
+    while questions > 0:
+        at = skip_name(message, at)
+        if at < 0 or at + 4 > size:
+            return False
+        at += 4
+        questions -= 1
+    while records > 0:
+        at = skip_name(message, at)
+        if at < 0 or at + 10 > size:
+            return False
+        kind = message[at] << 8 | message[at + 1]
+        length = message[at + 8] << 8 | message[at + 9]
+        at += 10 + length
+        if at > size or (kind == 1 and length != 4) or (kind == 28 and length != 16):
+            return False
+        records -= 1
+    return True
 
-    try:
-        return bool(DNSRecord.parse(message).header.qr == 1)
-    except Exception:  # whatever the library makes of a hostile message, it is no valid response
-        return False
 
-
-def may_be_response(data: bytes | bytearray) -> bool:
+def may_be_response(data: bytes) -> bool:
     """Whether bytes of a TCP stream can begin a response: tells other protocols, and queries, apart."""
-    if len(data) < 14:
-        return len(data) < 5 or bool(data[4] & 0x80)
-    questions, *others = (int.from_bytes(data[at : at + 2], "big") for at in (6, 8, 10, 12))
-    least = 12 + 5 * questions + 11 * sum(others)
-    return bool(data[4] & 0x80) and least <= int.from_bytes(data[:2], "big")
+    size = len(data)
+    if size >= 5 and not data[4] & 128:
+        return False
+    if size < 14:
+        return True
+    records = (data[8] << 8 | data[9]) + (data[10] << 8 | data[11]) + (data[12] << 8 | data[13])
+    return 12 + 5 * (data[6] << 8 | data[7]) + 11 * records <= (data[0] << 8 | data[1])
 
 
 class Stream:
@@ -59,7 +100,7 @@ class Stream:
                 for at in ready:
                     part = self.parts.pop(at)
                     self.data += part[len(self.data) - at :]
-            if not may_be_response(self.data):
+            if not may_be_response(bytes(self.data[:14])):
                 self.end()
         elif len(self.parts) < PARTS and len(data) > len(self.parts.get(at, b"")):
             self.parts[at] = data[: LONGEST - at]
@@ -81,7 +122,7 @@ class Stream:
             del self.data[:size]
             self.start = (self.start + size) & 0xFFFFFFFF
             self.parts = {at - size: part for at, part in self.parts.items()}
-            if not may_be_response(self.data):
+            if not may_be_response(bytes(self.data[:14])):
                 self.end()
         return found
 
@@ -96,6 +137,7 @@ class DNSChain(Chain):
     fields = {"dns_response_valid": Field(bool, False, "The flow contained a valid DNS response")}
 
     scratch = {"_dns_fwd": None, "_dns_rev": None}
+    """By direction: ``None``, then the sequence number of the first byte, then a :class:`Stream`, ``False`` when given up."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records DNS details; a response may be split over segments, which may come out of order.
@@ -105,24 +147,29 @@ class DNSChain(Chain):
         if rec["dns_response_valid"]:
             return False
         name = "_dns_rev" if rev else "_dns_fwd"
-        if tcp.flags & 2:  # SYN: the first byte of data is the one after it
-            if rec[name] is None:
-                rec[name] = Stream((tcp.seq_nbr + 1) & 0xFFFFFFFF)
-            sequence = tcp.seq_nbr + 1
-        else:
-            sequence = tcp.seq_nbr
-        if not tcp.payload_len:
-            return True
-        payload = tcp.payload
-        if payload is None:
-            return True
         stream = rec[name]
-        if stream is None:  # the capture began later than the connection: hope for a message's beginning
-            stream = rec[name] = Stream(sequence & 0xFFFFFFFF)
-        stream.add(sequence & 0xFFFFFFFF, payload.data)
+        if stream is False:  # this direction holds no responses
+            return True
+        sequence = tcp.seq_nbr
+        if tcp.flags & 2:  # SYN: the first byte of data is the one after it
+            sequence = (sequence + 1) & 0xFFFFFFFF
+            if stream is None:
+                stream = rec[name] = sequence
+        if not tcp.payload_len or tcp.payload is None:
+            return True
+        data = tcp.payload.data
+        if not isinstance(stream, Stream):
+            start = sequence if stream is None else stream  # None: the capture began later than the connection
+            if start == sequence and not may_be_response(data):
+                rec[name] = False
+                return True
+            stream = rec[name] = Stream(start)
+        stream.add(sequence, data)
         if stream.found_response():
             rec["dns_response_valid"] = True
             return False
+        if stream.over:
+            rec[name] = False
         return True
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:

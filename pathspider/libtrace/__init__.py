@@ -25,6 +25,7 @@ from pathspider.libtrace._core import (
     Redirect,
     TooBig,
     flow_key,
+    json_lines,
 )
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.traces import Filter, Trace
@@ -35,5 +36,5 @@ filter, trace = Filter, Trace
 __all__ = [
     "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
     "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "flow_key", "icmp", "icmp6",
-    "ip", "ip6", "packet", "sctp", "tcp", "trace", "udp",
+    "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
 ]

@@ -25,6 +25,7 @@ ps_seed(int.from_bytes(_os.urandom(8), "little"))
 include "views.pxi"
 include "table.pxi"
 include "capture.pxi"
+include "ndjson.pxi"
 
 cdef extern from "source.h":
     int C_SYSTEM "PS_E_SYSTEM"

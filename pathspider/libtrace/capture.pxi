@@ -35,6 +35,7 @@ cdef extern from "source.h" nogil:
     ps_source *ps_open_libtrace(const char *uri, const ps_options *options, ps_error_t *error)
     int ps_have_libtrace()
     const ps_entry *ps_next(ps_source *s)
+    const ps_entry *ps_peek(ps_source *s)
     void ps_release(ps_source *s)
     int ps_wait(ps_source *s, int64_t timeout_ns)
     void ps_stop(ps_source *s)
@@ -96,6 +97,7 @@ cdef class Reader:
         """Waits for packets and feeds them to the table. Returns the records of flows that ended, None when the source
         has ended and all its packets are eaten."""
         cdef const ps_entry *entry
+        cdef const ps_entry *following
         cdef int n = 0, waited
         cdef int64_t timeout
         cdef uint64_t target
@@ -125,12 +127,21 @@ cdef class Reader:
             if waited == PS_WAIT_KICKED:
                 PyErr_CheckSignals()
                 return table.take()
-        while entry != NULL:
-            self._eat(table, entry)
-            n += 1
-            if n >= BATCH or self.flush_wanted:
-                break
-            entry = ps_next(self.source)
+        try:
+            while entry != NULL:
+                following = ps_peek(self.source)
+                if following != NULL:
+                    table.expect(following.dec.hash)
+                self.eaten += 1
+                table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
+                n += 1
+                if not n & 63:
+                    ps_release(self.source)
+                    if n >= BATCH or self.flush_wanted:
+                        break
+                entry = ps_next(self.source)
+        finally:
+            ps_release(self.source)
         return table.take()
 
     cdef uint64_t _put(self):

@@ -65,7 +65,7 @@ struct ps_source {
     uint64_t seen_tail, woken_at;
     uint64_t count_read, dropped_ring, dropped_kernel, peak;
     uint64_t tail __attribute__((aligned(64))); /* consumer */
-    uint64_t at;
+    uint64_t at, seen_head;
     int consumer_waits __attribute__((aligned(64)));
     int producer_waits;
     pthread_mutex_t lock;
@@ -173,7 +173,7 @@ static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caple
 
 const struct ps_entry *ps_next(struct ps_source *s)
 {
-    if (s->at == LOAD(s->head))
+    if (s->at == s->seen_head && s->at == (s->seen_head = LOAD(s->head)))
         return NULL;
     uint64_t start = s->at & (s->size - 1);
     if (s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP) {
@@ -185,13 +185,22 @@ const struct ps_entry *ps_next(struct ps_source *s)
     return entry;
 }
 
+const struct ps_entry *ps_peek(struct ps_source *s)
+{
+    uint64_t start = s->at & (s->size - 1);
+    if (s->at == s->seen_head || s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP)
+        return NULL;
+    return (const struct ps_entry *)(s->ring + start);
+}
+
 void ps_release(struct ps_source *s)
 {
     if (s->tail == s->at)
         return;
     STORE(s->tail, s->at);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (LOAD(s->producer_waits)) {
+    /* a waiting reader is woken when half of the ring is free: it then works for a while, not for one packet */
+    if (LOAD(s->producer_waits) && LOAD(s->head) - s->at <= s->size / 2) {
         pthread_mutex_lock(&s->lock);
         pthread_cond_signal(&s->space);
         pthread_mutex_unlock(&s->lock);

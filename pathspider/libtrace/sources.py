@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pathspider.libtrace import _core
 from pathspider.libtrace.errors import CaptureError
 
-FILE_RING = 8 << 20
+FILE_RING = 2 << 20
 """Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
 
 LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", "etsilive"}

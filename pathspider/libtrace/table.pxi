@@ -15,6 +15,9 @@ cdef struct Flow:
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
 
+cdef extern from *:
+    void __builtin_prefetch(const void *p) nogil
+
 cdef struct List:
     Flow *head
     Flow *tail
@@ -201,6 +204,7 @@ cdef class FlowTable:
                 raise TypeError(f"{type(chain).__name__} is no chain: it has no new_flow()")
             self.template.update(getattr(chain, "initial", None) or {})
             self.scratch += getattr(chain, "scratch", ())
+        self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.keep = [chains]
         self.names = []
         for hook in range(HOOKS):
@@ -266,11 +270,11 @@ cdef class FlowTable:
         self.tick(<int64_t>(seconds * 1e9))
         return self.take()
 
-    def flush(self):
-        """Ends every flow; returns the records."""
-        while self.done.head != NULL:
+    def flush(self, Py_ssize_t limit=0):
+        """Ends every flow, or ``limit`` of them; returns the records."""
+        while self.done.head != NULL and (limit <= 0 or len(self.out) < limit):
             self.emit(self.done.head)
-        while self.open.head != NULL:
+        while self.open.head != NULL and (limit <= 0 or len(self.out) < limit):
             self.emit(self.open.head)
         return self.take()
 
@@ -320,6 +324,13 @@ cdef class FlowTable:
         return when
 
     # ---- flows
+
+    cdef inline void expect(self, uint64_t hash) noexcept:
+        """The next packet's hash: its bucket and flow are fetched while this packet is worked on."""
+        cdef Flow *flow = self.buckets[hash & self.mask]
+        if flow != NULL:
+            __builtin_prefetch(flow)
+            __builtin_prefetch(<char *>flow + 64)
 
     cdef inline Flow *find(self, const ps_dec *dec) noexcept:
         cdef Flow *flow = self.buckets[dec.hash & self.mask]

@@ -16,6 +16,10 @@ cdef inline double _seconds(int64_t ts) noexcept:
     return <double>(ts // 1000000000) + <double>(ts % 1000000000) / 1e9
 
 
+cdef extern from "arpa/inet.h" nogil:
+    const char *inet_ntop(int family, const void *address, char *out, unsigned int size)
+
+
 cdef class Buffer:
     cdef int keep(self) except -1:
         """Borrowed bytes become ours."""
@@ -210,7 +214,9 @@ cdef class Prefix:
         self.length = length
 
     def __str__(self):
-        text = _socket.inet_ntop(_socket.AF_INET if self.version == 4 else _socket.AF_INET6, self.addr)
+        cdef char buffer[64]
+        inet_ntop(2 if self.version == 4 else 10, PyBytes_AS_STRING(self.addr), buffer, sizeof(buffer))
+        text = buffer.decode("ascii")
         return text if self.length == len(self.addr) * 8 else f"{text}/{self.length}"
 
     def __repr__(self):
