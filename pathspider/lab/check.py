@@ -42,18 +42,18 @@ class Result:
     @property
     def right(self) -> bool:
         """Exactly one record with exactly the conditions that are true."""
-        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.case.scenario.expect)
+        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.case.truth)
 
     @property
     def missing(self) -> list[str]:
         """Conditions that are true and were not found."""
-        return sorted(set(self.case.scenario.expect) - set(self.found or ()))
+        return sorted(set(self.case.truth) - set(self.found or ()))
 
     @property
     def wrong(self) -> list[str]:
         """Conditions that were found and are not true, or were found twice."""
         found = list(self.found or ())
-        return sorted({one for one in found if one not in self.case.scenario.expect or found.count(one) > 1})
+        return sorted({one for one in found if one not in self.case.truth or found.count(one) > 1})
 
 
 @dataclass
@@ -172,7 +172,7 @@ def as_data(runs: Sequence[Run], servers: str) -> dict[str, Any]:
                   "errors": run.errors} for run in runs],
         "results": [
             {"scenario": result.case.scenario.name, "address": result.case.address, "measure": list(run.measure),
-             "right": result.right, "records": result.records, "expected": sorted(result.case.scenario.expect),
+             "right": result.right, "records": result.records, "expected": sorted(result.case.truth),
              "found": None if result.found is None else sorted(result.found)}
             for run in runs for result in run.results
         ],

@@ -1,7 +1,8 @@
 """What middleboxes do to packets, one small function each.
 
 An impairment is nftables statements for the router's forward hook: some for packets towards the target, some for those
-that come back. ``$ip`` stands for ``ip`` or ``ip6``, ``$v`` for ``4`` or ``6``: one text serves both versions. The
+that come back. ``$ip`` stands for ``ip`` or ``ip6``, ``$v`` for ``4`` or ``6``, ``$headers`` for the longest IP and TCP
+header together: one text serves both versions. The
 sets that remember connections (:data:`SETS`) exist once per version.
 
 All of them are deterministic: what a path does to a connection does not depend on chance.
@@ -17,8 +18,8 @@ SYN = "tcp flags & (syn|ack) == syn"
 SYN_ACK = "tcp flags & (syn|ack) == (syn|ack)"
 ECT_OR_CE = "$ip ecn != not-ect"
 
-CONNECTION = "$ip saddr . $ip daddr . tcp sport"
-CONNECTION_BACK = "$ip daddr . $ip saddr . tcp dport"
+CONNECTION = "$ip saddr . $ip daddr . th sport"
+CONNECTION_BACK = "$ip daddr . $ip saddr . th dport"
 PAIR = "$ip saddr . $ip daddr"
 
 SETS = ("asked", "doomed", "retried", "met")
@@ -35,10 +36,12 @@ class Impairment:
     """nft rules for packets to the target, in order."""
     back: tuple[str, ...] = ()
     """nft rules for packets from the target."""
+    mangle: str = ""
+    """What nft cannot do: the name of a function of :mod:`pathspider.lab.mangler`, which sees both directions."""
 
     def rules(self, version: int) -> tuple[list[str], list[str]]:
         """The rules of both directions for one IP version."""
-        names = {"ip": "ip" if version == 4 else "ip6", "v": str(version)}
+        names = {"ip": "ip" if version == 4 else "ip6", "v": str(version), "headers": "80" if version == 4 else "100"}
         towards, back = ([Template(text).substitute(names) for text in rules] for rules in (self.towards, self.back))
         return towards, back
 
@@ -61,6 +64,15 @@ def first_connection_fails() -> Impairment:
         f"{CONNECTION} @doomed_$v drop",
         f"{PAIR} @met_$v accept",
         f"{SYN} add @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} drop",
+    ))
+
+
+def first_flow_fails() -> Impairment:
+    """The same for datagrams: what the first source port sends to an address gets nowhere."""
+    return Impairment("drops the first flow", (
+        f"{CONNECTION} @doomed_$v drop",
+        f"{PAIR} @met_$v accept",
+        f"add @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} drop",
     ))
 
 
@@ -149,6 +161,129 @@ def remark_ect(old: str, new: str, *, towards: bool, back: bool) -> Impairment:
 def mark_syn(new: str) -> Impairment:
     """The SYN itself gets an ECN mark, which no sender of RFC 3168 sets: hosts then refuse ECN."""
     return Impairment(f"marks SYNs {_WORDS[new]}", (f"{SYN} $ip ecn set {new}",))
+
+
+# -- DSCP, RFC 2474 --------------------------------------------------------------------------------------------------
+
+def set_dscp(new: int, *, only: int | None = None, back: bool = False) -> Impairment:
+    """The codepoint becomes ``new``, on the way out or back; with ``only``, for packets that carry that one."""
+    rule = (("" if only is None else f"$ip dscp {only} ") + f"$ip dscp set {new}",)
+    what = f"turns DSCP {'of any value' if only is None else only} into {new}"
+    return Impairment(f"{what} on the way back", (), rule) if back else Impairment(what, rule)
+
+
+def mark_reply_syn_ack(new: int) -> Impairment:
+    """SYN-ACKs come back with codepoint ``new``, other packets as they are."""
+    return Impairment(f"marks SYN-ACKs with DSCP {new}", (), (f"{SYN_ACK} $ip dscp set {new}",))
+
+
+def mark_reply_to(asked: int, new: int) -> Impairment:
+    """Replies to what was sent with codepoint ``asked`` carry ``new``, all others 0."""
+    return Impairment(f"answers DSCP {asked} with {new}",
+                      (f"$ip dscp {asked} add @asked_$v {{ {CONNECTION} }}",),
+                      (f"{CONNECTION_BACK} @asked_$v $ip dscp set {new}",))
+
+
+def drop_dscp(codepoint: int) -> Impairment:
+    """Packets with this codepoint vanish."""
+    return Impairment(f"drops DSCP {codepoint}", (f"$ip dscp {codepoint} drop",))
+
+
+def icmp_for_dscp(codepoint: int) -> Impairment:
+    """Packets with this codepoint are answered by an ICMP error."""
+    return Impairment(f"answers DSCP {codepoint} with ICMP admin-prohibited",
+                      (f"$ip dscp {codepoint} reject with icmpx type admin-prohibited",))
+
+
+# -- the evil bit, RFC 3514 (IPv4 only) ------------------------------------------------------------------------------
+
+def drop_evil() -> Impairment:
+    """Packets with the evil bit vanish, as the RFC has it."""
+    return Impairment("drops the evil bit", ("ip frag-off & 0x8000 != 0 drop",))
+
+
+def clear_evil() -> Impairment:
+    """The evil bit is cleared on the way out; Don't Fragment stays."""
+    return Impairment("clears the evil bit", ("ip frag-off & 0x8000 != 0 ip frag-off set 0x4000",))
+
+
+def evil_replies() -> Impairment:
+    """Whatever comes back is evil."""
+    return Impairment("sets the evil bit on the way back", (), ("ip frag-off set 0xc000",))
+
+
+# -- TCP options -----------------------------------------------------------------------------------------------------
+
+def clamp_mss(size: int, *, back: bool = True) -> Impairment:
+    """The MSS option is lowered to ``size`` on the way out, and unless told otherwise on the way back."""
+    rule = (f"tcp flags & syn == syn tcp option maxseg size set {size}",)
+    return Impairment(f"clamps the MSS to {size}" + ("" if back else " on the way out"), rule, rule if back else ())
+
+
+def strip_mss() -> Impairment:
+    """The MSS option is overwritten on SYN-ACKs."""
+    return Impairment("strips the MSS option from SYN-ACKs", (), (f"{SYN_ACK} reset tcp option maxseg",))
+
+
+def raise_mss() -> Impairment:
+    """SYN-ACKs carry a larger MSS than the path can take: 4000."""
+    return Impairment("raises the MSS to 4000 on SYN-ACKs", mangle="raise_mss")
+
+
+def strip_fast_open(*kinds: int) -> Impairment:
+    """The Fast Open option (kind 34, and 254 of the experiments) is overwritten on the way out."""
+    return Impairment(f"strips TCP options {' and '.join(map(str, kinds))}",
+                      tuple(f"tcp flags & syn == syn reset tcp option {kind}" for kind in kinds))
+
+
+def drop_syn_data() -> Impairment:
+    """A SYN that carries data vanishes."""
+    return Impairment("drops SYNs with data", (f"{SYN} meta length > $headers drop",))
+
+
+def cut_syn_data() -> Impairment:
+    """The data on a SYN are cut off, its options stay: the server acknowledges the SYN alone."""
+    return Impairment("cuts the data off SYNs", mangle="cut_syn_data")
+
+
+# -- UDP -------------------------------------------------------------------------------------------------------------
+
+def drop_zero_checksum() -> Impairment:
+    """UDP without a checksum vanishes."""
+    return Impairment("drops UDP with checksum 0", ("udp checksum 0 drop",))
+
+
+def icmp_for_zero_checksum() -> Impairment:
+    """UDP without a checksum is answered by an ICMP error."""
+    return Impairment("answers UDP with checksum 0 with ICMP admin-prohibited",
+                      ("udp checksum 0 reject with icmpx type admin-prohibited",))
+
+
+def drop_udp_options() -> Impairment:
+    """Datagrams that are shorter than their IP packet says vanish."""
+    return Impairment("drops UDP options", mangle="drop_udp_options")
+
+
+def strip_udp_options() -> Impairment:
+    """What is behind a datagram's user data is cut off."""
+    return Impairment("strips UDP options", mangle="strip_udp_options")
+
+
+# -- HTTP/2 ----------------------------------------------------------------------------------------------------------
+
+def spoil_upgrade() -> Impairment:
+    """The Upgrade header gets another name on its way: the server answers in HTTP/1.1."""
+    return Impairment("spoils the Upgrade header", mangle="spoil_upgrade")
+
+
+def reset_upgrade() -> Impairment:
+    """A request with an Upgrade header is answered by RST."""
+    return Impairment("answers the Upgrade header with RST", mangle="reset_upgrade")
+
+
+def drop_alpn_h2() -> Impairment:
+    """A TLS handshake that offers h2 vanishes."""
+    return Impairment("drops TLS handshakes that offer h2", mangle="drop_alpn_h2")
 
 
 _WORDS = {"any": "every ECN field", "ect": "ECT", "marked": "every ECN mark", "not-ect": "not-ECT", "ect0": "ECT(0)",

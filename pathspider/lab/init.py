@@ -8,6 +8,7 @@ it dies. In between stands a small parent that stays in the machine's PID namesp
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -20,7 +21,7 @@ from typing import Any, NoReturn
 from pathspider.lab import namespaces, topology, wire
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
-from pathspider.lab.scenarios import add_scenarios, no_ecn_addresses
+from pathspider.lab.scenarios import add_scenarios, mangled, no_ecn_addresses
 from pathspider.lab.startup import Servers, starter
 from pathspider.network import journal
 
@@ -107,7 +108,11 @@ class Init:
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
         self.servers = starter(servers)(self.rooms, namespaces.unnamed_directory())
-        topology.connect_rooms(self.rooms, no_ecn_addresses())
+        with namespaces.inside(self.rooms.router, self.rooms.client):
+            self.tun = namespaces.make_tun(topology.TUN)
+        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), json.dumps(mangled())],
+                                  (self.tun,))
+        topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())
         with namespaces.inside(self.rooms.router, self.rooms.client):
             load_rules()
         self.servers.wait()

@@ -29,16 +29,24 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
         for case in cases:
             print(json.dumps({
                 "scenario": case.scenario.name, "address": case.address, "impairment": case.scenario.about,
-                "measure": list(case.scenario.measure), "expect": sorted(case.scenario.expect), "job": case.job}))
+                "measure": list(case.scenario.measure), "expect": sorted(case.truth), "job": case.job}))
         return 0
     addresses: dict[Scenario, list[str]] = {}
     for case in cases:
         addresses.setdefault(case.scenario, []).append(case.address)
     rows = [("SCENARIO", "ADDRESS", "IMPAIRMENT", "MEASURE", "EXPECTED CONDITIONS")]
     rows += [(scenario.name, "\n".join(where), scenario.about, " ".join(scenario.measure),
-              "\n".join(sorted(scenario.expect))) for scenario, where in addresses.items()]
+              "\n".join(truth(scenario))) for scenario, where in addresses.items()]
     print_table(rows, wrap=(2,))
     return 0
+
+
+def truth(scenario: Scenario) -> list[str]:
+    """The conditions of a scenario, one a line; those that hold over one IP version alone say so."""
+    versions = scenario.versions
+    everywhere = set.intersection(*(set(scenario.truth(version)) for version in versions))
+    return sorted(everywhere) + [f"{one} (IPv{version})" for version in versions
+                                 for one in sorted(set(scenario.truth(version)) - everywhere)]
 
 
 def show_targets(plugin: str | None, connect: str | None, clean: int | None, version: int | None) -> int:

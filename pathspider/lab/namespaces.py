@@ -26,6 +26,9 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 
 SIOCETHTOOL = 0x8946
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
+
 OFFLOADS = {"rx": 0x15, "tx": 0x17, "sg": 0x19, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 """What ``ethtool -K`` calls it, and the command (ETHTOOL_S...) that sets it."""
 
@@ -102,3 +105,10 @@ def no_offloads(interface: str) -> None:
             value = ctypes.create_string_buffer(struct.pack("=II", command, 0))
             request = struct.pack("16sP", interface.encode(), ctypes.addressof(value)).ljust(40, b"\0")
             fcntl.ioctl(sock, SIOCETHTOOL, request)
+
+
+def make_tun(name: str) -> int:
+    """Make a TUN device in the current network namespace: whole IP packets, by the descriptor that is returned."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
+    return descriptor

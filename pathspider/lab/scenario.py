@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +24,17 @@ class Scenario:
     """What the router does to its packets; nothing for a clean path."""
     measure: Sequence[str]
     """Plugin and arguments that show it, as ``pspdr measure`` takes them."""
-    expect: frozenset[str] | set[str]
-    """Exactly the conditions that the measurement must give."""
+    expect: Set[str] | Mapping[int, Set[str]]
+    """Exactly the conditions that the measurement must give; where they differ, for IP version 4 and 6."""
     server: str = ""
-    """How the server differs from one that does it all: ``no-ecn``."""
+    """How the server differs from one that does it all: a name of :data:`SERVERS`."""
     port: int | None = None
     """Where it is not the port of the connection mode."""
     versions: tuple[int, ...] = (4, 6)
+
+    def truth(self, version: int) -> Set[str]:
+        """The conditions over one IP version."""
+        return self.expect[version] if isinstance(self.expect, Mapping) else self.expect
 
     @property
     def plugin(self) -> str:
@@ -58,8 +62,18 @@ class Scenario:
         return not self.path and not self.server and self.port is None
 
 
-SERVERS = {"no-ecn": "server without ECN"}
+SERVERS = {
+    "no-ecn": "server without ECN",
+    "no-tfo": "server without Fast Open",
+    "http1": "server with HTTP/1.1 only",
+    "servfail": "DNS server answers SERVFAIL",
+    "dns-silent": "DNS server does not answer",
+    "dns-tcp-only": "DNS server wants TCP",
+}
 """How servers may differ, by the name that a scenario gives."""
+
+PLAIN_ROOM = ("no-ecn", "no-tfo")
+"""Servers in the room whose kernel knows neither ECN nor TCP Fast Open."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,11 @@ class Case:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", case_address(self.family, self.number, self.version))
+
+    @property
+    def truth(self) -> Set[str]:
+        """The conditions that the measurement must give here."""
+        return self.scenario.truth(self.version)
 
     @property
     def job(self) -> dict[str, Any]:

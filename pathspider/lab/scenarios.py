@@ -9,11 +9,18 @@ from typing import Any
 
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.errors import LabError
-from pathspider.lab.families import ecn
-from pathspider.lab.scenario import PORTS, Case, Family, cases_of
+from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
+from pathspider.lab.scenario import PLAIN_ROOM, PORTS, Case, Family, cases_of
 
 FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
+    "dscp": Family(2, dscp.SCENARIOS),
+    "tfo": Family(3, tfo.SCENARIOS),
+    "h2": Family(4, h2.SCENARIOS),
+    "evilbit": Family(5, evilbit.SCENARIOS),
+    "mss": Family(6, mss.SCENARIOS),
+    "udpzero": Family(7, udpzero.SCENARIOS),
+    "udpopts": Family(8, udpopts.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 
@@ -47,8 +54,19 @@ def all_cases(plugin: str | None = None, connect: str | None = None, version: in
 
 
 def no_ecn_addresses() -> list[str]:
-    """The addresses that lead to servers without ECN."""
-    return [case.address for case in all_cases() if case.scenario.server == "no-ecn"]
+    """The addresses that lead to servers whose kernel knows neither ECN nor TCP Fast Open."""
+    return [case.address for case in all_cases() if case.scenario.server in PLAIN_ROOM]
+
+
+def served_by(*kinds: str) -> dict[str, str]:
+    """Address -> kind, of the cases whose server is of one of these kinds."""
+    return {case.address: case.scenario.server for case in all_cases() if case.scenario.server in kinds}
+
+
+def mangled() -> dict[str, list[str]]:
+    """Address -> what the middlebox in user space does there, of the cases that need it."""
+    found = {case.address: [one.mangle for one in case.scenario.path if one.mangle] for case in all_cases()}
+    return {address: names for address, names in found.items() if names}
 
 
 def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.errors import LabError
+from pathspider.lab.scenarios import served_by
 from pathspider.lab.topology import Rooms
 
 
@@ -45,6 +47,12 @@ class Servers:
         self.names[process.pid] = name
         self.processes.append(process)
 
+    def spawn_python(self, name: str, module: str, arguments: list[str], pass_fds: tuple[int, ...]) -> None:
+        """Start ``main`` of one of our modules as a process."""
+        code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); " \
+               f"from {module} import main; main(sys.argv[1:])"
+        self.spawn(name, [sys.executable, "-P", "-c", code, *arguments], pass_fds=pass_fds)
+
     def failed(self, name: str) -> LabError:
         """The error for a server that did not come up, with the end of its log."""
         log = (self.directory / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip()
@@ -61,11 +69,10 @@ class BuiltIn(Servers):
     def __init__(self, rooms: Rooms, directory: int, *, web: bool = True) -> None:
         super().__init__(rooms, directory)
         self.ready, writer = os.pipe()
-        code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); " \
-               "from pathspider.lab.servers.main import main; main(sys.argv[1:])"
+        kinds = served_by("http1", "servfail", "dns-silent", "dns-tcp-only")
         served = (rooms.server, rooms.no_ecn)
-        arguments = ["web" if web else "no-web", str(writer), str(self.directory), *map(str, served)]
-        self.spawn("servers", [sys.executable, "-P", "-c", code, *arguments], pass_fds=(writer, *served))
+        arguments = ["web" if web else "no-web", str(writer), str(self.directory), json.dumps(kinds), *map(str, served)]
+        self.spawn_python("servers", "pathspider.lab.servers.main", arguments, (writer, *served))
         os.close(writer)
 
     def wait(self) -> None:

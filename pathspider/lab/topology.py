@@ -76,6 +76,11 @@ def write_settings(settings: dict[str, str]) -> None:
                     raise
 
 
+TUN = "mangle"
+"""The router's device to the process that changes packets in user space."""
+TUN_TABLE = 100
+
+
 @dataclass
 class Rooms:
     """The lab's network namespaces, as descriptors. The process that makes them is at home in ``client``."""
@@ -95,13 +100,18 @@ def make_rooms() -> Rooms:
     server = namespaces.new_network()
     write_settings(SETTINGS_OF_ALL | SETTINGS_OF_SERVERS | {"net/ipv4/tcp_ecn": "1"})
     no_ecn = namespaces.new_network()
-    write_settings(SETTINGS_OF_ALL | SETTINGS_OF_SERVERS | {"net/ipv4/tcp_ecn": "0"})
+    write_settings(SETTINGS_OF_ALL | SETTINGS_OF_SERVERS
+                   | {"net/ipv4/tcp_ecn": "0", "net/ipv4/tcp_fastopen": "0"})
     namespaces.enter_network(client)
     return Rooms(client, router, server, no_ecn)
 
 
-def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str]) -> None:
-    """Lay the links and routes. ``no_ecn_addresses`` lead to the servers that know no ECN, all others to the rest."""
+def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str], mangled_addresses: Iterable[str]) -> None:
+    """Lay the links and routes.
+
+    ``no_ecn_addresses`` lead to the servers that know no ECN, all others to the rest; packets to and from
+    ``mangled_addresses`` make a detour through the TUN device.
+    """
     from pyroute2 import IPRoute  # noqa: PLC0415 - a fifth of a second, spent while the servers start
 
     ends = [(rooms.client, CLIENT_LINK), (rooms.server, SERVER_LINK), (rooms.no_ecn, NO_ECN_LINK)]
@@ -131,6 +141,16 @@ def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str]) -> None:
             family = _family(destination)
             route.route("add", dst=destination, family=family, gateway=link.far[family == IPV6],
                         oif=_index(route, f"to-{link.name}"))
+        tun = _index(route, TUN)
+        route.link("set", index=tun, state="up")
+        for family in (IPV4, IPV6):
+            route.route("add", dst="default", family=family, oif=tun, table=TUN_TABLE)
+        for address in mangled_addresses:
+            length = 128 if ":" in address else 32
+            route.rule("add", family=_family(address), table=TUN_TABLE, priority=100, dst=address, dst_len=length,
+                       iifname=f"to-{CLIENT_LINK.name}")
+            route.rule("add", family=_family(address), table=TUN_TABLE, priority=100, src=address, src_len=length,
+                       iifname=f"to-{SERVER_LINK.name}")
 
 
 def _bring_up(route: object, name: str, own: tuple[str, str], other: tuple[str, str], hardware: str) -> None:

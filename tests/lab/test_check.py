@@ -14,7 +14,7 @@ CASE = all_cases("ecn")[0]
 
 
 def record(case, **changes):
-    return json.dumps(case.job | {"conditions": sorted(case.scenario.expect)} | changes)
+    return json.dumps(case.job | {"conditions": sorted(case.truth)} | changes)
 
 
 class TestCompare(unittest.TestCase):
@@ -26,14 +26,14 @@ class TestCompare(unittest.TestCase):
         (result,) = compare([CASE], [])
         self.assertFalse(result.right)
         self.assertEqual((result.found, result.records), (None, 0))
-        self.assertEqual(result.missing, sorted(CASE.scenario.expect))
+        self.assertEqual(result.missing, sorted(CASE.truth))
 
     def test_record_without_conditions(self):
         (result,) = compare([CASE], [json.dumps(CASE.job)])
         self.assertFalse(result.right)
 
     def test_wrong_missing_doubled(self):
-        truth = sorted(CASE.scenario.expect)
+        truth = sorted(CASE.truth)
         for conditions in (truth[1:], [*truth, "ecn.x"], [*truth, truth[0]], ["ecn.x"]):
             with self.subTest(conditions=conditions):
                 (result,) = compare([CASE], [record(CASE, conditions=conditions)])
@@ -67,7 +67,7 @@ class TestReport(unittest.TestCase):
         return text.getvalue()
 
     def test_no_difference(self):
-        run = Run(["ecn"], [CASE], results=[Result(CASE, tuple(CASE.scenario.expect))])
+        run = Run(["ecn"], [CASE], results=[Result(CASE, tuple(CASE.truth))])
         self.assertTrue(run.right)
         self.assertEqual(self.report(run), "1 paths, all as the truth has it\n")
 
@@ -104,7 +104,7 @@ class TestECN(unittest.TestCase):
             for result in run.results:
                 with self.subTest(scenario=result.case.scenario.name, address=result.case.address):
                     self.assertEqual(result.records, 1)
-                    self.assertEqual(sorted(result.found), sorted(result.case.scenario.expect))
+                    self.assertEqual(sorted(result.found), sorted(result.case.truth))
 
     def test_with_built_in_servers(self):
         self.check("builtin")

@@ -47,7 +47,7 @@ class TestList(unittest.TestCase):
         for case in all_cases("ecn"):
             self.assertIn(case.scenario.name, text)
             self.assertIn(case.address, text)
-            for condition in case.scenario.expect:
+            for condition in case.truth:
                 self.assertIn(condition, text)
 
     def test_json(self):

@@ -54,12 +54,12 @@ class TestTable(unittest.TestCase):
         documented |= {f"ecn.negotiation.{word}" for word in ("succeeded", "reflected", "failed")}
         documented |= {f"ecn.ipmark.{mark}.{seen}" for mark in ("ect0", "ect1", "ce") for seen in ("seen", "not_seen")}
         for version in (4, 6):
-            produced = {one for case in all_cases("ecn", version=version) for one in case.scenario.expect}
+            produced = {one for case in all_cases("ecn", version=version) for one in case.truth}
             self.assertEqual(produced, documented)
 
     def test_every_truth_names_connectivity_once(self):
         for case in all_cases("ecn"):
-            words = [one for one in case.scenario.expect if one.startswith("ecn.connectivity.")]
+            words = [one for one in case.truth if one.startswith("ecn.connectivity.")]
             self.assertEqual(len(words), 1, case.scenario.name)
 
     def test_no_ecn_addresses(self):

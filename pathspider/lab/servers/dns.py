@@ -1,4 +1,4 @@
-"""The DNS servers, over UDP and TCP: every name has an address, by dnslib."""
+"""The DNS servers, over UDP and TCP: every name has an address, by dnslib. Some addresses behave otherwise."""
 
 from __future__ import annotations
 
@@ -18,16 +18,27 @@ ANSWERS = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
 """What every name resolves to (documentation addresses): the lab's names are not there to be connected to."""
 
 
-def answer(query: bytes) -> bytes | None:
-    """The response to a query; None for what is no query."""
+KINDS: dict[bytes, str] = {}
+"""Packed address that is asked -> how it behaves, where that is not as usual: ``servfail``, ``dns-silent``,
+``dns-tcp-only`` (the answer over UDP has TC set and nothing in it)."""
+
+
+def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | None:
+    """The response to a query, of a server of this kind; None for none: what is no query gets no response."""
     try:
         request = dnslib.DNSRecord.parse(query)
     except dnslib.DNSError:
         return None
     reply = request.reply()
-    kind = dnslib.QTYPE.get(request.q.qtype)
-    if kind in ANSWERS:
-        reply.add_answer(*dnslib.RR.fromZone(f"{request.q.qname} 60 {kind} {ANSWERS[kind]}"))
+    qtype = dnslib.QTYPE.get(request.q.qtype)
+    if kind == "dns-silent":
+        return None
+    if kind == "servfail":
+        reply.header.rcode = dnslib.RCODE.SERVFAIL
+    elif kind == "dns-tcp-only" and datagram:
+        reply.header.tc = 1
+    elif qtype in ANSWERS:
+        reply.add_answer(*dnslib.RR.fromZone(f"{request.q.qname} 60 {qtype} {ANSWERS[qtype]}"))
     packed: bytes = reply.pack()
     return packed
 
@@ -43,15 +54,17 @@ def _answer_datagrams(sock: socket.socket) -> None:
             query, control, _, client = sock.recvmsg(65535, 256)
         except (BlockingIOError, ConnectionError):
             return
-        if (response := answer(query)) is None:
-            continue
-        reply_from = []
+        reply_from: list[tuple[int, int, bytes]] = []
+        asked = b""
         for level, kind, data in control:
             if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
                 asked = IN_PKTINFO.unpack_from(data)[2]
                 reply_from = [(level, kind, IN_PKTINFO.pack(0, asked, bytes(4)))]
             elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                reply_from = [(level, kind, IN6_PKTINFO.pack(IN6_PKTINFO.unpack_from(data)[0], 0))]
+                asked = IN6_PKTINFO.unpack_from(data)[0]
+                reply_from = [(level, kind, IN6_PKTINFO.pack(asked, 0))]
+        if (response := answer(query, KINDS.get(asked, ""), datagram=True)) is None:
+            continue
         with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
             sock.sendmsg([response], reply_from, 0, client)
 
@@ -62,10 +75,12 @@ async def serve_tcp(sock: socket.socket, backlog: int) -> None:
 
 
 async def _answer_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    name = writer.get_extra_info("sockname")[0]
+    kind = KINDS.get(socket.inet_pton(socket.AF_INET6 if ":" in name else socket.AF_INET, name), "")
     try:
         while True:
             (length,) = struct.unpack("!H", await reader.readexactly(2))
-            if (response := answer(await reader.readexactly(length))) is None:
+            if (response := answer(await reader.readexactly(length), kind)) is None:
                 break
             writer.write(struct.pack("!H", len(response)) + response)
             await writer.drain()

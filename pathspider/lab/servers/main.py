@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import resource
 import socket
@@ -15,13 +16,19 @@ from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.servers import dns, web
-from pathspider.lab.servers.sockets import BACKLOG, bind_udp, listen
+from pathspider.lab.servers import dns, http1, web
+from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at
 
 
 def main(argv: list[str]) -> None:
-    """``main WEB READY-DESCRIPTOR DIRECTORY ROOM...``: ``web`` or ``no-web``; the rooms are descriptors."""
-    with_web, ready, directory, rooms = argv[0] == "web", int(argv[1]), Path(argv[2]), map(int, argv[3:])
+    """``main WEB READY-DESCRIPTOR DIRECTORY KINDS ROOM...``
+
+    ``WEB`` is ``web`` or ``no-web``; the rooms are descriptors, the first with all features. ``KINDS`` says as JSON,
+    address -> kind, which addresses are served otherwise than the rest.
+    """
+    with_web, ready, directory, rooms = argv[0] == "web", int(argv[1]), Path(argv[2]), list(map(int, argv[4:]))
+    kinds: dict[str, str] = json.loads(argv[3])
+    dns.KINDS.update({socket.inet_pton(family_of(address), address): kind for address, kind in kinds.items()})
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sockets: dict[str, list[socket.socket]] = {"http": [], "https": [], "dnstcp": [], "dnsudp": []}
@@ -32,6 +39,10 @@ def main(argv: list[str]) -> None:
         if with_web:
             sockets["http"] += listen(80)
             sockets["https"] += listen(443)
+
+    namespaces.enter_network(rooms[0])
+    only_1 = [address for address, kind in kinds.items() if kind == "http1"]
+    sockets["http1"], sockets["https1"] = listen_at(only_1, 80), listen_at(only_1, 443)
 
     def announce() -> None:
         gc.freeze()  # what was imported stays; no need to look at it again and again under load
@@ -47,8 +58,10 @@ async def serve(sockets: dict[str, list[socket.socket]], directory: Path, announ
         dns.serve_udp(sock)
     for sock in sockets["dnstcp"]:
         await dns.serve_tcp(sock, BACKLOG)
+    pair = make_certificate(directory)
+    await http1.serve(sockets["http1"], sockets["https1"], pair)
     if sockets["http"]:
-        await web.serve(sockets["http"], sockets["https"], make_certificate(directory), announce)
+        await web.serve(sockets["http"], sockets["https"], pair, announce)
     else:
         announce()
         await asyncio.Event().wait()

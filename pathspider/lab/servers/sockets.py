@@ -9,11 +9,26 @@ ANYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
 IP_PKTINFO = 8  # <bits/in.h>; the socket module of Python 3.11 does not know it
 
 
+def family_of(address: str) -> socket.AddressFamily:
+    """AF_INET or AF_INET6."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def listen(port: int) -> list[socket.socket]:
-    """Listening TCP sockets, one for each IP version."""
+    """Listening TCP sockets, one for each IP version. Shared ports, or single addresses could not be bound beside them."""
     sockets = []
     for family, anywhere in ANYWHERE.items():
-        sock = socket.create_server((anywhere, port), family=family, backlog=BACKLOG)
+        sock = socket.create_server((anywhere, port), family=family, backlog=BACKLOG, reuse_port=True)
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
+
+
+def listen_at(addresses: list[str], port: int) -> list[socket.socket]:
+    """Listening TCP sockets for single addresses, which go before those for all."""
+    sockets = []
+    for address in addresses:
+        sock = socket.create_server((address, port), family=family_of(address), backlog=BACKLOG, reuse_port=True)
         sock.setblocking(False)
         sockets.append(sock)
     return sockets

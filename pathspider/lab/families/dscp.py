@@ -1,0 +1,49 @@
+"""Differentiated services codepoints. Linux answers with codepoint 0, whatever it was asked with. RFC 2474."""
+
+from __future__ import annotations
+
+from pathspider.lab import impairments as path
+from pathspider.lab.scenario import Scenario
+
+HTTP = ["dscp", "--connect", "http"]
+TCP = ["dscp", "--connect", "tcp"]
+DNSUDP = ["dscp", "--connect", "dnsudp"]
+DNSTCP = ["dscp", "--connect", "dnstcp"]
+TCP_10 = ["dscp", "--codepoint", "10", "--connect", "tcp"]
+
+
+def truth(connectivity: str, zero: tuple[int, ...] = (), experiment: tuple[int, ...] = (), point: int = 46) -> set[str]:
+    """The conditions, with the codepoints of replies to codepoint 0 and to that of the experiment."""
+    return ({f"dscp.{point}.connectivity.{connectivity}"} | {f"dscp.0.replymark:{mark}" for mark in zero}
+            | {f"dscp.{point}.replymark:{mark}" for mark in experiment})
+
+
+FINE = truth("works", (0,), (0,))
+BROKEN = truth("broken", (0,))
+
+SCENARIOS = [
+    Scenario("dscp-clean-http", [], HTTP, FINE),
+    Scenario("dscp-clean-tcp", [], TCP, FINE),
+    Scenario("dscp-clean-dnsudp", [], DNSUDP, FINE),
+    Scenario("dscp-clean-dnstcp", [], DNSTCP, FINE),
+    Scenario("dscp-clean-10", [], TCP_10, truth("works", (0,), (0,), 10)),
+    Scenario("dscp-bleached", [path.set_dscp(0)], HTTP, FINE),
+    Scenario("dscp-rewritten", [path.set_dscp(10, only=46)], HTTP, FINE),
+    Scenario("dscp-46-dropped-http", [path.drop_dscp(46)], HTTP, BROKEN),
+    Scenario("dscp-46-dropped-tcp", [path.drop_dscp(46)], TCP, BROKEN),
+    Scenario("dscp-46-dropped-dnsudp", [path.drop_dscp(46)], DNSUDP, BROKEN),
+    Scenario("dscp-46-dropped-dnstcp", [path.drop_dscp(46)], DNSTCP, BROKEN),
+    Scenario("dscp-46-dropped-10", [path.drop_dscp(46)], TCP_10, truth("works", (0,), (0,), 10)),
+    Scenario("dscp-46-prohibited", [path.icmp_for_dscp(46)], TCP, BROKEN),
+    Scenario("dscp-reply-marked-http", [path.set_dscp(34, back=True)], HTTP, truth("works", (34,), (34,))),
+    Scenario("dscp-reply-marked-tcp", [path.set_dscp(34, back=True)], TCP, truth("works", (34,), (34,))),
+    Scenario("dscp-reply-marked-dnsudp", [path.set_dscp(34, back=True)], DNSUDP, truth("works", (34,), (34,))),
+    Scenario("dscp-reply-differs-tcp", [path.mark_reply_to(46, 10)], TCP, truth("works", (0,), (10,))),
+    Scenario("dscp-reply-differs-dnsudp", [path.mark_reply_to(46, 10)], DNSUDP, truth("works", (0,), (10,))),
+    Scenario("dscp-reply-mixed", [path.mark_reply_syn_ack(34)], HTTP, truth("works", (34, 0), (34, 0))),
+    Scenario("dscp-servfail", [], DNSUDP, FINE, server="servfail"),
+    Scenario("dscp-dns-silent", [], DNSUDP, truth("offline"), server="dns-silent"),
+    Scenario("dscp-dns-tcp-only", [], DNSUDP, FINE, server="dns-tcp-only"),
+    Scenario("dscp-offline", [path.silent_drop()], HTTP, truth("offline")),
+    Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
+]

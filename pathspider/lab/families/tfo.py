@@ -1,0 +1,36 @@
+"""TCP Fast Open: cookies, and data on the SYN. RFC 7413."""
+
+from __future__ import annotations
+
+from pathspider.lab import impairments as path
+from pathspider.lab.scenario import Scenario
+
+HTTP = ["tfo", "--connect", "http"]
+DNSTCP = ["tfo", "--connect", "dnstcp"]
+
+
+def truth(connectivity: str, cookie: str | None = None, data: str | None = None) -> set[str]:
+    """The conditions; no word on the cookie where nobody was there to give one, none on data where none were sent."""
+    return ({f"tfo.connectivity.{connectivity}"} | ({f"tfo.cookie.{cookie}"} if cookie else set())
+            | ({f"tfo.syndata.{data}"} if data else set()))
+
+
+FINE = truth("works", "received", "acked")
+WITHOUT = truth("works", "not_received")
+
+SCENARIOS = [
+    scenario
+    for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
+    for scenario in (
+        Scenario(f"tfo-clean-{mode}", [], measure, FINE),
+        Scenario(f"tfo-no-server-{mode}", [], measure, WITHOUT, server="no-tfo"),
+        Scenario(f"tfo-stripped-{mode}", [path.strip_fast_open(34, 254)], measure, WITHOUT),
+        # Linux asks again with the option of the experiments
+        Scenario(f"tfo-only-254-{mode}", [path.strip_fast_open(34)], measure, FINE),
+        Scenario(f"tfo-syndata-dropped-{mode}", [path.drop_syn_data()], measure, truth("broken", "received", "failed")),
+        Scenario(f"tfo-syndata-cut-{mode}", [path.cut_syn_data()], measure, truth("works", "received", "not_acked")),
+        Scenario(f"tfo-offline-{mode}", [path.silent_drop()], measure, truth("offline")),
+        Scenario(f"tfo-transient-{mode}", [path.first_connection_fails()], measure,
+                 truth("transient", "received", "acked")),
+    )
+]
