@@ -1,0 +1,35 @@
+"""Template of a SynchronizedSpider: what differs between the connections is a setting of the whole machine."""
+
+from pathspider.base import PluggableSpider
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.conditions import connectivity, succeeded
+from pathspider.sync import SynchronizedSpider
+
+
+class Example(SynchronizedSpider, PluggableSpider):
+    """Do TCP connections come up without timestamps?
+
+    Example: pspdr measure -i eth0 example --connect tcp <targets.ndjson >results.ndjson
+    """
+
+    name = "example"
+    description = "Example: TCP without timestamps"
+    version = "1.0.0"
+    chains = [BasicChain, TCPChain]
+    connect_supported = ["http", "https", "tcp", "dnstcp"]  # the first is the default
+
+    def config_timestamps(self):
+        """The baseline. self.settings puts everything back when the run ends, however it ends."""
+        self.settings.sysctl("net.ipv4.tcp_timestamps", 1)
+
+    def config_no_timestamps(self):
+        """The experiment."""
+        self.settings.sysctl("net.ipv4.tcp_timestamps", 0)
+
+    configurations = [config_timestamps, config_no_timestamps]
+
+    def combine_flows(self, flows):
+        """The conditions of one target: flows[0] is the baseline, flows[1] the experiment."""
+        baseline, experiment = flows
+        return [connectivity("example", succeeded(baseline), succeeded(experiment))]

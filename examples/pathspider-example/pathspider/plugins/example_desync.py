@@ -1,0 +1,48 @@
+"""Template of a DesynchronizedSpider: what differs between the connections is asked for at each socket."""
+
+import socket
+
+from pathspider.base import PluggableSpider
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.mss import MSSChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.conditions import connectivity, succeeded
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.http import connect_http
+
+
+class ExampleDesync(DesynchronizedSpider, PluggableSpider):
+    """Do HTTP requests work with a small maximum segment size?
+
+    Example: pspdr measure -i eth0 example_desync --segment 200 <targets.ndjson >results.ndjson
+    """
+
+    name = "example_desync"
+    description = "Example: HTTP in small segments"
+    version = "1.0.0"
+    chains = [BasicChain, TCPChain, MSSChain]
+    connect_supported = ["http"]
+
+    @staticmethod
+    def extra_args(parser):
+        """An option of this plugin's own."""
+        parser.add_argument("--segment", type=int, default=536, metavar="BYTES",
+                            help="Maximum segment size of the experiment. (Default: 536)")
+
+    def conn_usual(self, job, config):
+        """The baseline."""
+        return connect_http(self.source, job, self.args.timeout)
+
+    def conn_small(self, job, config):
+        """The experiment: socket options are set before connecting."""
+        return connect_http(self.source, job, self.args.timeout,
+                            sockopts=[(socket.IPPROTO_TCP, socket.TCP_MAXSEG, self.args.segment)])
+
+    connections = [conn_usual, conn_small]
+
+    def combine_flows(self, flows):
+        """The conditions of one target. What the chains saw says whether the packets left as they should."""
+        baseline, experiment = flows
+        if experiment["mss_value_fwd"] != self.args.segment:
+            return ["pathspider.local_error:mss_not_configured"]
+        return [connectivity("example_desync", succeeded(baseline), succeeded(experiment))]
