@@ -25,6 +25,9 @@ AT_ONCE = 4
 CONNECTION_TIMEOUT = "4"
 """Seconds for one connection: enough for a SYN that is lost once or twice, and no longer, since failing ones wait."""
 
+LACKING = {"nginx": {"h2c"}}
+"""What servers do not know: scenarios that need it are left out with them."""
+
 LONGEST_RUN = 300
 """Seconds after which a run is called hung."""
 
@@ -136,7 +139,7 @@ def check(
     tell: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
-    runs = plan(cases_for(plugins))
+    runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
     labs: list[Lab] = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:

@@ -31,6 +31,8 @@ class Scenario:
     port: int | None = None
     """Where it is not the port of the connection mode."""
     versions: tuple[int, ...] = (4, 6)
+    needs: str = ""
+    """What the web server must know for it, where some do not: ``h2c``."""
 
     def truth(self, version: int) -> Set[str]:
         """The conditions over one IP version."""

@@ -7,8 +7,18 @@ from unittest import mock
 
 from pathspider.lab import Lab
 from pathspider.lab.errors import LabError
+from pathspider.lab.mangler import MANGLERS
 from pathspider.lab.scenario import SERVERS, Scenario, connect_mode
-from pathspider.lab.scenarios import FAMILIES, add_scenarios, all_cases, clean_jobs, no_ecn_addresses, twin_of
+from pathspider.lab.scenarios import (
+    FAMILIES,
+    add_scenarios,
+    all_cases,
+    clean_jobs,
+    mangled,
+    no_ecn_addresses,
+    served_by,
+    twin_of,
+)
 
 OWN = """
 from pathspider.lab.impairments import silent_drop
@@ -62,10 +72,21 @@ class TestTable(unittest.TestCase):
             words = [one for one in case.truth if one.startswith("ecn.connectivity.")]
             self.assertEqual(len(words), 1, case.scenario.name)
 
-    def test_no_ecn_addresses(self):
+    def test_every_family_has_both_ip_versions(self):
+        for plugin in FAMILIES:
+            self.assertEqual({case.version for case in all_cases(plugin)}, {4, 6}, plugin)
+
+    def test_truths_differ_from_each_other_in_every_mode(self):
+        for plugin in FAMILIES:
+            self.assertGreater(len({frozenset(case.truth) for case in all_cases(plugin)}), 1, plugin)
+
+    def test_addresses_of_special_servers(self):
         addresses = no_ecn_addresses()
-        self.assertGreaterEqual(len(addresses), 4)
-        self.assertEqual(len(addresses) % 2, 0)
+        self.assertEqual(len(addresses), len(served_by("no-ecn", "no-tfo")))
+        self.assertEqual(set(served_by("http1").values()), {"http1"})
+
+    def test_what_is_mangled_is_known(self):
+        self.assertEqual({name for names in mangled().values() for name in names}, set(MANGLERS))
 
 
 class TestJobs(unittest.TestCase):

@@ -15,15 +15,15 @@ OFFLINE = {"h2.connectivity.offline"}
 TRANSIENT = {"h2.connectivity.transient", "h2.upgrade.success"}
 
 SCENARIOS = [
-    Scenario("h2-clean-http", [], HTTP, FINE),
+    Scenario("h2-clean-http", [], HTTP, FINE, needs="h2c"),
     Scenario("h2-clean-https", [], HTTPS, FINE),
     Scenario("h2-http1-http", [], HTTP, REFUSED, server="http1"),
     Scenario("h2-http1-https", [], HTTPS, REFUSED, server="http1"),
-    Scenario("h2-upgrade-spoiled", [path.spoil_upgrade()], HTTP, REFUSED),
+    Scenario("h2-upgrade-spoiled", [path.spoil_upgrade()], HTTP, REFUSED, needs="h2c"),
     Scenario("h2-upgrade-reset", [path.reset_upgrade()], HTTP, BROKEN),
     Scenario("h2-alpn-dropped", [path.drop_alpn_h2()], HTTPS, BROKEN),
     Scenario("h2-offline-http", [path.silent_drop()], HTTP, OFFLINE),
     Scenario("h2-offline-https", [path.silent_drop()], HTTPS, OFFLINE),
-    Scenario("h2-transient-http", [path.first_connection_fails()], HTTP, TRANSIENT),
+    Scenario("h2-transient-http", [path.first_connection_fails()], HTTP, TRANSIENT, needs="h2c"),
     Scenario("h2-transient-https", [path.first_connection_fails()], HTTPS, TRANSIENT),
 ]

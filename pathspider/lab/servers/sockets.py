@@ -15,7 +15,7 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 def listen(port: int) -> list[socket.socket]:
-    """Listening TCP sockets, one for each IP version. Shared ports, or single addresses could not be bound beside them."""
+    """Listening TCP sockets, one for each IP version; the port is shared with sockets of :func:`listen_at`."""
     sockets = []
     for family, anywhere in ANYWHERE.items():
         sock = socket.create_server((anywhere, port), family=family, backlog=BACKLOG, reuse_port=True)
