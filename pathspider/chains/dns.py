@@ -16,7 +16,7 @@ the memory."""
 
 
 def skip_name(message: bytes, at: int) -> int:
-    """Offset behind the domain name at ``at``, -1 where it is malformed. Compression pointers have to point backwards."""
+    """Offset behind the domain name at ``at``, -1 where it is malformed. Compression pointers point backwards."""
     end = -1
     least = at
     size = len(message)
@@ -137,7 +137,7 @@ class DNSChain(Chain):
     fields = {"dns_response_valid": Field(bool, False, "The flow contained a valid DNS response")}
 
     scratch = {"_dns_fwd": None, "_dns_rev": None}
-    """By direction: ``None``, then the sequence number of the first byte, then a :class:`Stream`, ``False`` when given up."""
+    """By direction: ``None``, the sequence number of the first byte, a :class:`Stream`; ``False`` when given up."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records DNS details; a response may be split over segments, which may come out of order.

@@ -35,6 +35,6 @@ filter, trace = Filter, Trace
 
 __all__ = [
     "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
-    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "flow_key", "icmp", "icmp6",
-    "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
+    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "flow_key", "icmp",
+    "icmp6", "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
 ]

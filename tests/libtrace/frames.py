@@ -48,7 +48,9 @@ def udp4(payload: bytes = b"x", rev: bool = False, sport: int = 5353, tos: int =
     return frame(IP(tos=tos, **ends) / UDP(**ports, **fields) / Raw(payload))
 
 
-def pcap(frames: list[bytes], linktype: int = 1, snaplen: int = 65535, order: str = "<", start: float = 1000.0) -> bytes:
+def pcap(
+    frames: list[bytes], linktype: int = 1, snaplen: int = 65535, order: str = "<", start: float = 1000.0
+) -> bytes:
     """A pcap file, packets a millisecond apart."""
     out = [struct.pack(order + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, snaplen, linktype)]
     for number, data in enumerate(frames):
@@ -64,7 +66,10 @@ def pcapng(frames: list[bytes], linktype: int = 1, start: float = 1000.0) -> byt
         body += b"\0" * (-len(body) % 4)
         return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
 
-    out = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)), block(1, struct.pack("<HHI", linktype, 0, 65535))]
+    out = [
+        block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
+        block(1, struct.pack("<HHI", linktype, 0, 65535)),
+    ]
     for number, data in enumerate(frames):
         micros = int(start * 1e6) + number * 1000
         out.append(block(6, struct.pack("<IIIII", 0, micros >> 32, micros & 0xFFFFFFFF, len(data), len(data)) + data))

@@ -4,8 +4,22 @@ import unittest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.all import AH, IP, TCP, UDP, Dot1Q, Ether, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrRouting, Raw
-from scapy.all import ICMP, CookedLinux, Dot1AD
+from scapy.all import (
+    AH,
+    ICMP,
+    IP,
+    TCP,
+    UDP,
+    CookedLinux,
+    Dot1AD,
+    Dot1Q,
+    Ether,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrRouting,
+    Raw,
+)
 
 from pathspider.libtrace._core import FlowTable, flow_key
 from tests.libtrace.frames import MACS, frame, tcp4, tcp6
@@ -14,7 +28,9 @@ OK, NOT_IP, TRUNCATED, MALFORMED = range(4)
 LINKS = [0, 1, 12, 14, 101, 108, 113, 228, 229, 276]
 
 ports = st.integers(1, 65535)
-addresses = st.one_of(st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4)), st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6)))
+addresses = st.one_of(
+    st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=4)), st.tuples(st.ip_addresses(v=6), st.ip_addresses(v=6))
+)
 
 
 def packet(src, dst, transport):
@@ -45,11 +61,14 @@ class FlowKey(unittest.TestCase):
     @given(addresses, ports, ports)
     def test_an_icmp_error_has_the_key_it_quotes_in_reverse(self, ends, sport, dport):
         src, dst = ends
-        inner = (IP if src.version == 4 else IPv6)(src=str(src), dst=str(dst)) / UDP(sport=sport, dport=dport) / Raw(b"x")
+        inner = (
+            (IP if src.version == 4 else IPv6)(src=str(src), dst=str(dst)) / UDP(sport=sport, dport=dport) / Raw(b"x")
+        )
         if src.version == 4:
             error = frame(IP(src="203.0.113.9", dst=str(src)) / ICMP(type=3, code=1) / inner)
         else:
             from scapy.all import ICMPv6DestUnreach  # noqa: PLC0415
+
             error = frame(IPv6(src="2001:db8::9", dst=str(src)) / ICMPv6DestUnreach(code=1) / inner)
         _, key, forward = flow_key(frame(inner))
         _, quoted, direction = flow_key(error)
@@ -76,10 +95,14 @@ class Layers(unittest.TestCase):
             (Ether(**MACS) / Dot1Q(vlan=7) / inner, 1),
             (Ether(**MACS) / Dot1AD(vlan=7) / Dot1Q(vlan=9) / inner, 1),
             (Ether(**MACS) / Dot1Q(vlan=7) / Dot1Q(vlan=9) / inner, 1),
-            (inner, 101), (inner, 12), (inner, 228),
+            (inner, 101),
+            (inner, 12),
+            (inner, 228),
             (CookedLinux(proto=0x0800) / inner, 113),
             (b"\x08\x00" + bytes(18) + bytes(inner), 276),
-            (b"\x02\0\0\0" + bytes(inner), 0), (b"\0\0\0\x02" + bytes(inner), 0), (b"\0\0\0\x02" + bytes(inner), 108),
+            (b"\x02\0\0\0" + bytes(inner), 0),
+            (b"\0\0\0\x02" + bytes(inner), 0),
+            (b"\0\0\0\x02" + bytes(inner), 108),
         ):
             with self.subTest(linktype=linktype):
                 self.assertEqual(self.key(data, linktype), want)
@@ -88,8 +111,13 @@ class Layers(unittest.TestCase):
         plain = self.key(tcp6("S"))
         base = Ether(**MACS) / IPv6(src="2001:db8::1", dst="2001:db8::2")
         tcp = TCP(sport=1234, dport=80, flags="S")
-        for extension in (IPv6ExtHdrDestOpt(), IPv6ExtHdrRouting(), IPv6ExtHdrFragment(), IPv6ExtHdrRouting() / IPv6ExtHdrDestOpt(),
-                          AH(nh=6, icv=b"\0" * 12, payloadlen=4)):
+        for extension in (
+            IPv6ExtHdrDestOpt(),
+            IPv6ExtHdrRouting(),
+            IPv6ExtHdrFragment(),
+            IPv6ExtHdrRouting() / IPv6ExtHdrDestOpt(),
+            AH(nh=6, icv=b"\0" * 12, payloadlen=4),
+        ):
             with self.subTest(extension=extension.summary()):
                 self.assertEqual(self.key(base / extension / tcp), plain)
 
@@ -138,9 +166,13 @@ class Everything:
     icmp6 = icmp4
 
 
-SEEDS = [tcp4("SEC", options=[("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 2)), ("WScale", 7)], payload=b"hello"), tcp6("PA", payload=b"data"),
-         frame(IP(src="203.0.113.9") / ICMP(type=3, code=1) / IP() / TCP()), frame(IPv6() / IPv6ExtHdrRouting() / IPv6ExtHdrDestOpt() / UDP() / b"x"),
-         bytes(Ether() / Dot1Q() / Dot1AD() / IP() / UDP() / b"y")]
+SEEDS = [
+    tcp4("SEC", options=[("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 2)), ("WScale", 7)], payload=b"hello"),
+    tcp6("PA", payload=b"data"),
+    frame(IP(src="203.0.113.9") / ICMP(type=3, code=1) / IP() / TCP()),
+    frame(IPv6() / IPv6ExtHdrRouting() / IPv6ExtHdrDestOpt() / UDP() / b"x"),
+    bytes(Ether() / Dot1Q() / Dot1AD() / IP() / UDP() / b"y"),
+]
 
 
 class Hostile(unittest.TestCase):
@@ -153,7 +185,11 @@ class Hostile(unittest.TestCase):
         FlowTable([Everything()]).feed(data, 1.0, linktype)
 
     @settings(max_examples=300, deadline=None)
-    @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=6), st.integers(0, 200))
+    @given(
+        st.sampled_from(SEEDS),
+        st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=6),
+        st.integers(0, 200),
+    )
     def test_mangled_and_cut_packets(self, seed, changes, cut):
         data = bytearray(seed)
         for at, value in changes:

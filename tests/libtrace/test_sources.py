@@ -55,9 +55,17 @@ class Files(unittest.TestCase):
         for number, data in enumerate(FRAMES):
             nanos[at + 4 : at + 8] = struct.pack("<I", number * 1000000)
             at += 16 + len(data)
-        uris = [self.file(whole, "b.bin"), "pcapfile:" + self.file(whole), "pcap:" + self.file(whole), self.file(pcap(FRAMES, order=">")),
-                self.file(bytes(nanos), "n.pcap"), self.file(pcapng(FRAMES), "c.pcapng"), self.file(gzip.compress(whole), "d.pcap.gz"),
-                self.file(lzma.compress(whole), "e.pcap.xz"), self.file(gzip.compress(pcapng(FRAMES)), "f.pcapng.gz")]
+        uris = [
+            self.file(whole, "b.bin"),
+            "pcapfile:" + self.file(whole),
+            "pcap:" + self.file(whole),
+            self.file(pcap(FRAMES, order=">")),
+            self.file(bytes(nanos), "n.pcap"),
+            self.file(pcapng(FRAMES), "c.pcapng"),
+            self.file(gzip.compress(whole), "d.pcap.gz"),
+            self.file(lzma.compress(whole), "e.pcap.xz"),
+            self.file(gzip.compress(pcapng(FRAMES)), "f.pcapng.gz"),
+        ]
         if HAVE_LIBTRACE:
             uris.append("libtrace:pcapfile:" + self.file(whole))
         for uri in uris:
@@ -89,8 +97,13 @@ class Files(unittest.TestCase):
                 self.assertIn(str(length), str(error))
 
     def test_what_is_no_capture(self):
-        for data, says in ((b"", "empty"), (b"abc", "not a capture"), (b"GET / HTTP/1.1\r\n" * 10, "not a capture"),
-                           (pcap([], linktype=105), "link type 105"), (pcap([], linktype=9999), "link type 9999")):
+        for data, says in (
+            (b"", "empty"),
+            (b"abc", "not a capture"),
+            (b"GET / HTTP/1.1\r\n" * 10, "not a capture"),
+            (pcap([], linktype=105), "link type 105"),
+            (pcap([], linktype=9999), "link type 9999"),
+        ):
             with self.assertRaisesRegex(CaptureError, says):
                 Capture(self.file(data))
         with self.assertRaisesRegex(CaptureError, "No such file"):
@@ -130,7 +143,9 @@ class Files(unittest.TestCase):
         source.conf_filter(filter("tcp"))
         source.start()
         (packet,) = source
-        self.assertEqual((packet.tcp.seq_nbr, packet.ip.tcp.dst_port, packet.udp, packet.ethertype), (5, 80, None, 0x800))
+        self.assertEqual(
+            (packet.tcp.seq_nbr, packet.ip.tcp.dst_port, packet.udp, packet.ethertype), (5, 80, None, 0x800)
+        )
         self.assertEqual((packet.seconds, packet.ts_sec, packet.data), (1000.02, 1000, tcp4("S", seq=5)))
         self.assertEqual((source.pkt_accepts(), source.pkt_drops()), (1, 0))
         source.close()
@@ -155,9 +170,18 @@ class Files(unittest.TestCase):
 
 class Names(unittest.TestCase):
     def test_parse(self):
-        for uri, target in {"int:eth9": ("live", "eth9"), "eth9": ("live", "eth9"), "pcapfile:x": ("file", "x"), "pcap:x": ("file", "x"),
-                            "x.pcap": ("file", "x.pcap"), "a/b": ("file", "a/b"), "erf:x": ("libtrace", "erf:x"), "-": ("stdin", "-"),
-                            "libtrace:pcapfile:x": ("libtrace", "pcapfile:x"), "ring:eth0": ("libtrace", "ring:eth0")}.items():
+        for uri, target in {
+            "int:eth9": ("live", "eth9"),
+            "eth9": ("live", "eth9"),
+            "pcapfile:x": ("file", "x"),
+            "pcap:x": ("file", "x"),
+            "x.pcap": ("file", "x.pcap"),
+            "a/b": ("file", "a/b"),
+            "erf:x": ("libtrace", "erf:x"),
+            "-": ("stdin", "-"),
+            "libtrace:pcapfile:x": ("libtrace", "pcapfile:x"),
+            "ring:eth0": ("libtrace", "ring:eth0"),
+        }.items():
             self.assertEqual(tuple(parse(uri)), target)
 
 
@@ -213,6 +237,7 @@ class Live(unittest.TestCase):
 
     def test_an_interface_that_goes(self):
         for command, says in (("link set b0 down", "went down"), ("link del b0", "disappeared")):
+
             def scenario(command=command):
                 pair()
                 with Capture("int:b0", bpf="udp port 53") as capture:
@@ -238,10 +263,18 @@ class Live(unittest.TestCase):
             in_namespace(lambda: scenario("b0", bpf="foo bar"))
 
     def test_without_permission_the_capability_is_named(self):
-        code = ("import os; os.setgid(65534); os.setuid(65534)\n"
-                "from pathspider.libtrace.sources import Capture\nCapture('lo')")
+        code = (
+            "import os; os.setgid(65534); os.setuid(65534)\n"
+            "from pathspider.libtrace.sources import Capture\nCapture('lo')"
+        )
         import sys  # noqa: PLC0415
-        done = subprocess.run([sys.executable, "-c", "import pathspider.libtrace, os\n" + code], capture_output=True, text=True, check=False)
+
+        done = subprocess.run(
+            [sys.executable, "-c", "import pathspider.libtrace, os\n" + code],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         self.assertIn("CAP_NET_RAW", done.stderr)
 
     def test_flows_end_on_a_quiet_interface(self):

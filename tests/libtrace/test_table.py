@@ -25,7 +25,9 @@ class Timeouts(unittest.TestCase):
         self.assertEqual(flows.feed(udp4(), 120.0), [])
         self.assertEqual(flows.feed(tcp4("S"), 149.9), [])
         (ended,) = flows.feed(tcp4("S"), 150.0)
-        self.assertEqual((ended["proto"], ended["pkt_fwd"], ended["pkt_first"], ended["pkt_last"]), (17, 2, 100.0, 120.0))
+        self.assertEqual(
+            (ended["proto"], ended["pkt_fwd"], ended["pkt_first"], ended["pkt_last"]), (17, 2, 100.0, 120.0)
+        )
 
     def test_a_complete_flow_takes_late_packets_until_expiry(self):
         flows = table(expiry_timeout=5)
@@ -223,13 +225,17 @@ class Errors(unittest.TestCase):
         flows.feed(frame(IP(src="192.0.2.1", dst="198.51.100.1") / ICMP(type=8)), 1.0)
         flows.feed(frame(IP(dst="192.0.2.1", src="198.51.100.1") / ICMP(type=0)), 1.0)
         (flow,) = flows.flush()
-        self.assertEqual((flow["proto"], flow["sp"], flow["dp"], flow["pkt_fwd"], flow["pkt_rev"]), (1, None, None, 1, 1))
+        self.assertEqual(
+            (flow["proto"], flow["sp"], flow["dp"], flow["pkt_fwd"], flow["pkt_rev"]), (1, None, None, 1, 1)
+        )
 
 
 class Fragments(unittest.TestCase):
     def test_later_fragments_are_a_flow_without_ports(self):
         flows = table()
-        flows.feed(frame(IP(src="192.0.2.1", dst="198.51.100.1", flags="MF") / UDP(sport=1, dport=2) / Raw(bytes(24))), 1.0)
+        flows.feed(
+            frame(IP(src="192.0.2.1", dst="198.51.100.1", flags="MF") / UDP(sport=1, dport=2) / Raw(bytes(24))), 1.0
+        )
         for offset in (4, 8):
             flows.feed(frame(IP(src="192.0.2.1", dst="198.51.100.1", frag=offset, proto=17) / Raw(bytes(32))), 1.0)
         first, later = sorted(flows.flush(), key=lambda f: f["pkt_fwd"])

@@ -1,0 +1,50 @@
+"""Runs frames through one chain, as plain Python and compiled, and checks that both say the same."""
+
+from collections.abc import Iterable
+from typing import Any
+from unittest import TestCase
+
+from pathspider.chains.base import Chain
+from pathspider.libtrace import FlowTable
+from pathspider.libtrace.compiled import twin
+
+
+class ChainTest(TestCase):
+    """The records of frames, whichever way the chain runs."""
+
+    def flows(self, chain: type[Chain], frames: Iterable[bytes], linktype: int = 1) -> list[dict[str, Any]]:
+        """All records, in the order in which flows end; ``pkt_first`` and ``pkt_last`` left out."""
+        kinds = {chain, twin(chain)}
+        found = []
+        for kind in kinds:
+            table = FlowTable([kind()])
+            records = []
+            for number, data in enumerate(frames):
+                records += table.feed(data, 1000 + number / 1000, linktype)
+            records += table.flush()
+            for record in records:
+                self.assertEqual(set(record), {*chain.fields, "pkt_first", "pkt_last"})
+                for name, field in chain.fields.items():
+                    if record[name] is not None:
+                        self.assertIs(type(record[name]), field.type, name)
+                del record["pkt_first"], record["pkt_last"]
+            found.append(records)
+        for records in found[1:]:
+            self.assertEqual(records, found[0])
+        return found[0]
+
+    def flow(self, chain: type[Chain], *frames: bytes) -> dict[str, Any]:
+        """The record of frames that are one flow."""
+        (record,) = self.flows(chain, frames)
+        return record
+
+    def completes(self, chain: type[Chain], frames: list[bytes]) -> bool:
+        """Whether the chain said that the flow is complete: it ends 5 seconds after the last frame, not 30."""
+        answers = set()
+        for kind in {chain, twin(chain)}:
+            table = FlowTable([kind()])
+            for data in frames:
+                table.feed(data, 1000.0)
+            answers.add(bool(table.advance(1006.0)))
+        (answer,) = answers
+        return answer

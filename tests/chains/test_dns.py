@@ -1,0 +1,112 @@
+"""DNSChain: responses over UDP and TCP, whole, split, out of order, and hostile."""
+
+import random
+import unittest
+
+from dnslib import AAAA, MX, QTYPE, RR, TXT, A, DNSRecord
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pathspider.chains.dns import DNSChain, Stream, is_response
+from tests.chains.flows import ChainTest
+from tests.libtrace.frames import tcp4, tcp6, udp4
+
+QUERY = DNSRecord.question("www.example.org", "A")
+ANSWER = QUERY.reply()
+ANSWER.add_answer(
+    RR("www.example.org", QTYPE.A, rdata=A("192.0.2.7")),
+    RR("www.example.org", QTYPE.AAAA, rdata=AAAA("2001:db8::7")),
+    RR("example.org", QTYPE.MX, rdata=MX("mail.example.org")),
+    RR("example.org", QTYPE.TXT, rdata=TXT("hello")),
+)
+QUERY, ANSWER = QUERY.pack(), ANSWER.pack()
+
+
+def framed(message):
+    return len(message).to_bytes(2, "big") + message
+
+
+class DNS(ChainTest):
+    def valid(self, *frames):
+        return self.flow(DNSChain, *frames)["dns_response_valid"]
+
+    def test_udp(self):
+        self.assertTrue(self.valid(udp4(QUERY), udp4(ANSWER, rev=True)))
+        self.assertFalse(self.valid(udp4(QUERY), udp4(QUERY, rev=True)))
+        self.assertFalse(self.valid(udp4(QUERY), udp4(ANSWER[:-3], rev=True)))
+        self.assertFalse(self.valid(udp4(b""), udp4(b"nonsense" * 4, rev=True)))
+        self.assertTrue(self.completes(DNSChain, [udp4(QUERY), udp4(ANSWER, rev=True)]))
+        self.assertFalse(self.completes(DNSChain, [udp4(QUERY)]))
+
+    def conversation(self, make, parts, isn=0xFFFFFFF0):
+        """A connection in which the server sends (offset, bytes)."""
+        frames = [
+            make("S", seq=99),
+            make("SA", rev=True, seq=isn, ack=100),
+            make("A", seq=100),
+            make("PA", seq=100, payload=framed(QUERY)),
+        ]
+        return frames + [make("PA", rev=True, seq=(isn + 1 + at) & 0xFFFFFFFF, payload=part) for at, part in parts]
+
+    def test_tcp_whole_and_split_anywhere(self):
+        data = framed(ANSWER)
+        for make in (tcp4, tcp6):
+            self.assertTrue(self.valid(*self.conversation(make, [(0, data)])))
+        for cut in range(1, len(data)):
+            self.assertTrue(self.valid(*self.conversation(tcp4, [(0, data[:cut]), (cut, data[cut:])])), cut)
+        self.assertFalse(self.valid(*self.conversation(tcp4, [(0, data[:-1])])))
+        self.assertFalse(self.valid(*self.conversation(tcp4, [])))
+
+    def test_tcp_out_of_order_overlapping_and_repeated(self):
+        data = framed(ANSWER)
+        chance = random.Random(7)
+        for _ in range(30):
+            parts = []
+            at = 0
+            while at < len(data):
+                size = chance.randint(1, 30)
+                begin = max(0, at - chance.randint(0, 5))
+                parts.append((begin, data[begin : at + size]))
+                at += size
+            parts += chance.sample(parts, 2)
+            parts = parts[:16]
+            chance.shuffle(parts)
+            whole = max(begin + len(part) for begin, part in parts) == len(data)
+            self.assertEqual(self.valid(*self.conversation(tcp4, parts)), whole)
+
+    def test_a_second_message_and_a_capture_that_began_late(self):
+        data = framed(QUERY[:2] + b"\x81\x80" + bytes(8)) + framed(ANSWER)
+        self.assertTrue(self.valid(*self.conversation(tcp4, [(0, data)])))
+        self.assertTrue(self.valid(tcp4("A"), tcp4("PA", rev=True, seq=77, payload=framed(ANSWER))))
+
+    def test_other_protocols_are_given_up_at_once(self):
+        for start in (b"HTTP/1.1 200 OK\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"SSH-2.0-x\r\n"):
+            stream = Stream(5)
+            stream.add(5, start)
+            self.assertTrue(stream.over)
+            self.assertEqual(len(stream.data), 0)
+
+    def test_a_hostile_stream_does_not_grow(self):
+        stream = Stream(0)
+        for at in range(10, 60000, 2):
+            stream.add(at, bytes(1000))
+        self.assertLess(sum(map(len, stream.parts.values())) + len(stream.data), 100_000)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(st.tuples(st.integers(0, len(ANSWER) - 1), st.integers(0, 255)), max_size=4),
+        st.integers(0, len(ANSWER)),
+    )
+    def test_mangled_messages(self, changes, cut):
+        data = bytearray(ANSWER)
+        for at, value in changes:
+            data[at] = value
+        self.assertIn(is_response(bytes(data[:cut])), (True, False))
+
+    def test_a_loop_of_pointers(self):
+        self.assertFalse(is_response(b"\0\0\x80\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1"))
+        self.assertFalse(is_response(b"\0\0\x80\0\0\1\0\0\0\0\0\0\x01a\xc0\x0c\0\1\0\1"))
+
+
+if __name__ == "__main__":
+    unittest.main()

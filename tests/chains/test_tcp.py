@@ -1,0 +1,132 @@
+"""TCPChain, the options parser, and FallbackChain."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathspider.chains import tcp as constants
+from pathspider.chains.fallback import FallbackChain
+from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCP_SEC, TCPChain, tcp_options
+from pathspider.libtrace import tcp
+from tests.chains.flows import ChainTest
+from tests.libtrace.frames import tcp4, tcp6
+
+SILENT = {
+    "tcp_synflags_fwd": None,
+    "tcp_synflags_rev": None,
+    "tcp_fin_fwd": False,
+    "tcp_fin_rev": False,
+    "tcp_rst_fwd": False,
+    "tcp_rst_rev": False,
+    "tcp_connected": False,
+}
+
+
+class TCP(ChainTest):
+    def test_constants_are_the_documented_ones(self):
+        want = {
+            "TCP_ACK": 16,
+            "TCP_CWR": 128,
+            "TCP_ECE": 64,
+            "TCP_FIN": 1,
+            "TCP_PSH": 8,
+            "TCP_RST": 4,
+            "TCP_SA": 18,
+            "TCP_SAE": 82,
+            "TCP_SAEC": 210,
+            "TCP_SAE_C": 210,
+            "TCP_SEC": 194,
+            "TCP_SYN": 2,
+            "TCP_URG": 32,
+            "TO_EOL": 0,
+            "TO_EXID_FASTOPEN": (249, 137),
+            "TO_EXPA": 254,
+            "TO_EXPB": 255,
+            "TO_FASTOPEN": 34,
+            "TO_MPTCP": 30,
+            "TO_MSS": 2,
+            "TO_NOP": 1,
+            "TO_SACK": 5,
+            "TO_SACKOK": 4,
+            "TO_TS": 8,
+            "TO_WS": 3,
+        }
+        self.assertEqual({name: getattr(constants, name) for name in want}, want)
+
+    def test_a_handshake(self):
+        for make in (tcp4, tcp6):
+            self.assertEqual(
+                self.flow(TCPChain, make("SEC"), make("SAE", rev=True), make("A")),
+                {**SILENT, "tcp_synflags_fwd": TCP_SEC, "tcp_synflags_rev": TCP_SAE, "tcp_connected": True},
+            )
+
+    def test_no_handshake_without_each_of_its_parts(self):
+        for frames in (
+            [tcp4("S"), tcp4("SA", rev=True)],
+            [tcp4("S"), tcp4("A")],
+            [tcp4("SA", rev=True), tcp4("A")],
+            [tcp4("S"), tcp4("SA", rev=True), tcp4("A", rev=True)],
+            [tcp4("S"), tcp4("S", rev=True), tcp4("A")],
+            [tcp4("S"), tcp4("SA", rev=True), tcp4("R")],
+        ):
+            self.assertFalse(self.flow(TCPChain, *frames)["tcp_connected"])
+
+    def test_the_first_syn_in_each_direction_wins(self):
+        record = self.flow(TCPChain, tcp4("SEC"), tcp4("S"), tcp4("SA", rev=True), tcp4("SAEC", rev=True))
+        self.assertEqual((record["tcp_synflags_fwd"], record["tcp_synflags_rev"]), (TCP_SEC, TCP_SA))
+        record = self.flow(TCPChain, tcp4("S"), tcp4("SAEC", rev=True))
+        self.assertEqual(record["tcp_synflags_rev"], TCP_SAEC)
+
+    def test_fin_and_rst_belong_to_their_direction(self):
+        self.assertEqual(self.flow(TCPChain, tcp4("FA")), {**SILENT, "tcp_fin_fwd": True})
+        self.assertEqual(self.flow(TCPChain, tcp4("A"), tcp4("FA", rev=True)), {**SILENT, "tcp_fin_rev": True})
+        self.assertEqual(self.flow(TCPChain, tcp4("R")), {**SILENT, "tcp_rst_fwd": True})
+        self.assertEqual(self.flow(TCPChain, tcp4("A"), tcp4("RA", rev=True)), {**SILENT, "tcp_rst_rev": True})
+
+    def test_completion(self):
+        self.assertTrue(self.completes(TCPChain, [tcp4("FA"), tcp4("FA", rev=True)]))
+        self.assertTrue(self.completes(TCPChain, [tcp4("S"), tcp4("R", rev=True)]))
+        self.assertFalse(self.completes(TCPChain, [tcp4("FA"), tcp4("FA")]))
+        self.assertFalse(self.completes(TCPChain, [tcp4("S"), tcp4("SA", rev=True), tcp4("A")]))
+
+
+class Options(unittest.TestCase):
+    def options(self, data):
+        data += bytes(-len(data) % 4)
+        return tcp_options(tcp(bytes(12) + bytes([(5 + len(data) // 4) << 4]) + bytes(7) + data))
+
+    def test_values(self):
+        self.assertEqual(
+            self.options(b"\x02\x04\x05\xb4\x01\x01\x04\x02\x03\x03\x07"), {2: b"\x05\xb4", 4: b"", 3: b"\x07"}
+        )
+
+    def test_the_end_of_list_ends_it(self):
+        self.assertEqual(self.options(b"\x01\x00\x02\x04\x05\xb4"), {})
+
+    def test_malformed_options_yield_what_stands_before(self):
+        for bad in (b"\x08", b"\x08\x00", b"\x08\x01", b"\x08\x0a\x00", b"\xfe\xff"):
+            self.assertEqual(self.options(b"\x02\x04\x05\xb4" + bad.rjust(4, b"\x01")), {2: b"\x05\xb4"})
+
+    @given(st.binary(max_size=40), st.integers(0, 15), st.integers(0, 60))
+    def test_any_bytes(self, data, doff, cut):
+        header = (bytes(12) + bytes([doff << 4]) + bytes(7) + data)[: 20 + cut]
+        for kind, value in tcp_options(tcp(header)).items():
+            self.assertIn(bytes([kind, len(value) + 2]) + value, data)
+
+
+class Fallback(ChainTest):
+    def test_syns_up_to_the_answer(self):
+        self.assertEqual(
+            self.flow(FallbackChain, tcp4("SEC"), tcp4("SEC"), tcp4("S"), tcp4("SA", rev=True), tcp4("SEC")),
+            {"syn_count_fwd": 3, "synflags_last_fwd": 2},
+        )
+        self.assertEqual(
+            self.flow(FallbackChain, tcp4("SEC"), tcp4("SA", rev=True)),
+            {"syn_count_fwd": 1, "synflags_last_fwd": TCP_SEC},
+        )
+        self.assertEqual(self.flow(FallbackChain, tcp4("A")), {"syn_count_fwd": 0, "synflags_last_fwd": None})
+
+
+if __name__ == "__main__":
+    unittest.main()
