@@ -3,6 +3,7 @@
 Nothing of ours is imported here: the version is read as text, so that the build works before anything is installed.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -79,20 +80,41 @@ def compiled_chains():
         digest = sha256((HERE / chains / f"{types.stem}.py").read_bytes()).hexdigest()
         declared = types.read_text(encoding="utf-8").replace("pathspider.chains.", "pathspider.libtrace.compiled.")
         typed = {name for names in re.findall(r"cimport (.+)", declared) for name in names.split(", ")}
-        typed |= {"IP", "IP6", "TCP", "UDP"}  # only in annotations
-
-        def untyped(line, typed=typed):
-            names = [name for name in line[2].split(", ") if name not in typed]
-            return f"{line[1]} import {', '.join(names)}" if names else ""
-
-        text = (HERE / chains / f"{types.stem}.py").read_text(encoding="utf-8")
-        text = re.sub(r"^(from pathspider\.\S+) import (.+)$", untyped, text, flags=re.MULTILINE)
+        text = unannotated((HERE / chains / f"{types.stem}.py").read_text(encoding="utf-8"), typed)
         write_changed(HERE / twins / types.name, declared)
         write_changed(HERE / twins / f"{types.stem}.py", f'{text}\n\nSOURCE_DIGEST = "{digest}"\n')
         modules.append(Extension(f"pathspider.libtrace.compiled.{types.stem}", [str(twins / f"{types.stem}.py")],
                                  include_dirs=[str(Path("pathspider", "libtrace"))],
                                  extra_compile_args=["-O2", "-fno-strict-aliasing", "-Wno-unused-function"]))
     return modules
+
+
+def unannotated(text, typed):
+    """A module's source without annotations, and without importing the names ``typed``, which its ``.pxd`` cimports.
+
+    Types come from the ``.pxd`` alone, and Cython before 3 does not know postponed annotations (:pep:`563`).
+    """
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(getattr(node, "body", None), list):
+            node.body = [plain for part in node.body if (plain := _without_types(part, typed)) is not None]
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _without_types(node, typed):
+    """A statement without what is there for type checkers alone; None if nothing is left."""
+    if isinstance(node, ast.AnnAssign):
+        return node.value and ast.Assign([node.target], node.value)
+    if isinstance(node, ast.ImportFrom):
+        if (node.module or "").startswith("pathspider."):
+            node.names = [name for name in node.names if name.name not in typed | {"IP", "IP6", "TCP", "UDP"}]
+        if node.module == "__future__" or not node.names:
+            return None
+    return node
 
 
 def write_changed(path, text):
@@ -121,8 +143,7 @@ setup(
     python_requires=">=3.11",
     cmdclass={"build_py": BuildWithTests},
     packages=find_namespace_packages(include=["pathspider", "pathspider.*"]),
-    package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"],
-                  "pathspider.chains": ["*.pxd"]},
+    package_data={"pathspider": ["py.typed"], "pathspider.libtrace": ["*.pyi", "*.pxd"], "pathspider.chains": ["*.pxd"]},
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},

@@ -96,10 +96,10 @@ class Stream:
             return
         if at <= len(self.data):
             self.data += data[len(self.data) - at :]
-            while ready := [at for at in self.parts if at <= len(self.data)]:
-                for at in ready:
-                    part = self.parts.pop(at)
-                    self.data += part[len(self.data) - at :]
+            while self.parts and min(self.parts) <= len(self.data):
+                at = min(self.parts)
+                part = self.parts.pop(at)
+                self.data += part[len(self.data) - at :]
             if not may_be_response(bytes(self.data[:14])):
                 self.end()
         elif len(self.parts) < PARTS and len(data) > len(self.parts.get(at, b"")):
