@@ -19,7 +19,7 @@ from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.scenario import Case
 from pathspider.lab.session import Lab
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Labs side by side."""
 
 CONNECTION_TIMEOUT = "4"

@@ -107,9 +107,14 @@ class Init:
         namespaces.mount("tmpfs", str(journal.RUN))
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
-        self.servers = starter(servers)(self.rooms, namespaces.unnamed_directory())
+        directory = namespaces.unnamed_directory()
+        self.servers = starter(servers)(self.rooms, directory)
         with namespaces.inside(self.rooms.router, self.rooms.client):
-            self.tun = namespaces.make_tun(topology.TUN)
+            try:
+                self.tun = namespaces.make_tun(topology.TUN, directory)
+            except OSError as error:
+                raise LabError(f"cannot make a TUN device ({error}): modprobe tun, or give the container "
+                               "/dev/net/tun") from error
         self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), json.dumps(mangled())],
                                   (self.tun,))
         topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())

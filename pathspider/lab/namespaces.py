@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import socket
+import stat
 import struct
 from collections.abc import Iterator
 
@@ -107,8 +108,15 @@ def no_offloads(interface: str) -> None:
             fcntl.ioctl(sock, SIOCETHTOOL, request)
 
 
-def make_tun(name: str) -> int:
-    """Make a TUN device in the current network namespace: whole IP packets, by the descriptor that is returned."""
-    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+def make_tun(name: str, directory: int) -> int:
+    """Make a TUN device in the current network namespace: whole IP packets, by the descriptor that is returned.
+
+    ``directory``: descriptor of a directory in memory, for the device node where /dev has none (in containers).
+    """
+    node = "/dev/net/tun"
+    if not os.path.exists(node):
+        node = f"/proc/self/fd/{directory}/tun"
+        os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(10, 200))
+    descriptor = os.open(node, os.O_RDWR | os.O_CLOEXEC)
     fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
     return descriptor

@@ -94,12 +94,11 @@ class TestDemo(unittest.TestCase):
         self.assertEqual(found(Result(CASE, None, 0)), "no record")
 
 
-class TestECN(unittest.TestCase):
-    """The product's own command against the truth; what the probe sees without it is in test_impairments."""
+class TestAll(unittest.TestCase):
+    """The product's own command against the truth; what ECN looks like without it is in test_impairments."""
 
-    def check(self, servers):
-        runs = check.check(["ecn"], servers)
-        for run in runs:
+    def check(self, plugins, servers):
+        for run in check.check(plugins, servers):
             self.assertEqual(run.status, 0, run.errors)
             for result in run.results:
                 with self.subTest(scenario=result.case.scenario.name, address=result.case.address):
@@ -107,7 +106,7 @@ class TestECN(unittest.TestCase):
                     self.assertEqual(sorted(result.found), sorted(result.case.truth))
 
     def test_with_built_in_servers(self):
-        self.check("builtin")
+        self.check([], "builtin")
 
     def test_with_nginx(self):
-        self.check("nginx")
+        self.check(["ecn", "h2", "tfo"], "nginx")
