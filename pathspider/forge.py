@@ -21,7 +21,8 @@ from scapy.packet import Packet, Raw
 
 from pathspider.chains.basic import BasicChain
 from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.dns import _judge, query
+from pathspider.helpers.dns import judge as judge_answer
+from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.sockets import failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
@@ -220,7 +221,7 @@ class ForgeSpider(DesynchronizedSpider):
 
 def answer_state(message: bytes, reply: bytes) -> Conn:
     """Whether ``reply`` is a valid DNS response to the query ``message``, whatever it answers."""
-    state: Conn = _judge(DNSRecord.parse(message), reply, 0)["spdr_state"]
+    state: Conn = judge_answer(DNSRecord.parse(message), reply, 0)["spdr_state"]
     return state
 
 

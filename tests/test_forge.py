@@ -10,6 +10,7 @@ from time import monotonic
 from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
+from scapy.volatile import RandShort
 
 from pathspider.forge import ForgeSpider, following, is_syn, syn_answer
 from pathspider.helpers.forged import Flow, Link, hold_tcp_port
@@ -133,6 +134,33 @@ class TestExchange(ExchangeCase):
 
         with self.assertRaisesRegex(TypeError, "IP header"):
             self.connect(make(Wrong), {"dip": "127.0.0.1", "dp": 80})
+
+
+class Documented(ForgeSpider):
+    """The example of the documentation: a SYN first, then a RST."""
+
+    chains = []
+    packets = 2
+
+    def forge(self, job, seq):
+        sport = 0
+        while sport < 1024:
+            sport = int(RandShort())
+        l4 = TCP(sport=sport, dport=job["dp"])
+        ip = IP(src=self.source[0], dst=job["dip"])
+        if seq == 0:
+            l4.flags = "S"
+        if seq == 1:
+            l4.flags = "R"
+        return ip / l4
+
+
+class TestDocumentedExample(ExchangeCase):
+    def test_example(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            job = {"dip": "127.0.0.1", "dp": server.getsockname()[1]}
+            states = [self.connect(make(Documented, 0.2), job, seq)["spdr_state"] for seq in (0, 1)]
+        self.assertEqual(states, [CONN_OK, CONN_TIMEOUT])
 
 
 class TestDatagrams(ExchangeCase):

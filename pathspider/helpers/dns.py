@@ -87,7 +87,7 @@ def query(job: Job) -> Any:
     record = dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
     try:
         record.pack()
-    except (dnslib.DNSError, dnslib.label.DNSLabelError) as error:  # the second is no kind of the first
+    except (dnslib.DNSError, import_module("dnslib.label").DNSLabelError) as error:  # two families
         raise ValueError(f"not a domain name: {domain!r}") from error
     return record
 
@@ -115,7 +115,7 @@ def _exchange(
                 answer = channel.receive(65535)
         except _Failure as end:
             return end.result
-        return _judge(question, answer, channel.sp)
+        return judge(question, answer, channel.sp)
 
 
 class _Channel:
@@ -176,7 +176,7 @@ class _Channel:
         return _Failure(failed(state, self.sp, errno_name(number)))
 
 
-def _judge(question: Any, answer: bytes, sp: int) -> Connection:
+def judge(question: Any, answer: bytes, sp: int) -> Connection:
     """Whether the answer is a response to the question."""
     dnslib = _dnslib()
     try:

@@ -31,9 +31,9 @@ from pathspider.helpers.sockets import (
     MSG_ERRQUEUE,
     SO_EE_ORIGIN_ICMP,
     SO_EE_ORIGIN_ICMP6,
-    _offender,
     errno_name,
     is_ipv6,
+    offender,
 )
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -186,7 +186,7 @@ class Flow:
             for _, _, content in ancillary:
                 if len(content) >= 16:
                     number, origin = struct.unpack_from("=IB", content)
-                    foreign = self.target[0] == self.link.own or _offender(content[16:]) != self.link.own
+                    foreign = self.target[0] == self.link.own or offender(content[16:]) != self.link.own
                     yield number, foreign and origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6)
         self._receiver.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 

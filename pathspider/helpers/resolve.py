@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import dnslib
 
-from pathspider.helpers.dns import _judge, query
+from pathspider.helpers.dns import judge, query
 from pathspider.records import CONN_OK
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -113,7 +113,7 @@ def receive_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
 
 def read_response(question: dnslib.DNSRecord, answer: bytes) -> dnslib.DNSRecord | None:
     """The response to ``question``; None for what is none."""
-    return dnslib.DNSRecord.parse(answer) if _judge(question, answer, 0)["spdr_state"] == CONN_OK else None
+    return dnslib.DNSRecord.parse(answer) if judge(question, answer, 0)["spdr_state"] == CONN_OK else None
 
 
 def read_addresses(response: dnslib.DNSRecord, qtype: str) -> Lookup:

@@ -100,7 +100,7 @@ def pending_error(sock: socket.socket, own: str, target: str) -> tuple[int, bool
         if len(content) < 16:
             continue
         number, origin = struct.unpack_from("=IB", content)
-        foreign = target == own or _offender(content[16:]) != own
+        foreign = target == own or offender(content[16:]) != own
         network = foreign and origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6)
     waiting = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if not number:
@@ -108,7 +108,7 @@ def pending_error(sock: socket.socket, own: str, target: str) -> tuple[int, bool
     return number, network
 
 
-def _offender(address: bytes) -> str | None:
+def offender(address: bytes) -> str | None:
     """The sender of an ICMP message, from the ``sockaddr`` behind a ``sock_extended_err``."""
     if len(address) < 2:
         return None

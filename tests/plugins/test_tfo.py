@@ -120,6 +120,12 @@ class TestConnections(unittest.TestCase):
     def test_nobody_asks_again_who_was_not_answered(self):
         self.assertEqual(self.run_all([None], [CONN_OK, CONN_TIMEOUT, CONN_SKIPPED]), [None, FAST_OPEN, FAST_OPEN])
 
+    def test_a_slow_connection_is_made_once_more(self):
+        with mock.patch.object(tfo, "monotonic", side_effect=[0, 1.2]):
+            self.assertEqual(self.run_all([b"cookie"]), [None, FAST_OPEN, FAST_OPEN, FAST_OPEN])
+        with mock.patch.object(tfo, "monotonic", side_effect=[0, 5]):
+            self.assertEqual(self.run_all([b"cookie"], [CONN_OK, CONN_OK, CONN_TIMEOUT]), [None, FAST_OPEN, FAST_OPEN])
+
     def test_a_mistake_between_lets_others_go_on(self):
         measurement = spider()
         measurement._cookies = mock.Mock()
