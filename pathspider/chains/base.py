@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
+from pathspider.chains.field import Field
 from pathspider.libtrace._core import ChainBase
 
 
-class Field(NamedTuple):
-    """One field of a flow record."""
-
-    type: type
-    """Type of the value once it is set."""
-    initial: Any
-    """Value in a new flow record; immutable, since all flows share it."""
-    doc: str
-    """What the value means."""
+__all__ = ["Chain", "Field"]
 
 
 class Chain(ChainBase):

@@ -32,7 +32,7 @@ def twin(chain: type[Any]) -> type[Any]:
 def _module(name: str) -> Any:
     try:
         return importlib.import_module(f"{__name__}.{name}")
-    except ImportError:
+    except Exception:  # not built, or built for something else: the plain chain does as well
         return None
 
 
