@@ -103,27 +103,31 @@ class Observer:
 
         listener = _Listener(irqueue, self.stop) if irqueue is not None else None
         try:
-            self.run(sink)
+            self._observe(sink)
         finally:
             if listener is not None:
                 listener.end()
             flowqueue.put(SHUTDOWN_SENTINEL)
+            self._capture.close()  # the kernel takes its time for this: nobody has to wait for it
 
     def run(self, sink: Callable[[list[Flow]], None]) -> None:
         """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel."""
+        try:
+            self._observe(sink)
+        finally:
+            self._capture.close()
+
+    def _observe(self, sink: Callable[[list[Flow]], None]) -> None:
         if not self._observing:
             sink = _drop
         table, capture = self._table, self._capture
         try:
-            try:
-                while (flows := capture.feed(table)) is not None:
-                    if flows:
-                        sink(flows)
-            finally:
-                while flows := table.flush(FLUSH):
+            while (flows := capture.feed(table)) is not None:
+                if flows:
                     sink(flows)
         finally:
-            capture.close()
+            while flows := table.flush(FLUSH):
+                sink(flows)
 
     def flush(self) -> None:
         """Thread-safe: the flows that are open now end, and observing goes on."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from pathspider.chains.field import Field
 from pathspider.libtrace._core import ChainBase
 
-
 __all__ = ["Chain", "Field"]
 
 
