@@ -56,7 +56,7 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> L
         return Lookup([], "bad_domain")
     attempts = [(socket.SOCK_DGRAM, resolver) for resolver in [*resolvers] * ROUNDS]
     attempts.append((socket.SOCK_STREAM, resolvers[0]))
-    problem = "timeout"
+    problem = ""
     for kind, resolver in attempts:
         deadline = monotonic() + timeout / len(attempts)
         try:
@@ -66,9 +66,10 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> L
                 answer = ask(resolver, message, socket.SOCK_STREAM, deadline + timeout / len(attempts))
                 response = read_response(question, answer)
         except TimeoutError:
+            problem = problem or "timeout"
             continue
         except OSError:
-            problem = "unreachable"
+            problem = problem or "unreachable"
             continue
         found = Lookup([], "invalid") if response is None else read_addresses(response, qtype)
         if found.problem not in RETRY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import socket
 
 from pathspider.base import PluggableSpider, __version__
@@ -17,8 +18,8 @@ from pathspider.sync import SynchronizedSpider
 DEFAULT_CODEPOINT = 46
 """Expedited forwarding. :rfc:`3246`"""
 
-MARK = 0x64736370
-"""Marks our own sockets (``SO_MARK``) for the rules below: other traffic of the machine keeps its codepoints."""
+MARKS = 0x64000000
+"""Marks of sockets (``SO_MARK``), one a run, are from here on upwards."""
 
 
 class DSCP(SynchronizedSpider, PluggableSpider):
@@ -41,6 +42,12 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         parser.add_argument("--codepoint", type=int, choices=range(64), default=DEFAULT_CODEPOINT, metavar="[0-63]",
                             help=f"DSCP codepoint to send. (Default: {DEFAULT_CODEPOINT})")
 
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self.mark = MARKS | secrets.randbits(24)
+        """Of our own sockets: other traffic of the machine, and other runs, keep their codepoints."""
+
     def config_zero(self) -> None:
         """Send best effort, also where another rule of the machine would mark our packets."""
         self.set_codepoint(0)
@@ -53,11 +60,11 @@ class DSCP(SynchronizedSpider, PluggableSpider):
 
     def set_codepoint(self, codepoint: int) -> None:
         """Mark the packets of our own connections with ``codepoint`` from now on."""
-        self.settings.nft([f"meta mark {MARK:#x} {ip} dscp set {codepoint}" for ip in ("ip", "ip6")])
+        self.settings.nft([f"meta mark {self.mark:#x} {ip} dscp set {codepoint}" for ip in ("ip", "ip6")])
 
     def connect(self, job: Job, config: int) -> Connection:
         return connect(self.args.connect, self.source, job, self.args.timeout,
-                       sockopts=[(socket.SOL_SOCKET, socket.SO_MARK, MARK)])
+                       sockopts=[(socket.SOL_SOCKET, socket.SO_MARK, self.mark)])
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         sent = (0, self.args.codepoint)

@@ -78,9 +78,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
             self._cookies = CookieCache()
             settings = self.settings
             bits = int(settings.read("net.ipv4.tcp_fastopen"), 0)
-            wanted = (bits | CLIENT) & ~WITHOUT_COOKIE
-            if bits != wanted:
-                settings.sysctl("net.ipv4.tcp_fastopen", wanted)
+            # Borrowed even where it is right: two such runs would take each other's cookies away.
+            settings.sysctl("net.ipv4.tcp_fastopen", (bits | CLIENT) & ~WITHOUT_COOKIE)
             if settings.read("net.ipv4.tcp_fastopen_blackhole_timeout_sec") != "0":
                 settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
         except BaseException:

@@ -6,7 +6,7 @@ import io
 import unittest
 from unittest import mock
 
-from pathspider.plugins.dscp import DSCP, MARK
+from pathspider.plugins.dscp import DSCP
 from pathspider.records import CONN_OK, CONN_TIMEOUT
 
 
@@ -54,12 +54,13 @@ class TestDSCP(unittest.TestCase):
         self.assertEqual(spider().combine_flows([flow(0, 0), flow(46, None)]), ["pathspider.not_observed"])
 
     def test_rules_are_for_our_own_connections_alone(self):
+        run = spider(34)
         with mock.patch.object(DSCP, "settings") as settings:
-            spider(34).config_one()
+            run.config_one()
         (rules,), _ = settings.nft.call_args
         self.assertEqual(len(rules), 2)
         for rule, ip in zip(rules, ("ip", "ip6"), strict=True):
-            self.assertEqual(rule, f"meta mark {MARK:#x} {ip} dscp set 34")
+            self.assertEqual(rule, f"meta mark {run.mark:#x} {ip} dscp set 34")
 
     def test_codepoint_option(self):
         parser = argparse.ArgumentParser()

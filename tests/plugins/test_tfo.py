@@ -145,8 +145,8 @@ class TestSettings(unittest.TestCase):
         measurement.pre_connect({})
         return [call.args for call in settings.sysctl.call_args_list]
 
-    def test_only_what_must_be_is_borrowed(self):
-        self.assertEqual(self.configure("1", "0"), [])
+    def test_what_is_borrowed(self):
+        self.assertEqual(self.configure("1", "0"), [("net.ipv4.tcp_fastopen", 1)])
         self.assertEqual(self.configure("0x602", "3600"), [
             ("net.ipv4.tcp_fastopen", 0x603), ("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)])
         self.assertEqual(self.configure("5", "0"), [("net.ipv4.tcp_fastopen", 1)])
