@@ -31,6 +31,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     description = "Simple Input List DNS Resolver"
     version = __version__
     chains = []
+    capabilities = ()
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:

@@ -64,6 +64,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]
+    capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
