@@ -67,7 +67,7 @@ def _add_scenarios(parser: argparse.ArgumentParser) -> None:
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:
     _add_scenarios(parser)
-    parser.add_argument("--servers", choices=("builtin", "nginx"), default="builtin",
+    parser.add_argument("--servers", choices=("builtin", "nginx", "apache"), default="builtin",
                         help="what answers at the end of the paths (default: builtin)")
 
 

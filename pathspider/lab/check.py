@@ -25,7 +25,7 @@ AT_ONCE = 8
 CONNECTION_TIMEOUT = "4"
 """Seconds for one connection: enough for a SYN that is lost once or twice, and no longer, since failing ones wait."""
 
-LACKING = {"nginx": {"h2c"}}
+LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "full-mss"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
 LONGEST_RUN = 300

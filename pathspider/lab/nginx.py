@@ -7,13 +7,10 @@ nothing depends on our own servers. DNS stays with the built-in server.
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
-from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.errors import LabError
+from pathspider.lab.external import environment, find
 from pathspider.lab.servers.sockets import BACKLOG, listen
 from pathspider.lab.startup import BuiltIn
 from pathspider.lab.topology import Rooms
@@ -47,23 +44,11 @@ http {{
 """
 
 
-def find_nginx() -> Path:
-    """The binary: from ``$PATHSPIDER_SERVERS``, a checkout's ``.servers``, or the system's. Raises LabError."""
-    roots = [os.environ.get("PATHSPIDER_SERVERS", ""), str(Path(__file__).parents[2] / ".servers"), "/"]
-    for root in filter(None, roots):
-        if (binary := Path(root, "usr/sbin/nginx")).exists():
-            return binary
-    if found := shutil.which("nginx"):
-        return Path(found)
-    raise LabError("no nginx found; unpack one without installing it: apt-get download nginx && "
-                   "dpkg-deb -x nginx_*.deb .servers, and name the folder in PATHSPIDER_SERVERS")
-
-
 class Nginx(BuiltIn):
     """One nginx in each server room, and the built-in DNS."""
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
-        binary = find_nginx()
+        binary = find("nginx", "nginx")
         super().__init__(rooms, directory, web=False)
         certificate, key = make_certificate(self.directory)
         for name, room in (("nginx", rooms.server), ("nginx-no-ecn", rooms.no_ecn)):
@@ -75,12 +60,9 @@ class Nginx(BuiltIn):
             with namespaces.inside(room, rooms.client):
                 sockets = [*listen(80), *listen(443)]
             descriptors = tuple(sock.fileno() for sock in sockets)
-            environment = dict(os.environ, NGINX="".join(f"{number};" for number in descriptors))
-            libraries = sorted(map(str, Path(binary).parents[2].glob("usr/lib/*-linux-*")))
-            if ".servers" in str(binary) or os.environ.get("PATHSPIDER_SERVERS"):
-                environment["LD_LIBRARY_PATH"] = ":".join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")])
+            inherited = "".join(f"{number};" for number in descriptors)
             self.spawn(name, [str(binary), "-p", str(here), "-c", str(here / "nginx.conf"), "-e", "stderr"], room,
-                       descriptors, environment)
+                       descriptors, environment(binary, NGINX=inherited))
             for sock in sockets:
                 sock.close()
 

@@ -32,7 +32,7 @@ class Scenario:
     """Where it is not the port of the connection mode."""
     versions: tuple[int, ...] = (4, 6)
     needs: str = ""
-    """What the web server must know for it, where some do not: ``h2c``."""
+    """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
 
     def truth(self, version: int) -> Set[str]:
         """The conditions over one IP version."""

@@ -103,7 +103,8 @@ class Lab:
     Several can exist at once, in one process or in many; they do not see each other.
 
     ``servers``
-        ``"builtin"``, or ``"nginx"`` for an nginx binary (:mod:`pathspider.lab.nginx`).
+        ``"builtin"``, ``"nginx"`` (:mod:`pathspider.lab.nginx`), or ``"apache"`` with knot
+        (:mod:`pathspider.lab.apache`).
     ``scenarios``
         Files with further scenarios (:func:`pathspider.lab.scenarios.add_scenarios`).
     """

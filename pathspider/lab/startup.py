@@ -21,7 +21,10 @@ class Servers:
     def __init__(self, rooms: Rooms, directory: int) -> None:
         """``directory``: descriptor of an empty directory in memory, for configurations, keys and logs."""
         self.rooms = rooms
+        self.descriptor = directory
         self.directory = Path(f"/proc/{os.getpid()}/fd/{directory}")
+        self.own_directory = Path(f"/proc/self/fd/{directory}")
+        """The same for a process that has the descriptor: one that gives up privileges may not look at ours."""
         self.names: dict[int, str] = {}
         """Process id -> name, for the message when one ends early."""
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -81,11 +84,15 @@ class BuiltIn(Servers):
 
 
 def starter(name: str) -> Callable[[Rooms, int], Servers]:
-    """The servers of this name: ``builtin`` or ``nginx``."""
+    """The servers of this name: ``builtin``, ``nginx``, ``apache`` (with knot)."""
     if name == "builtin":
         return BuiltIn
     if name == "nginx":
         from pathspider.lab.nginx import Nginx  # noqa: PLC0415 - asked for by name only
 
         return Nginx
-    raise LabError(f"no servers are called {name!r}: builtin or nginx")
+    if name == "apache":
+        from pathspider.lab.apache import ApacheKnot  # noqa: PLC0415
+
+        return ApacheKnot
+    raise LabError(f"no servers are called {name!r}: builtin, nginx, or apache")

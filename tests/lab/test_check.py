@@ -110,3 +110,6 @@ class TestAll(unittest.TestCase):
 
     def test_with_nginx(self):
         self.check(["ecn", "h2", "tfo"], "nginx")
+
+    def test_with_apache_and_knot(self):
+        self.check(["h2", "tfo", "dscp", "udpzero"], "apache")

@@ -41,9 +41,9 @@ SCENARIOS = [
     Scenario("dscp-reply-differs-tcp", [path.mark_reply_to(46, 10)], TCP, truth("works", (0,), (10,))),
     Scenario("dscp-reply-differs-dnsudp", [path.mark_reply_to(46, 10)], DNSUDP, truth("works", (0,), (10,))),
     Scenario("dscp-reply-mixed", [path.mark_reply_syn_ack(34)], HTTP, truth("works", (34, 0), (34, 0))),
-    Scenario("dscp-servfail", [], DNSUDP, FINE, server="servfail"),
-    Scenario("dscp-dns-silent", [], DNSUDP, truth("offline"), server="dns-silent"),
-    Scenario("dscp-dns-tcp-only", [], DNSUDP, FINE, server="dns-tcp-only"),
+    Scenario("dscp-servfail", [], DNSUDP, FINE, server="servfail", needs="odd-dns"),
+    Scenario("dscp-dns-silent", [], DNSUDP, truth("offline"), server="dns-silent", needs="odd-dns"),
+    Scenario("dscp-dns-tcp-only", [], DNSUDP, FINE, server="dns-tcp-only", needs="odd-dns"),
     Scenario("dscp-offline", [path.silent_drop()], HTTP, truth("offline")),
     Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
 ]

@@ -27,8 +27,11 @@ def online(verdict: str, remote: int | None = None) -> dict[int, set[str]]:
 OFFLINE = {"mss.connectivity.offline"}
 
 SCENARIOS = [
-    *(Scenario(f"mss-clean-{mode}", [], modes(mode), online("unchanged")) for mode in ("tcp", "http", "https",
-                                                                                       "dnstcp")),
+    Scenario("mss-clean-tcp", [], modes("tcp"), online("unchanged")),
+    Scenario("mss-clean-http", [], modes("http"), online("unchanged")),
+    Scenario("mss-clean-https", [], modes("https"), online("unchanged")),
+    # knot asks for 1220 on all its connections
+    Scenario("mss-clean-dnstcp", [], modes("dnstcp"), online("unchanged"), needs="full-mss"),
     Scenario("mss-clamped-tcp", [path.clamp_mss(536)], modes("tcp"), online("deflated", 536)),
     Scenario("mss-clamped-http", [path.clamp_mss(1220)], modes("http"), online("deflated", 1220)),
     Scenario("mss-clamped-https", [path.clamp_mss(1220)], modes("https"), online("deflated", 1220)),

@@ -58,7 +58,9 @@ async def serve(sockets: dict[str, list[socket.socket]], directory: Path, announ
         dns.serve_udp(sock)
     for sock in sockets["dnstcp"]:
         await dns.serve_tcp(sock, BACKLOG)
-    pair = make_certificate(directory)
+    own = directory / "builtin"  # other servers beside us make theirs at the same moment
+    own.mkdir()
+    pair = make_certificate(own)
     await http1.serve(sockets["http1"], sockets["https1"], pair)
     if sockets["http"]:
         await web.serve(sockets["http"], sockets["https"], pair, announce)

@@ -1,0 +1,49 @@
+"""Finding servers that were unpacked."""
+
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from pathspider.lab import Lab
+from pathspider.lab.errors import LabError
+from pathspider.lab.external import environment, find
+
+
+class TestFind(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        patch = mock.patch.dict(os.environ, PATHSPIDER_SERVERS=folder.name)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def test_named_folder_goes_first(self):
+        (self.root / "usr/sbin").mkdir(parents=True)
+        (self.root / "usr/sbin/nginx").touch()
+        self.assertEqual(find("nginx", "nginx"), self.root / "usr/sbin/nginx")
+
+    def test_libraries_beside_the_binary(self):
+        (self.root / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
+        self.assertIn(str(self.root / "usr/lib/x86_64-linux-gnu"),
+                      environment(self.root / "usr/sbin/nginx", A="b")["LD_LIBRARY_PATH"])
+        self.assertEqual(environment(Path("/usr/sbin/nginx")).get("LD_LIBRARY_PATH"),
+                         os.environ.get("LD_LIBRARY_PATH"))
+
+    def test_missing(self):
+        with self.assertRaisesRegex(LabError, "apt-get download some-package"):
+            find("no-such-server", "some-package")
+
+
+class TestBroken(unittest.TestCase):
+    def test_a_server_that_does_not_start_is_told_with_its_log(self):
+        with tempfile.TemporaryDirectory() as folder:
+            binary = Path(folder, "usr/sbin/nginx")
+            binary.parent.mkdir(parents=True)
+            binary.write_text("#!/bin/sh\necho no paper left >&2; exit 1\n")
+            binary.chmod(0o755)
+            with mock.patch.dict(os.environ, PATHSPIDER_SERVERS=folder), \
+                    self.assertRaisesRegex(LabError, "nginx did not start(.|\n)*no paper left"):
+                Lab("nginx").start()
