@@ -14,7 +14,9 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,14 +51,12 @@ struct ps_source {
     uint8_t *buffer;                /* what was read of the file and not yet consumed: rd..wr */
     size_t rd, wr;
     int64_t offset;                 /* in the file, of buffer[rd] */
-#if PATHSPIDER_HAVE_LIBTRACE
-    libtrace_t *trace;
-    libtrace_filter_t *filter;
-#endif
+    pid_t child;                    /* runs libtrace */
+    int reports;                    /* pipe on which it tells how it fared */
 
     pthread_t thread;
     int running;
-    int stop, ended, opened, kicked; /* atomics */
+    int stop, closing, ended, opened, kicked; /* atomics */
     struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
 
     uint8_t *ring;
@@ -117,6 +117,9 @@ static int room(struct ps_source *s, uint64_t need)
     return s->size - (s->head - s->seen_tail) >= need;
 }
 
+/* Whether what has not been read yet is not wanted any more: of a file after a stop, of an interface at the end. */
+static int given_up(struct ps_source *s) { return LOAD(s->closing) || (LOAD(s->stop) && !s->live); }
+
 /* -1: stopped while waiting for room. */
 static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
 {
@@ -138,11 +141,11 @@ static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caple
         pthread_mutex_lock(&s->lock);
         STORE(s->producer_waits, 1);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        while (!room(s, need + gap) && !LOAD(s->stop))
+        while (!room(s, need + gap) && !given_up(s))
             pthread_cond_wait(&s->space, &s->lock);
         STORE(s->producer_waits, 0);
         pthread_mutex_unlock(&s->lock);
-        if (LOAD(s->stop))
+        if (given_up(s))
             return -1;
     }
     if (gap) {
@@ -367,10 +370,10 @@ static size_t refill(struct ps_source *s)
     if (!s->regular) {
         wake(s); /* a pipe can be quiet for long */
         struct pollfd fds[2] = {{s->fd, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
-        while (poll(fds, 2, -1) < 0 && errno == EINTR)
-            ;
+        while (poll(fds, s->live ? 1 : 2, -1) < 0 && errno == EINTR)
+            ; /* libtrace's child looks at stopfd itself, and ends the stream */
     }
-    if (LOAD(s->stop))
+    if (given_up(s))
         return 0;
     ssize_t n;
     while ((n = read(s->fd, s->buffer + s->wr, FILE_BUFFER - s->wr)) < 0 && errno == EINTR)
@@ -576,6 +579,28 @@ static void read_file(struct ps_source *s)
 #if PATHSPIDER_HAVE_LIBTRACE
 int ps_have_libtrace(void) { return 1; }
 
+/* libtrace checks what it reads with assert(): a hostile file would end the whole process. So it runs in a child, which
+ * sends packets through a pipe, and tells at the beginning and at the end how it fared. */
+struct report {
+    struct ps_error error;
+    uint64_t dropped;
+};
+
+struct record { /* its bytes follow */
+    int64_t ts;
+    uint32_t caplen, wire_len;
+    int32_t dlt;
+    uint32_t zero;
+};
+
+struct child {
+    libtrace_t *trace;
+    int data, reports, stopfd, live;
+    uint8_t *buffer;
+    size_t used;
+    struct report report;
+};
+
 /* libtrace's link types, as pcap's. -1: one that we cannot decode. */
 static int dlt_of(libtrace_linktype_t type)
 {
@@ -587,65 +612,208 @@ static int dlt_of(libtrace_linktype_t type)
     }
 }
 
-static void libtrace_failed(struct ps_source *s)
+static int write_all(int fd, const void *data, size_t size)
 {
-    if (trace_is_err(s->trace)) {
-        libtrace_err_t why = trace_get_err(s->trace);
-        fail(&s->error, PS_E_SYSTEM, why.problem);
+    const uint8_t *p = data;
+    while (size) {
+        ssize_t n = write(fd, p, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -1;
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int send_packets(struct child *c)
+{
+    size_t used = c->used;
+    c->used = 0;
+    return write_all(c->data, c->buffer, used);
+}
+
+static void note_error(struct child *c)
+{
+    if (trace_is_err(c->trace)) {
+        libtrace_err_t why = trace_get_err(c->trace);
+        fail(&c->report.error, PS_E_SYSTEM, why.problem);
     }
 }
 
-static void read_libtrace(struct ps_source *s)
+/* 1: told to stop; -1: nobody reads what we write. Waits for `fd` as well, where there is one. */
+static int wait_child(struct child *c, int fd, int ms)
+{
+    struct pollfd fds[3] = {{c->stopfd, POLLIN, 0}, {c->data, 0, 0}, {fd, POLLIN, 0}};
+    poll(fds, fd < 0 ? 2 : 3, ms);
+    return fds[1].revents & POLLERR ? -1 : fds[0].revents & POLLIN ? 1 : 0;
+}
+
+static void run_child(struct child *c)
 {
     libtrace_packet_t *packet = trace_create_packet();
-    struct pollfd fds[2] = {{-1, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
-    while (packet && !LOAD(s->stop)) {
+    for (unsigned n = 0; packet; n++) {
         libtrace_eventobj_t event = {TRACE_EVENT_PACKET, -1, 0, 0};
-        if (s->live)
-            event = trace_event(s->trace, packet); /* lets us wait, and be stopped */
+        if (c->live)
+            event = trace_event(c->trace, packet); /* lets us wait, and be stopped */
         else
-            event.size = trace_read_packet(s->trace, packet); /* events would replay a file at its own pace */
-        if (event.type == TRACE_EVENT_IOWAIT) {
-            wake(s);
-            fds[0].fd = event.fd;
-            poll(fds, 2, -1);
-            continue;
-        }
-        if (event.type == TRACE_EVENT_SLEEP) {
-            wake(s);
-            poll(fds + 1, 1, (int)(event.seconds * 1000) + 1);
+            event.size = trace_read_packet(c->trace, packet); /* events would replay a file at its own pace */
+        if (event.type == TRACE_EVENT_IOWAIT || event.type == TRACE_EVENT_SLEEP) {
+            int ms = event.type == TRACE_EVENT_IOWAIT ? -1 : (int)(event.seconds * 1000) + 1;
+            if (send_packets(c) < 0 || wait_child(c, event.type == TRACE_EVENT_IOWAIT ? event.fd : -1, ms) != 0)
+                break; /* all that was captured has been sent by now */
             continue;
         }
         if (event.type == TRACE_EVENT_TERMINATE || event.size <= 0)
             break;
+        if (!(n & 1023) && !c->live && wait_child(c, -1, 0) != 0)
+            break;
         libtrace_linktype_t type;
-        uint32_t remaining = 0;
-        void *bytes = trace_get_packet_buffer(packet, &type, &remaining);
+        struct record record;
+        memset(&record, 0, sizeof record);
+        void *bytes = trace_get_packet_buffer(packet, &type, &record.caplen);
         if (!bytes)
             continue;
-        int dlt = dlt_of(type);
-        if (dlt < 0) {
-            fail(&s->error, PS_E_LINK, "a link type that libtrace has another number for");
-            s->error.number = (int64_t)type;
+        record.dlt = dlt_of(type);
+        if (record.dlt < 0) {
+            fail(&c->report.error, PS_E_LINK, "a link type that libtrace has another number for");
+            c->report.error.number = (int64_t)type;
             break;
         }
-        s->dlt = dlt;
+        if (record.caplen > RECORD_LIMIT)
+            record.caplen = RECORD_LIMIT;
         struct timespec ts = trace_get_timespec(packet);
+        record.ts = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
         size_t wire_len = trace_get_wire_length(packet);
         if (type == TRACE_TYPE_ETH && wire_len >= 4)
             wire_len -= 4; /* libtrace counts the frame check sequence */
-        if (wire_len > 0xffffffffu)
-            wire_len = remaining;
-        if (put(s, (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec, bytes, remaining, (uint32_t)wire_len) < 0)
+        record.wire_len = wire_len > 0xffffffffu ? record.caplen : (uint32_t)wire_len;
+        if (c->used + sizeof record + record.caplen > FILE_BUFFER && send_packets(c) < 0)
             break;
+        memcpy(c->buffer + c->used, &record, sizeof record);
+        memcpy(c->buffer + c->used + sizeof record, bytes, record.caplen);
+        c->used += sizeof record + record.caplen;
     }
-    if (!LOAD(s->stop))
-        libtrace_failed(s);
-    uint64_t drops = trace_get_dropped_packets(s->trace);
-    if (drops != UINT64_MAX)
-        STORE(s->dropped_kernel, drops);
-    if (packet)
-        trace_destroy_packet(packet);
+    note_error(c);
+    send_packets(c);
+    uint64_t dropped = trace_get_dropped_packets(c->trace);
+    c->report.dropped = dropped == UINT64_MAX ? 0 : dropped; /* on files it means: not known */
+}
+
+static struct child *dying;
+
+/* libtrace's assert() failed: what was read before is sent, then the word of it. Only write() and _exit() here. */
+static void on_abort(int number)
+{
+    (void)number;
+    static const char text[] = "libtrace gave up on it: its assertion failed";
+    send_packets(dying);
+    dying->report.error.why = PS_E_SYSTEM;
+    memcpy(dying->report.error.text, text, sizeof text);
+    write_all(dying->reports, &dying->report, sizeof dying->report);
+    _exit(1);
+}
+
+static void child_main(const char *uri, const struct ps_options *options, int data, int reports, int stopfd)
+{
+    struct child c = {NULL, data, reports, stopfd, options->live, NULL, 0, {{0, 0, 0, ""}, 0}};
+    struct rlimit none = {0, 0};
+    int kept[3] = {data, reports, stopfd};
+    sigset_t nothing;
+
+    dying = &c;
+    signal(SIGABRT, on_abort);
+    setrlimit(RLIMIT_CORE, &none);
+    signal(SIGINT, SIG_IGN); /* the parent tells when to stop */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&nothing);
+    sigprocmask(SIG_SETMASK, &nothing, NULL);
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, 1);
+    dup2(null, 2);
+    for (unsigned fd = 3, next; fd < 1u << 30; fd = next + 1) { /* what else is open is the parent's business */
+        next = 1u << 30;
+        for (int i = 0; i < 3; i++)
+            if (kept[i] >= (int)fd && kept[i] < (int)next)
+                next = (unsigned)kept[i];
+        if (next > fd)
+            close_range(fd, next - 1, 0);
+    }
+    c.buffer = malloc(FILE_BUFFER);
+    c.trace = trace_create(uri);
+    note_error(&c);
+    if (!c.report.error.why && options->snaplen > 0 && options->snaplen < 65535) {
+        int snaplen = options->snaplen;
+        if (trace_config(c.trace, TRACE_OPTION_SNAPLEN, &snaplen) < 0)
+            trace_get_err(c.trace); /* files have none: the parent cuts */
+    }
+    if (!c.report.error.why && options->bpf && *options->bpf) {
+        libtrace_filter_t *filter = trace_create_filter(options->bpf);
+        if (!filter || trace_config(c.trace, TRACE_OPTION_FILTER, filter) < 0) {
+            note_error(&c);
+            c.report.error.why = PS_E_FILTER;
+        }
+    }
+    if (!c.report.error.why && trace_start(c.trace) < 0) {
+        note_error(&c);
+        fail(&c.report.error, PS_E_SYSTEM, "libtrace could not start it");
+    }
+    int failed = c.report.error.why || !c.buffer;
+    if (write_all(reports, &c.report, sizeof c.report) == 0 && !failed) {
+        run_child(&c);
+        write_all(reports, &c.report, sizeof c.report);
+    }
+    _exit(0);
+}
+
+/* What the child says; how it died, where it cannot say anything any more. */
+static int read_report(struct ps_source *s, struct report *report)
+{
+    size_t got = 0;
+    memset(report, 0, sizeof *report);
+    while (got < sizeof *report) {
+        ssize_t n = read(s->reports, (uint8_t *)report + got, sizeof *report - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    if (got == sizeof *report)
+        return 0;
+    int status = 0;
+    char text[128] = "libtrace ended without a word";
+    memset(report, 0, sizeof *report);
+    if (waitpid(s->child, &status, 0) == s->child) {
+        s->child = 0;
+        if (WIFSIGNALED(status))
+            snprintf(text, sizeof text, "libtrace gave up on it: %s", strsignal(WTERMSIG(status)));
+    }
+    fail(&report->error, PS_E_SYSTEM, text);
+    return -1;
+}
+
+static void read_libtrace(struct ps_source *s)
+{
+    struct record record;
+    struct report report;
+    while (have(s, sizeof record)) {
+        memcpy(&record, s->buffer + s->rd, sizeof record);
+        if (record.caplen > RECORD_LIMIT || !have(s, sizeof record + record.caplen))
+            break;
+        s->dlt = record.dlt;
+        if (put(s, record.ts, s->buffer + s->rd + sizeof record, record.caplen, record.wire_len) < 0)
+            break;
+        consume(s, sizeof record + record.caplen);
+    }
+    close(s->fd); /* the child notices, if it still has something to say */
+    s->fd = -1;
+    read_report(s, &report);
+    STORE(s->dropped_kernel, report.dropped);
+    if (!LOAD(s->stop) && report.error.why)
+        s->error = report.error;
 }
 #else
 int ps_have_libtrace(void) { return 0; }
@@ -679,12 +847,8 @@ static void destroy(struct ps_source *s)
         pcap_close(s->pcap);
     if (s->have_program)
         pcap_freecode(&s->program);
-#if PATHSPIDER_HAVE_LIBTRACE
-    if (s->trace)
-        trace_destroy(s->trace);
-    if (s->filter)
-        trace_destroy_filter(s->filter);
-#endif
+    if (s->reports >= 0)
+        close(s->reports);
     if (s->netfd >= 0)
         close(s->netfd);
     if (s->stopfd >= 0)
@@ -693,6 +857,10 @@ static void destroy(struct ps_source *s)
         close(s->wakefd);
     if (s->fd >= 0)
         close(s->fd);
+    if (s->child > 0) {
+        kill(s->child, SIGKILL);
+        waitpid(s->child, NULL, 0);
+    }
     if (s->ring)
         munmap(s->ring, s->size);
     free(s->buffer);
@@ -713,7 +881,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     }
     memset(s, 0, sizeof *s);
     s->kind = kind;
-    s->netfd = s->fd = s->stopfd = s->wakefd = -1;
+    s->netfd = s->fd = s->stopfd = s->wakefd = s->reports = -1;
     s->snaplen = options->snaplen;
     s->dlt = 1;
     pthread_cond_init(&s->headed, NULL);
@@ -849,29 +1017,39 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
 {
 #if PATHSPIDER_HAVE_LIBTRACE
     struct ps_source *s = create(LIBTRACE, options, error);
+    int data[2], reports[2];
+    struct report report;
     if (!s)
         return NULL;
     s->live = options->live;
-    s->trace = trace_create(uri);
-    libtrace_failed(s);
-    if (!s->error.why && options->snaplen > 0 && options->snaplen < 65535) {
-        int snaplen = options->snaplen;
-        if (trace_config(s->trace, TRACE_OPTION_SNAPLEN, &snaplen) < 0)
-            trace_get_err(s->trace); /* files have none: put() cuts */
+    s->buffer = malloc(FILE_BUFFER);
+    if (!s->buffer || pipe2(data, O_CLOEXEC) < 0) {
+        fail(error, PS_E_SYSTEM, strerror(errno));
+        destroy(s);
+        return NULL;
     }
-    if (!s->error.why && s->bpf) {
-        s->filter = trace_create_filter(s->bpf);
-        if (!s->filter || trace_config(s->trace, TRACE_OPTION_FILTER, s->filter) < 0) {
-            libtrace_failed(s);
-            s->error.why = PS_E_FILTER;
-        }
+    s->fd = data[0];
+    if (pipe2(reports, O_CLOEXEC) < 0) {
+        fail(error, PS_E_SYSTEM, strerror(errno));
+        close(data[1]);
+        destroy(s);
+        return NULL;
     }
-    if (!s->error.why && trace_start(s->trace) < 0) {
-        libtrace_failed(s);
-        fail(&s->error, PS_E_SYSTEM, "libtrace could not start it");
+    s->reports = reports[0];
+    fcntl(data[0], F_SETPIPE_SZ, 1 << 20);
+    s->child = fork();
+    if (s->child == 0)
+        child_main(uri, options, data[1], reports[1], s->stopfd);
+    close(data[1]);
+    close(reports[1]);
+    if (s->child < 0) {
+        s->child = 0;
+        fail(error, PS_E_SYSTEM, strerror(errno));
+    } else {
+        read_report(s, &report);
+        *error = report.error;
     }
-    if (s->error.why) {
-        *error = s->error;
+    if (error->why) {
         destroy(s);
         return NULL;
     }
@@ -925,6 +1103,7 @@ void ps_close(struct ps_source *s)
 {
     if (!s)
         return;
+    STORE(s->closing, 1);
     ps_stop(s);
     if (s->running)
         pthread_join(s->thread, NULL);

@@ -167,7 +167,7 @@ class Capture:
 
     def _explain(self, error: _core.SourceError, bpf: str | None) -> CaptureError:
         name = "standard input" if self.target.kind == "stdin" else self.target.name
-        said = f" ({error.text})" if error.text else ""
+        said = f" ({error.text.strip()})" if error.text else ""
         up = f"interfaces that are up: {_core.interfaces_up()}"
         offset: int | None = None
         if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT):

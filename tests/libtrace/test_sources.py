@@ -96,6 +96,18 @@ class Files(unittest.TestCase):
                 self.assertEqual((len(found), error.offset), (1, len(good)))
                 self.assertIn(str(length), str(error))
 
+    @unittest.skipUnless(HAVE_LIBTRACE, "built without libtrace")
+    def test_libtrace_cannot_take_the_interpreter_with_it(self):
+        good = pcap(FRAMES[:3])
+        for caplen, wire_len in ((100_000, 100_000), (0xFFFFFFFF, 0xFFFFFFFF), (60, 100_000), (60, 0xFFFFFFFF)):
+            path = self.file(good + struct.pack("<IIII", 1, 1, caplen, wire_len) + bytes(60))
+            found, error = self.read("libtrace:pcapfile:" + path)
+            self.assertEqual([p[0] for p in found[:3]], FRAMES[:3])
+            if wire_len != 0xFFFFFFFF or caplen > 60:
+                self.assertIn("a.pcap", str(error))
+        with self.assertRaisesRegex(CaptureError, "Unknown format"):
+            Capture("libtrace:foo:bar")
+
     def test_what_is_no_capture(self):
         for data, says in (
             (b"", "empty"),
