@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from contextlib import suppress
 from types import TracebackType
@@ -44,9 +45,11 @@ def parse(uri: str) -> Target:  # noqa: PLR0911 - a table of cases
         return Target("stdin" if rest == "-" else "file", rest)
     if colon and scheme == "libtrace":
         return Target("libtrace", rest)
+    if uri in (name for _, name in socket.if_nameindex()):
+        return Target("live", uri)
     if os.path.exists(uri):
         return Target("file", uri)
-    if colon and scheme.isalnum() and not os.path.exists(f"/sys/class/net/{uri}"):
+    if colon and scheme.isalnum():
         return Target("libtrace", uri)
     looks_like_file = "/" in uri or uri.endswith((".pcap", ".pcapng", *PACKERS))
     return Target("file" if looks_like_file else "live", uri)
