@@ -24,10 +24,9 @@ from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
+from pathspider.helpers.segments import ACK, RST, SYN, flags_of, following, syn_verdict
 from pathspider.helpers.sockets import failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
-
-SYN, RST, ACK = 0x02, 0x04, 0x10
 
 RESEND_AFTER = (1.0, 3.0, 7.0)
 """Seconds after which an unanswered packet is sent again, as Linux does for a SYN: a lost packet is no verdict."""
@@ -78,7 +77,7 @@ class ForgeSpider(DesynchronizedSpider):
 
         :param reply: for TCP the segment from its header on; for UDP the datagram's payload
         """
-        return syn_answer(packet, reply) if TCP in packet else CONN_OK
+        return tcp_answer(packet, reply) if TCP in packet else CONN_OK
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -171,18 +170,8 @@ class ForgeSpider(DesynchronizedSpider):
         except LocalError as error:
             return local_error(str(error), flow.source_port)
         finally:
-            self._take_leave(packet, flow, reply)
-
-    def _take_leave(self, packet: Packet, flow: Flow, reply: bytes | None) -> None:
-        """Complete the handshake of a SYN, then reset it; it is no verdict if that cannot be sent."""
-        if not is_syn(packet) or (reply is not None and TCP(reply).flags.value & RST):
-            return
-        try:
-            if reply is not None and syn_answer(packet, reply) == CONN_OK:
-                flow.send(bytes(following(packet, "A", TCP(reply))))
-            flow.send(bytes(following(packet, "R", None)))
-        except LocalError:
-            pass
+            if is_syn(packet):
+                take_leave(raw, flow, reply)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
 
@@ -219,6 +208,19 @@ class ForgeSpider(DesynchronizedSpider):
         return answer_state(bytes(packet[UDP].payload), reply)
 
 
+def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
+    """Complete the handshake if there is a SYN-ACK to do it with, then reset. No verdict depends on it."""
+    flags = flags_of(reply or b"")
+    if flags & RST:
+        return
+    try:
+        if flags & SYN:
+            flow.send(following(syn, ACK, reply))
+        flow.send(following(syn, RST))
+    except LocalError:
+        pass
+
+
 def answer_state(message: bytes, reply: bytes) -> Conn:
     """Whether ``reply`` is a valid DNS response to the query ``message``, whatever it answers."""
     state: Conn = judge_answer(DNSRecord.parse(message), reply, 0)["spdr_state"]
@@ -236,34 +238,10 @@ def is_syn(packet: Packet) -> bool:
     return TCP in packet and packet[TCP].flags.value & (SYN | ACK | RST) == SYN
 
 
-def syn_answer(packet: Packet, reply: bytes) -> Conn | None:
-    """What a TCP segment says to a forged one: a RST refuses, a SYN-ACK for this SYN accepts; else any segment does."""
-    segment = TCP(reply)
-    flags = segment.flags.value
+def tcp_answer(packet: Packet, reply: bytes) -> Conn | None:
+    """What a TCP segment says to a forged one: to a SYN, a SYN-ACK accepts; to others, anything but a RST."""
     if not is_syn(packet):
-        return CONN_FAILED if flags & RST else CONN_OK
+        return CONN_FAILED if flags_of(reply) & RST else CONN_OK
     sent = packet[TCP]
-    acknowledged = (segment.ack - sent.seq) % (1 << 32)
-    if not flags & ACK or not 1 <= acknowledged <= 1 + len(sent.payload):
-        return CONN_FAILED if flags & RST and not flags & ACK else None
-    if flags & RST:
-        return CONN_FAILED
-    return CONN_OK if flags & SYN else None
-
-
-def following(packet: Packet, flags: str, reply: Packet | None) -> Packet:
-    """The segment after a forged SYN, under the same IP header; ``reply`` is the SYN-ACK that it acknowledges."""
-    sent = packet[TCP]
-    header = packet.copy()
-    header[TCP].underlayer.remove_payload()
-    for name in ("len", "plen", "chksum"):
-        if name in header.fields:
-            delattr(header, name)  # to be computed again
-    segment = TCP(sport=sent.sport, dport=sent.dport, seq=(sent.seq + 1) % (1 << 32), flags=flags, window=502)
-    if reply is not None:
-        segment.ack = (reply.seq + 1) % (1 << 32)
-        ours, theirs = (dict(part.options).get("Timestamp") for part in (sent, reply))
-        if ours and theirs:
-            stamp = ((ours[0] + 1) & 0xFFFFFFFF, theirs[0])
-            segment.options = [("NOP", None), ("NOP", None), ("Timestamp", stamp)]
-    return header / segment
+    verdict = syn_verdict(sent.seq, len(sent.payload), reply)
+    return None if verdict is None else CONN_OK if verdict else CONN_FAILED

@@ -123,6 +123,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         self.cookies.forget(job["dip"])
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and not self.cookies.cookie(job["dip"]):
+            self.hold_back()
             connection = self._fast_open(job)
         return connection
 
@@ -131,6 +132,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         began = monotonic()
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and monotonic() - began >= FIRST_RESEND:
+            self.hold_back()
             connection = self._fast_open(job)
         self.turns.give(job["dip"])
         return connection

@@ -13,6 +13,7 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
 from pathspider.forge import ForgeSpider
+from pathspider.helpers.segments import ones_complement_sum
 from pathspider.libtrace import IP, IP6
 from pathspider.records import Conn, Flow, Job
 
@@ -37,15 +38,6 @@ def surplus_area(payload_bytes: int, options: bytes) -> bytes:
     length = len(padding) + 2 + len(options)
     checksum = (0xFFFF - ones_complement_sum(options, length)) or 0xFFFF
     return padding + struct.pack("!H", checksum) + options
-
-
-def ones_complement_sum(data: bytes, start: int = 0) -> int:
-    """The 16-bit one's complement sum of ``data``, an odd last byte padded with zero, from ``start``. :rfc:`1071`"""
-    data += bytes(len(data) % 2)
-    total: int = start + sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
 
 
 def with_options(datagram: Packet, options: bytes) -> Packet:

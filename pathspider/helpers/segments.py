@@ -1,0 +1,106 @@
+"""TCP segments as bytes: what an answer to a forged SYN says, and what follows it. No Scapy: it would take longer."""
+
+from __future__ import annotations
+
+import struct
+
+SYN, RST, ACK = 0x02, 0x04, 0x10
+
+HEADER = struct.Struct("!HHIIBBHHH")
+"""Ports, sequence and acknowledgement number, length (upper 4 bits, in words), flags, window, checksum, urgent."""
+
+TCP_PROTOCOL = 6
+TIMESTAMP = b"\x01\x01\x08\x0a"
+"""Two no-operations, then kind and length of the timestamp option, as hosts send it. :rfc:`7323`"""
+
+EXTENSIONS = (0, 43, 60)
+"""IPv6 headers before the transport header, with a length: hop-by-hop, routing, destination. :rfc:`8200`"""
+
+WINDOW = 502
+
+
+def ones_complement_sum(data: bytes, start: int = 0) -> int:
+    """The 16-bit one's complement sum of ``data``, an odd last byte padded with zero, from ``start``. :rfc:`1071`"""
+    data += bytes(len(data) % 2)
+    total: int = start + sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def flags_of(segment: bytes) -> int:
+    """The flags of a segment; 0 if there is too little of it."""
+    return segment[13] if len(segment) >= HEADER.size else 0
+
+
+def syn_verdict(sent_seq: int, sent_bytes: int, reply: bytes) -> bool | None:
+    """What a segment says to a SYN: True accepts it, False refuses it, None is no answer to it.
+
+    :param sent_seq: the SYN's sequence number
+    :param sent_bytes: how much data came with it
+    """
+    flags = flags_of(reply)
+    if not flags & ACK:
+        return False if flags & RST else None
+    (acknowledged,) = struct.unpack_from("!I", reply, 8)
+    if not 1 <= (acknowledged - sent_seq) % (1 << 32) <= 1 + sent_bytes:
+        return None
+    if flags & RST:
+        return False
+    return True if flags & SYN else None
+
+
+def transport_offset(packet: bytes) -> int:
+    """Where the transport header of an IP packet begins."""
+    if packet[0] >> 4 == 4:
+        return (packet[0] & 0xF) * 4
+    kind, at = packet[6], 40
+    while kind in EXTENSIONS:
+        kind, at = packet[at], at + (packet[at + 1] + 1) * 8
+    return at
+
+
+def timestamp(segment: bytes) -> int | None:
+    """The sender's timestamp in a segment's options, None without one."""
+    options = segment[HEADER.size:(segment[12] >> 4) * 4]
+    at = 0
+    while at + 1 < len(options) and options[at]:
+        if options[at] == 1:
+            at += 1
+            continue
+        if options[at] == 8 and len(options) >= at + 10:
+            value: int = struct.unpack_from("!I", options, at + 2)[0]
+            return value
+        at += max(options[at + 1], 2)
+    return None
+
+
+def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
+    """The segment that follows a SYN, under the same IP header.
+
+    :param packet: the SYN, from its IP header on
+    :param flags: of the new segment
+    :param reply: the SYN-ACK that it acknowledges, from its TCP header on
+    """
+    at = transport_offset(packet)
+    source_port, target_port, seq = struct.unpack_from("!HHI", packet, at)
+    ack, options = 0, b""
+    if reply is not None:
+        ack = (struct.unpack_from("!I", reply, 4)[0] + 1) % (1 << 32)
+        ours, theirs = timestamp(packet[at:]), timestamp(reply)
+        if ours is not None and theirs is not None:
+            options = TIMESTAMP + struct.pack("!II", (ours + 1) % (1 << 32), theirs)
+    size = HEADER.size + len(options)
+    header = with_length(packet[:at], size)
+    fields = (source_port, target_port, (seq + 1) % (1 << 32), ack, size // 4 << 4, flags, WINDOW)
+    addresses = header[12:20] if header[0] >> 4 == 4 else header[8:40]
+    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options, TCP_PROTOCOL + size)
+    return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options
+
+
+def with_length(header: bytes, payload_bytes: int) -> bytes:
+    """An IP header, with its extension headers, made to fit another payload."""
+    if header[0] >> 4 != 4:
+        return header[:4] + struct.pack("!H", len(header) - 40 + payload_bytes) + header[6:]
+    header = header[:2] + struct.pack("!H", len(header) + payload_bytes) + header[4:10] + b"\0\0" + header[12:]
+    return header[:10] + struct.pack("!H", 0xFFFF - ones_complement_sum(header)) + header[12:]

@@ -1,0 +1,77 @@
+"""Segments as bytes, compared with what Scapy makes of them."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP, IPOption_NOP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
+from scapy.packet import Raw
+
+from pathspider.helpers.segments import (
+    ACK,
+    RST,
+    flags_of,
+    following,
+    ones_complement_sum,
+    syn_verdict,
+    timestamp,
+    transport_offset,
+)
+
+HEADERS = (
+    IP(src="192.0.2.1", dst="192.0.2.2", flags=6, id=77, tos=184),
+    IP(src="192.0.2.1", dst="192.0.2.2", options=[IPOption_NOP() for _ in range(4)]),
+    IPv6(src="2001:db8::1", dst="2001:db8::2", fl=5),
+    IPv6(src="2001:db8::1", dst="2001:db8::2") / IPv6ExtHdrDestOpt(),
+)
+NUMBERS = st.integers(0, 2**32 - 1)
+
+
+def segment(**fields):
+    return bytes(TCP(**{"sport": 80, "dport": 1000, **fields}))
+
+
+class TestFollowing(unittest.TestCase):
+    @given(st.sampled_from(HEADERS), NUMBERS, NUMBERS, st.tuples(st.booleans(), st.booleans()), st.binary(max_size=9))
+    def test_as_scapy_would(self, header, seq, theirs, stamped, data):
+        we_stamp, they_stamp = stamped
+        syn = bytes(header / TCP(sport=1000, dport=80, seq=seq, flags="S", options=[("MSS", 1460)] + [
+            ("Timestamp", (5, 0))] * we_stamp) / Raw(data))
+        reply = segment(seq=theirs, flags="SA", options=[("SAckOK", b""), ("Timestamp", (9, 5))] if they_stamp else [])
+        made = following(syn, ACK, reply)
+        stamps = [("NOP", None), ("NOP", None), ("Timestamp", (6, 9))] if we_stamp and they_stamp else []
+        expected = bytes(header / TCP(sport=1000, dport=80, seq=(seq + 1) % 2**32, ack=(theirs + 1) % 2**32, flags="A",
+                                      window=502, options=stamps))
+        self.assertEqual(made, expected)
+
+    def test_reset(self):
+        for header in HEADERS:
+            made = following(bytes(header / TCP(sport=7, dport=80, seq=2**32 - 1, flags="S")), RST)
+            self.assertEqual(made, bytes(header / TCP(sport=7, dport=80, seq=0, ack=0, flags="R", window=502)))
+            self.assertEqual(len(made) - transport_offset(made), 20)
+
+
+class TestVerdict(unittest.TestCase):
+    def test_answers_to_a_syn(self):
+        for fields, verdict in (({"flags": "SA"}, True), ({"flags": "SAE"}, True), ({"flags": "RA"}, False),
+                                ({"flags": "R"}, False), ({"flags": "A"}, None), ({"flags": "SA", "ack": 99}, None),
+                                ({"flags": "RA", "ack": 99}, None), ({"flags": "S"}, None)):
+            with self.subTest(**fields):
+                self.assertIs(syn_verdict(2**32 - 1, 0, segment(**{"ack": 0, **fields})), verdict)
+
+    def test_data_on_the_syn(self):
+        for ack, verdict in ((1, True), (6, True), (7, None), (0, None)):
+            self.assertIs(syn_verdict(0, 5, segment(flags="SA", ack=ack)), verdict)
+
+    @given(st.binary(max_size=60))
+    def test_nonsense(self, data):
+        syn_verdict(0, 0, data)
+        flags_of(data)
+        if len(data) >= 20:
+            timestamp(data)
+
+    @given(st.binary(max_size=40), st.integers(0, 0xFFFF))
+    def test_a_sum_with_its_complement_is_all_ones(self, data, start):
+        total = ones_complement_sum(data, start)
+        self.assertEqual(ones_complement_sum((0xFFFF - total).to_bytes(2, "big") + data, start), 0xFFFF)
