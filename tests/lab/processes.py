@@ -29,6 +29,7 @@ class Watch:
     def __init__(self, pids):
         self.descriptors = [os.pidfd_open(pid) for pid in pids]
         self.namespaces = {os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids for kind in ("net", "pid", "mnt")}
+        self.began = max(start_time(pid) for pid in pids)
         self.namespaces -= {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "mnt")}
 
     def all_end(self, timeout=10):
@@ -51,11 +52,21 @@ class Watch:
             os.close(descriptor)
 
 
-def holders(namespaces):
-    """Whatever still holds one of these namespaces: processes, descriptors, mounts."""
-    found = []
+def start_time(pid):
+    """When a process started, in clock ticks since the machine did."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def holders(watch):
+    """Whatever still holds a namespace of these processes: processes, descriptors, mounts.
+
+    Younger processes do not count: the kernel gives the numbers of namespaces again, to other labs for instance.
+    """
+    found, namespaces = [], watch.namespaces
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
+            if start_time(folder.name) > watch.began:
+                continue
             if (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 continue  # dead already; whoever inherited it has yet to collect it
         for link in [*folder.glob("ns/*"), *folder.glob("fd/*")]:

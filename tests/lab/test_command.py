@@ -90,7 +90,7 @@ class TestSignals(unittest.TestCase):
             os.execv(sys.executable, [*PSPDR, "lab", "run", "--", sys.executable, "-c", COUNT_INTERRUPTS])
         self.addCleanup(os.close, terminal)
         text = b""
-        while b"ready" not in text:
+        while b"ready\r\n" not in text:
             text += os.read(terminal, 1024)
         os.write(terminal, b"\x03")
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 41)
@@ -100,7 +100,7 @@ class TestSignals(unittest.TestCase):
         if pid == 0:
             os.execv(sys.executable, [*PSPDR, "lab", "run", "--", sys.executable, "-c", ONE_SIGNAL.format("SIGHUP")])
         text = b""
-        while b"ready" not in text:
+        while b"ready\r\n" not in text:
             text += os.read(terminal, 1024)
         os.close(terminal)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 5)
@@ -124,7 +124,7 @@ class TestSuddenDeath(unittest.TestCase):
     def check(self, process, watch):
         self.assertTrue(watch.all_end())
         process.wait(10)
-        self.assertEqual(holders(watch.namespaces), [])
+        self.assertEqual(holders(watch), [])
 
     def test_of_the_command_line_tool(self):
         process, _, watch = self.start()

@@ -44,7 +44,7 @@ class TestLab(unittest.TestCase):
             self.assertEqual(lab.run(["true"]).returncode, 0)
             self.assertGreaterEqual(len(watch.namespaces), 3)
         self.assertTrue(watch.all_end())
-        self.assertEqual(holders(watch.namespaces), [])
+        self.assertEqual(holders(watch), [])
         self.assertEqual((mounts(), sysctls(), links()), before)
         tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         self.assertNotIn("pathspider_lab", tables)
