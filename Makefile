@@ -15,7 +15,7 @@ APT_SERVERS  := nginx-light apache2-bin knot
 NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test setup native servers lint types docs bench clean
+.PHONY: demo test setup native servers lint types docs bench deb deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
@@ -39,8 +39,37 @@ docs: setup
 bench: setup servers
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
+# The Debian package, from the files that git knows, in dist/.
+deb: build/deb/pathspider
+	@cd $< && if ! dpkg-checkbuilddeps; then \
+	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies are missing. Run: sudo make deb"; exit 1; fi; \
+	    apt-get update -qq && apt-get build-dep -y -qq --no-install-recommends ./ >/dev/null; \
+	fi
+	cd $< && dpkg-buildpackage -us -uc -b
+	mkdir -p dist && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
+	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
+
+# Builds it, installs it into a new Debian 12 without anything else, and looks whether it works there.
+deb-test: deb
+	sh tests/packaging/chroot dist/pathspider_*.deb
+
+# Source distribution and wheel, each built in isolation, in dist/.
+dist: $(VENV)/.installed build/dist/pathspider
+	$(BIN)/python -m pip install -q build
+	rm -f dist/pathspider-*
+	$(BIN)/python -m build -o dist build/dist/pathspider
+
+# Installs both into empty environments of every Python that is here, and measures with them.
+dist-test: dist
+	sh tests/packaging/pythons dist
+
+.PHONY: build/deb/pathspider build/dist/pathspider
+build/deb/pathspider build/dist/pathspider:
+	rm -rf $(@D) && mkdir -p $@
+	git ls-files -z | xargs -0 cp --parents -pt $@
+
 clean:
-	rm -rf $(VENV) .servers build dist docs/_build pathspider.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .servers .cache build dist docs/_build pathspider.egg-info .mypy_cache .ruff_cache .hypothesis
 	find pathspider -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,182 @@
+"""Man pages from the parsers: ``python3 -m pathspider.cmd.manpage FOLDER`` writes pspdr(1) and one page a command.
+
+See man(7) and groff_man(7) for the macros; nothing beyond them is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pathspider.base import __version__
+from pathspider.cmd.describe import Argument, Command, program
+
+EXIT_STATUS = """\
+0: all work was done
+
+1: some of it was not: a target list with lines that are no jobs, a packet source that failed, a path of the lab that
+was not found to be what it is
+
+2: the command line, or what it asks for, cannot be done as asked
+
+130: interrupted, before there was anything to finish"""
+LAB_RUN = "125: with lab run and lab shell, the lab could not be made; else their status is that of the command"
+FURTHER = {
+    "pspdr": ["pspdr lab demo", "pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'",
+              "pspdr measure -i eth0 ecn <targets.ndjson >records.ndjson"],
+    "pspdr-measure": ["pspdr measure -i eth0 --csv-input dnsresolv <names.csv >targets.ndjson",
+                      "pspdr measure -i eth0 ecn --connect https <targets.ndjson >records.ndjson"],
+}
+"""Examples beside those of the epilogs."""
+
+
+def pages(top: Command) -> dict[str, str]:
+    """Every page by its file's name."""
+    names = ["-".join(command.words) for command in top.commands]
+    found = {"pspdr.1": page(top, names)}
+    for command, name in zip(top.commands, names, strict=True):
+        found[f"{name}.1"] = page(command, ["pspdr", *(other for other in names if other != name)])
+    return found
+
+
+def page(command: Command, others: Iterable[str]) -> str:
+    """One page. ``others``: the pages to see also."""
+    name = "-".join(command.words)
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    date = time.strftime("%Y-%m-%d", time.gmtime(epoch))
+    summary = command.summary[:1].lower() + command.summary[1:].rstrip(".")
+    if command.summary[:2].isupper() or command.summary.startswith("PATHspider"):
+        summary = command.summary.rstrip(".")
+    lines = [f'.TH {name.upper()} 1 "{date}" "PATHspider {__version__}" "User Commands"', ".nh", ".ad l",
+             ".SH NAME", f"{escape(name)} \\- {escape(summary)}",
+             ".SH SYNOPSIS", *synopsis(command), ".SH DESCRIPTION", *prose(command.description)]
+    if command.arguments:
+        lines += [".SH OPTIONS", *arguments(command)]
+    if command.commands:
+        is_measure = name == "pspdr-measure"
+        lines.append(".SH PLUGINS" if is_measure else ".SH COMMANDS")
+        if is_measure:
+            lines += prose("Options of a plugin stand behind its name, those above before it.")
+        for sub in command.commands:
+            lines += summaries(sub) if len(command.words) == 1 else section(sub)
+    lines += [".SH EXIT STATUS", *statuses(EXIT_STATUS + (f"\n\n{LAB_RUN}" if name == "pspdr-lab" else ""))]
+    if examples := [*examples_of(command.epilog), *FURTHER.get(name, ())]:
+        lines += [".SH EXAMPLES", *literal(examples)]
+    lines += [".SH SEE ALSO", " ,\n".join(f".BR {escape(other)} (1)" for other in others)]
+    return "\n".join(lines) + "\n"
+
+
+def summaries(command: Command) -> list[str]:
+    """A command that has a page of its own."""
+    return [".TP", f".BR {escape('-'.join(command.words))} (1)", escape(command.summary)]
+
+
+def section(command: Command) -> list[str]:
+    """A sub-command or plugin that is part of a page."""
+    text = command.description
+    intro = [] if text == command.summary else prose(text)
+    return [f".SS {escape(command.name)} \\- {escape(command.summary)}", *synopsis(command), *intro,
+            *arguments(command, leave_out=("-h", "--help"))]
+
+
+def synopsis(command: Command) -> list[str]:
+    """The usage; the typed words bold, set so that an option and its value stay on one line."""
+    typed = " ".join(command.words)
+    parts, depth = [""], 0
+    for char in command.usage.removeprefix(typed).strip():
+        depth += (char == "[") - (char == "]")
+        if char == " " and not depth:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return [".PP", f"\\fB{escape(typed)}\\fR", *(escape(part).replace(" ", "\\ ") for part in parts if part)]
+
+
+def arguments(command: Command, leave_out: tuple[str, ...] = ()) -> Iterator[str]:
+    """A paragraph an argument: positional ones first."""
+    for argument in [*command.positionals, *command.options]:
+        if not set(argument.flags) & set(leave_out):
+            yield ".TP"
+            yield tag(argument)
+            yield from prose(full_stop(argument.help + values(argument)))[1:]
+
+
+def tag(argument: Argument) -> str:
+    """How an argument is typed."""
+    value = f" \\fI{escape(argument.metavar)}\\fR" if argument.metavar else ""
+    return ", ".join(f"\\fB{escape(flag)}\\fR" for flag in argument.flags) + value if argument.flags else value.strip()
+
+
+def values(argument: Argument) -> str:
+    """The choices, where neither the help nor the name of the value lists them."""
+    shown = argument.help + argument.metavar
+    missing = [choice for choice in argument.choices if choice not in shown]
+    if not missing or argument.metavar.startswith("["):
+        return ""
+    return f"{'' if argument.help.endswith(('.', ')')) else '.'} One of: {', '.join(argument.choices)}."
+
+
+def full_stop(text: str) -> str:
+    """A sentence, with its first letter large and its end marked; the help texts are of both kinds."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", ")", ":")) or not text else ".")
+
+
+def statuses(text: str) -> Iterator[str]:
+    """``number: meaning`` paragraphs."""
+    for paragraph in text.split("\n\n"):
+        number, _, meaning = paragraph.replace("\n", " ").partition(": ")
+        yield from (".TP", f"\\fB{number}\\fR", escape(full_stop(meaning)))
+
+
+def examples_of(epilog: str) -> list[str]:
+    """The command lines of an epilog."""
+    return [found[1] for line in epilog.splitlines()
+            if (found := re.match(r"\s*(?:examples?: +)?((?:sudo )?pspdr .*)", line))]
+
+
+def prose(text: str) -> list[str]:
+    """Paragraphs; what is indented or begins with ``Example:`` is set as it is."""
+    lines: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        example = re.match(r"(Examples?): *\n?(.*)", paragraph, re.DOTALL)
+        if example:
+            lines += [".PP", f"{example[1]}:", *literal(example[2].splitlines())]
+        elif all(line.startswith(" ") for line in paragraph.splitlines()):
+            lines += literal(paragraph.splitlines())
+        else:
+            lines += [".PP", *(marked(line.strip()) for line in paragraph.splitlines())]
+    return lines
+
+
+def literal(lines: Iterable[str]) -> list[str]:
+    """Lines that are not filled."""
+    return [".PP", ".RS 4", ".nf", *(escape(line.strip()) for line in lines), ".fi", ".RE"]
+
+
+def marked(line: str) -> str:
+    """Prose with the marks of reStructuredText that docstrings hold."""
+    line = re.sub(r":rfc:`(\d+)`", r"RFC \1", line)
+    line = re.sub(r":\w+:`~?([^`]+)`", r"``\1``", line)
+    return re.sub(r"``([^`]+)``", r"\\fB\1\\fR", escape(line))
+
+
+def escape(text: str) -> str:
+    """Text that troff takes for text."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("…", "\\&...")
+    return "\\&" + text if text.startswith((".", "'")) else text
+
+
+def main() -> None:
+    """Write the pages into the folder that the command line names."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages(program()).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
