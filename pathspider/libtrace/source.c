@@ -27,7 +27,8 @@
 #include <libtrace.h>
 #endif
 
-#define BLOCK_TIMEOUT_MS 10         /* the kernel hands over a block that is not full after this long */
+#define BLOCK_TIMEOUT_MS 5          /* the kernel hands over a block that is not full after one or two of these */
+#define LINGER_MS 24                /* so long after a stop: two of them, in jiffies of a kernel with 100 a second */
 #define WAKE_BYTES (256u << 10)     /* wake a waiting consumer at the latest after this much */
 #define FILE_BUFFER (1u << 20)
 #define RECORD_LIMIT 262144         /* as libpcap: nothing on a wire is longer */
@@ -337,8 +338,7 @@ static void read_live(struct ps_source *s)
         }
         int64_t now = monotonic();
         if (deadline < 0 && LOAD(s->stop))
-            /* what the kernel holds in a block that is not yet full comes within one block timeout, and a tick */
-            deadline = now + (BLOCK_TIMEOUT_MS + 6) * 1000000ll;
+            deadline = now + LINGER_MS * 1000000ll; /* for what the kernel holds in a block that is not full */
         if (deadline >= 0 && now >= deadline)
             break;
         if (now - asked > 1000000000) {

@@ -1,0 +1,182 @@
+"""Fuzzing of decode, flow table and all chains, and of capture files: mutated packets that we made ourselves.
+
+``python -m tests.libtrace.fuzz --packets 1000000`` ends with a line of counts, or with the exception, crash or growth
+that it found; ``--seed`` repeats a run. The corpus is made here, with scapy: every protocol, link layer and chain has
+its seeds.
+"""
+
+import argparse
+import importlib
+import random
+import resource
+import tempfile
+import time
+
+from scapy.all import (
+    ICMP,
+    IP,
+    SCTP,
+    TCP,
+    UDP,
+    CookedLinux,
+    Dot1AD,
+    Dot1Q,
+    Ether,
+    ICMPv6DestUnreach,
+    ICMPv6EchoRequest,
+    ICMPv6ND_NS,
+    ICMPv6PacketTooBig,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    IPv6ExtHdrRouting,
+    Raw,
+)
+
+from pathspider.chains.base import Chain
+from pathspider.libtrace import CaptureError, FlowTable
+from pathspider.libtrace.compiled import twin
+from pathspider.libtrace.sources import Capture
+from tests.chains.test_dns import ANSWER, QUERY, framed
+from tests.chains.test_others import NAMES, chain_of
+from tests.libtrace.frames import MACS, frame, pcap, pcapng, tcp4, tcp6, udp4
+from tests.libtrace.test_decode import Everything
+
+INTERESTING = (0, 1, 2, 4, 5, 6, 15, 17, 41, 44, 51, 58, 63, 64, 127, 128, 132, 192, 254, 255)
+
+
+def corpus() -> list[tuple[int, bytes]]:
+    """Link type and frame of every seed."""
+    v4, v6 = IP(src="192.0.2.1", dst="198.51.100.1"), IPv6(src="2001:db8::1", dst="2001:db8::2")
+    options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)]
+    inner4, inner6 = v4 / UDP(sport=5353, dport=53) / b"x", v6 / TCP(sport=1234, dport=80)
+    frames = [
+        tcp4("SEC", options=options),
+        tcp4("SAE", rev=True, options=options),
+        tcp4("A"),
+        tcp4("PA", payload=b"GET /"),
+        tcp4("FA"),
+        tcp4("S", payload=b"early", options=[(34, b"12345678")]),
+        tcp4("SA", rev=True, options=[(254, b"\xf9\x89abcd")]),
+        tcp6("SEC", options=options),
+        tcp6("SA", rev=True),
+        tcp6("PA", payload=framed(QUERY)),
+        tcp6("PA", rev=True, payload=framed(ANSWER)),
+        udp4(QUERY),
+        udp4(ANSWER, rev=True),
+        udp4(chksum=0, tos=3),
+        frame(IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=3, code=1) / inner4),
+        frame(v4 / ICMP(type=8) / b"ping"),
+        frame(IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=11) / Raw(bytes(v4 / TCP())[:28])),
+        frame(v4 / ICMP(type=5, gw="192.0.2.9") / inner4),
+        frame(IPv6(src="2001:db8::9", dst="2001:db8::1") / ICMPv6DestUnreach() / inner6),
+        frame(v6 / ICMPv6EchoRequest()),
+        frame(IPv6(src="2001:db8::9", dst="2001:db8::1") / ICMPv6PacketTooBig() / inner6),
+        frame(v6 / ICMPv6ND_NS(tgt="2001:db8::3")),
+        frame(v4 / SCTP(sport=1, dport=2) / Raw(b"\x01\x00\x00\x14" + bytes(16))),
+        frame(v6 / IPv6ExtHdrHopByHop() / IPv6ExtHdrRouting() / IPv6ExtHdrDestOpt() / UDP(sport=1, dport=2) / b"x"),
+        frame(v6 / IPv6ExtHdrFragment(offset=0, m=1) / TCP(sport=1, dport=2)),
+        frame(v6 / IPv6ExtHdrFragment(offset=8) / Raw(bytes(40))),
+        frame(IP(frag=10, proto=6) / Raw(bytes(30))),
+        bytes(Ether(**MACS) / Dot1AD(vlan=5) / Dot1Q(vlan=6) / inner4),
+        frame(IP(proto=51) / Raw(b"\x06\x01" + bytes(40))),
+    ]
+    other = [
+        (113, bytes(CookedLinux(proto=0x800) / inner4)),
+        (276, b"\x08\x00" + bytes(18) + bytes(inner4)),
+        (101, bytes(inner6)),
+        (0, b"\x02\0\0\0" + bytes(inner4)),
+    ]
+    return [(1, data) for data in frames] + other
+
+
+def mutate(chance: random.Random, data: bytes) -> bytes:
+    """Some bytes changed, cut, repeated or put in."""
+    out = bytearray(data)
+    for _ in range(chance.choice((0, 1, 1, 2, 4, 8))):
+        at = chance.randrange(len(out)) if out else 0
+        what = chance.random()
+        if what < 0.6 and out:
+            out[at] = chance.choice(INTERESTING) if what < 0.4 else chance.randrange(256)
+        elif what < 0.75 and out:
+            del out[at : at + chance.randrange(1, 9)]
+        elif what < 0.9:
+            out[at:at] = bytes(chance.choice(INTERESTING) for _ in range(chance.randrange(1, 9)))
+        else:
+            del out[at:]
+    return bytes(out)
+
+
+def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
+    """Mutated packets through the table, with every chain and one that reads every attribute."""
+    chains: list[Chain] = [twin(chain_of(name))() for name in NAMES]
+    seeds = corpus()
+    table = FlowTable(chains, max_flows=500)
+    nosy = FlowTable([Everything()], max_flows=100)
+    clock = 1e9
+    for number in range(count):
+        linktype, data = chance.choice(seeds)
+        changed = mutate(chance, data)
+        clock += chance.choice((0, 0.001, 0.001, 0.1)) if number % 10007 else chance.uniform(-1e6, 1e6)
+        table.feed(changed, max(clock, 0.0), linktype, len(data))
+        if number % 20 == 0:
+            nosy.feed(changed, max(clock, 0.0), linktype)
+        if len(table) > 500:
+            raise AssertionError(f"{len(table)} open flows, the cap is 500")
+    table.flush()
+    return table
+
+
+def fuzz_files(chance: random.Random, count: int) -> int:
+    """Mutated capture files; how many of them ended with an error."""
+    frames = [data for linktype, data in corpus() if linktype == 1]
+    errors = 0
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        for number in range(count):
+            data = mutate(chance, (pcapng if number % 2 else pcap)(chance.sample(frames, 5)))
+            file.seek(0)
+            file.truncate()
+            file.write(data)
+            file.flush()
+            table = FlowTable([])
+            try:
+                with Capture(file.name) as capture:
+                    while capture.feed(table) is not None:
+                        pass
+            except CaptureError:
+                errors += 1
+    return errors
+
+
+def peak() -> int:
+    """Peak memory so far, KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packets", type=int, default=1_000_000)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    args = parser.parse_args()
+    print(f"seed {args.seed}", flush=True)
+    chance = random.Random(args.seed)
+    importlib.import_module("dnslib")
+    began = time.monotonic()
+    fuzz_packets(chance, min(args.packets, 50_000))
+    before = peak()
+    table = fuzz_packets(chance, args.packets)
+    grown = peak() - before
+    if grown > 40_000:
+        raise SystemExit(f"memory grew by {grown} KiB")
+    errors = fuzz_files(chance, args.files)
+    print(
+        f"{table.packets} packets, {table.flows} flows, {table.malformed} malformed, {table.truncated} truncated, "
+        f"{table.evicted} evicted; {args.files} files, {errors} with errors; memory grew by {grown} KiB; "
+        f"{time.monotonic() - began:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
