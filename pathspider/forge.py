@@ -25,7 +25,7 @@ from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.segments import ACK, RST, SYN, flags_of, following, syn_verdict
-from pathspider.helpers.sockets import failed, is_ipv6, local_error
+from pathspider.helpers.sockets import errno_name, failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 RESEND_AFTER = (1.0, 3.0, 7.0)
@@ -99,6 +99,17 @@ class ForgeSpider(DesynchronizedSpider):
             for link in self._links().values():
                 link.close()
 
+    def _link(self, own: str) -> Link:
+        links = self._links()
+        if own not in links:
+            try:
+                links[own] = Link(own)
+            except PermissionError:
+                raise  # true for all jobs
+            except OSError as error:
+                raise LocalError(errno_name(error.errno or 0)) from error
+        return links[own]
+
     def _links(self) -> dict[str, Link]:
         """This worker's raw sockets, by our own address."""
         links: dict[str, Link] | None = getattr(self._own, "links", None)
@@ -114,11 +125,8 @@ class ForgeSpider(DesynchronizedSpider):
         own = self.source[six]
         if own is None:
             return local_error("no_ipv6_source" if six else "no_ipv4_source")
-        links = self._links()
-        if own not in links:
-            links[own] = Link(own)
         try:
-            packet, flow = self._open(job, seq, links[own])
+            packet, flow = self._open(job, seq, self._link(own))
         except LocalError as error:
             return local_error(str(error))
         try:
@@ -136,16 +144,16 @@ class ForgeSpider(DesynchronizedSpider):
                 raise TypeError(f"forge() returned {packet!r:.80}, where a Scapy packet with an IP header is needed")
             transport = packet.getlayer(TCP) or packet.getlayer(UDP) or packet.payload
             protocol = {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP}.get(type(transport))
-            target = (packet.dst, getattr(transport, "dport", 0))
-            source_port = getattr(transport, "sport", 0)
+            # int(): Scapy's random values are drawn each time that they are looked at
+            source_port, target_port = (int(getattr(transport, name, 0)) for name in ("sport", "dport"))
             try:
-                flow = Flow(link, protocol or last_protocol(packet), source_port, target)
+                flow = Flow(link, protocol or last_protocol(packet), source_port, (packet.dst, target_port))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
-                raise LocalError(errno.errorcode.get(error.errno or 0, "unknown")) from error
+                raise LocalError(errno_name(error.errno or 0)) from error
             if protocol:
-                transport.sport = flow.source_port
+                transport.sport, transport.dport = flow.source_port, target_port
             return packet, flow
         raise LocalError("EADDRINUSE")
 

@@ -1,17 +1,19 @@
 """The forge model: forged packets over loopback, as root, without a capture."""
 
 import argparse
+import errno
 import socket
 import struct
 import threading
 import unittest
 from time import monotonic
+from unittest import mock
 
 from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
-from scapy.volatile import RandShort
+from scapy.volatile import RandNum, RandShort
 
 from pathspider.forge import ForgeSpider, is_syn, tcp_answer
 from pathspider.helpers.forged import Flow, Link, hold_tcp_port
@@ -127,6 +129,25 @@ class TestExchange(ExchangeCase):
 
         connection = self.connect(make(Never), {"dip": "127.0.0.1", "dp": 80})
         self.assertEqual(connection, {"spdr_state": CONN_SKIPPED, "skipped": "because", "sp": 0})
+
+    def test_random_values_are_drawn_once(self):
+        class Random(Syns):
+            def forge(self, job, seq):
+                return IP(src="127.0.0.1", dst=job["dip"]) / TCP(sport=RandNum(2000, 60000), dport=job["dp"], flags="S")
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            connection = self.connect(make(Random), {"dip": "127.0.0.1", "dp": server.getsockname()[1]})
+        self.assertEqual(connection["spdr_state"], CONN_OK)
+
+    def test_no_descriptor_left_is_our_own_fault(self):
+        for place in ("pathspider.forge.Link", "pathspider.forge.Flow"):
+            with mock.patch(place, side_effect=OSError(errno.EMFILE, "")):
+                self.assertEqual(make().connect({"dip": "127.0.0.1", "dp": 80}, 0)["local_error"], "EMFILE")
+
+    def test_without_the_privilege_the_run_cannot_be(self):
+        with mock.patch("socket.socket", side_effect=PermissionError(errno.EPERM, "")), \
+                self.assertRaisesRegex(PermissionError, "CAP_NET_RAW"):
+            make().connect({"dip": "127.0.0.1", "dp": 80}, 0)
 
     def test_what_is_not_a_packet_is_the_plugin_s_mistake(self):
         class Wrong(Syns):

@@ -107,13 +107,14 @@ class Flow:
         self.protocol = protocol
         self.target = target
         self._holder: socket.socket | None = None
+        receiver = link.receiver(protocol) if protocol != socket.IPPROTO_UDP else None
         if protocol == socket.IPPROTO_TCP:
             self._holder = hold_tcp_port(link.own, source_port)
         elif protocol == socket.IPPROTO_UDP:
             self._holder = hold_udp_port(link.own, source_port, target)
         self.source_port: int = self._holder.getsockname()[1] if self._holder else source_port
-        self._receiver = link.receiver(protocol) if protocol != socket.IPPROTO_UDP else self._holder
-        if protocol != socket.IPPROTO_UDP:
+        self._receiver = receiver or self._holder
+        if receiver:
             self._aim()
 
     def _aim(self) -> None:
