@@ -46,12 +46,16 @@ deb: build/deb/pathspider
 	    apt-get update -qq && apt-get build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
 	cd $< && dpkg-buildpackage -us -uc -b
-	mkdir -p dist && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
+	mkdir -p dist && rm -f dist/pathspider*_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
 	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 
 # Builds it, installs it into a new Debian 12 without anything else, and looks whether it works there.
-deb-test: deb
-	sh tests/packaging/chroot dist/pathspider_*.deb
+deb-test: deb .cache/debian-12.tar
+	sh tests/packaging/chroot test .cache/debian-12.tar dist/pathspider_*.deb
+
+.cache/debian-12.tar:
+	command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+	sh tests/packaging/chroot base $@
 
 # Source distribution and wheel, each built in isolation, in dist/.
 dist: $(VENV)/.installed build/dist/pathspider
