@@ -86,7 +86,7 @@ class TCPChain(Chain):
                     rec["tcp_synflags_rev"] = flags
             elif rec["tcp_synflags_fwd"] is None:
                 rec["tcp_synflags_fwd"] = flags
-        elif flags & TCP_ACK and not rev and not rec["tcp_connected"]:
+        elif not rev and flags & (TCP_ACK | TCP_RST) == TCP_ACK and not rec["tcp_connected"]:
             syn_ack = rec["tcp_synflags_rev"]
             if rec["tcp_synflags_fwd"] is not None and syn_ack is not None and syn_ack & TCP_ACK:
                 rec["tcp_connected"] = True

@@ -202,7 +202,10 @@ cdef class FlowTable:
                 raise TypeError(f"{chain.__name__} is a class: the flow table takes instances of chains")
             if not callable(getattr(chain, "new_flow", None)):
                 raise TypeError(f"{type(chain).__name__} is no chain: it has no new_flow()")
-            self.template.update(getattr(chain, "initial", None) or {})
+            initial = getattr(chain, "initial", None)
+            if initial is None:  # a chain whose __init__ does not call that of Chain
+                initial = {name: field.initial for name, field in getattr(chain, "fields", {}).items()}
+            self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.keep = [chains]

@@ -243,8 +243,10 @@ cdef class Prefix:
     def __hash__(self):
         return hash(self._tuple())
 
-    def is_prefix(self, other):
-        """Whether ``other`` lies in this network."""
+    def is_prefix(self, other=None):
+        """Whether ``other`` lies in this network; without it, whether this is a network, not a single address."""
+        if other is None:
+            return self.length < len(self.addr) * 8
         if not isinstance(other, Prefix) or other.version != self.version or other.length < self.length:
             return False
         shift = len(self.addr) * 8 - self.length
@@ -638,16 +640,12 @@ cdef class ICMPBase(Header):
         return self.u16(2)
 
     @property
-    def data(self):
-        """The bytes behind the header of 8 bytes."""
-        return b"" if self.at + 8 >= self.end else self.buf.p[self.at + 8:self.end]
-
-    @property
     def payload(self):
-        """The quoted packet of the messages that carry one (None where it cannot be read), else bytes."""
+        """The quoted packet of the messages that carry one (None where it cannot be read), else the bytes behind the
+        8 bytes of the header."""
         if ps_icmp_quotes(4 if isinstance(self, ICMP) else 6, self.type):
             return self.get_quote()
-        return self.data
+        return b"" if self.at + 8 >= self.end else self.buf.p[self.at + 8:self.end]
 
     cdef object get_quote(self):
         if not self.looked:

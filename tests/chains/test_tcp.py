@@ -69,6 +69,7 @@ class TCP(ChainTest):
             [tcp4("S"), tcp4("SA", rev=True), tcp4("A", rev=True)],
             [tcp4("S"), tcp4("S", rev=True), tcp4("A")],
             [tcp4("S"), tcp4("SA", rev=True), tcp4("R")],
+            [tcp4("S"), tcp4("SA", rev=True), tcp4("RA")],
         ):
             self.assertFalse(self.flow(TCPChain, *frames)["tcp_connected"])
 
