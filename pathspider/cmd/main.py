@@ -60,9 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 2
-    logging.basicConfig(level=logging.DEBUG if args.verbose else logging.INFO, stream=sys.stderr,
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr,
                         format="%(asctime)s %(levelname)s %(name)s: %(message)s" if args.verbose
                         else "pspdr: %(message)s")
+    if args.verbose:  # of ours: libraries have much to say that helps nobody here
+        logging.getLogger("pathspider").setLevel(logging.DEBUG)
     try:
         return int(args.func(args))
     except UsageError as error:

@@ -34,7 +34,7 @@ from types import TracebackType
 
 from pathspider.network import guard, journal
 
-logger = logging.getLogger("settings")
+logger = logging.getLogger(__name__)
 
 PROC_SYS = Path("/proc/sys")
 GUARD_ANSWER_SECONDS = 10.0
