@@ -171,7 +171,7 @@ class TestOtherRuns(NamespaceCase):
                 os.kill(borrower.guard, signal.SIGKILL)
                 borrower.kill(signal.SIGKILL)
                 self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
-                with self.assertLogs("settings", logging.WARNING) as logs, Settings() as settings:
+                with self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings() as settings:
                     self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
                     self.assertEqual(netlab.sh("nft list ruleset"), "")
                     if borrow:
@@ -192,7 +192,7 @@ class TestOtherRuns(NamespaceCase):
             first = settings._guard
             first.kill()
             first.wait()
-            with self.assertLogs("settings", logging.WARNING) as logs:
+            with self.assertLogs("pathspider.network.settings", logging.WARNING) as logs:
                 settings.sysctl(ECN, 2)
             self.assertIn("has died", logs.output[0])
             self.assertNotEqual(settings._guard.pid, first.pid)
@@ -325,7 +325,7 @@ class TestForeignJournals(NamespaceCase):
             (folder / thing.replace("/", "%")).write_text("1\n99")
         netlab.sh("nft add table inet theirs")
         before = Path("/proc/sys/kernel/panic").read_text()
-        with self.assertLogs("settings", logging.WARNING), Settings():
+        with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():
             pass
         self.assertEqual(Path("/proc/sys/kernel/panic").read_text(), before)
         self.assertIn("theirs", netlab.sh("nft list ruleset"))
