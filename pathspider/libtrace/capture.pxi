@@ -35,7 +35,7 @@ cdef extern from "source.h" nogil:
     ps_source *ps_open_libtrace(const char *uri, const ps_options *options, ps_error_t *error)
     int ps_have_libtrace()
     const ps_entry *ps_next(ps_source *s)
-    const ps_entry *ps_peek(ps_source *s)
+    const ps_entry *ps_ahead(ps_source *s, uint64_t *cursor)
     void ps_release(ps_source *s)
     int ps_wait(ps_source *s, int64_t timeout_ns)
     void ps_stop(ps_source *s)
@@ -98,9 +98,9 @@ cdef class Reader:
         has ended and all its packets are eaten."""
         cdef const ps_entry *entry
         cdef const ps_entry *following
-        cdef int n = 0, waited
+        cdef int n = 0, ahead = 1, waited
         cdef int64_t timeout
-        cdef uint64_t target
+        cdef uint64_t target, cursor = 0
         if self.source == NULL:
             return None
         if self.flush_wanted:
@@ -129,9 +129,13 @@ cdef class Reader:
                 return table.take()
         try:
             while entry != NULL:
-                following = ps_peek(self.source)
-                if following != NULL:
+                while ahead < n + 4:
+                    following = ps_ahead(self.source, &cursor)
+                    if following == NULL:
+                        ahead = n + 1
+                        break
                     table.expect(following.dec.hash)
+                    ahead += 1
                 self.eaten += 1
                 table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
                 n += 1

@@ -12,9 +12,6 @@ cdef extern from "Python.h":
     bint PyUnicode_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
 
-cdef extern from "stdio.h":
-    int snprintf(char *out, size_t size, const char *format, ...)
-
 
 cdef class _Text:
     cdef char *data
@@ -41,6 +38,7 @@ cdef class _Text:
     cdef int add_value(self, object value, object other) except -1:
         cdef int overflow = 0, length
         cdef long number
+        cdef unsigned long rest
         cdef char digits[32]
         cdef char *text
         cdef const uint8_t *p
@@ -54,8 +52,18 @@ cdef class _Text:
         if PyLong_CheckExact(value):
             number = PyLong_AsLongAndOverflow(value, &overflow)
             if not overflow:
-                length = snprintf(digits, sizeof(digits), "%ld", number)
-                return self.add(digits, length)
+                text = digits + sizeof(digits)
+                rest = <unsigned long>number if number >= 0 else 0 - <unsigned long>number
+                while True:
+                    text -= 1
+                    text[0] = <char>(c'0' + rest % 10)
+                    rest //= 10
+                    if rest == 0:
+                        break
+                if number < 0:
+                    text -= 1
+                    text[0] = c'-'
+                return self.add(text, digits + sizeof(digits) - text)
         elif PyFloat_CheckExact(value):
             if value - value == 0:  # neither infinite nor NaN
                 text = PyOS_double_to_string(PyFloat_AS_DOUBLE(value), c'r', 0, 2, NULL)

@@ -189,12 +189,20 @@ const struct ps_entry *ps_next(struct ps_source *s)
     return entry;
 }
 
-const struct ps_entry *ps_peek(struct ps_source *s)
+const struct ps_entry *ps_ahead(struct ps_source *s, uint64_t *cursor)
 {
-    uint64_t start = s->at & (s->size - 1);
-    if (s->at == s->seen_head || s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP)
+    if (*cursor < s->at)
+        *cursor = s->at;
+    if (*cursor >= s->seen_head)
         return NULL;
-    return (const struct ps_entry *)(s->ring + start);
+    uint64_t start = *cursor & (s->size - 1);
+    if (s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP) {
+        *cursor += s->size - start;
+        start = 0;
+    }
+    const struct ps_entry *entry = (const struct ps_entry *)(s->ring + start);
+    *cursor += entry->total;
+    return entry;
 }
 
 void ps_release(struct ps_source *s)

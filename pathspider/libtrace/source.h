@@ -71,7 +71,8 @@ int ps_have_libtrace(void);
 
 /* Consumer's side, one thread. An entry stays valid until ps_release(). */
 const struct ps_entry *ps_next(struct ps_source *s);
-const struct ps_entry *ps_peek(struct ps_source *s); /* the one after it, where that costs nothing to find out */
+/* Looks ahead of ps_next(), as far as is known to be there; `cursor` starts at 0. */
+const struct ps_entry *ps_ahead(struct ps_source *s, uint64_t *cursor);
 void ps_release(struct ps_source *s);
 enum { PS_WAIT_PACKETS, PS_WAIT_TIMEOUT, PS_WAIT_KICKED, PS_WAIT_ENDED };
 int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */

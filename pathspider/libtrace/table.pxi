@@ -15,6 +15,10 @@ cdef struct Flow:
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
 
+cdef extern from "Python.h":
+    ctypedef struct PyDictObject:
+        void *ma_keys
+
 cdef extern from *:
     void __builtin_prefetch(const void *p) nogil
 
@@ -156,6 +160,7 @@ cdef class FlowTable:
     cdef Flow **buckets
     cdef uint64_t mask
     cdef Flow *spare
+    cdef Flow *soon[2]
     cdef List open, done
     cdef readonly uint64_t count, max_flows
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
@@ -329,11 +334,28 @@ cdef class FlowTable:
     # ---- flows
 
     cdef inline void expect(self, uint64_t hash) noexcept:
-        """The next packet's hash: its bucket and flow are fetched while this packet is worked on."""
+        """The hash of a packet that comes soon. What it needs is fetched into the caches in steps, one a packet, since
+        each step reads what the one before it fetched: the flow, its record, the record's table. A flow may be another
+        one by then, but a record that it points to is always alive."""
         cdef Flow *flow = self.buckets[hash & self.mask]
+        cdef Flow *second = self.soon[0]
+        cdef Flow *third = self.soon[1]
+        cdef char *table
+        self.soon[1] = second
+        self.soon[0] = flow
         if flow != NULL:
             __builtin_prefetch(flow)
             __builtin_prefetch(<char *>flow + 64)
+        if second != NULL and second.rec != NULL:
+            __builtin_prefetch(second.rec)
+        if third != NULL and third.rec != NULL:
+            table = <char *>(<PyDictObject *>third.rec).ma_keys
+            __builtin_prefetch(table)
+            __builtin_prefetch(table + 64)
+            __builtin_prefetch(table + 128)
+            __builtin_prefetch(table + 192)
+            __builtin_prefetch(table + 256)
+            __builtin_prefetch(table + 320)
 
     cdef inline Flow *find(self, const ps_dec *dec) noexcept:
         cdef Flow *flow = self.buckets[dec.hash & self.mask]
