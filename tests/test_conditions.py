@@ -3,6 +3,8 @@
 import unittest
 
 from pathspider import conditions
+from pathspider.base import PluggableSpider
+from pathspider.discovery import classes
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED
 
 
@@ -13,14 +15,33 @@ class TestConditions(unittest.TestCase):
             self.assertEqual(conditions.connectivity("x", baseline, experiment), f"x.connectivity.{verdict}")
 
     def test_local_errors_once_each(self):
-        connections = [{"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"}, {"spdr_state": CONN_OK},
-                       {"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"}]
+        connections = [
+            {"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"},
+            {"spdr_state": CONN_OK},
+            {"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"},
+        ]
         self.assertEqual(conditions.local_errors(connections), ["pathspider.local_error:EMFILE"])
         self.assertEqual(conditions.skipped(connections), [])
 
     def test_skipped(self):
         connections = [{"spdr_state": CONN_SKIPPED, "skipped": "no_evil_bit_in_ipv6"}, {"spdr_state": CONN_FAILED}]
         self.assertEqual(conditions.skipped(connections), ["pathspider.skipped:no_evil_bit_in_ipv6"])
+
+    def test_matches(self):
+        self.assertTrue(conditions.matches("dscp.46.replymark:0", "dscp.<codepoint>.replymark:<codepoint>"))
+        self.assertTrue(conditions.matches("ecn.connectivity.works", "ecn.connectivity.works"))
+        for condition in (
+            "dscp.46.replymark:",
+            "dscp.x.replymark:0",
+            "dscp.46.replymark:0.5",
+            "ecnXconnectivity.works",
+        ):
+            for documented in ("dscp.<codepoint>.replymark:<codepoint>", "ecn.connectivity.works"):
+                self.assertFalse(conditions.matches(condition, documented))
+
+    def test_every_plugin_that_concludes_has_its_conditions_listed(self):
+        plugins = {plugin.name for plugin in classes("pathspider.plugins", PluggableSpider) if plugin.chains}
+        self.assertEqual(plugins, set(conditions.DOCUMENTED))
 
     def test_missed_flows(self):
         self.assertEqual(conditions.missed_flows(0), [])
