@@ -9,6 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from tests import in_checkout
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "pathspider-example"
 EXTEND_PATH = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
 EXPECTED = {
@@ -21,7 +23,7 @@ EXPECTED = {
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 
 
-@unittest.skipUnless(EXAMPLE.is_dir(), "the examples are in the checkout only")
+@in_checkout
 class TestExamples(unittest.TestCase):
     def pspdr(self, *arguments, path=".", data=""):
         done = subprocess.run([*PSPDR, *arguments], cwd=EXAMPLE, env={**os.environ, "PYTHONPATH": path}, input=data,

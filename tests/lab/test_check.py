@@ -9,6 +9,7 @@ from pathspider.lab import check
 from pathspider.lab.check import Result, Run, compare
 from pathspider.lab.demo import found
 from pathspider.lab.scenarios import all_cases
+from tests import in_checkout
 
 CASE = all_cases("ecn")[0]
 
@@ -108,8 +109,10 @@ class TestAll(unittest.TestCase):
     def test_with_built_in_servers(self):
         self.check([], "builtin")
 
+    @in_checkout
     def test_with_nginx(self):
         self.check(["ecn", "h2", "tfo"], "nginx")
 
+    @in_checkout
     def test_with_apache_and_knot(self):
         self.check(["h2", "tfo", "dscp", "udpzero"], "apache")

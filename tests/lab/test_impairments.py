@@ -9,11 +9,13 @@ from pathlib import Path
 
 from pathspider.lab import Lab, impairments
 from pathspider.lab.scenarios import all_cases
+from tests import in_checkout
 
 PROBE = str(Path(__file__).with_name("probe.py"))
 
 
 class TestImpairments(unittest.TestCase):
+    @in_checkout
     def test_each_is_in_the_documentation(self):
         text = Path(__file__).parents[2].joinpath("docs/lab.rst").read_text(encoding="utf-8")
         functions = [name for name, one in inspect.getmembers(impairments, inspect.isfunction)
@@ -40,5 +42,6 @@ class TestECNPaths(unittest.TestCase):
     def test_truth_with_built_in_servers(self):
         self.probe("builtin")
 
+    @in_checkout
     def test_truth_with_nginx(self):
         self.probe("nginx")
