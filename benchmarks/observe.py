@@ -1,0 +1,170 @@
+"""How fast does ``pspdr observe`` read a capture? Whole processes, records written, in turn with other tools.
+
+Makes its own captures (seeded: many short TCP flows, long ones, UDP, IPv6), then runs ``tracestats`` (libtrace-tools)
+and ``pspdr observe`` in turn, and prints medians and their ratio, and peak memory. ``nfstream`` and ``tshark`` take part
+where they are installed.
+
+``make bench``, or ``.venv/bin/python benchmarks/observe.py [--packets N] [--runs N] [--json FILE]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ALL_CHAINS = ["basic", "dns", "dscp", "ecn", "evil", "icmp", "mss", "noop", "tcp", "tfo", "udp"]
+SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")
+ETHERNET_4 = bytes.fromhex("02000a00000202000a0000010800")
+ETHERNET_6 = bytes.fromhex("02000a00000202000a00000186dd")
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum of an even number of bytes. :rfc:`1071`"""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def header4(source: bytes, target: bytes, proto: int, length: int, tos: int) -> bytes:
+    """Ethernet and IPv4 header of a packet with ``length`` bytes behind it."""
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 20 + length, 1, 0x4000, 64, proto, 0, source, target)
+    return ETHERNET_4 + ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+
+
+def header6(source: bytes, target: bytes, proto: int, length: int, tos: int) -> bytes:
+    """Ethernet and IPv6 header of a packet with ``length`` bytes behind it."""
+    return ETHERNET_6 + struct.pack("!IHBB16s16s", 6 << 28 | tos << 20, length, proto, 64, source, target)
+
+
+def tcp(sport: int, dport: int, flags: int, payload: int, options: bytes = b"") -> bytes:
+    """A TCP segment with zeros for a payload."""
+    offset = (5 + len(options) // 4) << 4
+    return struct.pack("!HHIIBBHHH", sport, dport, 1, 1, offset, flags, 65535, 0, 0) + options + bytes(payload)
+
+
+def flow(rng: random.Random) -> list[bytes]:
+    """The frames of one flow: three in four short TCP, some long, some UDP; a third of all IPv6."""
+    six = rng.random() < 0.33
+    size = 16 if six else 4
+    prefix = b"\x20\x01\x0d\xb8" if six else b""
+    client, server = (prefix + rng.randbytes(size - len(prefix)) for _ in range(2))
+    header = header6 if six else header4
+    sport, tos = rng.randrange(1024, 65536), rng.choice((0, 0, 0, 2, 46 << 2))
+
+    def frame(reverse: bool, proto: int, body: bytes) -> bytes:
+        ends = (server, client) if reverse else (client, server)
+        return header(*ends, proto, len(body), tos) + body
+
+    kind = rng.random()
+    if kind < 0.2:
+        question = b"\x03www\x07example\x03com\0\0\x01\0\x01"
+        query = struct.pack("!HHHH", sport, 53, 41, 1) + bytes.fromhex("123401000001000000000000") + question
+        answer = struct.pack("!HHHH", 53, sport, 41, 1) + bytes.fromhex("123481800001000000000000") + question
+        return [frame(False, 17, query), frame(True, 17, answer)]
+    data = rng.randrange(50, 150) if kind > 0.97 else rng.randrange(1, 5)
+    ecn = 0xC0 if rng.random() < 0.5 else 0
+    frames = [frame(False, 6, tcp(sport, 443, 0x02 | ecn, 0, SYN_OPTIONS)),
+              frame(True, 6, tcp(443, sport, 0x12 | (ecn & 0x40), 0, SYN_OPTIONS)),
+              frame(False, 6, tcp(sport, 443, 0x10, 0))]
+    for _ in range(data):
+        frames.append(frame(True, 6, tcp(443, sport, 0x18, rng.choice((100, 536, 1400)))))
+        frames.append(frame(False, 6, tcp(sport, 443, 0x10, 0)))
+    return [*frames, frame(False, 6, tcp(sport, 443, 0x11, 0)), frame(True, 6, tcp(443, sport, 0x11, 0)),
+            frame(False, 6, tcp(sport, 443, 0x10, 0))]
+
+
+def packets(count: int, seed: int) -> Iterator[bytes]:
+    """``count`` frames of flows that overlap, 200 at a time."""
+    rng = random.Random(seed)
+    under_way = [flow(rng)[::-1] for _ in range(200)]
+    for _ in range(count):
+        place = rng.randrange(200)
+        yield under_way[place].pop()
+        if not under_way[place]:
+            under_way[place] = flow(rng)[::-1]
+
+
+def write_capture(path: Path, count: int, seed: int = 1) -> None:
+    """A pcap file at 10,000 packets a second."""
+    with path.open("wb", buffering=1 << 20) as stream:
+        stream.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        for number, frame in enumerate(packets(count, seed)):
+            seconds, rest = divmod(number, 10_000)
+            stream.write(struct.pack("<IIII", 1_700_000_000 + seconds, rest * 100, len(frame), len(frame)) + frame)
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Seconds of wall time and peak memory in MB of a process, its output thrown away."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    spent = time.monotonic() - began
+    if status:
+        raise SystemExit(f"{' '.join(command)} ended with status {status}")
+    return spent, usage.ru_maxrss / 1024
+
+
+def contestants(capture: str, records: str) -> dict[str, list[str]]:
+    """The command of each tool that is installed, by its name."""
+    observe = [sys.executable, "-m", "pathspider", "observe", "-i", capture, "--output", records]
+    commands = {"tracestats": ["tracestats", f"pcapfile:{capture}"],
+                "observe basic tcp ecn": [*observe, "basic", "tcp", "ecn"],
+                "observe, all chains": [*observe, *ALL_CHAINS]}
+    if shutil.which("tshark"):
+        commands["tshark -z conv,tcp"] = ["tshark", "-n", "-q", "-r", capture, "-z", "conv,tcp"]
+    try:
+        import nfstream  # noqa: F401, PLC0415 - takes part where it is installed
+    except ImportError:
+        pass
+    else:
+        code = "import sys, nfstream; [None for _ in nfstream.NFStreamer(source=sys.argv[1], n_dissections=0)]"
+        commands["nfstream"] = [sys.executable, "-c", code, capture]
+    return commands
+
+
+def main() -> int:
+    """Time the tools in turn; 1 if a bound of ours is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--packets", type=int, default=3_000_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    args = parser.parse_args()
+    if shutil.which("tracestats") is None:
+        print("tracestats is missing: apt-get install libtrace-tools", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        capture, records = Path(folder) / "capture.pcap", Path(folder) / "records"
+        write_capture(capture, args.packets)
+        print(f"{args.packets} packets, {capture.stat().st_size / 1e6:.0f} MB; medians of {args.runs}")
+        commands = contestants(str(capture), str(records))
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for _ in range(args.runs):
+            for name, command in commands.items():
+                figures[name].append(timed(command))
+    reference = statistics.median(seconds for seconds, _ in figures["tracestats"])
+    print(f"{'tool':24} {'seconds':>8} {'ratio':>6} {'MB':>6} {'packets/s':>10}")
+    rows = {}
+    for name, runs in figures.items():
+        seconds = statistics.median(spent for spent, _ in runs)
+        memory = max(peak for _, peak in runs)
+        rows[name] = {"seconds": seconds, "ratio": seconds / reference, "memory": memory}
+        print(f"{name:24} {seconds:8.2f} {seconds / reference:6.2f} {memory:6.0f} {args.packets / seconds:10.0f}")
+    if args.json:
+        Path(args.json).write_text(json.dumps(rows) + "\n")
+    ok = rows["observe basic tcp ecn"]["ratio"] <= 4 and rows["observe, all chains"]["ratio"] <= 8
+    return 0 if ok and all(rows[name]["memory"] < 200 for name in rows if name.startswith("observe")) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
