@@ -15,6 +15,11 @@ import sys
 from collections import Counter, defaultdict
 from math import sqrt
 
+try:
+    import duckdb
+except ImportError:
+    duckdb = None
+
 COLUMNS = ("file", "plugin", "ip", "condition", "targets", "of", "share", "low", "high")
 
 
@@ -48,11 +53,10 @@ def count_plain(name):
 
 def count_duckdb(name):
     """The same with DuckDB, which reads the file with all cores."""
-    import duckdb
-
     rows = duckdb.execute("""
         SELECT split_part(condition, '.', 1), version, condition, count(*)
-        FROM (SELECT DISTINCT line, CASE WHEN dip LIKE '%:%' THEN 6 ELSE 4 END AS version, unnest(conditions) AS condition
+        FROM (SELECT DISTINCT line, CASE WHEN dip LIKE '%:%' THEN 6 ELSE 4 END AS version,
+                     unnest(conditions) AS condition
               FROM (SELECT row_number() OVER () AS line, dip, conditions
                     FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
                                    columns = {dip: 'VARCHAR', conditions: 'VARCHAR[]'})))
@@ -90,14 +94,7 @@ def main():
     parser.add_argument("--csv", metavar="TABLE.csv", help="write the table there as well")
     parser.add_argument("--plain", action="store_true", help="do without DuckDB, though it is there")
     args = parser.parse_args()
-    count = count_plain
-    if not args.plain:
-        try:
-            import duckdb  # noqa: F401
-
-            count = count_duckdb
-        except ImportError:
-            pass
+    count = count_plain if duckdb is None or args.plain else count_duckdb
     rows = [row for name in args.records for row in table(name, count(name))]
     for name, _, version, condition, targets, total, share, low, high in rows:
         print(f"{name}  IPv{version}  {condition:40} {targets:8} of {total:8}  {share:7.2%}  [{low:.2%}, {high:.2%}]")
