@@ -1,11 +1,16 @@
 """The resolver plugin: from names to jobs."""
 
 import argparse
+import json
+import sys
 import threading
 import unittest
 from unittest import mock
 
 from pathspider.helpers.resolve import Lookup
+from pathspider.lab import Lab
+from pathspider.lab.addresses import clean_address
+from pathspider.lab.scenarios import all_cases
 from pathspider.plugins import dnsresolv
 from pathspider.records import SHUTDOWN_SENTINEL
 
@@ -66,3 +71,32 @@ class TestDNSResolv(unittest.TestCase):
         self.assertEqual(dnsresolv.numeric_address("2001:DB8::1"), "2001:db8::1")
         with self.assertRaises(argparse.ArgumentTypeError):
             dnsresolv.numeric_address("dns.example")
+
+
+class TestInTheLab(unittest.TestCase):
+    """Resolvers that answer, refuse, keep silent, or want TCP."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab())
+
+    def resolve(self, *resolvers):
+        command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "--csv", "dnsresolv", "--timeout", "1",
+                   "--output-unresolved", *(word for resolver in resolvers for word in ("--resolver", resolver))]
+        done = self.lab.run(command, data=b"1,www.example.com\n", capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def addresses(self, server):
+        """The addresses of a kind of server, IPv4 and IPv6."""
+        return [case.address for case in all_cases() if case.scenario.server == server][:2]
+
+    def test_resolvers(self):
+        found = [{"rank": "1", "domain": "www.example.com", "dip": dip} for dip in ("192.0.2.1", "2001:db8::1")]
+        for resolver in (clean_address(0, 4), clean_address(0, 6), *self.addresses("dns-tcp-only")):
+            self.assertEqual(self.resolve(resolver), found)
+        (refused,) = self.addresses("servfail")[:1]
+        self.assertEqual(self.resolve(refused)[0]["conditions"], ["dnsresolv.unresolved:servfail"])
+        (silent,) = self.addresses("dns-silent")[:1]
+        self.assertEqual(self.resolve(silent)[0]["conditions"], ["dnsresolv.unresolved:timeout"])
+        self.assertEqual(self.resolve(silent, refused, clean_address(0, 4)), found)
