@@ -15,7 +15,7 @@ APT_SERVERS  := nginx-light apache2-bin knot jq
 NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test setup native servers lint types docs bench deb deb-test dist dist-test clean
+.PHONY: demo test setup native servers lint types docs fuzz bench deb deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
@@ -35,6 +35,10 @@ types: setup
 
 docs: setup
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+# A million mutated packets through decode, flow table and all chains; a little of it is in `make test`.
+fuzz: setup
+	$(BIN)/python -m tests.libtrace.fuzz --packets 1000000
 
 bench: setup servers
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done

@@ -1,8 +1,8 @@
 """How fast does ``pspdr observe`` read a capture? Whole processes, records written, in turn with other tools.
 
 Makes its own captures (seeded: many short TCP flows, long ones, UDP, IPv6), then runs ``tracestats`` (libtrace-tools)
-and ``pspdr observe`` in turn, and prints medians and their ratio, and peak memory. ``nfstream`` and ``tshark`` take part
-where they are installed.
+and ``pspdr observe`` in turn, and prints medians and their ratio, and peak memory. ``nfstream`` and ``tshark`` take
+part where they are installed.
 
 ``make bench``, or ``.venv/bin/python benchmarks/observe.py [--packets N] [--runs N] [--json FILE]``.
 """

@@ -140,6 +140,8 @@ class Spider:
         self.running = False
         self.stopping = threading.Event()
         """No new jobs."""
+        self.terminated = threading.Event()
+        """:meth:`terminate` has given the machine's settings back."""
         self.aborting = threading.Event()
         """No new connections either."""
         self.exception: BaseException | None = None
@@ -378,6 +380,7 @@ class Spider:
         self._wake_configurator()
         self._give_settings_back()
         self._observer_control.put(SHUTDOWN_SENTINEL)
+        self.terminated.set()
         self.outqueue.put(SHUTDOWN_SENTINEL)
 
     def _wake_configurator(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pathspider.jobs import JobReader, RecordWriter, TargetFilter
 
 log = logging.getLogger("pathspider")
+
+AT_ONCE = 2.0
+"""Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
 
 PLUGINS = "pathspider.plugins"
 
@@ -248,7 +252,7 @@ class Measurement:
     def _signalled(self, number: int, _frame: Any) -> None:
         # A handler runs between two instructions of the main thread, which may hold any lock: it only starts threads.
         self.signals.append(number)
-        target = self._stop if len(self.signals) == 1 else self.spider.terminate
+        target = self._stop if len(self.signals) == 1 else self._end_at_once
         threading.Thread(target=target, name="stop", daemon=True).start()
 
     def _stop(self) -> None:
@@ -256,6 +260,13 @@ class Measurement:
             log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
         self.spider.interrupt()
         self.spider.shutdown()
+
+    def _end_at_once(self) -> None:
+        """Give the settings back and be gone: nothing else is waited for, not even a reader who does not read."""
+        threading.Thread(target=self.spider.terminate, name="terminate", daemon=True).start()
+        self.spider.terminated.wait(AT_ONCE)
+        log.error("ended at once, after %d records", self.writer.written)
+        os._exit(128 + self.signals[0])
 
     def _report(self) -> int:
         """Say what was not done; the exit status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -24,5 +25,5 @@ def open_output(name: str, append: bool = False) -> Iterator[IO[bytes]]:
 
 def start_afresh(name: str, stream: IO[bytes]) -> None:
     """Empty the output file: call it when it is sure that there will be something better in it."""
-    if name != "-" and stream.seekable():
+    if name != "-" and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.truncate(0)

@@ -22,8 +22,13 @@ class TestCompletion(unittest.TestCase):
 
     def complete(self, *words):
         code = '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pspdr; printf "%s\\n" "${COMPREPLY[@]}"'
-        done = subprocess.run(["bash", "--norc", "-c", code, str(self.bash), *words], capture_output=True, text=True,
-                              check=True, timeout=20)
+        done = subprocess.run(
+            ["bash", "--norc", "-c", code, str(self.bash), *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
         self.assertEqual(done.stderr, "")
         return done.stdout.split()
 

@@ -30,8 +30,10 @@ class TestFilter(unittest.TestCase):
         self.assertEqual(self.filter(text, "--dp", "443"), [{"dip": "2001:db8::1", "dp": 443, "note": 1}])
 
     def test_csv(self):
-        self.assertEqual(self.filter("1,a.example\n192.0.2.1,80,b.example\n192.0.2.1,80,b.example,7\n", "--csv"), [
-            {"rank": "1", "domain": "a.example"}, {"dip": "192.0.2.1", "dp": 80, "domain": "b.example"}])
+        self.assertEqual(
+            self.filter("1,a.example\n192.0.2.1,80,b.example\n192.0.2.1,80,b.example,7\n", "--csv"),
+            [{"rank": "1", "domain": "a.example"}, {"dip": "192.0.2.1", "dp": 80, "domain": "b.example"}],
+        )
 
     def test_what_is_no_target_is_left_out_and_named(self):
         text = 'x\n{"dip": "nope"}\n{"dip": "192.0.2.1", "dp": 0}\n{}\n{"domain": "a", "dp": "x"}\n{"domain": "a"}\n'

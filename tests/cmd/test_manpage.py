@@ -41,9 +41,22 @@ class TestManPages(unittest.TestCase):
                     self.assertNotRegex(line, r"\\(?![-&e f])")
 
     def test_prose(self):
-        self.assertEqual(prose("One\ntwo, :rfc:`3168` ``x-y``.\n\nExample: pspdr test\n"), [
-            ".PP", "One", "two, RFC 3168 \\fBx\\-y\\fR.", ".PP", "Example:", ".PP", ".RS 4", ".nf", "pspdr test", ".fi",
-            ".RE"])
+        self.assertEqual(
+            prose("One\ntwo, :rfc:`3168` ``x-y``.\n\nExample: pspdr test\n"),
+            [
+                ".PP",
+                "One",
+                "two, RFC 3168 \\fBx\\-y\\fR.",
+                ".PP",
+                "Example:",
+                ".PP",
+                ".RS 4",
+                ".nf",
+                "pspdr test",
+                ".fi",
+                ".RE",
+            ],
+        )
 
     def test_escape(self):
         self.assertEqual(escape(".x-\\n"), "\\&.x\\-\\en")

@@ -220,14 +220,14 @@ class TestEnds(LabCase):
 
     JOBS = 3000
 
-    def start(self):
+    def start(self, *more):
         """A run in the middle of its work, and the settings before it."""
         before = self.settings()
         jobs = tempfile.NamedTemporaryFile()  # noqa: SIM115 - closed by the cleanup
         self.addCleanup(jobs.close)
         jobs.write(ndjson(clean_jobs(self.JOBS)))
         jobs.flush()
-        options = ["-i", "lab0", "-w", "20", "--rate", "300", "--input", jobs.name]
+        options = ["-i", "lab0", "-w", "20", "--rate", "300", "--input", jobs.name, *more]
         run = self.lab.popen(
             [*COMMAND, *options, "ecn", "--connect", "tcp"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -313,6 +313,16 @@ class TestEnds(LabCase):
         run.send_signal(signal.SIGINT)
         self.assertIn(b"stopping", run.stderr.readline())
         self.assertIsNone(run.poll())
+        run.send_signal(signal.SIGINT)
+        self.assertEqual(run.wait(10), 130)
+        self.assert_nothing_borrowed(before)
+
+    def test_twice_ends_at_once_also_when_nobody_reads(self):
+        run, before = self.start("--output-flows")
+        self.assertTrue(run.stdout.readline())  # the pipe fills from now on
+        self.assertIsNone(run.poll())
+        run.send_signal(signal.SIGINT)
+        run.stderr.readline()
         run.send_signal(signal.SIGINT)
         self.assertEqual(run.wait(10), 130)
         self.assert_nothing_borrowed(before)

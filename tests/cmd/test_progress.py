@@ -54,5 +54,7 @@ class TestProgress(unittest.TestCase):
             self.assertIsNone(input_length(JobReader(stream, "pipe")))
 
     def test_duration(self):
-        self.assertEqual([duration(seconds) for seconds in (0, 59.6, 61, 3600, 86399)],
-                         ["0:00", "1:00", "1:01", "1:00:00", "23:59:59"])
+        self.assertEqual(
+            [duration(seconds) for seconds in (0, 59.6, 61, 3600, 86399)],
+            ["0:00", "1:00", "1:01", "1:00:00", "23:59:59"],
+        )

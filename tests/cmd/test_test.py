@@ -15,8 +15,14 @@ from pathspider.cmd.main import UsageError, main
 
 class TestTest(unittest.TestCase):
     def run_suite(self, *names):
-        return subprocess.run([sys.executable, "-m", "pathspider", "test", *names], capture_output=True, text=True,
-                              check=False, cwd=tempfile.gettempdir(), env={"PYTHONPATH": str(command.PACKAGE.parent)})
+        return subprocess.run(
+            [sys.executable, "-m", "pathspider", "test", *names],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tempfile.gettempdir(),
+            env={"PYTHONPATH": str(command.PACKAGE.parent)},
+        )
 
     def test_one_module(self):
         done = self.run_suite("tests.plugins.test_mss")

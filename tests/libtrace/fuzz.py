@@ -1,8 +1,8 @@
 """Fuzzing of decode, flow table and all chains, and of capture files: mutated packets that we made ourselves.
 
 ``python -m tests.libtrace.fuzz --packets 1000000`` ends with a line of counts, or with the exception, crash or growth
-that it found; ``--seed`` repeats a run. The corpus is made here, with scapy: every protocol, link layer and chain has
-its seeds.
+that it found; ``--seed`` repeats a run. The corpus lies in ``tests/data``, one pcap file a link type; it was made here,
+with scapy (``--write-corpus``): every protocol, link layer and chain has its seeds.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import random
 import resource
 import tempfile
 import time
+from pathlib import Path
 
 from scapy.all import (
     ICMP,
@@ -46,7 +47,29 @@ from tests.libtrace.test_decode import Everything
 INTERESTING = (0, 1, 2, 4, 5, 6, 15, 17, 41, 44, 51, 58, 63, 64, 127, 128, 132, 192, 254, 255)
 
 
+DATA = Path(__file__).parents[1] / "data"
+
+
 def corpus() -> list[tuple[int, bytes]]:
+    """Link type and frame of every seed in ``tests/data``."""
+    found = []
+    for file in sorted(DATA.glob("corpus-*.pcap")):
+        with Capture(str(file)) as capture:
+            while (packet := capture.read()) is not None:
+                found.append((packet[2], packet[0]))
+    return found
+
+
+def write_corpus() -> None:
+    """Make the seeds anew: a file for each link type."""
+    by_linktype: dict[int, list[bytes]] = {}
+    for linktype, data in make_corpus():
+        by_linktype.setdefault(linktype, []).append(data)
+    for linktype, frames in by_linktype.items():
+        (DATA / f"corpus-{linktype}.pcap").write_bytes(pcap(frames, linktype))
+
+
+def make_corpus() -> list[tuple[int, bytes]]:
     """Link type and frame of every seed."""
     v4, v6 = IP(src="192.0.2.1", dst="198.51.100.1"), IPv6(src="2001:db8::1", dst="2001:db8::2")
     options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)]
@@ -159,7 +182,11 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--write-corpus", action="store_true", help="make the files in tests/data anew, and end")
     args = parser.parse_args()
+    if args.write_corpus:
+        write_corpus()
+        return
     print(f"seed {args.seed}", flush=True)
     chance = random.Random(args.seed)
     importlib.import_module("dnslib")

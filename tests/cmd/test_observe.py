@@ -1,0 +1,226 @@
+"""``pspdr observe`` from the outside: every kind of source, every kind of end."""
+
+import gzip
+import json
+import lzma
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from pathspider.lab import Lab
+from pathspider.libtrace import HAVE_LIBTRACE
+from tests.cmd.test_main import pspdr
+from tests.libtrace.frames import pcap, pcapng, tcp4, tcp6, udp4
+
+FRAMES = [
+    tcp4("SEC"),
+    tcp4("SAE", rev=True),
+    tcp4("A"),
+    tcp6("S"),
+    tcp6("R", rev=True),
+    udp4(),
+    udp4(rev=True),
+    b"\xff" * 12 + b"\x08\x06" + bytes(28),  # ARP
+]
+COMMAND = [sys.executable, "-m", "pathspider", "observe"]
+
+
+class FileCase(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def file(self, data, name="capture.pcap"):
+        path = self.folder / name
+        path.write_bytes(data)
+        return str(path)
+
+    def observe(self, *arguments, status=0, **options):
+        outcome = pspdr("observe", *arguments, **options)
+        self.assertEqual(outcome.returncode, status, outcome.stderr)
+        self.assertNotIn("Traceback", outcome.stderr)
+        return sorted(outcome.stdout.splitlines()), outcome.stderr
+
+
+class TestFiles(FileCase):
+    def test_default_chain_and_summary(self):
+        records, messages = self.observe("-i", self.file(pcap(FRAMES)))
+        flows = [json.loads(record) for record in records]
+        self.assertEqual(sorted(flow["pkt_fwd"] + flow["pkt_rev"] for flow in flows), [2, 2, 3])
+        fields = {
+            "sip",
+            "dip",
+            "proto",
+            "sp",
+            "dp",
+            "pkt_fwd",
+            "pkt_rev",
+            "oct_fwd",
+            "oct_rev",
+            "pkt_first",
+            "pkt_last",
+        }
+        self.assertEqual(set(flows[0]), fields)
+        self.assertEqual(
+            messages,
+            "pspdr: 8 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, 1 not IP, 0 truncated\n",
+        )
+
+    def test_chains_by_name(self):
+        records, _ = self.observe("-i", self.file(pcap(FRAMES)), "basic", "tcp", "ecn", "basic")
+        flags = {json.loads(record)["tcp_synflags_fwd"] for record in records}
+        self.assertEqual(flags, {0xC2, 2, None})
+
+    def test_equal_records_from_every_kind_of_source(self):
+        whole = pcap(FRAMES)
+        ng = pcapng(FRAMES)
+        zst = self.folder / "d.pcap.zst"
+        subprocess.run(["zstd", "-q", "-o", str(zst), self.file(whole, "raw.pcap")], check=True)
+        names = [
+            self.file(whole),
+            "pcapfile:" + self.file(whole),
+            self.file(ng, "a.pcapng"),
+            self.file(gzip.compress(whole), "b.pcap.gz"),
+            self.file(gzip.compress(ng), "c.pcapng.gz"),
+            self.file(lzma.compress(whole), "d.pcap.xz"),
+            str(zst),
+        ]
+        if HAVE_LIBTRACE:
+            names.append("libtrace:pcapfile:" + self.file(whole))
+        chains = ["basic", "dns", "dscp", "ecn", "evil", "icmp", "mss", "tcp", "tfo", "udp"]
+        first, _ = self.observe("-i", names[0], *chains)
+        self.assertEqual(len(first), 3)
+        for name in names[1:]:
+            with self.subTest(source=name):
+                self.assertEqual(self.observe("-i", name, *chains)[0], first)
+        plain = {**os.environ, "PATHSPIDER_PURE_CHAINS": "1"}
+        self.assertEqual(self.observe("-i", names[0], *chains, env=plain)[0], first)
+        piped = subprocess.run([*COMMAND, "-i", "-", *chains], input=whole, capture_output=True, check=True)
+        self.assertEqual(sorted(piped.stdout.decode().splitlines()), first)
+
+    def test_output_filter_and_snaplen(self):
+        output = self.folder / "flows"
+        output.write_text("what was here before, and was longer than what comes\n" * 100)
+        printed, _ = self.observe("-i", self.file(pcap(FRAMES)), "--output", str(output), "--filter", "udp")
+        self.assertEqual(printed, [])
+        (flow,) = (json.loads(line) for line in output.read_text().splitlines())
+        self.assertEqual(flow["proto"], 17)
+        _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--snaplen", "40")
+        self.assertIn("7 truncated", messages)
+
+    def test_list_chains(self):
+        records, _ = self.observe("--list-chains")
+        self.assertEqual(
+            {line.split()[0] for line in records},
+            {"basic", "dns", "dscp", "ecn", "evil", "fallback", "icmp", "mss", "noop", "tcp", "tfo", "udp"},
+        )
+
+    def test_chains_of_third_parties(self):
+        chains = self.folder / "pathspider" / "chains"
+        chains.mkdir(parents=True)
+        for package in (chains, chains.parent):
+            (package / "__init__.py").write_text(
+                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+            )
+        (chains / "ttl.py").write_text(
+            "from pathspider.chains.base import Chain, Field\n"
+            "class TTLChain(Chain):\n"
+            "    'The TTL that arrived.'\n"
+            "    fields = {'ttl_rev': Field(int, None, 'TTL in the reverse direction')}\n"
+            "    def ip4(self, rec, ip, rev):\n"
+            "        if rev: rec['ttl_rev'] = ip.ttl\n"
+            "        return True\n"
+        )
+        outcome = subprocess.run(
+            [*COMMAND, "-i", self.file(pcap(FRAMES)), "basic", "ttl"],
+            cwd=self.folder,
+            text=True,
+            env={**os.environ, "PYTHONPATH": "."},
+            capture_output=True,
+            check=False,
+        )
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertEqual({json.loads(line)["ttl_rev"] for line in outcome.stdout.splitlines()}, {64, None})
+
+
+class TestBadInput(FileCase):
+    def check(self, *arguments, status=2, words=(), flows=0):
+        records, messages = self.observe(*arguments, status=status)
+        self.assertEqual(len(records), flows, messages)
+        for word in words:
+            self.assertIn(word, messages)
+
+    def test_usage(self):
+        capture = self.file(pcap(FRAMES))
+        self.check("-i", capture, "basic", "nonsense", words=["nonsense", "basic"])
+        self.check("-i", capture, "--filter", "what is this", words=["what is this"])
+        self.check("-i", capture, "--snaplen", "0", words=["--snaplen"])
+        self.check("-i", capture, "--output", "/nonexistent/file", words=["/nonexistent/file"])
+
+    def test_what_is_no_capture(self):
+        self.check("-i", "/nonexistent/capture.pcap", words=["/nonexistent/capture.pcap"])
+        self.check("-i", "nowhere0", words=["nowhere0"])
+        self.check("-i", self.file(b"not a capture at all, only some text"), words=["not a capture"])
+        self.check("-i", self.file(b""), words=["empty"])
+        self.check("-i", self.file(pcap(FRAMES, linktype=147)), words=["147"])
+
+    def test_a_truncated_file(self):
+        data = pcap(FRAMES)
+        cut = len(data) - 10
+        path = self.file(data[:cut])
+        self.check("-i", path, status=1, flows=3, words=[path, "truncated", str(len(data) - 42 - 16)])
+
+    def test_a_hostile_record_length(self):
+        for length in (100_000, 4_000_000_000):
+            with self.subTest(length=length):
+                bad = struct.pack("<IIII", 1, 0, length, length) + bytes(64)
+                path = self.file(pcap(FRAMES[:3]) + bad)
+                self.check("-i", path, status=1, flows=1, words=[path])
+
+    def test_a_damaged_archive(self):
+        data = gzip.compress(os.urandom(1 << 16) + pcap(FRAMES))
+        self.check("-i", self.file(data[: len(data) // 2], "a.pcap.gz"), words=["a.pcap.gz"])
+
+    def test_no_space_left(self):
+        outcome = subprocess.run(
+            [*COMMAND, "-i", self.file(pcap(FRAMES)), "--output", "/dev/full"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(outcome.returncode, 1)
+        self.assertIn("No space left", outcome.stderr)
+
+
+class TestLive(unittest.TestCase):
+    def check_signal(self, number):
+        with Lab() as lab:
+            run = lab.popen([*COMMAND, "-i", "lab0", "basic", "udp"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            lab_ready = [
+                sys.executable,
+                "-c",
+                "import socket, time\n"
+                "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                "for n in range(50):\n    s.sendto(b'x', ('10.64.0.1', 9)); time.sleep(0.02)",
+            ]
+            lab.run(lab_ready)
+            run.send_signal(number)
+            output, errors = run.communicate(timeout=20)
+            self.assertEqual(run.returncode, 0, errors)
+        flows = [json.loads(line) for line in output.splitlines()]
+        (mine,) = [flow for flow in flows if flow["proto"] == socket.IPPROTO_UDP and flow["dp"] == 9]
+        self.assertGreater(mine["pkt_fwd"], 1)  # it takes a moment until the capture begins
+        self.assertIn(b"0 packets dropped by the kernel, 0 by the ring", errors)
+
+    def test_interrupt_writes_every_open_flow(self):
+        self.check_signal(signal.SIGINT)
+
+    def test_terminate_too(self):
+        self.check_signal(signal.SIGTERM)
