@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import open_output, start_afresh
+from pathspider.cmd.signals import hold, watch
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -90,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
                        parse_csv if args.csv_input else parse_ndjson)
     seen = targets_done(args)
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+        if not args.dry_run:
+            hold()
         spider = None if args.dry_run else start_spider(args)
         if not args.resume:
             start_afresh(args.output, stream)
@@ -209,7 +210,8 @@ class Measurement:
         """Measure all jobs; the exit status."""
         from pathspider.cmd.progress import Progress  # noqa: PLC0415
 
-        with self._handled_signals(), Progress(self.spider, self.reader):
+        watch(self._stop_in_order, self._end_at_once)
+        with Progress(self.spider, self.reader):
             threading.Thread(target=self._feed, name="feeder", daemon=True).start()
             self._write()
         return self._report()
@@ -240,28 +242,17 @@ class Measurement:
                     self.failure = error
                     threading.Thread(target=self._stop, name="stop", daemon=True).start()
 
-    @contextmanager
-    def _handled_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _signalled(self, number: int, _frame: Any) -> None:
-        # A handler runs between two instructions of the main thread, which may hold any lock: it only starts threads.
+    def _stop_in_order(self, number: int) -> None:
         self.signals.append(number)
-        target = self._stop if len(self.signals) == 1 else self._end_at_once
-        threading.Thread(target=target, name="stop", daemon=True).start()
+        log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
+        # Not in this thread, which waits for the second signal.
+        threading.Thread(target=self._stop, name="stop", daemon=True).start()
 
     def _stop(self) -> None:
-        if self.signals:
-            log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
         self.spider.interrupt()
         self.spider.shutdown()
 
-    def _end_at_once(self) -> None:
+    def _end_at_once(self, _number: int) -> None:
         """Give the settings back and be gone: nothing else is waited for, not even a reader who does not read."""
         threading.Thread(target=self.spider.terminate, name="terminate", daemon=True).start()
         self.spider.terminated.wait(AT_ONCE)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.signals import hold, watch
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
-    from pathspider.observer import Observer
-
 log = logging.getLogger("pathspider")
 
 CHAINS = "pathspider.chains"
@@ -80,12 +77,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
 
     status = 0
     with open_output(args.output) as stream:
+        hold()
         try:
             observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)
-        until_interrupted(observer)
+        watch(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)
@@ -102,20 +100,3 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring, stats.not_ip, stats.truncated,
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
     return status
-
-
-def until_interrupted(observer: Observer) -> None:
-    """SIGINT and SIGTERM end the observation in order, the second at once.
-
-    They are waited for in a thread: the main thread is in native code most of the time.
-    """
-    ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-
-    def wait() -> None:
-        signal.sigwait(ends)
-        observer.stop()
-        number = signal.sigwait(ends)
-        os._exit(128 + number)
-
-    threading.Thread(target=wait, name="signals", daemon=True).start()

@@ -1,0 +1,29 @@
+"""SIGINT and SIGTERM, taken by a thread that waits for nothing else.
+
+A handler of Python's would run in the main thread, and only when that notices: a signal that comes just before the
+main thread blocks on a queue is not seen until something else wakes it. Waiting for a blocked signal loses none, however
+fast they follow each other.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+ENDS = frozenset({signal.SIGINT, signal.SIGTERM})
+
+
+def hold() -> None:
+    """Keep the signals pending; to be called before any thread is started, since threads inherit it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+
+
+def watch(*responses: Callable[[int], None]) -> None:
+    """From now on, call the first response with the first signal's number, the second with the second's, and so on."""
+
+    def wait() -> None:
+        for response in responses:
+            response(signal.sigwait(ENDS))
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
