@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM, taken by a thread that waits for nothing else.
 
 A handler of Python's would run in the main thread, and only when that notices: a signal that comes just before the
-main thread blocks on a queue is not seen until something else wakes it. Waiting for a blocked signal loses none, however
-fast they follow each other.
+main thread blocks on a queue is not seen until something else wakes it. Waiting for a blocked signal loses none,
+however fast they follow each other.
 """
 
 from __future__ import annotations
