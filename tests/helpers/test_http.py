@@ -12,6 +12,7 @@ from unittest import mock
 import pycurl
 
 from pathspider.base import __version__
+from pathspider.helpers import http
 from pathspider.helpers.http import connect_http, connect_https, url_host
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
@@ -81,6 +82,20 @@ class TestHttp(LabCase):
         begin = monotonic()
         self.assertEqual(get(netlab.SILENT, timeout=0.3)["spdr_state"], CONN_TIMEOUT)
         self.assertTrue(0.29 < monotonic() - begin < 0.8)
+
+    def test_loading_libcurl_takes_none_of_the_time(self):
+        """It can take seconds: see ``_pycurl``. Here, 60, on a clock of our own."""
+        clock = mock.Mock(return_value=0.0)
+
+        def load():
+            clock.return_value = 60.0
+
+        for connect in (connect_http, connect_https):
+            clock.return_value = 0.0
+            with self.subTest(connect.__name__), mock.patch.multiple(
+                    http, _pycurl=load, monotonic=clock, _exchange=mock.DEFAULT) as replaced:
+                get(netlab.HTTP, timeout=5.0, connect=connect)
+                self.assertEqual(replaced["_exchange"].call_args.args[3], 65.0)
 
     def test_tcp_fast_open(self):
         """The second request rides on the SYN; ``sp`` is known although connecting sends nothing."""

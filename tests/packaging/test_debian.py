@@ -4,14 +4,15 @@ import re
 import unittest
 
 from pathspider.base import __version__
-from tests.packaging.files import IN_CHECKOUT, ROOT
+from tests import in_checkout
+from tests.packaging.files import ROOT
 
 
 def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@IN_CHECKOUT
+@in_checkout
 class TestDebian(unittest.TestCase):
     def test_one_version(self):
         debian = re.match(r"pathspider \(([^)]+)\)", read("debian/changelog"))[1]

@@ -6,7 +6,8 @@ import unittest
 from pathspider.cmd.filter import Sieve
 from pathspider.jobs import JobReader, parse_csv, parse_ndjson
 from pathspider.lab.addresses import CASES_4, CASES_6, CLEAN_4, CLEAN_6
-from tests.packaging.files import IN_CHECKOUT, ROOT
+from tests import in_checkout
+from tests.packaging.files import ROOT
 
 EXAMPLES = ROOT / "examples"
 HARMLESS = {
@@ -17,7 +18,7 @@ NAMES = {"documentation": (".example.com", ".example.net", ".example.org"), "lab
 LISTS = sorted([*EXAMPLES.glob("*.ndjson"), *EXAMPLES.glob("*.csv")])
 
 
-@IN_CHECKOUT
+@in_checkout
 class TestLists(unittest.TestCase):
     def test_there_is_one_of_each_kind(self):
         names = {path.name for path in LISTS}

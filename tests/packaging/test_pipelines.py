@@ -9,7 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tests.packaging.files import IN_CHECKOUT, ROOT
+from tests import in_checkout
+from tests.packaging.files import ROOT
 
 EXAMPLES = ROOT / "examples"
 SERVERS = ROOT / ".servers"
@@ -30,7 +31,7 @@ RECORDS = [
 ]
 
 
-@IN_CHECKOUT
+@in_checkout
 class TestPipelines(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

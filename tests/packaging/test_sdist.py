@@ -5,18 +5,19 @@ import subprocess
 import unittest
 from pathlib import PurePath
 
-from setuptools.command.egg_info import FileList
-
-from tests.packaging.files import IN_CHECKOUT, ROOT
+from tests import in_checkout
+from tests.packaging.files import ROOT
 
 OWN = {".gitignore", ".ci/run", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"}
 """What is only for a checkout, and what setuptools adds by itself."""
 
 
-@IN_CHECKOUT
+@in_checkout
 class TestSdist(unittest.TestCase):
     @unittest.skipUnless((ROOT / ".git").exists(), "a checkout alone knows what is to be in it")
     def test_manifest(self):
+        from setuptools.command.egg_info import FileList  # noqa: PLC0415 - an installed suite does without
+
         done = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, capture_output=True,
                               text=True, check=True)
         tracked = {name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()}
