@@ -198,6 +198,18 @@ class TestBadInput(FileCase):
         self.assertEqual(outcome.returncode, 1)
         self.assertIn("No space left", outcome.stderr)
 
+    def test_a_reader_that_goes_away(self):
+        capture = self.file(pcap([udp4(sport=1 + number % 60_000) for number in range(3)] * 100))
+        read, write = os.pipe()
+        os.close(read)
+        with open(write, "wb") as gone:
+            outcome = subprocess.run(
+                [*COMMAND, "-i", capture], stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30, check=False
+            )
+        self.assertNotEqual(outcome.returncode, 0)
+        self.assertNotIn("Traceback", outcome.stderr)
+        self.assertIn("Broken pipe", outcome.stderr)
+
 
 class TestLive(unittest.TestCase):
     def check_signal(self, number):
