@@ -1,8 +1,8 @@
 """Does a live ``pspdr observe`` keep up? Packets at a given rate on the lab's client interface, and how many were seen.
 
-A sender in the lab (``sendmmsg`` on a packet socket) offers the flows of ``observe.py``, each frame from a hardware
-address of its own, so that exactly its packets are counted. After the last one comes SIGINT; measured is the time until
-the process is gone, every open flow written. Medians of several runs; the worst loss counts.
+A sender in the lab's router (``sendmmsg`` on a packet socket) offers the flows of ``observe.py``, each frame from a
+hardware address of its own, so that exactly its packets are counted. After the last one comes SIGINT; measured is the
+time until the process is gone, every open flow written. Medians of several runs; the worst loss counts.
 
 Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/live.py [--seconds S] [--runs N] [--json FILE]``.
 """
@@ -27,14 +27,16 @@ from observe import packets
 
 from pathspider.lab import Lab
 
-INTERFACE = "lab0"
+INTERFACE, FAR_END = "lab0", "to-lab0"
+SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20
+"""See packet(7); the socket module has no names for them."""
 CHAINS = ["basic", "tcp", "ecn", "dscp"]
 BOUNDS = {100_000: 0.0, 200_000: 0.01}
 """Packets per second offered, and the share of them that may be lost."""
 STOP = 0.2
 """Seconds from SIGINT to the end of the process."""
 TARGET, SOURCE = bytes.fromhex("02000a0000fe"), bytes.fromhex("02000a0000fd")
-"""Nobody's hardware addresses: what is sent to them ends at the far side of the link."""
+"""Nobody's hardware addresses: what is sent to them is captured and goes no further."""
 FRAMES = 100_000
 """Distinct frames; they are sent over and over."""
 ALL_PROTOCOLS = "0003"
@@ -74,8 +76,8 @@ def send(rate: int, seconds: float) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     size, total, sent = ctypes.sizeof(Message), int(rate * seconds), 0
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as link:
-        link.bind((INTERFACE, 0))
-        wait_for_capture()
+        link.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
+        link.bind((FAR_END, 0))
         began = time.monotonic()
         while sent < total:
             due = min(total, int((time.monotonic() - began) * rate) + 1)
@@ -94,8 +96,11 @@ def run(lab: Lab, rate: int, seconds: float, records: Path) -> dict[str, float]:
     """One observation; its figures."""
     observer = lab.popen([sys.executable, "-m", "pathspider", "observe", "-i", INTERFACE, "--output", str(records),
                           "--filter", "ether src " + SOURCE.hex(":"), *CHAINS], stderr=subprocess.PIPE)
+    waiting = lab.popen([sys.executable, __file__, "--wait"])
+    if waiting.wait(30):
+        raise SystemExit("pspdr observe does not capture")
     sender = lab.popen([sys.executable, __file__, "--send", str(rate), "--seconds", str(seconds)],
-                       stdout=subprocess.PIPE)
+                       room="router", stdout=subprocess.PIPE)
     printed, _ = sender.communicate(timeout=seconds * 5 + 60)
     offered = json.loads(printed)
     began = time.monotonic()
@@ -121,7 +126,11 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="write the figures there too")
     parser.add_argument("--send", type=int, metavar="RATE", help="be the sender (inside the lab)")
+    parser.add_argument("--wait", action="store_true", help="wait until somebody captures (inside the lab)")
     args = parser.parse_args()
+    if args.wait:
+        wait_for_capture()
+        return 0
     if args.send is not None:
         send(args.send, args.seconds)
         return 0
