@@ -47,6 +47,16 @@ def named_command(argv: Sequence[str]) -> str | None:
     return word if word in COMMANDS else None
 
 
+def escape_controls(record: logging.LogRecord) -> bool:
+    """Have strangers' text in a message (of targets, servers, input) do nothing to the terminal. For a log handler."""
+    text = record.getMessage()
+    if not text.replace("\n", "").isprintable():
+        record.msg = "".join(character if character.isprintable() or character == "\n"
+                             else character.encode("unicode_escape").decode("ascii") for character in text)
+        record.args = None
+    return True
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -60,7 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 2
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr,
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(escape_controls)
+    logging.basicConfig(level=logging.INFO, handlers=[handler],
                         format="%(asctime)s %(levelname)s %(name)s: %(message)s" if args.verbose
                         else "pspdr: %(message)s")
     if args.verbose:  # of ours: libraries have much to say that helps nobody here

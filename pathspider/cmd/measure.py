@@ -165,6 +165,7 @@ def open_input(name: str) -> IO[bytes]:
 def start_spider(args: argparse.Namespace) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
+    from pathspider.limits import LimitError, allow_workers  # noqa: PLC0415
     from pathspider.network.interfaces import (  # noqa: PLC0415
         CapabilityError,
         InterfaceError,
@@ -174,10 +175,11 @@ def start_spider(args: argparse.Namespace) -> Spider:
     )
 
     try:
+        allow_workers(args.workers)
         check_interface(args.interface)
         args.source = source_addresses(args.interface)
         check_capabilities(*args.plugin.capabilities)
-    except (InterfaceError, CapabilityError) as error:
+    except (LimitError, InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
     if not any(args.source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")

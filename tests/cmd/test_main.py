@@ -1,11 +1,12 @@
 """The command line: quick, clear, and with an exit status that tells."""
 
+import logging
 import subprocess
 import sys
 import unittest
 
 from pathspider.base import __version__
-from pathspider.cmd.main import COMMANDS, named_command
+from pathspider.cmd.main import COMMANDS, escape_controls, named_command
 
 
 def pspdr(*arguments, **options):
@@ -68,3 +69,8 @@ class TestMain(unittest.TestCase):
         self.assertEqual(named_command(["--verbose", "measure", "lab"]), "measure")
         self.assertIsNone(named_command(["--version"]))
         self.assertIsNone(named_command(["nonsense", "measure"]))
+
+    def test_control_characters_are_escaped_in_messages(self):
+        record = logging.makeLogRecord({"msg": "server says %s\n\tbye", "args": ("\x1b[2J\x07caf\u00e9",)})
+        self.assertTrue(escape_controls(record))
+        self.assertEqual(record.getMessage(), "server says \\x1b[2J\\x07caf\u00e9\n\\tbye")
