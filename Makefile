@@ -47,9 +47,9 @@ bench: setup servers
 deb: build/deb/pathspider
 	@cd $< && if ! dpkg-checkbuilddeps; then \
 	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies are missing. Run: sudo make deb"; exit 1; fi; \
-	    apt-get update -qq && apt-get build-dep -y -qq --no-install-recommends ./ >/dev/null; \
+	    apt-get update -qq && apt-get $(APT_WAITS) build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
-	cd $< && dpkg-buildpackage -us -uc -b
+	@cd $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
 	mkdir -p dist && rm -f dist/pathspider*_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
 	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 
@@ -57,8 +57,11 @@ deb: build/deb/pathspider
 deb-test: deb .cache/debian-12.tar
 	sh tests/packaging/chroot test .cache/debian-12.tar dist/pathspider_*.deb
 
+# Beside a build that installs packages too, with make -j2.
+APT_WAITS := -o DPkg::Lock::Timeout=300
 .cache/debian-12.tar:
-	command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+	command -v debootstrap >/dev/null \
+	    || apt-get $(APT_WAITS) install -y -qq --no-install-recommends debootstrap >/dev/null
 	sh tests/packaging/chroot base $@
 
 # Source distribution and wheel, each built in isolation, in dist/.
