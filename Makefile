@@ -50,7 +50,7 @@ deb: build/deb/pathspider
 	    apt-get update -qq && apt-get $(APT_WAITS) build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
 	@cd $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
-	mkdir -p dist && rm -f dist/pathspider*_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
+	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
 	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 
 # Builds it, installs it into a new Debian 12 without anything else, and looks whether it works there.
