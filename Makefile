@@ -10,7 +10,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export DEBIAN_FRONTEND := noninteractive
 
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
-                iproute2 nftables iptables openssl util-linux procps ca-certificates xz-utils zstd
+                iproute2 nftables iptables openssl util-linux procps ca-certificates xz-utils zstd tcpdump
 APT_SERVERS  := nginx-light apache2-bin knot jq
 NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)

@@ -44,6 +44,7 @@ class ForgeSpider(DesynchronizedSpider):
     """
 
     chains = [BasicChain]
+    capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")  # the latter for the filter on a TCP socket
     packets: ClassVar[int] = 0
     """How many packets are forged for each target."""
     resend: ClassVar[bool] = True

@@ -173,6 +173,7 @@ def start_spider(args: argparse.Namespace) -> Spider:
         check_interface,
         source_addresses,
     )
+    from pathspider.network.privileges import keep_only  # noqa: PLC0415
 
     try:
         allow_workers(args.workers)
@@ -183,6 +184,7 @@ def start_spider(args: argparse.Namespace) -> Spider:
         raise UsageError(str(error)) from None
     if not any(args.source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
+    keep_only(args.plugin.capabilities)
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
     try:
         spider.start()

@@ -12,7 +12,7 @@ port.
 Either way the port cannot be given to, or be in use by, a real connection, and when this process ends, however it ends,
 nothing of it is left. The raw sockets are made once for each worker and IP version (:class:`Link`).
 
-Needs ``CAP_NET_RAW``.
+Needs ``CAP_NET_RAW``; for TCP also ``CAP_NET_ADMIN``: kernel 6.18 refuses the filter without it.
 """
 
 from __future__ import annotations
