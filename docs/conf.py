@@ -1,16 +1,20 @@
 """Sphinx configuration."""
 
 import re
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "PATHspider"
 author = "the PATHspider authors"
 release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "base.py").read_text(),
                     re.MULTILINE).group(1)
 version = release
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["sphinx.ext.autodoc", "generated"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+smartquotes = False  # two hyphens are an option's, not a dash
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 nitpicky = False
