@@ -52,7 +52,8 @@ class Borrower:
 
     def __init__(self, case, *arguments, prefix=()):
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-c", BORROWER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            # Whoever runs the tests may ignore some signals (nohup, a shell's background): it is not to inherit that.
+            [*prefix, "env", "--default-signal=INT,HUP,TERM", sys.executable, "-c", BORROWER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
         case.addCleanup(self.end)
         word, _, rest = self.process.stdout.readline().partition(" ")
