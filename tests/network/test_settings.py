@@ -53,8 +53,14 @@ class Borrower:
     def __init__(self, case, *arguments, prefix=()):
         self.process = subprocess.Popen(
             # Whoever runs the tests may ignore some signals (nohup, a shell's background): it is not to inherit that.
-            [*prefix, "env", "--default-signal=INT,HUP,TERM", sys.executable, "-c", BORROWER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+            [*prefix, "env", "--default-signal=INT,HUP,TERM", sys.executable, "-c", BORROWER, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
         case.addCleanup(self.end)
         word, _, rest = self.process.stdout.readline().partition(" ")
         self.guard = int(rest) if word == "ready" else None
@@ -123,9 +129,16 @@ class TestEndings(NamespaceCase):
 
     def test_a_forked_child_that_lives_on_does_not_matter(self):
         program = BORROWER.replace(
-            "sys.stdin.readline()", "import os\n        os.fork() or signal.pause()\n        os.kill(os.getpid(), 9)")
-        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+            "sys.stdin.readline()", "import os\n        os.fork() or signal.pause()\n        os.kill(os.getpid(), 9)"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
         self.addCleanup(process.stdout.close)
         self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
         guard = os.pidfd_open(int(process.stdout.readline().split()[1]))
@@ -247,8 +260,11 @@ class TestUse(NamespaceCase):
     def test_names(self):
         netlab.sh("ip link add name du0.5 type veth peer name du1")
         expected = Path("/proc/sys/net/ipv4/conf/du0.5/forwarding")
-        for name in ("net/ipv4/conf/du0.5/forwarding", "net.ipv4.conf.du0/5.forwarding",
-                     "net.ipv4.conf.du0.5.forwarding"):
+        for name in (
+            "net/ipv4/conf/du0.5/forwarding",
+            "net.ipv4.conf.du0/5.forwarding",
+            "net.ipv4.conf.du0.5.forwarding",
+        ):
             self.assertEqual(sysctl_path(name), expected)
         for name in ("net.ipv4.nothing", "net.ipv4", "kernel.panic", "net/../kernel/panic", "", "net..x", "net.\0"):
             with self.subTest(name=name), self.assertRaises(SettingsError):
@@ -262,8 +278,11 @@ class TestUse(NamespaceCase):
 
     def test_errors_name_the_setting_and_the_reason(self):
         with Settings() as settings:
-            for name, wrong, text in ((ECN, 77, "refuses this value"), (ECN, "é", "not a value"),
-                                      ("net.ipv4.nothing", 1, "no such sysctl")):
+            for name, wrong, text in (
+                (ECN, 77, "refuses this value"),
+                (ECN, "é", "not a value"),
+                ("net.ipv4.nothing", 1, "no such sysctl"),
+            ):
                 with self.subTest(text), self.assertRaisesRegex(SettingsError, text):
                     settings.sysctl(name, wrong)
         with self.assertRaisesRegex(SettingsError, "put back already"):
@@ -275,8 +294,14 @@ class TestUse(NamespaceCase):
         self.assertIn(f"cannot set {ECN}: no permission; it needs CAP_NET_ADMIN", borrower.error)
 
     def test_a_normal_user_with_the_capability(self):
-        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                  "--inh-caps=+net_admin", "--ambient-caps=+net_admin")
+        prefix = (
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--inh-caps=+net_admin",
+            "--ambient-caps=+net_admin",
+        )
         home = tempfile.TemporaryDirectory()
         self.addCleanup(home.cleanup)
         os.chown(home.name, 65534, 65534)
