@@ -266,7 +266,6 @@ PS_E_LINK: int
 PS_E_LENGTH: int
 PS_E_CUT: int
 PS_E_GONE: int
-PS_E_WENT_DOWN: int
 PS_E_NO_LIBTRACE: int
 PS_E_MEMORY: int
 

@@ -304,16 +304,12 @@ static int check_interface(struct ps_source *s)
 {
     if (!s->ifindex)
         return 0; /* "any" and other names without an interface behind them */
+    /* One that is being removed is down first, so the two are not told apart. */
     int flags = flags_of(s->netfd, s->device);
-    if (flags < 0 || if_nametoindex(s->device) != s->ifindex) {
-        fail(&s->error, PS_E_GONE, NULL);
-        return -1;
-    }
-    if (!(flags & IFF_UP)) {
-        fail(&s->error, PS_E_WENT_DOWN, NULL);
-        return -1;
-    }
-    return 0;
+    if (flags >= 0 && (flags & IFF_UP) && if_nametoindex(s->device) == s->ifindex)
+        return 0;
+    fail(&s->error, PS_E_GONE, NULL);
+    return -1;
 }
 
 /* ---- live ---------------------------------------------------------------------------------------------------- */

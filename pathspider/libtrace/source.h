@@ -20,8 +20,7 @@ enum ps_why {
     PS_E_LINK,       /* unknown link type: see number */
     PS_E_LENGTH,     /* impossible record length: see number, offset */
     PS_E_CUT,        /* the file ends inside a record: see offset */
-    PS_E_GONE,       /* the interface disappeared while capturing */
-    PS_E_WENT_DOWN,
+    PS_E_GONE,       /* the interface went down or was removed while capturing */
     PS_E_NO_LIBTRACE,
     PS_E_MEMORY
 };

@@ -248,7 +248,7 @@ class Live(unittest.TestCase):
         self.assertEqual(got + counts["dropped_ring"] + counts["dropped_kernel"], 2000)
 
     def test_an_interface_that_goes(self):
-        for command, says in (("link set b0 down", "went down"), ("link del b0", "disappeared")):
+        for command in ("link set b0 down", "link del b0"):
 
             def scenario(command=command):
                 pair()
@@ -258,7 +258,7 @@ class Live(unittest.TestCase):
                     ip(command)
                     capture.read()
 
-            with self.subTest(command=command), self.assertRaisesRegex(CaptureError, says):
+            with self.subTest(command=command), self.assertRaisesRegex(CaptureError, "b0: .* went down or was removed"):
                 in_namespace(scenario)
 
     def test_what_cannot_be_captured(self):
