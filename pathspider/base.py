@@ -34,6 +34,7 @@ from pathspider.records import (
     CONN_OK,
     CONN_SKIPPED,
     CONN_TIMEOUT,
+    RECORD_KEYS,
     SHUTDOWN_SENTINEL,
     Conn,
     Connection,
@@ -321,7 +322,12 @@ class Spider:
         stopper.start()
 
     def add_job(self, job: Job) -> bool:
-        """Add a job to the job queue; blocks while the workers are busy. False if the spider is stopping."""
+        """Add a job to the job queue; blocks while the workers are busy. False if the spider is stopping.
+
+        A job that is the record of an earlier measurement loses what that one found.
+        """
+        if not RECORD_KEYS.isdisjoint(job):
+            job = {key: value for key, value in job.items() if key not in RECORD_KEYS}
         with self._feeding:
             if self.stopping.is_set():
                 return False
@@ -501,7 +507,9 @@ class Spider:
             return None
         flows = []
         for flow, connection in zip(merged.flows, connections, strict=True):
-            record = self.merge(flow, {**job, **connection})
+            # A job's own keys never stand in for what was observed; the target is spelled as in the job.
+            kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in (flow or ())}
+            record = self.merge(flow, {**kept, **connection})
             record["spdr_state"] = int(record["spdr_state"])
             flows.append(record)
         found = (conditions.local_errors(connections) or conditions.missed_flows(merged.missed)

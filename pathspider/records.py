@@ -50,6 +50,9 @@ Record = dict[str, Any]
 """One line of output: the job's keys, ``path`` (list of str), ``conditions`` (list of str), ``time`` (``from`` and
 ``to``, UTC), and, where asked for, ``flow_results`` (list of :data:`Flow`) and ``missed_flows`` (int)."""
 
+RECORD_KEYS: Final = frozenset({"path", "conditions", "time", "flow_results", "missed_flows", "error"})
+"""The keys that a measurement adds to a job."""
+
 
 class Result(NamedTuple):
     """One job's connections, all made, on their way to the merger."""

@@ -81,6 +81,27 @@ class TestRun(SpiderCase):
             self.assertEqual((flow["spdr_state"], flow["number"], flow["observed"]), (2, 7, False))
             self.assertNotIn("client", flow)
 
+    def test_a_record_measured_again_keeps_nothing_of_the_earlier_measurement(self):
+        old = {"path": ["x"], "conditions": ["up.7"], "time": {}, "flow_results": [1], "missed_flows": 3, "error": "x"}
+        again, invalid = self.run_jobs(self.make(workers=1), [{**self.job(), **old}, {"dip": "nonsense", **old}])
+        self.assertEqual(set(again), {"dip", "dp", "number", "path", "conditions", "time"})
+        self.assertEqual(again["conditions"], ["up.0", "up.1"])
+        self.assertEqual(set(invalid), {"dip", "path", "conditions"})
+
+    def test_a_job_says_nothing_of_what_was_observed(self):
+        class Observing(Twice):
+            def _record(self, merged):
+                return super()._record(merged._replace(flows=[{"dip": "::", "tcp_connected": False}] * 2))
+
+            def combine_flows(self, flows):
+                return [f"connected.{flow['tcp_connected']}" for flow in flows]
+
+        job = {**self.job(), "tcp_connected": True}
+        (record,) = self.run_jobs(self.make(Observing, output_flows=True), [job])
+        self.assertEqual(record["conditions"], ["connected.False", "connected.False"])
+        self.assertEqual(record["flow_results"][0]["dip"], job["dip"])
+        self.assertIs(record["tcp_connected"], True)
+
     def test_invalid_jobs_have_records(self):
         records = self.run_jobs(self.make(), [{"dip": "nonsense"}, {"domain": "example.com"}, self.job()])
         self.assertEqual(
