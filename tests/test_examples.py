@@ -1,4 +1,7 @@
-"""The templates for plugin authors: they run in the lab, from their directory and installed."""
+"""The example package is what ``pspdr new-plugin`` writes, a plugin for each model; it runs in the lab, and installed.
+
+``python -m tests.test_examples`` writes it anew, after a change of the templates.
+"""
 
 import json
 import os
@@ -9,18 +12,34 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from pathspider.cmd.new_plugin import package
 from tests import in_checkout
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "pathspider-example"
-EXTEND_PATH = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
+PLUGINS = {
+    "example": ("synchronized", False),
+    "example_desync": ("desynchronized", False),
+    "example_single": ("single", False),
+    "example_forge": ("forge", False),
+    "example_chain": ("single", True),
+}
 EXPECTED = {
-    "example": "example.connectivity.works",
-    "example_desync": "example_desync.connectivity.works",
-    "example_single": "example_single.status:200",
-    "example_forge": "example_forge.connectivity.works",
-    "example_chain": "example_chain.hops:1",
+    "example": ["example.connectivity.works"],
+    "example_desync": ["example_desync.connectivity.works"],
+    "example_single": ["example_single.connectivity.online", "example_single.dscp:0"],
+    "example_forge": ["example_forge.connectivity.works"],
+    "example_chain": ["example_chain.connectivity.online", "example_chain.dscp:0", "example_chain.hops:1"],
 }
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+
+
+def generated():
+    """The files of the example package but its README, which describes all five plugins."""
+    files = {}
+    for name, (model, chain) in reversed(PLUGINS.items()):  # the first is the one after which the package is called
+        files |= package(name, model, chain)
+    del files["README.md"]
+    return files
 
 
 @in_checkout
@@ -31,23 +50,24 @@ class TestExamples(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def test_layout(self):
-        for room in ("", "plugins", "chains"):
-            self.assertEqual((EXAMPLE / "pathspider" / room / "__init__.py").read_text(encoding="utf-8"), EXTEND_PATH)
-        found = {path.stem for path in (EXAMPLE / "pathspider" / "plugins").glob("[!_]*.py")}
-        self.assertEqual(found, set(EXPECTED))
+    def test_it_is_what_new_plugin_writes(self):
+        expected = generated()
+        for path, text in expected.items():
+            self.assertEqual((EXAMPLE / path).read_text(encoding="utf-8"), text, path)
+        found = {str(path.relative_to(EXAMPLE)) for path in EXAMPLE.rglob("*.py")}
+        self.assertEqual(found - set(expected), set())
 
     def test_each_measures(self):
         targets = self.pspdr("lab", "targets", "--clean", "4", "--connect", "http")
-        for plugin, condition in EXPECTED.items():
+        for plugin, conditions in EXPECTED.items():
             with self.subTest(plugin=plugin):
                 measure = [*PSPDR, "measure", "-i", "lab0", plugin]
                 records = [json.loads(line) for line in
                            self.pspdr("lab", "run", "--", *measure, data=targets).splitlines()]
-                self.assertEqual([record["conditions"] for record in records], [[condition]] * 4)
+                self.assertEqual([record["conditions"] for record in records], [conditions] * 4)
 
     def test_observe_offers_the_chain(self):
-        self.assertRegex(self.pspdr("observe", "--list-chains"), re.compile(r"^ttl\b", re.MULTILINE))
+        self.assertRegex(self.pspdr("observe", "--list-chains"), re.compile(r"^example_chain\b", re.MULTILINE))
 
     def test_installed_as_a_distribution(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -55,6 +75,12 @@ class TestExamples(unittest.TestCase):
                             "egg_info", "-e", folder, "install_lib", "-d", f"{folder}/lib"],
                            cwd=EXAMPLE, check=True, capture_output=True)
             installed = {str(path.relative_to(f"{folder}/lib")) for path in Path(folder, "lib").rglob("*.py")}
-            self.assertIn("pathspider/plugins/example.py", installed)
-            self.assertFalse([path for path in installed if path.endswith("__init__.py")])
+            self.assertEqual(installed, {f"pathspider/plugins/{name}.py" for name in PLUGINS}
+                             | {"pathspider/chains/example_chain.py"})
             self.assertIn("--segment", self.pspdr("measure", "example_desync", "--help", path=f"{folder}/lib"))
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        (EXAMPLE / path).parent.mkdir(parents=True, exist_ok=True)
+        (EXAMPLE / path).write_text(text, encoding="utf-8")

@@ -18,8 +18,8 @@ class ModulesAlone(build_py):
 
 setup(
     name="pathspider-example",
-    version="1.0.0",
-    description="Templates of PATHspider plugins",
+    version="0.1.0",
+    description="PATHspider plugins",
     py_modules=[".".join(path.relative_to(HERE).with_suffix("").parts) for path in MODULES],
     cmdclass={"build_py": ModulesAlone},
     install_requires=["pathspider"],

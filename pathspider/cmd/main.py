@@ -15,11 +15,12 @@ COMMANDS = {
     "filter": "Pre-process a target list",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
+    "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
     "test": "Run the built in test suite",
 }
-"""Each command is the module of that name beside this one. Its ``register(subparsers, argv)`` adds the sub-command and
-sets ``func``, which takes the parsed arguments and returns the exit status."""
+"""Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``
+adds the sub-command and sets ``func``, which takes the parsed arguments and returns the exit status."""
 
 
 class UsageError(Exception):
@@ -35,7 +36,7 @@ def build_parser(command: str | None, argv: Sequence[str]) -> argparse.ArgumentP
     subparsers = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
         if name == command:
-            import_module(f"pathspider.cmd.{name}").register(subparsers, argv)
+            import_module(f"pathspider.cmd.{name.replace('-', '_')}").register(subparsers, argv)
         else:
             subparsers.add_parser(name, help=summary)
     return parser

@@ -1,9 +1,9 @@
 """What middleboxes do to packets, one small function each.
 
 An impairment is nftables statements for the router's forward hook: some for packets towards the target, some for those
-that come back. ``$ip`` stands for ``ip`` or ``ip6``, ``$v`` for ``4`` or ``6``, ``$headers`` for the longest IP and TCP
-header together: one text serves both versions. The
-sets that remember connections (:data:`SETS`) exist once per version.
+that come back. ``$ip`` stands for ``ip`` or ``ip6``, ``$ttl`` for ``ip ttl`` or
+``ip6 hoplimit``, ``$v`` for ``4`` or ``6``, ``$headers`` for the longest IP and TCP header together: one text serves
+both versions. The sets that remember connections (:data:`SETS`) exist once per version.
 
 All of them are deterministic: what a path does to a connection does not depend on chance.
 """
@@ -41,7 +41,9 @@ class Impairment:
 
     def rules(self, version: int) -> tuple[list[str], list[str]]:
         """The rules of both directions for one IP version."""
-        names = {"ip": "ip" if version == 4 else "ip6", "v": str(version), "headers": "80" if version == 4 else "100"}
+        names = {"ip": "ip", "ttl": "ip ttl", "headers": "80"} if version == 4 else \
+            {"ip": "ip6", "ttl": "ip6 hoplimit", "headers": "100"}
+        names["v"] = str(version)
         towards, back = ([Template(text).substitute(names) for text in rules] for rules in (self.towards, self.back))
         return towards, back
 

@@ -1,4 +1,4 @@
-"""Template of a SynchronizedSpider: what differs between the connections is a setting of the whole machine."""
+"""A SynchronizedSpider: what differs between the connections is a setting of the whole machine."""
 
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
@@ -7,17 +7,17 @@ from pathspider.conditions import connectivity, succeeded
 from pathspider.sync import SynchronizedSpider
 
 
-class Example(SynchronizedSpider, PluggableSpider):
+class ExamplePlugin(SynchronizedSpider, PluggableSpider):
     """Do TCP connections come up without timestamps?
 
     Example: pspdr measure -i eth0 example --connect tcp <targets.ndjson >results.ndjson
     """
 
     name = "example"
-    description = "Example: TCP without timestamps"
-    version = "1.0.0"
+    description = "TCP without timestamps"
+    version = "0.1.0"
     chains = [BasicChain, TCPChain]
-    connect_supported = ["http", "https", "tcp", "dnstcp"]  # the first is the default
+    connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
 
     def config_timestamps(self):
         """The baseline. self.settings puts everything back when the run ends, however it ends."""
@@ -30,6 +30,6 @@ class Example(SynchronizedSpider, PluggableSpider):
     configurations = [config_timestamps, config_no_timestamps]
 
     def combine_flows(self, flows):
-        """The conditions of one target: flows[0] is the baseline, flows[1] the experiment."""
+        """The conditions of one target: flows[0] is the baseline's, flows[1] the experiment's."""
         baseline, experiment = flows
         return [connectivity("example", succeeded(baseline), succeeded(experiment))]

@@ -1,32 +1,34 @@
-"""Template of a plugin with a chain of its own, which is in pathspider/chains/ttl.py."""
+"""A SingleSpider: one ordinary connection, and all that is learned lies in what comes back."""
 
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.ttl import TTLChain
-from pathspider.conditions import succeeded
+from pathspider.chains.dscp import DSCPChain
+from pathspider.chains.example_chain import ExampleChainChain
+from pathspider.conditions import NOT_OBSERVED, succeeded
 from pathspider.single import SingleSpider
 
-INITIAL = (32, 64, 128, 255)
-"""What hosts start with."""
 
+class ExampleChainPlugin(SingleSpider, PluggableSpider):
+    """Which DSCP does the target's answer carry when it arrives?
 
-class ExampleChain(SingleSpider, PluggableSpider):
-    """How many hops away is the target, judged by what its packets have left?
-
-    Example: pspdr measure -i eth0 example_chain --connect tcp <targets.ndjson >results.ndjson
+    Example: pspdr measure -i eth0 example_chain --connect https <targets.ndjson >results.ndjson
     """
 
     name = "example_chain"
-    description = "Example: distance, with a chain of its own"
-    version = "1.0.0"
-    chains = [BasicChain, TTLChain]
-    connect_supported = ["tcp", "http"]
+    description = "DSCP of answers"
+    version = "0.1.0"
+    chains = [BasicChain, DSCPChain, ExampleChainChain]
+    connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
 
     def combine_flows(self, flows):
-        """The conditions of one target."""
+        """The conditions of one target, from its one flow: what the connection told, and the chains' fields."""
         (flow,) = flows
-        left = flow["ttl_rev"]
-        if not succeeded(flow) or left is None:
-            return ["example_chain.offline"]
-        start = min(initial for initial in INITIAL if initial >= left)
-        return [f"example_chain.hops:{start - left}"]
+        codepoint = flow["dscp_mark_syn_rev"]
+        if not succeeded(flow):
+            return ["example_chain.connectivity.offline"]
+        if codepoint is None:
+            return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        found = ["example_chain.connectivity.online", f"example_chain.dscp:{codepoint}"]
+        if flow["example_chain_hops_rev"] is not None:
+            found.append(f"example_chain.hops:{flow['example_chain_hops_rev']}")
+        return found

@@ -1,4 +1,4 @@
-"""Template of a DesynchronizedSpider: what differs between the connections is asked for at each socket."""
+"""A DesynchronizedSpider: what differs between the connections is asked for at each socket."""
 
 import socket
 
@@ -11,21 +11,21 @@ from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.http import connect_http
 
 
-class ExampleDesync(DesynchronizedSpider, PluggableSpider):
+class ExampleDesyncPlugin(DesynchronizedSpider, PluggableSpider):
     """Do HTTP requests work with a small maximum segment size?
 
-    Example: pspdr measure -i eth0 example_desync --segment 200 <targets.ndjson >results.ndjson
+    Example: pspdr measure -i eth0 example_desync --segment 400 <targets.ndjson >results.ndjson
     """
 
     name = "example_desync"
-    description = "Example: HTTP in small segments"
-    version = "1.0.0"
+    description = "HTTP in small segments"
+    version = "0.1.0"
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["http"]
 
     @staticmethod
     def extra_args(parser):
-        """An option of this plugin's own."""
+        """An option of this plugin's own; its value is in self.args."""
         parser.add_argument("--segment", type=int, default=536, metavar="BYTES",
                             help="Maximum segment size of the experiment. (Default: 536)")
 

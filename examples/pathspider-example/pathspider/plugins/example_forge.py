@@ -1,4 +1,4 @@
-"""Template of a ForgeSpider: packets that no kernel sends, made with Scapy."""
+"""A ForgeSpider: packets that no kernel sends, made with Scapy."""
 
 from scapy.layers.inet import TCP
 
@@ -9,15 +9,15 @@ from pathspider.conditions import connectivity, succeeded
 from pathspider.forge import ForgeSpider
 
 
-class ExampleForge(ForgeSpider, PluggableSpider):
+class ExampleForgePlugin(ForgeSpider, PluggableSpider):
     """Is a SYN without any TCP option answered?
 
     Example: pspdr measure -i eth0 example_forge --connect tcp <targets.ndjson >results.ndjson
     """
 
     name = "example_forge"
-    description = "Example: SYN without options"
-    version = "1.0.0"
+    description = "SYN without options"
+    version = "0.1.0"
     chains = [BasicChain, TCPChain]
     connect_supported = ["tcp"]
     packets = 2
@@ -29,6 +29,6 @@ class ExampleForge(ForgeSpider, PluggableSpider):
         return self.ip_header(job) / TCP(sport=0, dport=job["dp"], flags="S", seq=1000)
 
     def combine_flows(self, flows):
-        """The conditions of one target."""
+        """The conditions of one target: flows[0] is the baseline's, flows[1] the experiment's."""
         baseline, experiment = flows
         return [connectivity("example_forge", succeeded(baseline), succeeded(experiment))]

@@ -1,26 +1,30 @@
-"""Template of a SingleSpider: one connection, and all that is learned lies in what comes back."""
+"""A SingleSpider: one ordinary connection, and all that is learned lies in what comes back."""
 
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
-from pathspider.conditions import succeeded
+from pathspider.chains.dscp import DSCPChain
+from pathspider.conditions import NOT_OBSERVED, succeeded
 from pathspider.single import SingleSpider
 
 
-class ExampleSingle(SingleSpider, PluggableSpider):
-    """Which HTTP status does the target answer with?
+class ExampleSinglePlugin(SingleSpider, PluggableSpider):
+    """Which DSCP does the target's answer carry when it arrives?
 
     Example: pspdr measure -i eth0 example_single --connect https <targets.ndjson >results.ndjson
     """
 
     name = "example_single"
-    description = "Example: HTTP status"
-    version = "1.0.0"
-    chains = [BasicChain]
-    connect_supported = ["http", "https"]
+    description = "DSCP of answers"
+    version = "0.1.0"
+    chains = [BasicChain, DSCPChain]
+    connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
 
     def combine_flows(self, flows):
-        """The conditions of one target: what the connection helper returned is in the flow too."""
+        """The conditions of one target, from its one flow: what the connection told, and the chains' fields."""
         (flow,) = flows
+        codepoint = flow["dscp_mark_syn_rev"]
         if not succeeded(flow):
-            return ["example_single.offline"]
-        return [f"example_single.status:{flow['http_status']}"]
+            return ["example_single.connectivity.offline"]
+        if codepoint is None:
+            return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        return ["example_single.connectivity.online", f"example_single.dscp:{codepoint}"]

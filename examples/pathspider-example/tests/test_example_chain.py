@@ -1,0 +1,61 @@
+"""Run by `python3 -m unittest` in the folder above; as root, the tests in the lab too."""
+
+import argparse
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+from pathspider.conditions import NOT_OBSERVED
+from pathspider.plugins.example_chain import ExampleChainPlugin
+from pathspider.records import CONN_OK, CONN_TIMEOUT
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def flow(state, **fields):
+    """A flow record: how the connection ended, and the fields of chains that the verdict depends on."""
+    fields = {"dscp_mark_syn_rev": 0, **fields}
+    fields = {"example_chain_hops_rev": None, **fields}
+    return {"spdr_state": state, **fields}
+
+
+class TestVerdicts(unittest.TestCase):
+    def verdict(self, *flows):
+        parser = argparse.ArgumentParser()
+        ExampleChainPlugin.register_args(parser.add_subparsers())
+        plugin = ExampleChainPlugin(1, "int:lo", parser.parse_args(["example_chain"]))
+        return plugin.combine_flows(list(flows))
+
+    def test_online(self):
+        found = self.verdict(flow(CONN_OK))
+        self.assertEqual(found, ["example_chain.connectivity.online",
+                                 "example_chain.dscp:0"])
+
+    def test_marked(self):
+        found = self.verdict(flow(CONN_OK, dscp_mark_syn_rev=46))
+        self.assertIn("example_chain.dscp:46", found)
+
+    def test_offline(self):
+        found = self.verdict(flow(CONN_TIMEOUT))
+        self.assertEqual(found, ["example_chain.connectivity.offline"])
+
+    def test_an_answer_that_was_not_seen(self):
+        found = self.verdict(flow(CONN_OK, dscp_mark_syn_rev=None))
+        self.assertEqual(found, [NOT_OBSERVED])
+
+    def test_hops(self):
+        found = self.verdict(flow(CONN_OK, example_chain_hops_rev=3))
+        self.assertIn("example_chain.hops:3", found)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "the lab needs root")
+class TestLab(unittest.TestCase):
+    def test_every_path_is_found_to_be_what_it_is(self):
+        environment = {**os.environ, "PYTHONPATH": f"{PACKAGE}:{os.environ.get('PYTHONPATH', '')}"}
+        command = [sys.executable, "-m", "pathspider", "lab", "check"]
+        scenarios = PACKAGE / "scenarios" / "example_chain.py"
+        done = subprocess.run([*command, "--scenarios", scenarios, "example_chain"], env=environment,
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
