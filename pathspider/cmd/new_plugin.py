@@ -79,6 +79,7 @@ def package(name: str, model: str, chain: bool = False) -> dict[str, str]:
         "README.md": "README.md",
         "pyproject.toml": "pyproject.toml",
         "setup.py": "setup.py",
+        "MANIFEST.in": "MANIFEST.in",
         ".gitignore": "gitignore",
         "pathspider/__init__.py": "init.py",
         "pathspider/plugins/__init__.py": "init.py",
