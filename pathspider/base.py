@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider import conditions
-from pathspider.jobs import target_problem
+from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.merger import Merged, Merger
 from pathspider.records import (
     CONN_DISCARD,
@@ -115,6 +115,9 @@ class Spider:
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
     """What the run needs of capabilities(7): to capture, at least."""
+    target_keys: ClassVar[Sequence[str]] = TARGET_KEYS
+    """The keys of a job that say what is measured. A plugin that puts out several lines for a job names those by which
+    they belong together."""
     baseline_between: ClassVar[bool] = False
     """With more than one experiment: repeat the baseline before each, to see that the path still stands (A B1 A B2)."""
     name: ClassVar[str] = "spider"

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,9 @@ CSV_COLUMNS = {
     4: ("dip", "dp", "domain", "rank"),
 }
 """What the columns of a CSV line mean, by how many there are."""
+
+TARGET_KEYS = ("dip", "dp", "domain")
+"""The keys of a job that say what is measured."""
 
 MAX_LINE = 1 << 20
 """Characters in a line of input at most: one that is longer is no job."""
@@ -144,33 +147,44 @@ def _domain_problem(domain: Any) -> str | None:
 
 
 class TargetFilter:
-    """Remembers which targets (``dip``, ``dp``, ``domain``) have come by; a hash of each.
+    """Remembers which targets have come by; a hash of each.
 
     :param default_port: the port of a job that names none
+    :param keys: the keys of a job that tell its target from others
     """
 
-    def __init__(self, default_port: int | None = None) -> None:
+    def __init__(self, default_port: int | None = None, keys: Sequence[str] = TARGET_KEYS) -> None:
         self._seen: set[int] = set()
         self._default_port = default_port
+        self._keys = keys
+
+    def target(self, job: Job) -> int:
+        """A number for the job's target, in this process alone."""
+        named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
+        return hash(tuple(str(named.get(key)) for key in self._keys))
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""
-        port = self._default_port if job.get("dp") is None else job["dp"]
-        key = hash((str(job.get("dip")), str(port), str(job.get("domain"))))
-        if key in self._seen:
+        target = self.target(job)
+        if target in self._seen:
             return True
-        self._seen.add(key)
+        self._seen.add(target)
         return False
 
+    def forget(self, target: int) -> None:
+        """As if this target had not come by."""
+        self._seen.discard(target)
 
-def resume(name: str, seen: TargetFilter, unfinished: str) -> int:
+
+def resume(name: str, seen: TargetFilter, unfinished: str, *, several: bool = False) -> int:
     """Make the output of an interrupted run ready to be continued; the number of records that it has.
 
-    Their targets are noted in ``seen``. Taken out of the file: a torn last line, and records whose first condition is
-    ``unfinished``, so that their targets are measured now. :exc:`LineError` for what else is not a record; the file is
-    then left as it was.
+    Their targets are noted in ``seen``. Taken out of the file: a torn last line; records whose first condition is
+    ``unfinished``, so that their targets are measured now; and, where a target can have ``several`` lines, those of the
+    last one, of which more may have been to come. :exc:`LineError` for what else is not a record; the file is then left
+    as it was.
     """
-    kept = 0
+    kept = target = begins = kept_before = 0
     path = Path(name)
     draft = path.with_name(path.name + ".resume")
     with path.open("rb") as old, draft.open("wb") as new:
@@ -182,10 +196,17 @@ def resume(name: str, seen: TargetFilter, unfinished: str) -> int:
             except ValueError as error:
                 draft.unlink()
                 raise LineError(f"{name}, line {number}: not a record: {error}; is this the output of a run?") from None
-            if record.get("conditions", [])[:1] != [unfinished]:
-                seen.repeats(record)
-                new.write(line)
-                kept += 1
+            if record.get("conditions", [])[:1] == [unfinished]:
+                continue
+            if several and seen.target(record) != target:
+                target, begins, kept_before = seen.target(record), new.tell(), kept
+            seen.repeats(record)
+            new.write(line)
+            kept += 1
+        if several:
+            seen.forget(target)
+            new.truncate(begins)
+            kept = kept_before
     draft.replace(path)
     return kept
 

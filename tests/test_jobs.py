@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pathspider.jobs import (
     MAX_LINE,
+    TARGET_KEYS,
     JobReader,
     LineError,
     RecordWriter,
@@ -137,13 +138,14 @@ class TestTargets(unittest.TestCase):
 
 
 class TestResume(unittest.TestCase):
-    def resume(self, data):
+    def resume(self, data, keys=TARGET_KEYS):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "records"
             path.write_bytes(data)
-            seen = TargetFilter(80)
+            seen = TargetFilter(80, keys)
+            several = keys != TARGET_KEYS
             try:
-                return resume(str(path), seen, "pathspider.not_measured"), seen, path.read_bytes()
+                return resume(str(path), seen, "pathspider.not_measured", several=several), seen, path.read_bytes()
             except LineError:
                 self.assertEqual(path.read_bytes(), data)
                 self.assertEqual(len(list(Path(folder).iterdir())), 1)
@@ -159,8 +161,18 @@ class TestResume(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.2"}))
         self.assertFalse(seen.repeats({"dip": "192.0.2.3"}))
 
+    def test_the_last_of_several_lines_may_not_have_come(self):
+        lines = [f'{{"domain": "{name}", "dip": "{dip}"}}\n'.encode()
+                 for name, dip in (("a", "192.0.2.1"), ("b", "192.0.2.2"), ("c", "192.0.2.3"), ("c", "192.0.2.4"))]
+        kept, seen, left = self.resume(b"".join(lines) + b'{"domain', ("dp", "domain"))
+        self.assertEqual((kept, left), (2, b"".join(lines[:2])))
+        self.assertTrue(seen.repeats({"domain": "a"}))
+        self.assertTrue(seen.repeats({"domain": "b"}))
+        self.assertFalse(seen.repeats({"domain": "c"}))
+
     def test_an_empty_file(self):
-        self.assertEqual(self.resume(b"")[0], 0)
+        for keys in (TARGET_KEYS, ("dp", "domain")):
+            self.assertEqual(self.resume(b"", keys)[0], 0)
 
     def test_another_kind_of_file_is_left_alone(self):
         with self.assertRaisesRegex(LineError, "line 1"):

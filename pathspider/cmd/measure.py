@@ -119,12 +119,14 @@ def prepare(args: argparse.Namespace) -> None:
 def targets_done(args: argparse.Namespace) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import NOT_MEASURED  # noqa: PLC0415
-    from pathspider.jobs import LineError, TargetFilter, resume  # noqa: PLC0415
+    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
 
-    seen = TargetFilter(args.plugin(1, "", args).default_port())
+    spider = args.plugin(1, "", args)
+    seen = TargetFilter(spider.default_port(), spider.target_keys)
     if args.resume:
         try:
-            log.info("resuming: %d targets have records", resume(args.resume, seen, NOT_MEASURED))
+            several = spider.target_keys != TARGET_KEYS
+            log.info("resuming: %d records are there", resume(args.resume, seen, NOT_MEASURED, several=several))
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
         except LineError as error:

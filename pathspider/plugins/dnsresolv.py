@@ -32,6 +32,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = []
     capabilities = ()
+    target_keys = ("dp", "domain")
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:

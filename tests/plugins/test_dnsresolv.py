@@ -3,8 +3,10 @@
 import argparse
 import json
 import sys
+import tempfile
 import threading
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from pathspider.helpers.resolve import Lookup
@@ -90,6 +92,18 @@ class TestInTheLab(unittest.TestCase):
     def addresses(self, server):
         """The addresses of a kind of server, IPv4 and IPv6."""
         return [case.address for case in all_cases() if case.scenario.server == server][:2]
+
+    def test_resume(self):
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder, "targets")
+            command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "--csv", "--resume", str(output),
+                       "dnsresolv", "--resolver", clean_address(0, 4)]
+            output.write_bytes(b'{"rank": "1", "domain": "old.example", "dip": "192.0.2.9"}\n'
+                               b'{"rank": "2", "domain": "www.example.com", "dip": "192.0.2.1"}\n')  # no IPv6 yet
+            done = self.lab.run(command, data=b"1,old.example\n2,www.example.com\n", capture_output=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            addresses = [json.loads(line)["dip"] for line in output.read_bytes().splitlines()]
+            self.assertEqual(addresses, ["192.0.2.9", "192.0.2.1", "2001:db8::1"])
 
     def test_resolvers(self):
         found = [{"rank": "1", "domain": "www.example.com", "dip": dip} for dip in ("192.0.2.1", "2001:db8::1")]
