@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from tests import in_checkout
 from tests.packaging.files import ROOT
+from tests.programs import write_program, write_programs
 
 EXAMPLES = ROOT / "examples"
-SERVERS = ROOT / ".servers"
 WORKS, BROKEN = "ecn.connectivity.works", "ecn.connectivity.broken"
 
 
@@ -37,17 +36,7 @@ class TestPipelines(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.program("pspdr", f'PYTHONPATH={ROOT} exec {sys.executable} -P -m pathspider "$@"')
-        unpacked = SERVERS / "usr" / "bin" / "jq"
-        jq = unpacked if unpacked.exists() else shutil.which("jq")
-        self.assertTrue(jq, "jq is not here: make servers unpacks it")
-        beside = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
-        self.program("jq", f'LD_LIBRARY_PATH={beside} exec {jq} "$@"' if jq is unpacked else f'exec {jq} "$@"')
-
-    def program(self, name, line):
-        path = self.folder / name
-        path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
-        path.chmod(0o755)
+        write_programs(self.folder)
 
     def write(self, name, records):
         path = self.folder / name
@@ -80,14 +69,14 @@ class TestPipelines(unittest.TestCase):
                  (("10", "192.0.2.9"), ("2", "192.0.2.2"), ("2", "192.0.2.3"), ("2", "2001:db8::2"))]
         resolved = self.write("resolved", found)
         real = f"PYTHONPATH={ROOT} exec {sys.executable} -P -m pathspider"
-        self.program("pspdr", f'if [ "$1" = measure ]; then cat >/dev/null; exec cat {resolved}; fi\n{real} "$@"')
+        write_program(self.folder, "pspdr", f'if [ "$1" = measure ]; then cat >/dev/null; exec cat {resolved}; fi\n{real} "$@"')
         names = EXAMPLES / "dnsresolvtest.csv"
         jobs = [json.loads(line) for line in self.run_example("pipelines/top-list", str(names), "eth0").splitlines()]
         self.assertEqual([(job["dip"], job["dp"]) for job in jobs],
                          [("192.0.2.2", 80), ("2001:db8::2", 80), ("192.0.2.9", 80)])
 
     def test_several_plugins_resumes(self):
-        self.program("pspdr", 'echo "$@" >>"$(dirname "$0")/called"')
+        write_program(self.folder, "pspdr", 'echo "$@" >>"$(dirname "$0")/called"')
         results = self.folder / "results"
         results.mkdir()
         (results / "ecn.ndjson").touch()
