@@ -126,10 +126,63 @@ DOCUMENTED: dict[str, dict[str, str]] = {
     "udpopts": _connectivity("udpopts"),
     "udpzero": _connectivity("udpzero"),
 }
-"""Every condition of every plugin that comes with PATHspider, with its meaning. ``<…>`` stands for a number."""
+"""Every condition of every plugin that comes with PATHspider and observes, with its meaning; the lab shows each.
+``<…>`` stands for a value, see :data:`PLACEHOLDERS`."""
+
+WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
+    "pathspider": {
+        "pathspider.not_observed": "the capture did not see a flow, or a packet of it, that a conclusion needs",
+        "pathspider.missed_flows:<count>": "so many flows of this target were not observed",
+        "pathspider.not_measured": "the run ended before this target was measured",
+        "pathspider.blocklisted": "the target is in a network of the blocklist",
+        "pathspider.skipped:ipv6_has_no_evil_bit": "evilbit: the target's address is IPv6",
+        "pathspider.skipped:ipv6_requires_udp_checksum": "udpzero: the target's address is IPv6",
+        "pathspider.skipped:not_applicable": "a plugin skipped the target without a reason of its own",
+        "pathspider.invalid_job:dip_missing": "the job has no dip",
+        "pathspider.invalid_job:dip_not_an_address": "dip is no numeric address",
+        "pathspider.invalid_job:dip_has_a_zone": "dip names an interface (fe80::1%eth0)",
+        "pathspider.invalid_job:dip_not_unicast": "dip is a multicast or the unspecified address",
+        "pathspider.invalid_job:dip_is_ipv4_mapped": "dip is an IPv4 address in the notation of IPv6",
+        "pathspider.invalid_job:dp_not_a_port": "dp is no number from 1 to 65535",
+        "pathspider.invalid_job:domain_not_a_string": "domain is something else than text",
+        "pathspider.invalid_job:domain_missing": "dnsresolv: the job has no name to resolve",
+        "pathspider.local_error:<errno>": "the kernel of our own machine said so, before a packet left or in its place",
+        "pathspider.local_error:no_ipv4_source": "the interface has no IPv4 address to measure from",
+        "pathspider.local_error:no_ipv6_source": "the interface has no IPv6 address to measure from",
+        "pathspider.local_error:bad_dip": "dip cannot be connected to, as a plugin changed it",
+        "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
+        "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
+        "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
+        "pathspider.local_error:capture_lost_packets": "the capture lost packets while this target was measured",
+        "pathspider.local_error:ecn_not_configured": "ecn: the SYNs that left were not as configured",
+        "pathspider.local_error:dscp_not_configured": "dscp: the packets that left had another codepoint",
+        "pathspider.local_error:tfo_not_configured": "tfo: the SYNs that left had not the option that was asked for",
+        "pathspider.local_error:evil_bit_not_as_forged": "evilbit: the bit was not on the packets as forged",
+        "pathspider.local_error:checksum_not_as_forged": "udpzero: the checksums that left were not as forged",
+        "pathspider.local_error:surplus_not_as_forged": "udpopts: the surplus that left was not as forged",
+    },
+    "dnsresolv": {
+        "dnsresolv.unresolved:nxdomain": "the name does not exist",
+        "dnsresolv.unresolved:nodata": "the name exists and has no address",
+        "dnsresolv.unresolved:timeout": "no resolver answered in time",
+        "dnsresolv.unresolved:unreachable": "no resolver could be reached",
+        "dnsresolv.unresolved:invalid": "what came was no response to the question",
+        "dnsresolv.unresolved:bad_domain": "what the job has for a name is none",
+        "dnsresolv.unresolved:<rcode>": "the response code of the answer, such as servfail or refused",
+        "dnsresolv.unresolved:blocklisted": "every address that was found is in a network of the blocklist",
+        "dnsresolv.unresolved:no_target": "no address that was found can be measured",
+    },
+}
+"""The conditions that speak of the run itself (``pathspider``), and those of plugins that observe nothing."""
+
+PLACEHOLDERS = {"errno": "(E[A-Z0-9]+|errno [0-9]+)", "rcode": "[a-z0-9]+"}
+"""What ``<…>`` may stand for, as a regular expression; for a number where the word is not among these."""
 
 
 def matches(condition: str, documented: str) -> bool:
-    """True if a condition is the documented one, numbers in the places of its ``<…>``."""
-    pattern = re.sub(r"<[^>]*>", r"[0-9]+", documented.replace(".", r"\."))
+    """True if a condition is the documented one, values in the places of its ``<…>``."""
+    literal, *rest = re.split(r"<([^>]*)>", documented)
+    pattern = re.escape(literal)
+    for name, text in zip(rest[::2], rest[1::2], strict=True):
+        pattern += PLACEHOLDERS.get(name, "[0-9]+") + re.escape(text)
     return re.fullmatch(pattern, condition) is not None

@@ -1,8 +1,10 @@
-"""Pages that the program itself fills: its commands, the fields of its chains, its conditions."""
+"""What the program itself fills in: its commands, plugins, the fields of its chains, its conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from inspect import cleandoc
 from typing import Any
 
@@ -14,8 +16,13 @@ from sphinx.util.nodes import nested_parse_with_titles
 
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import Argument, program
-from pathspider.conditions import DOCUMENTED
+from pathspider.cmd.measure import PLUGINS, available_plugins
+from pathspider.cmd.observe import CHAINS, available_chains
+from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION
 from pathspider.discovery import classes
+from pathspider.forge import ForgeSpider
+
+MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
 
 
 def plain(text: str) -> str:
@@ -48,37 +55,127 @@ def commands() -> Iterator[str]:
             yield from entry(term(argument), argument.help)
 
 
-def chains() -> Iterator[str]:
-    for chain in classes("pathspider.chains", Chain):
-        if chain.fields:
-            yield from title(chain.__name__)
-            yield from cleandoc(chain.__doc__ or "").splitlines()
-            yield from ("", f"For ``pspdr observe``: ``{chain.__module__.rpartition('.')[2]}``.", "")
-            for name, field in chain.fields.items():
-                yield from entry(f"``{name}`` ({field.type.__name__}; at first {field.initial!r})", field.doc)
+def table(rows: Iterable[Sequence[str]], name: str, *, header: bool = True) -> Iterator[str]:
+    """A table; ``name`` is its class, for the style sheet."""
+    bold = "header-rows" if header else "stub-columns"
+    yield from ("", ".. list-table::", f"   :class: {name}", f"   :{bold}: 1", "")
+    for row in rows:
+        for place, cell in enumerate(row):
+            yield f"   {'  -' if place else '* -'} {cell}"
+    yield ""
 
 
-def conditions() -> Iterator[str]:
-    for plugin, meanings in DOCUMENTED.items():
-        yield from title(plugin)
+def summary(thing: type) -> str:
+    """The first paragraph of a class's docstring."""
+    return " ".join(cleandoc(thing.__doc__ or thing.__name__).split("\n\n")[0].split())
+
+
+def described(chain: type[Chain]) -> Iterator[str]:
+    """The fields of one chain."""
+    rows = [(f"``{name}``", field.type.__name__, f"``{json.dumps(field.initial)}``", plain(field.doc))
+            for name, field in chain.fields.items()]
+    if rows:
+        yield from table([("Field", "Type", "At first", "Meaning"), *rows], "fields")
+    else:
+        yield from ("It has no fields.", "")
+
+
+def chains(module: str = "") -> Iterator[str]:
+    """The fields of the chains in one module, named in full where it is not ours; or a list of all chains."""
+    if module:
+        namespace, _, name = module.rpartition(".")
+        for chain in classes(namespace or CHAINS, Chain, only=name):
+            yield from described(chain)
+        return
+    for name, chain in sorted(available_chains().items()):
+        yield from (f":doc:`{name} </chains/{name}>`", f"    {summary(chain)}", "")
+
+
+def fields() -> Iterator[str]:
+    """Every field of a flow record, and whose it is."""
+    found = [(name, f":doc:`{module} </chains/{module}>`") for module, chain in available_chains().items()
+             for name in chain.fields]
+    for plugin in plugins():
+        found += [(name, f":doc:`{plugin.name} </plugins/{plugin.name}>`, the plugin's own")
+                  for chain in classes(PLUGINS, Chain, only=module_of(plugin)) for name in chain.fields]
+    yield from table([("Field", "Chain"), *((f"``{name}``", whose) for name, whose in sorted(found))], "index")
+
+
+def plugins() -> list[Any]:
+    """The plugins of this package and of whatever else is installed, by name."""
+    return available_plugins([])
+
+
+def module_of(thing: type) -> str:
+    """The last part of the name of the module that a class is in."""
+    return thing.__module__.rpartition(".")[2]
+
+
+def facts(name: str = "") -> Iterator[str]:
+    """What a plugin is and needs; or a list of all plugins."""
+    if not name:
+        for plugin in plugins():
+            link = f":doc:`{plugin.name} </plugins/{plugin.name}>`"
+            yield from (f"{link}: {plain(plugin.description)}", f"    {summary(plugin)}", "")
+        return
+    plugin = next(plugin for plugin in plugins() if plugin.name == name)
+    command = next(one for one in program().walk() if one.words == ("pspdr", "measure", name))
+    model = next(base for base in plugin.__mro__[1:] if base.__module__ in MODELS)
+    rows = [
+        ("Model", f":class:`~{model.__module__}.{model.__name__}`"),
+        ("Connections", f"{connections_of(plugin)} to each target"),
+        ("Modes", ", ".join(f"``{mode}``" for mode in plugin.connect_supported) + " (the first is the default)"
+         if plugin.connect_supported else "none"),
+        ("Privileges", " and ".join(f"``{one}``" for one in plugin.capabilities) or "none"),
+        ("Chains", ", ".join(chain_link(plugin, chain) for chain in plugin.chains) or "none: it observes nothing"),
+    ]
+    rows += [("Option", f"{term(option)}: {plain(option.help)}") for option in command.options
+             if "--help" not in option.flags]
+    yield from table(rows, "facts", header=False)
+
+
+def connections_of(plugin: Any) -> int:
+    """How many connections a plugin makes to each target, when nothing goes wrong."""
+    if issubclass(plugin, ForgeSpider):
+        return int(plugin.packets)
+    return len(getattr(plugin, "configurations", None) or getattr(plugin, "connections", None) or [None])
+
+
+def chain_link(plugin: Any, chain: type[Chain]) -> str:
+    name = module_of(chain)
+    if chain.__module__ == plugin.__module__:
+        return f"{chain.__name__} (its own)"
+    return f":doc:`{name} </chains/{name}>`"
+
+
+def conditions(group: str = "") -> Iterator[str]:
+    """The conditions of one plugin, or of the run (``pathspider``), or of all, with a title for each."""
+    known = DOCUMENTED | WITHOUT_OBSERVATION
+    for name, meanings in {group: known[group]}.items() if group else known.items():
+        if not group:
+            yield from title(name)
         for condition, meaning in meanings.items():
             yield from entry(f"``{condition}``", meaning)
 
 
 def directive(lines: Any) -> type[SphinxDirective]:
-    """A directive whose content is what a function yields."""
+    """A directive whose content is what a function yields; its argument, if there is one, is the function's."""
 
     class Generated(SphinxDirective):
+        optional_arguments = 1 if inspect.signature(lines).parameters else 0
+
         def run(self) -> list[nodes.Node]:
             holder = nodes.section(document=self.state.document)
             holder.document = self.state.document
-            nested_parse_with_titles(self.state, StringList(list(lines()), source=lines.__name__), holder)
+            content = StringList(list(lines(*self.arguments)), source=lines.__name__)
+            nested_parse_with_titles(self.state, content, holder)
             return holder.children
 
     return Generated
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    for lines in (commands, chains, conditions):
-        app.add_directive(f"pathspider-{lines.__name__}", directive(lines))
+    for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("plugin", facts),
+                        ("conditions", conditions)):
+        app.add_directive(f"pathspider-{name}", directive(lines))
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""The documentation and the program name the same options, conditions and fields."""
+"""The documentation and the program name the same options, conditions, fields, plugins and chains."""
 
 import re
 import subprocess
@@ -9,21 +9,33 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+from pathspider.base import PluggableSpider
+from pathspider.chains import tcp
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import program
-from pathspider.conditions import DOCUMENTED, matches
+from pathspider.cmd.observe import available_chains
+from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION, matches
 from pathspider.discovery import classes
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
-FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--reuid"}
-"""Options of setpriv(1), which the pages name."""
+FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--reuid", "--print-architecture"}
+"""Options of setpriv(1) and dpkg(1), which the pages name."""
+
+PROGRAMS_OF_OTHERS = re.compile(r"^\s*(?:\$ |# )?(?:sudo )?(?:apt|apt-get|pip|python3?|vagrant|sphinx-build|make|git|"
+                                r"chromium|\.venv/bin/pip) .*", re.MULTILINE)
+"""Lines that call other programs, with options of theirs."""
 
 
 def expanded(text):
-    """``a.{b,c}`` -> ``a.b``, ``a.c``; the names X and V of numbers -> a number."""
+    """``a.{b,c}`` -> ``a.b``, ``a.c``; the names X and V of numbers, and an ellipsis -> a number."""
     parts = [part.split(",") for part in re.split(r"[{}]", text)]
-    return [re.sub(r"\b[XV]\b", "7", "".join(words)) for words in product(*parts)]
+    return [re.sub(r"\b[XV]\b|…", "7", "".join(words)) for words in product(*parts)]
+
+
+def pages_in(folder):
+    """The names of the pages below ``docs/FOLDER``, its index left out."""
+    return {page.stem for page in (DOCS / folder).glob("*.rst")} - {"index"}
 
 
 @unittest.skipUnless(DOCS.is_dir() and find_spec("sphinx"), "needs the checkout and Sphinx")
@@ -35,9 +47,13 @@ class TestPages(unittest.TestCase):
             build = subprocess.run([*sphinx, DOCS, f"{folder}/text"], capture_output=True, text=True, check=False)
             if build.returncode:
                 raise AssertionError(f"the documentation does not build:\n{build.stderr}")
-            cls.pages = {page.stem: page.read_text(encoding="utf-8") for page in Path(folder, "text").glob("*.txt")}
-        cls.sources = {page.stem: page.read_text(encoding="utf-8") for page in DOCS.glob("*.rst")}
+            built = Path(folder, "text")
+            cls.pages = {str(page.relative_to(built).with_suffix("")): page.read_text(encoding="utf-8")
+                         for page in built.rglob("*.txt")}
+        cls.sources = {str(page.relative_to(DOCS).with_suffix("")): page.read_text(encoding="utf-8")
+                       for page in DOCS.rglob("*.rst")}
         cls.options = {flag for command in program().walk() for option in command.options for flag in option.flags}
+        cls.plugins = {plugin.name: plugin for plugin in classes("pathspider.plugins", PluggableSpider)}
 
     def test_every_option_is_on_the_page(self):
         for flag in self.options:
@@ -45,26 +61,65 @@ class TestPages(unittest.TestCase):
 
     def test_the_pages_name_no_option_that_does_not_exist(self):
         for name, text in self.sources.items():
-            named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", text)) - FOREIGN
+            ours = PROGRAMS_OF_OTHERS.sub("", text)
+            named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - FOREIGN
             wrong = {flag for flag in named if not any(option.startswith(flag) for option in self.options)}
             self.assertEqual(wrong, set(), f"in docs/{name}.rst")
 
-    def test_every_field_is_on_the_page(self):
-        for chain in classes("pathspider.chains", Chain):
-            for field in chain.fields:
-                self.assertIn(f'"{field}"', self.pages["chains"])
+    def test_a_page_for_each_plugin_and_for_nothing_else(self):
+        self.assertEqual(pages_in("plugins"), set(self.plugins))
+        for name in self.plugins:
+            self.assertTrue(self.sources[f"plugins/{name}"].startswith(f"{name}: "), name)
 
-    def test_every_condition_is_on_its_page_and_explained_with_its_plugin(self):
-        explained = self.conditions_of_the_plugins_page()
-        for condition in (condition for meanings in DOCUMENTED.values() for condition in meanings):
-            self.assertIn(f'"{condition}"', self.pages["conditions"])
-            self.assertTrue(any(matches(one, condition) for one in explained), condition)
+    def test_a_page_for_each_chain_and_for_nothing_else(self):
+        self.assertEqual(pages_in("chains"), set(available_chains()))
+        for name, chain in available_chains().items():
+            self.assertTrue(self.sources[f"chains/{name}"].startswith(f"{name}: "), name)
+            self.assertIn(f".. autoclass:: {chain.__module__}.{chain.__name__}\n", self.sources[f"chains/{name}"])
 
-    def test_the_plugins_page_names_no_condition_that_does_not_exist(self):
-        known = [condition for meanings in DOCUMENTED.values() for condition in meanings]
-        for condition in self.conditions_of_the_plugins_page():
-            self.assertTrue(any(matches(condition, one) for one in known), condition)
+    def test_every_field_is_on_its_page_and_in_the_list(self):
+        pages = {f"chains/{name}": chain for name, chain in available_chains().items()}
+        for page, chain in [*pages.items(), *self.own_chains()]:
+            for field, about in chain.fields.items():
+                for where in (page, "chains/index"):
+                    self.assertIn(f'"{field}"', self.pages[where], where)
+                self.assertIn("".join(about.doc.split())[:12], "".join(self.pages[page].split()))
 
-    def conditions_of_the_plugins_page(self):
-        named = re.findall(rf"``((?:{'|'.join(DOCUMENTED)})\.[^`]+)``", self.sources["plugins"])
-        return [condition for text in named for condition in expanded(text)]
+    def own_chains(self):
+        """The chains that plugins bring with them, with the pages of the plugins."""
+        for name, plugin in self.plugins.items():
+            for chain in classes("pathspider.plugins", Chain, only=plugin.__module__.rpartition(".")[2]):
+                yield f"plugins/{name}", chain
+
+    def test_plugins_that_bring_a_chain_are_known(self):
+        self.assertEqual({page for page, _ in self.own_chains()}, {"plugins/tfo", "plugins/udpopts"})
+
+    def test_facts_of_the_plugins(self):
+        for name, plugin in self.plugins.items():
+            page = self.pages[f"plugins/{name}"]
+            for word in (*plugin.connect_supported, *plugin.capabilities):
+                self.assertIn(f'"{word}"', page, name)
+
+    def test_every_condition_is_on_its_page_and_in_the_list(self):
+        self.assertEqual(set(DOCUMENTED) | set(WITHOUT_OBSERVATION), {*self.plugins, "pathspider"})
+        for group, meanings in (DOCUMENTED | WITHOUT_OBSERVATION).items():
+            page = "plugins/index" if group == "pathspider" else f"plugins/{group}"
+            for condition in meanings:
+                for where in (page, "conditions"):
+                    self.assertIn(f'"{condition}"', self.pages[where], where)
+
+    def test_the_pages_name_no_condition_that_does_not_exist(self):
+        known = [condition for meanings in (DOCUMENTED | WITHOUT_OBSERVATION).values() for condition in meanings]
+        for name, text in self.sources.items():
+            plugins = "|".join(DOCUMENTED)
+            found = re.findall(rf"``((?:{plugins})\.[a-zX0-9{{][^`]*)``", text)
+            found += re.findall(rf"\b(?:{plugins})\.(?:connectivity|negotiation|upgrade|cookie|mark)\.[a-z_]+", text)
+            for condition in (condition for words in found for condition in expanded(words)):
+                whole = any(matches(condition, one) or one.startswith(f"{condition}.") for one in known)
+                self.assertTrue(whole, f"{condition} in docs/{name}.rst")
+
+    def test_constants_of_tcp_are_on_the_page(self):
+        page = self.pages["chains/tcp"]
+        for name, value in vars(tcp).items():
+            if re.match("T(CP|O)_", name) and isinstance(value, int):
+                self.assertRegex(page, rf'"{name}" +\|? *{value}\b')
