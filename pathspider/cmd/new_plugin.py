@@ -143,9 +143,9 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 def next_steps(name: str, folder: Path) -> str:
     """What to do with a new package; commands as they have to be typed here."""
     sudo = "" if os.geteuid() == 0 else "sudo "
-    pspdr, python = "pspdr", "python3"
-    if not shutil.which("pspdr", path=SUDO_PATH):  # a virtual environment's
-        pspdr, python = str(Path(sys.executable).with_name("pspdr")), sys.executable
+    here = Path(sys.executable)  # of a virtual environment, perhaps
+    pspdr = "pspdr" if shutil.which("pspdr", path=SUDO_PATH) else here.with_name("pspdr")
+    python = "python3" if shutil.which("python3") == str(here.with_name("python3")) else here
     return (f"{folder} holds the plugin {name}. What to do next:\n\n"
             f"  cd {folder}\n"
             f"  {sudo}PYTHONPATH=. {pspdr} lab check --scenarios scenarios/{name}.py {name}\n"

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from pathspider.cmd.main import UsageError, main
 from pathspider.cmd.new_plugin import MODELS, fill, next_steps, package, sorted_imports, write
-from tests import CHECKOUT
+from tests import CHECKOUT, in_checkout
 
 OUR_CONFIG = Path(__file__).resolve().parents[2] / "pyproject.toml"
 PACKAGES = {f"trial_{model}{'_chain' if chain else ''}": (model, chain)
@@ -65,6 +65,14 @@ class TestPackages(Folder):
         lab = subprocess.run(["sh", "-e"], input="\n".join(commands[:2]), cwd=self.folder, capture_output=True,
                              text=True, check=False, timeout=60)
         self.assertEqual((lab.returncode, lab.stdout), (0, "4 paths, all as the truth has it\n"), lab.stderr)
+
+    @in_checkout
+    def test_the_change_that_the_first_hour_makes(self):
+        write(self.folder / "tcpopt", package("tcpopt", "forge"))
+        change = OUR_CONFIG.parent / "docs" / "first-hour" / "tcpopt.diff"
+        subprocess.run(["git", "apply", change], cwd=self.folder / "tcpopt", check=True)
+        done = pspdr("lab", "check", "--scenarios", "scenarios/tcpopt.py", "tcpopt", cwd=self.folder / "tcpopt")
+        self.assertEqual(done.stdout, "4 paths, all as the truth has it\n", done.stderr)
 
     def test_installed(self):
         write(self.folder / "package", package("trial", "desynchronized", chain=True))
@@ -167,8 +175,9 @@ class TestText(unittest.TestCase):
                          "import x\n\nfrom pathspider.a import d\nfrom pathspider.b import c\n\nx\n")
 
     def test_next_steps_name_the_program_where_sudo_finds_it(self):
-        with patch("pathspider.cmd.new_plugin.shutil.which", return_value="/usr/bin/pspdr"), \
-                patch("os.geteuid", return_value=1000):
-            text = next_steps("trial", Path("there"))
-        self.assertIn("  cd there\n  sudo PYTHONPATH=. pspdr lab check --scenarios scenarios/trial.py trial\n"
-                      "  python3 -m unittest\n", text)
+        for found, pspdr, python in ("/usr/bin/", "pspdr", "python3"), (None, "/usr/bin/pspdr", "/usr/bin/python3.11"):
+            with patch("shutil.which", lambda name, path=None, found=found: found and found + name), \
+                    patch("sys.executable", "/usr/bin/python3.11"), patch("os.geteuid", return_value=1000):
+                text = next_steps("trial", Path("there"))
+            check = f"sudo PYTHONPATH=. {pspdr} lab check --scenarios scenarios/trial.py trial"
+            self.assertIn(f"  cd there\n  {check}\n  {python} -m unittest\n", text)
