@@ -17,4 +17,16 @@ autodoc_typehints = "description"
 smartquotes = False  # two hyphens are an option's, not a dash
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
+html_title = f"PATHspider {release}"
+html_short_title = "PATHspider"
+html_static_path = ["_static"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {
+    "description": "active measurement of path transparency",
+    "fixed_sidebar": False,
+    "page_width": "1040px",
+    "sidebar_width": "230px",
+    "show_relbars": True,  # to leaf through it, on a phone above all
+}
 nitpicky = False
