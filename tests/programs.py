@@ -1,4 +1,4 @@
-"""Programs for scripts under test, in a folder to be put before ``PATH``: this ``pspdr``, and the ``jq`` that is here."""
+"""Programs for scripts under test, in a folder to be put before ``PATH``: this ``pspdr``, its Python, a ``jq``."""
 
 import shutil
 import sys
@@ -19,6 +19,7 @@ def write_program(folder, name, line):
 def write_programs(folder):
     write_program(folder, "pspdr", f'PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{ROOT}" exec {sys.executable} -P '
                                    '-m pathspider "$@"')
+    write_program(folder, "python3", f'exec {sys.executable} "$@"')
     unpacked = SERVERS / "usr" / "bin" / "jq"
     jq = unpacked if unpacked.exists() else shutil.which("jq")
     if not jq:

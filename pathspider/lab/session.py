@@ -205,8 +205,9 @@ class Lab:
                 else:
                     its = number if what is None else what if isinstance(what, int) else what.fileno()
                 theirs.append(its)
-            message = {"do": "start", "id": command._number, "argv": list(argv), "room": room, "own_group": own_group,
-                       "env": dict(os.environ) if env is None else env, "cwd": os.getcwd() if cwd is None else cwd}
+            message = {"do": "start", "id": command._number, "argv": [os.fspath(word) for word in argv], "room": room,
+                       "own_group": own_group, "env": dict(os.environ) if env is None else env,
+                       "cwd": os.getcwd() if cwd is None else os.fspath(cwd)}
             self._send(message, tuple(theirs))
         finally:
             for descriptor in opened:

@@ -69,7 +69,8 @@ class TestPipelines(unittest.TestCase):
                  (("10", "192.0.2.9"), ("2", "192.0.2.2"), ("2", "192.0.2.3"), ("2", "2001:db8::2"))]
         resolved = self.write("resolved", found)
         real = f"PYTHONPATH={ROOT} exec {sys.executable} -P -m pathspider"
-        write_program(self.folder, "pspdr", f'if [ "$1" = measure ]; then cat >/dev/null; exec cat {resolved}; fi\n{real} "$@"')
+        write_program(self.folder, "pspdr",
+                      f'if [ "$1" = measure ]; then cat >/dev/null; exec cat {resolved}; fi\n{real} "$@"')
         names = EXAMPLES / "dnsresolvtest.csv"
         jobs = [json.loads(line) for line in self.run_example("pipelines/top-list", str(names), "eth0").splitlines()]
         self.assertEqual([(job["dip"], job["dp"]) for job in jobs],
