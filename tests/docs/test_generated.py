@@ -19,8 +19,9 @@ from pathspider.discovery import classes
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
-FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--reuid", "--print-architecture"}
-"""Options of setpriv(1) and dpkg(1), which the pages name."""
+FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--reuid", "--print-architecture",
+           "--break-system-packages"}
+"""Options of setpriv(1), dpkg(1) and pip(1), which the pages name."""
 
 PROGRAMS_OF_OTHERS = re.compile(r"^\s*(?:\$ |# )?(?:sudo )?(?:apt|apt-get|pip|python3?|vagrant|sphinx-build|make|git|"
                                 r"chromium|\.venv/bin/pip) .*", re.MULTILINE)
@@ -103,7 +104,7 @@ class TestPages(unittest.TestCase):
     def test_every_condition_is_on_its_page_and_in_the_list(self):
         self.assertEqual(set(DOCUMENTED) | set(WITHOUT_OBSERVATION), {*self.plugins, "pathspider"})
         for group, meanings in (DOCUMENTED | WITHOUT_OBSERVATION).items():
-            page = "plugins/index" if group == "pathspider" else f"plugins/{group}"
+            page = "conditions" if group == "pathspider" else f"plugins/{group}"
             for condition in meanings:
                 for where in (page, "conditions"):
                     self.assertIn(f'"{condition}"', self.pages[where], where)
