@@ -69,6 +69,9 @@ __all__ = [
 
 log = logging.getLogger("pathspider")
 
+Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
+"""How paths begin, over IPv4 and over IPv6: our address and, where it was looked up, our AS."""
+
 DEFAULT_TIMEOUT = 5.0
 """Seconds that one connection may take."""
 
@@ -133,6 +136,7 @@ class Spider:
         self.args = args
         self.server_mode = server_mode
         self.source: tuple[str | None, str | None] = getattr(args, "source", None) or (None, None)
+        self.beginnings: Beginnings = getattr(args, "beginnings", None) or ([self.source[0]], [self.source[1]])
         self.output_flows: bool = getattr(args, "output_flows", False)
         self.pace: Pace | None = getattr(args, "pace", None)
         self.blocklist: Blocklist | None = getattr(args, "blocklist", None)
@@ -522,7 +526,7 @@ class Spider:
         found = found or self.combine_flows(flows) or []
         record = {
             **job,
-            "path": path_to(job, self.source),
+            "path": path_to(job, self.beginnings),
             "conditions": list(found),
             "time": {"from": timestamp(began), "to": timestamp(ended)},
         }
@@ -532,23 +536,21 @@ class Spider:
         return record
 
     def _unmeasured_record(self, item: Unmeasured) -> Record:
-        record = {**item.job, "path": path_to(item.job, self.source), "conditions": [item.condition]}
+        record = {**item.job, "path": path_to(item.job, self.beginnings), "conditions": [item.condition]}
         if item.error:
             record["error"] = item.error
         return record
 
 
-def path_to(job: Job, source: tuple[str | None, str | None]) -> list[str | None]:
+def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
     """The path from the vantage point to a job's target: ``[sip, "*", dip]``, with the target's AS where it is known.
 
     The AS comes from the job: ``dip_asn``, ``info.ASN`` or ``canid_info.ASN``.
     """
     dip = job.get("dip")
-    sip = source[isinstance(dip, str) and ":" in dip]
-    middle = ["*"]
-    if asn := _asn(job):
-        middle.append(f"AS{asn}")
-    return [sip, *middle, dip]
+    beginning = beginnings[isinstance(dip, str) and ":" in dip]
+    asn = _asn(job)
+    return [*beginning, "*", *([f"AS{asn}"] if asn else []), dip]
 
 
 def _asn(job: Job) -> str | None:

@@ -295,7 +295,7 @@ class TestEnds(SpiderCase):
 
 class TestParts(unittest.TestCase):
     def test_path(self):
-        source = ("192.0.2.1", "2001:db8::1")
+        source = (["192.0.2.1"], ["2001:db8::1"])
         self.assertEqual(path_to({"dip": "192.0.2.9"}, source), ["192.0.2.1", "*", "192.0.2.9"])
         self.assertEqual(path_to({"dip": "2001:db8::9"}, source), ["2001:db8::1", "*", "2001:db8::9"])
         for known in (
@@ -307,6 +307,10 @@ class TestParts(unittest.TestCase):
             self.assertEqual(path_to({"dip": "192.0.2.9", **known}, source), ["192.0.2.1", "*", "AS64496", "192.0.2.9"])
         for unknown in ({"dip_asn": None}, {"dip_asn": "x"}, {"info": "x"}, {"canid_info": {}}):
             self.assertEqual(len(path_to({"dip": "192.0.2.9", **unknown}, source)), 3)
+        looked_up = (["203.0.113.1", "AS64499"], [None])
+        self.assertEqual(path_to({"dip": "192.0.2.9", "dip_asn": 64496}, looked_up),
+                         ["203.0.113.1", "AS64499", "*", "AS64496", "192.0.2.9"])
+        self.assertEqual(path_to({"dip": "2001:db8::9"}, looked_up), [None, "*", "2001:db8::9"])
 
     def test_timestamp(self):
         self.assertEqual(timestamp(0.25), "1970-01-01 00:00:00.250000")

@@ -46,6 +46,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--rate", type=float, metavar="N", help="Make at most N new connections per second.")
     parser.add_argument("--blocklist", metavar="FILE",
                         help="Measure no target in these networks: a CIDR prefix a line, comments after #.")
+    parser.add_argument("--vantage-lookup", action="store_true",
+                        help="Ask the DNS (servers of Google and Team Cymru) for our public addresses and their AS: "
+                             "paths begin with them.")
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
@@ -186,6 +189,8 @@ def start_spider(args: argparse.Namespace) -> Spider:
         raise UsageError(str(error)) from None
     if not any(args.source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
+    if args.vantage_lookup:
+        args.beginnings = looked_up(args.source)
     keep_only(args.plugin.capabilities)
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
     try:
@@ -193,6 +198,17 @@ def start_spider(args: argparse.Namespace) -> Spider:
     except CaptureError as error:
         raise UsageError(str(error)) from None
     return spider
+
+
+def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], ...]:
+    """How the records' paths begin: our public address and its AS, for each IP version that we have."""
+    from pathspider.network.vantage import VantageError, look_up  # noqa: PLC0415 - for this alone
+
+    try:
+        return tuple([None] if own is None else [*look_up(own)] for own in source)
+    except VantageError as error:
+        raise UsageError(f"--vantage-lookup: {error}; leave the option off to have paths begin with the interface's "
+                         "own address") from None
 
 
 class Measurement:

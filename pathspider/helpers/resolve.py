@@ -1,4 +1,4 @@
-"""Ask recursive resolvers for the addresses of a name, by dnslib. :rfc:`1034`, :rfc:`7766`"""
+"""Ask resolvers for the addresses or texts of a name, by dnslib. :rfc:`1034`, :rfc:`7766`"""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ RETRY = {"timeout", "unreachable", "invalid", "servfail", "refused", "notimp", "
 
 
 class Lookup(NamedTuple):
-    """What became of one question: the addresses, or, where there are none, why in a word."""
+    """What became of one question: the answers, or, where there are none, why in a word."""
 
-    addresses: list[str]
+    answers: list[str]
     problem: str = ""
 
 
@@ -42,12 +42,13 @@ def system_resolvers(path: Path = RESOLV_CONF) -> list[str]:
     return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"] or ["127.0.0.1"]
 
 
-def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> Lookup:
-    """The addresses of ``name``: ``qtype`` is ``A`` or ``AAAA``.
+def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float, source: str | None = None) -> Lookup:
+    """The addresses of ``name``, where ``qtype`` is ``A`` or ``AAAA``, or its texts in quotes, where it is ``TXT``.
 
-    Each resolver is asked over UDP, twice if need be, then the first one over TCP, all within ``timeout`` seconds. A
-    truncated answer is asked for again over TCP. ``problem`` is ``nxdomain``, ``nodata`` (the name exists and has no
-    such address), ``timeout``, ``unreachable``, ``invalid``, ``bad_domain`` or another response code.
+    Each resolver is asked over UDP, twice if need be, then the first one over TCP, all within ``timeout`` seconds, from
+    ``source``, an address of ours, where it is given. A truncated answer is asked for again over TCP. ``problem`` is
+    ``nxdomain``, ``nodata`` (the name exists and has no such record), ``timeout``, ``unreachable``, ``invalid``,
+    ``bad_domain`` or another response code.
     """
     try:
         question = query({"domain": name, "qtype": qtype})
@@ -60,10 +61,10 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> L
     for kind, resolver in attempts:
         deadline = monotonic() + timeout / len(attempts)
         try:
-            answer = ask(resolver, message, kind, deadline)
+            answer = ask(resolver, message, kind, deadline, source)
             response = read_response(question, answer)
             if response is not None and response.header.tc and kind == socket.SOCK_DGRAM:
-                answer = ask(resolver, message, socket.SOCK_STREAM, deadline + timeout / len(attempts))
+                answer = ask(resolver, message, socket.SOCK_STREAM, deadline + timeout / len(attempts), source)
                 response = read_response(question, answer)
         except TimeoutError:
             problem = problem or "timeout"
@@ -71,18 +72,22 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float) -> L
         except OSError:
             problem = problem or "unreachable"
             continue
-        found = Lookup([], "invalid") if response is None else read_addresses(response, qtype)
+        found = Lookup([], "invalid") if response is None else read_answers(response, qtype)
         if found.problem not in RETRY:
             return found
         problem = found.problem
     return Lookup([], problem)
 
 
-def ask(resolver: str, message: bytes, kind: socket.SocketKind, deadline: float) -> bytes:
+def ask(
+    resolver: str, message: bytes, kind: socket.SocketKind, deadline: float, source: str | None = None
+) -> bytes:
     """Send a query and return what comes back until ``deadline`` (monotonic seconds); ``OSError`` for what fails."""
     info = socket.getaddrinfo(resolver, DNS_PORT, type=kind, flags=socket.AI_NUMERICHOST)[0]
     with socket.socket(info[0], kind) as sock:
         sock.settimeout(max(deadline - monotonic(), 0.001))
+        if source is not None:
+            sock.bind((source, 0))
         sock.connect(info[4])
         if kind == socket.SOCK_DGRAM:
             sock.send(message)
@@ -117,13 +122,13 @@ def read_response(question: dnslib.DNSRecord, answer: bytes) -> dnslib.DNSRecord
     return dnslib.DNSRecord.parse(answer) if judge(question, answer, 0)["spdr_state"] == CONN_OK else None
 
 
-def read_addresses(response: dnslib.DNSRecord, qtype: str) -> Lookup:
-    """The addresses in a response, aliases followed by the resolver, or its response code in a word."""
+def read_answers(response: dnslib.DNSRecord, qtype: str) -> Lookup:
+    """The answers in a response, aliases followed by the resolver, or its response code in a word."""
     rcode = response.header.rcode
     if rcode == NXDOMAIN:
         return Lookup([], "nxdomain")
     if rcode != NOERROR:
         return Lookup([], str(dnslib.RCODE.get(rcode)).lower())
     wanted = getattr(dnslib.QTYPE, qtype)
-    addresses = [str(record.rdata) for record in response.rr if record.rtype == wanted]
-    return Lookup(list(dict.fromkeys(addresses)), "" if addresses else "nodata")
+    answers = [str(record.rdata) for record in response.rr if record.rtype == wanted]
+    return Lookup(list(dict.fromkeys(answers)), "" if answers else "nodata")

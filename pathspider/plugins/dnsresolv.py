@@ -59,7 +59,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         """Ask for both kinds of address."""
         found = [lookup(self.resolvers, job["domain"], qtype, self.args.timeout) for qtype in ("A", "AAAA")]
         problems = [one.problem for one in found if one.problem]
-        addresses = [address for one in found for address in one.addresses]
+        addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,
                 "problem": next((problem for problem in problems if problem != "nodata"), "nodata")}
 

@@ -103,11 +103,11 @@ class TestLookup(unittest.TestCase):
 
     def test_a_truncated_answer_is_asked_for_over_tcp(self):
         self.serve(answering(truncated=True), ADDRESS)
-        self.assertEqual(self.lookup().addresses, ["192.0.2.7", "192.0.2.8"])
+        self.assertEqual(self.lookup().answers, ["192.0.2.7", "192.0.2.8"])
 
     def test_a_resolver_that_speaks_tcp_only(self):
         self.serve(None, ADDRESS)
-        self.assertEqual(self.lookup(timeout=0.3).addresses, ["192.0.2.7", "192.0.2.8"])
+        self.assertEqual(self.lookup(timeout=0.3).answers, ["192.0.2.7", "192.0.2.8"])
 
     def test_silence(self):
         self.serve(None)
