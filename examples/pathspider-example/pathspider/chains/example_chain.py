@@ -18,12 +18,14 @@ class ExampleChainChain(Chain):
 
     def ip4(self, rec, ip, rev):
         """Called for every IPv4 packet of the flow; True: go on observing."""
-        rec[REVERSE if rev else FORWARD] = hops(ip.ttl)
+        if not ip.quotes:  # an ICMP error about the flow, which comes from elsewhere on the path
+            rec[REVERSE if rev else FORWARD] = hops(ip.ttl)
         return True
 
     def ip6(self, rec, ip, rev):
         """The same for IPv6."""
-        rec[REVERSE if rev else FORWARD] = hops(ip.hop_limit)
+        if not ip.quotes:
+            rec[REVERSE if rev else FORWARD] = hops(ip.hop_limit)
         return True
 
 
