@@ -15,7 +15,7 @@ APT_SERVERS  := nginx-light apache2-bin knot jq
 NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test setup native servers lint types docs fuzz bench deb deb-test dist dist-test clean
+.PHONY: demo test setup native servers lint types docs docs-pdf fuzz bench deb deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
@@ -35,6 +35,13 @@ types: setup
 
 docs: setup
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+# All of it as one file, printed by Debian's chromium.
+docs-pdf: setup
+	$(BIN)/sphinx-build -W -q -b singlehtml docs docs/_build/singlehtml
+	chromium --headless --no-sandbox --disable-gpu --no-pdf-header-footer --log-level=3 \
+	    --print-to-pdf=docs/_build/pathspider.pdf "file://$(CURDIR)/docs/_build/singlehtml/index.html" 2>/dev/null
+	@ls -l docs/_build/pathspider.pdf
 
 # A million mutated packets through decode, flow table and all chains; a little of it is in `make test`.
 fuzz: setup
