@@ -34,11 +34,15 @@ PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 
 
 def generated():
-    """The files of the example package but its README, which describes all five plugins."""
+    """The files of the example package: what is written for each plugin.
+
+    Its README describes all five, and a folder of this repository, which becomes part of the Debian package, has no
+    .gitignore.
+    """
     files = {}
     for name, (model, chain) in reversed(PLUGINS.items()):  # the first is the one after which the package is called
         files |= package(name, model, chain)
-    del files["README.md"]
+    del files["README.md"], files[".gitignore"]
     return files
 
 
