@@ -127,7 +127,10 @@ DOCUMENTED: dict[str, dict[str, str]] = {
     "udpzero": _connectivity("udpzero"),
 }
 """Every condition of every plugin that comes with PATHspider and observes, with its meaning; the lab shows each.
-``<…>`` stands for a value, see :data:`PLACEHOLDERS`."""
+``<…>`` stands for a value, see :data:`PLACEHOLDERS`.
+
+:meta hide-value:
+"""
 
 WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
     "pathspider": {
@@ -173,7 +176,10 @@ WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
         "dnsresolv.unresolved:no_target": "no address that was found can be measured",
     },
 }
-"""The conditions that speak of the run itself (``pathspider``), and those of plugins that observe nothing."""
+"""The conditions that speak of the run itself (``pathspider``), and those of plugins that observe nothing.
+
+:meta hide-value:
+"""
 
 PLACEHOLDERS = {"errno": "(E[A-Z0-9]+|errno [0-9]+)", "rcode": "[a-z0-9]+"}
 """What ``<…>`` may stand for, as a regular expression; for a number where the word is not among these."""
