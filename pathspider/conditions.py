@@ -120,7 +120,7 @@ DOCUMENTED: dict[str, dict[str, str]] = {
         "tfo.cookie.received": "the third SYN carried a cookie",
         "tfo.cookie.not_received": "it carried none",
         "tfo.syndata.acked": "the SYN-ACK acknowledged SYN and data",
-        "tfo.syndata.not_acked": "the SYN-ACK acknowledged the SYN alone",
+        "tfo.syndata.not_acked": "the SYN-ACK acknowledged the SYN, and not all of the data",
         "tfo.syndata.failed": "no SYN-ACK came to the SYN with data",
     },
     "udpopts": _connectivity("udpopts"),

@@ -123,9 +123,9 @@ def facts(name: str = "") -> Iterator[str]:
     model = next(base for base in plugin.__mro__[1:] if base.__module__ in MODELS)
     rows = [
         ("Model", f":class:`~{model.__module__}.{model.__name__}`"),
-        ("Connections", f"{connections_of(plugin)} to each target"),
-        ("Modes", ", ".join(f"``{mode}``" for mode in plugin.connect_supported) + " (the first is the default)"
-         if plugin.connect_supported else "none"),
+        ("Connections", f"{connections_of(plugin)} to each target" if plugin.chains else "none to targets"),
+        ("Modes", ", ".join(f"``{mode}``" for mode in plugin.connect_supported)
+         + " (the first is the default)" * (len(plugin.connect_supported) > 1) or "none"),
         ("Privileges", " and ".join(f"``{one}``" for one in plugin.capabilities) or "none"),
         ("Chains", ", ".join(chain_link(plugin, chain) for chain in plugin.chains) or "none: it observes nothing"),
     ]
