@@ -3,7 +3,9 @@
 import contextlib
 import io
 import itertools
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +30,11 @@ def pspdr(*arguments, cwd, path="."):
                           capture_output=True, text=True, check=False, timeout=60)
 
 
+def start(command, cwd):
+    """Start a program whose output is one text."""
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 TRIAL = ("trial", "--model", "single")
 
 
@@ -48,14 +55,32 @@ class TestPackages(Folder):
         files = package("broken", "forge")
         files[str(plugin)] = files[str(plugin)].replace("succeeded(experiment)", "True")
         write(self.folder / "broken", files)
-        runs = {name: subprocess.Popen([sys.executable, "-m", "unittest"], cwd=self.folder / name, text=True,
-                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-                for name in [*PACKAGES, "broken"]}
+        runs = {name: start([sys.executable, "-m", "unittest"], self.folder / name) for name in [*PACKAGES, "broken"]}
         for name, run in runs.items():
             with self.subTest(name):
                 output, _ = run.communicate(timeout=60)
                 self.assertEqual(run.returncode, name == "broken", output)
                 self.assertIn("\nFAILED (failures=3)\n" if name == "broken" else "\nOK\n", output)
+
+    def test_the_commands_in_their_readme(self):
+        """Those that look at the records, of two models whose commands differ; other tests run the others."""
+        this = f"{sys.executable} -P -m pathspider"
+        runs = {}
+        for name in ("trial_single", "trial_desynchronized_chain"):
+            model, chain = PACKAGES[name]
+            write(self.folder / name, package(name, model, chain))
+            readme = self.folder.joinpath(name, "README.md").read_text(encoding="utf-8")
+            commands = re.findall(r"^\$ (?:sudo )?(.* lab (?:targets|run) .*)", readme, re.MULTILINE)
+            self.assertEqual(len(commands), 2)
+            lines = [command.replace("pspdr", this) for command in commands]
+            runs[name] = start(["sh", "-ec", "\n".join(lines)], self.folder / name)
+        for name, run in runs.items():
+            with self.subTest(name):
+                output, _ = run.communicate(timeout=60)
+                self.assertEqual(run.returncode, 0, output)
+                found = [json.loads(line)["conditions"] for line in output.splitlines() if line.startswith("{")]
+                self.assertEqual(len(found), 6 if PACKAGES[name][1] else 4)
+                self.assertEqual(len({*map(str, found)}), 3 if PACKAGES[name][1] else 2, found)
 
     def test_what_to_do_next_can_be_done(self):
         done = pspdr("new-plugin", "trial", "--model", "single", cwd=self.folder)
