@@ -39,6 +39,12 @@ class TestConditions(unittest.TestCase):
             for documented in ("dscp.<codepoint>.replymark:<codepoint>", "ecn.connectivity.works"):
                 self.assertFalse(conditions.matches(condition, documented))
 
+    def test_matches_words_where_no_number_is_meant(self):
+        for condition in ("pathspider.local_error:ENETUNREACH", "pathspider.local_error:errno 513"):
+            self.assertTrue(conditions.matches(condition, "pathspider.local_error:<errno>"))
+        self.assertTrue(conditions.matches("dnsresolv.unresolved:refused", "dnsresolv.unresolved:<rcode>"))
+        self.assertFalse(conditions.matches("pathspider.local_error:bad_dip", "pathspider.local_error:<errno>"))
+
     def test_every_plugin_that_concludes_has_its_conditions_listed(self):
         plugins = {plugin.name for plugin in classes("pathspider.plugins", PluggableSpider) if plugin.chains}
         self.assertEqual(plugins, set(conditions.DOCUMENTED))
