@@ -549,11 +549,11 @@ def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
     """
     dip = job.get("dip")
     beginning = beginnings[isinstance(dip, str) and ":" in dip]
-    asn = _asn(job)
+    asn = target_asn(job)
     return [*beginning, "*", *([f"AS{asn}"] if asn else []), dip]
 
 
-def _asn(job: Job) -> str | None:
+def target_asn(job: Job) -> str | None:
     """The number of the target's AS, digits only, or None."""
     info, canid = job.get("info"), job.get("canid_info")
     candidates = [job.get("dip_asn")]

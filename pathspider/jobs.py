@@ -37,7 +37,7 @@ class LineError(ValueError):
 def parse_ndjson(line: str) -> Job:
     """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object."""
     try:
-        job = json.loads(line, parse_constant=_no_constant)
+        job = _decode(line)
     except (ValueError, RecursionError) as error:
         raise LineError(f"not JSON: {error}") from None
     if not isinstance(job, dict):
@@ -47,6 +47,9 @@ def parse_ndjson(line: str) -> Job:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def parse_csv(line: str) -> Job:

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from pathspider.text import printable
+
 COMMANDS = {
     "filter": "Pre-process a target list",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
     "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
+    "report": "Tell what result files hold",
     "test": "Run the built in test suite",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``
@@ -51,10 +54,9 @@ def named_command(argv: Sequence[str]) -> str | None:
 def escape_controls(record: logging.LogRecord) -> bool:
     """Have strangers' text in a message (of targets, servers, input) do nothing to the terminal. For a log handler."""
     text = record.getMessage()
-    if not text.replace("\n", "").isprintable():
-        record.msg = "".join(character if character.isprintable() or character == "\n"
-                             else character.encode("unicode_escape").decode("ascii") for character in text)
-        record.args = None
+    harmless = "\n".join(map(printable, text.split("\n")))
+    if harmless != text:
+        record.msg, record.args = harmless, None
     return True
 
 

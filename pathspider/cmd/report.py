@@ -1,0 +1,170 @@
+"""``pspdr report``: one page, or tables, from result files."""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import gzip
+import logging
+import lzma
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pathspider.cmd.main import UsageError
+
+if TYPE_CHECKING:
+    from pathspider.records import Record
+    from pathspider.report.counting import Tally
+    from pathspider.report.targets import Targets
+
+log = logging.getLogger("pathspider")
+
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+"""How compressed results are read, by the ending of the file's name."""
+
+FORMATS = ("html", "json", "csv", "md")
+
+EPILOG = """examples: pspdr report results.ndjson --output report.html
+          pspdr report --label Monday --label Tuesday monday.ndjson tuesday.ndjson.gz --output week.html
+          pspdr report --format csv --targets monday.ndjson tuesday.ndjson.gz >changed.csv
+
+Spider safely!"""
+
+
+def register(subparsers: Any, argv: Sequence[str]) -> None:
+    """Add the ``report`` command."""
+    parser = subparsers.add_parser(
+        "report", help="Tell what result files hold", epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Count the conditions of result files, with confidence intervals, and compare the files.")
+    parser.add_argument("results", nargs="+", metavar="RESULTS",
+                        help="Output of pspdr measure, also compressed (.gz, .xz, .bz2); - for standard input.")
+    parser.add_argument("--format", choices=FORMATS, default="html",
+                        help="A page that holds all it needs, or the same as data. (Default: html)")
+    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
+                        help="The file to output the report to. Defaults to standard output.")
+    parser.add_argument("--label", action="append", default=[], metavar="NAME",
+                        help="What to call a result file, in their order; may be given several times. "
+                             "(Default: the file's name)")
+    parser.add_argument("--title", default="Path transparency", help="The report's title. (Default: Path transparency)")
+    parser.add_argument("--targets", action="store_true",
+                        help="With --format csv: the targets that changed, instead of the counts.")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the report; the exit status is 1 if something in the files could not be read."""
+    from pathspider.report.counting import Tally, Verdicts  # noqa: PLC0415
+    from pathspider.report.page import as_html  # noqa: PLC0415
+    from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
+    from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
+    from pathspider.report.summary import Report  # noqa: PLC0415
+    from pathspider.report.targets import Targets  # noqa: PLC0415
+
+    check(args)
+    verdicts = Verdicts()
+    tallies = [Tally(label, name, verdicts) for label, name in zip(labels(args), args.results, strict=True)]
+    write = targets_as_csv if args.targets else {"html": as_html, **PLAIN}[args.format]
+    with Targets(verdicts) as targets:
+        whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
+        if not any(tally.records for tally in tallies):
+            raise UsageError("there are no records to report of")
+        put(args.output, write(Report(args.title, tallies, targets)))
+    log.info("%d records of %d files", sum(tally.records for tally in tallies), len(tallies))
+    return 0 if all(whole) else 1
+
+
+def check(args: argparse.Namespace) -> None:
+    """:exc:`UsageError` for what does not fit together."""
+    if args.targets and args.format != "csv":
+        raise UsageError("--targets is for --format csv; the other formats list targets that changed anyway")
+    if len(args.label) > len(args.results):
+        raise UsageError(f"there are {len(args.label)} labels for {len(args.results)} files")
+    if args.results.count("-") > 1:
+        raise UsageError("standard input can be read once: name - once")
+    for name in args.results:
+        if name != "-" and not os.access(name, os.R_OK):
+            raise UsageError(f"results {name}: {'no permission' if os.path.exists(name) else 'there is no such file'}")
+        if os.path.isdir(name):
+            raise UsageError(f"results {name}: is a folder; name the files in it")
+        if "-" not in (name, args.output) and os.path.exists(args.output) and os.path.samefile(name, args.output):
+            raise UsageError(f"--output {args.output} is one of the result files; name another file")
+
+
+def labels(args: argparse.Namespace) -> list[str]:
+    """What to call each file: as the user says, or its name, with its folder or a number where that is not enough."""
+    names = ["standard input" if name == "-" else name for name in args.results]
+    short = [Path(name).name.partition(".")[0] or name for name in names]
+    unlike = [one if short.count(one) == 1 else name for one, name in zip(short, names, strict=True)]
+    found = [*args.label, *unlike[len(args.label):]]
+    return [one if found.index(one) == place else f"{one} ({place + 1})" for place, one in enumerate(found)]
+
+
+def parse_record(line: str) -> Record:
+    """One line as a record; :exc:`~pathspider.jobs.LineError` if it is none."""
+    from pathspider.jobs import LineError, parse_ndjson  # noqa: PLC0415
+
+    record = parse_ndjson(line)
+    conditions = record.get("conditions")
+    if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
+        raise LineError("not a record: it has no list of conditions")
+    return record
+
+
+def read(tally: Tally, number: int, targets: Targets) -> bool:
+    """Count a file; whether all of it could be read."""
+    from pathspider.jobs import JobReader  # noqa: PLC0415
+
+    name = tally.name
+    opener = OPENERS.get(Path(name).suffix, open)
+    try:
+        with open(0, "rb", closefd=False) if name == "-" else opener(name, "rb") as lines:
+            reader = JobReader(lines, "standard input" if name == "-" else name, parse_record)
+            try:
+                for record in reader:
+                    targets.add(number, record, tally.add(record))
+            finally:
+                tally.bad_lines = reader.skipped
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        log.error("%s breaks off after %d records: %s; the report has what stands before", name, tally.records, error)
+        return False
+    if not tally.records:
+        log.error("%s holds no records", name)
+    return bool(tally.records) and not tally.bad_lines
+
+
+def put(name: str, pieces: Iterator[str]) -> None:
+    """Write the report; a file is there whole, or as it was."""
+    if name == "-":
+        for piece in pieces:
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+        return
+    path = Path(name)
+    try:
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise UsageError(f"output {name}: {error.strerror}") from None
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.writelines(pieces)
+        set_mode(draft)
+        os.replace(draft, path)
+    except OSError as error:
+        raise UsageError(f"output {name}: {error.strerror}") from None
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+
+
+def set_mode(draft: str) -> None:
+    """Permissions of an ordinary new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(draft, 0o666 & ~mask)
+

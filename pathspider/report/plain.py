@@ -1,0 +1,166 @@
+"""A report as JSON, CSV or Markdown, written piece by piece."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from pathspider.report.statistics import LEVEL
+from pathspider.report.summary import Count, Report
+from pathspider.report.targets import Changed
+from pathspider.text import printable
+
+MOST_TARGETS = 100
+"""Targets that a page lists; JSON and CSV have all."""
+
+
+def rows(report: Report) -> Iterator[dict[str, Any]]:
+    """One flat row for each count."""
+    for count in report.counts():
+        yield {"file": report.tallies[count.file].label, "group": count.group[0], "value": count.group[1],
+               "plugin": count.answer.plugin, "question": count.answer.question, "answer": count.answer.answer,
+               "condition": count.answer.condition, "count": count.number, "total": count.total,
+               "share": count.share.value, "low": count.share.low, "high": count.share.high}
+
+
+def changed_row(report: Report, changed: Changed) -> dict[str, Any]:
+    """A target that changed."""
+    return {**changed.target, "questions": changed.questions,
+            "seen": [{"file": report.tallies[file].label, "conditions": list(found)} for file, found in changed.seen]}
+
+
+def as_json(report: Report) -> Iterator[str]:
+    """One JSON object; docs/report.rst describes it."""
+    head = {
+        "title": report.title, "made": report.made, "pathspider": report.version,
+        "interval": {"level": LEVEL, "share": "Wilson score", "difference": "Newcombe hybrid score (method 10)"},
+        "files": [{"label": tally.label, "file": tally.name, "records": tally.records, "bad_lines": tally.bad_lines,
+                   "from": tally.first or None, "to": tally.last or None, "sources": dict(tally.sources)}
+                  for tally in report.tallies],
+        "folded_records": report.tallies[0].verdicts.folded,
+    }
+    yield json.dumps(head)[:-1]
+    yield from _array("counts", rows(report))
+    yield from _array("without_verdict", (
+        {"file": report.tallies[one.file].label, "condition": one.condition, "count": one.number,
+         "total": report.tallies[one.file].records} for one in report.without))
+    yield from _array("differences", (
+        {"first": report.tallies[one.first.file].label, "second": report.tallies[one.second.file].label,
+         "condition": one.first.answer.condition, **one.difference._asdict()}
+        for plugin in report.plugins for question in report.questions(plugin) for one in report.compared(question)))
+    yield from _array("changed_targets", (changed_row(report, changed) for changed in report.targets.changed()))
+    yield from _array("paired", (
+        {"first": report.tallies[pair.first].label, "second": report.tallies[pair.second].label,
+         "question": pair.question, "targets": count, "changed": report.targets.changes[pair]}
+        for pair, count in sorted(report.targets.pairs.items())))
+    yield "}\n"
+
+
+def _array(name: str, values: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield f',\n{json.dumps(name)}: ['
+    for place, value in enumerate(values):
+        yield f"{',' if place else ''}\n{json.dumps(value)}"
+    yield "]"
+
+
+def as_csv(report: Report) -> Iterator[str]:
+    """The counts, one a line."""
+    yield from _csv(rows(report), ["file", "group", "value", "plugin", "question", "answer", "condition", "count",
+                                   "total", "share", "low", "high"])
+
+
+def targets_as_csv(report: Report) -> Iterator[str]:
+    """The targets that changed, a line for each of their records."""
+    yield from _csv(({**changed.target, "questions": " ".join(changed.questions),
+                      "file": report.tallies[file].label, "conditions": " ".join(found)}
+                     for changed in report.targets.changed() for file, found in changed.seen),
+                    ["dip", "dp", "domain", "questions", "file", "conditions"])
+
+
+def _csv(values: Iterable[dict[str, Any]], columns: list[str]) -> Iterator[str]:
+    """:rfc:`4180`. A text that a spreadsheet would take for a formula has an apostrophe before it."""
+    line = io.StringIO()
+    writer = csv.DictWriter(line, columns)
+    writer.writeheader()
+    for value in values:
+        writer.writerow({key: harmless(one) if isinstance(one, str) else one for key, one in value.items()})
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+    yield line.getvalue()
+
+
+def harmless(text: str) -> str:
+    """No formula: https://owasp.org/www-community/attacks/CSV_Injection"""
+    text = printable(text)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def as_markdown(report: Report) -> Iterator[str]:
+    """Tables for a text that people read; counts by AS are left to the other formats."""
+    yield f"# {_cell(report.title)}\n\nMade by PATHspider {report.version} at {report.made[:16]} UTC. "
+    yield f"Intervals: {LEVEL:.0%}, Wilson score.\n\n"
+    yield from _table(("Results", "Records", "Bad lines", "From (UTC)", "To (UTC)"),
+                      ((tally.label, tally.records, tally.bad_lines, tally.first[:19], tally.last[:19])
+                       for tally in report.tallies), "lrrll")
+    for plugin in report.plugins:
+        yield f"\n## {_cell(plugin)}\n"
+        for question in report.questions(plugin):
+            yield f"\n### {_cell(question)}\n\n"
+            counts = [*report.of(question, "all"), *report.of(question, "ip")]
+            yield from _table(("Results", "Records", "Answer", "Count", "Of", "Share", "Interval"),
+                              (count_cells(report, count) for count in counts), "lllrrrl")
+    if report.without:
+        yield "\n## Without a verdict\n\n"
+        yield from _table(("Results", "Reason", "Count", "Of"),
+                          ((report.tallies[one.file].label, one.condition, one.number, report.tallies[one.file].records)
+                           for one in report.without), "llrr")
+    changed = report.targets.changed()
+    listed = [*islice(changed, MOST_TARGETS)]
+    for _ in changed:
+        pass  # counted
+    if listed:
+        many = report.targets.changed_targets
+        yield f"\n## Targets that changed\n\n{many} targets"
+        yield f", the first {len(listed)} of them:\n\n" if len(listed) < many else ":\n\n"
+        yield from _table(("Target", "Results", "Conditions"), (
+            (name_of(one), report.tallies[file].label, " ".join(found))
+            for one in listed for file, found in one.seen), "lll")
+
+
+def name_of(changed: Changed) -> str:
+    """A target in a line."""
+    return " ".join(str(value) for value in changed.target.values())
+
+
+def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, str, str]:
+    """A count as people read it."""
+    share = count.share
+    return (report.tallies[count.file].label, count.group[1] or "all", count.answer.answer, count.number, count.total,
+            percent(share.value), f"{percent(share.low)} to {percent(share.high)}")
+
+
+def percent(share: float) -> str:
+    """A share in percent, with a digit behind the point, or more where that would hide it."""
+    value = abs(share) * 100
+    digits = 1 if value == 0 or 0.05 <= value <= 99.95 or value == 100 else 3
+    return f"{share * 100:.{digits}f} %"
+
+
+def _table(heads: tuple[str, ...], lines: Iterable[tuple[Any, ...]], align: str) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |\n|{'|'.join('---:' if one == 'r' else '---' for one in align)}|\n"
+    for line in lines:
+        yield f"| {' | '.join(_cell(str(one)) for one in line)} |\n"
+
+
+def _cell(text: str) -> str:
+    """Text in which nothing is markup, and no cell ends."""
+    text = printable(text)
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#!" else letter for letter in text)
+
+
+FORMATS: dict[str, Callable[[Report], Iterator[str]]] = {"json": as_json, "csv": as_csv, "md": as_markdown}

@@ -1,0 +1,50 @@
+"""Which question a condition answers, so that a share is one of those targets where the question has an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+INCONCLUSIVE = "pathspider."
+"""How conditions begin that tell why there is no verdict."""
+
+
+class Answer(NamedTuple):
+    """A condition in two parts: ``ecn.connectivity`` is the question, ``works`` the answer."""
+
+    question: str
+    answer: str
+    condition: str
+
+    @property
+    def plugin(self) -> str:
+        return self.question.partition(".")[0]
+
+
+def parse(condition: str) -> Answer:
+    """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot."""
+    question, colon, value = condition.partition(":")
+    if not colon:
+        question, _, value = condition.rpartition(".")
+    return Answer(question, value, condition)
+
+
+def verdict(conditions: Iterable[str]) -> tuple[str, ...]:
+    """What was concluded, in order; how many flows were missed is no reason of its own."""
+    return tuple(sorted({one for one in conditions if not one.startswith("pathspider.missed_flows:")}))
+
+
+def answers(found: Iterable[str]) -> dict[str, frozenset[str]]:
+    """The answers of a verdict, by question."""
+    by_question: dict[str, set[str]] = {}
+    for condition in found:
+        if not condition.startswith(INCONCLUSIVE):
+            one = parse(condition)
+            by_question.setdefault(one.question, set()).add(one.answer)
+    return {question: frozenset(values) for question, values in by_question.items()}
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A sort key that has numbers in their order: ``value:536`` before ``value:1460``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,18})", text)]

@@ -1,0 +1,125 @@
+"""What a report says, as values: every format is a way of writing this down."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from pathspider.base import __version__, timestamp
+from pathspider.report.counting import Group, Tally
+from pathspider.report.questions import Answer, natural
+from pathspider.report.statistics import Difference, Share, difference, wilson
+from pathspider.report.targets import Targets
+
+EVERYTHING: Group = ("all", "")
+
+MOST_SYSTEMS = 20
+"""Autonomous systems that a page lists, those with the most records; JSON and CSV have all."""
+
+
+class Count(NamedTuple):
+    """How many of the records of a group, in one file, have an answer, of those that answer the question."""
+
+    file: int
+    group: Group
+    answer: Answer
+    number: int
+    total: int
+
+    @property
+    def share(self) -> Share:
+        return wilson(self.number, self.total)
+
+
+class Without(NamedTuple):
+    """How many records of a file have no verdict for a reason."""
+
+    file: int
+    condition: str
+    number: int
+
+
+class Compared(NamedTuple):
+    """The same answer in the first file and in another one."""
+
+    first: Count
+    second: Count
+
+    @property
+    def difference(self) -> Difference:
+        return difference(self.first.share, self.second.share)
+
+
+@dataclass
+class Report:
+    """Everything but the targets that changed, of which there may be very many: :attr:`targets` gives them."""
+
+    title: str
+    tallies: list[Tally]
+    targets: Targets
+    without: list[Without] = field(default_factory=list)
+    version: str = __version__
+    made: str = field(default_factory=lambda: timestamp(datetime.now(UTC).timestamp()))
+
+    def __post_init__(self) -> None:
+        self._counts: dict[tuple[str, str], list[Count]] = defaultdict(list)
+        sizes: Counter[str] = Counter()
+        for tally in self.tallies:
+            for name, numbers in tally.systems.items():
+                sizes[name] += sum(numbers.values())
+        self.system_count = len(sizes)
+        self.largest = [name for name, _ in sizes.most_common(MOST_SYSTEMS)]
+        for file, tally in enumerate(self.tallies):
+            for group, found in tally.groups():
+                self._add(self._of_group(file, group, found))
+                if group == EVERYTHING:
+                    without = tally.counted(found)[2]
+                    self.without += (Without(file, condition, count) for condition, count in sorted(without.items()))
+            for name in self.largest:
+                self._add(self._of_group(file, ("as", name), tally.systems.get(name, {})))
+
+    def _add(self, counts: Iterator[Count]) -> None:
+        for count in counts:
+            self._counts[count.answer.question, count.group[0]].append(count)
+
+    def _of_group(self, file: int, group: Group, numbers: Mapping[int, int]) -> Iterator[Count]:
+        given, asked, _ = self.tallies[file].counted(numbers)
+        for answer, number in sorted(given.items(), key=lambda item: natural(item[0].condition)):
+            yield Count(file, group, answer, number, asked[answer.question])
+
+    @property
+    def plugins(self) -> list[str]:
+        return sorted({question.partition(".")[0] for question, _ in self._counts})
+
+    def questions(self, plugin: str) -> list[str]:
+        """A plugin's questions, whether connections came up first."""
+        found = {question for question, _ in self._counts if question.partition(".")[0] == plugin}
+        return sorted(found, key=lambda question: ("connectivity" not in question, natural(question)))
+
+    def of(self, question: str, kind: str) -> list[Count]:
+        """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest)."""
+        return self._counts.get((question, kind), [])
+
+    def counts(self) -> Iterator[Count]:
+        """All counts: question after question, and then one autonomous system after the other."""
+        for plugin in self.plugins:
+            for question in self.questions(plugin):
+                for kind in ("all", "ip"):
+                    yield from self.of(question, kind)
+        for file, tally in enumerate(self.tallies):
+            for name in sorted(tally.systems, key=natural):
+                yield from self._of_group(file, ("as", name), tally.systems[name])
+
+    def compared(self, question: str) -> Iterator[Compared]:
+        """Each answer in each further file beside the first; where one has none of it, a count of 0."""
+        totals = {count.file: count.total for count in self.of(question, "all")}
+        counts = {(count.file, count.answer): count for count in self.of(question, "all")}
+        answers = sorted({answer for _, answer in counts}, key=lambda answer: natural(answer.condition))
+        base, *others = totals or {0: 0}
+        for file in others:
+            for answer in answers:
+                yield Compared(*(counts.get((one, answer), Count(one, EVERYTHING, answer, 0, totals[one]))
+                                 for one in (base, file)))
