@@ -89,7 +89,7 @@ def _share(value: float) -> Cell:
 
 def _files(report: Report) -> Iterator[str]:
     yield '<section>\n<h2 id="files">What was measured</h2>\n'
-    yield from _table("The result files", ["Results", "File", "Records", "Lines that are no records", "From (UTC)",
+    yield from _table("The result files", ["Results", "File", "Records", "Bad lines", "From (UTC)",
                                            "To (UTC)", "Measured from"], (
         [tally.label, tally.name, _number(tally.records), _number(tally.bad_lines), tally.first[:19], tally.last[:19],
          ", ".join(address for address, _ in tally.sources.most_common(4))] for tally in report.tallies))
@@ -136,7 +136,7 @@ def _meanings(counts: list[Count], kept: set[str]) -> Iterator[str]:
         for documented, meaning in DOCUMENTED.get(answer.plugin, {}).items():
             if documented not in seen and matches(answer.condition, documented):
                 seen.add(documented)
-                name = answer.answer if documented == answer.condition else documented
+                name = documented if ":" in documented else answer.answer
                 yield f"<li><b>{text_of(name)}</b>: {text_of(meaning)}</li>\n"
 
 

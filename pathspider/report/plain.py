@@ -145,9 +145,8 @@ def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, 
 
 
 def percent(share: float) -> str:
-    """A share in percent, with a digit behind the point, or more where that would hide it."""
-    value = abs(share) * 100
-    digits = 1 if value == 0 or 0.05 <= value <= 99.95 or value == 100 else 3
+    """A share in percent, with two digits behind the point, or more where they would make 0 or 100 of it."""
+    digits = 2 if 0.00005 <= share <= 0.99995 or share in (0, 1) else 5
     return f"{share * 100:.{digits}f} %"
 
 

@@ -1,0 +1,251 @@
+"""``pspdr report``, on real records and on hostile ones."""
+
+import csv
+import gzip
+import io
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from html.parser import HTMLParser
+from pathlib import Path
+
+from pathspider.lab import Lab
+from tests.report.records import BROKEN, WORKS, record
+
+PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+VOID = {"meta", "br", "line", "circle", "rect", "path"}
+HOSTILE = "</style><script>alert(1)</script>\x1b[31m\u202e=1+1|"
+
+
+class Page(HTMLParser):
+    """What a page is made of; complains of what does not fit."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.tables, self.problems = [], [], [], [], []
+        self.feed(text)
+        self.problems += [f"{tag} is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.attributes.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append({"caption": "", "rows": []})
+        elif tag == "tr":
+            self.tables[-1]["rows"].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1]["rows"][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.attributes.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> at {self.getpos()}")
+
+    def handle_data(self, data):
+        if "caption" in self.open:
+            self.tables[-1]["caption"] += data
+        elif "td" in self.open or ("th" in self.open and "table" in self.open):
+            self.tables[-1]["rows"][-1][-1] += data
+
+    def table(self, caption):
+        (found,) = (table["rows"][1:] for table in self.tables if table["caption"] == caption)
+        return found
+
+
+class ReportCase(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def write(self, name, records):
+        path = self.folder / name
+        path.write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
+        return name
+
+    def report(self, *arguments, status=0, data=b""):
+        done = subprocess.run([*PSPDR, "report", *arguments], cwd=self.folder, input=data, capture_output=True,
+                              check=False, timeout=60)
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        self.said = done.stderr.decode()
+        return done.stdout.decode()
+
+
+class TestReal(ReportCase):
+    def test_what_the_lab_measured(self):
+        targets = subprocess.run([*PSPDR, "lab", "targets", "--plugin", "mss", "--connect", "tcp"], check=True,
+                                 capture_output=True).stdout
+        with Lab() as lab:
+            done = lab.run([*PSPDR, "measure", "-i", "lab0", "mss", "--connect", "tcp", "--timeout", "1"], data=targets,
+                           capture_output=True, timeout=60)
+        (self.folder / "results.ndjson").write_bytes(done.stdout)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        online = sum("mss.connectivity.online" in one["conditions"] for one in records)
+        rows = Page(self.report("results.ndjson")).table("mss.connectivity: all records")
+        self.assertIn(["online", "results", str(online), str(len(records))], [row[:4] for row in rows])
+        report = json.loads(self.report("--format", "json", "results.ndjson"))
+        self.assertEqual(report["files"][0]["records"], len(records))
+        self.assertEqual(report["files"][0]["from"], min(one["time"]["from"] for one in records))
+        for version, sign in (("IPv4", "."), ("IPv6", ":")):
+            (row,) = (row for row in report["counts"] if row["condition"] == "mss.connectivity.online"
+                      and row["value"] == version)
+            self.assertEqual(row["total"], sum(sign in one["dip"] for one in records))
+
+
+class TestFormats(ReportCase):
+    def setUp(self):
+        super().setUp()
+        self.write("monday.ndjson", [
+            record("192.0.2.1", WORKS, dip_asn=64496), record("192.0.2.2", WORKS, dip_asn=64497),
+            record("2001:db8::3", BROKEN, minute=1), record("192.0.2.4", "pathspider.not_observed",
+                                                            "pathspider.missed_flows:1")])
+        with gzip.open(self.folder / "tuesday.ndjson.gz", "wt") as stream:
+            stream.write(json.dumps(record("192.0.2.1", BROKEN)) + "\n" + json.dumps(record("192.0.2.2", WORKS)) + "\n")
+
+    def test_page(self):
+        text = self.report("monday.ndjson", "tuesday.ndjson.gz")
+        page = Page(text)
+        self.assertEqual(page.problems, [])
+        self.assertEqual([row[:4] for row in page.table("ecn.connectivity: all records")],
+                         [["broken", "monday", "1", "3"], ["broken", "tuesday", "1", "2"],
+                          ["works", "monday", "2", "3"], ["works", "tuesday", "1", "2"]])
+        self.assertEqual(page.table("Reasons"), [["pathspider.not_observed", "monday", "1", "4", "25.00 %"]])
+        self.assertEqual(page.table("Targets that answer a question in two files"),
+                         [["ecn.connectivity", "monday", "tuesday", "2", "1", "50.00 %"]])
+        self.assertEqual(page.table("Targets with different answers"),
+                         [["192.0.2.1 80 www.example.com", "monday", "ecn.connectivity", WORKS],
+                          ["192.0.2.1 80 www.example.com", "tuesday", "ecn.connectivity", BROKEN]])
+        self.assertEqual([row[0] for row in page.table("ecn.connectivity: compared with monday, in percentage points")],
+                         ["broken", "works"])
+
+    def test_page_can_be_read_by_all_and_asks_nobody(self):
+        page = Page(self.report("monday.ndjson", "tuesday.ndjson.gz"))
+        self.assertEqual(page.attributes[0], ("html", {"lang": "en"}))
+        headings = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
+        self.assertEqual(headings[0], 1)
+        self.assertEqual(headings.count(1), 1)
+        self.assertTrue(all(later <= before + 1 for before, later in itertools.pairwise(headings)))
+        for tag, attributes in page.attributes:
+            for name in ("src", "href", "action", "srcset"):
+                self.assertTrue(attributes.get(name, "#").startswith("#"), (tag, attributes))
+            self.assertFalse({name for name in attributes if name.startswith("on") or name == "style"})
+            if tag == "th":
+                self.assertIn(attributes["scope"], ("row", "col"))
+            if tag == "svg":
+                self.assertIn(("title", {"id": attributes["aria-labelledby"]}), page.attributes)
+        links = {attributes["href"][1:] for tag, attributes in page.attributes if tag == "a"}
+        self.assertLessEqual(links, {attributes.get("id") for _, attributes in page.attributes})
+        self.assertEqual(len(page.tables), sum(bool(table["caption"]) for table in page.tables))
+        (policy,) = (attributes["content"] for _, attributes in page.attributes if "http-equiv" in attributes)
+        self.assertTrue(policy.startswith("default-src 'none'"))
+
+    def test_json(self):
+        report = json.loads(self.report("--format", "json", "--title", "Week", "--label", "M", "monday.ndjson",
+                                        "tuesday.ndjson.gz"))
+        self.assertEqual((report["title"], [file["label"] for file in report["files"]]), ("Week", ["M", "tuesday"]))
+        self.assertEqual(report["without_verdict"],
+                         [{"file": "M", "condition": "pathspider.not_observed", "count": 1, "total": 4}])
+        self.assertIn(("M", "as", "AS64496", WORKS, 1, 1), [
+            tuple(row[key] for key in ("file", "group", "value", "condition", "count", "total"))
+            for row in report["counts"]])
+        self.assertEqual(report["changed_targets"], [
+            {"dip": "192.0.2.1", "dp": 80, "domain": "www.example.com", "questions": ["ecn.connectivity"],
+             "seen": [{"file": "M", "conditions": [WORKS]}, {"file": "tuesday", "conditions": [BROKEN]}]}])
+        self.assertEqual(report["paired"], [{"first": "M", "second": "tuesday", "question": "ecn.connectivity",
+                                             "targets": 2, "changed": 1}])
+        self.assertEqual({row["condition"]: round(row["value"], 3) for row in report["differences"]},
+                         {BROKEN: 0.167, WORKS: -0.167})
+
+    def test_csv(self):
+        rows = [*csv.DictReader(io.StringIO(self.report("--format", "csv", "monday.ndjson")))]
+        self.assertIn(("all", "", WORKS, "2", "3"), [
+            tuple(row[key] for key in ("group", "value", "condition", "count", "total")) for row in rows])
+        text = self.report("--format", "csv", "--targets", "monday.ndjson", "tuesday.ndjson.gz")
+        self.assertEqual([(row["dip"], row["file"], row["conditions"]) for row in csv.DictReader(io.StringIO(text))],
+                         [("192.0.2.1", "monday", WORKS), ("192.0.2.1", "tuesday", BROKEN)])
+
+    def test_markdown(self):
+        text = self.report("--format", "md", "monday.ndjson")
+        self.assertIn("| monday | all | works | 2 | 3 | 66.67 % | 20.77 % to 93.85 % |\n", text)
+
+    def test_strangers_text(self):
+        hostile = record("192.0.2.1", f"x.{HOSTILE}.works", "=cmd.a.b")
+        hostile["domain"] = HOSTILE
+        again = {**hostile, "conditions": [f"x.{HOSTILE}.broken"]}
+        name = self.write("hostile.ndjson", [hostile, again])
+        for form in ("html", "md", "csv", "json"):
+            text = self.report("--format", form, "--title", HOSTILE, "--label", HOSTILE, name)
+            self.assertNotIn("\x1b", text)
+            if form != "json":
+                self.assertNotIn("\u202e", text)
+            if form == "html":
+                page = Page(text)
+                self.assertEqual((page.problems, page.tags.count("script"), page.tags.count("style")), ([], 1, 1))
+            elif form == "csv":
+                cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+                self.assertIn("'=cmd.a.b", cells)
+                self.assertFalse([cell for cell in cells if cell.startswith("=")])
+            elif form == "md":
+                self.assertNotIn("<script>", text.replace("\\<script\\>", ""))
+
+
+class TestInput(ReportCase):
+    def test_bad_lines_are_named_and_the_report_is_made(self):
+        self.write("results.ndjson", [record("192.0.2.1", WORKS), {"dip": "192.0.2.1"}, record("192.0.2.2", WORKS)])
+        with (self.folder / "results.ndjson").open("a") as stream:
+            stream.write('{"dip": "192.0')
+        report = json.loads(self.report("--format", "json", "results.ndjson", status=1))
+        self.assertEqual((report["files"][0]["records"], report["files"][0]["bad_lines"]), (2, 2))
+        self.assertIn("results.ndjson, line 2: not a record: it has no list of conditions", self.said)
+        self.assertIn("results.ndjson, line 4: not JSON", self.said)
+
+    def test_a_compressed_file_that_breaks_off(self):
+        packed = gzip.compress(b"".join(json.dumps(record(f"192.0.2.{number}", WORKS, x=os.urandom(99).hex())).encode()
+                                        + b"\n" for number in range(200)))
+        (self.folder / "cut.gz").write_bytes(packed[:-500])
+        report = json.loads(self.report("--format", "json", "cut.gz", status=1))
+        self.assertIn("cut.gz breaks off after", self.said)
+        self.assertGreater(report["files"][0]["records"], 100)
+
+    def test_standard_input(self):
+        data = json.dumps(record("192.0.2.1", WORKS)).encode()
+        self.assertEqual(json.loads(self.report("--format", "json", "-", data=data))["files"][0]["records"], 1)
+
+    def test_what_cannot_be_reported(self):
+        self.write("empty", [])
+        self.write("results", [record("192.0.2.1", WORKS)])
+        for arguments, says in ((["nothing.ndjson"], "no such file"), (["."], "is a folder"),
+                                (["empty"], "no records"), (["-", "-"], "once"),
+                                (["results", "--targets"], "--format csv"),
+                                (["results", "--output", "results"], "is one of the result files"),
+                                (["results", "--label", "a", "--label", "b"], "2 labels"),
+                                (["results", "--output", "no/such/folder"], "No such file")):
+            self.assertEqual(self.report(*arguments, status=2), "", arguments)
+            self.assertIn(says, self.said)
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"empty", "results"})
+
+    def test_the_output_is_whole_or_as_it_was(self):
+        self.write("results", [record("192.0.2.1", WORKS)])
+        (self.folder / "page.html").write_text("before")
+        self.report("empty", "--output", "page.html", status=2)
+        self.assertEqual((self.folder / "page.html").read_text(), "before")
+        self.report("results", "--output", "page.html")
+        self.assertTrue((self.folder / "page.html").read_text().endswith("</html>\n"))
+        mask = os.umask(0)
+        os.umask(mask)
+        self.assertEqual((self.folder / "page.html").stat().st_mode & 0o777, 0o666 & ~mask)
+
+    def test_equal_names_are_told_apart(self):
+        for folder in ("a", "b"):
+            (self.folder / folder).mkdir()
+            self.write(f"{folder}/results.ndjson", [record("192.0.2.1", WORKS)])
+        report = json.loads(self.report("--format", "json", "a/results.ndjson", "b/results.ndjson", "b/results.ndjson"))
+        self.assertEqual([file["label"] for file in report["files"]],
+                         ["a/results.ndjson", "b/results.ndjson", "b/results.ndjson (3)"])

@@ -1,0 +1,33 @@
+"""Which part of a condition is the question."""
+
+import unittest
+
+from pathspider.report.questions import answers, natural, parse, verdict
+
+
+class TestQuestions(unittest.TestCase):
+    def test_parse(self):
+        for condition, question, answer, plugin in (
+            ("ecn.connectivity.works", "ecn.connectivity", "works", "ecn"),
+            ("ecn.ipmark.ect0.not_seen", "ecn.ipmark.ect0", "not_seen", "ecn"),
+            ("dscp.46.replymark:0", "dscp.46.replymark", "0", "dscp"),
+            ("mss.option.local.value:1460", "mss.option.local.value", "1460", "mss"),
+            ("dnsresolv.unresolved:nxdomain", "dnsresolv.unresolved", "nxdomain", "dnsresolv"),
+            ("odd", "", "odd", ""),
+            ("x.y:2001:db8::1", "x.y", "2001:db8::1", "x"),
+        ):
+            found = parse(condition)
+            self.assertEqual((found.question, found.answer, found.plugin, found.condition),
+                             (question, answer, plugin, condition))
+
+    def test_answers(self):
+        found = verdict(["dscp.46.replymark:0", "dscp.46.replymark:46", "dscp.46.connectivity.works"])
+        self.assertEqual(answers(found), {"dscp.46.replymark": {"0", "46"}, "dscp.46.connectivity": {"works"}})
+
+    def test_what_is_no_verdict(self):
+        found = verdict(["pathspider.not_observed", "pathspider.missed_flows:2"])
+        self.assertEqual((found, answers(found)), (("pathspider.not_observed",), {}))
+
+    def test_numbers_in_their_order(self):
+        self.assertEqual(sorted(["v:1460", "v:536", "v:9", "v"], key=natural), ["v", "v:9", "v:536", "v:1460"])
+        sorted(["1", "a", "", "9" * 40, "²"], key=natural)
