@@ -1,8 +1,8 @@
 """How fast is ``pspdr report``, and how much memory does it take? Beside parsing each line of the same file with json.
 
-Makes two result files of one measurement each (seeded: ECN records of IPv4 and IPv6 targets in sixty thousand autonomous
-systems), of which the second has other verdicts for one target in a hundred. Prints wall time, peak memory, and the ratio
-to a process that does nothing but ``json.loads`` on each line.
+Makes two result files of one measurement each (seeded: ECN records of IPv4 and IPv6 targets in sixty thousand
+autonomous systems), of which the second has other verdicts for one target in a hundred. Prints wall time, peak memory,
+and the ratio to a process that does nothing but ``json.loads`` on each line.
 
 ``make bench``, or ``.venv/bin/python benchmarks/report.py [--records N] [--json FILE]``.
 """
