@@ -22,5 +22,5 @@ setup(
     description="PATHspider plugins",
     py_modules=[".".join(path.relative_to(HERE).with_suffix("").parts) for path in MODULES],
     cmdclass={"build_py": ModulesAlone},
-    install_requires=["pathspider"],
+    install_requires=["pathspider>=3.dev0"],  # PyPI may have an older one, with another API
 )

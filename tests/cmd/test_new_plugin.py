@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 from unittest.mock import patch
 
+from pathspider.base import __version__
 from pathspider.cmd.main import UsageError, main
 from pathspider.cmd.new_plugin import MODELS, fill, next_steps, package, sorted_imports, write
 from tests import CHECKOUT, in_checkout
@@ -107,6 +108,11 @@ class TestPackages(Folder):
         self.assertEqual(installed, {"pathspider/plugins/trial.py", "pathspider/chains/trial.py"})
         self.assertIn("--segment", pspdr("measure", "trial", "--help", cwd="/", path=self.folder / "lib").stdout)
         self.assertRegex(pspdr("observe", "--list-chains", cwd="/", path=self.folder / "lib").stdout, r"(?m)^trial\b")
+        subprocess.run([sys.executable, "setup.py", "-q", "egg_info", "-e", self.folder],
+                       cwd=self.folder / "package", check=True, capture_output=True)
+        requires = self.folder.joinpath("pathspider_trial.egg-info", "requires.txt").read_text(encoding="utf-8")
+        self.assertEqual(requires, "pathspider>=3.dev0\n")  # whoever lacks it is not to get 2.0 from PyPI
+        self.assertTrue(__version__.startswith("3."))
         for arguments, found in (("--model", "single"), "plugin"), (("--model", "forge", "--chain"), "plugin"):
             again = pspdr("new-plugin", "trial", *arguments, cwd=self.folder, path="lib")
             self.assertEqual(again.returncode, 2)
