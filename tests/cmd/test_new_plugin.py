@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 
@@ -100,6 +101,7 @@ class TestPackages(Folder):
         done = pspdr("lab", "check", "--scenarios", "scenarios/tcpopt.py", "tcpopt", cwd=self.folder / "tcpopt")
         self.assertEqual(done.stdout, "4 paths, all as the truth has it\n", done.stderr)
 
+    @unittest.skipUnless(find_spec("setuptools"), "setuptools is not here")
     def test_installed(self):
         write(self.folder / "package", package("trial", "desynchronized", chain=True))
         subprocess.run([sys.executable, "setup.py", "-q", "install_lib", "-d", self.folder / "lib"],
