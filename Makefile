@@ -12,7 +12,7 @@ export DEBIAN_FRONTEND := noninteractive
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
                 iproute2 nftables iptables openssl util-linux procps ca-certificates xz-utils zstd tcpdump
 APT_SERVERS  := nginx-light apache2-bin knot jq
-NATIVE       := $(wildcard pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
+NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
 .PHONY: demo test setup native servers lint types docs docs-pdf fuzz bench deb deb-test dist dist-test clean

@@ -25,11 +25,8 @@ from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.segments import ACK, RST, SYN, flags_of, following, syn_verdict
-from pathspider.helpers.sockets import errno_name, failed, is_ipv6, local_error
+from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
-
-RESEND_AFTER = (1.0, 3.0, 7.0)
-"""Seconds after which an unanswered packet is sent again, as Linux does for a SYN: a lost packet is no verdict."""
 
 FORGE_ATTEMPTS = 16
 """How often ``forge`` is called again when the source port that it chose is taken."""
@@ -48,7 +45,7 @@ class ForgeSpider(DesynchronizedSpider):
     packets: ClassVar[int] = 0
     """How many packets are forged for each target."""
     resend: ClassVar[bool] = True
-    """Send an unanswered packet again (see :data:`RESEND_AFTER`)."""
+    """Send an unanswered packet again (see :data:`pathspider.helpers.sockets.RESEND_AFTER`)."""
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:

@@ -13,7 +13,8 @@ class Conn(IntEnum):
     TIMEOUT = 1
     FAILED = 2
     SKIPPED = 3
-    """No packet was sent: the job cannot be measured this way, or our own machine failed (``local_error``)."""
+    """Nothing can be said of the path: the job cannot be measured this way (``skipped``), or our own machine failed
+    (``local_error``)."""
     DISCARD = 4
     """No record is wanted for this job."""
 

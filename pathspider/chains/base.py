@@ -11,7 +11,7 @@ __all__ = ["Chain", "Field"]
 
 
 class Chain(ChainBase):
-    """An abstract flow analysis chain; all chains derive from it.
+    """What all chains derive from.
 
     A chain declares its ``fields``; a new flow's record starts with their initial values. It defines the hooks that
     it needs: ``ip4``, ``ip6``, ``tcp``, ``udp`` with ``(rec, header, rev)``, ``icmp4`` and ``icmp6`` with
@@ -34,11 +34,11 @@ class Chain(ChainBase):
         self.initial.update(self.scratch)
 
     def new_flow(self, rec: dict[str, Any], ip: Any) -> bool:
-        """Initialises the chain's fields in a new flow record.
+        """A flow begins: its record gets the chain's fields.
 
-        :param rec: the flow record
-        :param ip: the IP or IPv6 packet that triggered the creation of the record
-        :returns: ``True`` to keep the flow, anything else to discard it
+        :param rec: the record that is being filled
+        :param ip: the flow's first packet, IPv4 or IPv6
+        :returns: ``True`` to have the flow observed, anything else to have nothing of it
         """
         rec.update(self.initial)
         return True

@@ -15,15 +15,15 @@ class BasicChain(Chain):
     """
 
     fields = {
-        "sip": Field(str, None, "Layer 3 (IPv4/IPv6) source address"),
-        "dip": Field(str, None, "Layer 3 (IPv4/IPv6) destination address"),
-        "proto": Field(int, None, "Layer 4 protocol number"),
-        "sp": Field(int, None, "Layer 4 (TCP/UDP/SCTP) source port"),
-        "dp": Field(int, None, "Layer 4 (TCP/UDP/SCTP) destination port"),
-        "pkt_fwd": Field(int, 0, "A count of the number of packets seen in the forward direction"),
-        "pkt_rev": Field(int, 0, "A count of the number of packets seen in the reverse direction"),
-        "oct_fwd": Field(int, 0, "A count of the number of octets seen in the forward direction"),
-        "oct_rev": Field(int, 0, "A count of the number of octets seen in the reverse direction"),
+        "sip": Field(str, None, "Address that the first packet came from"),
+        "dip": Field(str, None, "Address that it went to"),
+        "proto": Field(int, None, "Number of the transport protocol: 6 TCP, 17 UDP, 132 SCTP"),
+        "sp": Field(int, None, "Port that it came from; null where the protocol has none"),
+        "dp": Field(int, None, "Port that it went to"),
+        "pkt_fwd": Field(int, 0, "Packets that went forward"),
+        "pkt_rev": Field(int, 0, "Packets that came back"),
+        "oct_fwd": Field(int, 0, "Octets of these, IP header included"),
+        "oct_rev": Field(int, 0, "Octets of those that came back"),
     }
 
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:

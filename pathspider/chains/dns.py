@@ -132,9 +132,9 @@ class Stream:
 
 
 class DNSChain(Chain):
-    """Whether the flow contained a valid DNS response."""
+    """Whether a well-formed DNS response was seen."""
 
-    fields = {"dns_response_valid": Field(bool, False, "The flow contained a valid DNS response")}
+    fields = {"dns_response_valid": Field(bool, False, "A well-formed DNS response was seen")}
 
     scratch = {"_dns_fwd": None, "_dns_rev": None}
     """By direction: ``None``, the sequence number of the first byte, a :class:`Stream`; ``False`` when given up."""
@@ -142,7 +142,7 @@ class DNSChain(Chain):
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records DNS details; a response may be split over segments, which may come out of order.
 
-        :returns: ``False`` if a valid DNS response has been seen
+        :returns: ``False`` with a well-formed response: the flow is complete
         """
         if rec["dns_response_valid"]:
             return False
@@ -175,7 +175,7 @@ class DNSChain(Chain):
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
         """Records DNS details.
 
-        :returns: ``False`` if a valid DNS response has been seen
+        :returns: ``False`` with a well-formed response: the flow is complete
         """
         if not rec["dns_response_valid"]:
             payload = udp.payload

@@ -8,18 +8,18 @@ from pathspider.chains.base import Chain, Field
 from pathspider.chains.kind import NEITHER, SYN, packet_kind
 from pathspider.libtrace import IP, IP6
 
-_SYN = "on a TCP SYN packet"
-_DATA = "on a non-TCP packet or a TCP packet with a payload"
+_SYN = "on the first SYN"
+_DATA = "on the first packet with data, or of another protocol than TCP,"
 
 
 class DSCPChain(Chain):
     """The first codepoint seen, by kind of packet and direction. A codepoint of 0 is a value, not an absence."""
 
     fields = {
-        "dscp_mark_syn_fwd": Field(int, None, f"Codepoint seen {_SYN} in the forward direction"),
-        "dscp_mark_data_fwd": Field(int, None, f"Codepoint seen {_DATA} in the forward direction"),
-        "dscp_mark_syn_rev": Field(int, None, f"Codepoint seen {_SYN} in the reverse direction"),
-        "dscp_mark_data_rev": Field(int, None, f"Codepoint seen {_DATA} in the reverse direction"),
+        "dscp_mark_syn_fwd": Field(int, None, f"Codepoint {_SYN} that went forward"),
+        "dscp_mark_data_fwd": Field(int, None, f"Codepoint {_DATA} that went forward"),
+        "dscp_mark_syn_rev": Field(int, None, f"Codepoint {_SYN} that came back"),
+        "dscp_mark_data_rev": Field(int, None, f"Codepoint {_DATA} that came back"),
     }
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:

@@ -9,8 +9,8 @@ from pathspider.chains.kind import NEITHER, SYN, packet_kind
 from pathspider.libtrace import IP, IP6
 
 MARKS = {0b10: "ect0", 0b01: "ect1", 0b11: "ce"}
-KINDS = {"syn": "a TCP SYN packet", "data": "a TCP packet with a payload or a non-TCP packet"}
-WAYS = {"fwd": "forward", "rev": "reverse"}
+KINDS = {"syn": "a SYN", "data": "a packet with data, or of another protocol than TCP,"}
+WAYS = {"fwd": "went forward", "rev": "came back"}
 
 NAMES = tuple(
     f"ecn_{MARKS[mark]}_{kind}_{way}" if mark else "" for mark in range(4) for kind in KINDS for way in WAYS
@@ -22,7 +22,7 @@ class ECNChain(Chain):
     """Which ECN codepoints the IP header carried, by kind of packet and direction."""
 
     fields = {
-        f"ecn_{mark}_{kind}_{way}": Field(bool, False, f"{mark.upper()} seen in the {direction} direction on {what}")
+        f"ecn_{mark}_{kind}_{way}": Field(bool, False, f"{mark.upper()} was on {what} that {direction}")
         for way, direction in WAYS.items()
         for kind, what in KINDS.items()
         for mark in MARKS.values()

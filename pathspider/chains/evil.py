@@ -8,18 +8,18 @@ from pathspider.chains.base import Chain, Field
 from pathspider.chains.kind import NEITHER, SYN, packet_kind
 from pathspider.libtrace import IP
 
-_MEANS = "True if the evil bit was set in the IP header of a {} in the {} direction, False if it never was"
-_DATA = "non-TCP packet or a TCP packet with a payload"
+_MEANS = "Whether a {} that {} had the bit"
+_DATA = "packet with data, or of another protocol than TCP,"
 
 
 class EvilChain(Chain):
     """Whether the evil bit was seen, by kind of packet and direction; ``None`` where no such packet was seen."""
 
     fields = {
-        "evilbit_syn_fwd": Field(bool, None, _MEANS.format("TCP SYN packet", "forward")),
-        "evilbit_syn_rev": Field(bool, None, _MEANS.format("TCP SYN packet", "reverse")),
-        "evilbit_data_fwd": Field(bool, None, _MEANS.format(_DATA, "forward")),
-        "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "reverse")),
+        "evilbit_syn_fwd": Field(bool, None, _MEANS.format("SYN", "went forward")),
+        "evilbit_syn_rev": Field(bool, None, _MEANS.format("SYN", "came back")),
+        "evilbit_data_fwd": Field(bool, None, _MEANS.format(_DATA, "went forward")),
+        "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "came back")),
     }
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:

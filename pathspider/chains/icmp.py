@@ -17,13 +17,13 @@ class ICMPChain(Chain):
     """Whether the flow was answered by an ICMP unreachable message."""
 
     fields = {
-        "icmp_unreachable": Field(bool, False, "An ICMP unreachable message was seen in the reverse direction"),
+        "icmp_unreachable": Field(bool, False, "A router or the target said that a packet could not be delivered"),
     }
 
     def icmp4(self, rec: dict[str, Any], ip: IP, q: IP | None, rev: bool) -> bool:
         """Records ICMP details.
 
-        :returns: ``False`` if an ICMP unreachable message has been observed
+        :returns: ``False`` with an unreachable message: the flow is complete
         """
         if rev and ip.icmp.type == ICMP4_UNREACHABLE:
             rec["icmp_unreachable"] = True

@@ -13,10 +13,10 @@ class MSSChain(Chain):
     """Length and value of the MSS option on SYN packets, by direction."""
 
     fields = {
-        "mss_len_fwd": Field(int, None, "Length of the MSS option including kind and length, in the forward direction"),
-        "mss_len_rev": Field(int, None, "Length of the MSS option including kind and length, in the reverse direction"),
-        "mss_value_fwd": Field(int, None, "Value of the MSS option in the forward direction"),
-        "mss_value_rev": Field(int, None, "Value of the MSS option in the reverse direction"),
+        "mss_len_fwd": Field(int, None, "Bytes of the whole MSS option on a SYN that went forward"),
+        "mss_len_rev": Field(int, None, "The same on a SYN that came back"),
+        "mss_value_fwd": Field(int, None, "The segment size that it names"),
+        "mss_value_rev": Field(int, None, "The segment size that this one names"),
     }
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:

@@ -65,13 +65,13 @@ class TCPChain(Chain):
     """SYN flags, FIN and RST by direction, whether the 3WHS completed, and when the flow is complete."""
 
     fields = {
-        "tcp_synflags_fwd": Field(int, None, "SYN flags seen in the forward direction"),
-        "tcp_synflags_rev": Field(int, None, "SYN flags seen in the reverse direction"),
-        "tcp_fin_fwd": Field(bool, False, "At least one FIN flag was seen in the forward direction"),
-        "tcp_fin_rev": Field(bool, False, "At least one FIN flag was seen in the reverse direction"),
-        "tcp_rst_fwd": Field(bool, False, "At least one RST flag was seen in the forward direction"),
-        "tcp_rst_rev": Field(bool, False, "At least one RST flag was seen in the reverse direction"),
-        "tcp_connected": Field(bool, False, "The 3WHS completed"),
+        "tcp_synflags_fwd": Field(int, None, "All flags of the first SYN that went forward, as a number"),
+        "tcp_synflags_rev": Field(int, None, "The same of the first SYN that came back"),
+        "tcp_fin_fwd": Field(bool, False, "A FIN went forward"),
+        "tcp_fin_rev": Field(bool, False, "A FIN came back"),
+        "tcp_rst_fwd": Field(bool, False, "A RST went forward"),
+        "tcp_rst_rev": Field(bool, False, "A RST came back"),
+        "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK"),
     }
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:

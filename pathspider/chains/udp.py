@@ -13,10 +13,10 @@ class UDPChain(Chain):
 
     fields = {
         "udp_zero_checksum_fwd": Field(
-            bool, None, "True if the last packet in the forward direction had the UDP checksum disabled (set to zero)"
+            bool, None, "Whether the last datagram that went forward had no checksum"
         ),
         "udp_zero_checksum_rev": Field(
-            bool, None, "True if the last packet in the reverse direction had the UDP checksum disabled (set to zero)"
+            bool, None, "Whether the last datagram that came back had no checksum"
         ),
     }
 

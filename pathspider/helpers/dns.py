@@ -1,8 +1,8 @@
 """Connection modes ``dnstcp`` and ``dnsudp``: one DNS query and its response. :rfc:`1035`, :rfc:`7766`
 
 The query asks for ``job["domain"]``, type A or ``job["qtype"]``. Without a domain it asks for the name servers of the
-root (``. NS``): every server can answer that, be it with a referral or a refusal, and it points at nobody. One query is
-sent, once: a repetition would hide the loss that is measured.
+root (``. NS``): every server can answer that, be it with a referral or a refusal, and it points at nobody. Over UDP an
+unanswered query is sent again: any path may lose a packet.
 
 A well-formed response that belongs to the query (its id and question) is success whatever its response code, also with
 the truncation bit; anything else that arrives is a failure.
@@ -23,6 +23,7 @@ from typing import Any
 
 from pathspider.helpers.sockets import (
     ANSWERS,
+    RESEND_AFTER,
     WAITING,
     SockOpts,
     Source,
@@ -66,7 +67,8 @@ def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts
 
 
 def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
-    """The same over UDP: one datagram, one answer. An ICMP error from the path is a failure."""
+    """The same over UDP, one datagram each way. A query without an answer is sent again after 1, 3 and 7 seconds, as
+    far as ``timeout`` allows. An ICMP error from the path is a failure."""
     return _exchange(socket.SOCK_DGRAM, source, job, monotonic() + timeout, sockopts)
 
 
@@ -111,8 +113,7 @@ def _exchange(
                 (length,) = struct.unpack("!H", channel.receive_exactly(2))
                 answer = channel.receive_exactly(length)
             else:
-                channel.send(message)
-                answer = channel.receive(65535)
+                answer = channel.ask(message)
         except _Failure as end:
             return end.result
         return judge(question, answer, channel.sp)
@@ -133,6 +134,15 @@ class _Channel:
                 if error.errno not in WAITING:
                     raise self.ended(error) from error
                 self.wait(select.POLLOUT)
+
+    def ask(self, message: bytes) -> bytes:
+        """Send a datagram, again while it is unanswered, and return the first that comes back."""
+        began = monotonic()
+        for pause in (*RESEND_AFTER, float("inf")):
+            self.send(message)
+            if wait(self.sock, select.POLLIN, min(began + pause, self.deadline)) or monotonic() >= self.deadline:
+                break
+        return self.receive(65535)
 
     def receive(self, size: int) -> bytes:
         """At most ``size`` bytes; ``b""`` at the end of a stream."""

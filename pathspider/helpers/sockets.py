@@ -46,6 +46,9 @@ MSG_ERRQUEUE = 0x2000
 ANSWERS = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 """Errors that only an answer of the other side can cause."""
 
+RESEND_AFTER = (1.0, 3.0, 7.0)
+"""Seconds after which an unanswered datagram or forged packet is sent again, as Linux does for a SYN: a lost packet is
+no verdict."""
 WAITING = {errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY}
 NO_PACKET_LEFT = 0
 

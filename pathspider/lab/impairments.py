@@ -86,6 +86,14 @@ def first_syn_lost() -> Impairment:
     ))
 
 
+def first_datagram_lost() -> Impairment:
+    """The same for datagrams: of each source port, the first is lost."""
+    return Impairment("loses the first datagram of each source port", (
+        f"meta l4proto udp {CONNECTION} @retried_$v accept",
+        f"meta l4proto udp add @retried_$v {{ {CONNECTION} }} drop",
+    ))
+
+
 def every_nth_lost(n: int) -> Impairment:
     """Every ``n``-th packet towards the target is lost, so no packet is lost twice running."""
     return Impairment(f"loses every {n}th packet to the target", (f"numgen inc mod {n} == {n - 1} drop",))
@@ -236,6 +244,11 @@ def strip_fast_open(*kinds: int) -> Impairment:
     """The Fast Open option (kind 34, and 254 of the experiments) is overwritten on the way out."""
     return Impairment(f"strips TCP options {' and '.join(map(str, kinds))}",
                       tuple(f"tcp flags & syn == syn reset tcp option {kind}" for kind in kinds))
+
+
+def drop_fast_open_syn() -> Impairment:
+    """A SYN with the Fast Open option (kind 34, or 254) vanishes, with data or without."""
+    return Impairment("drops SYNs with Fast Open", tuple(f"{SYN} tcp option {kind} exists drop" for kind in (34, 254)))
 
 
 def drop_syn_data() -> Impairment:
