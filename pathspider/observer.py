@@ -64,7 +64,7 @@ class PacketClockTimer(NamedTuple):
 
 
 class Observer:
-    """Wraps a packet source identified by a libtrace URI, divides its packets into flows, and passes both to chains.
+    """Reads packets from the source that a libtrace URI names, sorts them into flows, and shows both to chains.
 
     When the constructor returns, packets are being captured.
 

@@ -10,7 +10,7 @@ DATA = 2
 
 
 def packet_kind(ip: IP | IP6) -> int:
-    """``SYN`` for a TCP SYN packet, ``DATA`` for another TCP packet with a payload or a non-TCP packet, or ``NEITHER``.
+    """``SYN`` for TCP with the SYN flag, ``DATA`` for other TCP with user data and all that is not TCP, or ``NEITHER``.
 
     Neither are TCP packets of which too little was captured, and ICMP errors: the mark of an error message is that of
     the router which sent it, not of the flow that it quotes.

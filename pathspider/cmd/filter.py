@@ -27,12 +27,12 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         "filter", help="Pre-process a target list", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Turn a target list into jobs: each target once, what is no job left out and named.")
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
-                        help="A file containing a list of targets. Defaults to standard input.")
+                        help="The list of targets, one a line. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
     parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output jobs to. Defaults to standard output.")
+                        help="Where the jobs go. (Default: standard output)")
     parser.set_defaults(func=run)
 
 

@@ -31,15 +31,15 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser("measure", help="Perform a PATHspider measurement",
                                    description="Perform a PATHspider measurement.", epilog="Spider safely!")
     parser.add_argument("-i", "--interface", default="eth0",
-                        help="The interface to use for the observer. (Default: eth0)")
+                        help="The interface that leads to the targets; its packets are captured. (Default: eth0)")
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
                         help="Number of workers to use. (Default: 100)")
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
-                        help="A file containing a list of PATHspider jobs. Defaults to standard input.")
+                        help="The list of jobs, one a line. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output results data to. Defaults to standard output.")
+                        help="Where the records go. (Default: standard output)")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing.")

@@ -30,10 +30,10 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list-chains", action="store_true", help="Prints a list of available chains")
     parser.add_argument("-i", "--interface", default="eth0",
-                        help="The interface to use for the observer; or a capture file (pcap or pcapng, also .gz, .xz, "
+                        help="The interface to capture on; or a capture file (pcap or pcapng, also .gz, .xz, .bz2, "
                              ".zst), - for a pcap on standard input, or any libtrace URI. (Default: eth0)")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output results data to. Defaults to standard output.")
+                        help="Where the records go. (Default: standard output)")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
     parser.add_argument("--snaplen", type=int, default=65535, metavar="BYTES",
                         help="Bytes kept of each packet. (Default: 65535)")
