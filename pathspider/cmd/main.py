@@ -62,7 +62,19 @@ def escape_controls(record: logging.LogRecord) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return run(sys.argv[1:] if argv is None else list(argv))
+    except UsageError as error:
+        logging.getLogger("pathspider").error("%s", error)
+        return 2
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(argv: list[str]) -> int:
+    """What the command line says; the exit status."""
     parser = build_parser(named_command(argv), argv)
     args = parser.parse_args(argv)
     if args.version:
@@ -80,15 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         else "pspdr: %(message)s")
     if args.verbose:  # of ours: libraries have much to say that helps nobody here
         logging.getLogger("pathspider").setLevel(logging.DEBUG)
-    try:
-        return int(args.func(args))
-    except UsageError as error:
-        logging.getLogger("pathspider").error("%s", error)
-        return 2
-    except BrokenPipeError:
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return int(args.func(args))
 
 
 if __name__ == "__main__":
