@@ -8,16 +8,20 @@ import gzip
 import logging
 import lzma
 import os
-import sys
+import signal
+import sqlite3
+import stat
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pathspider.cmd.main import UsageError
 
 if TYPE_CHECKING:
+    from pathspider.jobs import JobReader
     from pathspider.records import Record
     from pathspider.report.counting import Tally
     from pathspider.report.targets import Targets
@@ -28,6 +32,9 @@ OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".
 """How compressed results are read, by the ending of the file's name."""
 
 FORMATS = ("html", "json", "csv", "md")
+
+MOST_BAD = 20
+"""Lines that are no records of which the report tells the number, in each file."""
 
 EPILOG = """examples: pspdr report results.ndjson --output report.html
           pspdr report --label Monday --label Tuesday monday.ndjson tuesday.ndjson.gz --output week.html
@@ -67,16 +74,26 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
     check(args)
+    signal.signal(signal.SIGTERM, end)
     verdicts = Verdicts()
     tallies = [Tally(label, name, verdicts) for label, name in zip(labels(args), args.results, strict=True)]
     write = targets_as_csv if args.targets else {"html": as_html, **PLAIN}[args.format]
-    with Targets(verdicts) as targets:
-        whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
-        if not any(tally.records for tally in tallies):
-            raise UsageError("there are no records to report of")
-        put(args.output, write(Report(args.title, tallies, targets)))
-    log.info("%d records of %d files", sum(tally.records for tally in tallies), len(tallies))
+    try:
+        with Targets(verdicts) as targets:
+            whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
+            if not any(tally.records for tally in tallies):
+                raise UsageError("there are no records to report of")
+            put(args.output, write(Report(args.title, tallies, targets)))
+    except sqlite3.Error as error:
+        raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
+    count = sum(tally.records for tally in tallies)
+    log.info("%d records of %s", count, "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1
+
+
+def end(number: int, frame: object) -> NoReturn:
+    """Leave, by way of whatever has to be cleaned up."""
+    raise SystemExit(128 + number)
 
 
 def check(args: argparse.Namespace) -> None:
@@ -116,21 +133,36 @@ def parse_record(line: str) -> Record:
     return record
 
 
+def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
+    """A reader of records that has the tally know which lines are none."""
+    from pathspider.jobs import JobReader, LineError  # noqa: PLC0415
+
+    class ResultReader(JobReader):
+        def _job(self, number: int, line: bytes) -> Record | None:
+            try:
+                return super()._job(number, line)
+            except LineError as error:
+                if len(tally.bad) < MOST_BAD:
+                    tally.bad.append((number, str(error)))
+                raise
+
+    return ResultReader(lines, "standard input" if tally.name == "-" else tally.name, parse_record)
+
+
 def read(tally: Tally, number: int, targets: Targets) -> bool:
     """Count a file; whether all of it could be read."""
-    from pathspider.jobs import JobReader  # noqa: PLC0415
-
     name = tally.name
     opener = OPENERS.get(Path(name).suffix, open)
     try:
         with open(0, "rb", closefd=False) if name == "-" else opener(name, "rb") as lines:
-            reader = JobReader(lines, "standard input" if name == "-" else name, parse_record)
+            reader = reader_of(lines, tally)
             try:
                 for record in reader:
                     targets.add(number, record, tally.add(record))
             finally:
                 tally.bad_lines = reader.skipped
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        tally.broken_off = str(error)
         log.error("%s breaks off after %d records: %s; the report has what stands before", name, tally.records, error)
         return False
     if not tally.records:
@@ -139,21 +171,25 @@ def read(tally: Tally, number: int, targets: Targets) -> bool:
 
 
 def put(name: str, pieces: Iterator[str]) -> None:
-    """Write the report; a file is there whole, or as it was."""
-    if name == "-":
-        for piece in pieces:
-            sys.stdout.write(piece)
-        sys.stdout.flush()
+    """Write the report; a file is there whole, or as it was. A pipe or a device gets it as it is made."""
+    path = Path(name).resolve()
+    if name == "-" or (path.exists() and not path.is_file()):
+        try:
+            with open(1 if name == "-" else path, "wb", closefd=name != "-") as stream:
+                stream.writelines(piece.encode() for piece in pieces)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UsageError(f"output {name}: {error.strerror}") from None
         return
-    path = Path(name)
     try:
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.writelines(pieces)
-        set_mode(draft)
+        with open(descriptor, "wb") as stream:
+            stream.writelines(piece.encode() for piece in pieces)
+        os.chmod(draft, mode_of(path))
         os.replace(draft, path)
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
@@ -162,9 +198,10 @@ def put(name: str, pieces: Iterator[str]) -> None:
             os.unlink(draft)
 
 
-def set_mode(draft: str) -> None:
-    """Permissions of an ordinary new file."""
+def mode_of(path: Path) -> int:
+    """The permissions of the file as it is, or of an ordinary new one."""
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)
     os.umask(mask)
-    os.chmod(draft, 0o666 & ~mask)
-
+    return 0o666 & ~mask

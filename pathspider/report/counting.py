@@ -1,38 +1,61 @@
-"""Counting one result file, record by record, in memory that does not grow with the number of records."""
+"""Counting one result file, record by record, in memory that grows neither with the records nor with what they say."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from pathspider.base import target_asn
 from pathspider.records import Record
-from pathspider.report.questions import INCONCLUSIVE, Answer, answers, parse, verdict
+from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, verdict
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
 
 MAX_VERDICTS = 20_000
 """Different sets of conditions that are told apart; of more, the values after a colon are left out."""
+MAX_CONDITIONS = 20_000
+"""Different conditions that are told apart, and"""
+MAX_ANSWERS = 5_000
+"""of those, the ones that answer the same question."""
+MAX_SIZE = 500_000
+"""Conditions that all sets together may have."""
+MAX_LENGTH = 200
+"""Characters of a condition that are kept."""
 FOLDED = "…"
 """Stands for what is not told apart."""
-MAX_AS = 200_000
-"""Autonomous systems that are told apart: more than there are in use."""
 MAX_SOURCES = 20
+MAX_TIMES = 100_000
+"""Minutes, hours or days that are told apart."""
 
 Group = tuple[str, str]
 """A part of the records: ``("all", "")``, ``("ip", "IPv4")``, ``("as", "AS64496")``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a set of conditions says."""
+
+    conditions: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    questions: tuple[str, ...]
+    """Each once."""
+    reasons: tuple[str, ...]
+    """Why something was not concluded, or nothing at all."""
 
 
 class Verdicts:
     """Gives each set of conditions a number, across files; a number is all that a record costs."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, ...], int] = {}
-        self._known: dict[tuple[str, ...], int] = {}
-        self.found: list[tuple[str, ...]] = []
+        self.found: list[Verdict] = []
         self.folded = 0
         """Records whose conditions were not told apart in full."""
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self._known: dict[tuple[str, ...], int] = {}
+        self._conditions: dict[str, Answer] = {}
+        self._width: Counter[str] = Counter()
+        self._size = 0
 
     def number(self, conditions: list[str]) -> int:
         """The number of what these conditions say."""
@@ -43,17 +66,46 @@ class Verdicts:
         return number
 
     def _new(self, key: tuple[str, ...]) -> int:
-        found = verdict(key)
-        if found not in self._numbers and len(self.found) >= MAX_VERDICTS:
-            self.folded += 1
-            short = verdict(f"{one.partition(':')[0]}:{FOLDED}" if ":" in one else one for one in found)
-            found = short if short in self._numbers or len(self.found) < 2 * MAX_VERDICTS else (f"{FOLDED}.{FOLDED}",)
+        told = {one: self._told(one) for one in verdict(key)}
+        found = verdict(answer.condition for answer in told.values())
+        folded = any(answer.condition != one for one, answer in told.items())
+        if found not in self._numbers and self._is_full(found, MAX_VERDICTS):
+            folded = True
+            found = verdict(f"{one.partition(':')[0]}:{FOLDED}" if ":" in one else one for one in found)
+            if found not in self._numbers and self._is_full(found, 2 * MAX_VERDICTS):
+                found = (f"{FOLDED}.{FOLDED}",)
         if found not in self._numbers:
             self._numbers[found] = len(self.found)
-            self.found.append(found)
-        if len(self._known) < 4 * MAX_VERDICTS:
+            self._size += len(found)
+            self.found.append(self._verdict(found))
+        if folded:
+            self.folded += 1
+        elif len(self._known) < 2 * MAX_VERDICTS and sum(map(len, key)) < 1000:
             self._known[key] = self._numbers[found]
         return self._numbers[found]
+
+    def _is_full(self, found: tuple[str, ...], most: int) -> bool:
+        return len(self.found) >= most or self._size + len(found) > MAX_SIZE
+
+    def _told(self, condition: str) -> Answer:
+        """The condition, or what it is counted as if it is too long, or one of too many."""
+        answer = self._conditions.get(condition)
+        if answer is not None:
+            return answer
+        answer = parse(condition if len(condition) <= MAX_LENGTH else condition[:MAX_LENGTH] + FOLDED)
+        if len(self._conditions) >= MAX_CONDITIONS or self._width[answer.question] >= MAX_ANSWERS:
+            place = answer.question if answer.question in self._width else FOLDED
+            sign = ":" if ":" in answer.condition else "."
+            return parse(f"{place}{sign}{FOLDED}")
+        if answer.condition not in self._conditions:
+            self._conditions[answer.condition] = answer
+            self._width[answer.question] += 1
+        return answer
+
+    def _verdict(self, found: tuple[str, ...]) -> Verdict:
+        answers = tuple(self._conditions.get(one) or parse(one) for one in found if not one.startswith(INCONCLUSIVE))
+        reasons = tuple(one for one in found if one.startswith(INCONCLUSIVE)) or (() if answers else (NO_CONDITION,))
+        return Verdict(found, answers, tuple(dict.fromkeys(answer.question for answer in answers)), reasons)
 
 
 class Tally:
@@ -65,14 +117,16 @@ class Tally:
         self.verdicts = verdicts
         self.records = 0
         self.bad_lines = 0
+        self.bad: list[tuple[int, str]] = []
+        """The first lines that are no records: their numbers, and what is wrong with them."""
+        self.broken_off = ""
+        """Why the file could not be read to its end."""
         self.first = self.last = ""
         self.sources: Counter[str] = Counter()
         """The vantage point's addresses, as the paths begin."""
-        self.minutes: Counter[str] = Counter()
-        """Records by the minute in which their measurement began."""
+        self.times: Counter[str] = Counter()
+        """Records by the minute in which their measurement began; by the hour or day where minutes are too many."""
         self._versions: Counter[tuple[int, str]] = Counter()
-        self.systems: dict[str, dict[int, int]] = {}
-        """By autonomous system: how often it had which verdict."""
 
     def add(self, record: Record) -> int:
         """Count a record; the number of its verdict."""
@@ -81,22 +135,13 @@ class Tally:
         dip = record.get("dip")
         version = ("IPv6" if ":" in dip else "IPv4") if isinstance(dip, str) else "no address"
         self._versions[number, version] += 1
-        if asn := target_asn(record):
-            self._count_system(f"AS{asn}", number)
         self._note_time(record.get("time"))
         path = record.get("path")
-        if isinstance(path, list) and path and isinstance(path[0], str) \
-                and (path[0] in self.sources or len(self.sources) < MAX_SOURCES):
-            self.sources[path[0]] += 1
+        if isinstance(path, list) and path and isinstance(path[0], str):
+            source = path[0][:MAX_LENGTH]
+            if source in self.sources or len(self.sources) < MAX_SOURCES:
+                self.sources[source] += 1
         return number
-
-    def _count_system(self, name: str, number: int) -> None:
-        counts = self.systems.get(name)
-        if counts is None:
-            if len(self.systems) >= MAX_AS:
-                name = f"AS{FOLDED}"
-            counts = self.systems.setdefault(name, {})
-        counts[number] = counts.get(number, 0) + 1
 
     def _note_time(self, time: object) -> None:
         if not isinstance(time, dict):
@@ -106,7 +151,16 @@ class Tally:
             return
         self.first = min(self.first, begun) if self.first else begun
         self.last = max(self.last, ended)
-        self.minutes[begun[:16] if len(self.minutes) < 100_000 else begun[:13] + ":00"] += 1
+        for when, most in ((begun[:16], MAX_TIMES), (begun[:13] + ":00", 2 * MAX_TIMES)):
+            if when in self.times or len(self.times) < most:
+                self.times[when] += 1
+                return
+        self.times[begun[:4] + "-01-01 00:00"] += 1
+
+    @property
+    def concluded(self) -> int:
+        """Records that answer a question."""
+        return sum(count for (number, _), count in self._versions.items() if self.verdicts.found[number].answers)
 
     def groups(self) -> Iterator[tuple[Group, Mapping[int, int]]]:
         """All records, and those of each IP version, with how often there was which verdict."""
@@ -118,19 +172,23 @@ class Tally:
         yield ("all", ""), everything
         yield from ((("ip", version), counts) for version, counts in sorted(versions.items()))
 
-    def counted(self, numbers: Mapping[int, int]) -> tuple[Counter[Answer], Counter[str], Counter[str]]:
-        """Of the records with these verdicts: how many have each answer, how many answer each question, and how many
-        say each reason why there is no verdict."""
-        given: Counter[Answer] = Counter()
-        asked: Counter[str] = Counter()
-        without: Counter[str] = Counter()
-        for number, count in numbers.items():
-            found = self.verdicts.found[number]
-            for condition in found:
-                if condition.startswith(INCONCLUSIVE):
-                    without[condition] += count
-                else:
-                    given[parse(condition)] += count
-            for question in answers(found):
-                asked[question] += count
-        return given, asked, without
+
+def counted(found: list[Verdict], numbers: Mapping[int, int]) -> tuple[Counter[Answer], Counter[str], Counter[str]]:
+    """Of records with these verdicts: how many have each answer, how many answer each question, and how many say each
+    reason why there is no verdict.
+
+    :param found: as in :class:`Verdicts`
+    :param numbers: how many records have the verdict of that number
+    """
+    given: Counter[Answer] = Counter()
+    asked: Counter[str] = Counter()
+    without: Counter[str] = Counter()
+    for number, count in numbers.items():
+        one = found[number]
+        for answer in one.answers:
+            given[answer] += count
+        for question in one.questions:
+            asked[question] += count
+        for reason in one.reasons:
+            without[reason] += count
+    return given, asked, without

@@ -15,11 +15,16 @@ from pathspider.report.plain import MOST_TARGETS, name_of, percent
 from pathspider.report.plot import shares, text_of, timeline
 from pathspider.report.questions import natural
 from pathspider.report.statistics import LEVEL
-from pathspider.report.summary import Compared, Count, Report
+from pathspider.report.summary import OTHERS, Compared, Count, Report
 
 MOST_ANSWERS = 16
 """Answers to a question that are listed, the most frequent ones; the other formats have all."""
 MOST_PLOTTED = 24
+"""Rows of a plot."""
+MOST_QUESTIONS = 100
+"""Questions that are listed, those with the most records."""
+MOST_NAME = 200
+"""Characters of a target's name that are shown."""
 
 
 class Cell(NamedTuple):
@@ -33,7 +38,8 @@ def as_html(report: Report) -> Iterator[str]:
     """The page, piece by piece."""
     style, script = (files("pathspider.report").joinpath(name).read_text(encoding="utf-8")
                      for name in ("page.css", "page.js"))
-    policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    policy = (f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+              "base-uri 'none'; form-action 'none'")
     yield (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -41,21 +47,37 @@ def as_html(report: Report) -> Iterator[str]:
     yield '<a class="skip" href="#main">To the results</a>\n<header>\n'
     yield f"<h1>{text_of(report.title)}</h1>\n"
     yield f'<p class="soft">Made by PATHspider {text_of(report.version)} on {report.made[:16]} UTC.</p>\n</header>\n'
-    plugins = report.plugins
+    kept = _kept_questions(report)
+    plugins = [plugin for plugin in report.plugins if kept.intersection(report.questions(plugin))]
     yield '<nav aria-label="Contents"><ul>\n<li><a href="#files">What was measured</a></li>\n'
-    yield from (f'<li><a href="#plugin{number}">{text_of(plugin)}</a></li>\n' for number, plugin in enumerate(plugins))
+    yield from (f'<li><a href="#plugin{number}">{_named(plugin)}</a></li>\n' for number, plugin in enumerate(plugins))
     yield '<li><a href="#without">Without a verdict</a></li>\n<li><a href="#changed">Targets that changed</a></li>\n'
     yield '<li><a href="#reading">How to read this</a></li>\n</ul></nav>\n<main id="main">\n'
     yield from _files(report)
     for number, plugin in enumerate(plugins):
-        yield f'<section>\n<h2 id="plugin{number}">{text_of(plugin)}</h2>\n'
+        yield f'<section>\n<h2 id="plugin{number}">{_named(plugin)}</h2>\n'
         for question in report.questions(plugin):
-            yield from _question(report, question)
+            if question in kept:
+                yield from _question(report, question)
         yield "</section>\n"
     yield from _without(report)
     yield from _changed(report)
     yield from _reading()
     yield f"</main>\n<script>{script}</script>\n</body>\n</html>\n"
+
+
+def _kept_questions(report: Report) -> set[str]:
+    """The questions that are listed."""
+    asked: Counter[str] = Counter()
+    for plugin in report.plugins:
+        for question in report.questions(plugin):
+            asked[question] = sum({count.file: count.total for count in report.of(question, "all")}.values())
+    return {question for question, _ in asked.most_common(MOST_QUESTIONS)}
+
+
+def _named(name: str) -> str:
+    """A heading: it cannot be empty."""
+    return text_of(name) or "(no name)"
 
 
 def _digest(text: str) -> str:
@@ -89,16 +111,41 @@ def _share(value: float) -> Cell:
 
 def _files(report: Report) -> Iterator[str]:
     yield '<section>\n<h2 id="files">What was measured</h2>\n'
-    yield from _table("The result files", ["Results", "File", "Records", "Bad lines", "From (UTC)",
-                                           "To (UTC)", "Measured from"], (
-        [tally.label, tally.name, _number(tally.records), _number(tally.bad_lines), tally.first[:19], tally.last[:19],
-         ", ".join(address for address, _ in tally.sources.most_common(4))] for tally in report.tallies))
+    yield from _table("The result files", ["Results", "File", "Records", "Targets", "With a verdict", "Without",
+                                           "Bad lines", "From (UTC)", "To (UTC)", "Measured from"], (
+        [tally.label, tally.name, _number(tally.records), _number(report.targets.targets[number]),
+         _number(tally.concluded), _number(tally.records - tally.concluded), _number(tally.bad_lines),
+         tally.first[:19], tally.last[:19], ", ".join(address for address, _ in tally.sources.most_common(4))]
+        for number, tally in enumerate(report.tallies)))
+    yield from _missing(report)
     for tally in report.tallies:
-        plot = [*timeline(f"Records of {tally.label} over time", tally.minutes)]
+        plot = [*timeline(f"Records of {tally.label} over time", tally.times)]
         if plot:
             yield f"<h3>When: {text_of(tally.label)}</h3>\n"
             yield from plot
     yield "</section>\n"
+
+
+def _missing(report: Report) -> Iterator[str]:
+    """What a reader has to know before the counts: what is not in them, or not apart."""
+    for tally in report.tallies:
+        if tally.broken_off:
+            yield (f"<p><strong>{text_of(tally.label)} breaks off</strong> ({text_of(tally.broken_off)}); "
+                   "the counts are of what stands before.</p>\n")
+        if tally.bad:
+            yield f"<details><summary>Bad lines of {text_of(tally.label)}: {tally.bad_lines:,}</summary>\n<ul>\n"
+            yield from (f"<li>line {line}: {text_of(why[:MOST_NAME])}</li>\n" for line, why in tally.bad)
+            yield "</ul>\n"
+            if len(tally.bad) < tally.bad_lines:
+                yield f"<p>These are the first {len(tally.bad)}; the others are named on standard error.</p>\n"
+            yield "</details>\n"
+    if folded := report.targets.verdicts.folded:
+        yield (f"<p><strong>{folded:,} records</strong> have conditions that are too many, or too long, to be told "
+               "apart; what was left out of them shows as …</p>\n")
+    count = sum(len(report.questions(plugin)) for plugin in report.plugins)
+    if count > MOST_QUESTIONS:
+        yield (f"<p>Here are the {MOST_QUESTIONS} questions with the most records, of {count:,}; JSON and CSV have "
+               "them all.</p>\n")
 
 
 def _question(report: Report, question: str) -> Iterator[str]:
@@ -107,7 +154,7 @@ def _question(report: Report, question: str) -> Iterator[str]:
     for count in everything:
         given[count.answer.answer] += count.number
     kept = {answer for answer, _ in given.most_common(MOST_ANSWERS)}
-    yield f"<h3>{text_of(question)}</h3>\n"
+    yield f"<h3>{_named(question)}</h3>\n"
     if meanings := [*_meanings(everything, kept)]:
         yield "<ul>\n" + "".join(meanings) + "</ul>\n"
     if len(given) > len(kept):
@@ -115,9 +162,12 @@ def _question(report: Report, question: str) -> Iterator[str]:
     listed = [count for count in everything if count.answer.answer in kept]
     several = len(report.tallies) > 1
     order = sorted(listed, key=lambda count: (natural(count.answer.answer), count.file))
+    plotted = {answer for answer, _ in given.most_common(max(MOST_PLOTTED // len(report.tallies), 1))}
+    if len(plotted) < len(kept):
+        yield f"<p>The plot has the {len(plotted)} most frequent, the table all that are listed.</p>\n"
     yield from shares(f"Shares of the answers to {question}, with intervals", [
         (f"{count.answer.answer}{f', {report.tallies[count.file].label}' if several else ''}", count.file, count.share,
-         percent(count.share.value)) for count in order[:MOST_PLOTTED]])
+         percent(count.share.value)) for count in order if count.answer.answer in plotted])
     yield from _counts(report, f"{question}: all records", [(count, "") for count in order], "")
     versions = [count for count in report.of(question, "ip") if count.answer.answer in kept]
     if len({count.group for count in versions}) > 1:
@@ -154,10 +204,11 @@ def _systems(report: Report, question: str, kept: set[str]) -> Iterator[str]:
     counts = [count for count in report.of(question, "as") if count.answer.answer in kept]
     if not counts:
         return
-    listed, known = len(report.largest), report.system_count
+    listed, known = len(report.largest), report.targets.system_count
     more = f" ({listed} of {known}; JSON and CSV have them all)" if listed < known else ""
     yield f"<details><summary>By autonomous system{more}</summary>\n"
-    rows = sorted(((count, count.group[1]) for count in counts), key=lambda row: report.largest.index(row[1]))
+    place = {name: number for number, name in enumerate([*report.largest, OTHERS[1]])}
+    rows = sorted(((count, count.group[1]) for count in counts), key=lambda row: place[row[1]])
     yield from _counts(report, f"{question}: by autonomous system", rows, "AS")
     yield "</details>\n"
 
@@ -173,25 +224,20 @@ def _compared(report: Report, question: str, compared: list[Compared]) -> Iterat
 
 def _without(report: Report) -> Iterator[str]:
     yield '<section>\n<h2 id="without">Without a verdict</h2>\n'
-    yield "<p>Records that tell why there is no conclusion. They are in none of the shares above.</p>\n"
+    yield ("<p>Records that tell why something was not concluded: this is no behaviour of the path. They count above "
+           "only for questions that they answer all the same, which no plugin of PATHspider's own does.</p>\n")
     if not report.without:
         yield "<p>There are none.</p>\n</section>\n"
         return
     yield from _table("Reasons", ["Reason", "Results", "Records", "Of", "Share"], (
         [one.condition, report.tallies[one.file].label, _number(one.number), _number(report.tallies[one.file].records),
          _share(one.number / report.tallies[one.file].records)] for one in report.without))
-    if folded := report.tallies[0].verdicts.folded:
-        yield (f"<p>{folded:,} records had conditions of too many kinds to be told apart; a value that was left out "
-               "shows as …</p>\n")
     yield "</section>\n"
 
 
 def _changed(report: Report) -> Iterator[str]:
     targets = report.targets
-    changed = targets.changed()
-    listed = [*islice(changed, MOST_TARGETS)]
-    for _ in changed:
-        pass  # counted
+    listed = [*islice(targets.changed(), MOST_TARGETS)]
     yield '<section>\n<h2 id="changed">Targets that changed</h2>\n'
     if targets.pairs:
         yield from _table("Targets that answer a question in two files", [
@@ -205,9 +251,10 @@ def _changed(report: Report) -> Iterator[str]:
         if len(listed) < many:
             yield f"; here are the first {len(listed)}, JSON and CSV have them all"
         yield ".</p>\n"
-        yield from _table("Targets with different answers", ["Target", "Results", "Questions", "Conditions"], (
-            [name_of(one), report.tallies[file].label, " ".join(one.questions), " ".join(found)]
-            for one in listed for file, found in one.seen), long=3)
+        heads = ["Target", "Results", "Records", "Questions", "Conditions"]
+        yield from _table("Targets with different answers", heads, (
+            [name_of(one)[:MOST_NAME], report.tallies[seen.file].label, _number(seen.records), " ".join(one.questions),
+             " ".join(seen.conditions)] for one in listed for seen in one.seen), long=4)
     else:
         yield "<p>No target was found with two records that answer a question differently.</p>\n"
     yield "</section>\n"

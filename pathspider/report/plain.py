@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pathspider.report.statistics import LEVEL
-from pathspider.report.summary import Count, Report
+from pathspider.report.summary import Compared, Count, Report
 from pathspider.report.targets import Changed
 from pathspider.text import printable
 
@@ -21,16 +21,18 @@ MOST_TARGETS = 100
 def rows(report: Report) -> Iterator[dict[str, Any]]:
     """One flat row for each count."""
     for count in report.counts():
+        share = count.share
         yield {"file": report.tallies[count.file].label, "group": count.group[0], "value": count.group[1],
                "plugin": count.answer.plugin, "question": count.answer.question, "answer": count.answer.answer,
                "condition": count.answer.condition, "count": count.number, "total": count.total,
-               "share": count.share.value, "low": count.share.low, "high": count.share.high}
+               "share": share.value, "low": share.low, "high": share.high}
 
 
 def changed_row(report: Report, changed: Changed) -> dict[str, Any]:
     """A target that changed."""
-    return {**changed.target, "questions": changed.questions,
-            "seen": [{"file": report.tallies[file].label, "conditions": list(found)} for file, found in changed.seen]}
+    seen = [{"file": report.tallies[one.file].label, "conditions": list(one.conditions), "records": one.records}
+            for one in changed.seen]
+    return {**changed.target, "questions": changed.questions, "seen": seen}
 
 
 def as_json(report: Report) -> Iterator[str]:
@@ -38,9 +40,12 @@ def as_json(report: Report) -> Iterator[str]:
     head = {
         "title": report.title, "made": report.made, "pathspider": report.version,
         "interval": {"level": LEVEL, "share": "Wilson score", "difference": "Newcombe hybrid score (method 10)"},
-        "files": [{"label": tally.label, "file": tally.name, "records": tally.records, "bad_lines": tally.bad_lines,
+        "files": [{"label": tally.label, "file": tally.name, "records": tally.records,
+                   "targets": report.targets.targets[number], "with_verdict": tally.concluded,
+                   "bad_lines": tally.bad_lines, "broken_off": tally.broken_off or None,
+                   "bad": [{"line": line, "why": why} for line, why in tally.bad],
                    "from": tally.first or None, "to": tally.last or None, "sources": dict(tally.sources)}
-                  for tally in report.tallies],
+                  for number, tally in enumerate(report.tallies)],
         "folded_records": report.tallies[0].verdicts.folded,
     }
     yield json.dumps(head)[:-1]
@@ -76,9 +81,9 @@ def as_csv(report: Report) -> Iterator[str]:
 def targets_as_csv(report: Report) -> Iterator[str]:
     """The targets that changed, a line for each of their records."""
     yield from _csv(({**changed.target, "questions": " ".join(changed.questions),
-                      "file": report.tallies[file].label, "conditions": " ".join(found)}
-                     for changed in report.targets.changed() for file, found in changed.seen),
-                    ["dip", "dp", "domain", "questions", "file", "conditions"])
+                      "file": report.tallies[one.file].label, "conditions": " ".join(one.conditions),
+                      "records": one.records} for changed in report.targets.changed() for one in changed.seen),
+                    ["dip", "dp", "domain", "questions", "file", "conditions", "records"])
 
 
 def _csv(values: Iterable[dict[str, Any]], columns: list[str]) -> Iterator[str]:
@@ -103,10 +108,10 @@ def harmless(text: str) -> str:
 def as_markdown(report: Report) -> Iterator[str]:
     """Tables for a text that people read; counts by AS are left to the other formats."""
     yield f"# {_cell(report.title)}\n\nMade by PATHspider {report.version} at {report.made[:16]} UTC. "
-    yield f"Intervals: {LEVEL:.0%}, Wilson score.\n\n"
-    yield from _table(("Results", "Records", "Bad lines", "From (UTC)", "To (UTC)"),
-                      ((tally.label, tally.records, tally.bad_lines, tally.first[:19], tally.last[:19])
-                       for tally in report.tallies), "lrrll")
+    yield f"Intervals: {LEVEL:.0%}, Wilson score (Wilson 1927); of differences, Newcombe 1998, method 10.\n\n"
+    yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "From (UTC)", "To (UTC)"),
+                      ((tally.label, tally.records, report.targets.targets[number], tally.concluded, tally.bad_lines,
+                        tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
     for plugin in report.plugins:
         yield f"\n## {_cell(plugin)}\n"
         for question in report.questions(plugin):
@@ -114,22 +119,27 @@ def as_markdown(report: Report) -> Iterator[str]:
             counts = [*report.of(question, "all"), *report.of(question, "ip")]
             yield from _table(("Results", "Records", "Answer", "Count", "Of", "Share", "Interval"),
                               (count_cells(report, count) for count in counts), "lllrrrl")
+            if compared := [*report.compared(question)]:
+                yield "\n"
+                yield from _table(("Answer", "First", "Second", "Difference in percentage points", "Interval"),
+                                  (difference_cells(report, one) for one in compared), "lllrl")
     if report.without:
         yield "\n## Without a verdict\n\n"
         yield from _table(("Results", "Reason", "Count", "Of"),
                           ((report.tallies[one.file].label, one.condition, one.number, report.tallies[one.file].records)
                            for one in report.without), "llrr")
-    changed = report.targets.changed()
-    listed = [*islice(changed, MOST_TARGETS)]
-    for _ in changed:
-        pass  # counted
-    if listed:
+    if report.targets.pairs:
+        yield "\n## Targets in two files\n\n"
+        yield from _table(("Question", "First", "Second", "Targets", "Changed"), (
+            (pair.question, report.tallies[pair.first].label, report.tallies[pair.second].label, count,
+             report.targets.changes[pair]) for pair, count in sorted(report.targets.pairs.items())), "lllrr")
+    if listed := [*islice(report.targets.changed(), MOST_TARGETS)]:
         many = report.targets.changed_targets
-        yield f"\n## Targets that changed\n\n{many} targets"
+        yield f"\n## Targets that changed\n\n{many} {'target' if many == 1 else 'targets'}"
         yield f", the first {len(listed)} of them:\n\n" if len(listed) < many else ":\n\n"
-        yield from _table(("Target", "Results", "Conditions"), (
-            (name_of(one), report.tallies[file].label, " ".join(found))
-            for one in listed for file, found in one.seen), "lll")
+        yield from _table(("Target", "Results", "Records", "Conditions"), (
+            (name_of(one), report.tallies[seen.file].label, seen.records, " ".join(seen.conditions))
+            for one in listed for seen in one.seen), "llrl")
 
 
 def name_of(changed: Changed) -> str:
@@ -142,6 +152,13 @@ def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, 
     share = count.share
     return (report.tallies[count.file].label, count.group[1] or "all", count.answer.answer, count.number, count.total,
             percent(share.value), f"{percent(share.low)} to {percent(share.high)}")
+
+
+def difference_cells(report: Report, one: Compared) -> tuple[str, str, str, str, str]:
+    """A difference as people read it."""
+    value, low, high = (f"{part * 100:+.2f}" for part in one.difference)
+    return (one.first.answer.answer, report.tallies[one.first.file].label, report.tallies[one.second.file].label, value,
+            f"{low} to {high}")
 
 
 def percent(share: float) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 INCONCLUSIVE = "pathspider."
 """How conditions begin that tell why there is no verdict."""
+NO_CONDITION = "(no condition)"
+"""What is said of a record without any condition."""
 
 
 class Answer(NamedTuple):
@@ -35,16 +38,7 @@ def verdict(conditions: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({one for one in conditions if not one.startswith("pathspider.missed_flows:")}))
 
 
-def answers(found: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The answers of a verdict, by question."""
-    by_question: dict[str, set[str]] = {}
-    for condition in found:
-        if not condition.startswith(INCONCLUSIVE):
-            one = parse(condition)
-            by_question.setdefault(one.question, set()).add(one.answer)
-    return {question: frozenset(values) for question, values in by_question.items()}
-
-
+@lru_cache(maxsize=50_000)
 def natural(text: str) -> list[tuple[int, str]]:
-    """A sort key that has numbers in their order: ``value:536`` before ``value:1460``."""
+    """A sort key that has numbers in their order: ``value:536`` before ``value:1460``. Not to be changed."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,18})", text)]

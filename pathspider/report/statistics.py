@@ -6,6 +6,7 @@ be told about; they say nothing of errors that all targets have in common.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
+@lru_cache(maxsize=50_000)
 def wilson(count: int, total: int) -> Share:
     """The share of ``count`` in ``total`` with Wilson's score interval.
 

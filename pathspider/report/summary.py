@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pathspider.base import __version__, timestamp
-from pathspider.report.counting import Group, Tally
+from pathspider.report.counting import Group, Tally, counted
 from pathspider.report.questions import Answer, natural
 from pathspider.report.statistics import Difference, Share, difference, wilson
 from pathspider.report.targets import Targets
@@ -18,6 +18,8 @@ EVERYTHING: Group = ("all", "")
 
 MOST_SYSTEMS = 20
 """Autonomous systems that a page lists, those with the most records; JSON and CSV have all."""
+OTHERS: Group = ("as", "others")
+"""The rest of them together; only on a page."""
 
 
 class Count(NamedTuple):
@@ -65,39 +67,42 @@ class Report:
     made: str = field(default_factory=lambda: timestamp(datetime.now(UTC).timestamp()))
 
     def __post_init__(self) -> None:
+        self.targets.settle()
+        self.largest = [f"AS{system}" for system in self.targets.largest(MOST_SYSTEMS)]
         self._counts: dict[tuple[str, str], list[Count]] = defaultdict(list)
-        sizes: Counter[str] = Counter()
-        for tally in self.tallies:
-            for name, numbers in tally.systems.items():
-                sizes[name] += sum(numbers.values())
-        self.system_count = len(sizes)
-        self.largest = [name for name, _ in sizes.most_common(MOST_SYSTEMS)]
         for file, tally in enumerate(self.tallies):
             for group, found in tally.groups():
                 self._add(self._of_group(file, group, found))
                 if group == EVERYTHING:
-                    without = tally.counted(found)[2]
+                    without = counted(tally.verdicts.found, found)[2]
                     self.without += (Without(file, condition, count) for condition, count in sorted(without.items()))
-            for name in self.largest:
-                self._add(self._of_group(file, ("as", name), tally.systems.get(name, {})))
+        kept = set(self.largest)
+        for system, file, found in self.targets.of_systems():
+            if f"AS{system}" in kept:
+                self._add(self._of_group(file, ("as", f"AS{system}"), found))
+        for file, found in self.targets.of_other_systems(MOST_SYSTEMS):
+            self._add(self._of_group(file, OTHERS, found))
+        self._questions: dict[str, list[str]] = defaultdict(list)
+        for question in sorted({question for question, _ in self._counts},
+                               key=lambda question: ("connectivity" not in question, natural(question))):
+            self._questions[question.partition(".")[0]].append(question)
 
     def _add(self, counts: Iterator[Count]) -> None:
         for count in counts:
             self._counts[count.answer.question, count.group[0]].append(count)
 
     def _of_group(self, file: int, group: Group, numbers: Mapping[int, int]) -> Iterator[Count]:
-        given, asked, _ = self.tallies[file].counted(numbers)
+        given, asked, _ = counted(self.targets.verdicts.found, numbers)
         for answer, number in sorted(given.items(), key=lambda item: natural(item[0].condition)):
             yield Count(file, group, answer, number, asked[answer.question])
 
     @property
     def plugins(self) -> list[str]:
-        return sorted({question.partition(".")[0] for question, _ in self._counts})
+        return sorted(self._questions)
 
     def questions(self, plugin: str) -> list[str]:
         """A plugin's questions, whether connections came up first."""
-        found = {question for question, _ in self._counts if question.partition(".")[0] == plugin}
-        return sorted(found, key=lambda question: ("connectivity" not in question, natural(question)))
+        return self._questions.get(plugin, [])
 
     def of(self, question: str, kind: str) -> list[Count]:
         """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest)."""
@@ -109,9 +114,8 @@ class Report:
             for question in self.questions(plugin):
                 for kind in ("all", "ip"):
                     yield from self.of(question, kind)
-        for file, tally in enumerate(self.tallies):
-            for name in sorted(tally.systems, key=natural):
-                yield from self._of_group(file, ("as", name), tally.systems[name])
+        for system, file, numbers in self.targets.of_systems():
+            yield from self._of_group(file, ("as", f"AS{system}"), numbers)
 
     def compared(self, question: str) -> Iterator[Compared]:
         """Each answer in each further file beside the first; where one has none of it, a count of 0."""

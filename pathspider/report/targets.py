@@ -1,45 +1,65 @@
-"""Which targets have another verdict in another file, or at another time: a table on disk, since targets are many."""
+"""What grows with the records: targets with other verdicts elsewhere or later, and autonomous systems. Kept on disk."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from pathspider.base import target_asn
 from pathspider.jobs import TARGET_KEYS
 from pathspider.records import Record
 from pathspider.report.counting import Verdicts
-from pathspider.report.questions import answers
 
 BATCH = 10_000
 
+TABLES = """
+    pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
+    pragma temp_store = file; pragma cache_size = -32000;
+    create table seen (target text, file integer, verdict integer);
+    create table carried (system integer, file integer, verdict integer, records integer);
+    create table changed (target text, questions text, seen text);
+    begin
+"""
+
+SETTLE = """
+    create table target as select target, file, verdict, count(*) as records, min(rowid) as first
+        from seen group by target, file, verdict order by target, file, verdict;
+    drop table seen;
+    create table system as select system, file, verdict, sum(records) as records
+        from carried group by system, file, verdict order by system, file, verdict;
+    drop table carried;
+    create table large as select system, sum(records) as records from system group by system
+        order by records desc, system
+"""
+
 
 class Seen(NamedTuple):
-    """One record of a target: the file's number and what was found."""
+    """What was found of a target in a file, and how many of its records say so."""
 
     file: int
     conditions: tuple[str, ...]
+    records: int
 
 
 class Changed(NamedTuple):
-    """A target and all its records, of which at least two answer a question differently."""
+    """A target of which at least two records answer a question differently."""
 
     target: dict[str, Any]
     questions: list[str]
     """Those that are answered differently."""
     seen: list[Seen]
+    """File by file, in the order in which it was first found."""
 
 
 class Paired(NamedTuple):
-    """Of the targets that answer a question in two files, each once: how many, and how many differently."""
+    """Targets that answer a question in two files, by the first record that each has of them."""
 
     first: int
     second: int
@@ -47,20 +67,24 @@ class Paired(NamedTuple):
 
 
 class Targets:
-    """Remembers each record's target and verdict, in a temporary file."""
+    """Remembers each record's target, AS and verdict, in a temporary file that is gone with the process.
+
+    ``sqlite3.Error`` where the file cannot be written, such as on a full disk.
+    """
 
     def __init__(self, verdicts: Verdicts) -> None:
         self.verdicts = verdicts
-        self._folder = tempfile.TemporaryDirectory(prefix="pspdr-report-")
-        self._table = sqlite3.connect(Path(self._folder.name, "targets"), isolation_level=None)
-        self._table.executescript("""
-            pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -32000; pragma temp_store = file;
-            create table seen (target text, file integer, verdict integer); begin""")
+        self._table = sqlite3.connect("", isolation_level=None)  # no name: sqlite's own temporary file
+        self._table.executescript(TABLES)
         self._rows: list[tuple[str, int, int]] = []
+        self._carried: Counter[tuple[int, int, int]] = Counter()
+        self.targets: Counter[int] = Counter()
+        """By file; this and what follows is known from :meth:`settle` on."""
         self.pairs: Counter[Paired] = Counter()
         self.changes: Counter[Paired] = Counter()
-        """Filled by :meth:`changed`: of :attr:`pairs`, those with another answer."""
+        """Of :attr:`pairs`, those with another answer."""
         self.changed_targets = 0
+        self.system_count = 0
 
     def __enter__(self) -> Targets:
         return self
@@ -68,50 +92,105 @@ class Targets:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self._table.close()
-        self._folder.cleanup()
 
     def add(self, file: int, record: Record, verdict: int) -> None:
         """Note what was found of a record's target."""
         self._rows.append((json.dumps([record.get(key) for key in TARGET_KEYS]), file, verdict))
+        asn = target_asn(record)
+        if asn and len(asn) <= 10 and (system := int(asn)) < 1 << 32:
+            self._carried[system, file, verdict] += 1
         if len(self._rows) >= BATCH:
             self._flush()
 
     def _flush(self) -> None:
         self._table.executemany("insert into seen values (?, ?, ?)", self._rows)
         self._rows.clear()
+        if len(self._carried) >= BATCH:
+            self._flush_systems()
 
-    def changed(self) -> Iterator[Changed]:
-        """The targets that changed, in the order of their text; meanwhile pairs are counted. To be read to its end."""
+    def _flush_systems(self) -> None:
+        self._table.executemany("insert into carried values (?, ?, ?, ?)",
+                                ((*key, records) for key, records in self._carried.items()))
+        self._carried.clear()
+
+    def settle(self) -> None:
+        """All records are there: compare the targets."""
         self._flush()
-        different = lru_cache(maxsize=100_000)(self._different)
-        rows = self._table.execute("select target, file, verdict from seen order by target, file, rowid")
+        self._flush_systems()
+        for statement in SETTLE.split(";"):
+            self._table.execute(statement)
+        (self.system_count,), = self._table.execute("select count(*) from large")
+        rows = self._table.execute("select target, file, verdict, records, first from target order by rowid")
         for target, group in groupby(rows, key=itemgetter(0)):
-            seen = [(file, verdict) for _, file, verdict in group]
-            if len(seen) == 1:
-                continue
-            self._count_pairs(seen, different)
-            numbers = sorted({verdict for _, verdict in seen})
-            questions = {question for place, one in enumerate(numbers) for other in numbers[place + 1:]
-                         for question, differs in different(one, other) if differs}
-            if questions:
-                self.changed_targets += 1
-                values = zip(TARGET_KEYS, json.loads(target), strict=True)
-                yield Changed({key: value for key, value in values if value is not None}, sorted(questions),
-                              [Seen(file, self.verdicts.found[verdict]) for file, verdict in seen])
+            found = [row[1:] for row in group]
+            if len(found) == 1:
+                self.targets[found[0][0]] += 1
+            else:
+                self._compare(target, found)
 
-    def _count_pairs(self, seen: list[tuple[int, int]], different: Any) -> None:
-        """Compare the first record that each file has of a target with that of the first file."""
+    def _compare(self, target: str, found: list[tuple[int, int, int, int]]) -> None:
+        found.sort(key=itemgetter(0, 3))
         once: dict[int, int] = {}
-        for file, verdict in seen:
+        for file, verdict, _, _ in found:
             once.setdefault(file, verdict)
+        self.targets.update(once.keys())
         (first, base), *others = once.items()
         for file, verdict in others:
-            for question, differs in different(base, verdict):
+            for question, differs in self._different(base, verdict):
                 pair = Paired(first, file, question)
                 self.pairs[pair] += 1
                 self.changes[pair] += differs
+        if questions := self._questions(frozenset(verdict for _, verdict, _, _ in found)):
+            self.changed_targets += 1
+            self._table.execute("insert into changed values (?, ?, ?)",
+                                (target, json.dumps(questions), json.dumps([row[:3] for row in found])))
 
+    @lru_cache(maxsize=10_000)  # noqa: B019 - there is one of these in a process
+    def _answers(self, number: int) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for answer in self.verdicts.found[number].answers:
+            found.setdefault(answer.question, set()).add(answer.answer)
+        return {question: frozenset(values) for question, values in found.items()}
+
+    @lru_cache(maxsize=10_000)  # noqa: B019
     def _different(self, one: int, other: int) -> list[tuple[str, bool]]:
         """The questions that both verdicts answer, and whether they do so differently."""
-        first, second = answers(self.verdicts.found[one]), answers(self.verdicts.found[other])
+        first, second = self._answers(one), self._answers(other)
         return [(question, first[question] != second[question]) for question in first if question in second]
+
+    @lru_cache(maxsize=10_000)  # noqa: B019
+    def _questions(self, numbers: frozenset[int]) -> list[str]:
+        """The questions that not all of these verdicts answer alike, of those that do answer them."""
+        first: dict[str, frozenset[str]] = {}
+        differing = set()
+        for number in numbers:
+            for question, answers in self._answers(number).items():
+                if first.setdefault(question, answers) != answers:
+                    differing.add(question)
+        return sorted(differing)
+
+    def changed(self) -> Iterator[Changed]:
+        """The targets that changed, in the order of their text."""
+        for target, questions, seen in self._table.execute("select * from changed order by rowid"):
+            values = zip(TARGET_KEYS, json.loads(target), strict=True)
+            yield Changed({key: value for key, value in values if value is not None}, json.loads(questions),
+                          [Seen(file, self.verdicts.found[verdict].conditions, records)
+                           for file, verdict, records in json.loads(seen)])
+
+    def largest(self, most: int) -> list[int]:
+        """The autonomous systems with the most records."""
+        return [system for system, in self._table.execute("select system from large order by rowid limit ?", (most,))]
+
+    def of_systems(self) -> Iterator[tuple[int, int, dict[int, int]]]:
+        """Each system and file: how many records have which verdict."""
+        rows = self._table.execute("select system, file, verdict, records from system order by rowid")
+        for (system, file), group in groupby(rows, key=itemgetter(0, 1)):
+            yield system, file, {verdict: records for _, _, verdict, records in group}
+
+    def of_other_systems(self, most: int) -> Iterator[tuple[int, dict[int, int]]]:
+        """Each file: how many records have which verdict, in all systems but the largest."""
+        rows: Iterable[Any] = self._table.execute(
+            "select file, verdict, sum(records) from system where system in (select system from large where rowid > ?) "
+            "group by file, verdict order by file, verdict", (most,))
+        for file, group in groupby(rows, key=itemgetter(0)):
+            yield file, {verdict: records for _, verdict, records in group}

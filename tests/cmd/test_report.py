@@ -120,8 +120,10 @@ class TestFormats(ReportCase):
         self.assertEqual(page.table("Targets that answer a question in two files"),
                          [["ecn.connectivity", "monday", "tuesday", "2", "1", "50.00 %"]])
         self.assertEqual(page.table("Targets with different answers"),
-                         [["192.0.2.1 80 www.example.com", "monday", "ecn.connectivity", WORKS],
-                          ["192.0.2.1 80 www.example.com", "tuesday", "ecn.connectivity", BROKEN]])
+                         [["192.0.2.1 80 www.example.com", "monday", "1", "ecn.connectivity", WORKS],
+                          ["192.0.2.1 80 www.example.com", "tuesday", "1", "ecn.connectivity", BROKEN]])
+        self.assertEqual([row[2:7] for row in page.table("The result files")],
+                         [["4", "4", "3", "1", "0"], ["2", "2", "2", "0", "0"]])
         self.assertEqual([row[0] for row in page.table("ecn.connectivity: compared with monday, in percentage points")],
                          ["broken", "works"])
 
@@ -157,7 +159,8 @@ class TestFormats(ReportCase):
             for row in report["counts"]])
         self.assertEqual(report["changed_targets"], [
             {"dip": "192.0.2.1", "dp": 80, "domain": "www.example.com", "questions": ["ecn.connectivity"],
-             "seen": [{"file": "M", "conditions": [WORKS]}, {"file": "tuesday", "conditions": [BROKEN]}]}])
+             "seen": [{"file": "M", "conditions": [WORKS], "records": 1},
+                      {"file": "tuesday", "conditions": [BROKEN], "records": 1}]}])
         self.assertEqual(report["paired"], [{"first": "M", "second": "tuesday", "question": "ecn.connectivity",
                                              "targets": 2, "changed": 1}])
         self.assertEqual({row["condition"]: round(row["value"], 3) for row in report["differences"]},
@@ -172,7 +175,9 @@ class TestFormats(ReportCase):
                          [("192.0.2.1", "monday", WORKS), ("192.0.2.1", "tuesday", BROKEN)])
 
     def test_markdown(self):
-        text = self.report("--format", "md", "monday.ndjson")
+        text = self.report("--format", "md", "monday.ndjson", "tuesday.ndjson.gz")
+        self.assertIn("| broken | monday | tuesday | +16.67 | -44.58 to +65.48 |\n", text)
+        self.assertIn("| ecn.connectivity | monday | tuesday | 2 | 1 |\n", text)
         self.assertIn("| monday | all | works | 2 | 3 | 66.67 % | 20.77 % to 93.85 % |\n", text)
 
     def test_strangers_text(self):
@@ -205,6 +210,9 @@ class TestInput(ReportCase):
         self.assertEqual((report["files"][0]["records"], report["files"][0]["bad_lines"]), (2, 2))
         self.assertIn("results.ndjson, line 2: not a record: it has no list of conditions", self.said)
         self.assertIn("results.ndjson, line 4: not JSON", self.said)
+        self.assertEqual([one["line"] for one in report["files"][0]["bad"]], [2, 4])
+        page = Page(self.report("results.ndjson", status=1))
+        self.assertEqual((page.problems, page.tags.count("summary")), ([], 1))
 
     def test_a_compressed_file_that_breaks_off(self):
         packed = gzip.compress(b"".join(json.dumps(record(f"192.0.2.{number}", WORKS, x=os.urandom(99).hex())).encode()
@@ -213,6 +221,23 @@ class TestInput(ReportCase):
         report = json.loads(self.report("--format", "json", "cut.gz", status=1))
         self.assertIn("cut.gz breaks off after", self.said)
         self.assertGreater(report["files"][0]["records"], 100)
+
+    def test_a_compressed_file_with_an_error_in_it(self):
+        lines = [json.dumps(record(f"192.0.2.{number}", WORKS, x=os.urandom(999).hex())) for number in range(200)]
+        packed = bytearray(gzip.compress("\n".join(lines).encode()))
+        packed[len(packed) // 2:len(packed) // 2 + 999] = bytes(999)
+        (self.folder / "bad.gz").write_bytes(packed)
+        self.report("bad.gz", status=1)
+        self.assertIn("bad.gz breaks off after", self.said)
+
+    def test_records_without_conditions_are_told(self):
+        self.write("results", [record("192.0.2.1", WORKS), record("192.0.2.2")])
+        page = Page(self.report("results"))
+        self.assertEqual(page.table("Reasons")[0][:4], ["(no condition)", "results", "1", "2"])
+
+    def test_a_condition_without_a_name(self):
+        self.write("results", [record("192.0.2.1", "odd", ".")])
+        self.assertEqual(Page(self.report("results")).problems, [])
 
     def test_standard_input(self):
         data = json.dumps(record("192.0.2.1", WORKS)).encode()
@@ -241,6 +266,20 @@ class TestInput(ReportCase):
         mask = os.umask(0)
         os.umask(mask)
         self.assertEqual((self.folder / "page.html").stat().st_mode & 0o777, 0o666 & ~mask)
+        self.assertEqual(len([*self.folder.iterdir()]), 2)
+
+    def test_what_stays_as_it_is(self):
+        self.write("results", [record("192.0.2.1", WORKS)])
+        (self.folder / "page.html").touch(0o600)
+        (self.folder / "link.html").symlink_to("page.html")
+        self.report("results", "--output", "link.html")
+        self.assertTrue((self.folder / "link.html").is_symlink())
+        self.assertEqual((self.folder / "page.html").stat().st_mode & 0o777, 0o600)
+        os.mkfifo(self.folder / "pipe")
+        with subprocess.Popen(["cat", self.folder / "pipe"], stdout=subprocess.PIPE) as reader:
+            self.report("results", "--output", "pipe", "--format", "csv")
+            self.assertTrue(reader.communicate(timeout=20)[0].startswith(b"file,group,"))
+        self.assertTrue((self.folder / "pipe").is_fifo())
 
     def test_equal_names_are_told_apart(self):
         for folder in ("a", "b"):

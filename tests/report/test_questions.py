@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.report.questions import answers, natural, parse, verdict
+from pathspider.report.questions import natural, parse, verdict
 
 
 class TestQuestions(unittest.TestCase):
@@ -20,13 +20,9 @@ class TestQuestions(unittest.TestCase):
             self.assertEqual((found.question, found.answer, found.plugin, found.condition),
                              (question, answer, plugin, condition))
 
-    def test_answers(self):
-        found = verdict(["dscp.46.replymark:0", "dscp.46.replymark:46", "dscp.46.connectivity.works"])
-        self.assertEqual(answers(found), {"dscp.46.replymark": {"0", "46"}, "dscp.46.connectivity": {"works"}})
-
-    def test_what_is_no_verdict(self):
+    def test_missed_flows_are_no_reason_of_their_own(self):
         found = verdict(["pathspider.not_observed", "pathspider.missed_flows:2"])
-        self.assertEqual((found, answers(found)), (("pathspider.not_observed",), {}))
+        self.assertEqual(found, ("pathspider.not_observed",))
 
     def test_numbers_in_their_order(self):
         self.assertEqual(sorted(["v:1460", "v:536", "v:9", "v"], key=natural), ["v", "v:9", "v:536", "v:1460"])

@@ -16,7 +16,8 @@ def changed(*files):
         for number, records in enumerate(files):
             for one in records:
                 targets.add(number, one, verdicts.number(one["conditions"]))
-        found = [(one.target["dip"], one.questions, [(file, list(words)) for file, words in one.seen])
+        targets.settle()
+        found = [(one.target["dip"], one.questions, [(seen.file, list(seen.conditions)) for seen in one.seen])
                  for one in targets.changed()]
         return found, dict(targets.pairs), +targets.changes
 
@@ -52,8 +53,58 @@ class TestTargets(unittest.TestCase):
         self.assertEqual(pairs, {Paired(0, 1, "ecn.connectivity"): 1, Paired(0, 2, "ecn.connectivity"): 1})
         self.assertEqual(changes, {Paired(0, 1, "ecn.connectivity"): 1})
 
+    def test_a_target_with_very_many_records(self):
+        """Neither its list nor the time to compare it grows with the square of them."""
+        records = [record("192.0.2.1", f"x.value:{number}") for number in range(3000)] * 2
+        with Targets(Verdicts()) as targets:
+            for one in records:
+                targets.add(0, one, targets.verdicts.number(one["conditions"]))
+            targets.settle()
+            (found,) = targets.changed()
+            self.assertEqual(len(found.seen), 3000)
+            self.assertEqual({seen.records for seen in found.seen}, {2})
+            self.assertEqual(found.seen[7].conditions, ("x.value:7",))
+            self.assertEqual(targets.targets, {0: 1})
+
     def test_as_many_as_batches_hold_and_more(self):
         records = [record(f"10.{number >> 8}.{number & 255}.1", WORKS) for number in range(25_000)]
         found, pairs, _ = changed(records, [*records[:-1], record(records[-1]["dip"], BROKEN)])
         self.assertEqual([one[0] for one in found], [records[-1]["dip"]])
         self.assertEqual(pairs, {Paired(0, 1, "ecn.connectivity"): 25_000})
+
+
+class TestSystems(unittest.TestCase):
+    def setUp(self):
+        verdicts = Verdicts()
+        self.targets = self.enterContext(Targets(verdicts))
+        self.works, self.broken = verdicts.number([WORKS]), verdicts.number([BROKEN])
+
+    def add(self, file, verdict, **more):
+        self.targets.add(file, record("192.0.2.1", **more), verdict)
+
+    def test_as_counted(self):
+        for asn, records in ((64496, 3), (64497, 5), (64498, 1)):
+            for _ in range(records):
+                self.add(0, self.works, dip_asn=asn)
+        self.add(1, self.broken, info={"ASN": "AS64496"})
+        self.add(1, self.broken, canid_info={"ASN": 64498})
+        self.targets.settle()
+        self.assertEqual(self.targets.system_count, 3)
+        self.assertEqual(self.targets.largest(2), [64497, 64496])
+        self.assertEqual([*self.targets.of_systems()],
+                         [(64496, 0, {self.works: 3}), (64496, 1, {self.broken: 1}), (64497, 0, {self.works: 5}),
+                          (64498, 0, {self.works: 1}), (64498, 1, {self.broken: 1})])
+        self.assertEqual([*self.targets.of_other_systems(2)], [(0, {self.works: 1}), (1, {self.broken: 1})])
+
+    def test_what_is_no_system(self):
+        for asn in (None, "none", -1, 1 << 32, "9" * 4000, [64496], 1.5):
+            self.add(0, self.works, dip_asn=asn)
+        self.targets.settle()
+        self.assertEqual(self.targets.system_count, 0)
+
+    def test_more_than_a_batch(self):
+        for number in range(25_000):
+            self.add(0, self.works, dip_asn=1 + number % 12_000)
+        self.targets.settle()
+        self.assertEqual(self.targets.system_count, 12_000)
+        self.assertEqual(sum(found[self.works] for _, _, found in self.targets.of_systems()), 25_000)
