@@ -98,7 +98,7 @@ def perform(
     someone who may have to close it early.
     """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
-    command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
+    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()

@@ -44,8 +44,8 @@ SCENARIOS = [
     Scenario("dscp-servfail", [], DNSUDP, FINE, server="servfail", needs="odd-dns"),
     Scenario("dscp-dns-silent", [], DNSUDP, truth("offline"), server="dns-silent", needs="odd-dns"),
     Scenario("dscp-dns-tcp-only", [], DNSUDP, FINE, server="dns-tcp-only", needs="odd-dns"),
-    Scenario("dscp-lossy-tcp", [path.first_syn_lost()], TCP, FINE),
-    Scenario("dscp-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, FINE),
     Scenario("dscp-offline", [path.silent_drop()], HTTP, truth("offline")),
     Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
+    Scenario("dscp-lossy-tcp", [path.first_syn_lost()], TCP, FINE),
+    Scenario("dscp-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, FINE),
 ]

@@ -27,9 +27,9 @@ SCENARIOS = [
     Scenario("evilbit-cleared-dnsudp", [path.clear_evil()], DNSUDP, WORKS, versions=V4),
     Scenario("evilbit-reply-tcp", [path.evil_replies()], TCP, SEEN, versions=V4),
     Scenario("evilbit-reply-dnsudp", [path.evil_replies()], DNSUDP, SEEN, versions=V4),
-    Scenario("evilbit-lossy-tcp", [path.first_syn_lost()], TCP, WORKS, versions=V4),
-    Scenario("evilbit-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, WORKS, versions=V4),
     Scenario("evilbit-offline-tcp", [path.silent_drop()], TCP, OFFLINE, versions=V4),
     Scenario("evilbit-offline-dnsudp", [path.silent_drop()], DNSUDP, OFFLINE, versions=V4),
     Scenario("evilbit-transient", [path.first_connection_fails()], TCP, TRANSIENT, versions=V4),
+    Scenario("evilbit-lossy-tcp", [path.first_syn_lost()], TCP, WORKS, versions=V4),
+    Scenario("evilbit-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, WORKS, versions=V4),
 ]

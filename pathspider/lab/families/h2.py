@@ -22,9 +22,9 @@ SCENARIOS = [
     Scenario("h2-upgrade-spoiled", [path.spoil_upgrade()], HTTP, REFUSED, needs="h2c"),
     Scenario("h2-upgrade-reset", [path.reset_upgrade()], HTTP, BROKEN),
     Scenario("h2-alpn-dropped", [path.drop_alpn_h2()], HTTPS, BROKEN),
-    Scenario("h2-lossy-https", [path.first_syn_lost()], HTTPS, FINE),
     Scenario("h2-offline-http", [path.silent_drop()], HTTP, OFFLINE),
     Scenario("h2-offline-https", [path.silent_drop()], HTTPS, OFFLINE),
     Scenario("h2-transient-http", [path.first_connection_fails()], HTTP, TRANSIENT, needs="h2c"),
     Scenario("h2-transient-https", [path.first_connection_fails()], HTTPS, TRANSIENT),
+    Scenario("h2-lossy-https", [path.first_syn_lost()], HTTPS, FINE),
 ]

@@ -27,12 +27,14 @@ SCENARIOS = [
         Scenario(f"tfo-stripped-{mode}", [path.strip_fast_open(34, 254)], measure, WITHOUT),
         # Linux asks again with the option of the experiments
         Scenario(f"tfo-only-254-{mode}", [path.strip_fast_open(34)], measure, FINE),
-        # The kernel gets through without the option: no cookie, and breakage all the same
-        Scenario(f"tfo-syn-dropped-{mode}", [path.drop_fast_open_syn()], measure, truth("broken", "not_received")),
         Scenario(f"tfo-syndata-dropped-{mode}", [path.drop_syn_data()], measure, truth("broken", "received", "failed")),
         Scenario(f"tfo-syndata-cut-{mode}", [path.cut_syn_data()], measure, truth("works", "received", "not_acked")),
         Scenario(f"tfo-offline-{mode}", [path.silent_drop()], measure, truth("offline")),
         Scenario(f"tfo-transient-{mode}", [path.first_connection_fails()], measure,
                  truth("transient", "received", "acked")),
     )
+] + [
+    # The kernel gets through without the option: no cookie, and breakage all the same
+    Scenario(f"tfo-syn-dropped-{mode}", [path.drop_fast_open_syn()], measure, truth("broken", "not_received"))
+    for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
 ]

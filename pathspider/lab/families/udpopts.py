@@ -11,7 +11,7 @@ SCENARIOS = [
     Scenario("udpopts-clean", [], DNSUDP, {"udpopts.connectivity.works"}),
     Scenario("udpopts-dropped", [path.drop_udp_options()], DNSUDP, {"udpopts.connectivity.broken"}),
     Scenario("udpopts-stripped", [path.strip_udp_options()], DNSUDP, {"udpopts.connectivity.works"}),
-    Scenario("udpopts-lossy", [path.first_datagram_lost()], DNSUDP, {"udpopts.connectivity.works"}),
     Scenario("udpopts-offline", [path.silent_drop()], DNSUDP, {"udpopts.connectivity.offline"}),
     Scenario("udpopts-transient", [path.first_flow_fails()], DNSUDP, {"udpopts.connectivity.transient"}),
+    Scenario("udpopts-lossy", [path.first_datagram_lost()], DNSUDP, {"udpopts.connectivity.works"}),
 ]
