@@ -15,6 +15,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from pathspider.lab import Lab
+from tests import in_checkout
+from tests.packaging.files import ROOT
 from tests.report.records import BROKEN, WORKS, record
 
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
@@ -165,6 +167,22 @@ class TestFormats(ReportCase):
                                              "targets": 2, "changed": 1}])
         self.assertEqual({row["condition"]: round(row["value"], 3) for row in report["differences"]},
                          {BROKEN: 0.167, WORKS: -0.167})
+
+    @in_checkout
+    def test_every_key_of_the_json_is_documented(self):
+        text = ROOT.joinpath("docs", "report.rst").read_text(encoding="utf-8")
+
+        def check(value):
+            if isinstance(value, dict):
+                for key, inner in value.items():
+                    self.assertIn(f"``{key}``", text)
+                    if key != "sources":
+                        check(inner)
+            elif isinstance(value, list):
+                for inner in value:
+                    check(inner)
+
+        check(json.loads(self.report("--format", "json", "monday.ndjson", "tuesday.ndjson.gz")))
 
     def test_csv(self):
         rows = [*csv.DictReader(io.StringIO(self.report("--format", "csv", "monday.ndjson")))]
