@@ -37,7 +37,8 @@ COMMAND = re.compile(r"(?:sudo |[A-Z]+=\S+ )*(?:pspdr|tcpdump|make|apt|pip|git|v
 INLINE = re.compile(r"``?((?:sudo )?pspdr [a-z][^`]*)``?")
 
 PLACEHOLDER = re.compile(r"…|\b[A-Z]{3,}\b(?!=)")
-INSTALLS = re.compile(r"(?:sudo )?(?:\S*/)?(?:apt|apt-get|git|vagrant|dpkg|pip|python3 -m venv|make|\. \S+/activate)\b")
+INSTALLS = re.compile(
+    r"(?:sudo )?(?:\S*/)?(?:apt|apt-get|git|ln|vagrant|dpkg|pip|python3 -m venv|make|\. \S+/activate)\b")
 ELSEWHERE = {
     "pspdr lab demo": "tests.lab.test_command",
     "pspdr lab check": "tests.lab.test_check",
@@ -45,6 +46,15 @@ ELSEWHERE = {
     "pspdr test": "tests.cmd.test_test",
 }
 """Commands that take long, and which test runs them."""
+
+READ_ONLY = """
+for folder in /etc /opt /usr; do
+    mount --bind $folder $folder
+    mount -o remount,bind,ro $folder
+done
+exec sh -eu
+"""
+"""Whatever a page says, it changes nothing of this machine."""
 
 BRIEFLY = """\
 import os, pathlib, re, signal, subprocess, sys, time
@@ -161,7 +171,7 @@ class TestShown(unittest.TestCase):
             write_programs(bin_)
             self.write_files(page, here)
             environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "SHELL": "/bin/sh", "HOME": folder}
-            done = lab.run(["sh", "-eu"], data=script.encode(), cwd=here, env=environment,
+            done = lab.run(["unshare", "-m", "sh", "-euc", READ_ONLY], data=script.encode(), cwd=here, env=environment,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=180)
             return done.returncode, done.stderr.decode()
 
