@@ -13,6 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
+from pathspider import base
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from tests.cmd.test_measure import COMMAND, clean_jobs, ndjson
@@ -210,10 +211,9 @@ class TestFaults(FaultCase):
         nobody = pwd.getpwnam("nobody").pw_uid
         home = tempfile.mkdtemp(dir="/var/tmp")
         self.addCleanup(subprocess.run, ["rm", "-rf", home], check=True)
-        package = Path(__file__).parents[2] / "pathspider"
-        subprocess.run(["cp", "-r", str(package), home], check=True)
-        site = next(path for path in sys.path if path.endswith("site-packages"))
-        subprocess.run(["cp", "-r", site, f"{home}/site"], check=True)
+        subprocess.run(["cp", "-r", Path(base.__file__).parent, home], check=True)
+        for site in (path for path in sys.path if path.endswith("site-packages")):  # a virtual environment's
+            subprocess.run(["cp", "-r", site, f"{home}/site"], check=True)
         subprocess.run(["chmod", "-R", "a+rX", home], check=True)
         privileges = "+net_raw,+net_admin"
         command = [
