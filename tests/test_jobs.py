@@ -45,6 +45,7 @@ class TestJobReader(unittest.TestCase):
             b"null",
             b"NaN",
             b'{"dip": NaN}',
+            b'{"w": 1e999}',
             b'{"dip"',
             b"\xff\xfe",
             b"\x00",

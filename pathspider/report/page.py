@@ -95,7 +95,7 @@ def _table(caption: str, heads: list[str], rows: Iterable[list[Cell | str]], lon
         for column, cell in enumerate(row):
             text, value = cell if isinstance(cell, Cell) else (cell, None)
             kind = ' class="number"' if value is not None else ' class="long"' if column == long else ""
-            data = f' data-value="{value:g}"' if value is not None else ""
+            data = f' data-value="{value!r}"' if value is not None else ""
             yield f'<th scope="row">{text_of(text)}</th>' if column == 0 else f"<td{kind}{data}>{text_of(text)}</td>"
         yield "</tr>\n"
     yield "</tbody>\n</table></div>\n"
@@ -268,6 +268,10 @@ verdict, because a packet was not observed or our own machine failed, is in neit
 <p>From and To bound a share's {LEVEL:.0%} interval (Wilson 1927); those of a difference follow Newcombe (1998, method
 10), as if the targets of the two files were drawn independently. A difference is clear if its interval leaves out 0.
 With many rows, one in twenty is clear by chance alone.</p>
+<p>Each record counts. Where a file has more records than targets, the same targets were measured again: then the
+intervals are too narrow, since what a target answers twice is no news.</p>
+<p>Some questions are answered for targets that did not come up too: ecn.ipmark says not_seen where nothing came back.
+Take such shares beside those of connectivity.</p>
 <p>The intervals tell what chance does to a sample of targets. They do not tell whether the targets stand for the
 Internet, nor what the vantage point's own network does to all of them.</p>
 </section>

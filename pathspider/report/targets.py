@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import groupby
+from itertools import combinations, groupby
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -59,7 +59,7 @@ class Changed(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Targets that answer a question in two files, by the first record that each has of them."""
+    """Targets that answer a question in two files, by the first record of each that answers it."""
 
     first: int
     second: int
@@ -130,16 +130,10 @@ class Targets:
 
     def _compare(self, target: str, found: list[tuple[int, int, int, int]]) -> None:
         found.sort(key=itemgetter(0, 3))
-        once: dict[int, int] = {}
-        for file, verdict, _, _ in found:
-            once.setdefault(file, verdict)
-        self.targets.update(once.keys())
-        (first, base), *others = once.items()
-        for file, verdict in others:
-            for question, differs in self._different(base, verdict):
-                pair = Paired(first, file, question)
-                self.pairs[pair] += 1
-                self.changes[pair] += differs
+        self.targets.update({file for file, _, _, _ in found})
+        for pair, differs in self._paired(tuple((file, verdict) for file, verdict, _, _ in found)):
+            self.pairs[pair] += 1
+            self.changes[pair] += differs
         if questions := self._questions(frozenset(verdict for _, verdict, _, _ in found)):
             self.changed_targets += 1
             self._table.execute("insert into changed values (?, ?, ?)",
@@ -153,10 +147,14 @@ class Targets:
         return {question: frozenset(values) for question, values in found.items()}
 
     @lru_cache(maxsize=10_000)  # noqa: B019
-    def _different(self, one: int, other: int) -> list[tuple[str, bool]]:
-        """The questions that both verdicts answer, and whether they do so differently."""
-        first, second = self._answers(one), self._answers(other)
-        return [(question, first[question] != second[question]) for question in first if question in second]
+    def _paired(self, found: tuple[tuple[int, int], ...]) -> list[tuple[Paired, bool]]:
+        """For each question that two files answer, by each one's first verdict that does: whether they differ."""
+        first: dict[str, dict[int, frozenset[str]]] = {}
+        for file, verdict in found:
+            for question, given in self._answers(verdict).items():
+                first.setdefault(question, {}).setdefault(file, given)
+        return [(Paired(one, other, question), files[one] != files[other])
+                for question, files in first.items() for one, other in combinations(sorted(files), 2)]
 
     @lru_cache(maxsize=10_000)  # noqa: B019
     def _questions(self, numbers: frozenset[int]) -> list[str]:

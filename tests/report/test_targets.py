@@ -47,11 +47,21 @@ class TestTargets(unittest.TestCase):
         self.assertEqual(changed([record("192.0.2.1", WORKS)], [{**record("192.0.2.1", BROKEN), "dp": 443},
                                                                 {**record("192.0.2.1", BROKEN), "domain": "b"}])[0], [])
 
-    def test_three_files_are_compared_with_the_first(self):
+    def test_files_are_paired_where_both_answer(self):
+        later = [record(f"192.0.2.{number}", WORKS) for number in range(11)]
+        none = [record(f"192.0.2.{number}", "pathspider.not_observed") for number in range(10)]
+        broken = [record(f"192.0.2.{number}", BROKEN) for number in range(11)]
+        _, pairs, changes = changed(none, later, broken)
+        self.assertEqual(pairs, {Paired(1, 2, "ecn.connectivity"): 11})
+        self.assertEqual(changes, {Paired(1, 2, "ecn.connectivity"): 11})
+        again = [*none, *later[:10]]  # without a verdict at first
+        self.assertEqual(changed(again, later)[1], {Paired(0, 1, "ecn.connectivity"): 10})
+
+    def test_each_two_of_three_files_are_compared(self):
         found, pairs, changes = changed(*([record("192.0.2.1", one)] for one in (WORKS, BROKEN, WORKS)))
         self.assertEqual(len(found), 1)
-        self.assertEqual(pairs, {Paired(0, 1, "ecn.connectivity"): 1, Paired(0, 2, "ecn.connectivity"): 1})
-        self.assertEqual(changes, {Paired(0, 1, "ecn.connectivity"): 1})
+        self.assertEqual(pairs, {Paired(one, other, "ecn.connectivity"): 1 for one, other in ((0, 1), (0, 2), (1, 2))})
+        self.assertEqual(changes, {Paired(0, 1, "ecn.connectivity"): 1, Paired(1, 2, "ecn.connectivity"): 1})
 
     def test_a_target_with_very_many_records(self):
         """Neither its list nor the time to compare it grows with the square of them."""
