@@ -33,7 +33,8 @@ def record(number: int, rng: random.Random) -> dict[str, object]:
         conditions = ["ecn.connectivity.works", f"ecn.negotiation.{rng.choice(('succeeded', 'succeeded', 'failed'))}",
                       *(f"ecn.ipmark.{mark}.{rng.choice(('seen', 'not_seen'))}" for mark in MARKS)]
     elif drawn < 0.99:
-        conditions = [f"ecn.connectivity.{rng.choice(('broken', 'offline', 'transient'))}"]
+        conditions = [f"ecn.connectivity.{rng.choice(('broken', 'offline', 'transient'))}",
+                      *(f"ecn.ipmark.{mark}.not_seen" for mark in MARKS)]
     else:
         conditions = ["pathspider.not_observed", "pathspider.missed_flows:1"]
     asn = rng.randrange(1, 60_000)
@@ -51,7 +52,7 @@ def make(folder: Path, count: int) -> list[Path]:
             value = record(number, rng)
             one.write(json.dumps(value) + "\n")
             if rng.random() < 0.01:
-                value["conditions"] = ["ecn.connectivity.broken"]
+                value["conditions"] = ["ecn.connectivity.broken", *(f"ecn.ipmark.{mark}.not_seen" for mark in MARKS)]
             other.write(json.dumps(value) + "\n")
     return [first, second]
 
