@@ -201,14 +201,26 @@ def start_spider(args: argparse.Namespace) -> Spider:
 
 
 def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], ...]:
-    """How the records' paths begin: our public address and its AS, for each IP version that we have."""
-    from pathspider.network.vantage import VantageError, look_up  # noqa: PLC0415 - for this alone
+    """How the records' paths begin: our public address and its AS, for each IP version that has Internet here."""
+    from pathspider.network.vantage import Unreached, VantageError, look_up  # noqa: PLC0415 - for this alone
 
+    beginnings: list[list[str | None]] = []
+    unreached: list[Unreached] = []
     try:
-        return tuple([None] if own is None else [*look_up(own)] for own in source)
+        for own in source:
+            try:
+                beginnings.append([None] if own is None else [*look_up(own)])
+            except Unreached as error:
+                beginnings.append([own])
+                unreached.append(error)
+        if unreached and not any(len(beginning) > 1 for beginning in beginnings):
+            raise unreached[0]
     except VantageError as error:
         raise UsageError(f"--vantage-lookup: {error}; leave the option off to have paths begin with the interface's "
                          "own address") from None
+    for error in unreached:
+        log.warning("--vantage-lookup: %s; paths of this IP version begin with the interface's own address", error)
+    return tuple(beginnings)
 
 
 class Measurement:

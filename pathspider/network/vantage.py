@@ -25,6 +25,10 @@ class VantageError(RuntimeError):
     """The public address or its AS could not be found out; the text says what was asked and what came."""
 
 
+class Unreached(VantageError):
+    """Nobody out there answered: for this IP version there may be no Internet here."""
+
+
 class Vantage(NamedTuple):
     """Where the Internet sees us."""
 
@@ -35,14 +39,15 @@ class Vantage(NamedTuple):
 
 
 def look_up(source: str, resolvers: Sequence[str] | None = None, timeout: float = TIMEOUT) -> Vantage:
-    """The public address and the AS of one of our addresses; :exc:`VantageError` if they cannot be found out.
+    """The public address and the AS of one of our addresses; :exc:`VantageError` if they cannot be found out,
+    :exc:`Unreached` if the servers that tell the address cannot be asked.
 
     :param source: the address of ours that asks, and that the measurement connects from
     :param resolvers: whom to ask for the AS; those of resolv.conf(5) unless given
     """
     version = ip_address(source).version
     server = WHO_ASKS_SERVERS[version]
-    answer = _text(WHO_ASKS, [server], timeout, source)
+    answer = _text(WHO_ASKS, [server], timeout, source, unanswered=Unreached)
     try:
         address = ip_address(answer)
     except ValueError:
@@ -59,11 +64,13 @@ def look_up(source: str, resolvers: Sequence[str] | None = None, timeout: float 
     return Vantage(str(address), f"AS{number[0]}")
 
 
-def _text(name: str, resolvers: Sequence[str], timeout: float, source: str | None = None) -> str:
+def _text(name: str, resolvers: Sequence[str], timeout: float, source: str | None = None,
+          unanswered: type[VantageError] = VantageError) -> str:
     """The first text record of a name."""
     found = lookup(resolvers, name, "TXT", timeout, source)
     if not found.answers:
-        raise VantageError(f"{name} (asked of {', '.join(resolvers)}): {found.problem}")
+        kind = unanswered if found.problem in ("timeout", "unreachable") else VantageError
+        raise kind(f"{name} (asked of {', '.join(resolvers)}): {found.problem}")
     return found.answers[0].strip('"')
 
 

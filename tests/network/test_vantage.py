@@ -14,7 +14,7 @@ from pathspider.network import vantage
 
 SERVERS = """\
 import socket, sys, threading, dnslib
-answers = dict(word.split("=") for word in sys.argv[1:])
+answers = dict(word.split("=") for word in sys.argv[2:])
 def serve(sock):
     while True:
         data, client = sock.recvfrom(2000)
@@ -26,7 +26,7 @@ def serve(sock):
         if text is not None:
             reply.add_answer(dnslib.RR(query.q.qname, dnslib.QTYPE.TXT, rdata=dnslib.TXT(text), ttl=1))
         sock.sendto(reply.pack(), client)
-for address in ("216.239.32.10", "127.0.0.1", "2001:4860:4802:32::a"):
+for address in sys.argv[1].split(","):
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((address, 53))
     threading.Thread(target=serve, args=(sock,), daemon=True).start()
@@ -39,6 +39,9 @@ MEASURE = "mount --bind resolv.conf /etc/resolv.conf; exec \"$@\" measure -i lab
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 
 
+HERE, GOOGLE_4, GOOGLE_6 = "127.0.0.1", "216.239.32.10", "2001:4860:4802:32::a"
+
+
 class TestVantage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -49,12 +52,12 @@ class TestVantage(unittest.TestCase):
                         "link set lo up"):
             cls.lab.run(["ip", *command.split()], timeout=10)
 
-    def measure(self, **answers):
+    def measure(self, servers=(HERE, GOOGLE_4, GOOGLE_6), **answers):
         """Records, or the message where there are none, while the servers answer so."""
         named = {vantage.WHO_ASKS: "client", ORIGIN_4: "64496 64500 | 10.0.0.0/24 | ZZ | test | 2026-01-01",
                  ORIGIN_6: "64497 | fd00:10::/32 | ZZ | test | 2026-01-01", **answers}
         words = [f"{name}={text}" for name, text in named.items() if text]
-        server = self.lab.popen([sys.executable, "-c", SERVERS, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = self.lab.popen([sys.executable, "-c", SERVERS, ",".join(servers), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             self.assertEqual(server.stdout.readline(), b"ready\n")
             jobs = [{"dip": clean_address(0, version), "dip_asn": 64511} for version in (4, 6)]
@@ -65,9 +68,10 @@ class TestVantage(unittest.TestCase):
             server.stdin.close()
             server.wait(10)
             server.stdout.close()
+        self.said = done.stderr.decode()
         if done.returncode:
             self.assertEqual((done.returncode, done.stdout), (2, b""))
-            return done.stderr.decode()
+            return self.said
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def test_paths_begin_with_address_and_as(self):
@@ -79,6 +83,14 @@ class TestVantage(unittest.TestCase):
         answers = {vantage.WHO_ASKS: "translated", "1.2.0.192.origin.asn.cymru.com": "64499 | 192.0.2.0/24 | ZZ"}
         paths = sorted(record["path"] for record in self.measure(**answers))
         self.assertEqual([path[:2] for path in paths], [["192.0.2.1", "AS64499"], ["fd00:10::2", "AS64497"]])
+
+    def test_an_ip_version_without_internet(self):
+        paths = sorted(record["path"] for record in self.measure(servers=(HERE, GOOGLE_4)))
+        self.assertEqual([path[:-2] for path in paths], [["10.0.0.2", "AS64496", "*"], ["fd00:10::2", "*"]])
+        self.assertIn(f"{vantage.WHO_ASKS} (asked of {GOOGLE_6}): unreachable; paths of this IP version", self.said)
+
+    def test_no_internet(self):
+        self.assertIn(f"(asked of {GOOGLE_4}): unreachable; leave the option off", self.measure(servers=(HERE,)))
 
     def test_what_cannot_be_found_out(self):
         self.assertIn(f"{ORIGIN_6} (asked of 127.0.0.1): nodata", self.measure(**{ORIGIN_6: None}))
