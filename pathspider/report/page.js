@@ -25,7 +25,13 @@ document.querySelectorAll("table.sortable").forEach(function (table) {
     });
   });
 });
-// Paper shows everything.
+// Paper shows everything; afterwards the page is as it was.
+var opened = [];
 window.addEventListener("beforeprint", function () {
-  document.querySelectorAll("details").forEach(function (one) { one.open = true; });
+  opened = opened.concat(Array.from(document.querySelectorAll("details:not([open])")));
+  opened.forEach(function (one) { one.open = true; });
+});
+window.addEventListener("afterprint", function () {
+  opened.forEach(function (one) { one.open = false; });
+  opened = [];
 });

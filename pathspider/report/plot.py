@@ -5,57 +5,88 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from html import escape
 from itertools import count
+from typing import NamedTuple
 
+from pathspider.report.markup import text_of
+from pathspider.report.plain import percent
 from pathspider.report.statistics import Share
-from pathspider.text import printable
 
 WIDTH = 360
 LEFT, SCALE = 4, 270
 """Where 0 % is, and how far 100 % is from it."""
-ROW = 34
+ROW = 36
+CAP = 7
+"""How far a whisker's ends reach up and down: past the mark, so that no interval is hidden behind it."""
+MOST_LABEL = 50
+"""Characters of a row's label that there is room for."""
 
 MARKS = (
-    '<circle cx="{x}" cy="{y}" r="4"/>',
-    '<rect x="{left}" y="{top}" width="8" height="8"/>',
-    '<path d="M{x} {above}l5 9h-10z"/>',
-    '<path d="M{x} {above}l5 5l-5 5l-5 -5z"/>',
+    "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
+    "m-3 -3h6v6h-6z",
+    "m0 -4l4 7h-8z",
+    "m0 -4l4 4l-4 4l-4 -4z",
 )
-"""Marks of the first, second, … file."""
+"""Marks of the first, second, … file, as paths around a point."""
+
+AXIS, TOP, BOTTOM = 58, 20, 90
+"""A timeline's vertical axis, where its highest bar ends, and where all begin."""
+MOST_BARS = 60
+UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 _numbers = count(1)
 
 
-def text_of(value: str) -> str:
-    """A stranger's text as HTML."""
-    return escape(printable(value))
+class Row(NamedTuple):
+    """A row of a plot: an answer, whose it is if there are several files, that file's number, and the share."""
+
+    answer: str
+    results: str
+    file: int
+    share: Share
 
 
-def shares(title: str, rows: list[tuple[str, int, Share, str]]) -> Iterator[str]:
-    """A dot with whiskers for each row: what is counted, whose file by number, the share, and the same in words."""
-    height = len(rows) * ROW + 22
-    number = next(_numbers)
-    yield (f'<svg class="plot" role="img" aria-labelledby="plot{number}" viewBox="0 0 {WIDTH} {height}">'
-           f'<title id="plot{number}">{text_of(title)}</title>\n')
+def shares(title: str, rows: list[Row]) -> Iterator[str]:
+    """A mark with whiskers for each row, and the share in words."""
+    height = len(rows) * ROW + 18
+    middles = [place * ROW + 26 for place in range(len(rows))]
+    yield _begin(height, title)
     for tick in (0, 25, 50, 75, 100):
         x = LEFT + SCALE * tick / 100
-        yield f'<line class="grid" x1="{x:g}" y1="0" x2="{x:g}" y2="{height - 16}"/>'
+        yield f'<path class="grid" d="{"".join(f"M{x:g} {y - CAP}v{2 * CAP}" for y in middles)}"/>'
         yield f'<text class="small {_anchor(tick)}" x="{x:g}" y="{height - 4}">{tick} %</text>\n'
-    for place, (label, file, share, words) in enumerate(rows):
-        top = place * ROW
-        y = top + 24
-        low, x, high = (LEFT + SCALE * value for value in (share.low, share.value, share.high))
-        yield f'<g><text x="{LEFT}" y="{top + 14}">{text_of(label)}</text>'
-        yield f'<line class="whisker file{file % 4}" x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}"/>'
-        mark = MARKS[file % 4].format(x=f"{x:.1f}", y=y, left=f"{x - 4:.1f}", top=y - 4, above=y - 5)
-        yield f'<g class="mark file{file % 4}">{mark}</g>'
-        yield f'<text class="value" x="{WIDTH - 2}" y="{y + 4}">{text_of(words)}</text></g>\n'
+    yield f'<path class="grid" d="{"".join(f"M{LEFT} {y}h{SCALE}" for y in middles)}"/>\n'
+    for y, row in zip(middles, rows, strict=True):
+        low, x, high = (LEFT + SCALE * value for value in (row.share.low, row.share.value, row.share.high))
+        file = row.file % len(MARKS)
+        yield f'<g><text x="{LEFT}" y="{y - 12}">{text_of(_label(row))}</text>'
+        yield (f'<path class="whisker file{file}" '
+               f'd="M{low:.1f} {y - CAP}v{2 * CAP}m0 -{CAP}H{high:.1f}m0 -{CAP}v{2 * CAP}"/>')
+        yield f'<path class="mark file{file}" d="M{x:.1f} {y}{MARKS[file]}"/>'
+        yield f'<text class="value" x="{WIDTH - 2}" y="{y + 4}">{percent(row.share.value)}</text></g>\n'
     yield "</svg>\n"
+
+
+def _begin(height: int, title: str) -> str:
+    number = next(_numbers)
+    return (f'<svg class="plot" role="img" aria-labelledby="plot{number}" viewBox="0 0 {WIDTH} {height}">'
+            f'<title id="plot{number}">{text_of(title)}</title>\n')
 
 
 def _anchor(tick: int) -> str:
     return {0: "start", 100: "end"}.get(tick, "middle")
+
+
+def _label(row: Row) -> str:
+    """The label, each part cut if there is no room for it; the table below has all of it."""
+    if not row.results:
+        return _cut(row.answer, MOST_LABEL)
+    results = _cut(row.results, max(MOST_LABEL // 2, MOST_LABEL - len(row.answer) - 2))
+    return f"{_cut(row.answer, MOST_LABEL - len(results) - 2)}, {results}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most - 1] + "…"
 
 
 def timeline(title: str, minutes: Counter[str]) -> Iterator[str]:
@@ -64,22 +95,32 @@ def timeline(title: str, minutes: Counter[str]) -> Iterator[str]:
     if len(times) < 2:
         return
     first, last = min(times), max(times)
-    width = max((last - first + timedelta(minutes=1)) / 60, timedelta(minutes=1))
+    each, width = _width(last - first)
     bars: Counter[int] = Counter()
     for time, number in times.items():
-        bars[int((time - first) / width)] += number
+        bars[(time - first) // width] += number
     most = max(bars.values())
-    step = (WIDTH - 8) / (max(bars) + 1)
-    number = next(_numbers)
-    yield (f'<svg class="plot" role="img" aria-labelledby="plot{number}" viewBox="0 0 {WIDTH} 96">'
-           f'<title id="plot{number}">{text_of(title)}: from {first} to {last} UTC, at most {most} records in '
-           f'{width}</title>\n')
+    step = (WIDTH - 2 - AXIS) / (max(bars) + 1)
+    yield _begin(BOTTOM + 20, f"{title}: from {first} to {last} UTC, at most {most:,} records in {each}")
+    yield f'<text class="small end" x="{WIDTH - 2}" y="10">records in each {each.removeprefix("1 ")}</text>\n'
+    for y, value in ((TOP, most), (BOTTOM, 0)):
+        yield f'<path class="grid" d="M{AXIS} {y}H{WIDTH - 2}"/>'
+        yield f'<text class="small end" x="{AXIS - 4}" y="{y + 4}">{value:,}</text>\n'
     for place, value in sorted(bars.items()):
-        height = 70 * value / most
-        yield (f'<rect class="bar" x="{LEFT + place * step:.1f}" y="{74 - height:.1f}" width="{max(step - 1, 1):.1f}" '
-               f'height="{height:.1f}"/>')
-    yield f'<text class="small start" x="{LEFT}" y="90">{first:%Y-%m-%d %H:%M}</text>'
-    yield f'<text class="small end" x="{WIDTH - 4}" y="90">{last:%Y-%m-%d %H:%M}</text>\n</svg>\n'
+        height = (BOTTOM - TOP) * value / most
+        yield (f'<rect class="bar" x="{AXIS + place * step:.1f}" y="{BOTTOM - height:.1f}" '
+               f'width="{max(step - 1, 1):.1f}" height="{height:.1f}"/>')
+    yield f'<text class="small start" x="{AXIS}" y="{BOTTOM + 16}">{first:%Y-%m-%d %H:%M}</text>'
+    yield f'<text class="small end" x="{WIDTH - 2}" y="{BOTTOM + 16}">{last:%Y-%m-%d %H:%M}</text>\n</svg>\n'
+
+
+def _width(span: timedelta) -> tuple[str, timedelta]:
+    """What a bar stands for, in whole minutes, hours or days: in words, and as a time."""
+    for name, unit in UNITS.items():
+        number = -(-(span + UNITS["minute"]) // (MOST_BARS * unit))
+        if number < 100 or name == "day":
+            break
+    return f"{number} {name}{'' if number == 1 else 's'}", number * unit
 
 
 def _is_time(minute: str) -> bool:

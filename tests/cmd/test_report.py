@@ -124,7 +124,7 @@ class TestFormats(ReportCase):
         self.assertEqual(page.table("Targets with different answers"),
                          [["192.0.2.1 80 www.example.com", "monday", "1", "ecn.connectivity", WORKS],
                           ["192.0.2.1 80 www.example.com", "tuesday", "1", "ecn.connectivity", BROKEN]])
-        self.assertEqual([row[2:7] for row in page.table("The result files")],
+        self.assertEqual([row[1:6] for row in page.table("The result files")],
                          [["4", "4", "3", "1", "0"], ["2", "2", "2", "0", "0"]])
         self.assertEqual([row[0] for row in page.table("ecn.connectivity: compared with monday, in percentage points")],
                          ["broken", "works"])
@@ -149,6 +149,14 @@ class TestFormats(ReportCase):
         self.assertEqual(len(page.tables), sum(bool(table["caption"]) for table in page.tables))
         (policy,) = (attributes["content"] for _, attributes in page.attributes if "http-equiv" in attributes)
         self.assertTrue(policy.startswith("default-src 'none'"))
+
+    def test_page_tells_that_targets_were_measured_again(self):
+        self.write("again.ndjson", [record("192.0.2.1", WORKS), record("192.0.2.1", BROKEN),
+                                    record("192.0.2.2", WORKS)])
+        text = self.report("monday.ndjson", "again.ndjson")
+        self.assertEqual(re.findall("<strong>(.*)</strong>", text), ["again has 3 records of 2 targets."])
+        self.assertEqual(text.count("too narrow"), 1)
+        self.assertNotIn("too narrow", self.report("monday.ndjson", "tuesday.ndjson.gz"))
 
     def test_json(self):
         report = json.loads(self.report("--format", "json", "--title", "Week", "--label", "M", "monday.ndjson",
@@ -298,6 +306,34 @@ class TestInput(ReportCase):
             self.report("results", "--output", "pipe", "--format", "csv")
             self.assertTrue(reader.communicate(timeout=20)[0].startswith(b"file,group,"))
         self.assertTrue((self.folder / "pipe").is_fifo())
+
+    def test_targets_that_were_measured_again_are_warned_of(self):
+        self.write("again", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS)] * 2)
+        self.assertIn("Measured more than once: targets of again.", self.report("--format", "md", "again"))
+        self.assertIn("again has 4 records of 2 targets", self.said)
+        self.write("once", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS)])
+        self.assertNotIn("Measured more than once", self.report("--format", "md", "once"))
+        self.assertNotIn("again", self.said)
+
+    def test_how_often_the_feature_breaks_what_worked_without(self):
+        offline = record("192.0.2.9", "ecn.connectivity.offline")
+        self.write("results", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS), record("192.0.2.3", BROKEN),
+                               offline, record("2001:db8::1", WORKS)])
+        rows = [*csv.DictReader(io.StringIO(self.report("--format", "csv", "results")))]
+        found = {(row["value"], row["answer"]): (row["count"], row["total"]) for row in rows
+                 if row["question"] == "ecn.connectivity (baseline up)"}
+        self.assertEqual(found, {("", "broken"): ("1", "4"), ("", "works"): ("3", "4"), ("IPv4", "broken"): ("1", "3"),
+                                 ("IPv4", "works"): ("2", "3"), ("IPv6", "broken"): ("0", "1"),
+                                 ("IPv6", "works"): ("1", "1")})
+        self.write("dead", [offline])
+        self.assertNotIn("baseline up", self.report("--format", "csv", "dead"))
+
+    def test_labels_are_told_apart(self):
+        for name in "abc":
+            self.write(name, [record("192.0.2.1", WORKS)])
+        labels = ("A", "A", "A (2)")
+        report = json.loads(self.report("--format", "json", *(f"--label={one}" for one in labels), "a", "b", "c"))
+        self.assertEqual([one["label"] for one in report["files"]], ["A", "A (3)", "A (2)"])
 
     def test_equal_names_are_told_apart(self):
         for folder in ("a", "b"):
