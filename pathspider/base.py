@@ -34,7 +34,6 @@ from pathspider.records import (
     CONN_OK,
     CONN_SKIPPED,
     CONN_TIMEOUT,
-    RECORD_KEYS,
     SHUTDOWN_SENTINEL,
     Conn,
     Connection,
@@ -44,6 +43,7 @@ from pathspider.records import (
     Result,
     Shutdown,
     Unmeasured,
+    to_measure,
 )
 
 if TYPE_CHECKING:
@@ -333,8 +333,7 @@ class Spider:
 
         A job that is the record of an earlier measurement loses what that one found.
         """
-        if not RECORD_KEYS.isdisjoint(job):
-            job = {key: value for key, value in job.items() if key not in RECORD_KEYS}
+        job = to_measure(job)
         with self._feeding:
             if self.stopping.is_set():
                 return False
@@ -560,7 +559,9 @@ def target_asn(job: Job) -> str | None:
     candidates += [place.get("ASN") for place in (info, canid) if isinstance(place, dict)]
     for candidate in candidates:
         digits = str(candidate).upper().removeprefix("AS")
-        if candidate is not None and digits.isascii() and digits.isdigit():
+        if isinstance(candidate, float):
+            digits = digits.removesuffix(".0")  # tables with gaps in them have whole numbers so
+        if digits.isascii() and digits.isdigit():
             return digits
     return None
 

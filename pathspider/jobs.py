@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from math import isfinite
@@ -29,6 +30,9 @@ TARGET_KEYS = ("dip", "dp", "domain")
 
 MAX_LINE = 1 << 20
 """Characters in a line of input at most: one that is longer is no job."""
+
+MOST_NAMED = 1000
+"""Lines that are no jobs, of which each is named; a file that is something else has very many."""
 
 
 class LineError(ValueError):
@@ -103,7 +107,11 @@ class JobReader:
                 job = self._job(number, line)
             except LineError as error:
                 self.skipped += 1
-                log.error("%s, line %d: %s; the line is skipped", self.name, number, error)
+                if self.skipped <= MOST_NAMED:
+                    log.error("%s, line %d: %s; the line is skipped", self.name, number, error)
+                if self.skipped == MOST_NAMED:
+                    log.error("%s: these were %d such lines; further ones are skipped and counted, and not named",
+                              self.name, MOST_NAMED)
                 continue
             if job is not None:
                 self.jobs += 1
@@ -157,6 +165,14 @@ def _domain_problem(domain: Any) -> str | None:
     return None if isinstance(domain, str | None) else "domain_not_a_string"
 
 
+def one_form(value: Any) -> Any:
+    """An IPv6 address in the one form that all ways of writing it have in common, :rfc:`5952`; else as it is."""
+    if isinstance(value, str) and ":" in value:
+        with suppress(OSError, ValueError):
+            return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, value))
+    return value
+
+
 class TargetFilter:
     """Remembers which targets have come by; a hash of each.
 
@@ -172,7 +188,7 @@ class TargetFilter:
     def target(self, job: Job) -> int:
         """A number for the job's target, in this process alone."""
         named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
-        return hash(tuple(str(named.get(key)) for key in self._keys))
+        return hash(tuple(str(one_form(named.get(key))) for key in self._keys))
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""

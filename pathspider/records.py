@@ -55,6 +55,13 @@ RECORD_KEYS: Final = frozenset({"path", "conditions", "time", "flow_results", "m
 """The keys that a measurement adds to a job."""
 
 
+def to_measure(job: Job) -> Job:
+    """A job as it is measured: one that is the record of an earlier measurement loses what that one found."""
+    if RECORD_KEYS.isdisjoint(job):
+        return job
+    return {key: value for key, value in job.items() if key not in RECORD_KEYS}
+
+
 class Result(NamedTuple):
     """One job's connections, all made, on their way to the merger."""
 

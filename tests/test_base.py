@@ -301,11 +301,13 @@ class TestParts(unittest.TestCase):
         for known in (
             {"dip_asn": 64496},
             {"dip_asn": "AS64496"},
+            {"dip_asn": 64496.0},
             {"info": {"ASN": "64496"}},
             {"canid_info": {"ASN": 64496}},
         ):
             self.assertEqual(path_to({"dip": "192.0.2.9", **known}, source), ["192.0.2.1", "*", "AS64496", "192.0.2.9"])
-        for unknown in ({"dip_asn": None}, {"dip_asn": "x"}, {"info": "x"}, {"canid_info": {}}):
+        for unknown in (*({"dip_asn": value} for value in (None, "x", 64496.5, float("inf"))), {"info": "x"},
+                        {"canid_info": {}}):
             self.assertEqual(len(path_to({"dip": "192.0.2.9", **unknown}, source)), 3)
         looked_up = (["203.0.113.1", "AS64499"], [None])
         self.assertEqual(path_to({"dip": "192.0.2.9", "dip_asn": 64496}, looked_up),

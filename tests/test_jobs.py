@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pathspider.jobs import (
     MAX_LINE,
+    MOST_NAMED,
     TARGET_KEYS,
     JobReader,
     LineError,
@@ -55,6 +56,12 @@ class TestJobReader(unittest.TestCase):
         with self.assertLogs("pathspider.jobs", "ERROR"):
             jobs, reader = read(b"\n".join(lines))
         self.assertEqual((jobs, reader.skipped), ([], len(lines)))
+
+    def test_a_file_of_something_else_is_not_named_line_by_line(self):
+        with self.assertLogs("pathspider.jobs", "ERROR") as logs:
+            jobs, reader = read(b"oops\n" * (MOST_NAMED + 500))
+        self.assertEqual((jobs, reader.skipped, len(logs.output)), ([], MOST_NAMED + 500, MOST_NAMED + 1))
+        self.assertIn("further ones are skipped and counted, and not named", logs.output[-1])
 
     def test_a_huge_line_costs_only_itself(self):
         with self.assertLogs("pathspider.jobs", "ERROR"):
@@ -136,6 +143,14 @@ class TestTargets(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 81}))
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
         self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
+
+    def test_an_address_has_one_form(self):
+        seen = TargetFilter()
+        self.assertFalse(seen.repeats({"dip": "2001:db8::1"}))
+        self.assertTrue(seen.repeats({"dip": "2001:DB8:0::0001"}))
+        self.assertFalse(seen.repeats({"dip": "2001:db8::1:0"}))
+        for odd in ("2001:db8::1%eth0", "::\0", "x:y", ":"):
+            self.assertFalse(seen.repeats({"dip": odd}))
 
 
 class TestResume(unittest.TestCase):

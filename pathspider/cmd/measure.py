@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import open_output, start_afresh
 from pathspider.cmd.signals import hold, watch
+from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -150,7 +151,7 @@ def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, wri
             counts["blocklisted"] += 1
         else:
             counts["measured"] += 1
-            writer.write(job)
+            writer.write(to_measure(job))
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d invalid; "
              "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
     return 1 if counts["invalid"] or reader.skipped else 0
@@ -202,15 +203,15 @@ def start_spider(args: argparse.Namespace) -> Spider:
 
 def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], ...]:
     """How the records' paths begin: our public address and its AS, for each IP version that has Internet here."""
-    from pathspider.network.vantage import Unreached, VantageError, look_up  # noqa: PLC0415 - for this alone
+    from pathspider.network.vantage import UnreachedError, VantageError, look_up  # noqa: PLC0415 - for this alone
 
     beginnings: list[list[str | None]] = []
-    unreached: list[Unreached] = []
+    unreached: list[UnreachedError] = []
     try:
         for own in source:
             try:
                 beginnings.append([None] if own is None else [*look_up(own)])
-            except Unreached as error:
+            except UnreachedError as error:
                 beginnings.append([own])
                 unreached.append(error)
         if unreached and not any(len(beginning) > 1 for beginning in beginnings):
@@ -218,8 +219,8 @@ def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], 
     except VantageError as error:
         raise UsageError(f"--vantage-lookup: {error}; leave the option off to have paths begin with the interface's "
                          "own address") from None
-    for error in unreached:
-        log.warning("--vantage-lookup: %s; paths of this IP version begin with the interface's own address", error)
+    for reason in unreached:
+        log.warning("--vantage-lookup: %s; paths of this IP version begin with the interface's own address", reason)
     return tuple(beginnings)
 
 

@@ -15,6 +15,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -86,8 +87,12 @@ def run(args: argparse.Namespace) -> int:
             put(args.output, write(Report(args.title, tallies, targets)))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    count = sum(tally.records for tally in tallies)
-    log.info("%d records of %s", count, "one file" if len(tallies) == 1 else f"{len(tallies)} files")
+    for number, tally in enumerate(tallies):
+        if tally.records > targets.targets[number]:
+            log.warning("%s has %d records of %d targets: a target that was measured again counts again, and intervals "
+                        "are too narrow", tally.label, tally.records, targets.targets[number])
+    log.info("%d records of %s", sum(tally.records for tally in tallies),
+             "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1
 
 
@@ -119,7 +124,11 @@ def labels(args: argparse.Namespace) -> list[str]:
     short = [Path(name).name.partition(".")[0] or name for name in names]
     unlike = [one if short.count(one) == 1 else name for one, name in zip(short, names, strict=True)]
     found = [*args.label, *unlike[len(args.label):]]
-    return [one if found.index(one) == place else f"{one} ({place + 1})" for place, one in enumerate(found)]
+    for place, one in enumerate(found):
+        others = {*found[:place], *found[place + 1:]}
+        if one in found[:place]:
+            found[place] = next(name for number in count(place + 1) if (name := f"{one} ({number})") not in others)
+    return found
 
 
 def parse_record(line: str) -> Record:

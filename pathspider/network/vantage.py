@@ -25,7 +25,7 @@ class VantageError(RuntimeError):
     """The public address or its AS could not be found out; the text says what was asked and what came."""
 
 
-class Unreached(VantageError):
+class UnreachedError(VantageError):
     """Nobody out there answered: for this IP version there may be no Internet here."""
 
 
@@ -40,14 +40,14 @@ class Vantage(NamedTuple):
 
 def look_up(source: str, resolvers: Sequence[str] | None = None, timeout: float = TIMEOUT) -> Vantage:
     """The public address and the AS of one of our addresses; :exc:`VantageError` if they cannot be found out,
-    :exc:`Unreached` if the servers that tell the address cannot be asked.
+    :exc:`UnreachedError` if the servers that tell the address cannot be asked.
 
     :param source: the address of ours that asks, and that the measurement connects from
     :param resolvers: whom to ask for the AS; those of resolv.conf(5) unless given
     """
     version = ip_address(source).version
     server = WHO_ASKS_SERVERS[version]
-    answer = _text(WHO_ASKS, [server], timeout, source, unanswered=Unreached)
+    answer = _text(WHO_ASKS, [server], timeout, source, unanswered=UnreachedError)
     try:
         address = ip_address(answer)
     except ValueError:

@@ -6,9 +6,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeGuard
 
 from pathspider.records import Record
-from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, verdict
+from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, telling, verdict
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
 
@@ -26,7 +28,7 @@ FOLDED = "…"
 """Stands for what is not told apart."""
 MAX_SOURCES = 20
 MAX_TIMES = 100_000
-"""Minutes, hours or days that are told apart."""
+"""Minutes that are told apart, and then hours."""
 
 Group = tuple[str, str]
 """A part of the records: ``("all", "")``, ``("ip", "IPv4")``, ``("as", "AS64496")``."""
@@ -103,7 +105,7 @@ class Verdicts:
         return answer
 
     def _verdict(self, found: tuple[str, ...]) -> Verdict:
-        answers = tuple(self._conditions.get(one) or parse(one) for one in found if not one.startswith(INCONCLUSIVE))
+        answers = tuple(self._conditions.get(one) or parse(one) for one in telling(found))
         reasons = tuple(one for one in found if one.startswith(INCONCLUSIVE)) or (() if answers else (NO_CONDITION,))
         return Verdict(found, answers, tuple(dict.fromkeys(answer.question for answer in answers)), reasons)
 
@@ -123,9 +125,10 @@ class Tally:
         """Why the file could not be read to its end."""
         self.first = self.last = ""
         self.sources: Counter[str] = Counter()
-        """The vantage point's addresses, as the paths begin."""
+        """The vantage point's addresses, with its AS where that was looked up, as the paths begin."""
         self.times: Counter[str] = Counter()
-        """Records by the minute in which their measurement began; by the hour or day where minutes are too many."""
+        """Records by the time at which their measurement began, ``YYYY-MM-DD HH:MM``: to the minute, or the hour, or
+        the year, where times are too many."""
         self._versions: Counter[tuple[int, str]] = Counter()
 
     def add(self, record: Record) -> int:
@@ -138,7 +141,8 @@ class Tally:
         self._note_time(record.get("time"))
         path = record.get("path")
         if isinstance(path, list) and path and isinstance(path[0], str):
-            source = path[0][:MAX_LENGTH]
+            has_as = path[2:3] == ["*"] and isinstance(path[1], str) and path[1].startswith("AS")
+            source = (f"{path[0]} {path[1]}" if has_as else path[0])[:MAX_LENGTH]
             if source in self.sources or len(self.sources) < MAX_SOURCES:
                 self.sources[source] += 1
         return number
@@ -147,7 +151,7 @@ class Tally:
         if not isinstance(time, dict):
             return
         begun, ended = time.get("from"), time.get("to")
-        if not (isinstance(begun, str) and isinstance(ended, str) and TIME.fullmatch(begun) and TIME.fullmatch(ended)):
+        if not (_is_time(begun) and _is_time(ended)):
             return
         self.first = min(self.first, begun) if self.first else begun
         self.last = max(self.last, ended)
@@ -171,6 +175,17 @@ class Tally:
             versions[version][number] += count
         yield ("all", ""), everything
         yield from ((("ip", version), counts) for version, counts in sorted(versions.items()))
+
+
+def _is_time(text: object) -> TypeGuard[str]:
+    """Whether this is a time as records have it."""
+    if not isinstance(text, str) or not TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def counted(found: list[Verdict], numbers: Mapping[int, int]) -> tuple[Counter[Answer], Counter[str], Counter[str]]:

@@ -112,6 +112,9 @@ def as_markdown(report: Report) -> Iterator[str]:
     yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "From (UTC)", "To (UTC)"),
                       ((tally.label, tally.records, report.targets.targets[number], tally.concluded, tally.bad_lines,
                         tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
+    if repeated := report.repeated:
+        yield (f"\nMeasured more than once: targets of {_cell(', '.join(repeated))}. Each record counts, and the "
+               "intervals are then too narrow.\n")
     for plugin in report.plugins:
         yield f"\n## {_cell(plugin)}\n"
         for question in report.questions(plugin):

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 INCONCLUSIVE = "pathspider."
 """How conditions begin that tell why there is no verdict."""
+NEEDS = {"ecn.ipmark.": "ecn.negotiation."}
+"""Conditions that tell something only beside others: where no SYN-ACK came back, no mark could be seen, and the plugin
+says ``not_seen`` all the same, of each connection that it observed."""
 NO_CONDITION = "(no condition)"
 """What is said of a record without any condition."""
 
@@ -36,6 +39,12 @@ def parse(condition: str) -> Answer:
 def verdict(conditions: Iterable[str]) -> tuple[str, ...]:
     """What was concluded, in order; how many flows were missed is no reason of its own."""
     return tuple(sorted({one for one in conditions if not one.startswith("pathspider.missed_flows:")}))
+
+
+def telling(conditions: tuple[str, ...]) -> list[str]:
+    """Those that answer a question."""
+    idle = tuple(one for one, other in NEEDS.items() if not any(there.startswith(other) for there in conditions))
+    return [one for one in conditions if not one.startswith((INCONCLUSIVE, *idle))]
 
 
 @lru_cache(maxsize=50_000)

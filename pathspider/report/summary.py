@@ -22,6 +22,11 @@ OTHERS: Group = ("as", "others")
 """The rest of them together; only on a page."""
 
 
+BASELINE_UP = " (baseline up)"
+"""Ends the name of a question that the report adds: of the targets whose baseline came up, how many does the feature
+break? Those that were offline, or up for the experiment alone, tell nothing of it."""
+
+
 class Count(NamedTuple):
     """How many of the records of a group, in one file, have an answer, of those that answer the question."""
 
@@ -95,6 +100,18 @@ class Report:
         given, asked, _ = counted(self.targets.verdicts.found, numbers)
         for answer, number in sorted(given.items(), key=lambda item: natural(item[0].condition)):
             yield Count(file, group, answer, number, asked[answer.question])
+        for question in sorted({answer.question for answer in given}, key=natural):
+            verdicts = [Answer(question, word, f"{question}.{word}") for word in ("broken", "works")]
+            reached = sum(given[one] for one in verdicts)
+            if reached and question.endswith(".connectivity"):
+                for one in verdicts:
+                    yield Count(file, group, one._replace(question=question + BASELINE_UP), given[one], reached)
+
+    @property
+    def repeated(self) -> list[str]:
+        """The files in which targets were measured more than once: their records are no independent sample."""
+        return [tally.label for number, tally in enumerate(self.tallies)
+                if tally.records > self.targets.targets[number]]
 
     @property
     def plugins(self) -> list[str]:

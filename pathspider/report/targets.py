@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from pathspider.base import target_asn
-from pathspider.jobs import TARGET_KEYS
+from pathspider.jobs import TARGET_KEYS, one_form
 from pathspider.records import Record
 from pathspider.report.counting import Verdicts
 
 BATCH = 10_000
+MOST_KEPT = 16
+"""Findings of a target of which it is remembered how they compare: most targets have the same few."""
 
 TABLES = """
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
@@ -95,7 +97,7 @@ class Targets:
 
     def add(self, file: int, record: Record, verdict: int) -> None:
         """Note what was found of a record's target."""
-        self._rows.append((json.dumps([record.get(key) for key in TARGET_KEYS]), file, verdict))
+        self._rows.append((json.dumps([one_form(record.get(key)) for key in TARGET_KEYS]), file, verdict))
         asn = target_asn(record)
         if asn and len(asn) <= 10 and (system := int(asn)) < 1 << 32:
             self._carried[system, file, verdict] += 1
@@ -131,10 +133,12 @@ class Targets:
     def _compare(self, target: str, found: list[tuple[int, int, int, int]]) -> None:
         found.sort(key=itemgetter(0, 3))
         self.targets.update({file for file, _, _, _ in found})
-        for pair, differs in self._paired(tuple((file, verdict) for file, verdict, _, _ in found)):
+        few = len(found) <= MOST_KEPT
+        pairs_of, questions_of = (self._paired, self._questions) if few else (self._pairs_of, self._questions_of)
+        for pair, differs in pairs_of(tuple((file, verdict) for file, verdict, _, _ in found)):
             self.pairs[pair] += 1
             self.changes[pair] += differs
-        if questions := self._questions(frozenset(verdict for _, verdict, _, _ in found)):
+        if questions := questions_of(frozenset(verdict for _, verdict, _, _ in found)):
             self.changed_targets += 1
             self._table.execute("insert into changed values (?, ?, ?)",
                                 (target, json.dumps(questions), json.dumps([row[:3] for row in found])))
@@ -146,8 +150,7 @@ class Targets:
             found.setdefault(answer.question, set()).add(answer.answer)
         return {question: frozenset(values) for question, values in found.items()}
 
-    @lru_cache(maxsize=10_000)  # noqa: B019
-    def _paired(self, found: tuple[tuple[int, int], ...]) -> list[tuple[Paired, bool]]:
+    def _pairs_of(self, found: tuple[tuple[int, int], ...]) -> list[tuple[Paired, bool]]:
         """For each question that two files answer, by each one's first verdict that does: whether they differ."""
         first: dict[str, dict[int, frozenset[str]]] = {}
         for file, verdict in found:
@@ -156,8 +159,7 @@ class Targets:
         return [(Paired(one, other, question), files[one] != files[other])
                 for question, files in first.items() for one, other in combinations(sorted(files), 2)]
 
-    @lru_cache(maxsize=10_000)  # noqa: B019
-    def _questions(self, numbers: frozenset[int]) -> list[str]:
+    def _questions_of(self, numbers: frozenset[int]) -> list[str]:
         """The questions that not all of these verdicts answer alike, of those that do answer them."""
         first: dict[str, frozenset[str]] = {}
         differing = set()
@@ -166,6 +168,8 @@ class Targets:
                 if first.setdefault(question, answers) != answers:
                     differing.add(question)
         return sorted(differing)
+
+    _paired, _questions = lru_cache(maxsize=4096)(_pairs_of), lru_cache(maxsize=4096)(_questions_of)
 
     def changed(self) -> Iterator[Changed]:
         """The targets that changed, in the order of their text."""

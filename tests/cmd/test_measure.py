@@ -185,9 +185,11 @@ class TestMeasure(LabCase):
             blocklist.write(f"{jobs[0]['dip']}\n{jobs[1]['dip']}/64\n")
             blocklist.flush()
             outcome, planned = self.measure(
-                "--blocklist", blocklist.name, "--dry-run", "ecn", data=ndjson([*jobs, jobs[2]])
+                "--blocklist", blocklist.name, "--dry-run", "ecn", data=ndjson([*jobs, jobs[2] | {"path": []}])
             )
-            self.assertEqual(([job["number"] for job in planned], outcome.returncode), ([2], 0))
+            self.assertEqual((planned, outcome.returncode), ([jobs[2]], 0))
+            outcome, planned = self.measure("--dry-run", "ecn", data=ndjson([jobs[2] | {"path": [], "error": 1}]))
+            self.assertEqual(planned, [jobs[2]])
             _, records = self.measure("--blocklist", blocklist.name, "ecn", "--connect", "tcp", data=ndjson(jobs))
         blocked = {record["number"] for record in records if record["conditions"] == ["pathspider.blocklisted"]}
         self.assertEqual((len(records), blocked), (4, {0, 1, 3}))

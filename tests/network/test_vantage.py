@@ -57,7 +57,8 @@ class TestVantage(unittest.TestCase):
         named = {vantage.WHO_ASKS: "client", ORIGIN_4: "64496 64500 | 10.0.0.0/24 | ZZ | test | 2026-01-01",
                  ORIGIN_6: "64497 | fd00:10::/32 | ZZ | test | 2026-01-01", **answers}
         words = [f"{name}={text}" for name, text in named.items() if text]
-        server = self.lab.popen([sys.executable, "-c", SERVERS, ",".join(servers), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        server = self.lab.popen([sys.executable, "-c", SERVERS, ",".join(servers), *words], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
         try:
             self.assertEqual(server.stdout.readline(), b"ready\n")
             jobs = [{"dip": clean_address(0, version), "dip_asn": 64511} for version in (4, 6)]

@@ -60,12 +60,29 @@ class TestTally(unittest.TestCase):
         for group in (("all", ""),):
             self.assertEqual(counted(tally_of(records), group), counted(tally_of(shuffled), group))
 
+    def test_marks_count_where_a_syn_ack_came_back(self):
+        unmarked, failed = "ecn.ipmark.ect0.not_seen", "ecn.negotiation.failed"
+        given, asked, without = counted(tally_of([
+            record("192.0.2.1", WORKS, failed, unmarked), record("192.0.2.2", BROKEN, unmarked),
+            record("192.0.2.3", "ecn.connectivity.offline", unmarked)]))
+        self.assertEqual((given[unmarked], asked["ecn.ipmark.ect0"], asked["ecn.connectivity"]), (1, 1, 3))
+        self.assertEqual(without, {})
+
     def test_time_and_place(self):
         tally = tally_of([record("192.0.2.1", WORKS, minute=7), record("192.0.2.2", WORKS, minute=3),
                           {**record("192.0.2.3", WORKS), "time": {"from": "yesterday", "to": 7}, "path": None}])
         self.assertEqual((tally.first[:16], tally.last[:16]), ("2026-11-22 10:03", "2026-11-22 10:07"))
         self.assertEqual(tally.times, {"2026-11-22 10:07": 1, "2026-11-22 10:03": 1})
         self.assertEqual(tally.sources, {"203.0.113.1": 2})
+
+    def test_impossible_times_and_systems(self):
+        times = ("0000-00-00 00:00:00.000000", "9999-99-99 99:99:99.999999", "2026-02-29 10:00:00.000000",
+                 "2026-02-28 10:00:00.000000")
+        tally = tally_of([{**record("192.0.2.1"), "time": {"from": one, "to": one},
+                           "path": ["203.0.113.1", "AS64499", "*", "192.0.2.1"]} for one in times])
+        self.assertEqual((tally.first, tally.last), (times[3], times[3]))
+        self.assertEqual(tally.times, {"2026-02-28 10:00": 1})
+        self.assertEqual(tally.sources, {"203.0.113.1 AS64499": 4})
 
     def test_many_sets_are_folded_and_counts_stay_right(self):
         draw = random.Random(1)

@@ -47,6 +47,11 @@ class TestTargets(unittest.TestCase):
         self.assertEqual(changed([record("192.0.2.1", WORKS)], [{**record("192.0.2.1", BROKEN), "dp": 443},
                                                                 {**record("192.0.2.1", BROKEN), "domain": "b"}])[0], [])
 
+    def test_one_address_in_two_forms_is_one_target(self):
+        found, pairs, _ = changed([record("2001:db8::1", WORKS)], [record("2001:DB8:0::0001", BROKEN)])
+        self.assertEqual([one[0] for one in found], ["2001:db8::1"])
+        self.assertEqual(pairs, {Paired(0, 1, "ecn.connectivity"): 1})
+
     def test_files_are_paired_where_both_answer(self):
         later = [record(f"192.0.2.{number}", WORKS) for number in range(11)]
         none = [record(f"192.0.2.{number}", "pathspider.not_observed") for number in range(10)]
@@ -93,7 +98,7 @@ class TestSystems(unittest.TestCase):
         self.targets.add(file, record("192.0.2.1", **more), verdict)
 
     def test_as_counted(self):
-        for asn, records in ((64496, 3), (64497, 5), (64498, 1)):
+        for asn, records in ((64496.0, 3), (64497, 5), (64498, 1)):
             for _ in range(records):
                 self.add(0, self.works, dip_asn=asn)
         self.add(1, self.broken, info={"ASN": "AS64496"})
@@ -107,7 +112,7 @@ class TestSystems(unittest.TestCase):
         self.assertEqual([*self.targets.of_other_systems(2)], [(0, {self.works: 1}), (1, {self.broken: 1})])
 
     def test_what_is_no_system(self):
-        for asn in (None, "none", -1, 1 << 32, "9" * 4000, [64496], 1.5):
+        for asn in (None, "none", -1, 1 << 32, "9" * 4000, [64496], 1.5, True, float(1 << 40)):
             self.add(0, self.works, dip_asn=asn)
         self.targets.settle()
         self.assertEqual(self.targets.system_count, 0)
