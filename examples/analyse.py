@@ -1,109 +1,87 @@
 #!/usr/bin/env python3
-"""What records say, as a table: conditions by plugin and IP version, with confidence intervals; targets that changed.
+"""Do the same targets break two features? Do they break a feature again a week later?
 
-Usage: analyse.py RECORDS... [--csv TABLE.csv]
+A table of the verdicts on connectivity in one results file against those in another one, over the targets that both
+have. For shares, confidence intervals and the targets that changed, there is `pspdr report`.
 
-One file is one run. With several, the targets whose connectivity is not the same in all of them are listed.
-DuckDB does the counting where it is installed (pip install duckdb), which is worth it from some million records on;
-plain Python gives the same table otherwise.
+Usage: analyse.py FIRST SECOND [--csv TABLE.csv]
+
+DuckDB does the work where it is installed (pip install duckdb): it uses all cores and needs little memory. Plain Python
+gives the same table otherwise.
 """
 
 import argparse
 import csv
 import json
 import sys
-from collections import Counter, defaultdict
-from math import sqrt
+from collections import Counter
 
 try:
     import duckdb
 except ImportError:
     duckdb = None
 
-COLUMNS = ("file", "plugin", "ip", "condition", "targets", "of", "share", "low", "high")
+VERDICTS = """
+    SELECT DISTINCT dip, dp, domain, verdict
+    FROM (SELECT dip, dp, domain, unnest(conditions) AS verdict
+          FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
+                         columns = {dip: 'VARCHAR', dp: 'BIGINT', domain: 'VARCHAR', conditions: 'VARCHAR[]'}))
+    WHERE verdict LIKE '%.connectivity.%'"""
+
+CROSS = f"""
+    SELECT one.verdict, other.verdict, count(*)
+    FROM ({VERDICTS}) AS one JOIN ({VERDICTS}) AS other
+        ON one.dip = other.dip AND one.dp IS NOT DISTINCT FROM other.dp AND one.domain IS NOT DISTINCT FROM other.domain
+    GROUP BY ALL"""
 
 
-def wilson(hits, total, z=1.96):
-    """The 95 % confidence interval of a share (E. B. Wilson 1927): it holds for few targets, and for 0 and 1 too."""
-    share = hits / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    return max(0.0, centre - half), min(1.0, centre + half)
+def with_duckdb(first, second):
+    """``{(verdict in the first file, verdict in the second): targets}``."""
+    rows = duckdb.execute(CROSS, [first, second]).fetchall()
+    return Counter({(one, other): targets for one, other, targets in rows})
 
 
-def records(name):
-    """The records of a file."""
+def with_python(first, second):
+    """The same, with one file in memory."""
+    there = {}
+    for target, verdicts in verdicts_of(first):
+        there.setdefault(target, set()).update(verdicts)
+    pairs = {(target, one, other) for target, verdicts in verdicts_of(second)
+             for other in verdicts for one in there.get(target, ())}
+    return Counter((one, other) for _, one, other in pairs)
+
+
+def verdicts_of(name):
+    """Each record's target, and what was found of its connectivity."""
     with open(name, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield json.loads(line)
-            except ValueError:
+                record = json.loads(line)
+                verdicts = {one for one in record["conditions"] if ".connectivity." in one}
+                target = tuple(record.get(key) for key in ("dip", "dp", "domain"))
+            except (ValueError, TypeError, KeyError):
                 print(f"{name}:{number}: no record, left out", file=sys.stderr)
-
-
-def count_plain(name):
-    """``{(plugin, ip version, condition): targets}`` with plain Python."""
-    counts = Counter()
-    for record in records(name):
-        version = 6 if ":" in str(record.get("dip")) else 4
-        for condition in set(record.get("conditions") or ()):
-            counts[condition.partition(".")[0], version, condition] += 1
-    return counts
-
-
-def count_duckdb(name):
-    """The same with DuckDB, which reads the file with all cores."""
-    rows = duckdb.execute("""
-        SELECT split_part(condition, '.', 1), version, condition, count(*)
-        FROM (SELECT DISTINCT line, CASE WHEN dip LIKE '%:%' THEN 6 ELSE 4 END AS version,
-                     unnest(conditions) AS condition
-              FROM (SELECT row_number() OVER () AS line, dip, conditions
-                    FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
-                                   columns = {dip: 'VARCHAR', conditions: 'VARCHAR[]'})))
-        GROUP BY ALL""", [name]).fetchall()
-    return Counter({(plugin, version, condition): targets for plugin, version, condition, targets in rows})
-
-
-def table(name, counts):
-    """Rows as in ``COLUMNS``. A share is one of the targets for which a condition of the same kind was found."""
-    kinds = Counter()
-    for (plugin, version, condition), targets in counts.items():
-        kinds[plugin, version, condition.rpartition(".")[0]] += targets
-    for (plugin, version, condition), targets in sorted(counts.items()):
-        total = kinds[plugin, version, condition.rpartition(".")[0]]
-        low, high = wilson(targets, total)
-        yield name, plugin, version, condition, targets, total, *(round(x, 4) for x in (targets / total, low, high))
-
-
-def changed(names):
-    """``(target, [verdict in each file])`` where the verdicts are not all the same."""
-    seen = defaultdict(dict)
-    for name in names:
-        for record in records(name):
-            for condition in record.get("conditions") or ():
-                if ".connectivity." in condition:
-                    seen[record.get("dip"), record.get("dp"), condition.partition(".")[0]][name] = condition
-    for target, verdicts in seen.items():
-        if len(verdicts) == len(names) and len(set(verdicts.values())) > 1:
-            yield target, [verdicts[name] for name in names]
+                continue
+            yield target, verdicts
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Conditions of PATHspider's records, counted and compared.")
-    parser.add_argument("records", nargs="+", metavar="RECORDS")
+    parser = argparse.ArgumentParser(description="The verdicts on connectivity in two results files, crossed.")
+    parser.add_argument("first", metavar="FIRST")
+    parser.add_argument("second", metavar="SECOND")
     parser.add_argument("--csv", metavar="TABLE.csv", help="write the table there as well")
     parser.add_argument("--plain", action="store_true", help="do without DuckDB, though it is there")
     args = parser.parse_args()
-    count = count_plain if duckdb is None or args.plain else count_duckdb
-    rows = [row for name in args.records for row in table(name, count(name))]
-    for name, _, version, condition, targets, total, share, low, high in rows:
-        print(f"{name}  IPv{version}  {condition:40} {targets:8} of {total:8}  {share:7.2%}  [{low:.2%}, {high:.2%}]")
+    cross = (with_python if duckdb is None or args.plain else with_duckdb)(args.first, args.second)
+    rows, columns = (sorted({pair[side] for pair in cross}) for side in (0, 1))
+    table = [["", *columns], *([row, *(cross[row, column] for column in columns)] for row in rows)]
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(str(cell).ljust(width) if place == 0 else str(cell).rjust(width)
+                        for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip())
     if args.csv:
         with open(args.csv, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([COLUMNS, *rows])
-    if len(args.records) > 1:
-        for (dip, dp, _), verdicts in changed(args.records):
-            print(f"changed: {dip} port {dp}: {' -> '.join(verdicts)}")
+            csv.writer(stream).writerows(table)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from pathspider.report.figures import points
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import Compared, Count, Report
 from pathspider.report.targets import Changed
@@ -159,7 +160,7 @@ def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, 
 
 def difference_cells(report: Report, one: Compared) -> tuple[str, str, str, str, str]:
     """A difference as people read it."""
-    value, low, high = (f"{part * 100:+.2f}" for part in one.difference)
+    value, low, high = points(one.difference)
     return (one.first.answer.answer, report.tallies[one.first.file].label, report.tallies[one.second.file].label, value,
             f"{low} to {high}")
 

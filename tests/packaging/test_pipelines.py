@@ -45,7 +45,8 @@ class TestPipelines(unittest.TestCase):
 
     def run_example(self, name, *arguments):
         environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
-        done = subprocess.run([str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False,
+        command = [sys.executable] if name.endswith(".py") else []
+        done = subprocess.run([*command, str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False,
                               timeout=60, env=environment)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
@@ -87,11 +88,16 @@ class TestPipelines(unittest.TestCase):
             f"measure -i lab0 --input jobs --output {results}/mss.ndjson mss"])
 
     def test_analyse(self):
-        first = self.write("first", RECORDS)
-        second = self.write("second", [record("192.0.2.1", BROKEN), *RECORDS[1:]])
-        text = self.run_example("analyse.py", "--plain", "--csv", str(self.folder / "table.csv"), first, second)
-        self.assertIn(f"changed: 192.0.2.1 port 80: {WORKS} -> {BROKEN}\n", text)
-        self.assertEqual(text.count("changed:"), 1)
-        self.assertRegex(text, rf"first +IPv4 +{WORKS} +2 of +3 +66.67% +\[20.77%, 93.85%\]")
-        table = (self.folder / "table.csv").read_text(encoding="utf-8")
-        self.assertIn(f"{first},ecn,6,{BROKEN},1,1,1.0,0.2065,1.0", table)
+        tfo = "tfo.connectivity.works"
+        first = self.write("first", [*RECORDS, RECORDS[0], record("192.0.2.9", WORKS)])
+        second = self.write("second", [record("192.0.2.1", tfo), record("192.0.2.2", tfo),
+                                       record("2001:db8::4", BROKEN), record("192.0.2.3", "pathspider.not_observed"),
+                                       {**record("192.0.2.9", tfo), "dp": 443}])
+        with open(second, "a", encoding="utf-8") as stream:
+            stream.write('{"dip": 7}\n{"dip": "192.0.2')
+        table = self.folder / "table.csv"
+        for how in ((), ("--plain",)):
+            self.assertEqual(self.run_example("analyse.py", *how, "--csv", str(table), first, second),
+                             f"{'':23}  {BROKEN}  {tfo}\n{BROKEN}  {1:23}  {1:22}\n{WORKS:23}  {0:23}  {1:22}\n")
+            self.assertEqual(table.read_text(encoding="utf-8").split(),
+                             [f",{BROKEN},{tfo}", f"{BROKEN},1,1", f"{WORKS},0,1"])
