@@ -12,16 +12,21 @@ export DEBIAN_FRONTEND := noninteractive
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
                 iproute2 nftables iptables openssl util-linux procps ca-certificates xz-utils zstd tcpdump
 APT_SERVERS  := nginx-light apache2-bin knot jq
+APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test setup native servers lint types docs docs-pdf fuzz bench deb deb-test dist dist-test clean
+.PHONY: demo test browser-test setup native servers lint types docs docs-pdf fuzz bench deb deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
 
 test: setup servers
 	$(BIN)/nose2 -s tests -t .
+
+# The report and the documentation in Debian's chromium; pictures for people to look at are then in build/browser.
+browser-test: docs $(VENV)/.browser
+	$(BIN)/python -m unittest -v tests.browser.report_page tests.browser.docs_pages
 
 setup: $(VENV)/.built
 
@@ -37,7 +42,7 @@ docs: setup
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 # All of it as one file, printed by Debian's chromium.
-docs-pdf: setup
+docs-pdf: setup $(VENV)/.browser
 	$(BIN)/sphinx-build -W -q -b singlehtml docs docs/_build/singlehtml
 	chromium --headless --no-sandbox --disable-gpu --no-pdf-header-footer --log-level=3 \
 	    --print-to-pdf=docs/_build/pathspider.pdf "file://$(CURDIR)/docs/_build/singlehtml/index.html" 2>/dev/null
@@ -94,15 +99,24 @@ clean:
 # -- what the targets above stand on ----------------------------------------------------------------------------------
 
 $(VENV)/.apt: Makefile
-	@missing=""; for package in $(APT_PACKAGES); do \
+	$(call apt_install,$(APT_PACKAGES))
+	@mkdir -p $(VENV) && touch $@
+
+$(VENV)/.browser: $(VENV)/.apt
+	$(call apt_install,$(APT_BROWSER))
+	@touch $@
+
+# Those of the packages that are missing.
+define apt_install
+	@missing=""; for package in $(1); do \
 	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" != 0 ]; then echo "These Debian packages are missing:$$missing. Run: sudo make $(MAKECMDGOALS)"; exit 1; fi; \
 	    echo "Installing$$missing"; \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	    apt-get update -qq && apt-get $(APT_WAITS) install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
-	@mkdir -p $(VENV) && touch $@
+endef
 
 $(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -27,7 +27,7 @@ MOST_NAME = 200
 MOST_SOURCES = 4
 """Addresses that are listed of those that were measured from."""
 
-BOUNDS = [f"Low ({LEVEL * 100:.0f} %)", f"High ({LEVEL * 100:.0f} %)"]
+BOUNDS = [f"Low ({LEVEL:.0%})", f"High ({LEVEL:.0%})"]
 """What an interval's columns are called."""
 
 

@@ -1,0 +1,220 @@
+"""The page of ``pspdr report`` in a browser: one of a few records, and one of many, with long and hostile texts."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.chromium import Chromium
+from tests.report.records import BROKEN, WORKS, record
+
+PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+HOSTILE = "</title></style><script>alert(1)</script><img src=//example.com/x onerror=alert(2)>\x1b[31m\u202e"
+LONG = "without-any-place-to-break-it-" * 6
+VALUES = (536, 8960, 1460, 1200)
+WIDTHS = (360, 390, 768, 1200)
+FAULTY = """<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="default-src 'self' 'unsafe-inline'">
+<meta name="viewport" content="width=device-width"><body><p style="color: #888">grey<p style="width: 2000px">wide
+<svg><rect class="bar" fill="#eee"/></svg><img src="https://example.com/"><img src="missing.png">
+<script>throw new Error("of the page")</script>"""
+
+
+def few():
+    return [record("192.0.2.1", WORKS), record("2001:db8::1", BROKEN, minute=7), record("192.0.2.2", WORKS)]
+
+
+def many(first):
+    """Records of a first or a second file: most targets change, and what strangers say is long, or hostile."""
+    for number in range(240):
+        conditions = [WORKS if (number % 7 == 0) == first else BROKEN, f"mss.option.local.value:{VALUES[number % 4]}",
+                      f"other.{HOSTILE if number % 2 else LONG}.{LONG if number % 3 else HOSTILE}"]
+        one = record(f"198.51.100.{number}", *conditions, minute=number % 60, dip_asn=64496 + number % 40)
+        yield {**one, "domain": f"www{number}.example.com" if number % 10 else HOSTILE + LONG}
+    yield record("192.0.2.9", "pathspider.not_observed")
+
+
+class TestReportPage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.small = cls.report("small", [few()])
+        cls.large = cls.report("large", [many(True), many(False)], "--label", HOSTILE, "--label", LONG,
+                               "--title", HOSTILE)
+        cls.faulty = cls.folder / "faulty.html"
+        cls.faulty.write_text(FAULTY, encoding="utf-8")
+        cls.chromium = cls.enterClassContext(Chromium())
+        cls.driver = cls.chromium.driver
+
+    @classmethod
+    def report(cls, name, files, *options):
+        """The page that is made of these records; the large one has a line that is no record."""
+        names = []
+        for number, records in enumerate(files):
+            names.append(cls.folder / f"{name}{number}.ndjson")
+            with names[-1].open("w", encoding="utf-8") as stream:
+                stream.writelines(json.dumps(one) + "\n" for one in records)
+                stream.write("{}\n" if number else "")
+        page = cls.folder / f"{name}.html"
+        done = subprocess.run([*PSPDR, "report", *options, *names, "--output", page], check=False, capture_output=True)
+        if done.returncode != bool(len(files) - 1):
+            raise AssertionError(done.stderr.decode())
+        return page
+
+    def setUp(self):
+        self.chromium.view(1200)
+
+    def table(self, caption):
+        """The table whose caption begins so, in view."""
+        found = self.driver.find_element(By.XPATH, f"//table[caption[starts-with(text(), '{caption}')]]")
+        self.chromium.js("arguments[0].scrollIntoView()", found)
+        return found
+
+    def column(self, table, head):
+        """A column's texts, and how it is said to be sorted."""
+        return self.chromium.js("""
+            const heads = Array.from(arguments[0].tHead.rows[0].cells);
+            const place = heads.findIndex(one => one.textContent === arguments[1]);
+            return [Array.from(arguments[0].tBodies[0].rows).map(row => row.cells[place].textContent),
+                    heads.map(one => one.getAttribute("aria-sort"))[place],
+                    heads.filter(one => one.hasAttribute("aria-sort")).length];""", table, head)
+
+    def button(self, table, head):
+        return table.find_element(By.XPATH, f".//thead//button[text()='{head}']")
+
+    def contrast(self):
+        found = self.chromium.js(f"document.querySelectorAll('details').forEach(one => one.open = true); {CONTRAST}",
+                                 4.5, 3)
+        self.assertGreater(found["looked"], 2)
+        return found["low"]
+
+    def test_nothing_goes_wrong_and_nobody_is_asked(self):
+        for page in (self.small, self.large):
+            self.chromium.open(page)
+            self.assertEqual(self.chromium.problems(), [])
+            self.assertEqual(self.chromium.requests(), [page.as_uri()])
+            self.assertEqual(self.chromium.js("return performance.getEntriesByType('resource').length"), 0)
+
+    def test_it_fits_every_window(self):
+        for page in (self.small, self.large):
+            for width in WIDTHS:
+                self.chromium.view(width)
+                self.chromium.open(page)
+                self.chromium.picture(f"{page.stem}-{width}")
+                self.chromium.js("document.querySelectorAll('details').forEach(one => one.open = true)")
+                self.assertEqual(self.chromium.overflow(), "", width)
+
+    def test_the_files_are_seen_without_scrolling(self):
+        self.chromium.open(self.small)
+        table = self.table("The result files")
+        self.assertTrue(self.chromium.js("return arguments[0].scrollWidth <= arguments[0].clientWidth",
+                                         table.find_element(By.XPATH, "..")))
+
+    def test_text_and_drawings_stand_out(self):
+        for dark in (False, True):
+            self.chromium.view(1200, dark)
+            self.chromium.open(self.large)
+            self.assertEqual(self.chromium.js("return matchMedia('(prefers-color-scheme: dark)').matches"), dark)
+            self.assertEqual(self.contrast(), [])
+        self.chromium.view(390, dark=True)
+        self.chromium.picture("large-390-dark")
+
+    def test_labels_of_drawings_do_not_run_over(self):
+        self.chromium.open(self.large)
+        self.assertEqual(self.chromium.js("""
+            return Array.from(document.querySelectorAll("svg text"))
+              .filter(text => text.getBBox().x < 0 || text.getBBox().x + text.getBBox().width > 361)
+              .map(text => text.textContent)"""), [])
+
+    def test_sorting_by_click(self):
+        self.chromium.open(self.large)
+        table = self.table("mss.option.local.value: all records")
+        for head, key in (("Answer", int), ("Count", int), ("Share", lambda text: float(text.split()[0]))):
+            for way in ("ascending", "descending"):
+                self.button(table, head).click()
+                texts, said, heads = self.column(table, head)
+                self.assertEqual((said, heads), (way, 1))
+                values = [key(text) for text in texts]
+                self.assertEqual(values, sorted(values, reverse=way == "descending"), head)
+        self.assertEqual(len({*self.column(table, "Answer")[0]}), len(VALUES))
+
+    def test_sorting_by_keyboard(self):
+        self.chromium.open(self.small)
+        table = self.table("ecn.connectivity: all records")
+        self.chromium.js("arguments[0].parentElement.focus()", table)
+        ActionChains(self.driver).send_keys(Keys.TAB).perform()
+        self.assertEqual(self.driver.switch_to.active_element, self.button(table, "Answer"))
+        for key, way, answers in ((Keys.ENTER, "ascending", ["broken", "works"]),
+                                  (Keys.SPACE, "descending", ["works", "broken"])):
+            ActionChains(self.driver).send_keys(key).perform()
+            self.assertEqual(self.column(table, "Answer"), [answers, way, 1])
+
+    def test_differences_sort_by_what_they_are(self):
+        self.chromium.open(self.large)
+        table = self.table("ecn.connectivity: compared with ")
+        self.button(table, "Difference").click()
+        values = [float(text) for text in self.column(table, "Difference")[0]]
+        self.assertEqual(values, sorted(values))
+        self.assertLess(values[0], 0)
+
+    def test_paper_shows_everything_and_nothing_stays_open(self):
+        self.chromium.open(self.large)
+        self.chromium.js("document.querySelectorAll('details')[1].open = true")
+        state = "return Array.from(document.querySelectorAll('details')).map(one => one.open)"
+        before = self.chromium.js(state)
+        self.assertEqual((before[:3], len(before) > 3), ([False, True, False], True))
+        text = "\n".join(self.chromium.printed("large"))
+        self.assertEqual(self.chromium.js(state), before)
+        self.assertIn("line 242: not a record", text)
+        self.assertIn("ecn.connectivity: by autonomous system", text)
+
+    def test_headers_are_repeated_on_paper(self):
+        self.chromium.open(self.large)
+        target = re.compile(r"^ *198\.51\.100\.\d+ 80", re.MULTILINE)
+        pages = [text for text in self.chromium.printed("large") if target.search(text)]
+        self.assertGreater(len(pages), 2)
+        for text in pages:
+            self.assertRegex(text, r"Target +Results +Records +Questions +Conditions")
+
+    def test_it_fits_on_paper(self):
+        for page in (self.small, self.large):
+            self.chromium.view(718, media="print")  # A4 with Chromium's margins
+            self.chromium.open(page)
+            self.chromium.js("document.querySelectorAll('details').forEach(one => one.open = true)")
+            self.assertEqual(self.chromium.overflow(), "")
+
+    def test_paper_is_white(self):
+        self.chromium.view(718, dark=True, media="print")
+        self.chromium.open(self.small)
+        self.assertEqual(self.chromium.js("return getComputedStyle(document.body).backgroundColor"),
+                         "rgb(255, 255, 255)")
+
+    def test_without_scripts(self):
+        self.chromium.scripts(allowed=False)
+        self.addCleanup(self.chromium.scripts, allowed=True)
+        self.chromium.open(self.small)
+        table = self.driver.find_element(By.XPATH, "//table[caption[text()='ecn.connectivity: all records']]")
+        self.assertEqual([row.text.split()[0] for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")],
+                         ["broken", "works"])
+        self.assertEqual(self.driver.find_elements(By.TAG_NAME, "button"), [])
+
+    def test_these_checks_can_fail(self):
+        self.chromium.view(390)
+        self.chromium.open(self.faulty)
+        problems = "\n".join(self.chromium.problems())
+        for said in ("of the page", "img-src https://example.com", "missing.png"):
+            self.assertIn(said, problems)
+        self.assertIn(self.folder.joinpath("missing.png").as_uri(), self.chromium.requests())
+        self.assertTrue(self.chromium.overflow().startswith("20"))
+        self.assertEqual([one.partition(":")[0] for one in self.contrast()], ["grey", "bar"])
+
+
+if __name__ == "__main__":
+    unittest.main()
