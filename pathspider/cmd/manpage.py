@@ -15,16 +15,23 @@ from pathlib import Path
 from pathspider.base import __version__
 from pathspider.cmd.describe import Argument, Command, program
 
-EXIT_STATUS = """\
-0: all work was done
-
-1: some of it was not: a target list with lines that are no jobs, a packet source that failed, a path of the lab that
-was not found to be what it is
-
-2: the command line, or what it asks for, cannot be done as asked
-
-130: interrupted, before there was anything to finish"""
-LAB_RUN = "125: with lab run and lab shell, the lab could not be made; else their status is that of the command"
+NOT_DONE = {
+    "pspdr": "some of it was not; each command's page says what that means",
+    "pspdr-measure": "some of it was not: a line of input that is no job, a job that is invalid, a plugin, capture or "
+                     "output that failed",
+    "pspdr-observe": "the packet source broke off, or the flows could not be written",
+    "pspdr-filter": "something in the list is no job",
+    "pspdr-report": "a line is no record, or a file breaks off or holds none; the report has all the rest",
+    "pspdr-lab": "a path was not found to be what it is",
+    "pspdr-test": "a test failed",
+}
+"""What exit status 1 says, by the name of the page; a command that is not here has none."""
+FURTHER_STATUS = {
+    "pspdr-measure": [(130, "interrupted (SIGINT); what was under way was finished and written, unless interrupted "
+                            "again"), (143, "the same, with SIGTERM")],
+    "pspdr-lab": [(125, "with lab run and lab shell, the lab could not be made; else their status is that of the "
+                        "command")],
+}
 FURTHER = {
     "pspdr": ["pspdr lab demo", "pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'",
               "pspdr measure -i eth0 ecn <targets.ndjson >records.ndjson"],
@@ -63,7 +70,7 @@ def page(command: Command, others: Iterable[str]) -> str:
             lines += prose("Options of a plugin stand behind its name, those above before it.")
         for sub in command.commands:
             lines += summaries(sub) if len(command.words) == 1 else section(sub)
-    lines += [".SH EXIT STATUS", *statuses(EXIT_STATUS + (f"\n\n{LAB_RUN}" if name == "pspdr-lab" else ""))]
+    lines += [".SH EXIT STATUS", *statuses(name)]
     if examples := [*examples_of(command.epilog), *FURTHER.get(name, ())]:
         lines += [".SH EXAMPLES", *literal(examples)]
     lines += [".SH SEE ALSO", " ,\n".join(f".BR {escape(other)} (1)" for other in others)]
@@ -125,10 +132,13 @@ def full_stop(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", ")", ":")) or not text else ".")
 
 
-def statuses(text: str) -> Iterator[str]:
-    """``number: meaning`` paragraphs."""
-    for paragraph in text.split("\n\n"):
-        number, _, meaning = paragraph.replace("\n", " ").partition(": ")
+def statuses(name: str) -> Iterator[str]:
+    """What each exit status of a command says."""
+    failed = NOT_DONE.get(name)
+    told = [(0, "all work was done"), *([(1, failed)] if failed else []),
+            (2, "the command line, or what it asks for, cannot be done as asked"),
+            *FURTHER_STATUS.get(name, [(130, "interrupted")])]
+    for number, meaning in told:
         yield from (".TP", f"\\fB{number}\\fR", escape(full_stop(meaning)))
 
 

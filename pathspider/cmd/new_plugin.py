@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pathspider.cmd.main import UsageError
@@ -67,6 +68,9 @@ def check_name(name: str, chain: bool) -> None:
                          "begins with a letter")
     if keyword.iskeyword(name):
         raise UsageError(f"{name!r} cannot be a plugin's name: it is a keyword of Python")
+    if name == "pathspider":
+        raise UsageError(f"{name!r} cannot be a plugin's name: conditions that begin with it tell why there is no "
+                         "verdict")
     if name in module_names(PLUGINS) or name in {plugin.name for plugin in available_plugins([])}:
         raise UsageError(f"there is a plugin called {name!r} already: choose another name")
     if chain and name in module_names("pathspider.chains"):
@@ -147,7 +151,7 @@ def next_steps(name: str, folder: Path) -> str:
     pspdr = "pspdr" if shutil.which("pspdr", path=SUDO_PATH) else here.with_name("pspdr")
     python = "python3" if shutil.which("python3") == str(here.with_name("python3")) else here
     return (f"{folder} holds the plugin {name}. What to do next:\n\n"
-            f"  cd {folder}\n"
-            f"  {sudo}PYTHONPATH=. {pspdr} lab check --scenarios scenarios/{name}.py {name}\n"
-            f"  {python} -m unittest\n\n"
+            f"  cd {quote(str(folder))}\n"
+            f"  {sudo}PYTHONPATH=. {quote(str(pspdr))} lab check --scenarios scenarios/{name}.py {name}\n"
+            f"  {quote(str(python))} -m unittest\n\n"
             f"Then change pathspider/plugins/{name}.py. README.md says more.")

@@ -85,7 +85,7 @@ class TestPackages(Folder):
                 self.assertEqual(len({*map(str, found)}), 3 if PACKAGES[name][1] else 2, found)
 
     def test_what_to_do_next_can_be_done(self):
-        done = pspdr("new-plugin", "trial", "--model", "single", cwd=self.folder)
+        done = pspdr("new-plugin", "trial", "--model", "single", "--directory", "my new trial", cwd=self.folder)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         commands = [line for line in done.stdout.splitlines() if line.startswith("  ")]
         self.assertEqual(len(commands), 3)
@@ -145,7 +145,8 @@ class TestRefusals(Folder):
     def test_names(self):
         for name, why in {"Probe": "lower-case", "9lives": "begins with a letter", "a-b": "lower-case", "_x": "begins",
                           "": "lower-case", "../x": "lower-case", "ünicode": "lower-case", "x\n": "lower-case",
-                          "lambda": "keyword", "ecn": "a plugin called 'ecn' already"}.items():
+                          "lambda": "keyword", "pathspider": "there is no verdict",
+                          "ecn": "a plugin called 'ecn' already"}.items():
             with self.subTest(name=name):
                 self.assertIn(why, self.refused(name, "--model", "single"))
         self.assertIn("a chain called 'basic' already", self.refused("basic", "--model", "single", "--chain"))

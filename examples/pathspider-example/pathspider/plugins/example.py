@@ -32,4 +32,5 @@ class ExamplePlugin(SynchronizedSpider, PluggableSpider):
     def combine_flows(self, flows):
         """The conditions of one target: flows[0] is the baseline's, flows[1] the experiment's."""
         baseline, experiment = flows
-        return [connectivity("example", succeeded(baseline), succeeded(experiment))]
+        found = connectivity("example", succeeded(baseline), succeeded(experiment))
+        return [found]

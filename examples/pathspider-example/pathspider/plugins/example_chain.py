@@ -28,7 +28,8 @@ class ExampleChainPlugin(SingleSpider, PluggableSpider):
             return ["example_chain.connectivity.offline"]
         if codepoint is None:
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
-        found = ["example_chain.connectivity.online", f"example_chain.dscp:{codepoint}"]
+        found = ["example_chain.connectivity.online"]
+        found.append(f"example_chain.dscp:{codepoint}")
         if flow["example_chain_hops_rev"] is not None:
             found.append(f"example_chain.hops:{flow['example_chain_hops_rev']}")
         return found

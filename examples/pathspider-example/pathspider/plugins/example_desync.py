@@ -45,4 +45,5 @@ class ExampleDesyncPlugin(DesynchronizedSpider, PluggableSpider):
         baseline, experiment = flows
         if experiment["mss_value_fwd"] != self.args.segment:
             return ["pathspider.local_error:mss_not_configured"]
-        return [connectivity("example_desync", succeeded(baseline), succeeded(experiment))]
+        found = connectivity("example_desync", succeeded(baseline), succeeded(experiment))
+        return [found]

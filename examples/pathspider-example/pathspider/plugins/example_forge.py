@@ -31,4 +31,5 @@ class ExampleForgePlugin(ForgeSpider, PluggableSpider):
     def combine_flows(self, flows):
         """The conditions of one target: flows[0] is the baseline's, flows[1] the experiment's."""
         baseline, experiment = flows
-        return [connectivity("example_forge", succeeded(baseline), succeeded(experiment))]
+        found = connectivity("example_forge", succeeded(baseline), succeeded(experiment))
+        return [found]

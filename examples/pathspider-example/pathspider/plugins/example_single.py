@@ -27,4 +27,6 @@ class ExampleSinglePlugin(SingleSpider, PluggableSpider):
             return ["example_single.connectivity.offline"]
         if codepoint is None:
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
-        return ["example_single.connectivity.online", f"example_single.dscp:{codepoint}"]
+        found = ["example_single.connectivity.online"]
+        found.append(f"example_single.dscp:{codepoint}")
+        return found
