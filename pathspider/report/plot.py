@@ -91,7 +91,7 @@ def _cut(text: str, most: int) -> str:
 
 def timeline(title: str, minutes: Counter[str]) -> Iterator[str]:
     """How many records began when, in at most 60 bars; ``minutes`` counts them by ``YYYY-MM-DD HH:MM``."""
-    times = {datetime.fromisoformat(minute): number for minute, number in minutes.items() if _is_time(minute)}
+    times = {datetime.fromisoformat(minute): number for minute, number in minutes.items()}
     if len(times) < 2:
         return
     first, last = min(times), max(times)
@@ -121,11 +121,3 @@ def _width(span: timedelta) -> tuple[str, timedelta]:
         if number < 100 or name == "day":
             break
     return f"{number} {name}{'' if number == 1 else 's'}", number * unit
-
-
-def _is_time(minute: str) -> bool:
-    try:
-        datetime.fromisoformat(minute)
-    except ValueError:
-        return False
-    return True

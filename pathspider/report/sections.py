@@ -14,7 +14,7 @@ from pathspider.report.plain import MOST_TARGETS, name_of
 from pathspider.report.plot import Row, shares, timeline
 from pathspider.report.questions import natural
 from pathspider.report.statistics import LEVEL
-from pathspider.report.summary import OTHERS, Compared, Count, Report
+from pathspider.report.summary import BASELINE_UP, OTHERS, Compared, Count, Report
 
 MOST_ANSWERS = 16
 """Answers to a question that are listed, the most frequent ones; the other formats have all."""
@@ -210,6 +210,8 @@ without a verdict, because a packet was not observed or our own machine failed, 
 <p>{low} and {high} bound a share's interval (Wilson 1927); those of a difference follow Newcombe (1998, method 10), as
 if the targets of the two files were drawn independently. A difference is clear if its interval leaves out 0. With many
 rows, one in twenty is clear by chance alone.</p>
+<p>Questions that end with{BASELINE_UP} leave out all targets but those that say works or broken: how often does the
+feature break what comes up without it?</p>
 <p>Marks (ecn.ipmark) are counted only where a SYN-ACK came back.</p>
 <p>The intervals tell what chance does to a sample of targets. They do not tell whether the targets stand for the
 Internet, nor what the vantage point's own network does to all of them.</p>
