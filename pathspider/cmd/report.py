@@ -8,13 +8,15 @@ import gzip
 import logging
 import lzma
 import os
+import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -29,7 +31,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
-OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+
+
+@contextmanager
+def open_zst(name: str, mode: str) -> Iterator[IO[bytes]]:
+    """What zstd(1) unpacks, for Python cannot; ``OSError`` where it fails, at the end of what could be unpacked."""
+    if shutil.which("zstd") is None:
+        raise UsageError(f"results {name}: zstd is needed to unpack this file: install it, or unpack the file")
+    with open(name, mode) as packed, subprocess.Popen(["zstd", "-qdc"], stdin=packed, stdout=subprocess.PIPE,
+                                                      stderr=subprocess.PIPE) as unpacker:
+        assert unpacker.stdout is not None
+        assert unpacker.stderr is not None
+        yield unpacker.stdout
+        said = unpacker.stderr.read().decode(errors="replace").strip()
+        if unpacker.wait():
+            raise OSError(said)
+
+
+OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".zst": open_zst}
 """How compressed results are read, by the ending of the file's name."""
 
 FORMATS = ("html", "json", "csv", "md")
@@ -51,7 +70,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
-                        help="Output of pspdr measure, also compressed (.gz, .xz, .bz2); - for standard input.")
+                        help="Output of pspdr measure, also compressed (.gz, .xz, .bz2, .zst); - for standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",

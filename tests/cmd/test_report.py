@@ -256,6 +256,17 @@ class TestInput(ReportCase):
         self.report("bad.gz", status=1)
         self.assertIn("bad.gz breaks off after", self.said)
 
+    def test_zstandard(self):
+        lines = "".join(json.dumps(record(f"192.0.2.{number}", WORKS, x=os.urandom(999).hex())) + "\n"
+                        for number in range(200))
+        packed = subprocess.run(["zstd", "-qc"], input=lines.encode(), capture_output=True, check=True).stdout
+        (self.folder / "whole.zst").write_bytes(packed)
+        self.assertEqual(json.loads(self.report("--format", "json", "whole.zst"))["files"][0]["records"], 200)
+        (self.folder / "cut.zst").write_bytes(packed[:len(packed) // 2])
+        report = json.loads(self.report("--format", "json", "cut.zst", status=1))
+        self.assertIn("cut.zst breaks off after", self.said)
+        self.assertIn(report["files"][0]["records"], range(1, 200))
+
     def test_records_without_conditions_are_told(self):
         self.write("results", [record("192.0.2.1", WORKS), record("192.0.2.2")])
         page = Page(self.report("results"))
