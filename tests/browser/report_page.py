@@ -46,7 +46,7 @@ class TestReportPage(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.small = cls.report("small", [few()])
+        cls.small = cls.report("small", [few()], "--label", "frankfurt_monday")
         cls.large = cls.report("large", [many(True), many(False)], "--label", HOSTILE, "--label", LONG,
                                "--title", HOSTILE)
         cls.faulty = cls.folder / "faulty.html"
