@@ -79,9 +79,10 @@ def _warnings(tally: Tally, targets: int) -> Iterator[str]:
     """What is not in a file's counts, or in them more than once."""
     label = text_of(tally.label)
     if targets < tally.records:
-        yield (f"<p><strong>{label} has {tally.records:,} records of {targets:,} targets.</strong> Targets were "
-               "measured more than once and each record counts: the intervals are too narrow, since what a target "
-               "answers twice is no news.</p>\n")
+        of = "1 target" if targets == 1 else f"{targets:,} targets"
+        yield (f"<p><strong>{label} has {tally.records:,} records of {of}.</strong> Targets were measured more than "
+               "once and each record counts: the intervals are too narrow, since what a target answers twice is no "
+               "news.</p>\n")
     if tally.broken_off:
         yield (f"<p><strong>{label} breaks off</strong> ({text_of(tally.broken_off)}); the counts are of what stands "
                "before.</p>\n")
@@ -193,7 +194,8 @@ def changed(report: Report) -> Iterator[str]:
     if not listed:
         yield "<p>No target was found with two records that answer a question differently.</p>\n"
         return
-    yield f"<p>{targets.changed_targets:,} targets have records that answer a question differently"
+    who = "1 target has" if targets.changed_targets == 1 else f"{targets.changed_targets:,} targets have"
+    yield f"<p>{who} records that answer a question differently"
     if len(listed) < targets.changed_targets:
         yield f"; here are the first {len(listed)}, JSON and CSV have them all"
     yield ".</p>\n"
