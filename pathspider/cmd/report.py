@@ -103,13 +103,13 @@ def run(args: argparse.Namespace) -> int:
             whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
             if not any(tally.records for tally in tallies):
                 raise UsageError("there are no records to report of")
-            put(args.output, write(Report(args.title, tallies, targets)))
+            report = Report(args.title, tallies, targets)
+            put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for number, tally in enumerate(tallies):
-        if tally.records > targets.targets[number]:
-            log.warning("%s has %d records of %d targets: a target that was measured again counts again, and intervals "
-                        "are too narrow", tally.label, tally.records, targets.targets[number])
+    for tally, several in report.repeated:
+        log.warning("%s has %d records of %d targets: a target that was measured again counts again, and intervals are "
+                    "too narrow", tally.label, tally.records, several)
     log.info("%d records of %s", sum(tally.records for tally in tallies),
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1

@@ -110,11 +110,11 @@ def as_markdown(report: Report) -> Iterator[str]:
     """Tables for a text that people read; counts by AS are left to the other formats."""
     yield f"# {_cell(report.title)}\n\nMade by PATHspider {report.version} at {report.made[:16]} UTC. "
     yield f"Intervals: {LEVEL:.0%}, Wilson score (Wilson 1927); of differences, Newcombe 1998, method 10.\n\n"
-    yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "From (UTC)", "To (UTC)"),
+    yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "First (UTC)", "Last (UTC)"),
                       ((tally.label, tally.records, report.targets.targets[number], tally.concluded, tally.bad_lines,
                         tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
-    if repeated := report.repeated:
-        yield (f"\nMeasured more than once: targets of {_cell(', '.join(repeated))}. Each record counts, and the "
+    if labels := [tally.label for tally, _ in report.repeated]:
+        yield (f"\nMeasured more than once: targets of {_cell(', '.join(labels))}. Each record counts, and the "
                "intervals are then too narrow.\n")
     for plugin in report.plugins:
         yield f"\n## {_cell(plugin)}\n"

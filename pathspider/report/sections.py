@@ -50,8 +50,13 @@ def measured(report: Report) -> Iterator[str]:
          number(tally.records - tally.concluded), number(tally.bad_lines), tally.first[:19], tally.last[:19]]
         for place, tally in enumerate(report.tallies)))
     yield "<ul>\n" + "".join(f"<li>{_origin(tally)}</li>\n" for tally in report.tallies) + "</ul>\n"
-    for place, tally in enumerate(report.tallies):
-        yield from _warnings(tally, report.targets.targets[place])
+    for tally, targets in report.repeated:
+        of = "1 target" if targets == 1 else f"{targets:,} targets"
+        yield (f"<p><strong>{text_of(tally.label)} has {tally.records:,} records of {of}.</strong> Targets were "
+               "measured more than once and each record counts: the intervals are too narrow, since what a target "
+               "answers twice is no news.</p>\n")
+    for tally in report.tallies:
+        yield from _warnings(tally)
     if folded := report.targets.verdicts.folded:
         yield (f"<p><strong>{folded:,} records</strong> have conditions that are too many, or too long, to be told "
                "apart; what was left out of them shows as …</p>\n")
@@ -75,20 +80,15 @@ def _origin(tally: Tally) -> str:
     return f"<b>{text_of(tally.label)}</b>: {text_of(name)}{origin}"
 
 
-def _warnings(tally: Tally, targets: int) -> Iterator[str]:
-    """What is not in a file's counts, or in them more than once."""
+def _warnings(tally: Tally) -> Iterator[str]:
+    """What is not in a file's counts."""
     label = text_of(tally.label)
-    if targets < tally.records:
-        of = "1 target" if targets == 1 else f"{targets:,} targets"
-        yield (f"<p><strong>{label} has {tally.records:,} records of {of}.</strong> Targets were measured more than "
-               "once and each record counts: the intervals are too narrow, since what a target answers twice is no "
-               "news.</p>\n")
     if tally.broken_off:
         yield (f"<p><strong>{label} breaks off</strong> ({text_of(tally.broken_off)}); the counts are of what stands "
                "before.</p>\n")
     if tally.bad:
         lines = "".join(f"<li>line {line}: {text_of(why[:MOST_NAME])}</li>\n" for line, why in tally.bad)
-        more = (f"<p>These are the first {len(tally.bad)}; the others are named on standard error.</p>\n"
+        more = (f"<p>These are the first {len(tally.bad)}; standard error names more of them.</p>\n"
                 if len(tally.bad) < tally.bad_lines else "")
         yield from details(f"Bad lines of {label}: {tally.bad_lines:,}", [f"<ul>\n{lines}</ul>\n{more}"])
 

@@ -108,10 +108,11 @@ class Report:
                     yield Count(file, group, one._replace(question=question + BASELINE_UP), given[one], reached)
 
     @property
-    def repeated(self) -> list[str]:
-        """The files in which targets were measured more than once: their records are no independent sample."""
-        return [tally.label for number, tally in enumerate(self.tallies)
-                if tally.records > self.targets.targets[number]]
+    def repeated(self) -> list[tuple[Tally, int]]:
+        """The files in which targets were measured more than once, and how many targets they have: their records are no
+        independent sample."""
+        return [(tally, targets) for number, tally in enumerate(self.tallies)
+                if tally.records > (targets := self.targets.targets[number])]
 
     @property
     def plugins(self) -> list[str]:
