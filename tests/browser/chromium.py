@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 from selenium import webdriver
@@ -32,7 +33,8 @@ class Chromium:
     """A browser, as a context."""
 
     def __init__(self):
-        os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
+        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)  # of what chromium leaves behind
+        environment = {**os.environ, "SE_OFFLINE": "true", "SE_AVOID_STATS": "true", "TMPDIR": self.folder.name}
         options = webdriver.ChromeOptions()
         options.binary_location = BINARY
         for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en",
@@ -40,7 +42,7 @@ class Chromium:
                          "--host-resolver-rules=MAP * ~NOTFOUND"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER, env=environment))
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         PICTURES.mkdir(parents=True, exist_ok=True)
 
@@ -49,6 +51,7 @@ class Chromium:
 
     def __exit__(self, *_):
         self.driver.quit()
+        self.folder.cleanup()
 
     def cdp(self, command, **parameters):
         """A command of the browser's own protocol."""

@@ -206,6 +206,9 @@ class TestFaults(FaultCase):
         self.assertTrue(peaks)
         # KiB. What was measured in the five seconds for which a complete flow is kept waits for it, some 6 KiB a job.
         self.assertLess(max(peaks), 1_000_000)
+        for _ in range(2):
+            run.send_signal(signal.SIGTERM)  # twice, for nobody reads the records
+        run.communicate(timeout=30)
 
     def test_a_normal_user_with_two_capabilities(self):
         nobody = pwd.getpwnam("nobody").pw_uid
