@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("pathspider")
 
 
-
 @contextmanager
 def open_zst(name: str, mode: str) -> Iterator[IO[bytes]]:
     """What zstd(1) unpacks, for Python cannot; ``OSError`` where it fails, at the end of what could be unpacked."""

@@ -16,13 +16,14 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from pathspider.lab import namespaces, topology, wire
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
 from pathspider.lab.scenarios import add_scenarios, mangled, no_ecn_addresses
-from pathspider.lab.startup import Servers, starter
+from pathspider.lab.startup import BuiltIn, Servers
 from pathspider.network import journal
 
 PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
@@ -176,3 +177,17 @@ class Init:
             elif self.servers is not None and (name := self.servers.names.get(pid)):
                 raise LabError(f"the lab's {name} ended with status {code}")
 
+
+def starter(name: str) -> Callable[[topology.Rooms, int], Servers]:
+    """The servers of this name: ``builtin``, ``nginx``, ``apache`` (with knot)."""
+    if name == "builtin":
+        return BuiltIn
+    if name == "nginx":
+        from pathspider.lab.nginx import Nginx  # noqa: PLC0415 - asked for by name only
+
+        return Nginx
+    if name == "apache":
+        from pathspider.lab.apache import ApacheKnot  # noqa: PLC0415
+
+        return ApacheKnot
+    raise LabError(f"no servers are called {name!r}: builtin, nginx, or apache")

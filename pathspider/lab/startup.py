@@ -1,4 +1,4 @@
-"""Starting the lab's servers, whichever they are, and knowing when they answer."""
+"""Starting the lab's own servers, and knowing when they answer; what other servers have in common with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from pathspider.lab import namespaces
@@ -81,18 +80,3 @@ class BuiltIn(Servers):
     def wait(self) -> None:
         if os.read(self.ready, 16) != b"ready":
             raise self.failed("servers")
-
-
-def starter(name: str) -> Callable[[Rooms, int], Servers]:
-    """The servers of this name: ``builtin``, ``nginx``, ``apache`` (with knot)."""
-    if name == "builtin":
-        return BuiltIn
-    if name == "nginx":
-        from pathspider.lab.nginx import Nginx  # noqa: PLC0415 - asked for by name only
-
-        return Nginx
-    if name == "apache":
-        from pathspider.lab.apache import ApacheKnot  # noqa: PLC0415
-
-        return ApacheKnot
-    raise LabError(f"no servers are called {name!r}: builtin, nginx, or apache")
