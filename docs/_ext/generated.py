@@ -158,6 +158,24 @@ def conditions(group: str = "") -> Iterator[str]:
             yield from entry(f"``{condition}``", meaning)
 
 
+def words(prefix: str) -> Iterator[str]:
+    """What stands behind the colon of one of the run's own conditions, the kernel's names of errors left out."""
+    rows = [(f"``{condition.removeprefix(prefix + ':')}``", plain(meaning))
+            for condition, meaning in WITHOUT_OBSERVATION["pathspider"].items()
+            if condition.startswith(f"{prefix}:") and not condition.endswith("<errno>")]
+    yield from table([("Word", "Meaning"), *rows], "words")
+
+
+def privileges() -> Iterator[str]:
+    """The plugins by the capabilities that their runs need, those that need most first."""
+    needs: dict[tuple[str, ...], list[str]] = {}
+    for plugin in plugins():
+        needs.setdefault(tuple(plugin.capabilities), []).append(f":doc:`{plugin.name} </plugins/{plugin.name}>`")
+    rows = [(", ".join(names), " and ".join(f"``{one}``" for one in needed) or "nothing")
+            for needed, names in sorted(needs.items(), key=lambda item: -len(item[0]))]
+    yield from table([("Plugins", "Needed, of capabilities(7)"), *rows], "privileges")
+
+
 def directive(lines: Any) -> type[SphinxDirective]:
     """A directive whose content is what a function yields; its argument, if there is one, is the function's."""
 
@@ -176,6 +194,6 @@ def directive(lines: Any) -> type[SphinxDirective]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("plugin", facts),
-                        ("conditions", conditions)):
+                        ("conditions", conditions), ("words", words), ("privileges", privileges)):
         app.add_directive(f"pathspider-{name}", directive(lines))
     return {"parallel_read_safe": True}

@@ -8,6 +8,7 @@ import unittest
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 from pathspider.base import PluggableSpider
 from pathspider.chains import tcp
@@ -16,10 +17,11 @@ from pathspider.cmd.describe import program
 from pathspider.cmd.observe import available_chains
 from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION, matches
 from pathspider.discovery import classes
+from pathspider.network import interfaces
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
-FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--reuid", "--print-architecture",
+FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--regid", "--reuid", "--print-architecture",
            "--break-system-packages"}
 """Options of setpriv(1), dpkg(1) and pip(1), which the pages name."""
 
@@ -108,6 +110,36 @@ class TestPages(unittest.TestCase):
             for condition in meanings:
                 for where in (page, "conditions"):
                     self.assertIn(f'"{condition}"', self.pages[where], where)
+
+    def test_faults_of_the_machine_and_of_jobs_are_all_explained(self):
+        page = self.pages["faults"]
+        for condition, meaning in WITHOUT_OBSERVATION["pathspider"].items():
+            name, _, word = condition.partition(":")
+            self.assertIn(f'"{name}', page)
+            if re.match("[a-z]", word):
+                self.assertIn(f'"{word}"', page)
+                self.assertIn("".join(meaning.split())[:20], "".join(page.split()))
+
+    def test_capabilities_of_the_plugins(self):
+        tables = {page: self.pages[page].split("Privileges\n", 1)[1] for page in ("faults", "installation")}
+        for name, plugin in self.plugins.items():
+            needed = " and ".join(f'"{one}"' for one in plugin.capabilities) or "nothing"
+            self.assertRegex(tables["faults"], rf"(?m)^\|[^|]*\b{name}\b[^|]*\| {needed} +\|$")
+            row = re.search(rf'(?m)^\| "pspdr measure[^|]*… {name}"[^|]*\| (.*?) +\|$', tables["installation"])
+            said = row[1] if row else f"needs {needed}"
+            if row is None:
+                self.assertIn('"pspdr measure" with the other plugins', tables["installation"])
+                self.assertEqual(len(plugin.capabilities), 2, name)
+            self.assertEqual(said, f"needs {needed}" if plugin.capabilities else "works", name)
+
+    def test_a_normal_user_is_given_the_same_as_the_program_says(self):
+        with patch.object(interfaces, "effective_capabilities", return_value=0), \
+                self.assertRaises(interfaces.CapabilityError) as caught:
+            interfaces.check_capabilities("CAP_NET_RAW", "CAP_NET_ADMIN")
+        command = re.search(r"sudo setpriv .* (?=COMMAND)", str(caught.exception))[0]
+        for page in ("faults", "installation"):
+            said = re.findall(r".*setpriv.*", self.sources[page])
+            self.assertEqual([command in line for line in said], [True], page)
 
     def test_the_pages_name_no_condition_that_does_not_exist(self):
         known = [condition for meanings in (DOCUMENTED | WITHOUT_OBSERVATION).values() for condition in meanings]
