@@ -29,4 +29,8 @@ html_theme_options = {
     "sidebar_width": "230px",
     "show_relbars": True,  # to leaf through it, on a phone above all
 }
-nitpicky = False
+nitpicky = True  # a role that leads nowhere is an error
+nitpick_ignore_regex = [
+    # Python's and Scapy's own documentation, to which these pages have no links.
+    ("py:.*", r"(argparse|collections|queue|scapy|socket|subprocess)(\..*)?"),
+]

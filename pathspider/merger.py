@@ -2,7 +2,7 @@
 
 A connection and its flow share the target's address, the target's port and our source port. Either may come first. A
 flow that no connection claims (other traffic of the machine) and a connection whose flow never comes (packets lost by
-the capture) are given up after :attr:`Merger.patience` seconds, so that memory is bounded by what is under way.
+the capture) are given up after ``patience`` seconds, so that memory is bounded by what is under way.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from typing import Any
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
-from sphinx.util.nodes import nested_parse_with_titles
+from sphinx.util.nodes import make_refnode, nested_parse_with_titles
 
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import Argument, program
@@ -23,6 +24,15 @@ from pathspider.discovery import classes
 from pathspider.forge import ForgeSpider
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
+
+ELSEWHERE = {
+    # The native core's classes are described in tables.
+    **{f"pathspider.libtrace._core.{name}": ("developing/objects", name[:3].rstrip("6").lower())
+       for name in ("IP", "IP6", "TCP", "UDP")},
+    # The module imports it for type checkers alone.
+    "Chain": ("developing/chains", "pathspider.chains.base.Chain"),
+}
+"""Names in annotations that autodoc does not find: the page and the place in it that describe them."""
 
 
 def plain(text: str) -> str:
@@ -192,8 +202,17 @@ def directive(lines: Any) -> type[SphinxDirective]:
     return Generated
 
 
+def missing(_: Sphinx, environment: BuildEnvironment, node: nodes.Element, text: nodes.Element) -> nodes.Element | None:
+    """A link to what autodoc does not find by the name that stands in an annotation."""
+    if node.get("reftarget") not in ELSEWHERE:
+        return None
+    page, place = ELSEWHERE[node["reftarget"]]
+    return make_refnode(environment.app.builder, node["refdoc"], page, place, [text])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("plugin", facts),
                         ("conditions", conditions), ("words", words), ("privileges", privileges)):
         app.add_directive(f"pathspider-{name}", directive(lines))
+    app.connect("missing-reference", missing)
     return {"parallel_read_safe": True}

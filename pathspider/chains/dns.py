@@ -137,7 +137,7 @@ class DNSChain(Chain):
     fields = {"dns_response_valid": Field(bool, False, "A well-formed DNS response was seen")}
 
     scratch = {"_dns_fwd": None, "_dns_rev": None}
-    """By direction: ``None``, the sequence number of the first byte, a :class:`Stream`; ``False`` when given up."""
+    """By direction: ``None``, the sequence number of the first byte, a ``Stream``; ``False`` when given up."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records DNS details; a response may be split over segments, which may come out of order.

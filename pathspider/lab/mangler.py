@@ -1,7 +1,7 @@
 """The part of the router that works in user space: what nftables cannot do to packets.
 
 The router sends packets of some addresses, both ways, through a TUN device; this process reads them there, changes them
-and writes back what is to go on. :func:`main` is the process, the rest is pure: bytes in, bytes out.
+and writes back what is to go on. ``main()`` is the process, the rest is pure: bytes in, bytes out.
 """
 
 from __future__ import annotations

@@ -103,10 +103,9 @@ class Lab:
     Several can exist at once, in one process or in many; they do not see each other.
 
     ``servers``
-        ``"builtin"``, ``"nginx"`` (:mod:`pathspider.lab.nginx`), or ``"apache"`` with knot
-        (:mod:`pathspider.lab.apache`).
+        ``"builtin"``, ``"nginx"``, or ``"apache"`` with knot.
     ``scenarios``
-        Files with further scenarios (:func:`pathspider.lab.scenarios.add_scenarios`).
+        Files with further scenarios.
     """
 
     def __init__(self, servers: str = "builtin", scenarios: Sequence[str] = ()) -> None:

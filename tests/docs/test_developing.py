@@ -10,7 +10,7 @@ PAGES = Path(__file__).resolve().parents[2] / "docs" / "developing"
 @unittest.skipUnless(PAGES.is_dir(), "needs the checkout")
 class TestPages(unittest.TestCase):
     def test_examples(self):
-        for name, examples in {"objects": 20, "testing": 9}.items():
+        for name, examples in {"objects": 20, "testing": 9, "lab": 7}.items():
             with self.subTest(page=name):
                 result = doctest.testfile(str(PAGES / f"{name}.rst"), module_relative=False)
                 self.assertEqual(result.failed, 0)
