@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from math import isfinite
-from pathlib import Path
 from typing import IO, Any
 
+from pathspider.drafts import replacing
 from pathspider.records import Job, Record
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,15 @@ def parse_ndjson(line: str) -> Job:
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
     return job
+
+
+def parse_record(line: str) -> Record:
+    """One line of ndjson as a record; :exc:`LineError` if it is none."""
+    record = parse_ndjson(line)
+    conditions = record.get("conditions")
+    if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
+        raise LineError("not a record: it has no list of conditions")
+    return record
 
 
 def _no_constant(name: str) -> None:
@@ -203,26 +212,28 @@ class TargetFilter:
         self._seen.discard(target)
 
 
-def resume(name: str, seen: TargetFilter, unfinished: str, *, several: bool = False) -> int:
+def resume(name: str, seen: TargetFilter, unfinished: str, parse: Callable[[str], Record] = parse_record, *,
+           several: bool = False, look_only: bool = False) -> int:
     """Make the output of an interrupted run ready to be continued; the number of records that it has.
 
     Their targets are noted in ``seen``. Taken out of the file: a torn last line; records whose first condition is
     ``unfinished``, so that their targets are measured now; and, where a target can have ``several`` lines, those of the
-    last one, of which more may have been to come. :exc:`LineError` for what else is not a record; the file is then left
-    as it was.
+    last one, of which more may have been to come. :exc:`LineError` for what is not a record of this run; the file is
+    then left as it was.
+
+    :param parse: one line as a record of this run; :exc:`LineError` if it is none
+    :param look_only: leave the file as it is
     """
     kept = target = begins = kept_before = 0
-    path = Path(name)
-    draft = path.with_name(path.name + ".resume")
-    with path.open("rb") as old, draft.open("wb") as new:
+    with open(name, "rb") as old, open(os.devnull, "wb") if look_only else replacing(name) as new:
         for number, line in enumerate(old, 1):
             if not line.endswith(b"\n"):
                 break  # torn
             try:
-                record = parse_ndjson(line.decode("utf-8"))
+                record = parse(line.decode("utf-8"))
             except ValueError as error:
-                draft.unlink()
-                raise LineError(f"{name}, line {number}: not a record: {error}; is this the output of a run?") from None
+                raise LineError(f"{name}, line {number}: {error}; name the output of a run of the same plugin") \
+                    from None
             if record.get("conditions", [])[:1] == [unfinished]:
                 continue
             if several and seen.target(record) != target:
@@ -232,9 +243,9 @@ def resume(name: str, seen: TargetFilter, unfinished: str, *, several: bool = Fa
             kept += 1
         if several:
             seen.forget(target)
-            new.truncate(begins)
+            if not look_only:
+                new.truncate(begins)
             kept = kept_before
-    draft.replace(path)
     return kept
 
 

@@ -20,6 +20,7 @@ from pathspider.jobs import (
     json_line,
     parse_csv,
     parse_ndjson,
+    parse_record,
     resume,
     target_problem,
 )
@@ -161,7 +162,9 @@ class TestResume(unittest.TestCase):
             seen = TargetFilter(80, keys)
             several = keys != TARGET_KEYS
             try:
-                return resume(str(path), seen, "pathspider.not_measured", several=several), seen, path.read_bytes()
+                kept = resume(str(path), seen, "pathspider.not_measured", parse_ndjson if several else parse_record,
+                              several=several)
+                return kept, seen, path.read_bytes()
             except LineError:
                 self.assertEqual(path.read_bytes(), data)
                 self.assertEqual(len(list(Path(folder).iterdir())), 1)
@@ -193,6 +196,9 @@ class TestResume(unittest.TestCase):
     def test_another_kind_of_file_is_left_alone(self):
         with self.assertRaisesRegex(LineError, "line 1"):
             self.resume(b"precious data\nof another kind\n")
+        for job in ('{"dip": "192.0.2.1"}', '{"conditions": "x"}', '{"conditions": [7]}'):
+            with self.assertRaisesRegex(LineError, "line 2: not a record"):
+                self.resume(b'{"conditions": []}\n' + job.encode() + b"\n")
 
 
 class TestRecordWriter(unittest.TestCase):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.measure import open_input
-from pathspider.cmd.output import open_output, start_afresh
+from pathspider.cmd.output import open_output, refuse_same, start_afresh
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
 
     with open_input(args.input) as lines, open_output(args.output) as stream:
+        refuse_same(os.fstat(lines.fileno()), args.output)
         start_afresh(args.output, stream)
         reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                            parse_csv if args.csv_input else parse_ndjson)

@@ -6,18 +6,20 @@ import argparse
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import open_output, start_afresh
+from pathspider.cmd.output import open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import hold, watch
 from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.jobs import JobReader, RecordWriter, TargetFilter
+    from pathspider.records import Record
 
 log = logging.getLogger("pathspider")
 
@@ -53,10 +55,31 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
+    parser.advice = partial(advice, parser._option_string_actions, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True)
     for plugin in available_plugins(argv):
         plugin.register_args(plugins)
+
+
+def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
+    """What to add to an error of the command line: where options stand, and where plugins are looked for.
+
+    :param own: the options of ``measure``
+    """
+    kind, _, words = message.partition(": ")
+    if kind == "argument PLUGIN":
+        options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in {*own, "--verbose"}]
+        if options:
+            return f"; {options[0]} is no option of measure: those of a plugin stand after its name"
+        return "; a plugin of your own is found when it is installed, or with PYTHONPATH=. from its package's folder"
+    if kind == "unrecognized arguments":
+        for word in words.split():
+            if word.partition("=")[0] in own:
+                return f"; options of measure, such as {word}, stand before the plugin's name"
+            if not word.startswith("-"):
+                return "; targets are read from standard input, or with --input FILE before the plugin's name"
+    return ""
 
 
 def available_plugins(argv: Sequence[str]) -> list[Any]:
@@ -89,19 +112,21 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
 
     prepare(args)
-    reader = JobReader(open_input(args.input), "standard input" if args.input == "-" else args.input,
+    lines = open_input(args.input)
+    refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
+    reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                        parse_csv if args.csv_input else parse_ndjson)
     seen = targets_done(args)
+    if args.dry_run:
+        with open_output(args.output) as stream:
+            start_afresh(args.output, stream)
+            return dry_run(args, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        if not args.dry_run:
-            hold()
-        spider = None if args.dry_run else start_spider(args)
+        hold()
+        spider = start_spider(args)
         if not args.resume:
             start_afresh(args.output, stream)
-        writer = RecordWriter(stream)
-        if spider is None:
-            return dry_run(args, reader, seen, writer)
-        return Measurement(spider, reader, writer, seen).run()
+        return Measurement(spider, reader, RecordWriter(stream), seen).run()
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -123,19 +148,38 @@ def prepare(args: argparse.Namespace) -> None:
 def targets_done(args: argparse.Namespace) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import NOT_MEASURED  # noqa: PLC0415
-    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
+    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, parse_ndjson, resume  # noqa: PLC0415
 
     spider = args.plugin(1, "", args)
     seen = TargetFilter(spider.default_port(), spider.target_keys)
     if args.resume:
+        several = spider.target_keys != TARGET_KEYS
         try:
-            several = spider.target_keys != TARGET_KEYS
-            log.info("resuming: %d records are there", resume(args.resume, seen, NOT_MEASURED, several=several))
+            done = resume(args.resume, seen, NOT_MEASURED, parse_ndjson if several else record_of(spider.name),
+                          several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
         except LineError as error:
-            raise UsageError(f"--resume: {error}") from None
+            raise UsageError(f"--resume {error}") from None
+        log.info("resuming: %d records are there", done)
     return seen
+
+
+def record_of(plugin: str) -> Callable[[str], Record]:
+    """What parses the records of this plugin; ``LineError`` for those of another one, and for what is no record."""
+    from pathspider.discovery import module_names  # noqa: PLC0415
+    from pathspider.jobs import LineError, parse_record  # noqa: PLC0415
+
+    others = {*module_names(PLUGINS)} - {plugin}
+
+    def parse(line: str) -> Record:
+        record = parse_record(line)
+        for condition in record["conditions"]:
+            if (feature := condition.partition(".")[0]) in others:
+                raise LineError(f"a record of the {feature} plugin")
+        return record
+
+    return parse
 
 
 def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, writer: RecordWriter) -> int:
@@ -180,6 +224,7 @@ def start_spider(args: argparse.Namespace) -> Spider:
         source_addresses,
     )
     from pathspider.network.privileges import keep_only  # noqa: PLC0415
+    from pathspider.network.settings import SettingsError  # noqa: PLC0415
 
     try:
         allow_workers(args.workers)
@@ -196,7 +241,7 @@ def start_spider(args: argparse.Namespace) -> Spider:
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
     try:
         spider.start()
-    except CaptureError as error:
+    except (CaptureError, SettingsError) as error:
         raise UsageError(str(error)) from None
     return spider
 

@@ -27,3 +27,13 @@ def start_afresh(name: str, stream: IO[bytes]) -> None:
     """Empty the output file: call it when it is sure that there will be something better in it."""
     if name != "-" and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.truncate(0)
+
+
+def refuse_same(source: os.stat_result, name: str) -> None:
+    """:exc:`UsageError` if what is written to the output would come to stand in the file that is read."""
+    try:
+        target = os.fstat(1) if name == "-" else os.stat(name)
+    except OSError:
+        return
+    if stat.S_ISREG(source.st_mode) and os.path.samestat(source, target):
+        raise UsageError(f"output {name}: this is the file that is read; name another file")

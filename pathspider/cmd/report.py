@@ -11,17 +11,17 @@ import os
 import shutil
 import signal
 import sqlite3
-import stat
 import subprocess
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.output import refuse_same
+from pathspider.drafts import replacing
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader
@@ -132,8 +132,7 @@ def check(args: argparse.Namespace) -> None:
             raise UsageError(f"results {name}: {'no permission' if os.path.exists(name) else 'there is no such file'}")
         if os.path.isdir(name):
             raise UsageError(f"results {name}: is a folder; name the files in it")
-        if "-" not in (name, args.output) and os.path.exists(args.output) and os.path.samefile(name, args.output):
-            raise UsageError(f"--output {args.output} is one of the result files; name another file")
+        refuse_same(os.fstat(0) if name == "-" else os.stat(name), args.output)
 
 
 def labels(args: argparse.Namespace) -> list[str]:
@@ -149,20 +148,9 @@ def labels(args: argparse.Namespace) -> list[str]:
     return found
 
 
-def parse_record(line: str) -> Record:
-    """One line as a record; :exc:`~pathspider.jobs.LineError` if it is none."""
-    from pathspider.jobs import LineError, parse_ndjson  # noqa: PLC0415
-
-    record = parse_ndjson(line)
-    conditions = record.get("conditions")
-    if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
-        raise LineError("not a record: it has no list of conditions")
-    return record
-
-
 def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
     """A reader of records that has the tally know which lines are none."""
-    from pathspider.jobs import JobReader, LineError  # noqa: PLC0415
+    from pathspider.jobs import JobReader, LineError, parse_record  # noqa: PLC0415
 
     class ResultReader(JobReader):
         def _job(self, number: int, line: bytes) -> Record | None:
@@ -210,25 +198,7 @@ def put(name: str, pieces: Iterator[str]) -> None:
             raise UsageError(f"output {name}: {error.strerror}") from None
         return
     try:
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    except OSError as error:
-        raise UsageError(f"output {name}: {error.strerror}") from None
-    try:
-        with open(descriptor, "wb") as stream:
+        with replacing(path) as stream:
             stream.writelines(piece.encode() for piece in pieces)
-        os.chmod(draft, mode_of(path))
-        os.replace(draft, path)
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-
-
-def mode_of(path: Path) -> int:
-    """The permissions of the file as it is, or of an ordinary new one."""
-    with suppress(FileNotFoundError):
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -46,3 +46,12 @@ class TestFilter(unittest.TestCase):
         with self.assertLogs("pathspider", "ERROR") as logs:
             self.assertEqual(main(["filter", "--input", "/nonexistent/targets"]), 2)
         self.assertIn("/nonexistent/targets", logs.output[0])
+
+    def test_the_input_is_not_the_output(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "both")
+            path.write_text('{"dip": "192.0.2.1"}\n', encoding="utf-8")
+            with self.assertLogs("pathspider") as logs:
+                self.assertEqual(main(["filter", "--input", str(path), "--output", str(path)]), 2)
+            self.assertIn("the file that is read", logs.output[-1])
+            self.assertEqual(path.read_text(encoding="utf-8"), '{"dip": "192.0.2.1"}\n')

@@ -81,6 +81,13 @@ class TestErrors(unittest.TestCase):
             pspdr("measure", "-i", "lo", "--resume", "/nonexistent/list", "ecn", input=""), 2, "/nonexistent/list"
         )
 
+    def test_where_words_stand(self):
+        self.check(pspdr("measure", "--timeout", "3", "ecn"), 2, "--timeout is no option of measure", "after its name")
+        self.check(pspdr("measure", "ecn", "--input", "x"), 2, "such as --input", "before the plugin's name")
+        self.check(pspdr("measure", "ecn", "targets.ndjson"), 2, "targets.ndjson; targets are read from standard input")
+        self.check(pspdr("measure", "no_such_plugin"), 2, "PYTHONPATH=.")
+        self.check(pspdr("measure", "--verbose", "ecn"), 2, "--verbose stands before the command")
+
     def test_plugin_help(self):
         outcome = pspdr("measure", "ecn", "--help")
         self.assertEqual(outcome.returncode, 0)
@@ -179,6 +186,56 @@ class TestMeasure(LabCase):
             numbers = [json.loads(line)["number"] for line in records.read_text().splitlines()]
         self.assertEqual(sorted(numbers), list(range(6)))
 
+    def test_resume_takes_records_of_its_plugin_alone(self):
+        (job,) = clean_jobs(1)
+        of_ecn = ndjson([{**job, "conditions": ["pathspider.not_observed"]},
+                         {**job, "conditions": ["ecn.connectivity.works"]}])
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "there"
+            for text, says in ((ndjson([job]), b"there, line 1: not a record"),
+                               (of_ecn, b"there, line 2: a record of the ecn plugin")):
+                path.write_bytes(text)
+                outcome, records = self.measure("--resume", str(path), "dscp", data=ndjson([job]))
+                self.assertEqual((outcome.returncode, records, path.read_bytes()), (2, [], text))
+                self.assertIn(says, outcome.stderr)
+
+    def test_what_would_be_resumed(self):
+        jobs = clean_jobs(3)
+        text = ndjson([{**jobs[0], "conditions": ["ecn.connectivity.works"]},
+                       {**jobs[1], "conditions": ["pathspider.not_measured"]}]) + b'{"dip'
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "there"
+            path.write_bytes(text)
+            _, planned = self.measure("--resume", str(path), "--dry-run", "ecn", data=ndjson(jobs))
+            self.assertEqual((planned, path.read_bytes()), (jobs[1:], text))
+
+    def test_the_input_is_not_the_output(self):
+        (job,) = clean_jobs(1)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "both"
+            path.write_bytes(ndjson([job]))
+            Path(folder, "link").symlink_to(path)
+            for options in (["--output", f"{folder}/link"], ["--resume", str(path)]):
+                outcome, _ = self.measure("--input", str(path), *options, "ecn")
+                self.assertEqual((outcome.returncode, path.read_bytes()), (2, ndjson([job])))
+                self.assertIn(b"the file that is read", outcome.stderr)
+
+    def test_a_second_run_with_the_same_settings_does_not_begin(self):
+        before = self.settings()
+        with tempfile.NamedTemporaryFile() as jobs:
+            run = self.lab.popen([*COMMAND, "-i", "lab0", "ecn"],
+                                 **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE))
+            self.addCleanup(run.kill)
+            while self.settings() == before:
+                self.assertIsNone(run.poll())
+            jobs.write(ndjson(clean_jobs(3)))
+            jobs.flush()
+            outcome, records = self.measure("--input", jobs.name, "ecn")
+            self.assertEqual((outcome.returncode, records), (2, []))
+            self.assertRegex(outcome.stderr.decode(), r"^pspdr: net\.ipv4\.tcp_ecn\w* is borrowed by process \d+")
+            run.communicate(timeout=30)
+        self.assertEqual((run.returncode, self.settings()), (0, before))
+
     def test_blocklist_and_dry_run(self):
         jobs = clean_jobs(4)
         with tempfile.NamedTemporaryFile("w") as blocklist:
@@ -234,8 +291,12 @@ class TestEnds(LabCase):
             [*COMMAND, *options, "ecn", "--connect", "tcp"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.addCleanup(run.kill)
-        self.assertTrue(self.settings_become(lambda now: now != before), "nothing was borrowed")
+        self.assertTrue(self.is_measuring(), "the experiment did not begin")
         return run, before
+
+    def is_measuring(self):
+        """Wait for the experiment's setting, which takes turns with the baseline's; whether it came."""
+        return self.settings_become(lambda now: now.split()[0] == b"1")
 
     def settings_become(self, wanted):
         """Ask until the settings are as wanted; asking takes some milliseconds."""

@@ -286,7 +286,7 @@ class TestInput(ReportCase):
         for arguments, says in ((["nothing.ndjson"], "no such file"), (["."], "is a folder"),
                                 (["empty"], "no records"), (["-", "-"], "once"),
                                 (["results", "--targets"], "--format csv"),
-                                (["results", "--output", "results"], "is one of the result files"),
+                                (["results", "--output", "results"], "is the file that is read"),
                                 (["results", "--label", "a", "--label", "b"], "2 labels"),
                                 (["results", "--output", "no/such/folder"], "No such file")):
             self.assertEqual(self.report(*arguments, status=2), "", arguments)

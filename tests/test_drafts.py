@@ -1,0 +1,56 @@
+"""A file that is replaced is there whole at any time, and is the same file to others."""
+
+import os
+import stat
+import tempfile
+import unittest
+from pathlib import Path
+
+from pathspider.drafts import replacing
+
+NOBODY = 65534
+
+
+class TestReplacing(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.path = self.folder / "file"
+
+    def test_a_new_file_is_an_ordinary_one(self):
+        mask = os.umask(0o027)
+        self.addCleanup(os.umask, mask)
+        with replacing(self.path) as stream:
+            stream.write(b"new")
+            self.assertFalse(self.path.exists())
+        self.assertEqual((self.path.read_bytes(), stat.S_IMODE(self.path.stat().st_mode)), (b"new", 0o640))
+
+    def test_owner_and_permissions_stay(self):
+        self.path.write_bytes(b"old")
+        os.chown(self.path, NOBODY, NOBODY)
+        self.path.chmod(0o600)
+        with replacing(self.path) as stream:
+            stream.write(b"new")
+        status = self.path.stat()
+        self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (NOBODY, NOBODY, 0o600))
+        self.assertEqual(self.path.read_bytes(), b"new")
+
+    def test_a_link_goes_on_leading_there(self):
+        self.path.write_bytes(b"old")
+        link = self.folder / "link"
+        link.symlink_to("file")
+        with replacing(link) as stream:
+            stream.write(b"new")
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(self.path.read_bytes(), b"new")
+
+    def test_what_fails_changes_nothing(self):
+        self.path.write_bytes(b"old")
+        with self.assertRaises(ZeroDivisionError), replacing(self.path) as stream:
+            stream.write(b"new")
+            raise ZeroDivisionError
+        self.assertEqual([one.name for one in self.folder.iterdir()], ["file"])
+        self.assertEqual(self.path.read_bytes(), b"old")
+        with self.assertRaises(FileNotFoundError), replacing(self.folder / "no" / "such"):
+            pass
