@@ -237,6 +237,12 @@ class Spider:
         """
         raise NotImplementedError(f"{type(self).__name__} has no combine_flows()")
 
+    def borrow(self) -> None:
+        """Borrow the settings that the run changes, before anything else is begun: it may be that they cannot be had.
+
+        What this raises, such as :class:`~pathspider.network.settings.SettingsError`, :meth:`start` raises.
+        """
+
     def configurator(self) -> None:
         """Switch between the system's configurations while the workers connect. A no-op where nothing is switched."""
 
@@ -281,11 +287,17 @@ class Spider:
     def start(self) -> None:
         """Start the observer, the merger, the configurator and the workers; jobs may be added from now on.
 
-        Raises what the observer raises when it cannot capture; nothing runs then.
+        Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
+        nothing stays borrowed.
         """
         if self.running:
             raise RuntimeError("this spider runs already")
-        self.observer = self.create_observer()
+        try:
+            self.borrow()
+            self.observer = self.create_observer()
+        except BaseException:
+            self._give_settings_back()
+            raise
         self.running = True
         self._observer_thread = self._thread("observer", self.observer.run_flow_enqueuer,
                                              self.mergequeue, self._observer_control)

@@ -83,7 +83,7 @@ class SynchronizedSpider(Spider):
     """A spider whose configurations are settings of the whole machine.
 
     ``configurations`` lists functions of the plugin; the first is the baseline. Each is called, before the connections
-    that run under it, as often as the configurator comes round.
+    that run under it, as often as the configurator comes round; the first also before the run begins.
     """
 
     configurations: ClassVar[Sequence[Callable[[Any], None]]] = []
@@ -102,6 +102,11 @@ class SynchronizedSpider(Spider):
 
     def configuration_count(self) -> int:
         return len(self.configurations)
+
+    def borrow(self) -> None:
+        """Take up the baseline, which shows whether the settings can be had."""
+        if self.configurations:
+            self.configurations[0](self)
 
     def configurator(self) -> None:
         """Give each configuration its turn, in order, while there are workers that want one."""

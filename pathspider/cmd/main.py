@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 from pathspider.text import printable
 
@@ -26,20 +29,34 @@ COMMANDS = {
 adds the sub-command and sets ``func``, which takes the parsed arguments and returns the exit status."""
 
 
+log = logging.getLogger("pathspider")
+
+
 class UsageError(Exception):
     """What the user asked for cannot be done as asked; the text says what to do instead."""
 
 
-def build_parser(command: str | None, argv: Sequence[str]) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors can say what to do."""
+
+    advice: Callable[[str], str] = staticmethod(lambda message: "")
+    """What to add to an error's text, or nothing."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message + self.advice(message))
+
+
+def build_parser(command: str | None, argv: Sequence[str]) -> Parser:
     """The parser of ``pspdr``, with the arguments of ``command`` alone filled in."""
-    parser = argparse.ArgumentParser(prog="pspdr", description="PATHspider will spider the paths.",
-                                     epilog="Spider safely!")
+    parser = Parser(prog="pspdr", description="PATHspider will spider the paths.",
+                    epilog="Spider safely!")
     parser.add_argument("--verbose", action="store_true", help="Enable verbose logging")
     parser.add_argument("--version", action="store_true", help="Print the version and exit")
     subparsers = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
         if name == command:
             import_module(f"pathspider.cmd.{name.replace('-', '_')}").register(subparsers, argv)
+            subparsers.choices[name].set_defaults(parser=subparsers.choices[name])
         else:
             subparsers.add_parser(name, help=summary)
     return parser
@@ -63,20 +80,38 @@ def escape_controls(record: logging.LogRecord) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
     try:
-        return run(sys.argv[1:] if argv is None else list(argv))
+        try:
+            return run(sys.argv[1:] if argv is None else list(argv))
+        finally:
+            print(end="", flush=True)  # here, where it can still be told that there is no room
     except UsageError as error:
-        logging.getLogger("pathspider").error("%s", error)
+        log.error("%s", error)
         return 2
     except BrokenPipeError:
+        _leave_standard_output()
+        return 1
+    except OSError as error:
+        log.error("%s%s", f"{error.filename}: " if error.filename else "", error.strerror or error)
+        log.debug("it came from here", exc_info=error)
+        _leave_standard_output()
         return 1
     except KeyboardInterrupt:
         return 130
 
 
+def _leave_standard_output() -> None:
+    """Have Python not try once more, at its end, to write what could not be written."""
+    with suppress(OSError, ValueError, AttributeError):  # it may have been closed from the start
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(argv: list[str]) -> int:
     """What the command line says; the exit status."""
     parser = build_parser(named_command(argv), argv)
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        place = "; --verbose stands before the command's name" if "--verbose" in unknown else ""
+        getattr(args, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}{place}")
     if args.version:
         from pathspider.base import __version__  # noqa: PLC0415 - not needed for --help
 

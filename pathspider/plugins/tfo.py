@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from time import monotonic
 from typing import Any
 
-from pathspider.base import PluggableSpider, Stopped, __version__
+from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_SA, TCP_SYN, TCPChain, tcp_options
@@ -71,29 +70,15 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self.turns = Turns()
         self._cookies: CookieCache | None = None
-        self._configured = threading.Event()
 
-    def configurator(self) -> None:
+    def borrow(self) -> None:
         """Have the kernel use Fast Open, with cookies, whatever it has met before; once, for the whole run."""
-        try:
-            self._cookies = CookieCache()
-            settings = self.settings
-            bits = int(settings.read("net.ipv4.tcp_fastopen"), 0)
-            # Borrowed even where it is right: two such runs would take each other's cookies away.
-            settings.sysctl("net.ipv4.tcp_fastopen", (bits | CLIENT) & ~WITHOUT_COOKIE)
-            if settings.read("net.ipv4.tcp_fastopen_blackhole_timeout_sec") != "0":
-                settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
-        except BaseException:
-            self.aborting.set()
-            raise
-        finally:
-            self._configured.set()
-
-    def pre_connect(self, job: Job) -> Job | None:
-        self._configured.wait()
-        if self.aborting.is_set():
-            raise Stopped
-        return None
+        bits = int(self.settings.read("net.ipv4.tcp_fastopen"), 0)
+        # Borrowed even where it is right: two such runs would take each other's cookies away.
+        self.settings.sysctl("net.ipv4.tcp_fastopen", (bits | CLIENT) & ~WITHOUT_COOKIE)
+        if self.settings.read("net.ipv4.tcp_fastopen_blackhole_timeout_sec") != "0":
+            self.settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
+        self._cookies = CookieCache()
 
     def perform(self, job: Job, config: int) -> Connection:
         try:
@@ -104,7 +89,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
 
     @property
     def cookies(self) -> CookieCache:
-        """The kernel's cookies; there while the run goes on."""
+        """The kernel's cookies, from :meth:`borrow` on."""
         assert self._cookies is not None
         return self._cookies
 
@@ -128,7 +113,10 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         return connection
 
     def conn_tfo(self, job: Job, config: int) -> Connection:
-        """Use the cookie; once more if a SYN had to be sent again: a packet may be lost on any path."""
+        """Use the cookie; once more if it took so long that a SYN may have been sent again, since any path loses some.
+
+        A slow answer takes as long. Its second connection costs a little, and says the same.
+        """
         began = monotonic()
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and monotonic() - began >= FIRST_RESEND:

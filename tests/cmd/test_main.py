@@ -8,10 +8,12 @@ import unittest
 from pathspider.base import __version__
 from pathspider.cmd.main import COMMANDS, escape_controls, named_command
 
+COMMAND = [sys.executable, "-m", "pathspider"]
+
 
 def pspdr(*arguments, **options):
     return subprocess.run(
-        [sys.executable, "-m", "pathspider", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,6 +66,22 @@ class TestMain(unittest.TestCase):
         outcome = pspdr("mesure")
         self.assertEqual(outcome.returncode, 2)
         self.assertIn("mesure", outcome.stderr)
+
+    def test_a_full_disk_is_told_of(self):
+        for arguments in (["lab", "list"], ["--help"], ["--version"], ["filter"],
+                          ["measure", "--dry-run", "ecn"]):
+            with open("/dev/full", "w") as full:
+                outcome = subprocess.run([*COMMAND, *arguments], input='{"dip": "192.0.2.1"}\n', stdout=full, text=True,
+                                         stderr=subprocess.PIPE, check=False, timeout=60)
+            self.assertEqual(outcome.returncode, 1, arguments)
+            self.assertIn("No space left on device", outcome.stderr)
+            self.assertNotIn("Traceback", outcome.stderr)
+            self.assertNotIn("Exception", outcome.stderr)
+
+    def test_no_standard_output(self):
+        outcome = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--version"], capture_output=True,
+                                 check=False, timeout=60)
+        self.assertEqual((outcome.returncode, outcome.stderr), (0, b""))
 
     def test_named_command(self):
         self.assertEqual(named_command(["--verbose", "measure", "lab"]), "measure")

@@ -140,9 +140,8 @@ class TestSettings(unittest.TestCase):
         measurement = spider()
         with mock.patch.object(tfo.TFO, "settings") as settings:
             settings.read.side_effect = values.get
-            measurement.configurator()
+            measurement.borrow()
         measurement.cookies.close()
-        measurement.pre_connect({})
         return [call.args for call in settings.sysctl.call_args_list]
 
     def test_what_is_borrowed(self):
