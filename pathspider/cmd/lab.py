@@ -12,7 +12,7 @@ EPILOG = """
 examples:
   pspdr lab demo
   pspdr lab list ecn
-  pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn --connect http | pspdr measure -i lab0 ecn'
+  pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'
   pspdr lab run -- sh -c 'pspdr lab targets --clean 1000 | pspdr measure -i lab0 ecn --connect tcp'
   pspdr lab check ecn
 

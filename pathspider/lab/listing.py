@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 from pathspider.lab.errors import LabError
-from pathspider.lab.scenario import Case, Scenario, connect_mode
+from pathspider.lab.scenario import PORTS, Case, Scenario, connect_mode, without_mode
 from pathspider.lab.scenarios import all_cases, clean_jobs
 
 
@@ -50,19 +50,38 @@ def truth(scenario: Scenario) -> list[str]:
 
 
 def show_targets(plugin: str | None, connect: str | None, clean: int | None, version: int | None) -> int:
-    """Print jobs, one a line: ``clean`` of the clean range, or the paths of a plugin."""
+    """Print jobs, one a line: ``clean`` of the clean range, or the paths of a plugin (:func:`cases_of_one_run`)."""
     write = sys.stdout.write
     if clean is not None:
         mode = connect or connect_mode([plugin or "ecn"])
+        if mode not in PORTS:
+            raise LabError(f"no connection mode is called {mode!r}: {', '.join(PORTS)}")
         for job in clean_jobs(clean, mode, version):
             write(json.dumps(job) + "\n")
         return 0
-    cases = cases_for([plugin] if plugin else [], connect, version)
+    cases = cases_of_one_run(plugin, connect, version) if plugin else cases_for([], connect, version)
     if not cases:
-        raise LabError(f"no paths of {plugin or 'any plugin'} with --connect {connect}")
+        raise LabError(f"no paths of any plugin with --connect {connect}")
     for case in cases:
         write(json.dumps(case.job) + "\n")
     return 0
+
+
+def cases_of_one_run(plugin: str, connect: str | None = None, version: int | None = None) -> list[Case]:
+    """The cases whose truth holds for one run of a plugin, in this connection mode or else in its own default.
+
+    That run has no further options; where no path of the mode is measured without, it has those of the first path.
+    """
+    every = cases_for([plugin], None, version)
+    mode = connect or connect_mode([plugin])
+    cases = [case for case in every if case.scenario.connect == mode]
+    if not cases:
+        modes = ", ".join(dict.fromkeys(f"--connect {case.scenario.connect}" for case in every))
+        asked = f"with --connect {mode}" if connect else f"in its default mode, {mode}"
+        raise LabError(f"no paths of {plugin} {asked}; there are some with {modes or 'the other IP version'}")
+    further = [without_mode(case.scenario.measure) for case in cases]
+    wanted = [plugin] if [plugin] in further else further[0]
+    return [case for case, arguments in zip(cases, further, strict=True) if arguments == wanted]
 
 
 def print_table(rows: Sequence[Sequence[str]], wrap: Sequence[int] = (), width: int | None = None) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from pathspider.lab.addresses import case_address
 from pathspider.lab.impairments import Impairment
+from pathspider.lab.plugins import find_plugin
 
 PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
 DEFAULT_CONNECT = {"ecn": "http", "dscp": "http", "h2": "http", "tfo": "http", "mss": "tcp", "evilbit": "tcp",
                    "udpzero": "dnsudp", "udpopts": "dnsudp"}
-"""The connection mode of a plugin that is not told any."""
+"""The connection mode of a plugin that is not told any; of others, their class says it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +114,34 @@ class Case:
 
 
 def connect_mode(measure: Sequence[str]) -> str:
-    """The connection mode that plugin and arguments ask for."""
-    if "--connect" in measure:
-        return measure[list(measure).index("--connect") + 1]
-    return DEFAULT_CONNECT.get(measure[0], "tcp")
+    """The connection mode that plugin and arguments ask for; ``tcp`` for a plugin that knows no modes.
+
+    Raises LabError where only a plugin that is not there could say.
+    """
+    plugin, *arguments = measure
+    modes = [value for value, _ in _mode_and_others(arguments) if value is not None]
+    if modes:
+        return modes[-1]
+    if plugin in DEFAULT_CONNECT:
+        return DEFAULT_CONNECT[plugin]
+    return next(iter(find_plugin(plugin).connect_supported), "tcp")
+
+
+def without_mode(measure: Sequence[str]) -> list[str]:
+    """The plugin and its arguments except for the connection mode."""
+    return [measure[0], *(word for _, word in _mode_and_others(measure[1:]) if word is not None)]
+
+
+def _mode_and_others(arguments: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
+    """A connection mode, or another word, for each of the arguments."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--connect":
+            yield next(words, ""), None
+        elif word.startswith("--connect="):
+            yield word.partition("=")[2], None
+        else:
+            yield None, word
 
 
 def cases_of(family: Family) -> Iterator[Case]:

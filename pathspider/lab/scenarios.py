@@ -49,7 +49,7 @@ def add_scenarios(path: str) -> None:
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:
     """Every case, or those of one plugin, connection mode, IP version."""
     return [case for family in FAMILIES.values() for case in cases_of(family)
-            if plugin in (None, case.scenario.plugin) and connect in (None, case.scenario.connect)
+            if plugin in (None, case.scenario.plugin) and (connect is None or connect == case.scenario.connect)
             and version in (None, case.version)]
 
 

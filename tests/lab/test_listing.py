@@ -4,10 +4,13 @@ import contextlib
 import io
 import json
 import unittest
+from unittest import mock
 
 from pathspider.lab.errors import LabError
 from pathspider.lab.listing import print_table, show_list, show_targets
-from pathspider.lab.scenarios import all_cases
+from pathspider.lab.plugins import find_plugin
+from pathspider.lab.scenario import Family, Scenario
+from pathspider.lab.scenarios import FAMILIES, all_cases
 
 
 def output(function, *arguments, **options):
@@ -21,8 +24,20 @@ def jobs(*arguments):
 
 
 class TestTargets(unittest.TestCase):
-    def test_all_of_a_plugin(self):
-        self.assertEqual(jobs("ecn", None, None, None), [case.job for case in all_cases("ecn")])
+    def test_of_a_plugin_are_those_of_its_default_mode(self):
+        for plugin in FAMILIES:
+            with self.subTest(plugin=plugin):
+                found = jobs(plugin, None, None, None)
+                self.assertEqual(found, jobs(plugin, find_plugin(plugin).connect_supported[0], None, None))
+                self.assertTrue(found)
+
+    def test_are_measured_with_one_command(self):
+        names = {job["scenario"] for job in jobs("dscp", "tcp", None, None)}
+        measured = {tuple(case.scenario.measure) for case in all_cases("dscp") if case.scenario.name in names}
+        self.assertEqual(measured, {("dscp", "--connect", "tcp")})  # not those with --codepoint 10
+
+    def test_of_all_plugins(self):
+        self.assertEqual(jobs(None, None, None, None), [case.job for case in all_cases()])
 
     def test_of_one_mode_and_version(self):
         found = jobs("ecn", "https", None, 6)
@@ -39,6 +54,20 @@ class TestTargets(unittest.TestCase):
             show_targets("nonesuch", None, None, None)
         with self.assertRaisesRegex(LabError, "--connect carrier-pigeon"):
             show_targets("ecn", "carrier-pigeon", None, None)
+        with self.assertRaisesRegex(LabError, "carrier-pigeon.*http"):
+            show_targets("ecn", "carrier-pigeon", 5, None)
+        with self.assertRaisesRegex(LabError, "udpzero with --connect tcp; .*--connect dnsudp$"):
+            show_targets("udpzero", "tcp", None, None)
+
+
+class TestOwnOptions(unittest.TestCase):
+    def test_where_every_path_is_measured_with_some(self):
+        with_options = ["dnsresolv", "--resolver", "10.64.0.1"]
+        rows = [Scenario("x-1", [], with_options, {"x"}), Scenario("x-2", [], ["dnsresolv", "--timeout", "9"], {"x"}),
+                Scenario("x-3", [], [*with_options, "--connect=tcp"], {"x"}, versions=(4,))]
+        with mock.patch.dict(FAMILIES, {"mine": Family(200, rows)}):
+            names = [job["scenario"] for job in jobs("dnsresolv", None, None, None)]
+        self.assertEqual(names, ["x-1", "x-1", "x-3"])
 
 
 class TestList(unittest.TestCase):
