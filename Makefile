@@ -10,7 +10,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export DEBIAN_FRONTEND := noninteractive
 
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
-                iproute2 nftables iptables openssl util-linux procps ca-certificates xz-utils zstd tcpdump
+                iproute2 nftables openssl util-linux procps ca-certificates xz-utils zstd tcpdump
 APT_SERVERS  := nginx-light apache2-bin knot jq
 APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
@@ -25,7 +25,7 @@ test: setup servers
 	$(BIN)/nose2 -s tests -t .
 
 # The report and the documentation in Debian's chromium; pictures for people to look at are then in build/browser.
-browser-test: docs $(VENV)/.browser
+browser-test: docs docs-pdf $(VENV)/.browser
 	$(BIN)/python -m unittest -v tests.browser.report_page tests.browser.docs_pages
 
 setup: $(VENV)/.built
@@ -41,11 +41,10 @@ types: setup
 docs: setup
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
-# All of it as one file, printed by Debian's chromium.
+# All of it as one file, printed by Debian's chromium, with contents, page numbers and bookmarks.
 docs-pdf: setup $(VENV)/.browser
 	$(BIN)/sphinx-build -W -q -b singlehtml docs docs/_build/singlehtml
-	chromium --headless --no-sandbox --disable-gpu --no-pdf-header-footer --log-level=3 \
-	    --print-to-pdf=docs/_build/pathspider.pdf "file://$(CURDIR)/docs/_build/singlehtml/index.html" 2>/dev/null
+	$(BIN)/python docs/pdf.py docs/_build/singlehtml/index.html docs/_build/pathspider.pdf
 	@ls -l docs/_build/pathspider.pdf
 
 # A million mutated packets through decode, flow table and all chains; a little of it is in `make test`.

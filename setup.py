@@ -148,6 +148,7 @@ setup(
                   "pathspider.report": ["*.css", "*.js"]},
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
+    extras_require={"analysis": ["duckdb"]},  # of examples/analyse.py
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[
         "Environment :: Console",

@@ -22,6 +22,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -585,10 +586,10 @@ def timestamp(seconds: float) -> str:
 
 def positive_seconds(text: str) -> float:
     """An option's value as a time over 0, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: a time over 0 is needed")
-    return value
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: a number of seconds over 0 is needed")
 
 
 def _join(thread: threading.Thread | None) -> None:

@@ -26,8 +26,10 @@ class Blocklist:
         """The blocklist in a file; :exc:`BlocklistError` with file, line and value for what is not a prefix."""
         try:
             lines = Path(name).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BlocklistError(f"blocklist {name}: {error}") from None
+        except OSError as error:
+            raise BlocklistError(f"blocklist {name}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise BlocklistError(f"blocklist {name}: not UTF-8: {error.reason} at byte {error.start}") from None
         prefixes = []
         for number, line in enumerate(lines, 1):
             prefix = line.split("#")[0].strip()

@@ -43,11 +43,25 @@ def parse_ndjson(line: str) -> Job:
     """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object."""
     try:
         job = _decode(line)
+    except json.JSONDecodeError as error:
+        raise LineError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
         raise LineError(f"not JSON: {error}") from None
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
     return job
+
+
+def parse_job(line: str) -> Job:
+    """As :func:`parse_ndjson`; the error for a line of CSV says what CSV needs."""
+    try:
+        return parse_ndjson(line)
+    except LineError as error:
+        try:
+            parse_csv(line)
+        except LineError:
+            raise error from None
+        raise LineError(f"{error}; for CSV there is --csv-input") from None
 
 
 def parse_record(line: str) -> Record:
@@ -84,6 +98,8 @@ def parse_csv(line: str) -> Job:
         known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
         raise LineError(f"{len(row)} columns, where {known} are known")
     job: Job = dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    if len(row) == 2 and not job["rank"].isdecimal():
+        raise LineError(f"rank {job['rank']!r} is not a number (CSV input has no header row)")
     if "dp" in job:
         try:
             job["dp"] = int(job["dp"])

@@ -39,21 +39,20 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
 
 def port(text: str) -> int:
     """An option's value as a port, for argparse."""
-    value = int(text)
-    if not 0 < value < 1 << 16:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
         raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is needed")
-    return value
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """Filter the list; the exit status is 1 if something in it was no job."""
-    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
+    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
 
     with open_input(args.input) as lines, open_output(args.output) as stream:
         refuse_same(os.fstat(lines.fileno()), args.output)
         start_afresh(args.output, stream)
         reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                           parse_csv if args.csv_input else parse_ndjson)
+                           parse_csv if args.csv_input else parse_job)
         sieve = Sieve(args.dp)
         RecordWriter(stream).write_all(sieve.jobs(reader))
     log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs", sieve.kept,

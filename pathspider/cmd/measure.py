@@ -101,21 +101,20 @@ def available_plugins(argv: Sequence[str]) -> list[Any]:
 
 def positive_int(text: str) -> int:
     """An option's value as a number over 0, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a number over 0 is needed")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number over 0 is needed")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
-    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_ndjson  # noqa: PLC0415
+    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
 
     prepare(args)
     lines = open_input(args.input)
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
     reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                       parse_csv if args.csv_input else parse_ndjson)
+                       parse_csv if args.csv_input else parse_job)
     seen = targets_done(args)
     if args.dry_run:
         with open_output(args.output) as stream:

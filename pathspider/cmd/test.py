@@ -50,6 +50,11 @@ def run(args: argparse.Namespace) -> int:
         for path in sorted((top / "tests").rglob("test_*.py")):
             print(".".join(path.relative_to(top).with_suffix("").parts))
         return 0
+    for name in args.names:
+        parts = name.split(".")
+        places = [top.joinpath(*parts[:length]) for length in range(1, len(parts) + 1)]
+        if not (places[-1].is_dir() or any(place.with_suffix(".py").is_file() for place in places)):
+            raise UsageError(f"there are no tests called {name}; pspdr test --list prints the modules that there are")
     try:
         import nose2  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415
     except ImportError:

@@ -39,7 +39,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
 
     @staticmethod
     def extra_args(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--codepoint", type=int, choices=range(64), default=DEFAULT_CODEPOINT, metavar="[0-63]",
+        parser.add_argument("--codepoint", type=codepoint, default=DEFAULT_CODEPOINT, metavar="[0-63]",
                             help=f"DSCP codepoint to send. (Default: {DEFAULT_CODEPOINT})")
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
@@ -77,6 +77,13 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         for flow, codepoint in zip(flows, sent, strict=True):
             found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
         return list(dict.fromkeys(found))
+
+
+def codepoint(text: str) -> int:
+    """An option's value as a codepoint, for argparse."""
+    if not text.isdecimal() or int(text) > 63:
+        raise argparse.ArgumentTypeError(f"{text}: a codepoint from 0 to 63 is needed")
+    return int(text)
 
 
 def codepoints(flow: Flow, way: str) -> list[int]:

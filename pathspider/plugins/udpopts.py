@@ -90,6 +90,7 @@ class UDPOpts(ForgeSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, DNSChain, SurplusChain]
     connect_supported = ["dnsudp"]
+    capabilities = ("CAP_NET_RAW",)
     packets = 2
 
     def forge(self, job: Job, seq: int) -> Any:

@@ -31,6 +31,7 @@ class UDPZero(ForgeSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, UDPChain, DNSChain]
     connect_supported = ["dnsudp"]
+    capabilities = ("CAP_NET_RAW",)
     packets = 2
 
     def not_applicable(self, job: Job) -> str | None:

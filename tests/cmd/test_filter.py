@@ -55,3 +55,11 @@ class TestFilter(unittest.TestCase):
                 self.assertEqual(main(["filter", "--input", str(path), "--output", str(path)]), 2)
             self.assertIn("the file that is read", logs.output[-1])
             self.assertEqual(path.read_text(encoding="utf-8"), '{"dip": "192.0.2.1"}\n')
+
+    def test_what_is_csv_after_all(self):
+        self.filter("192.0.2.1,80,a.example\n", status=1)
+        self.assertIn("line 1: not JSON: Extra data at character 6; for CSV there is --csv-input", self.messages[0])
+        self.filter("a.example\n", status=1)
+        self.assertNotIn("--csv-input", self.messages[0])
+        self.assertEqual(len(self.filter("rank,domain\n1,a.example\n", "--csv", status=1)), 1)
+        self.assertIn("line 1: rank 'rank' is not a number", self.messages[0])

@@ -43,12 +43,12 @@ class TestPipelines(unittest.TestCase):
         path.write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
         return str(path)
 
-    def run_example(self, name, *arguments):
+    def run_example(self, name, *arguments, status=0):
         environment = {**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}
         command = [sys.executable] if name.endswith(".py") else []
         done = subprocess.run([*command, str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False,
                               timeout=60, env=environment)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, status, done.stderr)
         return done.stdout
 
     def test_count_conditions(self):
@@ -65,6 +65,13 @@ class TestPipelines(unittest.TestCase):
         self.assertEqual(self.run_example("pipelines/by-as", self.write("records", RECORDS)).splitlines(),
                          ["as,targets,broken", "AS64496,2,1", "AS64497,1,0", "unknown,1,1"])
 
+    def test_by_as_counts_no_as_of_ours(self):
+        looked_up = [{**one, "path": ["192.0.2.250", "AS64499", *one["path"][1:]]} for one in RECORDS]
+        odd = [{"conditions": [], "path": path} for path in ([], None, ["192.0.2.250", "AS64499"], [None, "*", None])]
+        self.assertEqual(
+            self.run_example("pipelines/by-as", self.write("records", [*looked_up, *odd, {}])).splitlines(),
+            ["as,targets,broken", "unknown,6,1", "AS64496,2,1", "AS64497,1,0"])
+
     def test_top_list_takes_one_address_of_each_kind(self):
         found = [{"rank": rank, "domain": "www.example.com", "dip": dip} for rank, dip in
                  (("10", "192.0.2.9"), ("2", "192.0.2.2"), ("2", "192.0.2.3"), ("2", "2001:db8::2"))]
@@ -76,6 +83,12 @@ class TestPipelines(unittest.TestCase):
         jobs = [json.loads(line) for line in self.run_example("pipelines/top-list", str(names), "eth0").splitlines()]
         self.assertEqual([(job["dip"], job["dp"]) for job in jobs],
                          [("192.0.2.2", 80), ("2001:db8::2", 80), ("192.0.2.9", 80)])
+
+    def test_several_plugins_goes_on(self):
+        write_program(self.folder, "pspdr", 'echo "$@" >>"$(dirname "$0")/called"; case "$@" in *ecn) exit 1; esac')
+        self.run_example("pipelines/several-plugins", "lab0", "jobs", str(self.folder / "results"), "ecn", "mss",
+                         status=1)
+        self.assertEqual(len((self.folder / "called").read_text(encoding="utf-8").splitlines()), 2)
 
     def test_several_plugins_resumes(self):
         write_program(self.folder, "pspdr", 'echo "$@" >>"$(dirname "$0")/called"')
