@@ -26,12 +26,24 @@ NOT_DONE = {
     "pspdr-test": "a test failed",
 }
 """What exit status 1 says, by the name of the page; a command that is not here has none."""
-FURTHER_STATUS = {
+DONE = {
+    "pspdr-observe": "the source was read to its end, or SIGINT (Ctrl-C) or SIGTERM ended the observation; every flow "
+                     "was written",
+}
+"""What exit status 0 says, where it is more than that all work was done."""
+FURTHER_STATUS: dict[str, list[tuple[int | str, str]]] = {
     "pspdr-measure": [(130, "interrupted (SIGINT); what was under way was finished and written, unless interrupted "
                             "again"), (143, "the same, with SIGTERM")],
-    "pspdr-lab": [(125, "with lab run and lab shell, the lab could not be made; else their status is that of the "
-                        "command")],
+    "pspdr-observe": [(130, "interrupted a second time (SIGINT), while open flows were being written; the first SIGINT "
+                            "or SIGTERM ends the observation, with status 0"), (143, "the same, with SIGTERM")],
+    "pspdr-lab": [(125, "with lab run and lab shell, whose status else is that of the command: the lab could not be "
+                        "made"),
+                  (126, "the command of lab run could not be executed"),
+                  (127, "there is no such command"),
+                  ("128+n", "the command ended by signal n"),
+                  (130, "interrupted (SIGINT), with the others; lab check ends its labs first")],
 }
+"""Further exit statuses, by the name of the page; a command that is not here has 130."""
 FURTHER = {
     "pspdr": ["pspdr lab demo", "pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'",
               "pspdr measure -i eth0 ecn <targets.ndjson >records.ndjson"],
@@ -135,7 +147,7 @@ def full_stop(text: str) -> str:
 def statuses(name: str) -> Iterator[str]:
     """What each exit status of a command says."""
     failed = NOT_DONE.get(name)
-    told = [(0, "all work was done"), *([(1, failed)] if failed else []),
+    told = [(0, DONE.get(name, "all work was done")), *([(1, failed)] if failed else []),
             (2, "the command line, or what it asks for, cannot be done as asked"),
             *FURTHER_STATUS.get(name, [(130, "interrupted")])]
     for number, meaning in told:

@@ -1,11 +1,19 @@
 """Man pages: one a command, each argument in them, nothing that troff would misread."""
 
 import re
+import signal
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from pathspider.cmd.describe import program
 from pathspider.cmd.main import COMMANDS
 from pathspider.cmd.manpage import escape, pages, prose
+from tests.cmd.test_main import pspdr
+from tests.lab.processes import descendants
+from tests.libtrace.frames import pcap, udp4
 
 MACROS = {".TH", ".nh", ".ad", ".SH", ".SS", ".PP", ".TP", ".BR", ".RS", ".RE", ".nf", ".fi"}
 
@@ -57,6 +65,58 @@ class TestManPages(unittest.TestCase):
                 ".RE",
             ],
         )
+
+    def statuses(self, page):
+        text = self.pages[page].partition(".SH EXIT STATUS")[2].partition(".SH")[0]
+        return dict(re.findall(r"\.TP\n\\fB(.+?)\\fR\n(.*)", text))
+
+    def test_exit_statuses_of_the_lab(self):
+        told = self.statuses("pspdr-lab.1")
+        self.assertEqual(list(told), ["0", "1", "2", "125", "126", "127", "128+n", "130"])
+        for status, words in ((125, []), (126, ["--", "/etc/passwd"]), (127, ["--", "no-such-command"]),
+                              (128 + signal.SIGKILL, ["--", "sh", "-c", "kill -9 $$"])):
+            with self.subTest(status=status):
+                self.assertEqual(pspdr("lab", "run", *words).returncode, status)
+                self.assertTrue(str(status) in told or status - signal.SIGKILL == 128)
+
+    def test_interrupted_lab_check(self):
+        with subprocess.Popen([sys.executable, "-m", "pathspider", "lab", "check", "udpopts", "udpzero"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
+            while not descendants(process.pid):  # until a lab is being made
+                self.assertIsNone(process.poll())
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+        self.assertIn(str(process.returncode), self.statuses("pspdr-lab.1"))
+        self.assertEqual(process.returncode, 130)
+
+    def test_exit_statuses_of_observe(self):
+        """That the first signal gives 0 is in test_observe."""
+        told = self.statuses("pspdr-observe.1")
+        self.assertIn("SIGINT (Ctrl\\-C) or SIGTERM", told["0"])
+        self.assertIn("second time", told["130"])
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number=number):
+                self.assertIn(str(self.observe_interrupted_twice(number)), told)
+
+    def observe_interrupted_twice(self, number):
+        """The exit status of an observation whose flows nobody reads, so that the first signal does not end it."""
+        with tempfile.TemporaryDirectory() as folder:
+            capture = Path(folder, "capture.pcap")
+            capture.write_bytes(pcap([udp4(sport=port) for port in range(1, 5000)]))
+            with subprocess.Popen([sys.executable, "-m", "pathspider", "observe", "-i", str(capture)],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                process.stdout.read(1)
+                process.send_signal(number)
+                while self.pending(process.pid, number):
+                    self.assertIsNone(process.poll())
+                process.send_signal(number)
+                return process.wait(20)
+
+    @staticmethod
+    def pending(pid, number):
+        """Whether a signal to a process has not been taken yet."""
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16) & 1 << number - 1
 
     def test_escape(self):
         self.assertEqual(escape(".x-\\n"), "\\&.x\\-\\en")

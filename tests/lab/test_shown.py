@@ -42,11 +42,13 @@ def outcome(lines):
         bin_.mkdir()
         write_programs(bin_)
         environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "SHELL": "/bin/sh"}
-        done = lab.run(["sh", "-eu"], data=script.encode(), cwd=folder, env=environment, capture_output=True, timeout=120)
+        done = lab.run(["sh", "-eu"], data=script.encode(), cwd=folder, env=environment, capture_output=True,
+                       timeout=120)
         out = [*done.stdout.splitlines(), *(line for path in Path(folder).glob("*.ndjson")
                                             for line in path.read_bytes().splitlines())]
     found = [json.loads(line) for line in out]
-    return (done.returncode, done.stderr), [one for one in found if "conditions" not in one], [one for one in found if "time" in one]
+    jobs, records = [[one for one in found if ("conditions" in one) is is_record] for is_record in (False, True)]
+    return (done.returncode, done.stderr), jobs, records
 
 
 @in_checkout
