@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
+from pathspider.lab.errors import LabError
 from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.scenario import Case
 from pathspider.lab.session import Lab
@@ -77,6 +79,29 @@ class Run:
         return self.status == 0 and all(result.right for result in self.results)
 
 
+class Labs:
+    """The labs of runs under way, for someone who may have to close them early."""
+
+    def __init__(self) -> None:
+        self._labs: list[Lab] = []
+        self._over = False
+        self._lock = threading.Lock()
+
+    def add(self, lab: Lab) -> None:
+        """A lab that has just been made. Raises LabError when nobody wants it any more."""
+        with self._lock:
+            if self._over:
+                raise LabError("the check was interrupted")
+            self._labs.append(lab)
+
+    def close(self) -> None:
+        """End them all, and those that are still being made, as soon as they are."""
+        with self._lock:
+            self._over = True
+        for lab in self._labs:
+            lab.close()
+
+
 def plan(cases: Sequence[Case]) -> list[Run]:
     """Group paths by the arguments with which they are measured."""
     groups: dict[tuple[str, ...], list[Case]] = {}
@@ -90,12 +115,11 @@ def perform(
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
     timeout: str = CONNECTION_TIMEOUT,
-    labs: list[Lab] | None = None,
+    labs: Labs | None = None,
 ) -> Run:
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
-    ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab, for
-    someone who may have to close it early.
+    ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
     """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
@@ -104,7 +128,7 @@ def perform(
     began = time.monotonic()
     with Lab(servers, scenarios) as lab:
         if labs is not None:
-            labs.append(lab)
+            labs.add(lab)
         try:
             done = lab.run(command, data=jobs.encode(), capture_output=True, timeout=LONGEST_RUN)
         except subprocess.TimeoutExpired:
@@ -140,15 +164,14 @@ def check(
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
-    labs: list[Lab] = []
+    labs = Labs()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs) for run in runs]):
                 tell(future.result())
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
-            for lab in labs:
-                lab.close()
+            labs.close()
             raise
     return runs
 

@@ -85,7 +85,7 @@ class TestManPages(unittest.TestCase):
             while not descendants(process.pid):  # until a lab is being made
                 self.assertIsNone(process.poll())
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=30)
+            process.communicate(timeout=4)  # it does not go on measuring
         self.assertIn(str(process.returncode), self.statuses("pspdr-lab.1"))
         self.assertEqual(process.returncode, 130)
 
