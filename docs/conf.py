@@ -11,9 +11,11 @@ author = "the PATHspider authors"
 release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "base.py").read_text(),
                     re.MULTILINE).group(1)
 version = release
-extensions = ["sphinx.ext.autodoc", "generated"]
+extensions = ["sphinx.ext.autodoc", "generated", "printed"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
 smartquotes = False  # two hyphens are an option's, not a dash
 exclude_patterns = ["_build"]
 html_theme = "alabaster"

@@ -1,11 +1,14 @@
-"""The documentation, as ``make docs`` builds it, fits a phone."""
+"""The documentation fits a phone (``make docs``) and can be leafed through on paper (``make docs-pdf``)."""
 
+import re
+import subprocess
 import unittest
 
 from tests.browser.chromium import Chromium
 from tests.packaging.files import ROOT
 
 PAGES = ROOT / "docs" / "_build" / "html"
+PDF = ROOT / "docs" / "_build" / "pathspider.pdf"
 
 
 class TestDocumentation(unittest.TestCase):
@@ -23,3 +26,39 @@ class TestDocumentation(unittest.TestCase):
                     if page.name in ("index.html", "report.html"):
                         chromium.picture(f"docs-{page.stem}-{width}")
         self.assertEqual(wide, [])
+
+
+def said(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+class TestPrinted(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.sheets = said("pdftotext", "-layout", PDF, "-").removesuffix("\f").split("\f")
+        cls.contents = re.findall(r"^ *(\S.*?) {2,}([0-9]+)$", cls.sheets[0], re.MULTILINE)
+
+    def test_every_sheet_but_the_first_has_its_number_and_is_not_empty(self):
+        for number, sheet in enumerate(self.sheets[1:], 2):
+            *text, last = sheet.strip().splitlines()
+            self.assertEqual(last.strip(), str(number))
+            self.assertTrue("".join(text).strip(), f"sheet {number} is empty")
+
+    def test_the_list_of_contents_is_right(self):
+        self.assertGreater(len(self.contents), 45)
+        for title, number in self.contents:
+            lines = [line.strip() for line in self.sheets[int(number) - 1].splitlines()]
+            self.assertTrue(any(line and title.startswith(line) for line in lines), f"{title} on {number}")
+
+    def test_bookmarks(self):
+        outline = said("pdftohtml", "-xml", "-i", "-stdout", PDF).partition("<outline>")[2]
+        marks = {(number, "".join(text.split()))  # a line's end in a heading leaves no space
+                 for number, text in re.findall(r'<item page="([0-9]+)">([^<]*)</item>', outline)}
+        for title, number in self.contents:
+            self.assertIn((number, "".join(title.split())), marks)
+        self.assertGreater(len(marks), 250)
+
+    def test_no_line_ends_within_an_option(self):
+        """A command has to be as good to copy from paper as from the screen."""
+        for number, sheet in enumerate(self.sheets, 1):
+            self.assertEqual(re.findall(r"(?m)(?:^|[ (])(?:--|--?(?:[a-z]+-)+)$", sheet), [], f"on sheet {number}")
