@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import Template
+from typing import cast
+
+from pathspider.lab.errors import LabError
 
 ECN_SETUP_SYN = "tcp flags & (syn|ack|ecn|cwr) == (syn|ecn|cwr)"
 SYN = "tcp flags & (syn|ack) == syn"
@@ -38,6 +41,22 @@ class Impairment:
     """nft rules for packets from the target."""
     mangle: str = ""
     """What nft cannot do: the name of a function of :mod:`pathspider.lab.mangler`, which sees both directions."""
+
+    def __post_init__(self) -> None:
+        """Raises LabError for what is no impairment: it may come from a user's file."""
+        for way, rules in (("towards", cast(object, self.towards)), ("back", cast(object, self.back))):
+            if not isinstance(rules, list | tuple) or not all(isinstance(rule, str) for rule in rules):
+                raise LabError(f"an impairment's {way} is {rules!r}; it is a tuple of rules, (\"drop\",)")
+        try:
+            self.rules(4)
+        except (KeyError, ValueError) as error:
+            raise LabError(f"an impairment's rules have a $ too many ({error}); there are $ip, $ttl, $headers and $v, "
+                           "and $$ for a $") from None
+        if self.mangle:
+            from pathspider.lab.mangler import MANGLERS  # noqa: PLC0415 - most need none
+
+            if self.mangle not in MANGLERS:
+                raise LabError(f"an impairment's mangle is {self.mangle!r}; there are {', '.join(MANGLERS)}")
 
     def rules(self, version: int) -> tuple[list[str], list[str]]:
         """The rules of both directions for one IP version."""

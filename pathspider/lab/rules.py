@@ -6,13 +6,14 @@ however many scenarios there are.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable
 
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import SETS
 from pathspider.lab.scenario import Case
-from pathspider.lab.scenarios import all_cases
+from pathspider.lab.scenarios import FAMILIES, all_cases
 
 TABLE = "pathspider_lab"
 REMEMBERED = 1 << 20
@@ -53,4 +54,19 @@ def load_rules() -> None:
     text = ruleset(all_cases())
     done = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, check=False)
     if done.returncode:
-        raise LabError(f"nft did not take the lab's rules: {done.stderr.decode(errors='replace').strip()[:3000]}")
+        raise LabError(refusal(text, done.stderr.decode(errors="replace")))
+
+
+def refusal(text: str, said: str) -> str:
+    """What nft said about a ruleset, by scenario and rule in place of the line."""
+    scenarios = {one.name: one for family in FAMILIES.values() for one in family.scenarios}
+    lines = text.splitlines()
+    found: dict[str, None] = {}
+    for number, complaint in re.findall(r"^\S+?:(\d+):[\d-]+: Error: (.*)$", said, re.MULTILINE):
+        above = lines[:int(number)]
+        heads = [re.search(r'^chain .* comment "(.*)"$', line) for line in above if line.startswith("chain ")]
+        if above and heads and heads[-1] is not None and heads[-1][1] in scenarios:
+            scenario = scenarios[heads[-1][1]]
+            found[f"{scenario.where}: scenario {scenario.name!r}: nft did not take the rule {above[-1].strip()!r}: "
+                  f"{complaint}"] = None
+    return "\n".join(found) or f"nft did not take the lab's rules: {said.strip()[:3000]}"

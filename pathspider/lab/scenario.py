@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pathspider.lab.addresses import case_address
+from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
 
@@ -34,6 +37,14 @@ class Scenario:
     versions: tuple[int, ...] = (4, 6)
     needs: str = ""
     """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
+    where: str = field(init=False, repr=False)
+    """File and line that it comes from, for messages."""
+
+    def __post_init__(self) -> None:
+        caller = sys._getframe(2)  # behind the __init__ that dataclass wrote
+        object.__setattr__(self, "where", f"{caller.f_code.co_filename}, line {caller.f_lineno}")
+        if problem := next(_problems(self), None):
+            raise LabError(f"scenario {self.name!r}: {problem}")
 
     def truth(self, version: int) -> Set[str]:
         """The conditions over one IP version."""
@@ -77,6 +88,37 @@ SERVERS = {
 
 PLAIN_ROOM = ("no-ecn", "no-tfo")
 """Servers in the room whose kernel knows neither ECN nor TCP Fast Open."""
+
+
+def _problems(scenario: Scenario) -> Iterator[str]:
+    """What is wrong with a scenario, and what to write instead. Its values come from a user's file: nothing is sure."""
+    name, path, measure = (cast(object, value) for value in (scenario.name, scenario.path, scenario.measure))
+    if not isinstance(name, str) or not re.fullmatch("[A-Za-z0-9_-]{1,63}", name):
+        yield "a name is made of up to 63 letters, digits, - and _"
+    if not isinstance(path, list | tuple) or not all(isinstance(one, Impairment) for one in path):
+        yield f"the path is {path!r}; it is a list of impairments, [] for a clean path"
+    if not isinstance(measure, list | tuple) or not measure or not all(isinstance(word, str) for word in measure):
+        yield f"how to measure it is {measure!r}; it is a list of the plugin's name and its arguments, " \
+              '["ecn", "--connect", "tcp"]'
+    if scenario.measure[0].startswith("-"):
+        yield f"how to measure it begins with {scenario.measure[0]!r}; it begins with the plugin's name"
+    for mode, _ in _mode_and_others(scenario.measure[1:]):
+        if mode is not None and mode not in PORTS:
+            yield f"--connect {mode}: no connection mode is called so; there are {', '.join(PORTS)}"
+    versions = cast(object, scenario.versions)
+    if not isinstance(versions, list | tuple) or not versions or not set(versions) <= {4, 6}:
+        yield f"the versions are {versions!r}; they are (4,), (6,) or (4, 6)"
+    if isinstance(scenario.expect, Mapping) and not set(scenario.versions) <= set(scenario.expect):
+        yield f"conditions are expected for IP versions {[*scenario.expect]}; its versions are {[*scenario.versions]}"
+    for version in scenario.versions:
+        truth = cast(object, scenario.truth(version))
+        if not isinstance(truth, Set) or not all(isinstance(one, str) for one in truth):
+            yield f"the conditions that are expected are {truth!r}; they are a set, {{\"ecn.connectivity.works\", ...}}"
+    if scenario.server not in ("", *SERVERS):
+        yield f"no server is called {scenario.server!r}; there are {', '.join(SERVERS)}"
+    port = cast(object, scenario.port)
+    if port is not None and not (isinstance(port, int) and 0 < port < 65536):
+        yield f"the port is {port!r}; it is a number from 1 to 65535"
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import runpy
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
-from pathspider.lab.scenario import PLAIN_ROOM, PORTS, Case, Family, cases_of
+from pathspider.lab.scenario import PLAIN_ROOM, PORTS, Case, Family, Scenario, cases_of
 
 FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
@@ -28,22 +29,49 @@ FAMILIES: dict[str, Family] = {
 OWN_FAMILIES = 200
 """Number of the first family that a user adds."""
 
+LARGEST_FAMILY = 254
+"""Scenarios that a family has addresses for."""
+
 
 def add_scenarios(path: str) -> None:
     """Add the scenarios of a user's file: a Python file that defines ``SCENARIOS``, a list of :class:`Scenario`.
 
     They form a family of their own. Raises LabError when the file cannot be used.
     """
-    try:
-        scenarios = list(runpy.run_path(path)["SCENARIOS"])
-        names = {one.name for one in scenarios}
-    except Exception as error:
-        raise LabError(f"{path}: no usable SCENARIOS in it: {error!r}") from error
-    known = {one.name for family in FAMILIES.values() for one in family.scenarios}
-    if twice := sorted(known & names):
-        raise LabError(f"{path}: scenarios called {', '.join(twice)} exist already; give yours other names")
+    scenarios = scenarios_of(path)
+    known = {one.name: one for family in FAMILIES.values() for one in family.scenarios}
+    for one in scenarios:
+        if one.name in known:
+            raise LabError(f"{one.where}: a scenario called {one.name!r} exists already "
+                           f"({known[one.name].where}); give it another name")
+        known[one.name] = one
     number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
     FAMILIES[os.path.abspath(path)] = Family(number, scenarios)
+
+
+def scenarios_of(path: str) -> list[Scenario]:
+    """What a user's file defines as ``SCENARIOS``. Raises LabError that names the line."""
+    try:
+        defined = runpy.run_path(path)
+    except (Exception, SystemExit) as error:
+        text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename == path:
+            text = f"{error.strerror}; --scenarios names a Python file with a list SCENARIOS"
+        elif isinstance(error, SyntaxError) and error.filename == path:
+            raise LabError(f"{path}, line {error.lineno}: {type(error).__name__}: {error.msg}") from error
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        raise LabError(f"{path}{f', line {lines[-1]}' if lines else ''}: {text}") from error
+    if "SCENARIOS" not in defined:
+        raise LabError(f"{path}: it defines no SCENARIOS; that is to be a list of Scenario(...)")
+    scenarios: object = defined["SCENARIOS"]
+    if not isinstance(scenarios, list | tuple):
+        raise LabError(f"{path}: SCENARIOS is of type {type(scenarios).__name__}; it is to be a list of Scenario(...)")
+    for number, one in enumerate(scenarios):
+        if not isinstance(one, Scenario):
+            raise LabError(f"{path}: SCENARIOS[{number}] is {one!r}; it is to be a Scenario(...)")
+    if len(scenarios) > LARGEST_FAMILY:
+        raise LabError(f"{path}: {len(scenarios)} scenarios; a file holds up to {LARGEST_FAMILY}, make it two")
+    return list(scenarios)
 
 
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:

@@ -1,5 +1,7 @@
 """The table of truth holds together."""
 
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -154,8 +156,12 @@ class TestOwnScenarios(unittest.TestCase):
     def test_names_twice(self):
         path = self.write(OWN)
         add_scenarios(path)
-        with self.assertRaisesRegex(LabError, "example-clean, example-dropped exist already"):
+        with self.assertRaisesRegex(LabError, r"line 6: a scenario called 'example-clean' .*line 6\); give"):
             add_scenarios(path)
+
+    def test_names_twice_in_one_file(self):
+        with self.assertRaisesRegex(LabError, r"line 7: a scenario called 'example-clean' exists already .*line 6\)"):
+            add_scenarios(self.write(OWN.replace("example-dropped", "example-clean")))
 
     def test_further_ones_for_a_plugin_that_has_some(self):
         add_scenarios(self.write(OWN.replace('["example"]', '["ecn"]')))
@@ -168,12 +174,61 @@ class TestOwnScenarios(unittest.TestCase):
 
     def test_a_lab_refuses_rules_that_nft_does_not_know(self):
         path = self.write(OWN.replace("silent_drop()", "silent_drop().__class__('x', ('vanish',))"))
-        with self.assertRaisesRegex(LabError, "nft did not take"):
+        with self.assertRaises(LabError) as caught:
             Lab(scenarios=[path]).start()
+        self.assertRegex(str(caught.exception), rf"^{path}, line 7: scenario 'example-dropped': nft did not take the "
+                                                "rule 'vanish': syntax error.*$")
 
     def test_unusable_files(self):
-        for text in ("", "SCENARIOS = [1]", "import", "1 / 0"):
-            with self.subTest(text=text), self.assertRaisesRegex(LabError, "no usable SCENARIOS"):
+        for text, words in (
+            ("", "mine.py: it defines no SCENARIOS"),
+            ("SCENARIOS = 5", "SCENARIOS is of type int"),
+            ("SCENARIOS = [1]", r"SCENARIOS\[0\] is 1"),
+            ("\nimport", "mine.py, line 2: SyntaxError: invalid syntax$"),
+            ("\n\n1 / 0", "mine.py, line 3: ZeroDivisionError"),
+            ("SCENARIOS = [\nScenario()]", "mine.py, line 2: NameError: name 'Scenario'"),
+            ("import sys\nsys.exit(3)", "mine.py, line 2: SystemExit: 3"),
+            ("open('/nonexistent')", "mine.py, line 1: FileNotFoundError.*'/nonexistent'"),
+        ):
+            with self.subTest(text=text), self.assertRaisesRegex(LabError, words):
                 add_scenarios(self.write(text))
-        with self.assertRaisesRegex(LabError, "missing.py"):
+        with self.assertRaisesRegex(LabError, "^/nonexistent/missing.py: No such file or directory; --scenarios names"):
             add_scenarios("/nonexistent/missing.py")
+        with self.assertRaisesRegex(LabError, "300 scenarios"):
+            add_scenarios(self.write(OWN + "SCENARIOS = SCENARIOS * 150"))
+
+    def test_values_that_cannot_be(self):
+        for old, new, words in (
+            ('"example-clean"', '"a b"', "'a b': a name is made of"),
+            ('"example-clean"', "7", "7: a name is made of"),
+            ('[], ["example"]', '5, ["example"]', "the path is 5; it is a list of impairments"),
+            ('[], ["example"]', '["drop"], ["example"]', "it is a list of impairments"),
+            ('[], ["example"]', '[], "example"', "'example'; it is a list of the plugin's name"),
+            ('[], ["example"]', "[], []", "the plugin's name"),
+            ('[], ["example"]', '[], ["--connect", "tcp"]', "begins with '--connect'"),
+            ('[], ["example"]', '[], ["x", "--connect", "xyz"]', "--connect xyz: no .*; there are http, https"),
+            ('[], ["example"]', '[], ["x", "--connect"]', "--connect : no connection mode"),
+            ('{"example.works"}', '"example.works"', "are 'example.works'; they are a set"),
+            ('{"example.works"}', "{1}", r"are \{1\}; they are a set"),
+            ('{"example.works"}', '{4: {"x"}}', r"for IP versions \[4\]; its versions are \[4, 6\]"),
+            ('{"example.works"}', '{"example.works"}, server="x"', "no server is called 'x'; there are no-ecn"),
+            ('{"example.works"}', '{"example.works"}, port="x"', "the port is 'x'"),
+            ('{"example.works"}', '{"example.works"}, versions=4', "the versions are 4"),
+        ):
+            with self.subTest(new=new), self.assertRaisesRegex(LabError, f"mine.py, line 6: scenario .*{words}"):
+                add_scenarios(self.write(OWN.replace(old, new, 1)))
+
+    def test_impairments_that_cannot_be(self):
+        for arguments, words in (("'drop'", "towards is 'drop'"), ("(), [1]", r"back is \[1\]"),
+                                 ("('$nope drop',)", "'nope'.*there are \\$ip"),
+                                 ("mangle='x'", "'x'; there are raise_mss")):
+            text = OWN.replace("silent_drop()", f"silent_drop().__class__('x', {arguments})")
+            with self.subTest(arguments=arguments), self.assertRaisesRegex(LabError, f"mine.py, line 7: .*{words}"):
+                add_scenarios(self.write(text))
+
+    def test_one_message_and_a_usage_error(self):
+        path = self.write(OWN.replace('["example"]', '["x", "--connect", "xyz"]'))
+        done = subprocess.run([sys.executable, "-m", "pathspider", "lab", "check", "--scenarios", path, "x"],
+                              capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, rf"^pspdr lab: {path}, line 6: .*--connect xyz.*\n$")
