@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 Base = TypeVar("Base")
 
+_told: set[str] = set()
+"""What was said already of modules that cannot be imported."""
+
 
 def module_names(namespace: str) -> list[str]:
     """The names of the modules in a namespace package, without the package's own, sorted. Imports none of them."""
@@ -59,6 +62,9 @@ def _import(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        log.warning("%s cannot be imported and is skipped: %s: %s", name, type(error).__name__, error)
-        log.debug("%s", name, exc_info=error)
+        told = f"{name} cannot be imported and is skipped: {type(error).__name__}: {error}"
+        if told not in _told:  # who looks for one plugin and does not find it looks through all
+            _told.add(told)
+            log.warning("%s", told)
+            log.debug("%s", name, exc_info=error)
         return None

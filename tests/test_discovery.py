@@ -64,4 +64,7 @@ class TestDiscovery(unittest.TestCase):
                 self.assertIn("Explicit Congestion Notification", outcome.stdout)
                 self.assertIn("pathspider.plugins.broken cannot be imported", outcome.stderr)
                 self.assertIn("ZeroDivisionError", outcome.stderr)
+                named = subprocess.run([sys.executable, "-m", "pathspider", "measure", "broken"], cwd=folder, text=True,
+                                       env={**os.environ, "PYTHONPATH": "."}, capture_output=True, check=False)
+                self.assertEqual(named.stderr.count("broken cannot be imported"), 1, named.stderr)
                 self.assertIn("pathspider.plugins.unfinished", outcome.stderr)

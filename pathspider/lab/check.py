@@ -18,7 +18,8 @@ from typing import Any
 
 from pathspider.lab.errors import LabError
 from pathspider.lab.listing import cases_for, print_table
-from pathspider.lab.scenario import Case
+from pathspider.lab.plugins import find_plugin
+from pathspider.lab.scenario import Case, connect_mode, without_mode
 from pathspider.lab.session import Lab
 
 AT_ONCE = 8
@@ -29,6 +30,9 @@ CONNECTION_TIMEOUT = "4"
 
 LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "full-mss"}}
 """What servers do not know: scenarios that need it are left out with them."""
+
+USAGE_ERROR = 2
+"""Exit status of a command that cannot run as it was given."""
 
 LONGEST_RUN = 300
 """Seconds after which a run is called hung."""
@@ -72,6 +76,11 @@ class Run:
     errors: str = ""
     """What it wrote to standard error."""
     results: list[Result] = field(default_factory=list)
+
+    @property
+    def began(self) -> bool:
+        """False where the command could not run as it was given: no path was measured."""
+        return self.status != USAGE_ERROR or any(result.records for result in self.results)
 
     @property
     def right(self) -> bool:
@@ -156,6 +165,19 @@ def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
     return results
 
 
+def require_plugin(run: Run) -> None:
+    """Raises LabError where the plugin of a run is not there, or does not know its connection mode."""
+    first = run.cases[0].scenario
+    try:
+        known = find_plugin(first.plugin).connect_supported
+    except LabError as error:
+        raise LabError(f"{first.where}: scenario {first.name!r}: {error}") from None
+    mode = connect_mode(run.measure)
+    if mode not in known and list(run.measure) != without_mode(run.measure):
+        raise LabError(f"{first.where}: scenario {first.name!r}: {first.plugin} has no --connect {mode}; it has "
+                       f"{', '.join(known) or 'no connection modes, leave it out'}")
+
+
 def check(
     plugins: Sequence[str],
     servers: str = "builtin",
@@ -164,6 +186,8 @@ def check(
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
+    for run in runs:
+        require_plugin(run)
     labs = Labs()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
@@ -180,7 +204,9 @@ def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[s
     """The command: exit status 1 on any difference."""
     def tell(run: Run) -> None:
         bad = sum(not result.right for result in run.results)
-        state = "as expected" if run.right else f"{bad} different" if bad else f"ended with status {run.status}"
+        state = "as expected" if run.right else f"ended with status {run.status}"
+        if bad and run.began:
+            state = f"{bad} different"
         print(f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}", file=sys.stderr)
 
     runs = check(plugins, servers, scenarios, tell)
@@ -208,7 +234,12 @@ def as_data(runs: Sequence[Run], servers: str) -> dict[str, Any]:
 def report(runs: Sequence[Run]) -> None:
     """All differences, for a person."""
     rows = [("SCENARIO", "ADDRESS", "IMPAIRMENT", "NOT FOUND", "FOUND INSTEAD")]
+    not_measured = sum(len(run.cases) for run in runs if not run.began)
     for run in runs:
+        if not run.began:
+            print(f"{len(run.cases)} paths were not measured: pspdr measure {' '.join(run.measure)} said:\n"
+                  f"{run.errors[-2000:]}")
+            continue
         for result in run.results:
             if not result.right:
                 extra = ", ".join(result.wrong)
@@ -219,8 +250,8 @@ def report(runs: Sequence[Run]) -> None:
     if len(rows) > 1:
         print_table(rows, wrap=(2, 3, 4))
     for run in runs:
-        if run.status:
+        if run.status and run.began:
             print(f"\npspdr measure {' '.join(run.measure)} ended with status {run.status}:\n{run.errors[-2000:]}")
-    paths = sum(len(run.cases) for run in runs)
+    paths = sum(len(run.cases) for run in runs) - not_measured
     print(f"{paths} paths, {len(rows) - 1} different from the truth" if len(rows) > 1
-          else f"{paths} paths, all as the truth has it")
+          else f"{paths} paths, all as the truth has it" if paths else "no path was measured")

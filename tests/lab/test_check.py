@@ -3,7 +3,12 @@
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from pathspider.lab import check
 from pathspider.lab.check import Result, Run, compare
@@ -85,6 +90,62 @@ class TestReport(unittest.TestCase):
         text = self.report(run)
         self.assertIn("no record", text)
         self.assertIn("out of paper", text)
+
+    def test_a_run_that_could_not_begin_comes_first_and_is_no_difference(self):
+        refused = Run(["ecn", "--nope"], [CASE], status=2, errors="no such option", results=[Result(CASE, None, 0)])
+        self.assertFalse(refused.right)
+        text = self.report(refused)
+        self.assertTrue(text.startswith("1 paths were not measured: pspdr measure ecn --nope said:\nno such option\n"))
+        self.assertNotIn("no record", text)
+        self.assertIn("no path was measured", text)
+
+
+class TestRequired(unittest.TestCase):
+    """What cannot be measured is said before a lab is made."""
+
+    def check(self, text, *plugins, **variables):
+        with tempfile.TemporaryDirectory() as folder:
+            package = Path(folder, "pathspider", "plugins")
+            package.mkdir(parents=True)
+            for part in (package, package.parent):
+                (part / "__init__.py").write_text(
+                    "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n")
+            (package / "mine.py").write_text(
+                "from pathspider.base import PluggableSpider\nfrom pathspider.desync import DesynchronizedSpider\n"
+                "class Mine(DesynchronizedSpider, PluggableSpider):\n"
+                "    'Mine.'\n    name, description, version = 'mine', 'Mine', '1'\n")
+            (package / "broken.py").write_text("1 / 0\n")
+            Path(folder, "paths.py").write_text(f"from pathspider.lab.scenario import Scenario\nSCENARIOS = [{text}]\n")
+            return subprocess.run(
+                [sys.executable, "-P", "-m", "pathspider", "lab", "check", "--scenarios", "paths.py", *plugins],
+                cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False)
+
+    def test_plugin_that_is_not_found(self):
+        done = self.check("Scenario('mine-clean', [], ['mine'], {'x'})", "mine")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertRegex(done.stderr, "^pspdr lab: paths.py, line 2: scenario 'mine-clean': there is no plugin called "
+                                      "'mine'; .*installed with pip.*PYTHONPATH=\\. before pspdr.*\n$")
+
+    def test_plugin_that_is_found(self):
+        done = self.check("Scenario('mine-clean', [], ['mine', '--connect', 'tcp'], {'x'})", "mine", PYTHONPATH=".")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("mine has no --connect tcp; it has no connection modes, leave it out", done.stderr)
+
+    def test_plugin_that_cannot_be_imported_is_told_once(self):
+        done = self.check("Scenario('broken-clean', [], ['broken'], {'x'})", "broken", PYTHONPATH=".")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr.count("ZeroDivisionError"), 1)
+        self.assertIn("no plugin called 'broken'", done.stderr)
+
+    def test_connection_mode_that_the_plugin_has_not(self):
+        done = self.check("Scenario('e', [], ['ecn', '--connect', 'dnsudp'], {'x'})", "ecn")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("scenario 'e': ecn has no --connect dnsudp; it has http, https, tcp, dnstcp", done.stderr)
+
+    def test_option_that_the_plugin_has_not(self):
+        done = self.check("Scenario('r', [], ['dnsresolv', '--nope'], {'x'}, versions=(4,))", "dnsresolv")
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stdout.startswith("1 paths were not measured: pspdr measure dnsresolv --nope said:\n"))
 
 
 class TestDemo(unittest.TestCase):
