@@ -134,10 +134,10 @@ def chain_names() -> tuple[str, ...]:
 
 @cache
 def plugin_names() -> tuple[str, ...]:
-    """The plugins that are there."""
-    from pathspider.cmd.measure import available_plugins  # noqa: PLC0415
+    """The plugins that the lab has paths for."""
+    from pathspider.lab.scenarios import all_cases  # noqa: PLC0415
 
-    return tuple(plugin.name for plugin in available_plugins([]))
+    return tuple(sorted({case.scenario.plugin for case in all_cases()}))
 
 
 def metavar_of(action: argparse.Action) -> str:

@@ -35,26 +35,30 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         return sub
 
     sub = command("list", show_list, "Show the paths of the lab and what a measurement of each must find")
-    sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="only the paths of these plugins")
-    sub.add_argument("--json", action="store_true", help="one JSON object a path")
+    sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="Show the paths of these plugins only. (Default: all)")
+    sub.add_argument("--json", action="store_true", help="Write one JSON object a path.")
     _add_scenarios(sub)
 
     sub = command("targets", show_targets, "Write jobs for pspdr measure to standard output, one JSON object a line")
-    sub.add_argument("--plugin", metavar="PLUGIN", help="the paths of this plugin; with --clean: whose ports to use")
-    sub.add_argument("--connect", metavar="MODE", help="only paths that are measured in this connection mode")
-    sub.add_argument("--clean", type=_count, metavar="N", help="N targets that nothing happens to, for load")
-    sub.add_argument("--ip-version", choices=("4", "6", "both"), default="both", help="default: both")
+    sub.add_argument("--plugin", metavar="PLUGIN",
+                     help="The paths that one measurement with this plugin is for; with --clean: whose port to use.")
+    sub.add_argument("--connect", metavar="MODE",
+                     help="Only paths that are measured in this connection mode. (Default: that of --plugin; else all)")
+    sub.add_argument("--clean", type=_count, metavar="N", help="N targets that nothing happens to, for load.")
+    sub.add_argument("--ip-version", choices=("4", "6", "both"), default="both",
+                     help="Only addresses of this IP version. (Default: both)")
     _add_scenarios(sub)
 
     sub = command("run", run, "Run a command in the client of a fresh lab, on interface lab0, and end with its status")
     _add_servers(sub)
-    sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="the command and its arguments")
+    sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="The command and its arguments.")
 
     _add_servers(command("shell", shell, "Open a shell in the client of a fresh lab"))
 
     sub = command("check", check, "Measure every path with its plugin and compare what was found with the truth")
-    sub.add_argument("plugin", nargs="*", metavar="PLUGIN", help="only these plugins; default: all")
-    sub.add_argument("--json", action="store_true", help="the whole result as one JSON object")
+    sub.add_argument("plugin", nargs="*", metavar="PLUGIN",
+                     help="Measure the paths of these plugins only. (Default: all)")
+    sub.add_argument("--json", action="store_true", help="Write the whole result as one JSON object.")
     _add_servers(sub)
 
     command("demo", demo, "See the lab and a measurement at work, in less than a minute")
@@ -62,13 +66,14 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
 def _add_scenarios(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenarios", action="append", default=[], metavar="FILE.py",
-                        help="a Python file with SCENARIOS of your own, beside the built-in ones")
+                        help="A Python file with SCENARIOS of your own, beside the built-in ones; may be given several "
+                             "times.")
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:
     _add_scenarios(parser)
     parser.add_argument("--servers", choices=("builtin", "nginx", "apache"), default="builtin",
-                        help="what answers at the end of the paths (default: builtin)")
+                        help="What answers at the end of the paths. (Default: builtin)")
 
 
 def _count(text: str) -> int:

@@ -28,7 +28,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser("observe", help="Passively observe network traffic",
                                    description="Passively observe network traffic: one record a flow, as flows end.",
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list-chains", action="store_true", help="Prints a list of available chains")
+    parser.add_argument("--list-chains", action="store_true", help="Print the available chains and exit.")
     parser.add_argument("-i", "--interface", default="eth0",
                         help="The interface to capture on; or a capture file (pcap or pcapng, also .gz, .xz, .bz2, "
                              ".zst), - for a pcap on standard input, or any libtrace URI. (Default: eth0)")

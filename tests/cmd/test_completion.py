@@ -9,6 +9,7 @@ from pathlib import Path
 from pathspider.cmd.completion import bash, zsh
 from pathspider.cmd.describe import program
 from pathspider.cmd.main import COMMANDS
+from pathspider.lab.scenarios import FAMILIES
 
 
 class TestCompletion(unittest.TestCase):
@@ -48,6 +49,11 @@ class TestCompletion(unittest.TestCase):
         self.assertEqual(self.complete("pspdr", "measure", "ecn", "--connect", "h"), ["http", "https"])
         self.assertEqual(self.complete("pspdr", "measure", "ecn", "--connect", "=", "d"), ["dnstcp"])
         self.assertEqual(self.complete("pspdr", "lab", "check", "--servers", "b"), ["builtin"])
+
+    def test_plugins_of_the_lab(self):
+        for words in (["check"], ["list"], ["targets", "--plugin"]):
+            self.assertEqual(set(self.complete("pspdr", "lab", *words, "")), {*FAMILIES}, words)
+        self.assertEqual(self.complete("pspdr", "measure", "dns"), ["dnsresolv"])
 
     def test_chains(self):
         self.assertEqual(self.complete("pspdr", "observe", "basic", "tc"), ["tcp"])

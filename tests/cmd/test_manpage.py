@@ -66,6 +66,13 @@ class TestManPages(unittest.TestCase):
             ],
         )
 
+    def test_helps_are_sentences(self):
+        for command in self.top.walk():
+            for argument in command.arguments:
+                if command.words != ("pspdr",) and "--help" not in argument.flags:
+                    with self.subTest(command=command.words, argument=argument.flags or argument.metavar):
+                        self.assertRegex(argument.help, r"(?s)^[A-Z-].*[.)]$")
+
     def statuses(self, page):
         text = self.pages[page].partition(".SH EXIT STATUS")[2].partition(".SH")[0]
         return dict(re.findall(r"\.TP\n\\fB(.+?)\\fR\n(.*)", text))
