@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,12 +55,19 @@ def available_chains() -> dict[str, type[Chain]]:
     return found
 
 
+def summary(chain: type[Chain]) -> str:
+    """What a chain notes: the first paragraph of its docstring in one line, without marks of reStructuredText."""
+    text = " ".join((chain.__doc__ or "").strip().split("\n\n")[0].split())
+    text = re.sub(r":rfc:`(\d+)`", r"RFC \1", text)
+    return re.sub(r"(?::\w+:)?`+~?([^`]+)`+", r"\1", text)
+
+
 def run(args: argparse.Namespace) -> int:
     """The whole of a passive observation; the exit status."""
     chains = available_chains()
     if args.list_chains:
         for name, chain in sorted(chains.items()):
-            print(f"{name:12} {(chain.__doc__ or '').strip().splitlines()[0] if chain.__doc__ else ''}".rstrip())
+            print(f"{name:12} {summary(chain)}".rstrip())
         return 0
     names = args.chains or ["basic"]
     if unknown := [name for name in names if name not in chains]:

@@ -122,6 +122,13 @@ class TestFiles(FileCase):
             {"basic", "dns", "dscp", "ecn", "evil", "fallback", "icmp", "mss", "noop", "tcp", "tfo", "udp"},
         )
 
+    def test_list_chains_is_plain_text(self):
+        records, _ = self.observe("--list-chains")
+        for line in records:
+            with self.subTest(line=line):
+                self.assertNotIn("`", line)
+                self.assertTrue(line.endswith("."), "a whole sentence")
+
     def test_chains_of_third_parties(self):
         chains = self.folder / "pathspider" / "chains"
         chains.mkdir(parents=True)
