@@ -11,6 +11,16 @@ PAGES = ROOT / "docs" / "_build" / "html"
 PDF = ROOT / "docs" / "_build" / "pathspider.pdf"
 
 
+SCROLLING = """
+return Array.from(document.querySelectorAll("div.body *")).filter(one => one.scrollWidth > one.clientWidth + 1
+    && !["visible", "hidden"].includes(getComputedStyle(one).overflowX))
+  .map(one => ({html: one.outerHTML.slice(0, 80), shadow: getComputedStyle(one).backgroundImage.includes("gradient"),
+                said: getComputedStyle(one, "::before").content.includes("wider")}));
+"""
+"""What scrolls sideways, and whether it is shown that it does: by a shadow at the side, or in words."""
+DRAWINGS = """return Array.from(document.querySelectorAll("img[src$='.svg']"), one => one.width)"""
+
+
 class TestDocumentation(unittest.TestCase):
     def test_no_page_is_wider_than_a_phone(self):
         pages = sorted(PAGES.rglob("*.html"))
@@ -26,6 +36,20 @@ class TestDocumentation(unittest.TestCase):
                     if page.name in ("index.html", "report.html"):
                         chromium.picture(f"docs-{page.stem}-{width}")
         self.assertEqual(wide, [])
+
+    def test_what_scrolls_sideways_says_so(self):
+        count, drawings = 0, []
+        with Chromium() as chromium:
+            chromium.view(390)
+            for page in sorted(PAGES.rglob("*.html")):
+                chromium.open(page)
+                for one in chromium.js(SCROLLING):
+                    count += 1
+                    self.assertTrue(one["shadow"] or one["said"], f"{page.relative_to(PAGES)}: {one['html']}")
+                drawings += (widths := chromium.js(DRAWINGS))
+                self.assertTrue(all(width >= 600 for width in widths), page)  # their text is then 12 pixels high or more
+        self.assertGreater(count, 50)
+        self.assertEqual(len(drawings), 4)
 
 
 def said(*command):
