@@ -47,7 +47,7 @@ class TestDocumentation(unittest.TestCase):
                     count += 1
                     self.assertTrue(one["shadow"] or one["said"], f"{page.relative_to(PAGES)}: {one['html']}")
                 drawings += (widths := chromium.js(DRAWINGS))
-                self.assertTrue(all(width >= 600 for width in widths), page)  # their text is then 12 pixels high or more
+                self.assertTrue(all(width >= 600 for width in widths), page)  # text of some 12 pixels
         self.assertGreater(count, 50)
         self.assertEqual(len(drawings), 4)
 
