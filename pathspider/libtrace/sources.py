@@ -22,6 +22,9 @@ FILE_RING = 2 << 20
 LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", "etsilive"}
 """libtrace formats whose packet clock is the wall clock."""
 
+DEVICES_OF_PCAP = ("any", "nflog", "nfqueue", "usbmon", "bluetooth", "dbus-")
+"""How names begin under which libpcap captures elsewhere than on an interface of the kernel's list."""
+
 PACKERS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd", ".bz2": "bzip2"}
 """Programs that unpack compressed captures, by the file name's ending."""
 
@@ -193,5 +196,9 @@ class Capture:
                                      "install libtrace3-dev and build again, or give a pcap file or an interface"),
             _core.PS_E_MEMORY: ("not enough memory for the capture's buffers", "use a smaller buffer"),
         }
-        what, advice = words.get(error.why, (f"cannot capture{said}", ""))
+        why = error.why
+        if why == _core.PS_E_PERMISSION and self.target.kind == "live" and not name.startswith(DEVICES_OF_PCAP) \
+                and name not in (interface for _, interface in socket.if_nameindex()):
+            why = _core.PS_E_NO_DEVICE  # no permission would help
+        what, advice = words.get(why, (f"cannot capture{said}", ""))
         return CaptureError(what, name, advice, offset)

@@ -178,6 +178,15 @@ class TestBadInput(FileCase):
         self.check("-i", self.file(b""), words=["empty"])
         self.check("-i", self.file(pcap(FRAMES, linktype=147)), words=["147"])
 
+    def test_an_interface_that_is_not_there_is_said_to_a_user_without_privileges(self):
+        for name, words in (("nowhere0", "nowhere0: no such interface; interfaces that are up: "),
+                            ("lo", "lo: no permission to capture"), ("any", "any: no permission to capture")):
+            outcome = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", *COMMAND, "-i", name],
+                                     capture_output=True, text=True, check=False)
+            with self.subTest(interface=name):
+                self.assertEqual(outcome.returncode, 2)
+                self.assertIn(words, outcome.stderr)
+
     def test_a_truncated_file(self):
         data = pcap(FRAMES)
         cut = len(data) - 10
