@@ -11,6 +11,7 @@ import errno
 import random
 import socket
 import threading
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -41,7 +42,7 @@ class ForgeSpider(DesynchronizedSpider):
     """
 
     chains = [BasicChain]
-    capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")  # the latter for the filter on a TCP socket
+    capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW", "CAP_NET_ADMIN")  # the latter for the filter on a TCP socket
     packets: ClassVar[int] = 0
     """How many packets are forged for each target."""
     resend: ClassVar[bool] = True

@@ -89,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
@@ -106,10 +107,10 @@ def run(args: argparse.Namespace) -> int:
             put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for tally, several in report.repeated:
-        log.warning("%s has %d records of %d targets: a target that was measured again counts again, and intervals are "
-                    "too narrow", tally.label, tally.records, several)
-    log.info("%d records of %s", sum(tally.records for tally in tallies),
+    for remark in measured_again(report):
+        log.warning("%s%s", *remark)
+    records = sum(tally.records for tally in tallies)
+    log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1
 
@@ -125,20 +126,27 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--targets is for --format csv; the other formats list targets that changed anyway")
     if len(args.label) > len(args.results):
         raise UsageError(f"there are {len(args.label)} labels for {len(args.results)} files")
+    if not all(args.label):
+        raise UsageError("--label '' is no name; leave it out to have the file's")
     if args.results.count("-") > 1:
         raise UsageError("standard input can be read once: name - once")
+    seen: dict[tuple[int, int], str] = {}
     for name in args.results:
         if name != "-" and not os.access(name, os.R_OK):
             raise UsageError(f"results {name}: {'no permission' if os.path.exists(name) else 'there is no such file'}")
         if os.path.isdir(name):
             raise UsageError(f"results {name}: is a folder; name the files in it")
-        refuse_same(os.fstat(0) if name == "-" else os.stat(name), args.output)
+        status = os.fstat(0) if name == "-" else os.stat(name)
+        refuse_same(status, args.output)
+        other = seen.setdefault((status.st_dev, status.st_ino), name)
+        if other is not name:
+            log.warning("results %s and %s are one file", other, name)
 
 
 def labels(args: argparse.Namespace) -> list[str]:
     """What to call each file: as the user says, or its name, with its folder or a number where that is not enough."""
     names = ["standard input" if name == "-" else name for name in args.results]
-    short = [Path(name).name.partition(".")[0] or name for name in names]
+    short = [short_name(Path(name).name) or name for name in names]
     unlike = [one if short.count(one) == 1 else name for one, name in zip(short, names, strict=True)]
     found = [*args.label, *unlike[len(args.label):]]
     for place, one in enumerate(found):
@@ -146,6 +154,13 @@ def labels(args: argparse.Namespace) -> list[str]:
         if one in found[:place]:
             found[place] = next(name for number in count(place + 1) if (name := f"{one} ({number})") not in others)
     return found
+
+
+def short_name(name: str) -> str:
+    """A file's name without what tells its format and how it is packed."""
+    for endings in (OPENERS, (".ndjson", ".jsonl", ".json")):
+        name = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
+    return name
 
 
 def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
@@ -181,7 +196,7 @@ def read(tally: Tally, number: int, targets: Targets) -> bool:
         log.error("%s breaks off after %d records: %s; the report has what stands before", name, tally.records, error)
         return False
     if not tally.records:
-        log.error("%s holds no records", name)
+        log.error("%s holds no records", reader.name)
     return bool(tally.records) and not tally.bad_lines
 
 

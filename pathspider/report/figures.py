@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from pathspider.report.statistics import Difference
+
+
+def percent(share: float) -> str:
+    """A share in percent: two digits behind the point, or as many more as it takes that two digits tell what is missing
+    to 0 or 100.
+    """
+    rest = min(share, 1 - share) * 100
+    digits = max(2, 1 - floor(log10(rest))) if rest > 0 else 2
+    return f"{share * 100:.{min(digits, 12)}f} %"
 
 
 def points(difference: Difference) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from html import escape
 from itertools import chain
 from typing import NamedTuple
 
-from pathspider.report.plain import percent
+from pathspider.report.figures import percent
 from pathspider.text import printable
 
 
@@ -61,7 +61,7 @@ def table(caption: str, heads: list[str], rows: Iterable[list[Cell | str]]) -> I
     cells = ([one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows)
     first = next(cells, [])
     name = text_of(caption)
-    yield f'<div class="scroll" role="region" aria-label="{name}" tabindex="0"><table class="sortable">\n'
+    yield f'<div class="scroll" role="group" aria-label="{name}" tabindex="0"><table class="sortable">\n'
     yield f"<caption>{name}</caption>\n<thead><tr>"
     for place, head in enumerate(heads):
         yield f'<th scope="col"{_kind(first[place]) if first else ""}>{text_of(head)}</th>'

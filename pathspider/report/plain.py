@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from pathspider.report.figures import points
+from pathspider.report.figures import percent, points
+from pathspider.report.remarks import origin, remarks
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import Compared, Count, Report
-from pathspider.report.targets import Changed
+from pathspider.report.targets import Changed, Move, Paired
 from pathspider.text import printable
 
 MOST_TARGETS = 100
@@ -45,10 +47,16 @@ def as_json(report: Report) -> Iterator[str]:
                    "targets": report.targets.targets[number], "with_verdict": tally.concluded,
                    "bad_lines": tally.bad_lines, "broken_off": tally.broken_off or None,
                    "bad": [{"line": line, "why": why} for line, why in tally.bad],
-                   "from": tally.first or None, "to": tally.last or None, "sources": dict(tally.sources)}
+                   "from": tally.first or None, "to": tally.last or None, "sources": dict(tally.sources),
+                   "plugins": dict(sorted(report.given_by[number].items())),
+                   "measured_again": [{"question": one.question, "records": one.records, "targets": one.targets}
+                                      for one in report.repeated if one.file == number]}
                   for number, tally in enumerate(report.tallies)],
         "folded_records": report.tallies[0].verdicts.folded,
     }
+    moves: dict[Paired, list[tuple[Move, int]]] = defaultdict(list)
+    for move, moved in sorted(report.targets.moves.items()):
+        moves[move.pair].append((move, moved))
     yield json.dumps(head)[:-1]
     yield from _array("counts", rows(report))
     yield from _array("without_verdict", (
@@ -56,12 +64,17 @@ def as_json(report: Report) -> Iterator[str]:
          "total": report.tallies[one.file].records} for one in report.without))
     yield from _array("differences", (
         {"first": report.tallies[one.first.file].label, "second": report.tallies[one.second.file].label,
-         "condition": one.first.answer.condition, **one.difference._asdict()}
+         "plugin": plugin, "question": question, "answer": one.first.answer.answer,
+         "condition": one.first.answer.condition, **one.difference._asdict(), "clear": one.difference.clear,
+         **{f"{place}_{key}": value for place, count in zip(("first", "second"), one, strict=True)
+            for key, value in (("count", count.number), ("total", count.total), ("share", count.share.value))}}
         for plugin in report.plugins for question in report.questions(plugin) for one in report.compared(question)))
     yield from _array("changed_targets", (changed_row(report, changed) for changed in report.targets.changed()))
     yield from _array("paired", (
         {"first": report.tallies[pair.first].label, "second": report.tallies[pair.second].label,
-         "question": pair.question, "targets": count, "changed": report.targets.changes[pair]}
+         "question": pair.question, "targets": count, "changed": report.targets.changes[pair],
+         "changes": [{"before": list(move.before), "after": list(move.after), "targets": moved}
+                     for move, moved in moves[pair]]}
         for pair, count in sorted(report.targets.pairs.items())))
     yield "}\n"
 
@@ -107,38 +120,61 @@ def harmless(text: str) -> str:
 
 
 def as_markdown(report: Report) -> Iterator[str]:
-    """Tables for a text that people read; counts by AS are left to the other formats."""
+    """Tables for a text that people read."""
     yield f"# {_cell(report.title)}\n\nMade by PATHspider {report.version} at {report.made[:16]} UTC. "
     yield f"Intervals: {LEVEL:.0%}, Wilson score (Wilson 1927); of differences, Newcombe 1998, method 10.\n\n"
     yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "First (UTC)", "Last (UTC)"),
                       ((tally.label, tally.records, report.targets.targets[number], tally.concluded, tally.bad_lines,
                         tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
-    if labels := [tally.label for tally, _ in report.repeated]:
-        yield (f"\nMeasured more than once: targets of {_cell(', '.join(labels))}. Each record counts, and the "
-               "intervals are then too narrow.\n")
+    yield "\n"
+    yield from (f"* {_cell(tally.label)}: {_cell(origin(report, file))}\n" for file, tally in enumerate(report.tallies))
+    yield from (f"\n**{_cell(one.what)}**{_cell(one.meaning)}\n" for one in remarks(report))
     for plugin in report.plugins:
         yield f"\n## {_cell(plugin)}\n"
         for question in report.questions(plugin):
-            yield f"\n### {_cell(question)}\n\n"
-            counts = [*report.of(question, "all"), *report.of(question, "ip")]
-            yield from _table(("Results", "Records", "Answer", "Count", "Of", "Share", "Interval"),
-                              (count_cells(report, count) for count in counts), "lllrrrl")
-            if compared := [*report.compared(question)]:
-                yield "\n"
-                yield from _table(("Answer", "First", "Second", "Difference in percentage points", "Interval"),
-                                  (difference_cells(report, one) for one in compared), "lllrl")
+            yield from _question(report, question)
     if report.without:
         yield "\n## Without a verdict\n\n"
         yield from _table(("Results", "Reason", "Count", "Of"),
                           ((report.tallies[one.file].label, one.condition, one.number, report.tallies[one.file].records)
                            for one in report.without), "llrr")
-    if report.targets.pairs:
+    yield from _changed(report)
+    for tally in report.tallies:
+        if tally.bad:
+            yield f"\n## Bad lines of {_cell(tally.label)}\n\n"
+            yield from (f"* line {line}: {_cell(why)}\n" for line, why in tally.bad)
+            if len(tally.bad) < tally.bad_lines:
+                yield f"\nThese are the first {len(tally.bad)} of {tally.bad_lines}.\n"
+
+
+def _question(report: Report, question: str) -> Iterator[str]:
+    yield f"\n### {_cell(question)}\n\n"
+    if unanswered := report.unanswered(question):
+        yield f"No answers in {_cell(', '.join(tally.label for tally in unanswered))}.\n\n"
+    counts = [count for kind in ("all", "ip", "as") for count in report.of(question, kind)]
+    yield from _table(("Results", "Records", "Answer", "Count", "Of", "Share", "Interval"),
+                      (count_cells(report, count) for count in counts), "lllrrrl")
+    if compared := [*report.compared(question)]:
+        yield "\n"
+        yield from _table(("Answer", "First", "Second", "Difference in percentage points", "Interval", "Clear?"),
+                          (difference_cells(report, one) for one in compared), "lllrll")
+
+
+def _changed(report: Report) -> Iterator[str]:
+    targets = report.targets
+    if targets.pairs:
         yield "\n## Targets in two files\n\n"
         yield from _table(("Question", "First", "Second", "Targets", "Changed"), (
             (pair.question, report.tallies[pair.first].label, report.tallies[pair.second].label, count,
-             report.targets.changes[pair]) for pair, count in sorted(report.targets.pairs.items())), "lllrr")
-    if listed := [*islice(report.targets.changed(), MOST_TARGETS)]:
-        many = report.targets.changed_targets
+             targets.changes[pair]) for pair, count in sorted(targets.pairs.items())), "lllrr")
+    if targets.moves:
+        yield "\n"
+        yield from _table(("Question", "First", "Answer there", "Second", "Answer there", "Targets"), (
+            (move.pair.question, report.tallies[move.pair.first].label, ", ".join(move.before),
+             report.tallies[move.pair.second].label, ", ".join(move.after), count)
+            for move, count in sorted(targets.moves.items())), "lllllr")
+    if listed := [*islice(targets.changed(), MOST_TARGETS)]:
+        many = targets.changed_targets
         yield f"\n## Targets that changed\n\n{many} {'target' if many == 1 else 'targets'}"
         yield f", the first {len(listed)} of them:\n\n" if len(listed) < many else ":\n\n"
         yield from _table(("Target", "Results", "Records", "Conditions"), (
@@ -158,17 +194,12 @@ def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, 
             percent(share.value), f"{percent(share.low)} to {percent(share.high)}")
 
 
-def difference_cells(report: Report, one: Compared) -> tuple[str, str, str, str, str]:
+def difference_cells(report: Report, one: Compared) -> tuple[str, str, str, str, str, str]:
     """A difference as people read it."""
-    value, low, high = points(one.difference)
+    difference = one.difference
+    value, low, high = points(difference)
     return (one.first.answer.answer, report.tallies[one.first.file].label, report.tallies[one.second.file].label, value,
-            f"{low} to {high}")
-
-
-def percent(share: float) -> str:
-    """A share in percent, with two digits behind the point, or more where they would make 0 or 100 of it."""
-    digits = 2 if 0.00005 <= share <= 0.99995 or share in (0, 1) else 5
-    return f"{share * 100:.{digits}f} %"
+            f"{low} to {high}", "yes" if difference.clear else "no")
 
 
 def _table(heads: tuple[str, ...], lines: Iterable[tuple[Any, ...]], align: str) -> Iterator[str]:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
 
+from pathspider.report.figures import percent
 from pathspider.report.markup import text_of
-from pathspider.report.plain import percent
 from pathspider.report.statistics import Share
 
 WIDTH = 360

@@ -12,8 +12,8 @@ INCONCLUSIVE = "pathspider."
 NEEDS = {"ecn.ipmark.": "ecn.negotiation."}
 """Conditions that tell something only beside others: where no SYN-ACK came back, no mark could be seen, and the plugin
 says ``not_seen`` all the same, of each connection that it observed."""
-NO_CONDITION = "(no condition)"
-"""What is said of a record without any condition."""
+NO_CONDITION = "(no answer, and no reason)"
+"""What is said of a record that neither answers a question nor tells why."""
 
 
 class Answer(NamedTuple):

@@ -13,8 +13,9 @@ from pathspider.report.markup import Cell, details, heading_of, many, number, sh
 from pathspider.report.plain import MOST_TARGETS, name_of
 from pathspider.report.plot import Row, shares, timeline
 from pathspider.report.questions import natural
+from pathspider.report.remarks import origin, remarks
 from pathspider.report.statistics import LEVEL
-from pathspider.report.summary import BASELINE_UP, OTHERS, Compared, Count, Report
+from pathspider.report.summary import BASELINE_UP, Compared, Count, Report
 
 MOST_ANSWERS = 16
 """Answers to a question that are listed, the most frequent ones; the other formats have all."""
@@ -22,10 +23,10 @@ MOST_PLOTTED = 24
 """Rows of a plot."""
 MOST_QUESTIONS = 100
 """Questions that are listed, those with the most records."""
+MOST_MOVES = 200
+"""Changes from one answer to another that are listed."""
 MOST_NAME = 200
 """Characters of a target's name, or of a bad line's error, that are shown."""
-MOST_SOURCES = 4
-"""Addresses that are listed of those that were measured from."""
 
 BOUNDS = [f"Low ({LEVEL:.0%})", f"High ({LEVEL:.0%})"]
 """What an interval's columns are called."""
@@ -49,17 +50,11 @@ def measured(report: Report) -> Iterator[str]:
         [tally.label, number(tally.records), number(report.targets.targets[place]), number(tally.concluded),
          number(tally.records - tally.concluded), number(tally.bad_lines), tally.first[:19], tally.last[:19]]
         for place, tally in enumerate(report.tallies)))
-    yield "<ul>\n" + "".join(f"<li>{_origin(tally)}</li>\n" for tally in report.tallies) + "</ul>\n"
-    for tally, targets in report.repeated:
-        of = "1 target" if targets == 1 else f"{targets:,} targets"
-        yield (f"<p><strong>{text_of(tally.label)} has {tally.records:,} records of {of}.</strong> Targets were "
-               "measured more than once and each record counts: the intervals are too narrow, since what a target "
-               "answers twice is no news.</p>\n")
+    yield "<ul>\n" + "".join(f"<li><b>{text_of(tally.label)}</b>: {text_of(origin(report, place))}</li>\n"
+                             for place, tally in enumerate(report.tallies)) + "</ul>\n"
+    yield from (f"<p><strong>{text_of(one.what)}</strong>{text_of(one.meaning)}</p>\n" for one in remarks(report))
     for tally in report.tallies:
-        yield from _warnings(tally)
-    if folded := report.targets.verdicts.folded:
-        yield (f"<p><strong>{folded:,} records</strong> have conditions that are too many, or too long, to be told "
-               "apart; what was left out of them shows as …</p>\n")
+        yield from _bad_lines(tally)
     count = sum(len(report.questions(plugin)) for plugin in report.plugins)
     if count > MOST_QUESTIONS:
         yield (f"<p>Here are the {MOST_QUESTIONS} questions with the most records, of {count:,}; JSON and CSV have "
@@ -70,27 +65,13 @@ def measured(report: Report) -> Iterator[str]:
             yield from plot
 
 
-def _origin(tally: Tally) -> str:
-    """A file's name, and where it was measured from."""
-    name = "standard input" if tally.name == "-" else tally.name
-    sources = [text_of(address) for address, _ in tally.sources.most_common(MOST_SOURCES)]
-    if len(tally.sources) > MOST_SOURCES:
-        sources.append("others")
-    origin = f", measured from {', '.join(sources)}" if sources else ""
-    return f"<b>{text_of(tally.label)}</b>: {text_of(name)}{origin}"
-
-
-def _warnings(tally: Tally) -> Iterator[str]:
-    """What is not in a file's counts."""
-    label = text_of(tally.label)
-    if tally.broken_off:
-        yield (f"<p><strong>{label} breaks off</strong> ({text_of(tally.broken_off)}); the counts are of what stands "
-               "before.</p>\n")
+def _bad_lines(tally: Tally) -> Iterator[str]:
+    """Lines that are no records."""
     if tally.bad:
         lines = "".join(f"<li>line {line}: {text_of(why[:MOST_NAME])}</li>\n" for line, why in tally.bad)
         more = (f"<p>These are the first {len(tally.bad)}; standard error names more of them.</p>\n"
                 if len(tally.bad) < tally.bad_lines else "")
-        yield from details(f"Bad lines of {label}: {tally.bad_lines:,}", [f"<ul>\n{lines}</ul>\n{more}"])
+        yield from details(f"Bad lines of {text_of(tally.label)}: {tally.bad_lines:,}", [f"<ul>\n{lines}</ul>\n{more}"])
 
 
 def answers(report: Report, questions: list[str]) -> Iterator[str]:
@@ -108,6 +89,8 @@ def _question(report: Report, question: str) -> Iterator[str]:
     kept = {answer for answer, _ in given.most_common(MOST_ANSWERS)}
     if meanings := [*_meanings(everything, kept)]:
         yield "<ul>\n" + "".join(meanings) + "</ul>\n"
+    if unanswered := report.unanswered(question):
+        yield f"<p>No answers in {text_of(', '.join(tally.label for tally in unanswered))}.</p>\n"
     if len(given) > len(kept):
         yield f"<p>The {len(kept)} most frequent of {len(given)} answers; JSON and CSV have them all.</p>\n"
     listed = sorted((count for count in everything if count.answer.answer in kept),
@@ -119,7 +102,8 @@ def _question(report: Report, question: str) -> Iterator[str]:
         Row(count.answer.answer, report.tallies[count.file].label if len(report.tallies) > 1 else "", count.file,
             count.share) for count in listed if count.answer.answer in plotted])
     yield from _counts(report, f"{question}: all records", listed)
-    versions = [count for count in report.of(question, "ip") if count.answer.answer in kept]
+    versions = sorted((count for count in report.of(question, "ip") if count.answer.answer in kept),
+                      key=lambda count: (natural(count.answer.answer), count.group, count.file))
     if len({count.group for count in versions}) > 1:
         yield from _counts(report, f"{question}: by IP version", versions, "Addresses")
     yield from _systems(report, question, kept)
@@ -149,9 +133,7 @@ def _counts(report: Report, caption: str, counts: list[Count], group: str = "") 
 
 def _systems(report: Report, question: str, kept: set[str]) -> Iterator[str]:
     """The counts by autonomous system, those with the most records first."""
-    place = {name: number for number, name in enumerate([*report.largest, OTHERS[1]])}
-    counts = sorted((count for count in report.of(question, "as") if count.answer.answer in kept),
-                    key=lambda count: place[count.group[1]])
+    counts = [count for count in report.of(question, "as") if count.answer.answer in kept]
     if counts:
         listed, known = len(report.largest), report.targets.system_count
         more = f" ({listed} of {known}; JSON and CSV have them all)" if listed < known else ""
@@ -190,6 +172,15 @@ def changed(report: Report) -> Iterator[str]:
             [pair.question, report.tallies[pair.first].label, report.tallies[pair.second].label, number(count),
              number(targets.changes[pair]), share(targets.changes[pair] / count)]
             for pair, count in sorted(targets.pairs.items(), key=lambda item: (item[0].question, item[0]))))
+    if targets.moves:
+        listed_moves = sorted(targets.moves.items(), key=lambda item: (item[0].pair.question, item[0]))
+        yield from table("How targets changed", [
+            "Question", "First", "Answer there", "Second", "Answer there", "Targets"], (
+            [move.pair.question, report.tallies[move.pair.first].label, ", ".join(move.before),
+             report.tallies[move.pair.second].label, ", ".join(move.after), number(count)]
+            for move, count in listed_moves[:MOST_MOVES]))
+        if len(listed_moves) > MOST_MOVES:
+            yield f"<p>The first {MOST_MOVES} of {len(listed_moves):,} such changes; JSON has them all.</p>\n"
     listed = [*islice(targets.changed(), MOST_TARGETS)]
     if not listed:
         yield "<p>No target was found with two records that answer a question differently.</p>\n"
@@ -208,7 +199,8 @@ def reading() -> Iterator[str]:
     """What the numbers mean, and what they do not."""
     low, high = BOUNDS
     yield f"""<p>A share is that of the records with this answer among those that answer the question at all. A target
-without a verdict, because a packet was not observed or our own machine failed, is in neither number.</p>
+without a verdict, because a packet was not observed or our own machine failed, is in neither number. A record may have
+several answers to a question, such as the codepoints of several replies: then shares add up to more than 100 %.</p>
 <p>{low} and {high} bound a share's interval (Wilson 1927); those of a difference follow Newcombe (1998, method 10), as
 if the targets of the two files were drawn independently. A difference is clear if its interval leaves out 0. With many
 rows, one in twenty is clear by chance alone.</p>

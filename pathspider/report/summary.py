@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,9 @@ MOST_SYSTEMS = 20
 OTHERS: Group = ("as", "others")
 """The rest of them together; only on a page."""
 
+
+MOST_ZEROS = 16
+"""Answers to a question, in all files together, up to which a file or group that lacks one has a count of 0 for it."""
 
 BASELINE_UP = " (baseline up)"
 """Ends the name of a question that the report adds: of the targets whose baseline came up, how many does the feature
@@ -41,6 +44,15 @@ class Count(NamedTuple):
         return wilson(self.number, self.total)
 
 
+class Repeated(NamedTuple):
+    """A question that some targets of a file answer more than once: its records are no independent sample."""
+
+    file: int
+    question: str
+    records: int
+    targets: int
+
+
 class Without(NamedTuple):
     """How many records of a file have no verdict for a reason."""
 
@@ -50,7 +62,7 @@ class Without(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The same answer in the first file and in another one."""
+    """The same answer in the first file that answers the question, and in another one."""
 
     first: Count
     second: Count
@@ -75,6 +87,9 @@ class Report:
         self.targets.settle()
         self.largest = [f"AS{system}" for system in self.targets.largest(MOST_SYSTEMS)]
         self._counts: dict[tuple[str, str], list[Count]] = defaultdict(list)
+        self._answers = self._all_answers()
+        self.given_by: list[Counter[str]] = [self._by_plugin(tally) for tally in self.tallies]
+        """For each file, how many of its records answer questions of which plugin."""
         for file, tally in enumerate(self.tallies):
             for group, found in tally.groups():
                 self._add(self._of_group(file, group, found))
@@ -87,6 +102,10 @@ class Report:
                 self._add(self._of_group(file, ("as", f"AS{system}"), found))
         for file, found in self.targets.of_other_systems(MOST_SYSTEMS):
             self._add(self._of_group(file, OTHERS, found))
+        place = {name: number for number, name in enumerate([*self.largest, OTHERS[1]])}
+        for (_, kind), counts in self._counts.items():
+            if kind == "as":
+                counts.sort(key=lambda count: (place[count.group[1]], natural(count.answer.answer), count.file))
         self._questions: dict[str, list[str]] = defaultdict(list)
         for question in sorted({question for question, _ in self._counts},
                                key=lambda question: ("connectivity" not in question, natural(question))):
@@ -96,10 +115,29 @@ class Report:
         for count in counts:
             self._counts[count.answer.question, count.group[0]].append(count)
 
+    def _all_answers(self) -> dict[str, list[Answer]]:
+        """The answers to each question in all files, in order."""
+        found: dict[str, set[Answer]] = defaultdict(set)
+        for tally in self.tallies:
+            for number in dict(tally.groups())[EVERYTHING]:
+                for answer in tally.verdicts.found[number].answers:
+                    found[answer.question].add(answer)
+        return {question: sorted(answers, key=lambda one: natural(one.answer)) for question, answers in found.items()}
+
+    @staticmethod
+    def _by_plugin(tally: Tally) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for number, count in dict(tally.groups())[EVERYTHING].items():
+            plugins = {question.partition(".")[0] for question in tally.verdicts.found[number].questions}
+            found.update(dict.fromkeys(plugins, count))
+        return found
+
     def _of_group(self, file: int, group: Group, numbers: Mapping[int, int]) -> Iterator[Count]:
         given, asked, _ = counted(self.targets.verdicts.found, numbers)
-        for answer, number in sorted(given.items(), key=lambda item: natural(item[0].condition)):
-            yield Count(file, group, answer, number, asked[answer.question])
+        for question in sorted(asked, key=natural):
+            answers = self._answers[question]
+            yield from (Count(file, group, answer, given[answer], asked[question]) for answer in answers
+                        if given[answer] or len(answers) <= MOST_ZEROS)
         for question in sorted({answer.question for answer in given}, key=natural):
             verdicts = [Answer(question, word, f"{question}.{word}") for word in ("broken", "works")]
             reached = sum(given[one] for one in verdicts)
@@ -108,11 +146,17 @@ class Report:
                     yield Count(file, group, one._replace(question=question + BASELINE_UP), given[one], reached)
 
     @property
-    def repeated(self) -> list[tuple[Tally, int]]:
-        """The files in which targets were measured more than once, and how many targets they have: their records are no
-        independent sample."""
-        return [(tally, targets) for number, tally in enumerate(self.tallies)
-                if tally.records > (targets := self.targets.targets[number])]
+    def repeated(self) -> list[Repeated]:
+        """What was asked of targets more than once, file by file."""
+        totals = {(count.file, count.answer.question): count.total for (_, kind), counts in self._counts.items()
+                  if kind == "all" for count in counts}
+        return [Repeated(file, question, totals[file, question], totals[file, question] - more)
+                for (file, question), more in sorted(self.targets.again.items())]
+
+    def unanswered(self, question: str) -> list[Tally]:
+        """The files that hold no answer to a question."""
+        answered = {count.file for count in self.of(question, "all")}
+        return [tally for file, tally in enumerate(self.tallies) if file not in answered]
 
     @property
     def plugins(self) -> list[str]:
@@ -123,7 +167,8 @@ class Report:
         return self._questions.get(plugin, [])
 
     def of(self, question: str, kind: str) -> list[Count]:
-        """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest)."""
+        """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest
+        first)."""
         return self._counts.get((question, kind), [])
 
     def counts(self) -> Iterator[Count]:
@@ -136,7 +181,7 @@ class Report:
             yield from self._of_group(file, ("as", f"AS{system}"), numbers)
 
     def compared(self, question: str) -> Iterator[Compared]:
-        """Each answer in each further file beside the first; where one has none of it, a count of 0."""
+        """Each answer in each further file that answers the question beside the first that does."""
         totals = {count.file: count.total for count in self.of(question, "all")}
         counts = {(count.file, count.answer): count for count in self.of(question, "all")}
         answers = sorted({answer for _, answer in counts}, key=lambda answer: natural(answer.condition))

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from pathspider.base import target_asn
 from pathspider.jobs import TARGET_KEYS, one_form
 from pathspider.records import Record
-from pathspider.report.counting import Verdicts
+from pathspider.report.counting import FOLDED, Verdicts
+from pathspider.report.questions import natural
 
 BATCH = 10_000
+MOST_MOVES = 10_000
 MOST_KEPT = 16
 """Findings of a target of which it is remembered how they compare: most targets have the same few."""
 
@@ -68,6 +70,14 @@ class Paired(NamedTuple):
     question: str
 
 
+class Move(NamedTuple):
+    """How targets that answer a question in two files changed; where there are several answers to it, all of them."""
+
+    pair: Paired
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
 class Targets:
     """Remembers each record's target, AS and verdict, in a temporary file that is gone with the process.
 
@@ -85,6 +95,10 @@ class Targets:
         self.pairs: Counter[Paired] = Counter()
         self.changes: Counter[Paired] = Counter()
         """Of :attr:`pairs`, those with another answer."""
+        self.moves: Counter[Move] = Counter()
+        """Of :attr:`changes`, what they were; the answers are ``…`` where moves are too many to be told apart."""
+        self.again: Counter[tuple[int, str]] = Counter()
+        """By file and question: records that answer it for a target that has answered it before."""
         self.changed_targets = 0
         self.system_count = 0
 
@@ -96,8 +110,9 @@ class Targets:
         self._table.close()
 
     def add(self, file: int, record: Record, verdict: int) -> None:
-        """Note what was found of a record's target."""
-        self._rows.append((json.dumps([one_form(record.get(key)) for key in TARGET_KEYS]), file, verdict))
+        """Note what was found of a record's target; what has no address is none."""
+        if record.get("dip") is not None:
+            self._rows.append((json.dumps([one_form(record.get(key)) for key in TARGET_KEYS]), file, verdict))
         asn = target_asn(record)
         if asn and len(asn) <= 10 and (system := int(asn)) < 1 << 32:
             self._carried[system, file, verdict] += 1
@@ -125,19 +140,31 @@ class Targets:
         rows = self._table.execute("select target, file, verdict, records, first from target order by rowid")
         for target, group in groupby(rows, key=itemgetter(0)):
             found = [row[1:] for row in group]
+            if any(records > 1 for _, _, records, _ in found) or len({file for file, _, _, _ in found}) < len(found):
+                self._note_again(found)
             if len(found) == 1:
                 self.targets[found[0][0]] += 1
             else:
                 self._compare(target, found)
+
+    def _note_again(self, found: list[tuple[int, int, int, int]]) -> None:
+        answering: Counter[tuple[int, str]] = Counter()
+        for file, verdict, records, _ in found:
+            for question in self.verdicts.found[verdict].questions:
+                answering[file, question] += records
+        self.again.update({key: records - 1 for key, records in answering.items() if records > 1})
 
     def _compare(self, target: str, found: list[tuple[int, int, int, int]]) -> None:
         found.sort(key=itemgetter(0, 3))
         self.targets.update({file for file, _, _, _ in found})
         few = len(found) <= MOST_KEPT
         pairs_of, questions_of = (self._paired, self._questions) if few else (self._pairs_of, self._questions_of)
-        for pair, differs in pairs_of(tuple((file, verdict) for file, verdict, _, _ in found)):
-            self.pairs[pair] += 1
-            self.changes[pair] += differs
+        for move in pairs_of(tuple((file, verdict) for file, verdict, _, _ in found)):
+            self.pairs[move.pair] += 1
+            if move.before != move.after:
+                self.changes[move.pair] += 1
+                known = move in self.moves or len(self.moves) < MOST_MOVES
+                self.moves[move if known else Move(move.pair, (FOLDED,), (FOLDED,))] += 1
         if questions := questions_of(frozenset(verdict for _, verdict, _, _ in found)):
             self.changed_targets += 1
             self._table.execute("insert into changed values (?, ?, ?)",
@@ -147,16 +174,18 @@ class Targets:
     def _answers(self, number: int) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = {}
         for answer in self.verdicts.found[number].answers:
+            if answer.condition.endswith(FOLDED):
+                continue  # nobody knows whether two of these are the same
             found.setdefault(answer.question, set()).add(answer.answer)
         return {question: frozenset(values) for question, values in found.items()}
 
-    def _pairs_of(self, found: tuple[tuple[int, int], ...]) -> list[tuple[Paired, bool]]:
-        """For each question that two files answer, by each one's first verdict that does: whether they differ."""
+    def _pairs_of(self, found: tuple[tuple[int, int], ...]) -> list[Move]:
+        """For each question that two files answer, by each one's first verdict that does: what each says."""
         first: dict[str, dict[int, frozenset[str]]] = {}
         for file, verdict in found:
             for question, given in self._answers(verdict).items():
                 first.setdefault(question, {}).setdefault(file, given)
-        return [(Paired(one, other, question), files[one] != files[other])
+        return [Move(Paired(one, other, question), _in_order(files[one]), _in_order(files[other]))
                 for question, files in first.items() for one, other in combinations(sorted(files), 2)]
 
     def _questions_of(self, numbers: frozenset[int]) -> list[str]:
@@ -196,3 +225,7 @@ class Targets:
             "group by file, verdict order by file, verdict", (most,))
         for file, group in groupby(rows, key=itemgetter(0)):
             yield file, {verdict: records for _, verdict, records in group}
+
+
+def _in_order(answers: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(answers, key=natural))

@@ -15,6 +15,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from pathspider.lab import Lab
+from pathspider.report.summary import BASELINE_UP as UP
 from tests import in_checkout
 from tests.packaging.files import ROOT
 from tests.report.records import BROKEN, WORKS, record
@@ -154,7 +155,8 @@ class TestFormats(ReportCase):
         self.write("again.ndjson", [record("192.0.2.1", WORKS), record("192.0.2.1", BROKEN),
                                     record("192.0.2.2", WORKS)])
         text = self.report("monday.ndjson", "again.ndjson")
-        self.assertEqual(re.findall("<strong>(.*)</strong>", text), ["again has 3 records of 2 targets."])
+        self.assertEqual(re.findall("<strong>(.*)</strong>: (.*?)[.] ", text), [
+            ("again has targets that were measured more than once", "ecn.connectivity has 3 records of 2 targets")])
         self.assertEqual(text.count("too narrow"), 1)
         self.assertNotIn("too narrow", self.report("monday.ndjson", "tuesday.ndjson.gz"))
 
@@ -172,9 +174,16 @@ class TestFormats(ReportCase):
              "seen": [{"file": "M", "conditions": [WORKS], "records": 1},
                       {"file": "tuesday", "conditions": [BROKEN], "records": 1}]}])
         self.assertEqual(report["paired"], [{"first": "M", "second": "tuesday", "question": "ecn.connectivity",
-                                             "targets": 2, "changed": 1}])
-        self.assertEqual({row["condition"]: round(row["value"], 3) for row in report["differences"]},
-                         {BROKEN: 0.167, WORKS: -0.167})
+                                             "targets": 2, "changed": 1,
+                                             "changes": [{"before": ["works"], "after": ["broken"], "targets": 1}]}])
+        self.assertEqual([(row["question"], row["answer"], round(row["value"], 3), row["clear"])
+                          for row in report["differences"]],
+                         [(question, answer, value, False) for question in ("ecn.connectivity", f"ecn.connectivity{UP}")
+                          for answer, value in (("broken", 0.167), ("works", -0.167))])
+        row = report["differences"][0]
+        self.assertEqual([row[f"{place}_{key}"] for place in ("first", "second")
+                          for key in ("count", "total", "share")], [1, 3, 1 / 3, 1, 2, 1 / 2])
+        self.assertEqual([file["plugins"] for file in report["files"]], [{"ecn": 3}, {"ecn": 2}])
 
     @in_checkout
     def test_every_key_of_the_json_is_documented(self):
@@ -184,7 +193,7 @@ class TestFormats(ReportCase):
             if isinstance(value, dict):
                 for key, inner in value.items():
                     self.assertIn(f"``{key}``", text)
-                    if key != "sources":
+                    if key not in ("sources", "plugins"):
                         check(inner)
             elif isinstance(value, list):
                 for inner in value:
@@ -202,9 +211,47 @@ class TestFormats(ReportCase):
 
     def test_markdown(self):
         text = self.report("--format", "md", "monday.ndjson", "tuesday.ndjson.gz")
-        self.assertIn("| broken | monday | tuesday | +16.67 | -44.58 to +65.48 |\n", text)
+        self.assertIn("| broken | monday | tuesday | +16.67 | -44.58 to +65.48 | no |\n", text)
         self.assertIn("| ecn.connectivity | monday | tuesday | 2 | 1 |\n", text)
         self.assertIn("| monday | all | works | 2 | 3 | 66.67 % | 20.77 % to 93.85 % |\n", text)
+        self.assertIn("| monday | AS64496 | broken | 0 | 1 | 0.00 % | 0.00 % to 79.35 % |\n", text)
+        self.assertIn("| ecn.connectivity | monday | works | tuesday | broken | 1 |\n", text)
+
+    def test_what_makes_figures_less_than_they_seem(self):
+        whole = (self.folder / "tuesday.ndjson.gz").read_bytes()
+        (self.folder / "cut.ndjson.gz").write_bytes(whole[:-9])
+        for form, bold in (("md", "**{}**"), ("html", "<strong>{}</strong>")):
+            with self.subTest(form):
+                text = self.report("--format", form, "cut.ndjson.gz", "monday.ndjson", status=1)
+                self.assertIn(bold.format("cut breaks off"), text)
+        self.write("long", [record("192.0.2.1", "x." + "a" * 500 + ".b")])
+        self.write("bad", [record("192.0.2.1", WORKS), 7])
+        text = self.report("--format", "md", "long", "bad", status=1)
+        self.assertIn("**1 record has conditions** that are too many, or too long", text)
+        self.assertIn("* line 2: a JSON int", text)
+
+    def test_who_says_nothing_of_a_question(self):
+        self.write("mss", [record("192.0.2.1", "mss.connectivity.online")])
+        for form in ("md", "html"):
+            text = self.report("--format", form, "mss", "monday.ndjson")
+            self.assertIn("No answers in mss.", text)
+            self.assertIn("No answers in monday.", text)
+            self.assertIn("mss, measured from 203.0.113.1; records with a verdict of mss (1)", text)
+
+    def test_an_answer_that_nobody_gave_is_a_count_of_0(self):
+        values = [record("192.0.2.1", *(f"x.many:{number}" for number in range(17)))]
+        self.write("few", [record("192.0.2.1", "x.few:1", dip_asn=64496), record("2001:db8::1", "x.few:2"), *values])
+        self.write("one", [record("192.0.2.1", "x.few:1", "x.many:1")])
+        rows = [*csv.DictReader(io.StringIO(self.report("--format", "csv", "few", "one")))]
+        found = {tuple(row[key] for key in ("file", "value", "answer", "count", "total")) for row in rows
+                 if row["question"] == "x.few"}
+        self.assertEqual(found, {("few", "", "1", "1", "2"), ("few", "", "2", "1", "2"), ("one", "", "1", "1", "1"),
+                                 ("one", "", "2", "0", "1"), ("few", "IPv4", "1", "1", "1"),
+                                 ("few", "IPv4", "2", "0", "1"), ("few", "IPv6", "1", "0", "1"),
+                                 ("few", "IPv6", "2", "1", "1"), ("one", "IPv4", "1", "1", "1"),
+                                 ("one", "IPv4", "2", "0", "1"), ("few", "AS64496", "1", "1", "1"),
+                                 ("few", "AS64496", "2", "0", "1")})
+        self.assertEqual(sum(row["question"] == "x.many" and row["group"] == "all" for row in rows), 18)
 
     def test_strangers_text(self):
         hostile = record("192.0.2.1", f"x.{HOSTILE}.works", "=cmd.a.b")
@@ -270,7 +317,7 @@ class TestInput(ReportCase):
     def test_records_without_conditions_are_told(self):
         self.write("results", [record("192.0.2.1", WORKS), record("192.0.2.2")])
         page = Page(self.report("results"))
-        self.assertEqual(page.table("Reasons")[0][:4], ["(no condition)", "results", "1", "2"])
+        self.assertEqual(page.table("Reasons")[0][:4], ["(no answer, and no reason)", "results", "1", "2"])
 
     def test_a_condition_without_a_name(self):
         self.write("results", [record("192.0.2.1", "odd", ".")])
@@ -288,6 +335,7 @@ class TestInput(ReportCase):
                                 (["results", "--targets"], "--format csv"),
                                 (["results", "--output", "results"], "is the file that is read"),
                                 (["results", "--label", "a", "--label", "b"], "2 labels"),
+                                (["results", "--label", ""], "no name"),
                                 (["results", "--output", "no/such/folder"], "No such file")):
             self.assertEqual(self.report(*arguments, status=2), "", arguments)
             self.assertIn(says, self.said)
@@ -320,11 +368,23 @@ class TestInput(ReportCase):
 
     def test_targets_that_were_measured_again_are_warned_of(self):
         self.write("again", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS)] * 2)
-        self.assertIn("Measured more than once: targets of again.", self.report("--format", "md", "again"))
-        self.assertIn("again has 4 records of 2 targets", self.said)
+        text = "targets that were measured more than once"
+        self.assertIn(f"**again has {text}**: ecn.connectivity has 4 rec", self.report("--format", "md", "again"))
+        self.assertIn(f"again has {text}: ecn.connectivity has 4 records of 2 targets", self.said)
         self.write("once", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS)])
-        self.assertNotIn("Measured more than once", self.report("--format", "md", "once"))
+        self.assertNotIn("more than once", self.report("--format", "md", "once"))
         self.assertNotIn("again", self.said)
+        self.write("plugins", [record("192.0.2.1", WORKS), record("192.0.2.1", "mss.connectivity.online"),
+                               {"conditions": ["pathspider.invalid_job:dip_missing"]}])
+        self.assertEqual(json.loads(self.report("--format", "json", "plugins"))["files"][0]["targets"], 1)
+        self.assertNotIn("more than once", self.said)
+
+    def test_one_file_twice(self):
+        self.write("a.2026-11-22.ndjson", [record("192.0.2.1", WORKS)])
+        (self.folder / "b.ndjson").symlink_to("a.2026-11-22.ndjson")
+        report = json.loads(self.report("--format", "json", "a.2026-11-22.ndjson", "b.ndjson"))
+        self.assertIn("a.2026-11-22.ndjson and b.ndjson are one file", self.said)
+        self.assertEqual([file["label"] for file in report["files"]], ["a.2026-11-22", "b"])
 
     def test_how_often_the_feature_breaks_what_worked_without(self):
         offline = record("192.0.2.9", "ecn.connectivity.offline")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pathspider.report import counting
 from pathspider.report.counting import MAX_LENGTH, Tally, Verdicts
+from pathspider.report.questions import NO_CONDITION
 from tests.report.records import BROKEN, WORKS, record
 
 CONDITIONS = [WORKS, BROKEN, "dscp.46.replymark:0", "dscp.46.replymark:46", "mss.option.local.value:1460",
@@ -49,7 +50,7 @@ class TestTally(unittest.TestCase):
             self.assertEqual(asked["ecn.connectivity"], sum(bool(one & {WORKS, BROKEN}) for one in sets))
             self.assertEqual(asked["dscp.46.replymark"], sum(bool(one & set(CONDITIONS[2:4])) for one in sets))
             self.assertEqual(without["pathspider.not_observed"], sum("pathspider.not_observed" in one for one in sets))
-            self.assertEqual(without["(no condition)"], sum(not one - {"pathspider.missed_flows:1"} for one in sets))
+            self.assertEqual(without[NO_CONDITION], sum(not one - {"pathspider.missed_flows:1"} for one in sets))
             self.assertNotIn("pathspider.missed_flows:1", without)
         self.assertEqual(tally.concluded, sum(bool(set(one["conditions"]) & set(CONDITIONS[:5])) for one in records))
 

@@ -5,8 +5,25 @@ import unittest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from pathspider.report.figures import points
+from pathspider.report.figures import percent, points
 from pathspider.report.statistics import Difference, difference, wilson
+
+
+class TestPercent(unittest.TestCase):
+    def test_digits(self):
+        for share, text in ((0, "0.00 %"), (1, "100.00 %"), (0.5, "50.00 %"), (1 / 20_000, "0.0050 %"),
+                            (19_999 / 20_000, "99.9950 %"), (0.001, "0.10 %"), (0.9996, "99.960 %"),
+                            (1e-8, "0.0000010 %")):
+            self.assertEqual(percent(share), text)
+
+    @given(integers(1, 10**8), integers(0, 10**8))
+    def test_what_is_said_is_nearly_so_and_in_its_interval(self, total, count):
+        for number in {min(count, total), 1, total - 1}:
+            value, low, high = (float(percent(share).removesuffix(" %")) for share in wilson(number, total))
+            self.assertTrue(low <= value <= high)
+            self.assertEqual((value == 0, value == 100), (number == 0, number == total))
+            for said, rest in ((value, number), (100 - value, total - number)):
+                self.assertAlmostEqual(said * total / 100, rest, delta=max(0.051 * rest, 1e-9))
 
 
 class TestPoints(unittest.TestCase):

@@ -1,9 +1,10 @@
 """Targets that changed, found on disk."""
 
 import unittest
+from unittest import mock
 
 from pathspider.report.counting import Verdicts
-from pathspider.report.targets import Paired, Targets
+from pathspider.report.targets import Move, Paired, Targets
 from tests.report.records import BROKEN, WORKS, record
 
 TFO = "tfo.connectivity.works"
@@ -61,6 +62,37 @@ class TestTargets(unittest.TestCase):
         self.assertEqual(changes, {Paired(1, 2, "ecn.connectivity"): 11})
         again = [*none, *later[:10]]  # without a verdict at first
         self.assertEqual(changed(again, later)[1], {Paired(0, 1, "ecn.connectivity"): 10})
+
+    def test_what_is_not_told_apart_is_no_answer(self):
+        with mock.patch("pathspider.report.counting.MAX_ANSWERS", 1):
+            files = [[record("192.0.2.1", "x.v:1")], [record("192.0.2.1", "x.v:2")], [record("192.0.2.1", "x.v:3")]]
+            self.assertEqual(changed(*files), ([], {}, {}))
+        self.assertEqual(len(changed(*files)[1]), 3)
+
+    def test_how_targets_changed(self):
+        verdicts = Verdicts()
+        with Targets(verdicts) as targets:
+            for file, answers in enumerate((["a", "b"], ["b"], ["b", "a"])):
+                for dip in ("192.0.2.1", "192.0.2.2"):
+                    one = record(dip, *(f"x.v:{answer}" for answer in answers))
+                    targets.add(file, one, verdicts.number(one["conditions"]))
+            targets.settle()
+            self.assertEqual(targets.moves, {Move(Paired(0, 1, "x.v"), ("a", "b"), ("b",)): 2,
+                                             Move(Paired(1, 2, "x.v"), ("b",), ("a", "b")): 2})
+
+    def test_what_is_answered_again(self):
+        verdicts = Verdicts()
+        with Targets(verdicts) as targets:
+            for file, dip, conditions in (
+                    (0, "192.0.2.1", [WORKS]), (0, "192.0.2.1", [TFO]),  # two plugins, one after the other
+                    (0, "192.0.2.2", [WORKS]), (0, "192.0.2.2", [BROKEN]),
+                    (0, "192.0.2.2", ["pathspider.not_observed"]),
+                    (0, "192.0.2.3", [TFO]), (0, "192.0.2.3", [TFO]), (0, "192.0.2.3", [TFO]), (1, "192.0.2.3", [TFO]),
+                    (0, None, []), (0, None, [])):
+                targets.add(file, record(dip, *conditions), verdicts.number(conditions))
+            targets.settle()
+            self.assertEqual(targets.again, {(0, "ecn.connectivity"): 1, (0, "tfo.connectivity"): 2})
+            self.assertEqual(targets.targets, {0: 3, 1: 1})
 
     def test_each_two_of_three_files_are_compared(self):
         found, pairs, changes = changed(*([record("192.0.2.1", one)] for one in (WORKS, BROKEN, WORKS)))

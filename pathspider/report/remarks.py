@@ -1,0 +1,58 @@
+"""What a reader has to know of the result files before any figure, in plain text, whatever the format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+from pathspider.report.summary import Report
+
+MOST_NAMED = 3
+"""Questions that a remark names."""
+MOST_LISTED = 4
+"""Addresses that are listed of those that were measured from."""
+
+
+class Remark(NamedTuple):
+    """What is the matter, and what that means."""
+
+    what: str
+    meaning: str
+
+
+def remarks(report: Report) -> Iterator[Remark]:
+    """Everything that makes figures less than they seem."""
+    for tally in report.tallies:
+        if tally.broken_off:
+            yield Remark(f"{tally.label} breaks off", f" ({tally.broken_off}); the counts are of what stands before.")
+    yield from measured_again(report)
+    if folded := report.targets.verdicts.folded:
+        yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
+                     " that are too many, or too long, to be told apart. What was left out shows as …, and no "
+                     "target is found to have changed there.")
+
+
+def measured_again(report: Report) -> Iterator[Remark]:
+    """Of each file that has targets which answer a question more than once."""
+    for file, group in groupby(report.repeated, key=attrgetter("file")):
+        found = list(group)
+        named = [f"{one.question} has {one.records:,} records of {one.targets:,} "
+                 f"{'target' if one.targets == 1 else 'targets'}" for one in found[:MOST_NAMED]]
+        more = [f"so it is with {len(found) - MOST_NAMED} more questions"] if len(found) > MOST_NAMED else []
+        yield Remark(f"{report.tallies[file].label} has targets that were measured more than once",
+                     f": {', '.join([*named, *more])}. Each record counts: the intervals there are too narrow, since "
+                     "what a target answers twice is no news.")
+
+
+def origin(report: Report, file: int) -> str:
+    """A file's name, where it was measured from, and whose conditions it has."""
+    tally = report.tallies[file]
+    name = "standard input" if tally.name == "-" else tally.name
+    sources = [address for address, _ in tally.sources.most_common(MOST_LISTED)]
+    if len(tally.sources) > MOST_LISTED:
+        sources.append("others")
+    plugins = ", ".join(f"{plugin} ({count:,})" for plugin, count in sorted(report.given_by[file].items()))
+    return (name + (f", measured from {', '.join(sources)}" if sources else "")
+            + (f"; records with a verdict of {plugins}" if plugins else "; without any verdict"))
