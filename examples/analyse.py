@@ -2,16 +2,18 @@
 """Do the same targets break two features? Do they break a feature again a week later?
 
 A table of the verdicts on connectivity in one results file against those in another one, over the targets that both
-have. For shares, confidence intervals and the targets that changed, there is `pspdr report`.
+have, by address, port and name as these are written. For shares, confidence intervals and the targets that changed,
+there is `pspdr report`.
 
 Usage: analyse.py FIRST SECOND [--csv TABLE.csv]
 
-DuckDB does the work where it is installed (pip install duckdb): it uses all cores and needs little memory. Plain Python
-gives the same table otherwise.
+Files may be compressed (.gz). DuckDB does the work where it is installed (pip install duckdb): it uses all cores and
+needs little memory. Plain Python gives the same table otherwise.
 """
 
 import argparse
 import csv
+import gzip
 import json
 import sys
 from collections import Counter
@@ -21,12 +23,17 @@ try:
 except ImportError:
     duckdb = None
 
-VERDICTS = """
+FAILURES = (OSError, EOFError) if duckdb is None else (OSError, EOFError, duckdb.Error)
+
+RECORDS = """
+    SELECT lower(dip) AS dip, dp, domain, conditions
+    FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
+                   columns = {dip: 'VARCHAR', dp: 'VARCHAR', domain: 'VARCHAR', conditions: 'VARCHAR[]'})"""
+
+VERDICTS = f"""
     SELECT DISTINCT dip, dp, domain, verdict
-    FROM (SELECT dip, dp, domain, unnest(conditions) AS verdict
-          FROM read_json(?, format = 'newline_delimited', ignore_errors = true,
-                         columns = {dip: 'VARCHAR', dp: 'BIGINT', domain: 'VARCHAR', conditions: 'VARCHAR[]'}))
-    WHERE verdict LIKE '%.connectivity.%'"""
+    FROM (SELECT dip, dp, domain, unnest(conditions) AS verdict FROM ({RECORDS}) WHERE dip IS NOT NULL)
+    WHERE contains(verdict, '.connectivity.')"""
 
 CROSS = f"""
     SELECT one.verdict, other.verdict, count(*)
@@ -37,6 +44,9 @@ CROSS = f"""
 
 def with_duckdb(first, second):
     """``{(verdict in the first file, verdict in the second): targets}``."""
+    for name in (first, second):
+        tell_left_out(name, *duckdb.execute(f"SELECT count(*) FROM ({RECORDS}) WHERE conditions IS NULL",
+                                            [name]).fetchone())
     rows = duckdb.execute(CROSS, [first, second]).fetchall()
     return Counter({(one, other): targets for one, other, targets in rows})
 
@@ -53,16 +63,31 @@ def with_python(first, second):
 
 def verdicts_of(name):
     """Each record's target, and what was found of its connectivity."""
-    with open(name, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
+    left_out = 0
+    with (gzip.open if name.endswith(".gz") else open)(name, "rb") as lines:
+        for line in filter(bytes.strip, lines):
             try:
                 record = json.loads(line)
                 verdicts = {one for one in record["conditions"] if ".connectivity." in one}
-                target = tuple(record.get(key) for key in ("dip", "dp", "domain"))
-            except (ValueError, TypeError, KeyError):
-                print(f"{name}:{number}: no record, left out", file=sys.stderr)
+                target = tuple(map(in_words, map(record.get, ("dip", "dp", "domain"))))
+            except (ValueError, TypeError, KeyError, AttributeError):
+                left_out += 1
                 continue
-            yield target, verdicts
+            if target[0] is not None:
+                yield (target[0].lower(), *target[1:]), verdicts
+    tell_left_out(name, left_out)
+
+
+def in_words(value):
+    """A value as text, as DuckDB has it; None stays."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def tell_left_out(name, lines):
+    """Say how many lines of a file are no records."""
+    if lines:
+        print(f"{name}: {lines} {'line is no record' if lines == 1 else 'lines are no records'}, left out",
+              file=sys.stderr)
 
 
 def main():
@@ -72,7 +97,10 @@ def main():
     parser.add_argument("--csv", metavar="TABLE.csv", help="write the table there as well")
     parser.add_argument("--plain", action="store_true", help="do without DuckDB, though it is there")
     args = parser.parse_args()
-    cross = (with_python if duckdb is None or args.plain else with_duckdb)(args.first, args.second)
+    try:
+        cross = (with_python if duckdb is None or args.plain else with_duckdb)(args.first, args.second)
+    except FAILURES as error:
+        sys.exit(f"analyse.py: {str(error).partition(chr(10))[0]}")
     rows, columns = (sorted({pair[side] for pair in cross}) for side in (0, 1))
     table = [["", *columns], *([row, *(cross[row, column] for column in columns)] for row in rows)]
     widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]

@@ -42,7 +42,7 @@ class ForgeSpider(DesynchronizedSpider):
     """
 
     chains = [BasicChain]
-    capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW", "CAP_NET_ADMIN")  # the latter for the filter on a TCP socket
+    capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW", "CAP_NET_ADMIN")  # the latter for a filter
     packets: ClassVar[int] = 0
     """How many packets are forged for each target."""
     resend: ClassVar[bool] = True

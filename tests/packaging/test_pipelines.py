@@ -1,5 +1,7 @@
 """The shell pipelines and the analysis in examples/ do on records what they say."""
 
+import gzip
+import itertools
 import json
 import os
 import subprocess
@@ -49,6 +51,7 @@ class TestPipelines(unittest.TestCase):
         done = subprocess.run([*command, str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False,
                               timeout=60, env=environment)
         self.assertEqual(done.returncode, status, done.stderr)
+        self.said = done.stderr
         return done.stdout
 
     def test_count_conditions(self):
@@ -107,10 +110,29 @@ class TestPipelines(unittest.TestCase):
                                        record("2001:db8::4", BROKEN), record("192.0.2.3", "pathspider.not_observed"),
                                        {**record("192.0.2.9", tfo), "dp": 443}])
         with open(second, "a", encoding="utf-8") as stream:
-            stream.write('{"dip": 7}\n{"dip": "192.0.2')
+            stream.write('{"dip": 7}\n{"dip": null, "conditions": ["x.connectivity.y"]}\n[1]\n{"dip": "192.0.2')
+        with open(second, "ab") as stream:
+            stream.write(b'\xff"}\n')
+        odd = [{**record("2001:DB8::7", WORKS), "dp": ["x"], "domain": {"y": 1}},
+               {**record("192.0.2.8", WORKS), "dp": "80"}]
+        first = self.write("first", [*RECORDS, RECORDS[0], record("192.0.2.9", WORKS), *odd,
+                                     {**record(None, WORKS), "domain": None}])
+        with open(second, "ab") as stream:
+            for one in (record("2001:db8::7", tfo, dp=["x"]) | {"domain": {"y": 1}}, record("192.0.2.8", tfo)):
+                stream.write(json.dumps(one).encode() + b"\n")
+        packed = self.folder / "second.gz"
+        packed.write_bytes(gzip.compress(Path(second).read_bytes()))
         table = self.folder / "table.csv"
+        for how, name in itertools.product(((), ("--plain",)), (second, str(packed))):
+            with self.subTest(how=how, name=name):
+                self.assertEqual(self.run_example("analyse.py", *how, "--csv", str(table), first, name),
+                                 f"{'':23}  {BROKEN}  {tfo}\n{BROKEN}  {1:23}  {1:22}\n{WORKS:23}  {0:23}  {3:22}\n")
+                self.assertEqual(self.said, f"{name}: 3 lines are no records, left out\n")
+                self.assertEqual(table.read_text(encoding="utf-8").split(),
+                                 [f",{BROKEN},{tfo}", f"{BROKEN},1,1", f"{WORKS},0,3"])
+
+    def test_analyse_what_is_not_there(self):
         for how in ((), ("--plain",)):
-            self.assertEqual(self.run_example("analyse.py", *how, "--csv", str(table), first, second),
-                             f"{'':23}  {BROKEN}  {tfo}\n{BROKEN}  {1:23}  {1:22}\n{WORKS:23}  {0:23}  {1:22}\n")
-            self.assertEqual(table.read_text(encoding="utf-8").split(),
-                             [f",{BROKEN},{tfo}", f"{BROKEN},1,1", f"{WORKS},0,1"])
+            self.run_example("analyse.py", *how, "/no/such/file", "/no/such/file", status=1)
+            self.assertIn("/no/such/file", self.said)
+            self.assertEqual(self.said.count("\n"), 1)
