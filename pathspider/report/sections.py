@@ -93,8 +93,7 @@ def _question(report: Report, question: str) -> Iterator[str]:
         yield f"<p>No answers in {text_of(', '.join(tally.label for tally in unanswered))}.</p>\n"
     if len(given) > len(kept):
         yield f"<p>The {len(kept)} most frequent of {len(given)} answers; JSON and CSV have them all.</p>\n"
-    listed = sorted((count for count in everything if count.answer.answer in kept),
-                    key=lambda count: (natural(count.answer.answer), count.file))
+    listed = [count for count in everything if count.answer.answer in kept]
     plotted = {answer for answer, _ in given.most_common(max(MOST_PLOTTED // len(report.tallies), 1))}
     if len(plotted) < len(kept):
         yield f"<p>The plot has the {len(plotted)} most frequent, the table all that are listed.</p>\n"
@@ -102,8 +101,7 @@ def _question(report: Report, question: str) -> Iterator[str]:
         Row(count.answer.answer, report.tallies[count.file].label if len(report.tallies) > 1 else "", count.file,
             count.share) for count in listed if count.answer.answer in plotted])
     yield from _counts(report, f"{question}: all records", listed)
-    versions = sorted((count for count in report.of(question, "ip") if count.answer.answer in kept),
-                      key=lambda count: (natural(count.answer.answer), count.group, count.file))
+    versions = [count for count in report.of(question, "ip") if count.answer.answer in kept]
     if len({count.group for count in versions}) > 1:
         yield from _counts(report, f"{question}: by IP version", versions, "Addresses")
     yield from _systems(report, question, kept)

@@ -102,10 +102,9 @@ class Report:
                 self._add(self._of_group(file, ("as", f"AS{system}"), found))
         for file, found in self.targets.of_other_systems(MOST_SYSTEMS):
             self._add(self._of_group(file, OTHERS, found))
-        place = {name: number for number, name in enumerate([*self.largest, OTHERS[1]])}
-        for (_, kind), counts in self._counts.items():
-            if kind == "as":
-                counts.sort(key=lambda count: (place[count.group[1]], natural(count.answer.answer), count.file))
+        place = {name: number for number, name in enumerate(["", "IPv4", "IPv6", *self.largest, OTHERS[1]])}
+        for counts in self._counts.values():
+            counts.sort(key=lambda count: (place.get(count.group[1], 3), natural(count.answer.answer), count.file))
         self._questions: dict[str, list[str]] = defaultdict(list)
         for question in sorted({question for question, _ in self._counts},
                                key=lambda question: ("connectivity" not in question, natural(question))):
@@ -168,7 +167,7 @@ class Report:
 
     def of(self, question: str, kind: str) -> list[Count]:
         """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest
-        first)."""
+        first), with the files side by side."""
         return self._counts.get((question, kind), [])
 
     def counts(self) -> Iterator[Count]:
@@ -185,7 +184,7 @@ class Report:
         totals = {count.file: count.total for count in self.of(question, "all")}
         counts = {(count.file, count.answer): count for count in self.of(question, "all")}
         answers = sorted({answer for _, answer in counts}, key=lambda answer: natural(answer.condition))
-        base, *others = totals or {0: 0}
+        base, *others = sorted(totals) or [0]
         for file in others:
             for answer in answers:
                 yield Compared(*(counts.get((one, answer), Count(one, EVERYTHING, answer, 0, totals[one]))
