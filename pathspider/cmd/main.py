@@ -83,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return run(sys.argv[1:] if argv is None else list(argv))
         finally:
-            print(end="", flush=True)  # here, where it can still be told that there is no room
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where it can still be told that there is no room
     except UsageError as error:
         log.error("%s", error)
         return 2
