@@ -26,7 +26,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     """Add the ``filter`` command."""
     parser = subparsers.add_parser(
         "filter", help="Pre-process a target list", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Turn a target list into jobs: each target once, what is no job left out and named.")
+        description="Turn a target list into jobs: each target once. What is no job is left out, and named.")
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
                         help="The list of targets, one a line. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",

@@ -22,7 +22,7 @@ NOT_DONE = {
     "pspdr-observe": "the packet source broke off, or the flows could not be written",
     "pspdr-filter": "something in the list is no job",
     "pspdr-report": "a line is no record, or a file breaks off or holds none; the report has all the rest",
-    "pspdr-lab": "a path was not found to be what it is",
+    "pspdr-lab": "lab check measured something else on a path than its scenario says",
     "pspdr-test": "a test failed",
 }
 """What exit status 1 says, by the name of the page; a command that is not here has none."""
