@@ -24,17 +24,19 @@ class Scenario:
     """One path with a known truth. A row of data: rules, targets, lists and checks all come from it."""
 
     name: str
+    """A name that no other scenario has; it is in the jobs and so in the records."""
     path: Sequence[Impairment]
     """What the router does to its packets; nothing for a clean path."""
     measure: Sequence[str]
     """Plugin and arguments that show it, as ``pspdr measure`` takes them."""
     expect: Set[str] | Mapping[int, Set[str]]
-    """Exactly the conditions that the measurement must give; where they differ, for IP version 4 and 6."""
+    """Exactly the conditions that the measurement must give; where they differ, for IP version 4 and 6 each."""
     server: str = ""
     """How the server differs from one that does it all: a name of :data:`SERVERS`."""
     port: int | None = None
-    """Where it is not the port of the connection mode."""
+    """The port that is connected to, where it is not that of the connection mode."""
     versions: tuple[int, ...] = (4, 6)
+    """The IP versions over which there is such a path."""
     needs: str = ""
     """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
     where: str = field(init=False, repr=False)

@@ -31,7 +31,7 @@ def check_machine() -> None:
 
 
 class Command:
-    """A command that runs in the lab. A little of :class:`subprocess.Popen`, by the same names."""
+    """A command that runs in the lab, made by ``popen()``. A part of :class:`subprocess.Popen`, by the same names."""
 
     def __init__(self, lab: Lab, number: int, argv: Sequence[str]) -> None:
         self.args = list(argv)
@@ -181,8 +181,9 @@ class Lab:
     ) -> Command:
         """Start a command in a room of the lab (``client``, ``router``, ``server`` or ``no_ecn``).
 
-        Streams, ``env`` and ``cwd`` mean what they mean to :class:`subprocess.Popen`; what is not given is the owner's.
-        With ``own_group`` the command leads a process group, else it shares its owner's (and its terminal's signals).
+        Streams, ``env`` and ``cwd`` mean what they mean to :class:`subprocess.Popen`; what is not given is
+        that of the calling process. With ``own_group`` the command leads a process group, else it is in that of the
+        calling process, and gets its terminal's signals.
         Raises LabError when it cannot be started.
         """
         with self._lock:
