@@ -54,19 +54,19 @@ fuzz: setup
 bench: setup servers
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
-# The Debian package, from the files that git knows, in dist/.
+# The Debian packages, from the files that git knows, in dist/.
 deb: build/deb/pathspider
 	@cd $< && if ! dpkg-checkbuilddeps; then \
 	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies are missing. Run: sudo make deb"; exit 1; fi; \
 	    apt-get update -qq && apt-get $(APT_WAITS) build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
 	@cd $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
-	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
+	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* dist/pathspider-doc_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
 	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 
-# Builds it, installs it into a new Debian 12 without anything else, and looks whether it works there.
+# Builds them, installs them into a new Debian 12 without anything else, and looks whether it works there.
 deb-test: deb .cache/debian-12.tar
-	sh tests/packaging/chroot test .cache/debian-12.tar dist/pathspider_*.deb
+	sh tests/packaging/chroot test .cache/debian-12.tar dist/pathspider_*.deb dist/pathspider-doc_*.deb
 
 # Beside a build that installs packages too, with make -j2.
 APT_WAITS := -o DPkg::Lock::Timeout=300

@@ -22,7 +22,7 @@ FITS = 80
 RUN = re.compile(r"(?:</span>)*((?:<[^>]*>|[^\s<])+?)((?:<span[^>]*>)*(?=\s|$))")
 
 
-class WholeWords(HtmlFormatter[str]):
+class WholeWords(HtmlFormatter):  # Pygments of Debian 12 has no HtmlFormatter[str]
     """Words with a hyphen in them are marked, so that the style sheet can keep a line from ending within."""
 
     def _format_lines(self, tokensource: Any) -> Iterator[tuple[int, str]]:
