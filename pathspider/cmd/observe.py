@@ -79,10 +79,16 @@ def run(args: argparse.Namespace) -> int:
 
 def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     """Write the flows of one packet source; the exit status."""
-    from pathspider.cmd.output import open_output, start_afresh  # noqa: PLC0415
+    from pathspider.cmd.output import open_output, refuse_same, start_afresh  # noqa: PLC0415
     from pathspider.jobs import RecordWriter  # noqa: PLC0415
+    from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
 
+    kind, name = parse(args.interface)
+    if kind == "stdin":
+        refuse_same(os.fstat(0), args.output)
+    elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
+        refuse_same(os.stat(path), args.output)
     status = 0
     with open_output(args.output) as stream:
         hold()

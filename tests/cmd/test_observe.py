@@ -115,6 +115,14 @@ class TestFiles(FileCase):
         _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--snaplen", "40")
         self.assertIn("7 truncated", messages)
 
+    def test_the_capture_is_not_the_output(self):
+        capture = self.file(pcap(FRAMES))
+        for uri in (capture, f"pcap:{capture}", f"libtrace:pcapfile:{capture}"):
+            self.assertIn("is the file that is read", self.observe("-i", uri, "--output", capture, status=2)[1])
+        with open(capture, "rb") as data:
+            self.observe("-i", "-", "--output", capture, status=2, stdin=data)
+        self.assertEqual(Path(capture).read_bytes(), pcap(FRAMES))
+
     def test_list_chains(self):
         records, _ = self.observe("--list-chains")
         self.assertEqual(
