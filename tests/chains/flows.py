@@ -1,12 +1,30 @@
-"""Runs frames through one chain, as plain Python and compiled, and checks that both say the same."""
+"""Runs frames through one chain, as plain Python and compiled, and checks that both say the same; all the chains."""
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 from unittest import TestCase
 
 from pathspider.chains.base import Chain
 from pathspider.libtrace import FlowTable
 from pathspider.libtrace.compiled import twin
+
+NAMES = ("basic", "dns", "dscp", "ecn", "evil", "fallback", "icmp", "mss", "noop", "tcp", "tfo", "udp")
+
+
+def chain_of(name: str) -> type[Chain]:
+    """The chain class of a module."""
+    module = import_module(f"pathspider.chains.{name}")
+    return next(
+        v
+        for v in vars(module).values()
+        if isinstance(v, type) and issubclass(v, Chain) and v.__module__ == module.__name__
+    )
+
+
+def seen(record: dict[str, Any]) -> set[str]:
+    """The marks that an ECNChain's record names."""
+    return {name.removeprefix("ecn_") for name, value in record.items() if value}
 
 
 class ChainTest(TestCase):

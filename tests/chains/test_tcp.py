@@ -1,4 +1,4 @@
-"""TCPChain, the options parser, and FallbackChain."""
+"""TCPChain and the options parser."""
 
 import unittest
 
@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathspider.chains import tcp as constants
-from pathspider.chains.fallback import FallbackChain
 from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCP_SEC, TCPChain, tcp_options
 from pathspider.libtrace import tcp
 from tests.chains.flows import ChainTest
@@ -114,19 +113,6 @@ class Options(unittest.TestCase):
         header = (bytes(12) + bytes([doff << 4]) + bytes(7) + data)[: 20 + cut]
         for kind, value in tcp_options(tcp(header)).items():
             self.assertIn(bytes([kind, len(value) + 2]) + value, data)
-
-
-class Fallback(ChainTest):
-    def test_syns_up_to_the_answer(self):
-        self.assertEqual(
-            self.flow(FallbackChain, tcp4("SEC"), tcp4("SEC"), tcp4("S"), tcp4("SA", rev=True), tcp4("SEC")),
-            {"syn_count_fwd": 3, "synflags_last_fwd": 2},
-        )
-        self.assertEqual(
-            self.flow(FallbackChain, tcp4("SEC"), tcp4("SA", rev=True)),
-            {"syn_count_fwd": 1, "synflags_last_fwd": TCP_SEC},
-        )
-        self.assertEqual(self.flow(FallbackChain, tcp4("A")), {"syn_count_fwd": 0, "synflags_last_fwd": None})
 
 
 if __name__ == "__main__":

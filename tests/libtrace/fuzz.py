@@ -39,8 +39,8 @@ from pathspider.chains.base import Chain
 from pathspider.libtrace import CaptureError, FlowTable
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.sources import Capture
+from tests.chains.flows import NAMES, chain_of
 from tests.chains.test_dns import ANSWER, QUERY, framed
-from tests.chains.test_others import NAMES, chain_of
 from tests.libtrace.frames import MACS, frame, pcap, pcapng, tcp4, tcp6, udp4
 from tests.libtrace.test_decode import Everything
 

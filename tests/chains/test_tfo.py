@@ -1,0 +1,54 @@
+"""TFOChain: what the SYN asked for, and what the answer gave."""
+
+import unittest
+
+from pathspider.chains.tfo import TFOChain
+from tests.chains.flows import ChainTest
+from tests.libtrace.frames import tcp4
+
+
+class TFO(ChainTest):
+    def test_every_kind(self):
+        for kind, prefix in ((34, b""), (254, b"\xf9\x89"), (255, b"\xf9\x89")):
+            syn = tcp4("S", seq=1000, payload=b"hello", options=[(kind, prefix + b"12345678")])
+            answer = tcp4("SA", rev=True, seq=7, ack=1006, options=[(kind, prefix + b"1234")])
+            self.assertEqual(
+                self.flow(TFOChain, syn, answer),
+                {
+                    "tfo_synkind": kind,
+                    "tfo_ackkind": kind,
+                    "tfo_synclen": 8,
+                    "tfo_ackclen": 4,
+                    "tfo_seq": 1000,
+                    "tfo_dlen": 5,
+                    "tfo_ack": 1006,
+                },
+            )
+
+    def test_a_request_a_foreign_experiment_and_nothing(self):
+        self.assertEqual(
+            self.flow(TFOChain, tcp4("S", seq=5, options=[(34, b"")])),
+            {
+                "tfo_synkind": 34,
+                "tfo_ackkind": 0,
+                "tfo_synclen": 0,
+                "tfo_ackclen": 0,
+                "tfo_seq": 5,
+                "tfo_dlen": 0,
+                "tfo_ack": 0,
+            },
+        )
+        self.assertEqual(self.flow(TFOChain, tcp4("S", seq=5, options=[(254, b"\x12\x34abcd")]))["tfo_synkind"], 0)
+
+    def test_a_fallback_does_not_hide_what_was_asked(self):
+        record = self.flow(
+            TFOChain,
+            tcp4("S", seq=5, payload=b"x", options=[(34, b"12345678")]),
+            tcp4("S", seq=5),
+            tcp4("SA", rev=True, ack=6),
+        )
+        self.assertEqual((record["tfo_synclen"], record["tfo_dlen"], record["tfo_ack"]), (8, 1, 6))
+
+
+if __name__ == "__main__":
+    unittest.main()
