@@ -1,0 +1,29 @@
+"""What strangers write is harmless to look at, and can still be read."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathspider.text import printable
+
+
+class TestPrintable(unittest.TestCase):
+    def test_what_is_seen_stays(self):
+        for text in ("", "www.example.org", "größe 1 \u4e2d\u6587", r"back\slash"):
+            self.assertEqual(printable(text), text)
+
+    def test_only_what_is_not_seen_is_escaped(self):
+        self.assertEqual(printable("\x1b[31m"), r"\x1b[31m")
+        self.assertEqual(printable("a\x1b[31mé\u202e\r\n\x7f\x9b"), r"a\x1b[31mé\u202e\r\n\x7f\x9b")
+        self.assertEqual(printable("\ud800\U000e0001"), r"\ud800\U000e0001")
+
+    @given(st.text(st.characters(codec=None, exclude_categories=())))
+    def test_any_text(self, text):
+        harmless = printable(text)
+        self.assertTrue(harmless.isprintable())
+        self.assertEqual(printable(harmless), harmless)
+
+
+if __name__ == "__main__":
+    unittest.main()
