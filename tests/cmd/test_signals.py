@@ -1,0 +1,72 @@
+"""Signals that ask a run to end: none is lost, each has its response, threads inherit that."""
+
+import signal
+import subprocess
+import sys
+import unittest
+
+PROGRAM = """
+import os, queue, signal, sys, threading
+from pathspider.cmd.signals import hold, watch
+hold()
+ended = queue.SimpleQueue()
+worker = threading.Thread(target=sys.stdin.readline, daemon=True)
+worker.start()
+if "early" in sys.argv:
+    os.kill(os.getpid(), signal.SIGINT)
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+def first(number):
+    say("first", number)
+def second(number):
+    say("second", number)
+    ended.put(number)
+watch(first, second)
+say("ready")
+sys.exit(ended.get())
+"""
+
+
+class TestSignals(unittest.TestCase):
+    def start(self, *arguments):
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def line(self, process):
+        return process.stdout.readline().strip()
+
+    def test_the_first_and_the_second_while_the_main_thread_waits(self):
+        for one, other in ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGTERM)):
+            process = self.start()
+            self.assertEqual(self.line(process), "ready")
+            process.send_signal(one)
+            self.assertEqual(self.line(process), f"first {int(one)}")
+            process.send_signal(other)
+            self.assertEqual(self.line(process), f"second {int(other)}")
+            self.assertEqual(process.wait(), other)
+
+    def test_two_that_come_at_once_are_two(self):
+        process = self.start()
+        self.assertEqual(self.line(process), "ready")
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        found = [self.line(process) for _ in range(2)]
+        self.assertEqual([one.split()[0] for one in found], ["first", "second"])
+        self.assertEqual({one.split()[1] for one in found}, {"2", "15"})
+
+    def test_one_that_came_before_anybody_watched(self):
+        process = self.start("early")
+        self.assertEqual({self.line(process), self.line(process)}, {"ready", "first 2"})
+
+    def test_other_signals_end_it_as_ever(self):
+        process = self.start()
+        self.assertEqual(self.line(process), "ready")
+        process.send_signal(signal.SIGHUP)
+        self.assertEqual(process.wait(), -signal.SIGHUP)
+
+
+if __name__ == "__main__":
+    unittest.main()
