@@ -1,6 +1,7 @@
 """Frames, captures and namespaces for tests of the native core."""
 
 import ctypes
+import socket
 import struct
 import subprocess
 import threading
@@ -100,3 +101,18 @@ def in_namespace(function: Callable[[], Any]) -> Any:
 def ip(command: str) -> None:
     """An `ip` command."""
     subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+
+
+def pair() -> None:
+    """A veth pair in this thread's namespace."""
+    ip("link add a0 type veth peer name b0")
+    for name in ("a0", "b0", "lo"):
+        ip(f"link set {name} up")
+
+
+def send(name: str, frames: list[bytes]) -> None:
+    """Frames out of an interface."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((name, 0))
+        for data in frames:
+            sock.send(data)

@@ -14,9 +14,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable, filter, trace
+from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable
 from pathspider.libtrace.sources import Capture, parse
-from tests.libtrace.frames import in_namespace, ip, pcap, pcapng, tcp4, udp4
+from tests.libtrace.frames import in_namespace, ip, pair, pcap, pcapng, send, tcp4, udp4
 
 FRAMES = [udp4(sport=port) for port in range(1, 21)]
 
@@ -150,18 +150,6 @@ class Files(unittest.TestCase):
         with self.assertRaisesRegex(CaptureError, "bad filter 'tcp prot 5'"):
             Capture(path, bpf="tcp prot 5")
 
-    def test_trace_reads_packets_as_objects(self):
-        source = trace("pcapfile:" + self.file(pcap([*FRAMES, tcp4("S", seq=5)])))
-        source.conf_filter(filter("tcp"))
-        source.start()
-        (packet,) = source
-        self.assertEqual(
-            (packet.tcp.seq_nbr, packet.ip.tcp.dst_port, packet.udp, packet.ethertype), (5, 80, None, 0x800)
-        )
-        self.assertEqual((packet.seconds, packet.ts_sec, packet.data), (1000.02, 1000, tcp4("S", seq=5)))
-        self.assertEqual((source.pkt_accepts(), source.pkt_drops()), (1, 0))
-        source.close()
-
     def test_a_stream_from_a_pipe_is_read_as_it_comes_and_can_be_stopped(self):
         ours, theirs = os.pipe()
         kept = os.dup(0)
@@ -195,22 +183,6 @@ class Names(unittest.TestCase):
             "ring:eth0": ("libtrace", "ring:eth0"),
         }.items():
             self.assertEqual(tuple(parse(uri)), target)
-
-
-def pair():
-    """A veth pair in this thread's namespace."""
-    ip("link add a0 type veth peer name b0")
-    for name in ("a0", "b0", "lo"):
-        ip(f"link set {name} up")
-
-
-def send(name, frames):
-    import socket  # noqa: PLC0415
-
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-        sock.bind((name, 0))
-        for data in frames:
-            sock.send(data)
 
 
 class Live(unittest.TestCase):
