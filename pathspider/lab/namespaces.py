@@ -50,7 +50,7 @@ def unshare(flags: int) -> None:
 def new_network() -> int:
     """Enter a fresh network namespace and return a descriptor of it."""
     unshare(CLONE_NEWNET)
-    return os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def enter_network(descriptor: int) -> None:

@@ -43,7 +43,7 @@ def namespace_key() -> str:
         try:
             (number,) = struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))
         except OSError:
-            number = os.stat("/proc/self/ns/net").st_ino
+            number = os.stat("/proc/thread-self/ns/net").st_ino
     return f"{boot}-{number}"
 
 
