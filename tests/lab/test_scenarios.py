@@ -11,8 +11,7 @@ from pathspider.conditions import DOCUMENTED, matches
 from pathspider.lab import Lab
 from pathspider.lab.errors import LabError
 from pathspider.lab.mangler import MANGLERS
-from pathspider.lab.plugins import find_plugin
-from pathspider.lab.scenario import DEFAULT_CONNECT, SERVERS, Scenario, connect_mode, without_mode
+from pathspider.lab.scenario import SERVERS
 from pathspider.lab.scenarios import (
     FAMILIES,
     add_scenarios,
@@ -101,28 +100,6 @@ class TestJobs(unittest.TestCase):
         case = next(case for case in all_cases("ecn", "https", 6))
         self.assertEqual(case.job, {"dip": "fd00:20::1:3", "dp": 443, "domain": "ecn-clean-https.lab.test",
                                     "scenario": "ecn-clean-https"})
-
-    def test_port_of_its_own(self):
-        scenario = Scenario("x", [], ["ecn", "--connect", "tcp"], set(), port=9)
-        self.assertFalse(scenario.clean)
-        self.assertEqual(scenario.about, "port 9 is closed")
-
-    def test_connection_mode(self):
-        self.assertEqual(connect_mode(["ecn"]), "http")
-        self.assertEqual(connect_mode(["ecn", "--connect", "tcp"]), "tcp")
-        self.assertEqual(connect_mode(["ecn", "--connect=tcp", "--timeout", "3"]), "tcp")
-        self.assertEqual(connect_mode(["dnsresolv"]), "tcp")
-        with self.assertRaisesRegex(LabError, "no plugin called 'example'.*pip.*PYTHONPATH"):
-            connect_mode(["example"])
-
-    def test_default_modes_are_the_plugins(self):
-        for plugin, mode in DEFAULT_CONNECT.items():
-            self.assertEqual(find_plugin(plugin).connect_supported[0], mode)
-
-    def test_arguments_without_the_mode(self):
-        for measure in (["ecn"], ["ecn", "--connect", "tcp"], ["ecn", "--connect=tcp"]):
-            self.assertEqual(without_mode(measure), ["ecn"])
-        self.assertEqual(without_mode(["dscp", "--connect", "tcp", "--codepoint", "10"]), ["dscp", "--codepoint", "10"])
 
     def test_clean_jobs_alternate(self):
         jobs = list(clean_jobs(5))
