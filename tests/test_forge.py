@@ -3,10 +3,8 @@
 import argparse
 import errno
 import socket
-import struct
 import threading
 import unittest
-from time import monotonic
 from unittest import mock
 
 from dnslib import DNSRecord
@@ -16,7 +14,6 @@ from scapy.packet import Raw
 from scapy.volatile import RandNum, RandShort
 
 from pathspider.forge import ForgeSpider, is_syn, tcp_answer
-from pathspider.helpers.forged import Flow, Link, hold_tcp_port
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, SHUTDOWN_SENTINEL
 
 ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -263,21 +260,3 @@ class TestAnswers(unittest.TestCase):
                          (64, "DF", ["MSS", "SAckOK", "Timestamp", "NOP", "WScale"]))
         six = IPv6(bytes(spider.ip_header({"dip": "2001:db8::2"}) / spider.udp_datagram({"dp": 53}, b"x", sport=9)))
         self.assertEqual((six.hlim, six.nh, six[UDP].sport), (64, 17, 9))
-
-
-class TestPorts(unittest.TestCase):
-    def test_a_held_port_is_silent(self):
-        with hold_tcp_port("127.0.0.1", 0) as holder, socket.socket() as client:
-            client.settimeout(0.2)
-            with self.assertRaises(TimeoutError):
-                client.connect(holder.getsockname())
-
-    def test_other_segments_of_the_target_are_not_ours(self):
-        link = Link("127.0.0.1")
-        self.addCleanup(link.close)
-        flow = Flow(link, socket.IPPROTO_TCP, 0, ("127.0.0.1", 9))
-        self.addCleanup(flow.close)
-        link.send(bytes(IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=10, dport=flow.source_port)), "127.0.0.1")
-        link.send(bytes(IP(src="127.0.0.1", dst="127.0.0.1") / TCP(sport=9, dport=flow.source_port)), "127.0.0.1")
-        self.assertTrue(flow.wait(monotonic() + 5))
-        self.assertEqual([struct.unpack_from("!HH", segment) for segment in flow.read()], [(9, flow.source_port)])

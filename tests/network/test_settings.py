@@ -359,10 +359,3 @@ class TestForeignJournals(NamespaceCase):
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
-
-    def test_a_folder_that_others_can_write_is_not_trusted(self):
-        folder = journal.folder(create=True)
-        self.addCleanup(folder.rmdir)
-        folder.chmod(0o777)
-        self.assertNotEqual(journal.folder(create=False), folder)
-        folder.chmod(0o755)
