@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import IO
 
 
+def refuse_special(path: Path) -> None:
+    """``OSError`` for a device, a pipe or a folder: no file can take its place."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not an ordinary file", str(path))
+
+
 @contextmanager
 def replacing(name: str | Path) -> Iterator[IO[bytes]]:
     """A stream to what shall be the file's content once the body is over; where the body raises, the file stays as is.
@@ -18,9 +25,10 @@ def replacing(name: str | Path) -> Iterator[IO[bytes]]:
     Permissions stay as they are, and so does the owner, where we may give files away. A symbolic link goes on leading
     to the file.
 
-    :raises OSError: if the folder or the file cannot be written
+    :raises OSError: if the folder or the file cannot be written, or what is there is a device, a pipe or a folder
     """
     path = Path(name).resolve()
+    refuse_special(path)
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:

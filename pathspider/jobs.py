@@ -11,9 +11,10 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from math import isfinite
+from pathlib import Path
 from typing import IO, Any
 
-from pathspider.drafts import replacing
+from pathspider.drafts import refuse_special, replacing
 from pathspider.records import Job, Record
 
 log = logging.getLogger(__name__)
@@ -241,7 +242,8 @@ def resume(name: str, seen: TargetFilter, unfinished: str, parse: Callable[[str]
     :param look_only: leave the file as it is
     """
     kept = target = begins = kept_before = 0
-    with open(name, "rb") as old, open(os.devnull, "wb") if look_only else replacing(name) as new:
+    refuse_special(Path(name))
+    with (open(os.devnull, "wb") if look_only else replacing(name)) as new, open(name, "rb") as old:
         for number, line in enumerate(old, 1):
             if not line.endswith(b"\n"):
                 break  # torn

@@ -45,6 +45,17 @@ class TestReplacing(unittest.TestCase):
         self.assertTrue(link.is_symlink())
         self.assertEqual(self.path.read_bytes(), b"new")
 
+    def test_a_device_or_a_pipe_stays_what_it_is(self):
+        device, pipe = self.folder / "null", self.folder / "pipe"
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mkfifo(pipe)
+        for path in (device, pipe, self.folder):
+            before = path.stat()
+            with self.assertRaisesRegex(OSError, "not an ordinary file"), replacing(path):
+                self.fail("there is a draft")
+            self.assertTrue(os.path.samestat(path.stat(), before))
+        self.assertEqual(len([*self.folder.iterdir()]), 2)
+
     def test_what_fails_changes_nothing(self):
         self.path.write_bytes(b"old")
         with self.assertRaises(ZeroDivisionError), replacing(self.path) as stream:

@@ -1,7 +1,9 @@
 """``pspdr measure`` from the outside: real processes, real paths, and what is left of the machine afterwards."""
 
 import json
+import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -198,6 +200,18 @@ class TestMeasure(LabCase):
                 outcome, records = self.measure("--resume", str(path), "dscp", data=ndjson([job]))
                 self.assertEqual((outcome.returncode, records, path.read_bytes()), (2, [], text))
                 self.assertIn(says, outcome.stderr)
+
+    def test_only_a_file_can_be_resumed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe, device = Path(folder) / "pipe", Path(folder) / "null"
+            os.mkfifo(pipe)
+            os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+            for name in (folder, pipe, device):
+                for more in ((), ("--dry-run",)):
+                    outcome, _ = self.measure("--resume", str(name), *more, "ecn", data=b"")
+                    self.assertEqual(outcome.returncode, 2)
+                    self.assertIn(b"not an ordinary file", outcome.stderr)
+            self.assertTrue(device.is_char_device())
 
     def test_what_would_be_resumed(self):
         jobs = clean_jobs(3)
