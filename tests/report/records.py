@@ -1,4 +1,10 @@
-"""Records for tests."""
+"""Records for tests, and reports of them."""
+
+from contextlib import contextmanager
+
+from pathspider.report.counting import Tally, Verdicts
+from pathspider.report.summary import Report
+from pathspider.report.targets import Targets
 
 WORKS, BROKEN = "ecn.connectivity.works", "ecn.connectivity.broken"
 
@@ -7,3 +13,16 @@ def record(dip, *conditions, minute=0, **more):
     time = f"2026-11-22 10:{minute:02d}:00.000000"
     return {"dip": dip, "dp": 80, "domain": "www.example.com", "path": ["203.0.113.1", "*", dip],
             "conditions": list(conditions), "time": {"from": time, "to": time}, **more}
+
+
+@contextmanager
+def report_of(**files):
+    """A Report of files: label -> records."""
+    verdicts = Verdicts()
+    tallies = [Tally(label, f"{label}.ndjson", verdicts) for label in files]
+    with Targets(verdicts) as targets:
+        for number, records in enumerate(files.values()):
+            for one in records:
+                tallies[number].add(one)
+                targets.add(number, one, verdicts.number(one["conditions"]))
+        yield Report("title", tallies, targets)

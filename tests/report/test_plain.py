@@ -1,0 +1,40 @@
+"""JSON, CSV and Markdown, of few records and of strangers' text."""
+
+import csv
+import io
+import json
+import unittest
+
+from pathspider.report.plain import as_csv, as_json, as_markdown, harmless, targets_as_csv
+from tests.report.records import BROKEN, WORKS, record, report_of
+
+EVIL = "=1+1|`x`\x1b[31m\u202e,\"\n"
+
+
+class TestPlain(unittest.TestCase):
+    def test_every_format_of_no_records_at_all(self):
+        with report_of(a=[]) as report:
+            self.assertEqual(json.loads("".join(as_json(report)))["counts"], [])
+            self.assertEqual(len("".join(as_csv(report)).splitlines()), 1)
+            self.assertNotIn("## ", "".join(as_markdown(report)))
+
+    def test_json_and_csv_have_the_same_counts(self):
+        with report_of(a=[record("192.0.2.1", WORKS)], b=[record("192.0.2.1", BROKEN, dip_asn=64496)]) as report:
+            found = json.loads("".join(as_json(report)))
+            rows = [*csv.DictReader(io.StringIO("".join(as_csv(report)), newline=""))]
+            self.assertEqual([{key: str(value) for key, value in one.items()} for one in found["counts"]], rows)
+            self.assertEqual([one["seen"][1]["conditions"] for one in found["changed_targets"]], [[BROKEN]])
+            self.assertIn("AS64496", {one["value"] for one in rows})
+
+    def test_strangers_text_stays_in_its_cell(self):
+        with report_of(a=[{**record("192.0.2.1", WORKS), "domain": EVIL}],
+                       b=[{**record("192.0.2.1", BROKEN), "domain": EVIL}]) as report:
+            table = "".join(targets_as_csv(report))
+            self.assertEqual([len(row) for row in csv.reader(io.StringIO(table, newline=""))], [7, 7, 7])
+            text = "".join(as_markdown(report))
+            self.assertIn(r"=1+1\|\`x\`\\x1b\[31m\\u202e", text)
+            self.assertTrue((table + text).replace("\n", "").replace("\r", "").isprintable())
+
+    def test_formulas(self):
+        self.assertEqual([harmless(one) for one in ("=1", "+1", "-1", "@x", "\t=1", "a=1", "")],
+                         ["'=1", "'+1", "'-1", "'@x", r"\t=1", "a=1", ""])
