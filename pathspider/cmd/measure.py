@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -242,6 +243,9 @@ def start_spider(args: argparse.Namespace) -> Spider:
         spider.start()
     except (CaptureError, SettingsError) as error:
         raise UsageError(str(error)) from None
+    except Exception as error:  # a plugin's mistake
+        log.error("plugin %s: %s: %s; the run does not begin", spider.name, type(error).__name__, error, exc_info=error)
+        sys.exit(1)
     return spider
 
 

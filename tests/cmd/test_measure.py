@@ -250,6 +250,26 @@ class TestMeasure(LabCase):
             run.communicate(timeout=30)
         self.assertEqual((run.returncode, self.settings()), (0, before))
 
+    def test_a_plugin_that_cannot_be_configured(self):
+        text = ("from pathspider.plugins import ecn\n"
+                "class Failing(ecn.ECN):\n"
+                "    name = 'failing'\n"
+                "    def fail(self):\n"
+                "        self.settings.sysctl('net.ipv4.tcp_ecn', 0)\n"
+                "        raise KeyError('of its own')\n"
+                "    configurations = [fail, fail]\n")
+        before = self.settings()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "pathspider", "plugins", "failing.py")
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+            outcome = self.lab.run([*COMMAND, "-i", "lab0", "failing"], data=ndjson(clean_jobs(1)), timeout=60,
+                                   capture_output=True,
+                                   env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])})
+        self.assertEqual((outcome.returncode, outcome.stdout), (1, b""), outcome.stderr)
+        self.assertTrue(outcome.stderr.startswith(b"pspdr: plugin failing: KeyError: 'of its own'; the run does not"))
+        self.assertEqual(self.settings(), before)
+
     def test_blocklist_and_dry_run(self):
         jobs = clean_jobs(4)
         with tempfile.NamedTemporaryFile("w") as blocklist:
