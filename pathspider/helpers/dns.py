@@ -169,6 +169,9 @@ class _Channel:
         if not ready:
             raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
         if ready & select.POLLERR and self.sock.type == socket.SOCK_DGRAM:
+            if ready & events & select.POLLIN:  # an answer is an answer, whatever else came back
+                self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                return
             number, network = pending_error(self.sock, self.own, self.target)
             if number:
                 raise self.ended(OSError(number, ""), network)

@@ -41,6 +41,8 @@ REJECT_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
 """One instruction of classic BPF: return 0, keep nothing. linux/bpf_common.h"""
 
 LARGEST = 65535
+MOST_ERRORS = 16
+"""Errors between which it is looked for what has come; one that does not go away is no reason to go on."""
 
 
 class NetworkError(Exception):
@@ -153,13 +155,15 @@ class Flow:
         :raises LocalError: our own machine says that the target cannot be reached
         """
         assert self._receiver is not None
-        while True:
+        errors = 0
+        while errors < MOST_ERRORS:
             try:
                 data = self._receiver.recv(LARGEST)
             except BlockingIOError:
                 break
             except OSError:
-                break  # the error queue says more
+                errors += 1
+                continue  # the error queue says more; what came beside it counts first
             if self.protocol != socket.IPPROTO_UDP:
                 if not self.link.six:
                     data = data[(data[0] & 0xF) * 4:]  # raw(7): IPv4 comes with its header, IPv6 without

@@ -291,8 +291,7 @@ cdef class FlowTable:
 
     cdef list take(self):
         cdef list out = self.out
-        if out:
-            self.out = []
+        self.out = []
         return out
 
     # ---- clock

@@ -2,8 +2,10 @@
 
 import socket
 import unittest
+from time import monotonic
 
-from pathspider.helpers.dns import connect_dns_tcp, connect_dns_udp, query
+from pathspider.helpers.dns import _Channel, _Failure, connect_dns_tcp, connect_dns_udp, query
+from pathspider.helpers.forged import report_errors
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
@@ -30,6 +32,31 @@ class TestQuery(unittest.TestCase):
                 with self.subTest(job=job, connect=connect.__name__):
                     result = connect(SOURCE, {"dip": V4, **job}, 1)
                     self.assertEqual((result["spdr_state"], result["local_error"]), (CONN_SKIPPED, "bad_domain"))
+
+
+class TestChannel(unittest.TestCase):
+    def channel(self, target):
+        own = self.enterContext(socket.socket(type=socket.SOCK_DGRAM))
+        own.bind(("127.0.0.1", 0))
+        own.connect(target.getsockname())
+        own.setblocking(False)
+        report_errors(own, six=False)
+        return _Channel(own, "127.0.0.1", own.getsockname()[1], monotonic() + 5)
+
+    def test_an_answer_counts_whatever_else_came_back(self):
+        for answers in (1, 0):
+            with socket.socket(type=socket.SOCK_DGRAM) as target:
+                target.bind(("127.0.0.1", 0))
+                channel = self.channel(target)
+                for _ in range(answers):
+                    target.sendto(b"answer", channel.sock.getsockname())
+            channel.send(b"query")  # nobody is there any more
+            for _ in range(answers):
+                self.assertEqual(channel.receive(100), b"answer")
+            with self.assertRaises(_Failure) as failure:
+                channel.receive(100)
+            self.assertEqual((failure.exception.result["spdr_state"], failure.exception.result["error"]),
+                             (CONN_FAILED, "ECONNREFUSED"))
 
 
 class TestConnections(unittest.TestCase):
