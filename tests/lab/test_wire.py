@@ -5,6 +5,7 @@ import socket
 import unittest
 
 from pathspider.lab import wire
+from pathspider.lab.errors import LabError
 
 
 class TestWire(unittest.TestCase):
@@ -43,9 +44,15 @@ class TestWire(unittest.TestCase):
         self.assertEqual(os.fsencode(message["argv"][0]), b"caf\xe9 \xff")
 
     def test_a_whole_environment_fits(self):
-        text = "x" * (190 * 1024)
+        text = "x" * (wire.LARGEST - 20)
         wire.send(self.here, {"env": text})
         self.assertEqual(wire.receive(self.there), ({"env": text}, []))
+
+    def test_what_is_too_long_is_refused_and_the_rest_goes_on(self):
+        with self.assertRaisesRegex(LabError, "too many"):
+            wire.send(self.here, {"env": "x" * wire.LARGEST})
+        wire.send(self.here, {"id": 1})
+        self.assertEqual(wire.receive(self.there), ({"id": 1}, []))
 
     def test_what_was_sent_before_the_end_is_received_then_none_again_and_again(self):
         wire.send(self.here, {"id": 1})
