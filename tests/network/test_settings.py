@@ -10,7 +10,6 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
-from time import monotonic
 
 from pathspider.network import journal
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
@@ -41,10 +40,8 @@ def value(name):
 
 
 def wait_for_release(thing=THING):
-    """Return when no process holds the lock; how long that took (seconds)."""
-    begin = monotonic()
+    """Return when no process holds the lock; ``journal.Busy`` if one goes on holding it."""
     journal.lock(thing).close()
-    return monotonic() - begin
 
 
 class Borrower:
@@ -111,7 +108,7 @@ class TestEndings(NamespaceCase):
                 self.assertEqual((value(ECN), value(FALLBACK)), (1, 0))
                 self.assertIn(f"pathspider_{borrower.process.pid}", netlab.sh("nft list ruleset"))
                 self.assertNotEqual(borrower.kill(number), 0)
-                self.assertLess(wait_for_release(), 0.5)
+                wait_for_release()
                 self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
                 wait_for_release(f"nft/inet pathspider_{borrower.process.pid}")
                 self.assertEqual(netlab.sh("nft list ruleset"), "")
@@ -124,7 +121,7 @@ class TestEndings(NamespaceCase):
                 os.kill(borrower.guard, number)
                 os.killpg(borrower.process.pid, number)
                 borrower.end()
-                self.assertLess(wait_for_release(), 0.5)
+                wait_for_release()
                 self.assertEqual(value(ECN), 2)
 
     def test_a_forked_child_that_lives_on_does_not_matter(self):
@@ -144,7 +141,7 @@ class TestEndings(NamespaceCase):
         guard = os.pidfd_open(int(process.stdout.readline().split()[1]))
         self.addCleanup(os.close, guard)
         self.assertEqual(process.wait(), -9)
-        self.assertTrue(select.select([guard], [], [], 0.5)[0])
+        self.assertTrue(select.select([guard], [], [], 30)[0])
         self.assertEqual(value(ECN), 2)
 
 
@@ -219,12 +216,11 @@ class TestUse(NamespaceCase):
     def test_switching(self):
         with Settings() as settings:
             settings.sysctl(ECN, 1)
-            begin = monotonic()
+            descriptors = os.listdir("/proc/self/fd")
             for turn in range(1000):
                 settings.sysctl(ECN, turn % 3)
-            each = (monotonic() - begin) / 1000
             self.assertEqual((value(ECN), settings.read(ECN)), (0, "0"))
-        self.assertLess(each, 100e-6)
+            self.assertEqual(os.listdir("/proc/self/fd"), descriptors)
 
     def test_for_the_length_of_a_block(self):
         with Settings() as settings:
@@ -309,7 +305,7 @@ class TestUse(NamespaceCase):
         self.assertIsNone(borrower.error)
         self.assertEqual(value(ECN), 1)
         borrower.kill(signal.SIGKILL)
-        self.assertLess(wait_for_release(), 0.5)
+        wait_for_release()
         self.assertEqual(value(ECN), 2)
 
     def test_many_threads(self):
@@ -336,9 +332,7 @@ class TestUse(NamespaceCase):
 
     def test_the_guard_is_light(self):
         with Settings() as settings:
-            begin = monotonic()
             settings.sysctl(ECN, 1)
-            self.assertLess(monotonic() - begin, 1)
             status = Path(f"/proc/{settings._guard.pid}/status").read_text()
             private = int(status.split("RssAnon:")[1].split()[0])
             self.assertLess(private, 8192)
