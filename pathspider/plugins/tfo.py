@@ -27,13 +27,14 @@ FIRST_RESEND = 1.0
 
 
 class PlainSYNChain(Chain):
-    """Whether the kernel had stopped asking for Fast Open, and resent the SYN without, before the SYN-ACK came."""
+    """Whether the kernel sent its SYN again before the SYN-ACK came, and whether without Fast Open."""
 
     fields = {
+        "tfo_resent": Field(bool, False, "A SYN followed another one, before any SYN-ACK came"),
         "tfo_fell_back": Field(bool, False, "A SYN without Fast Open followed one with it, before any SYN-ACK came"),
     }
 
-    scratch = {"_tfo_asked": False, "_tfo_answered": False}
+    scratch = {"_tfo_sent": False, "_tfo_asked": False, "_tfo_answered": False}
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Looks at the SYNs that go forward up to the first SYN-ACK."""
@@ -41,7 +42,10 @@ class PlainSYNChain(Chain):
             return True
         if rev:
             rec["_tfo_answered"] = bool(tcp.flags & TCP_ACK)
-        elif tfo_option(tcp_options(tcp)) is not None:
+            return True
+        rec["tfo_resent"] = rec["_tfo_sent"]
+        rec["_tfo_sent"] = True
+        if tfo_option(tcp_options(tcp)) is not None:
             rec["_tfo_asked"] = True
         elif rec["_tfo_asked"]:
             rec["tfo_fell_back"] = True
@@ -137,8 +141,10 @@ class TFO(DesynchronizedSpider, PluggableSpider):
             return ["pathspider.local_error:tfo_not_configured"]
         if any(succeeded(flow) and not has_syn_ack(flow) for flow in flows):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
-        works = succeeded(experiment) and not only_by_fallback(experiment)
-        found = [connectivity("tfo", succeeded(baseline), works)]
+        fell_back = succeeded(experiment) and only_by_fallback(experiment)
+        if fell_back and baseline["tfo_resent"]:
+            return [NOT_OBSERVED]  # the path is slow or loses first SYNs of any kind: Fast Open was not put to the test
+        found = [connectivity("tfo", succeeded(baseline), succeeded(experiment) and not fell_back)]
         if experiment["tfo_synclen"] or has_syn_ack(request):  # otherwise nobody was there to give one
             found.append(f"tfo.cookie.{'received' if experiment['tfo_synclen'] else 'not_received'}")
         if experiment["tfo_dlen"]:

@@ -15,10 +15,11 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 SEQ = 2**32 - 1  # the sum with what was sent wraps
 
 
-def flow(synkind=0, cookie=0, *, data=0, acked=1, ackkind=0, fell_back=False, state=CONN_OK, synack=TCP_SA):
+def flow(synkind=0, cookie=0, *, data=0, acked=1, ackkind=0, resent=False, fell_back=False,
+         state=CONN_OK, synack=TCP_SA):
     return {"spdr_state": state, "observed": True, "tcp_synflags_fwd": TCP_SYN, "tcp_synflags_rev": synack,
             "tfo_synkind": synkind, "tfo_synclen": cookie, "tfo_dlen": data, "tfo_seq": SEQ, "tfo_ackkind": ackkind,
-            "tfo_ack": (SEQ + acked) % 2**32, "tfo_fell_back": fell_back}
+            "tfo_ack": (SEQ + acked) % 2**32, "tfo_resent": resent or fell_back, "tfo_fell_back": fell_back}
 
 
 DOWN = {"state": CONN_TIMEOUT, "synack": None}
@@ -70,29 +71,42 @@ class TestVerdicts(unittest.TestCase):
         for flows in ([flow(TO_FASTOPEN), GIVEN, use], [plain, plain, use], [plain, use, use], [plain, GIVEN, plain]):
             self.assertEqual(spider().combine_flows(flows), ["pathspider.local_error:tfo_not_configured"])
 
+    def test_a_path_that_delays_or_loses_every_first_syn_tells_nothing_of_fast_open(self):
+        resent, use = flow(resent=True), {"synkind": TO_FASTOPEN, "cookie": 8, "data": 100}
+        fallback = flow(TO_FASTOPEN, fell_back=True)
+        for flows in ([resent, fallback, fallback], [resent, GIVEN, flow(**use, acked=1, fell_back=True)]):
+            self.assertEqual(spider().combine_flows(flows), ["pathspider.not_observed"])
+        self.check([resent, GIVEN, flow(**use, acked=101, fell_back=True)],
+                   "connectivity.works", "cookie.received", "syndata.acked")
+        self.check([resent, GIVEN, flow(**use, fell_back=True, **DOWN)],
+                   "connectivity.broken", "cookie.received", "syndata.failed")
+        down = flow(TO_FASTOPEN, fell_back=True, **DOWN)
+        self.check([flow(resent=True, **DOWN), down, down], "connectivity.offline")
+
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(spider().combine_flows([flow(), GIVEN, flow(TO_FASTOPEN, 8, data=10, synack=None)]),
                          ["pathspider.not_observed"])
 
 
 class TestPlainSYNChain(unittest.TestCase):
-    def fell_back(self, *segments):
+    def resent(self, *segments):
         chain = tfo.PlainSYNChain()
         record = dict(chain.initial)
         for flags, options, rev in segments:
             segment = bytes(TCP(flags=flags, options=options))
             self.assertTrue(chain.tcp(record, libtrace.tcp(segment), rev))
-        return record["tfo_fell_back"]
+        return record["tfo_resent"], record["tfo_fell_back"]
 
     def test_chain(self):
         ask, plain, answer = ("S", [(34, b"")], False), ("S", [], False), ("SA", [], True)
         old = ("S", [(254, b"\xf9\x89")], False)
         for segments, expected in (
-            ((ask, answer), False), ((ask, ask, answer), False), ((ask, plain, answer), True),
-            ((old, plain), True), ((plain, plain, answer), False), ((ask, answer, plain), False),
+            ((ask, answer), (False, False)), ((ask, ask, answer), (True, False)), ((ask, plain, answer), (True, True)),
+            ((old, plain), (True, True)), ((plain, plain, answer), (True, False)),
+            ((ask, plain, plain, plain, answer), (True, True)), ((ask, answer, plain), (False, False)),
         ):
             with self.subTest(segments=segments):
-                self.assertEqual(self.fell_back(*segments), expected)
+                self.assertEqual(self.resent(*segments), expected)
 
 
 class TestConnections(unittest.TestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathspider.conditions import NOT_OBSERVED
 from pathspider.lab import impairments as path
 from pathspider.lab.scenario import Scenario
 
@@ -36,5 +37,9 @@ SCENARIOS = [
 ] + [
     # The kernel gets through without the option: no cookie, and breakage all the same
     Scenario(f"tfo-syn-dropped-{mode}", [path.drop_fast_open_syn()], measure, truth("broken", "not_received"))
+    for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
+] + [
+    # Nor does A get through at once: no word on Fast Open
+    Scenario(f"tfo-lossy-{mode}", [path.first_syn_lost()], measure, {NOT_OBSERVED})
     for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
 ]
