@@ -134,8 +134,8 @@ DOCUMENTED: dict[str, dict[str, str]] = {
 
 WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
     "pathspider": {
-        "pathspider.not_observed": "nothing was seen that a conclusion could rest on: the capture missed a flow or a packet "
-                                   "of it, or (tfo) the path loses first SYNs of any kind",
+        "pathspider.not_observed": "what a conclusion needs was not seen: the capture missed a flow or a packet of it, "
+                                   "or (tfo) the path loses first SYNs of any kind",
         "pathspider.missed_flows:<count>": "so many flows of this target were not observed",
         "pathspider.not_measured": "the run ended before this target was measured",
         "pathspider.blocklisted": "the target is in a network of the blocklist",
