@@ -35,6 +35,7 @@ def replacing(name: str | Path) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             _dress(descriptor, path)
+            os.fsync(descriptor)  # or, after a power cut, the name could lead to a file without its content
         os.replace(draft, path)
     finally:
         with suppress(FileNotFoundError):

@@ -67,7 +67,11 @@ def parse_job(line: str) -> Job:
 
 def parse_record(line: str) -> Record:
     """One line of ndjson as a record; :exc:`LineError` if it is none."""
-    record = parse_ndjson(line)
+    return check_record(parse_ndjson(line))
+
+
+def check_record(record: Record) -> Record:
+    """The record; :exc:`LineError` if it has no conditions."""
     conditions = record.get("conditions")
     if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
         raise LineError("not a record: it has no list of conditions")

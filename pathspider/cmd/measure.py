@@ -148,14 +148,14 @@ def prepare(args: argparse.Namespace) -> None:
 def targets_done(args: argparse.Namespace) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import NOT_MEASURED  # noqa: PLC0415
-    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, parse_ndjson, resume  # noqa: PLC0415
+    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
 
     spider = args.plugin(1, "", args)
     seen = TargetFilter(spider.default_port(), spider.target_keys)
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
-            done = resume(args.resume, seen, NOT_MEASURED, parse_ndjson if several else record_of(spider.name),
+            done = resume(args.resume, seen, NOT_MEASURED, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
@@ -165,16 +165,21 @@ def targets_done(args: argparse.Namespace) -> TargetFilter:
     return seen
 
 
-def record_of(plugin: str) -> Callable[[str], Record]:
-    """What parses the records of this plugin; ``LineError`` for those of another one, and for what is no record."""
+def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
+    """What parses the records of this plugin; ``LineError`` for those of another one, and for what is no record.
+
+    :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
+    """
     from pathspider.discovery import module_names  # noqa: PLC0415
-    from pathspider.jobs import LineError, parse_record  # noqa: PLC0415
+    from pathspider.jobs import LineError, check_record, parse_ndjson  # noqa: PLC0415
 
     others = {*module_names(PLUGINS)} - {plugin}
 
     def parse(line: str) -> Record:
-        record = parse_record(line)
-        for condition in record["conditions"]:
+        record = parse_ndjson(line)
+        if several and "conditions" not in record:
+            return record
+        for condition in check_record(record)["conditions"]:
             if (feature := condition.partition(".")[0]) in others:
                 raise LineError(f"a record of the {feature} plugin")
         return record

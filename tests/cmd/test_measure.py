@@ -194,10 +194,12 @@ class TestMeasure(LabCase):
                          {**job, "conditions": ["ecn.connectivity.works"]}])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "there"
-            for text, says in ((ndjson([job]), b"there, line 1: not a record"),
-                               (of_ecn, b"there, line 2: a record of the ecn plugin")):
+            for text, plugin, says in ((ndjson([job]), "dscp", b"there, line 1: not a record"),
+                                       (ndjson([{**job, "conditions": 5}]), "dnsresolv", b"line 1: not a record"),
+                                       (of_ecn, "dscp", b"there, line 2: a record of the ecn plugin"),
+                                       (of_ecn, "dnsresolv", b"there, line 2: a record of the ecn plugin")):
                 path.write_bytes(text)
-                outcome, records = self.measure("--resume", str(path), "dscp", data=ndjson([job]))
+                outcome, records = self.measure("--resume", str(path), plugin, data=ndjson([job]))
                 self.assertEqual((outcome.returncode, records, path.read_bytes()), (2, [], text))
                 self.assertIn(says, outcome.stderr)
 
