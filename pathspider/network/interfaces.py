@@ -22,6 +22,9 @@ CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
 
 REASONS = {"CAP_NET_RAW": "capture and send raw packets", "CAP_NET_ADMIN": "change network settings"}
 
+PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+ICMP, ICMPV6 = 1, 58
+
 IPV6_EXTENSIONS = (0, 43, 44, 51, 60)
 """Hop-by-hop, routing, fragment, authentication, destination options: the transport header comes later. :rfc:`8200`"""
 
@@ -147,17 +150,18 @@ def capture_filter(source: tuple[str | None, str | None], protocols: Iterable[st
     are always kept, and so are later fragments (they name the protocol but no port) and IPv6 packets with extension
     headers, behind which BPF cannot look cheaply. Addresses are numeric; ``ValueError`` if there is none.
     """
-    names = sorted(set(protocols))
-    for name in names:
-        if name not in ("tcp", "udp", "sctp"):
-            raise ValueError(f"no such transport protocol: {name!r}")
+    try:
+        # Not the names: without /etc/protocols, as in a minimal Debian, libpcap's "ip proto \\tcp" matches nothing.
+        numbers = sorted({PROTOCOL_NUMBERS[name] for name in protocols})
+    except KeyError as error:
+        raise ValueError(f"no such transport protocol: {error}") from None
     four, six = source
     parts = []
     if four is not None:
-        inside = " or ".join(f"ip proto \\{name}" for name in ["icmp", *names])
+        inside = " or ".join(f"ip proto {number}" for number in [ICMP, *numbers])
         parts.append(f"(ip host {ip_address(four)} and ({inside}))")
     if six is not None:
-        inside = " or ".join(["ip6 proto 58", *(f"ip6 proto \\{name}" for name in names),
+        inside = " or ".join([*(f"ip6 proto {number}" for number in [ICMPV6, *numbers]),
                               *(f"ip6[6] == {number}" for number in IPV6_EXTENSIONS)])
         parts.append(f"(ip6 host {ip_address(six)} and ({inside}))")
     if not parts:

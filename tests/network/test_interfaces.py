@@ -134,7 +134,7 @@ class TestCapabilities(unittest.TestCase):
 class TestCaptureFilter(unittest.TestCase):
     def test_text(self):
         self.assertEqual(capture_filter(("192.0.2.1", None), ["tcp"]),
-                         "(ip host 192.0.2.1 and (ip proto \\icmp or ip proto \\tcp))")
+                         "(ip host 192.0.2.1 and (ip proto 1 or ip proto 6))")
 
     def test_mistakes(self):
         for source, protocols in (((None, None), ["tcp"]), (("192.0.2.1", None), ["http"]), (("any", None), ["tcp"])):
