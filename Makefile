@@ -56,8 +56,8 @@ bench: setup servers
 
 # The Debian packages, from the files that git knows, in dist/.
 deb: build/deb/pathspider
-	@cd $< && if ! dpkg-checkbuilddeps; then \
-	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies are missing. Run: sudo make deb"; exit 1; fi; \
+	@cd $< && if ! { command -v dpkg-checkbuilddeps >/dev/null && dpkg-checkbuilddeps; }; then \
+	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies of debian/control are missing. Run: sudo make deb"; exit 1; fi; \
 	    apt-get update -qq && apt-get $(APT_WAITS) build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
 	@cd $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
@@ -91,7 +91,7 @@ build/deb/pathspider build/dist/pathspider:
 	git ls-files -z | xargs -0 cp --parents -pt $@
 
 clean:
-	rm -rf $(VENV) .servers .cache build dist docs/_build pathspider.egg-info .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .servers .cache build dist docs/_build pathspider.egg-info pathspider/libtrace/_core.c .mypy_cache .ruff_cache .hypothesis
 	find pathspider -name '*.so' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -126,6 +126,7 @@ $(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
 # compat: a third party's plugins are found beside ours only if this folder is on the path, not behind an import hook.
 $(VENV)/.built: $(VENV)/.installed setup.py pyproject.toml $(NATIVE)
 	$(BIN)/python -m pip install -q --no-deps --config-settings editable_mode=compat -e .
+	$(BIN)/python -m compileall -q pathspider
 	@touch $@
 
 native: $(VENV)/.installed

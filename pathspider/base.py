@@ -157,6 +157,7 @@ class Spider:
         """The first exception of any thread."""
         self.jobs_added = 0
         self.jobs_done = 0
+        self.flows_found = 0
         self.flows_missed = 0
 
         self.observer: Observer | DummyObserver | None = None
@@ -505,6 +506,7 @@ class Spider:
 
     def _put_merged(self, merged: Iterator[Merged]) -> None:
         for job in merged:
+            self.flows_found += sum(flow is not None for flow in job.flows)
             self.flows_missed += job.missed
             try:
                 record = self._record(job)

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 Base = TypeVar("Base")
 
-_told: set[str] = set()
-"""What was said already of modules that cannot be imported."""
+_failed: set[str] = set()
+"""The modules that could not be imported; it was said of each."""
 
 
 def module_names(namespace: str) -> list[str]:
@@ -58,13 +58,20 @@ def classes(namespace: str, base: type[Base], only: str | None = None) -> list[t
     return found
 
 
+def whereabouts(namespace: str, name: str) -> str:
+    """For an error: where a module is looked for that was not found; that it was found, if it failed."""
+    if f"{namespace}.{name}" in _failed:
+        return "its module cannot be imported, for the reason above"
+    return "one of your own is found when it is installed with pip, or with PYTHONPATH=. before pspdr (behind sudo), " \
+           "from its package's folder"
+
+
 def _import(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        told = f"{name} cannot be imported and is skipped: {type(error).__name__}: {error}"
-        if told not in _told:  # who looks for one plugin and does not find it looks through all
-            _told.add(told)
-            log.warning("%s", told)
+        if name not in _failed:  # who looks for one plugin and does not find it looks through all
+            _failed.add(name)
+            log.warning("%s cannot be imported and is skipped: %s: %s", name, type(error).__name__, error)
             log.debug("%s", name, exc_info=error)
         return None

@@ -1,4 +1,7 @@
-"""Programs for scripts under test, in a folder to be put before ``PATH``: this ``pspdr``, its Python, a ``jq``."""
+"""Programs for scripts under test, in a folder to be put before ``PATH``: this ``pspdr``, its Python, a ``jq``.
+
+And what runs a program as somebody else.
+"""
 
 import shutil
 import sys
@@ -26,3 +29,13 @@ def write_programs(folder):
         raise FileNotFoundError("jq is not here: make servers unpacks it")
     beside = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
     write_program(folder, "jq", f'LD_LIBRARY_PATH={beside} exec {jq} "$@"' if jq is unpacked else f'exec {jq} "$@"')
+
+
+def as_nobody(*capabilities):
+    """What stands before a command to run it as a normal user, with capabilities such as ``net_raw``.
+
+    One more lets it read the checkout: that may be in a home which only its owner may enter, as Debian makes them.
+    """
+    ambient = ",".join(f"+{name}" for name in ("dac_read_search", *capabilities))
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={ambient}",
+            f"--ambient-caps={ambient}"]

@@ -79,6 +79,10 @@ def escape_controls(record: logging.LogRecord) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+        # Files of root's beside a plugin that the user is writing could not be removed by the user.
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     try:
         try:
             return run(sys.argv[1:] if argv is None else list(argv))
@@ -108,6 +112,9 @@ def _leave_standard_output() -> None:
 
 def run(argv: list[str]) -> int:
     """What the command line says; the exit status."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(escape_controls)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], format="pspdr: %(message)s")
     parser = build_parser(named_command(argv), argv)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -121,12 +128,9 @@ def run(argv: list[str]) -> int:
     if args.command is None:
         parser.print_help()
         return 2
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(escape_controls)
-    logging.basicConfig(level=logging.INFO, handlers=[handler],
-                        format="%(asctime)s %(levelname)s %(name)s: %(message)s" if args.verbose
-                        else "pspdr: %(message)s")
-    if args.verbose:  # of ours: libraries have much to say that helps nobody here
+    if args.verbose:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        # Of ours: libraries have much to say that helps nobody here.
         logging.getLogger("pathspider").setLevel(logging.DEBUG)
     return int(args.func(args))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import hold, watch
 from pathspider.records import to_measure
 
@@ -73,7 +74,10 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
         options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in {*own, "--verbose"}]
         if options:
             return f"; {options[0]} is no option of measure: those of a plugin stand after its name"
-        return "; a plugin of your own is found when it is installed, or with PYTHONPATH=. from its package's folder"
+        from pathspider.discovery import whereabouts  # noqa: PLC0415
+
+        name = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
+        return f"; {whereabouts(PLUGINS, name[1] if name else '')}"
     if kind == "unrecognized arguments":
         for word in words.split():
             if word.partition("=")[0] in own:
@@ -126,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         spider = start_spider(args)
         if not args.resume:
             start_afresh(args.output, stream)
-        return Measurement(spider, reader, RecordWriter(stream), seen).run()
+        return Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume)).run()
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -136,6 +140,9 @@ def prepare(args: argparse.Namespace) -> None:
 
     if args.resume and args.output != "-":
         raise UsageError("--resume names the output already: leave --output out")
+    if args.resume and is_file(1, args.resume):
+        raise UsageError(f"--resume {args.resume}: standard output leads there too, and after > the shell has emptied "
+                         "the file by now; --resume writes to it by itself: leave the redirection out")
     try:
         args.pace = None if args.rate is None else Pace(args.rate)
         args.blocklist = None if args.blocklist is None else Blocklist.read(args.blocklist)
@@ -283,11 +290,13 @@ class Measurement:
     SIGINT and SIGTERM, once: no new jobs, what is under way is finished and written; twice: at once.
     """
 
-    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter) -> None:
+    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
+                 resumes: bool = False) -> None:
         self.spider = spider
         self.reader = reader
         self.writer = writer
         self.seen = seen
+        self.resumes = resumes
         self.invalid = 0
         self.unmeasured = 0
         self.repeats = 0
@@ -351,19 +360,24 @@ class Measurement:
         """Say what was not done; the exit status."""
         status = 0
         if self.repeats:
-            log.info("%d repeated targets (same dip, dp and domain) were left out", self.repeats)
+            log.info("%d targets were left out: %s", self.repeats, "they have a record already, or are repeated"
+                     if self.resumes else "they are repeated (same dip, dp and domain)")
         for count, what in ((self.reader.skipped, "lines of input were not jobs and were skipped"),
                             (self.invalid, "jobs were invalid; their records say why"),
                             (self.unmeasured, "jobs were read but not measured; their records say so")):
             if count:
                 log.error("%d %s", count, what)
                 status = 1
-        stats = getattr(self.spider.observer, "stats", None)
-        if stats is not None:
+        if self.spider.observer is not None and self.spider.chains:
+            stats = self.spider.observer.stats
             lost = stats.dropped_kernel + stats.dropped_ring
             log.log(logging.WARNING if lost or self.spider.flows_missed else logging.INFO,
                     "%d records; observed %d packets, %d lost by the capture, %d flows missed",
                     self.writer.written, stats.packets, lost, self.spider.flows_missed)
+            if self.spider.flows_missed and not self.spider.flows_found:
+                log.error("nothing at all was observed of these connections: does the interface lead to the targets? "
+                          "`ip route get ADDRESS` names the one that does")
+                status = 1
         if isinstance(self.failure, BrokenPipeError):
             log.error("the reader of the output has gone; the run was stopped")
             status = 1

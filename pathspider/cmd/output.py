@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from pathspider.cmd.main import UsageError
@@ -31,9 +31,19 @@ def start_afresh(name: str, stream: IO[bytes]) -> None:
 
 def refuse_same(source: os.stat_result, name: str) -> None:
     """:exc:`UsageError` if what is written to the output would come to stand in the file that is read."""
-    try:
-        target = os.fstat(1) if name == "-" else os.stat(name)
-    except OSError:
-        return
-    if stat.S_ISREG(source.st_mode) and os.path.samestat(source, target):
+    if _is(source, 1 if name == "-" else name):
         raise UsageError(f"output {name}: this is the file that is read; name another file")
+
+
+def is_file(descriptor: int, name: str) -> bool:
+    """Whether an open descriptor leads to the file of this name."""
+    try:
+        return _is(os.fstat(descriptor), name)
+    except OSError:
+        return False
+
+
+def _is(one: os.stat_result, other: int | str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISREG(one.st_mode) and os.path.samestat(one, os.stat(other))
+    return False

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 @cache
 def find_plugin(name: str) -> type[Spider]:
     """The class of a plugin. Raises LabError, with how own plugins are found, where there is none."""
-    from pathspider.cmd.measure import available_plugins  # noqa: PLC0415 - imports a plugin
+    from pathspider.cmd.measure import PLUGINS, available_plugins  # noqa: PLC0415 - imports a plugin
+    from pathspider.discovery import whereabouts  # noqa: PLC0415
 
     for plugin in available_plugins([name]):
         if plugin.name == name:
             found: type[Spider] = plugin
             return found
-    raise LabError(f"there is no plugin called {name!r}; one of your own is found when it is installed with pip, or "
-                   "with PYTHONPATH=. before pspdr (behind sudo), from its package's folder")
+    raise LabError(f"there is no plugin called {name!r}; {whereabouts(PLUGINS, name)}")

@@ -1,9 +1,12 @@
 """The command line: quick, clear, and with an exit status that tells."""
 
 import logging
+import os
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from pathspider.base import __version__
 from pathspider.cmd.main import COMMANDS, escape_controls, named_command
@@ -66,6 +69,21 @@ class TestMain(unittest.TestCase):
         outcome = pspdr("mesure")
         self.assertEqual(outcome.returncode, 2)
         self.assertIn("mesure", outcome.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "who is not root leaves files of their own")
+    def test_behind_sudo_no_bytecode_is_left_in_the_users_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            plugins = Path(folder, "pathspider", "plugins")
+            plugins.mkdir(parents=True)
+            for package in (plugins, plugins.parent):
+                (package / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)")
+            (plugins / "mine.py").write_text("")
+            for variables, left in (({"SUDO_UID": "1000"}, 0), ({}, 1)):
+                environment = {key: value for key, value in os.environ.items()
+                               if key not in ("SUDO_UID", "PYTHONDONTWRITEBYTECODE")}
+                outcome = pspdr("measure", "mine", cwd=folder, env={**environment, "PYTHONPATH": ".", **variables})
+                self.assertIn("mine", outcome.stderr)
+                self.assertEqual(len([*plugins.rglob("mine.*.pyc")]), left)
 
     def test_a_full_disk_is_told_of(self):
         for arguments in (["lab", "list"], ["--help"], ["--version"], ["filter"],

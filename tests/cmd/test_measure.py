@@ -155,7 +155,7 @@ class TestMeasure(LabCase):
                 "None": "pathspider.invalid_job:dip_missing",
             },
         )
-        self.assertIn(b"1 repeated target", outcome.stderr)
+        self.assertIn(b"1 targets were left out: they are repeated", outcome.stderr)
 
     def test_files_csv_and_flows(self):
         target = clean_address(0, 6)
@@ -185,8 +185,28 @@ class TestMeasure(LabCase):
             records.write_bytes(whole[:-10])
             outcome, _ = self.measure("--resume", str(records), "ecn", "--connect", "tcp", data=ndjson(jobs))
             self.assertEqual(outcome.returncode, 0, outcome.stderr)
+            self.assertIn(b"2 targets were left out: they have a record already", outcome.stderr)
             numbers = [json.loads(line)["number"] for line in records.read_text().splitlines()]
         self.assertEqual(sorted(numbers), list(range(6)))
+
+    def test_the_resumed_file_is_not_standard_output_too(self):
+        with tempfile.NamedTemporaryFile() as records:
+            records.write(ndjson([{"dip": "192.0.2.1", "conditions": ["ecn.connectivity.works"]}]))
+            records.flush()
+            for options in ((), ("--dry-run",)):
+                outcome = self.lab.run([*COMMAND, "-i", "lab0", "--resume", records.name, *options, "ecn"],
+                                       stdout=records.fileno(), stderr=subprocess.PIPE, timeout=60)
+                self.assertEqual(outcome.returncode, 2)
+                self.assertIn(b"leave the redirection out", outcome.stderr)
+            self.assertEqual(Path(records.name).read_bytes().count(b"\n"), 1)
+
+    def test_where_nothing_is_observed_the_interface_is_the_wrong_one(self):
+        for jobs, status in (([{"dip": "127.0.0.1"}], 1), ([{"dip": "127.0.0.1"}, *clean_jobs(1)], 0)):
+            outcome, records = self.measure("ecn", "--connect", "tcp", data=ndjson(jobs))
+            self.assertEqual(outcome.returncode, status, outcome.stderr)
+            self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:2"],
+                          [record["conditions"] for record in records])
+            self.assertEqual(b"nothing at all was observed" in outcome.stderr, status == 1)
 
     def test_resume_takes_records_of_its_plugin_alone(self):
         (job,) = clean_jobs(1)

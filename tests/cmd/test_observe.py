@@ -17,6 +17,7 @@ from pathspider.lab import Lab
 from pathspider.libtrace import HAVE_LIBTRACE
 from tests.cmd.test_main import pspdr
 from tests.libtrace.frames import pcap, pcapng, tcp4, tcp6, udp4
+from tests.programs import as_nobody
 
 FRAMES = [
     tcp4("SEC"),
@@ -189,7 +190,7 @@ class TestBadInput(FileCase):
     def test_an_interface_that_is_not_there_is_said_to_a_user_without_privileges(self):
         for name, words in (("nowhere0", "nowhere0: no such interface; interfaces that are up: "),
                             ("lo", "lo: no permission to capture"), ("any", "any: no permission to capture")):
-            outcome = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", *COMMAND, "-i", name],
+            outcome = subprocess.run([*as_nobody(), *COMMAND, "-i", name],
                                      capture_output=True, text=True, check=False)
             with self.subTest(interface=name):
                 self.assertEqual(outcome.returncode, 2)

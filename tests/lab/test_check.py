@@ -135,7 +135,7 @@ class TestRequired(unittest.TestCase):
         done = self.check("Scenario('broken-clean', [], ['broken'], {'x'})", "broken", PYTHONPATH=".")
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr.count("ZeroDivisionError"), 1)
-        self.assertIn("no plugin called 'broken'", done.stderr)
+        self.assertIn("no plugin called 'broken'; its module cannot be imported, for the reason above", done.stderr)
 
     def test_connection_mode_that_the_plugin_has_not(self):
         done = self.check("Scenario('e', [], ['ecn', '--connect', 'dnsudp'], {'x'})", "ecn")

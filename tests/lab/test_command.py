@@ -8,6 +8,7 @@ import sys
 import unittest
 
 from tests.lab.processes import Watch, descendants, holders
+from tests.programs import as_nobody
 
 PSPDR = [sys.executable, "-m", "pathspider"]
 
@@ -67,7 +68,7 @@ class TestRun(unittest.TestCase):
         self.assertIn(b"lab0", done.stdout)
 
     def test_without_root(self):
-        done = subprocess.run(["setpriv", "--reuid=65534", *PSPDR, "lab", "run", "--", "true"],
+        done = subprocess.run([*as_nobody(), *PSPDR, "lab", "run", "--", "true"],
                               capture_output=True, check=False)
         self.assertEqual(done.returncode, 125)
         self.assertIn(b"needs root", done.stderr)

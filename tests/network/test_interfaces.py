@@ -26,6 +26,7 @@ from pathspider.network.interfaces import (
     source_addresses,
 )
 from tests.helpers import netlab
+from tests.programs import as_nobody
 
 
 class TestInterfaces(unittest.TestCase):
@@ -122,9 +123,7 @@ class TestCapabilities(unittest.TestCase):
                    "check_capabilities('CAP_NET_RAW')\n"
                    "try: check_capabilities('CAP_NET_RAW', 'CAP_NET_ADMIN')\n"
                    "except CapabilityError as error: print(error)\n")
-        prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-                  "--inh-caps=+net_raw", "--ambient-caps=+net_raw"]
-        command = [*prefix, sys.executable, "-c", program]
+        command = [*as_nobody("net_raw"), sys.executable, "-c", program]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         self.assertTrue(said.startswith("missing CAP_NET_ADMIN (to change network settings): "), said)
         self.assertIn("sudo", said)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pathspider.network import journal
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
 from tests.helpers import netlab
+from tests.programs import as_nobody
 
 ECN, FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
 THING = "sysctl/net/ipv4/tcp_ecn"
@@ -286,22 +287,14 @@ class TestUse(NamespaceCase):
         settings.close()
 
     def test_without_privilege(self):
-        borrower = Borrower(self, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+        borrower = Borrower(self, prefix=as_nobody())
         self.assertIn(f"cannot set {ECN}: no permission; it needs CAP_NET_ADMIN", borrower.error)
 
     def test_a_normal_user_with_the_capability(self):
-        prefix = (
-            "setpriv",
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "--inh-caps=+net_admin",
-            "--ambient-caps=+net_admin",
-        )
         home = tempfile.TemporaryDirectory()
         self.addCleanup(home.cleanup)
         os.chown(home.name, 65534, 65534)
-        borrower = Borrower(self, "nft", prefix=("env", f"XDG_RUNTIME_DIR={home.name}", *prefix))
+        borrower = Borrower(self, "nft", prefix=["env", f"XDG_RUNTIME_DIR={home.name}", *as_nobody("net_admin")])
         self.assertIsNone(borrower.error)
         self.assertEqual(value(ECN), 1)
         borrower.kill(signal.SIGKILL)

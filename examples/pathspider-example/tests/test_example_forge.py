@@ -14,8 +14,13 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def flow(state, **fields):
-    """A flow record: how the connection ended, and the fields of chains that the verdict depends on."""
-    return {"spdr_state": state, **fields}
+    """A flow record: how the connection ended, and what the plugin's chains say of it.
+
+    Fields that a test does not give have the values that they have before a chain has seen a packet.
+    """
+    unseen = {name: field.initial
+              for chain in ExampleForgePlugin.chains for name, field in chain.fields.items()}
+    return {"spdr_state": state, **unseen, **fields}
 
 
 class TestVerdicts(unittest.TestCase):

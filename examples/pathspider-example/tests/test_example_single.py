@@ -15,9 +15,14 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def flow(state, **fields):
-    """A flow record: how the connection ended, and the fields of chains that the verdict depends on."""
+    """A flow record: how the connection ended, and what the plugin's chains say of it.
+
+    Fields that a test does not give have the values that they have before a chain has seen a packet.
+    """
+    unseen = {name: field.initial
+              for chain in ExampleSinglePlugin.chains for name, field in chain.fields.items()}
     fields = {"dscp_mark_syn_rev": 0, **fields}
-    return {"spdr_state": state, **fields}
+    return {"spdr_state": state, **unseen, **fields}
 
 
 class TestVerdicts(unittest.TestCase):
