@@ -47,7 +47,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Where the records go. (Default: standard output)")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
-                        help="Continue an interrupted run: RECORDS is its output, and gets what is missing.")
+                        help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
+                             ">RECORDS, with which the shell would empty it.")
     parser.add_argument("--rate", type=float, metavar="N", help="Make at most N new connections per second.")
     parser.add_argument("--blocklist", metavar="FILE",
                         help="Measure no target in these networks: a CIDR prefix a line, comments after #.")

@@ -21,7 +21,7 @@ from pathspider.network import interfaces
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
-FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--regid", "--reuid", "--print-architecture",
+FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--no-deps", "--regid", "--reuid", "--print-architecture",
            "--break-system-packages"}
 """Options of setpriv(1), dpkg(1) and pip(1), which the pages name."""
 

@@ -153,6 +153,13 @@ class TestShown(unittest.TestCase):
                     if made := re.match(r"(?:sudo )?make (.*)", command):
                         self.assertLessEqual(set(made[1].split()), targets, f"{page.name}: {command}")
 
+    def test_no_file_that_is_needed_later_becomes_roots(self):
+        """A redirection in a shell behind sudo is root's, and a later one by the reader's own shell is refused."""
+        for page in PAGES:
+            for language, _, block in blocks(page.read_text(encoding="utf-8")):
+                for command, _ in commands(language, block):
+                    self.assertNotRegex(command, r"""sudo .*\bsh -c ['"].*>\s*(?!/dev/null|&)""", page.name)
+
     def test_every_command_runs(self):
         scripts = {page: self.script(page.read_text(encoding="utf-8")) for page in PAGES}
         with ThreadPoolExecutor(4) as pool:  # mostly they wait for targets that do not answer
