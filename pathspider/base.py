@@ -1,34 +1,20 @@
-"""The spider: one run from first job to last record.
+"""The spider: what every plugin extends, and what a program runs.
 
-:class:`Spider` owns the threads, the queues between them, and their ordered end. It knows no plugin, no file format and
-no protocol; the four models (:mod:`pathspider.sync`, :mod:`pathspider.desync`, …) say how a connection is made.
-
-The way of a job::
-
-    add_job -> jobqueue -> workers -> mergequeue -> merger -> outqueue
-                                          ^
-                             observer ----+
-
-Every queue is bounded and blocks, so a slow reader of records slows the whole run down instead of filling memory. The
-end follows the arrows: the workers leave, the observer flushes, the merger gives out what is left.
+:class:`Spider` is the documented face of a run. The run itself, its stages, queues and threads, is
+:mod:`pathspider.run.pipeline`; the four models (:mod:`pathspider.sync`, :mod:`pathspider.desync`, …) say how a connection
+is made.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
-import logging
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pathspider import conditions
 from pathspider.jobs import TARGET_KEYS, target_problem
-from pathspider.merger import Merged, Merger
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -36,23 +22,25 @@ from pathspider.records import (
     CONN_SKIPPED,
     CONN_TIMEOUT,
     SHUTDOWN_SENTINEL,
-    Conn,
     Connection,
     Flow,
     Job,
     Record,
     Result,
-    Shutdown,
     Unmeasured,
     to_measure,
 )
+from pathspider.run.connect import LATE_PACKETS, Stopped
+from pathspider.run.judge import path_to, timestamp
+from pathspider.run.options import RunOptions
+from pathspider.run.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from pathspider.blocklist import Blocklist
     from pathspider.chains.base import Chain
     from pathspider.network.settings import Settings
     from pathspider.observer import DummyObserver, Observer
-    from pathspider.pace import Pace
+    from pathspider.run.channel import Channel, JobQueue
+    from pathspider.run.match import Merged
 
 __version__ = "3.0.0.dev0"
 
@@ -65,24 +53,17 @@ __all__ = [
     "SHUTDOWN_SENTINEL",
     "PluggableSpider",
     "Spider",
+    "Stopped",
     "__version__",
+    "path_to",
+    "timestamp",
 ]
-
-log = logging.getLogger("pathspider")
-
-Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
-"""How paths begin, over IPv4 and over IPv6: our address and, where it was looked up, our AS."""
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that one connection may take."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
 """Where a connection goes when the job names no port."""
-
-UDP_MODES = frozenset({"dnsudp"})
-
-PATIENCE = 120.0
-"""Seconds that the merger waits for the other half of a result; well over the observer's two timeouts."""
 
 
 class PluggableSpider:
@@ -100,14 +81,10 @@ class PluggableSpider:
         raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker
-    """The run was stopped while a worker waited for its turn."""
-
-
 class Spider:
     """A run of one experiment over many targets.
 
-    :param worker_count: how many connections are under way at once
+    :param worker_count: how many jobs are under way at once, at most
     :param libtrace_uri: packet source of the observer, such as ``int:eth0``
     :param args: the plugin's parsed arguments; ``connect`` and ``timeout`` are the common ones
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
@@ -124,6 +101,10 @@ class Spider:
     they belong together."""
     baseline_between: ClassVar[bool] = False
     """With more than one experiment: repeat the baseline before each, to see that the path still stands (A B1 A B2)."""
+    keep_open: ClassVar[bool] = False
+    """A job's connections are all open together, and finished off after the last; otherwise each before the next."""
+    fixed_order: ClassVar[bool] = False
+    """Each connection builds on the one before it: their order cannot be drawn."""
     name: ClassVar[str] = "spider"
     description: ClassVar[str] = ""
     version: ClassVar[str] = ""
@@ -136,42 +117,13 @@ class Spider:
         self.libtrace_uri = libtrace_uri
         self.args = args
         self.server_mode = server_mode
-        self.source: tuple[str | None, str | None] = getattr(args, "source", None) or (None, None)
-        self.beginnings: Beginnings = getattr(args, "beginnings", None) or ([self.source[0]], [self.source[1]])
-        self.output_flows: bool = getattr(args, "output_flows", False)
-        self.pace: Pace | None = getattr(args, "pace", None)
-        self.blocklist: Blocklist | None = getattr(args, "blocklist", None)
-
-        self.jobqueue: queue.Queue[Job | Shutdown] = queue.Queue(worker_count)
-        self.mergequeue: queue.Queue[Result | Unmeasured | Flow | Shutdown] = queue.Queue(10 * worker_count)
-        self.outqueue: queue.Queue[Record | Shutdown] = queue.Queue(10 * worker_count)
-
-        self.running = False
-        self.stopping = threading.Event()
-        """No new jobs."""
-        self.terminated = threading.Event()
-        """:meth:`terminate` has given the machine's settings back."""
-        self.aborting = threading.Event()
-        """No new connections either."""
-        self.exception: BaseException | None = None
-        """The first exception of any thread."""
-        self.jobs_added = 0
-        self.jobs_done = 0
-        self.flows_found = 0
-        self.flows_missed = 0
-
+        self.options = RunOptions.from_arguments(args)
+        """Of the run; to be set before it is started."""
         self.observer: Observer | DummyObserver | None = None
+        self.run = Pipeline(self)
         self._settings: Settings | None = None
         self._settings_closed = False
-        self._feeding = threading.Lock()
-        self._ending = threading.Lock()
-        self._state = threading.Lock()
-        self._observer_control: queue.Queue[Shutdown] = queue.Queue()
-        self._observer_thread: threading.Thread | None = None
-        self._merger_thread: threading.Thread | None = None
-        self._configurator_thread: threading.Thread | None = None
-        self._workers: list[threading.Thread] = []
-        self._stoppers: list[threading.Thread] = []
+        self._settings_state = threading.Lock()
 
     # -- what plugins and models fill in -------------------------------------------------------------------------
 
@@ -200,7 +152,7 @@ class Spider:
         raise NotImplementedError
 
     def plan(self) -> list[int]:
-        """The configuration of each connection to a target, in the order in which they are made."""
+        """The configuration of each connection to a target, in the order in which :meth:`combine_flows` gets them."""
         configs = range(self.configuration_count())
         if not self.baseline_between:
             return list(configs)
@@ -211,9 +163,8 @@ class Spider:
         raise NotImplementedError
 
     def hold_back(self) -> None:
-        """Wait until the next connection may be made; the models call it right before. See ``--rate``."""
-        if self.pace is not None and self.aborting.wait(self.pace.delay()):
-            raise Stopped
+        """Wait until one more connection may be made than :meth:`plan` says. See ``--rate``."""
+        self.run.connector.wait_for_moment(1)
 
     def pre_connect(self, job: Job) -> Job | None:
         """Prepare for a job, once, before its first connection.
@@ -248,6 +199,12 @@ class Spider:
     def configurator(self) -> None:
         """Switch between the system's configurations while the workers connect. A no-op where nothing is switched."""
 
+    def wake_configurator(self) -> None:
+        """The workers are gone, or shall go: a model whose configurator waits for them overrides this."""
+
+    def finish(self) -> None:
+        """Give back what this plugin holds, once, when the run is over."""
+
     def create_observer(self) -> Observer | DummyObserver:
         """The observer of this run, capturing when this returns; a dummy if the plugin has no chains."""
         from pathspider.observer import DummyObserver, Observer  # noqa: PLC0415 - native, and not needed for --help
@@ -256,223 +213,13 @@ class Spider:
             return DummyObserver()
         return Observer(self.libtrace_uri, chains=list(self.chains), bpf=self.capture_filter())
 
-    def protocols(self) -> Sequence[str]:
-        """The transport protocols of the connections, as the capture filter names them."""
-        mode = getattr(self.args, "connect", None)
-        if mode is None:
-            return ("tcp", "udp")
-        return ("udp",) if mode in UDP_MODES else ("tcp",)
-
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
         if not any(self.source):
             return None
         from pathspider.network.interfaces import capture_filter  # noqa: PLC0415 - not needed for --help
 
-        return capture_filter(self.source, self.protocols())
-
-    @property
-    def settings(self) -> Settings:
-        """The machine's settings, borrowed: put back when the run ends."""
-        with self._state:
-            if self._settings_closed:
-                raise Stopped
-            if self._settings is None:
-                from pathspider.network.settings import Settings  # noqa: PLC0415 - only where something is borrowed
-
-                self._settings = Settings()
-                self._settings.__enter__()
-            return self._settings
-
-    # -- start and end -------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the observer, the merger, the configurator and the workers; jobs may be added from now on.
-
-        Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
-        nothing stays borrowed.
-        """
-        if self.running:
-            raise RuntimeError("this spider runs already")
-        try:
-            self.borrow()
-            self.observer = self.create_observer()
-        except BaseException:
-            self._give_settings_back()
-            raise
-        self.running = True
-        self._observer_thread = self._thread("observer", self.observer.run_flow_enqueuer,
-                                             self.mergequeue, self._observer_control)
-        self._merger_thread = self._thread("merger", self.merger)
-        self._configurator_thread = self._thread("configurator", self.configurator)
-        self._workers = [self._thread(f"worker-{number}", self.worker, number) for number in range(self.worker_count)]
-
-    def _thread(self, name: str, target: Callable[..., Any], *args: Any) -> threading.Thread:
-        thread = threading.Thread(target=self.exception_wrapper, args=(target, *args), name=name, daemon=True)
-        thread.start()
-        return thread
-
-    def exception_wrapper(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run a thread's function; what it raises stops the run in order and is kept for the exit status."""
-        try:
-            target(*args, **kwargs)
-        except Stopped:
-            pass
-        except BaseException as error:
-            self.fail(error)
-
-    def fail(self, error: BaseException, job: Job | None = None) -> None:
-        """Note an exception, the first of which decides the run's end, and stop taking jobs."""
-        with self._state:
-            first = self.exception is None
-            if first:
-                self.exception = error
-        if first:
-            target = f", job {job.get('dip')} {job.get('domain', '')}".rstrip() if job else ""
-            # Our own exceptions are made to be read; anybody else's needs to be traced.
-            ours = type(error).__module__.startswith("pathspider.")
-            kind = "" if ours else f"{type(error).__name__}: "
-            log.error("plugin %s%s: %s%s; the run stops", self.name, target, kind, error,
-                      exc_info=None if ours else error)
-        self.aborting.set()
-        self._wake_configurator()
-        # Not in this thread: it may be the one that empties the queue that interrupt() fills.
-        stopper = threading.Thread(target=self.interrupt, name="stopper", daemon=True)
-        with self._state:
-            self._stoppers.append(stopper)
-        stopper.start()
-
-    def add_job(self, job: Job) -> bool:
-        """Add a job to the job queue; blocks while the workers are busy. False if the spider is stopping.
-
-        A job that is the record of an earlier measurement loses what that one found.
-        """
-        job = to_measure(job)
-        with self._feeding:
-            if self.stopping.is_set():
-                return False
-            self.jobs_added += 1
-            self.jobqueue.put(job)
-            return True
-
-    def interrupt(self) -> None:
-        """Take no new jobs; those still queued end as not measured. What is under way goes on. Returns at once."""
-        self.stopping.set()
-        while True:
-            self._drain()
-            # A feeder that waits for room holds the lock: draining gives it the room, once more, and then it is over.
-            if self._feeding.acquire(timeout=0.05):
-                self._feeding.release()
-                break
-        self._drain()
-
-    def _drain(self) -> None:
-        while True:
-            try:
-                job = self.jobqueue.get_nowait()
-            except queue.Empty:
-                return
-            if job is SHUTDOWN_SENTINEL:
-                self.jobqueue.put(job)
-                return
-            self.mergequeue.put(Unmeasured(job, conditions.NOT_MEASURED))
-
-    def shutdown(self) -> None:
-        """End the run in order: queued jobs complete, results are merged, the records' end is marked. Blocks."""
-        self.stopping.set()
-        with self._ending:
-            if not self.running:
-                return
-            with self._feeding:
-                pass  # an add_job() that was under way has put its job
-            self.jobqueue.put(SHUTDOWN_SENTINEL)
-            for thread in self._workers:
-                thread.join()
-            self._wake_configurator()
-            _join(self._configurator_thread)
-            self._give_settings_back()
-            self._observer_control.put(SHUTDOWN_SENTINEL)
-            _join(self._observer_thread)
-            for thread in self._stoppers:
-                thread.join()
-            self.mergequeue.put(SHUTDOWN_SENTINEL)
-            _join(self._merger_thread)
-            self.running = False
-
-    def terminate(self) -> None:
-        """End the run as quickly as possible: connections under way are given up, nothing waits for them."""
-        self.stopping.set()
-        self.aborting.set()
-        self._wake_configurator()
-        self._give_settings_back()
-        self._observer_control.put(SHUTDOWN_SENTINEL)
-        self.terminated.set()
-        self.outqueue.put(SHUTDOWN_SENTINEL)
-
-    def _wake_configurator(self) -> None:
-        """The workers are gone, or shall go: a model that waits for its turn overrides this."""
-
-    def _give_settings_back(self) -> None:
-        with self._state:
-            settings, self._settings = self._settings, None
-            self._settings_closed = True
-        if settings is not None:
-            settings.__exit__(None, None, None)
-
-    # -- the threads' functions ----------------------------------------------------------------------------------
-
-    def worker(self, worker_number: int) -> None:
-        """Measure jobs until there are no more.
-
-        :param worker_number: the unique number of the worker
-        """
-        while (job := self.jobqueue.get()) is not SHUTDOWN_SENTINEL:
-            self.mergequeue.put(self._measure(job))
-        self.jobqueue.put(SHUTDOWN_SENTINEL)  # for the next worker
-
-    def _measure(self, job: Job) -> Result | Unmeasured:
-        """All connections to one target."""
-        if self.aborting.is_set():
-            return Unmeasured(job, conditions.NOT_MEASURED)
-        if problem := self.job_problem(job):
-            return Unmeasured(job, f"{conditions.INVALID_JOB}:{problem}")
-        if self.blocklist is not None and job["dip"] in self.blocklist:
-            return Unmeasured(job, conditions.BLOCKLISTED)
-        connections: list[Connection] = []
-        try:
-            began, losses = time.time(), self.capture_losses()
-            prepared = self.pre_connect(job) or job
-            for config in self.plan():
-                connections.append(self._checked(self.perform(prepared, config), config, job))
-            ended = time.time()
-            for connection in connections:
-                self.post_connect(job, connection, connection["config"])
-        except Stopped:
-            return Unmeasured(job, conditions.NOT_MEASURED)
-        except Exception as error:
-            self.fail(error, job)
-            return Unmeasured(job, conditions.NOT_MEASURED, f"{type(error).__name__}: {error}")
-        finally:
-            for connection in connections:
-                if (client := connection.pop("client", None)) is not None:
-                    client.close()
-        return Result(job, connections, began, ended, losses)
-
-    def capture_losses(self) -> int:
-        """Packets that the capture has lost so far."""
-        if self.observer is None:
-            return 0
-        stats = self.observer.stats
-        return stats.dropped_kernel + stats.dropped_ring
-
-    def _checked(self, connection: Any, config: int, job: Job) -> Connection:
-        """What a connection function returned, made complete; ``TypeError`` where it is not what the API asks for."""
-        if not isinstance(connection, dict) or "spdr_state" not in connection:
-            raise TypeError(f"connection {config} returned {connection!r}, where a dict with 'spdr_state' is needed")
-        connection["spdr_state"] = Conn(connection["spdr_state"])
-        connection["config"] = config
-        connection.setdefault("dp", job.get("dp"))
-        return connection
+        return capture_filter(self.source)
 
     def job_problem(self, job: Job) -> str | None:
         """Why this job cannot be measured, as a word for a condition; None if it can. Fills in the default port."""
@@ -485,105 +232,143 @@ class Spider:
         """The port of a job that names none."""
         return DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
 
+    def outcome(self, merged: Merged) -> Iterator[Record]:
+        """What is written of a measured job: its record, or none if a connection was ``CONN_DISCARD``."""
+        return self.run.judge.record(merged)
+
+    def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
+        """What is written of a job that was not measured."""
+        return self.run.judge.unmeasured(item)
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the configurator, the observer, the merger and the workers; jobs may be added from now on.
+
+        Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
+        nothing stays borrowed.
+        """
+        self.run.start()
+
+    def add_job(self, job: Job) -> bool:
+        """Add a job to the job queue; blocks while the workers are busy. False if the spider is stopping.
+
+        A job that is the record of an earlier measurement loses what that one found.
+        """
+        return self.run.jobs.offer(to_measure(job))
+
+    def shutdown(self) -> None:
+        """End the run in order: queued jobs complete, results are merged, the records' end is marked. Blocks."""
+        self.run.shutdown()
+
+    def interrupt(self) -> None:
+        """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
+        self.run.interrupt()
+
+    def terminate(self) -> None:
+        """End the run as quickly as possible: connections under way are given up, nothing waits for them."""
+        self.run.terminate()
+
+    def worker(self, worker_number: int) -> None:
+        """Measure jobs until there are no more.
+
+        :param worker_number: the unique number of the worker
+        """
+        while (job := self.jobqueue.get()) is not SHUTDOWN_SENTINEL:
+            self.mergequeue.put(self.measure(job))
+
+    def measure(self, job: Job) -> Result | Unmeasured:
+        """All connections to one target, for the merger."""
+        return self.run.take(job)
+
     def merger(self) -> None:
         """Bring results and flows together and put out one record a job, until both have ended."""
-        merger = Merger(PATIENCE, observing=bool(self.chains))
-        ends = 2  # the results' and the flows'
+        self.run.match_and_judge()
+
+    def exception_wrapper(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run a thread's function; what it raises stops the run in order and is kept for the exit status."""
         try:
-            while ends:
-                item = self.mergequeue.get()
-                if item is SHUTDOWN_SENTINEL:
-                    ends -= 1
-                elif isinstance(item, Unmeasured):
-                    self._put(self._unmeasured_record(item))
-                elif isinstance(item, Result):
-                    self._put_merged(merger.add_result(item, time.monotonic()))
-                else:
-                    self._put_merged(merger.add_flow(item, time.monotonic()))
-            self._put_merged(merger.finish())
-        finally:
-            self.outqueue.put(SHUTDOWN_SENTINEL)
+            target(*args, **kwargs)
+        except Stopped:
+            pass
+        except BaseException as error:
+            self.run.fail(error)
 
-    def _put_merged(self, merged: Iterator[Merged]) -> None:
-        for job in merged:
-            self.flows_found += sum(flow is not None for flow in job.flows)
-            self.flows_missed += job.missed
-            try:
-                record = self._record(job)
-            except Exception as error:
-                self.fail(error, job.result.job)
-                record = self._unmeasured_record(
-                    Unmeasured(job.result.job, conditions.NOT_MEASURED, f"{type(error).__name__}: {error}"))
-            self._put(record)
+    @property
+    def source(self) -> tuple[str | None, str | None]:
+        """The vantage point's addresses, IPv4 and IPv6; None for one that it has not."""
+        return self.options.source
 
-    def _put(self, record: Record | None) -> None:
-        self.jobs_done += 1
-        if record is not None:
-            self.outqueue.put(record)
+    @property
+    def timeout(self) -> float:
+        """Seconds that one connection may take."""
+        return float(getattr(self.args, "timeout", None) or DEFAULT_TIMEOUT)
 
-    def _record(self, merged: Merged) -> Record | None:
-        """The output record of a job; None if the plugin wants none."""
-        job, connections, began, ended, losses = merged.result
-        if any(connection["spdr_state"] == CONN_DISCARD for connection in connections):
-            return None
-        flows = []
-        for flow, connection in zip(merged.flows, connections, strict=True):
-            # A job's own keys never stand in for what was observed; the target is spelled as in the job.
-            kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in (flow or ())}
-            record = self.merge(flow, {**kept, **connection})
-            record["spdr_state"] = int(record["spdr_state"])
-            flows.append(record)
-        found = (conditions.local_errors(connections) or conditions.missed_flows(merged.missed)
-                 or conditions.skipped(connections))
-        if not found and self.capture_losses() > losses:
-            found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
-        found = found or self.combine_flows(flows) or []
-        record = {
-            **job,
-            "path": path_to(job, self.beginnings),
-            "conditions": list(found),
-            "time": {"from": timestamp(began), "to": timestamp(ended)},
-        }
-        if self.output_flows:
-            record["flow_results"] = flows
-            record["missed_flows"] = merged.missed
-        return record
+    @property
+    def jobqueue(self) -> JobQueue:
+        """Jobs for the workers."""
+        return self.run.jobs
 
-    def _unmeasured_record(self, item: Unmeasured) -> Record:
-        record = {**item.job, "path": path_to(item.job, self.beginnings), "conditions": [item.condition]}
-        if item.error:
-            record["error"] = item.error
-        return record
+    @property
+    def mergequeue(self) -> Channel:
+        """What workers and observer have for the merger."""
+        return self.run.made
 
+    @property
+    def outqueue(self) -> Channel:
+        """Records, and at the end of the run ``SHUTDOWN_SENTINEL``."""
+        return self.run.records
 
-def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
-    """The path from the vantage point to a job's target: ``[sip, "*", dip]``, with the target's AS where it is known.
+    @property
+    def running(self) -> bool:
+        """Whether the run has begun and not ended."""
+        return self.run.running
 
-    The AS comes from the job: ``dip_asn``, ``info.ASN`` or ``canid_info.ASN``.
-    """
-    dip = job.get("dip")
-    beginning = beginnings[isinstance(dip, str) and ":" in dip]
-    asn = target_asn(job)
-    return [*beginning, "*", *([f"AS{asn}"] if asn else []), dip]
+    @property
+    def exception(self) -> BaseException | None:
+        """What ended the run before its time."""
+        return self.run.exception
 
+    def per_address(self) -> int | None:
+        """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job
+        is over."""
+        return self.options.per_address if type(self).worker is Spider.worker else None
 
-def target_asn(job: Job) -> str | None:
-    """The number of the target's AS, digits only, or None."""
-    info, canid = job.get("info"), job.get("canid_info")
-    candidates = [job.get("dip_asn")]
-    candidates += [place.get("ASN") for place in (info, canid) if isinstance(place, dict)]
-    for candidate in candidates:
-        digits = str(candidate).upper().removeprefix("AS")
-        if isinstance(candidate, float):
-            digits = digits.removesuffix(".0")  # tables with gaps in them have whole numbers so
-        if digits.isascii() and digits.isdigit():
-            return digits
-    return None
+    def capture_losses(self) -> int:
+        """Packets that the capture has lost so far."""
+        if self.observer is None:
+            return 0
+        stats = self.observer.stats
+        return stats.dropped_kernel + stats.dropped_ring
 
+    def end_flow(self, job: Job, connection: Connection) -> None:
+        """This connection is over: have its flow end when what is still under way has come."""
+        target = connection.get("dip") or job.get("dip")
+        if self.observer is not None and self.chains and connection.get("sp") and target:
+            self.observer.end_flow(target, connection.get("proto"), connection["dp"], connection["sp"], LATE_PACKETS)
 
-def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    # -- borrowed settings ---------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The machine's settings, borrowed: put back when the run ends."""
+        with self._settings_state:
+            if self._settings_closed:
+                raise Stopped
+            if self._settings is None:
+                from pathspider.network.settings import Settings  # noqa: PLC0415 - only where something is borrowed
+
+                self._settings = Settings()
+                self._settings.__enter__()
+            return self._settings
+
+    def give_settings_back(self) -> None:
+        """Put back what was borrowed; nothing can be borrowed any more. What cannot be put back is named in the error."""
+        with self._settings_state:
+            settings, self._settings = self._settings, None
+            self._settings_closed = True
+        if settings is not None:
+            settings.close()
 
 
 def positive_seconds(text: str) -> float:
@@ -592,8 +377,3 @@ def positive_seconds(text: str) -> float:
         if 0 < (value := float(text)) < float("inf"):
             return value
     raise argparse.ArgumentTypeError(f"{text}: a number of seconds over 0 is needed")
-
-
-def _join(thread: threading.Thread | None) -> None:
-    if thread is not None:
-        thread.join()

@@ -21,5 +21,4 @@ class DesynchronizedSpider(Spider):
         return len(self.connections)
 
     def perform(self, job: Job, config: int) -> Connection:
-        self.hold_back()
         return self.connections[config](self, job, config)

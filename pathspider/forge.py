@@ -52,6 +52,7 @@ class ForgeSpider(DesynchronizedSpider):
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._own = threading.local()
+        self._made_links: list[Link] = []
 
     # -- what a plugin fills in ----------------------------------------------------------------------------------
 
@@ -87,22 +88,20 @@ class ForgeSpider(DesynchronizedSpider):
         return self.setup(job)
 
     def perform(self, job: Job, config: int) -> Connection:
-        self.hold_back()
         return self.connect(job, config)
 
-    def worker(self, worker_number: int) -> None:
-        """Measure jobs until there are no more, with raw sockets that are made once."""
-        try:
-            super().worker(worker_number)
-        finally:
-            for link in self._links().values():
-                link.close()
+    def finish(self) -> None:
+        """Close the workers' raw sockets."""
+        super().finish()
+        while self._made_links:
+            self._made_links.pop().close()
 
     def _link(self, own: str) -> Link:
         links = self._links()
         if own not in links:
             try:
                 links[own] = Link(own)
+                self._made_links.append(links[own])
             except PermissionError:
                 raise  # true for all jobs
             except OSError as error:
@@ -110,7 +109,7 @@ class ForgeSpider(DesynchronizedSpider):
         return links[own]
 
     def _links(self) -> dict[str, Link]:
-        """This worker's raw sockets, by our own address."""
+        """This worker's raw sockets, by our own address: they are made once."""
         links: dict[str, Link] | None = getattr(self._own, "links", None)
         if links is None:
             links = self._own.links = {}

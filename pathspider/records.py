@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, IntEnum
 from typing import Any, Final, Literal, NamedTuple
 
@@ -51,7 +52,7 @@ Record = dict[str, Any]
 """One line of output: the job's keys, ``path`` (list of str), ``conditions`` (list of str), ``time`` (``from`` and
 ``to``, UTC), and, where asked for, ``flow_results`` (list of :data:`Flow`) and ``missed_flows`` (int)."""
 
-RECORD_KEYS: Final = frozenset({"path", "conditions", "time", "flow_results", "missed_flows", "error"})
+RECORD_KEYS: Final = frozenset({"path", "conditions", "time", "order", "flow_results", "missed_flows", "error"})
 """The keys that a measurement adds to a job."""
 
 
@@ -67,12 +68,16 @@ class Result(NamedTuple):
 
     job: Job
     connections: list[Connection]
-    """In the order in which they were made; ``config`` tells each one's configuration."""
+    """In the order of the plan; ``config`` tells each one's configuration."""
     began: float
     ended: float
     """Seconds since the epoch: start of the first connection, end of the last."""
     losses: int = 0
     """Packets that the capture had lost when the first connection began."""
+    order: Sequence[int] = ()
+    """The configurations in the order in which the connections were made."""
+    spans: Sequence[tuple[float, float]] = ()
+    """When each connection began and ended, in monotonic seconds."""
 
 
 class Unmeasured(NamedTuple):
@@ -81,3 +86,5 @@ class Unmeasured(NamedTuple):
     job: Job
     condition: str
     error: str = ""
+    moment: float = 0.0
+    """When it was decided, seconds since the epoch; 0: now."""

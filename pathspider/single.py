@@ -17,7 +17,6 @@ class SingleSpider(Spider):
         return 1
 
     def perform(self, job: Job, config: int) -> Connection:
-        self.hold_back()
         return self.connect(job, config)
 
     def connect(self, job: Job, config: int) -> Connection:

@@ -1,22 +1,33 @@
-"""The synchronized model: one configuration of the whole machine at a time, all workers in step.
+"""The synchronized model: connections that differ in their configuration, and in nothing else.
 
-The configurator switches the machine, opens that configuration's gate, and closes it when every worker that came for it
-has passed. A gate is a :class:`SemaphoreN` with one token a worker: open when the tokens are free, closed when the
-configurator holds them all.
+A plugin's ``configurations`` are settings of the whole machine, and workers go in step: the configurator switches the
+machine, opens that configuration's gate, and closes it when every worker that came for it has passed. A gate is a
+:class:`SemaphoreN` with one token a worker: open when the tokens are free, closed when the configurator holds them all.
+
+A plugin whose configurations can belong to a connection says so in ``connection_configurations``
+(:mod:`pathspider.network.configurations`). What they need is then prepared once, nothing is switched, nobody waits, and
+the rest of the machine does not notice.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.base import Spider, Stopped
 from pathspider.helpers.modes import connect
 from pathspider.records import Connection, Job
+
+if TYPE_CHECKING:
+    from pathspider.helpers.sockets import SockOpts
+    from pathspider.network.configurations import Configuration, Configurations
+
+log = logging.getLogger("pathspider")
 
 
 class SemaphoreN(threading.BoundedSemaphore):
@@ -80,10 +91,11 @@ class SemaphoreN(threading.BoundedSemaphore):
 
 
 class SynchronizedSpider(Spider):
-    """A spider whose configurations are settings of the whole machine.
+    """A spider whose connections differ in their configuration alone.
 
-    ``configurations`` lists functions of the plugin; the first is the baseline. Each is called, before the connections
-    that run under it, as often as the configurator comes round; the first also before the run begins.
+    ``configurations`` lists functions of the plugin that set the machine up; the first is the baseline. Each is called,
+    before the connections that run under it, as often as the configurator comes round; the first also before the run
+    begins and after it.
     """
 
     configurations: ClassVar[Sequence[Callable[[Any], None]]] = []
@@ -92,6 +104,8 @@ class SynchronizedSpider(Spider):
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self.carried: Configurations | None = None
+        """What the run's connections carry, where nothing is switched."""
         self._turn = threading.Condition()
         self._wanting = [0] * len(self.configurations)
         """For each configuration, how many workers wait for it or connect under it."""
@@ -103,14 +117,35 @@ class SynchronizedSpider(Spider):
     def configuration_count(self) -> int:
         return len(self.configurations)
 
+    def connection_configurations(self) -> Sequence[Configuration] | None:
+        """The same configurations, where they can belong to a connection each; None where the machine is switched."""
+        return None
+
     def borrow(self) -> None:
-        """Take up the baseline, which shows whether the settings can be had."""
+        """Prepare what connections carry or, in lock-step, take up the baseline, which shows whether it can be had."""
+        each = None if self.options.lockstep else self.connection_configurations()
+        if each is not None:
+            from pathspider.network.configurations import ConfigurationError, Configurations  # noqa: PLC0415 - heavy
+
+            try:
+                self.carried = Configurations(self.settings, each)
+                return
+            except ConfigurationError as error:
+                log.warning("%s: %s", self.name, error)
         if self.configurations:
             self.configurations[0](self)
 
     def configurator(self) -> None:
-        """Give each configuration its turn, in order, while there are workers that want one."""
-        config = -1
+        """Give each configuration its turn, in order, while there are workers that want one, and end with the first.
+
+        Where connections carry their configuration, wait for the last of them, and take down what they needed.
+        """
+        if self.carried is not None:
+            with self._turn:
+                self._turn.wait_for(lambda: self._finished)
+            self.carried.close()
+            return
+        config = 0
         try:
             while (turn := self._next_turn(config)) is not None:
                 config = turn
@@ -119,8 +154,10 @@ class SynchronizedSpider(Spider):
                 gate.release_n(self.worker_count)
                 self._wait_until_passed(config)
                 gate.empty()
+            if config:
+                self.configurations[0](self)
         except BaseException:
-            self.aborting.set()
+            self.run.connector.aborting.set()
             raise
         finally:
             # Nobody waits here after an orderly end; after any other, those who wait shall see that it is over.
@@ -136,7 +173,7 @@ class SynchronizedSpider(Spider):
         count = len(self.configurations)
         with self._turn:
             self._turn.wait_for(lambda: any(self._wanting) or self._finished)
-            if self.aborting.is_set():
+            if self.run.connector.aborting.is_set():
                 return None
             order = ((last + step) % count for step in range(1, count + 1))
             return next((config for config in order if self._wanting[config]), None)
@@ -149,7 +186,7 @@ class SynchronizedSpider(Spider):
             self._turn.notify_all()
         try:
             with self._gates[config]:
-                if self.aborting.is_set():
+                if self.run.connector.aborting.is_set():
                     raise Stopped
                 yield
         finally:
@@ -159,15 +196,20 @@ class SynchronizedSpider(Spider):
                     self._turn.notify_all()
 
     def perform(self, job: Job, config: int) -> Connection:
+        if self.carried is not None:
+            return self.connect(job, config)
         with self.configuration(config):
-            self.hold_back()
             return self.connect(job, config)
 
     def connect(self, job: Job, config: int) -> Connection:
-        """Make the connection that ``--connect`` asks for; ``config`` is the configuration that holds meanwhile."""
-        return connect(self.args.connect, self.source, job, self.args.timeout)
+        """Make the connection that ``--connect`` asks for, under configuration ``config``."""
+        return connect(self.args.connect, self.source, job, self.args.timeout, sockopts=self.sockopts(config))
 
-    def _wake_configurator(self) -> None:
+    def sockopts(self, config: int) -> SockOpts | None:
+        """The socket options with which a connection carries its configuration; None where the machine is switched."""
+        return None if self.carried is None else self.carried.sockopts(config)
+
+    def wake_configurator(self) -> None:
         with self._turn:
             self._finished = True
             self._turn.notify_all()

@@ -13,7 +13,8 @@ from pathspider.conditions import INVALID_JOB
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.resolve import lookup, system_resolvers
 from pathspider.jobs import target_problem
-from pathspider.records import CONN_FAILED, CONN_OK, SHUTDOWN_SENTINEL, Connection, Job, Record, Result, Unmeasured
+from pathspider.records import CONN_FAILED, CONN_OK, Connection, Job, Record, Unmeasured
+from pathspider.run.match import Merged
 
 log = logging.getLogger("pathspider")
 
@@ -38,8 +39,6 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self.resolvers: list[str] = getattr(args, "resolver", None) or system_resolvers()
-        # Names are in no network: what the blocklist holds are the addresses that they resolve to.
-        self.blocked, self.blocklist = self.blocklist, None
         self.resolved = 0
         self.addresses = 0
         self.unresolved: Counter[str] = Counter()
@@ -65,46 +64,34 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     connections = [conn_resolve]
 
-    def merger(self) -> None:
-        """Put out what workers have found, one job an address."""
-        ends = 2  # the results' and the observer's
-        try:
-            while ends:
-                item = self.mergequeue.get()
-                if item is SHUTDOWN_SENTINEL:
-                    ends -= 1
-                    continue
-                for record in self._found(item) if isinstance(item, Result) else self._left(item):
-                    self.outqueue.put(record)
-                self.jobs_done += 1
-        finally:
-            self._report()
-            self.outqueue.put(SHUTDOWN_SENTINEL)
-
-    def _found(self, result: Result) -> Iterator[Record]:
-        connection, = result.connections
-        jobs = [{**result.job, "dip": address} for address in connection["addresses"]]
-        usable = [job for job in jobs if target_problem(job) is None]
-        allowed = [job for job in usable if self.blocked is None or job["dip"] not in self.blocked]
+    def outcome(self, merged: Merged) -> Iterator[Record]:
+        """One job for each address that was found."""
+        connection, = merged.result.connections
+        job = merged.result.job
+        jobs = [{**job, "dip": address} for address in connection["addresses"]]
+        usable = [one for one in jobs if target_problem(one) is None]
+        blocklist = self.options.blocklist
+        allowed = [one for one in usable if blocklist is None or one["dip"] not in blocklist]
         if not allowed:
             reason = "blocklisted" if usable else "no_target" if jobs else connection["problem"]
-            yield from self._not_resolved(result.job, f"dnsresolv.unresolved:{reason}", reason)
+            yield from self._not_resolved(job, f"dnsresolv.unresolved:{reason}", reason)
             return
         self.resolved += 1
         self.addresses += len(allowed)
         yield from allowed
 
-    def _left(self, item: object) -> Iterator[Record]:
-        if isinstance(item, Unmeasured):
-            reason = item.condition.removeprefix(f"{INVALID_JOB}:").removeprefix("pathspider.")
-            yield from self._not_resolved(item.job, item.condition, reason)
+    def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
+        """A name that was not asked for."""
+        reason = item.condition.removeprefix(f"{INVALID_JOB}:").removeprefix("pathspider.")
+        yield from self._not_resolved(item.job, item.condition, reason)
 
     def _not_resolved(self, job: Job, condition: str, reason: str) -> Iterator[Record]:
         self.unresolved[reason] += 1
         if self.args.output_unresolved:
             yield {**job, "conditions": [condition]}
 
-    def _report(self) -> None:
+    def finish(self) -> None:
+        """Say how many names were resolved."""
         total = self.unresolved.total()
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.unresolved.most_common())
         log.info("%d of %d names resolved, to %d addresses%s", self.resolved, self.resolved + total, self.addresses,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import secrets
 import socket
+from collections.abc import Sequence
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
-from pathspider.helpers.modes import connect
-from pathspider.records import Connection, Flow, Job
+from pathspider.helpers.sockets import SockOpts
+from pathspider.network.configurations import Configuration
+from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
 
 DEFAULT_CODEPOINT = 46
@@ -26,7 +28,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     """Does a DSCP codepoint break connectivity, and which codepoint do the replies carry?
 
     Each target gets one connection with codepoint 0 and one with the codepoint that is asked for. The codepoints are
-    set by nftables rules in a table of our own, for our own connections alone; the table is removed afterwards.
+    set by nftables rules in a table of our own, for our own connections alone, each by its own mark; the table is
+    removed afterwards.
 
     Example: pspdr measure -i eth0 dscp --codepoint 42 <targets.ndjson >results.ndjson
     """
@@ -62,9 +65,13 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         """Mark the packets of our own connections with ``codepoint`` from now on."""
         self.settings.nft([f"meta mark {self.mark:#x} {ip} dscp set {codepoint}" for ip in ("ip", "ip6")])
 
-    def connect(self, job: Job, config: int) -> Connection:
-        return connect(self.args.connect, self.source, job, self.args.timeout,
-                       sockopts=[(socket.SOL_SOCKET, socket.SO_MARK, self.mark)])
+    def connection_configurations(self) -> Sequence[Configuration]:
+        """The same for each connection by itself."""
+        return [Configuration(dscp=0), Configuration(dscp=self.args.codepoint)]
+
+    def sockopts(self, config: int) -> SockOpts:
+        """In lock-step, one mark for all: the rule changes, not the mark."""
+        return super().sockopts(config) or [(socket.SOL_SOCKET, socket.SO_MARK, self.mark)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         sent = (0, self.args.codepoint)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE, TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
 from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
 
@@ -18,9 +21,10 @@ ECN_SETUP = TCP_ECE | TCP_CWR
 class ECN(SynchronizedSpider, PluggableSpider):
     """Does asking for ECN break connectivity, is it negotiated, and which marks come back?
 
-    Each target gets one connection without ECN and one that asks for it. The kernel is kept from falling back to a SYN
-    that does not ask (net.ipv4.tcp_ecn_fallback), so that a path that drops such a SYN shows, and one that merely loses
-    a packet does not look like it.
+    Each target gets one connection without ECN and one that asks for it; each connection is told by itself, and nothing
+    else on the machine asks. The kernel is kept from falling back to a SYN that does not ask
+    (net.ipv4.tcp_ecn_fallback), so that a path that drops such a SYN shows, and one that merely loses a packet does not
+    look like it.
 
     Example: pspdr measure -i eth0 ecn --connect tcp <targets.ndjson >results.ndjson
     """
@@ -45,6 +49,10 @@ class ECN(SynchronizedSpider, PluggableSpider):
         self.settings.sysctl("net.ipv4.tcp_ecn", value)
 
     configurations = [config_no_ecn, config_ecn]
+
+    def connection_configurations(self) -> Sequence[Configuration]:
+        """The same for each connection by itself."""
+        return [Configuration(ecn=False), Configuration(ecn=True)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         baseline, experiment = flows

@@ -68,6 +68,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
+    fixed_order = True
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
@@ -97,8 +98,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         assert self._cookies is not None
         return self._cookies
 
-    def shutdown(self) -> None:
-        super().shutdown()
+    def finish(self) -> None:
+        super().finish()
         if self._cookies is not None:
             self._cookies.close()
 

@@ -6,7 +6,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.merger import Merger
+from pathspider.run.match import Matcher
 from pathspider.records import CONN_OK, CONN_SKIPPED, Result
 
 
@@ -22,7 +22,7 @@ def flow(port, dip="192.0.2.1", **more):
 class TestMerger(unittest.TestCase):
     @given(st.integers(1, 8), st.integers(1, 3), st.randoms(use_true_random=False), st.floats(0, 1))
     def test_every_job_comes_out_once_with_its_own_flows(self, jobs, configs, rng, lost):
-        merger = Merger(patience=100)
+        merger = Matcher(patience=100)
         items, kept = [], set()
         for number in range(jobs):
             ports = [1000 * number + config + 1 for config in range(configs)]
@@ -45,13 +45,13 @@ class TestMerger(unittest.TestCase):
             self.assertEqual(job.missed, sum(port not in kept for port in ports))
 
     def test_spelling_of_an_address_does_not_matter(self):
-        merger = Merger(patience=100)
+        merger = Matcher(patience=100)
         self.assertEqual(list(merger.add_result(result(1, 5, dip="2001:DB8:0:0::1"), 0)), [])
         (job,) = merger.add_flow(flow(5, dip="2001:db8::1"), 0)
         self.assertEqual(job.missed, 0)
 
     def test_other_traffic_is_not_taken(self):
-        merger = Merger(patience=100)
+        merger = Matcher(patience=100)
         list(merger.add_result(result(1, 5), 0))
         for other in (flow(6), flow(5, dip="192.0.2.2"), {**flow(5), "dp": 81}, {**flow(5), "sp": None, "dp": None}):
             self.assertEqual(list(merger.add_flow(other, 0)), [])
@@ -59,7 +59,7 @@ class TestMerger(unittest.TestCase):
         self.assertEqual(job.missed, 1)
 
     def test_a_port_used_twice_is_matched_in_order(self):
-        merger = Merger(patience=100)
+        merger = Matcher(patience=100)
         first, second = result(1, 5), result(2, 5)
         self.assertEqual([*merger.add_result(first, 0), *merger.add_result(second, 0)], [])
         (one,) = merger.add_flow(flow(5, pkt_first=1.0), 0)
@@ -68,7 +68,7 @@ class TestMerger(unittest.TestCase):
         self.assertEqual((two.result.job["number"], two.flows[0]["pkt_first"]), (2, 2.0))
 
     def test_patience_ends_and_memory_is_given_back(self):
-        merger = Merger(patience=10)
+        merger = Matcher(patience=10)
         list(merger.add_result(result(1, 5, 6), 0))
         list(merger.add_flow(flow(5), 1))
         list(merger.add_flow(flow(99), 1))
@@ -78,7 +78,7 @@ class TestMerger(unittest.TestCase):
         self.assertEqual((merger._connections, merger._results, len(merger._flows)), ({}, {}, 1))
 
     def test_a_flow_that_comes_too_late_is_not_given_to_another(self):
-        merger = Merger(patience=10)
+        merger = Matcher(patience=10)
         list(merger.add_result(result(1, 5), 0))
         (gone,) = merger.add_result(result(2, 6), 20)
         self.assertEqual(gone.result.job["number"], 1)
@@ -86,19 +86,19 @@ class TestMerger(unittest.TestCase):
 
     def test_skipped_connections_expect_no_flow(self):
         skipped = Result({"dip": "192.0.2.1"}, [{"spdr_state": CONN_SKIPPED, "sp": 0, "dp": 80}], 0, 0)
-        (job,) = Merger(patience=10).add_result(skipped, 0)
+        (job,) = Matcher(patience=10).add_result(skipped, 0)
         self.assertEqual((job.flows, job.missed), ([None], 0))
 
     def test_a_connection_without_a_port_counts_as_missed(self):
-        (job,) = Merger(patience=10).add_result(result(1, 0), 0)
+        (job,) = Matcher(patience=10).add_result(result(1, 0), 0)
         self.assertEqual(job.missed, 1)
 
     def test_nothing_is_missed_when_nothing_is_observed(self):
-        (job,) = Merger(patience=10, observing=False).add_result(result(1, 5), 0)
+        (job,) = Matcher(patience=10, observing=False).add_result(result(1, 5), 0)
         self.assertEqual((job.flows, job.missed), ([None], 0))
 
     def test_many_results_at_once_stay_fast_to_give_up(self):
-        merger = Merger(patience=10)
+        merger = Matcher(patience=10)
         ports = list(range(1, 5001))
         random.Random(1).shuffle(ports)
         for port in ports:

@@ -5,14 +5,14 @@ import subprocess
 import sys
 import unittest
 
-from pathspider.limits import PER_WORKER, RESERVE, LimitError, allow_workers
+from pathspider.run.limits import PER_WORKER, RESERVE, LimitError, allow_workers
 
 
 def under_limit(soft, hard, workers):
     """What ``allow_workers`` does in a process with these limits."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        f"from pathspider.limits import allow_workers; allow_workers({workers})\n"
+        f"from pathspider.run.limits import allow_workers; allow_workers({workers})\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

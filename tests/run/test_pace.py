@@ -6,7 +6,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.pace import Pace
+from pathspider.run.pace import Pace
 
 
 class TestPace(unittest.TestCase):

@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Gives each caller a moment of its own, ``1 / rate`` seconds after the one before.
+    """Gives each caller a moment of its own; the next one's is as much later as this one's connections take.
 
-    Moments that nobody asked for are not saved up, so there is never a burst.
+    Moments that nobody asked for are not saved up, so there is never a burst but for the connections of one job, which
+    belong together.
 
-    :param rate: per second
+    :param rate: connections per second
     :param clock: seconds, never going back
     """
 
@@ -24,10 +25,10 @@ class Pace:
         self._lock = threading.Lock()
         self._next = clock()
 
-    def delay(self) -> float:
-        """Take the next moment; the seconds until it comes."""
+    def delay(self, connections: int = 1) -> float:
+        """Take the next moment, for so many connections; the seconds until it comes."""
         with self._lock:
             now = self._clock()
             moment = max(self._next, now)
-            self._next = moment + self._interval
+            self._next = moment + connections * self._interval
             return moment - now

@@ -1,18 +1,21 @@
 """Bring each job's connections together with the flows that were observed of them. Pure: values in, values out.
 
-A connection and its flow share the target's address, the target's port and our source port. Either may come first. A
-flow that no connection claims (other traffic of the machine) and a connection whose flow never comes (packets lost by
-the capture) are given up after ``patience`` seconds, so that memory is bounded by what is under way.
+A connection and its flow share the target's address, the target's port, our source port and, where the connection tells
+it, the transport protocol. Either may come first. A flow that no connection claims (other traffic of the machine) and a
+connection whose flow never comes (packets lost by the capture) are given up after ``patience`` seconds, so that memory is
+bounded by what is under way.
 """
 
 from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
-from pathspider.records import CONN_SKIPPED, Connection, Flow, Result
+from pathspider.records import CONN_SKIPPED, Connection, Flow, Job, Result
+
+Entry = TypeVar("Entry")
 
 Key = tuple[bytes, int, int]
 """The target's address in network order, the target's port, our source port."""
@@ -38,18 +41,30 @@ class _Waiting:
         self.open = 0
         self.since = since
 
+    def protocol(self, place: int) -> int | None:
+        """The transport protocol of a connection, if it tells it."""
+        return self.result.connections[place].get("proto")
+
 
 def packed(address: str) -> bytes:
     """An address in network order, however it is spelled; raises ``OSError`` for what is not an address."""
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-def connection_key(target: bytes, connection: Connection) -> Key:
-    """The key under which this connection's flow will come."""
-    return (target, int(connection["dp"]), int(connection["sp"]))
+def connection_key(job: Job, connection: Connection) -> Key | None:
+    """The key under which this connection's flow will come; None if no packet of it can have left."""
+    target = connection.get("dip") or job.get("dip")
+    if not connection.get("sp") or not target:
+        return None
+    return (packed(target), int(connection["dp"]), int(connection["sp"]))
 
 
-class Merger:
+def same(one: int | None, other: int | None) -> bool:
+    """Whether two protocol numbers may be the same, where None may be any."""
+    return one is None or other is None or one == other
+
+
+class Matcher:
     """Matches results with flows, one job at a time.
 
     :param patience: seconds after which an unclaimed flow or an unobserved connection is given up
@@ -67,12 +82,12 @@ class Merger:
     def add_result(self, result: Result, now: float) -> Iterator[Merged]:
         """Take one job's connections; ``now`` is any clock in seconds that does not go back."""
         waiting = _Waiting(result, now)
-        target = packed(result.job["dip"]) if self.observing and result.job.get("dip") else b""
-        for place, connection in enumerate(result.connections):
-            if not expects_flow(connection) or not target:
+        keys = [connection_key(result.job, connection) if self.observing else None for connection in result.connections]
+        for place, (connection, key) in enumerate(zip(result.connections, keys, strict=True)):
+            if key is None:
                 continue
-            key = connection_key(target, connection)
-            if flow := _take(self._flows, key):
+            protocol = connection.get("proto")
+            if flow := _take(self._flows, key, lambda flow, protocol=protocol: same(protocol, flow.get("proto"))):
                 waiting.flows[place] = flow
             else:
                 waiting.open += 1
@@ -87,7 +102,8 @@ class Merger:
         """Take one finished flow."""
         if flow.get("sp") is not None and flow.get("dp") is not None:
             key = (packed(flow["dip"]), flow["dp"], flow["sp"])
-            if claimed := _take(self._connections, key):
+            protocol = flow.get("proto")
+            if claimed := _take(self._connections, key, lambda claim: same(protocol, claim[0].protocol(claim[1]))):
                 waiting, place = claimed
                 waiting.flows[place] = flow
                 waiting.open -= 1
@@ -112,10 +128,10 @@ class Merger:
             if waiting.since >= before:
                 break
             del self._results[id(waiting)]
-            target = packed(waiting.result.job["dip"])
             for place, connection in enumerate(waiting.result.connections):
-                if expects_flow(connection) and waiting.flows[place] is None:
-                    _discard(self._connections, connection_key(target, connection), (waiting, place))
+                key = connection_key(waiting.result.job, connection)
+                if key is not None and waiting.flows[place] is None:
+                    _discard(self._connections, key, (waiting, place))
             yield self._merged(waiting)
 
     def _merged(self, waiting: _Waiting) -> Merged:
@@ -126,20 +142,17 @@ class Merger:
         return Merged(waiting.result, waiting.flows, missed)
 
 
-def expects_flow(connection: Connection) -> bool:
-    """True if packets of this connection can have left: it has a source port."""
-    return bool(connection.get("sp"))
-
-
-def _take(table: dict[Key, Any], key: Key) -> Any:
-    """Remove and return the oldest entry under ``key``; None if there is none."""
+def _take(table: dict[Key, deque[Entry]], key: Key, fits: Callable[[Entry], bool]) -> Entry | None:
+    """Remove and return the oldest fitting entry under ``key``; None if there is none."""
     entries = table.get(key)
-    if not entries:
-        return None
-    entry = entries.popleft()
-    if not entries:
-        del table[key]
-    return entry
+    for place, entry in enumerate(entries or ()):
+        if fits(entry):
+            assert entries is not None
+            del entries[place]
+            if not entries:
+                del table[key]
+            return entry
+    return None
 
 
 def _discard(table: dict[Key, Any], key: Key, entry: Any) -> None:

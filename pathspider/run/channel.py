@@ -1,0 +1,205 @@
+"""The queues between stages: bounded, blocking, and each with an end that nobody can miss or wait for in vain."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Hashable
+from typing import Any
+
+from pathspider.jobs import canonical_address
+from pathspider.records import SHUTDOWN_SENTINEL, Job
+
+
+class Channel(queue.Queue[Any]):
+    """A :class:`queue.Queue` that ends.
+
+    Putting ``SHUTDOWN_SENTINEL`` closes it: what is in it can still be taken, and after that every :meth:`get`, of
+    however many threads, returns the sentinel. What is put into a closed channel, or into one whose consumer has died
+    (:meth:`abandon`), is dropped and counted, and nobody blocks.
+
+    :param maxsize: items that it holds; ``put()`` waits beyond
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self.closed = False
+        self.dropped = 0
+        """Items that came after the end."""
+        self._producers = 0
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an item, waiting for room; the sentinel closes the channel.
+
+        :raises queue.Full: there was no room, without ``block`` or within ``timeout`` seconds
+        """
+        if item is SHUTDOWN_SENTINEL:
+            self.close()
+            return
+        with self.not_full:
+            if not self.not_full.wait_for(self._has_room, timeout if block else 0):
+                raise queue.Full
+            if self.closed:
+                self.dropped += 1
+            else:
+                self.queue.append(item)
+                self.not_empty.notify()
+
+    def _has_room(self) -> bool:
+        return self.closed or len(self.queue) < self.maxsize
+
+    def close(self) -> None:
+        """No more comes. May be called again."""
+        with self.mutex:
+            self.closed = True
+            self.not_empty.notify_all()
+            self.not_full.notify_all()
+
+    def abandon(self) -> None:
+        """Nobody takes anything any more: forget what is in it, let everybody go who waits to put something."""
+        with self.mutex:
+            self.dropped += len(self.queue)
+            self.queue.clear()
+        self.close()
+
+    def inlet(self) -> Inlet:
+        """An entrance for one of several producers: the channel is closed when all of them have closed theirs."""
+        with self.mutex:
+            self._producers += 1
+        return Inlet(self)
+
+    def _leave(self) -> None:
+        with self.mutex:
+            self._producers -= 1
+            last = not self._producers
+        if last:
+            self.close()
+
+    # -- what queue.Queue.get() asks for, under its mutex: it waits while the size is 0 ------------------------------
+
+    def _qsize(self) -> int:
+        return len(self.queue) or int(self.closed)
+
+    def _get(self) -> Any:
+        return self.queue.popleft() if self.queue else SHUTDOWN_SENTINEL
+
+
+class Inlet:
+    """One producer's entrance to a :class:`Channel`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._open = True
+        self._lock = threading.Lock()
+
+    def put(self, item: Any) -> None:
+        """Put an item; the sentinel closes this entrance."""
+        if item is SHUTDOWN_SENTINEL:
+            self.close()
+        else:
+            self._channel.put(item)
+
+    def close(self) -> None:
+        """Nothing comes this way any more. May be called again."""
+        with self._lock:
+            was_open, self._open = self._open, False
+        if was_open:
+            self._channel._leave()
+
+
+MOST_WAITING = 100_000
+"""Jobs that may wait for their address; beyond, the feeder waits."""
+
+
+class JobQueue(Channel):
+    """Jobs on their way to workers, so many to one address at once and no more.
+
+    A job whose address is busy waits here, and holds neither a worker nor those behind it. :meth:`done` lets the next
+    one go.
+
+    :param maxsize: jobs that may wait for a worker
+    :param per_address: jobs under way to one address at once; None: as many as there are workers
+    """
+
+    def __init__(self, maxsize: int, per_address: int | None = None) -> None:
+        super().__init__(maxsize)
+        self.accepted = 0
+        """Jobs that were taken in."""
+        self.per_address = per_address
+        self._under_way: dict[Hashable, int] = {}
+        self._waiting: dict[Hashable, deque[Job]] = {}
+        self._waiting_count = 0
+
+    def offer(self, job: Job) -> bool:
+        """Take a job in, waiting for room; False if no more jobs are taken."""
+        address = canonical_address(job.get("dip"))
+        with self.not_full:
+            self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
+            if self.closed:
+                return False
+            self.accepted += 1
+            if self._is_busy(address):
+                self._waiting.setdefault(address, deque()).append(job)
+                self._waiting_count += 1
+            else:
+                self._let_go(address, job)
+            return True
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """As :meth:`offer`; the sentinel closes the queue."""
+        if item is SHUTDOWN_SENTINEL:
+            self.close()
+        else:
+            self.offer(item)
+
+    def done(self, job: Job) -> None:
+        """This job's connections are over: another one to its address may begin."""
+        if self.per_address is None:
+            return
+        address = canonical_address(job.get("dip"))
+        with self.mutex:
+            count = self._under_way.get(address)
+            if not isinstance(address, str) or count is None:
+                return
+            if count > 1:
+                self._under_way[address] = count - 1
+            else:
+                del self._under_way[address]
+            if waiting := self._waiting.get(address):
+                self._let_go(address, waiting.popleft())
+                self._waiting_count -= 1
+                if not waiting:
+                    del self._waiting[address]
+                self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
+            if self.closed and not self._waiting_count:
+                self.not_empty.notify_all()
+
+    def stop(self) -> list[Job]:
+        """Take no more jobs, and give those back that nobody has begun."""
+        with self.mutex:
+            left = [*self.queue, *(job for waiting in self._waiting.values() for job in waiting)]
+            self.queue.clear()
+            self._waiting.clear()
+            self._waiting_count = 0
+        self.close()
+        return left
+
+    def _is_busy(self, address: Any) -> bool:
+        return (self.per_address is not None and isinstance(address, str)
+                and self._under_way.get(address, 0) >= self.per_address)
+
+    def _is_full(self, address: Any) -> bool:
+        if self._is_busy(address):
+            return self._waiting_count >= MOST_WAITING
+        return len(self.queue) >= self.maxsize
+
+    def _let_go(self, address: Any, job: Job) -> None:
+        if self.per_address is not None and isinstance(address, str):
+            self._under_way[address] = self._under_way.get(address, 0) + 1
+        self.queue.append(job)
+        self.not_empty.notify()
+
+    def _qsize(self) -> int:
+        # Closed, and jobs wait for their address: those who ask for one wait, too.
+        return len(self.queue) or int(self.closed and not self._waiting_count)

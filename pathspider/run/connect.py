@@ -1,0 +1,156 @@
+"""The stage that connects: one job in, the results of all its connections out. It runs in every worker's thread."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pathspider import conditions
+from pathspider.records import CONN_FAILED, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+
+if TYPE_CHECKING:
+    from pathspider.base import Spider
+    from pathspider.run.health import Health
+    from pathspider.run.pace import Pace
+
+LATE_PACKETS = 2.0
+"""Seconds after a connection's end in which packets still belong to its flow: what is under way then, and what the other
+end says to the end of the connection."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker
+    """The run was stopped while a worker waited for something."""
+
+
+class Connector:
+    """Makes a job's connections: checks the job, waits for its moment, connects, and looks whether we were well.
+
+    :param pace: gives each connection its moment; None: at once
+    :param health: how our own machine is
+    """
+
+    def __init__(self, spider: Spider, pace: Pace | None, health: Health) -> None:
+        self.spider = spider
+        self.options = spider.options
+        self.pace = pace
+        self.health = health
+        self.interrupted = threading.Event()
+        """No job begins any more; those under way go on."""
+        self.aborting = threading.Event()
+        """No connection begins any more."""
+
+    def take(self, job: Job) -> Result | Unmeasured:
+        """All connections to one target, made again, once, if our own machine was not well meanwhile.
+
+        What a plugin raises is raised.
+        """
+        if problem := self.spider.job_problem(job):
+            return Unmeasured(job, f"{conditions.INVALID_JOB}:{problem}")
+        if self._is_blocked(job):
+            return Unmeasured(job, conditions.BLOCKLISTED)
+        try:
+            self.wait_for_moment(len(self.spider.plan()))
+            with self.health.turn():
+                outcome = self._measure(job)
+            if isinstance(outcome, Result) and self._disturbance(outcome):
+                self.wait_for_moment(len(self.spider.plan()))
+                with self.health.turn(rested=True):
+                    outcome = self._measure(job)
+                if isinstance(outcome, Result) and (kind := self._disturbance(outcome)):
+                    outcome.connections[0].update(spdr_state=CONN_SKIPPED, local_error=kind)
+        except Stopped:
+            return Unmeasured(job, conditions.NOT_MEASURED)
+        return outcome
+
+    def wait_for_moment(self, connections: int) -> None:
+        """Wait until so many connections may be made, right after each other. See ``--rate``."""
+        if self.interrupted.is_set():
+            raise Stopped
+        if self.pace is not None and self.interrupted.wait(self.pace.delay(connections)):
+            raise Stopped
+
+    def _is_blocked(self, job: Job) -> bool:
+        blocklist = self.options.blocklist
+        return blocklist is not None and "dip" in self.spider.target_keys and job["dip"] in blocklist
+
+    def _measure(self, job: Job) -> Result | Unmeasured:
+        """Each connection that the plan names, in this job's order."""
+        spider = self.spider
+        began, losses = time.time(), spider.capture_losses()
+        prepared = spider.pre_connect(job)
+        if not isinstance(prepared, dict):
+            prepared = job
+        elif self._is_blocked(prepared):  # it may have another address now
+            return Unmeasured(job, conditions.BLOCKLISTED)
+        plan = spider.plan()
+        order = self._order(job, len(plan))
+        made: dict[int, Connection] = {}
+        unfinished: list[Connection] = []
+        spans: list[tuple[float, float]] = []
+        try:
+            for place in order:
+                if self.aborting.is_set():
+                    raise Stopped
+                opened = time.monotonic()
+                connection = checked(spider.perform(prepared, plan[place]), plan[place], prepared)
+                if prepared.get("dip") != job.get("dip"):
+                    connection["dip"] = prepared.get("dip")
+                spans.append((opened, time.monotonic()))
+                made[place] = connection
+                unfinished.append(connection)
+                if not spider.keep_open:
+                    self._finish(job, unfinished)
+            ended = time.time()
+            self._finish(job, unfinished)
+        finally:
+            for connection in unfinished:
+                close_client(connection)
+        connections = [made[place] for place in range(len(plan))]
+        return Result(job, connections, began, ended, losses, [plan[place] for place in order],
+                      [spans[order.index(place)] for place in range(len(plan))])
+
+    def _order(self, job: Job, count: int) -> list[int]:
+        """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""
+        order = list(range(count))
+        if self.options.order == "random":
+            random.Random(f"{self.options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
+        return order
+
+    def _finish(self, job: Job, connections: list[Connection]) -> None:
+        """What comes after connections: the plugin's last word, and their end."""
+        while connections:
+            connection = connections[0]
+            self.spider.post_connect(job, connection, connection["config"])
+            close_client(connection)
+            del connections[0]
+            self.spider.end_flow(job, connection)
+
+    def _disturbance(self, result: Result) -> str | None:
+        """``paused`` or ``overloaded``, if our own machine was so while a connection failed that would have come up."""
+        for connection, (began, ended) in zip(result.connections, result.spans, strict=True):
+            if connection["spdr_state"] in (CONN_TIMEOUT, CONN_FAILED) \
+                    and (kind := self.health.disturbance(began, ended)):
+                return kind
+        return None
+
+
+def checked(connection: Any, config: int, job: Job) -> Connection:
+    """What a connection function returned, made complete; ``TypeError`` where it is not what the API asks for."""
+    if not isinstance(connection, dict) or "spdr_state" not in connection:
+        raise TypeError(f"connection {config} returned {connection!r}, where a dict with 'spdr_state' is needed")
+    connection["spdr_state"] = Conn(connection["spdr_state"])
+    connection["config"] = config
+    if connection.get("dp") is None:
+        connection["dp"] = job.get("dp")
+    if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):
+        raise TypeError(f"connection {config}: its ports are {connection['sp']!r} and {connection['dp']!r}, where "
+                        "numbers are needed")
+    return connection
+
+
+def close_client(connection: Connection) -> None:
+    """Close what a connection function left open."""
+    if (client := connection.pop("client", None)) is not None:
+        client.close()

@@ -1,0 +1,88 @@
+"""The run's own health: whether we look in time, and how much may be under way while we do not.
+
+What our own machine does to a measurement (the process was stopped, it got no processor, the interpreter was busy) is
+never a property of the path. :mod:`pathspider.helpers.poller` notices it; here is what follows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+TOO_LATE = 0.5
+"""Seconds of lag with which fewer jobs may be under way."""
+IN_TIME = 0.1
+"""Seconds of lag below which more may be, again."""
+FEWER, MORE = 0.7, 1.05
+"""By how much."""
+FEWEST = 10
+"""Jobs that may be under way however late we are."""
+BETWEEN = 0.5
+"""Seconds between two changes: what a change does is not seen at once."""
+
+
+class Health:
+    """How many jobs may be under way, and what disturbed a connection.
+
+    :param workers: jobs that may be under way when all is well
+    :param lag: the present lag in seconds
+    :param disturbance: what disturbed us between two moments (monotonic seconds): ``paused``, ``overloaded`` or None
+    :param clock: monotonic seconds
+    """
+
+    def __init__(self, workers: int, lag: Callable[[], float], disturbance: Callable[[float, float], str | None],
+                 clock: Callable[[], float]) -> None:
+        self.workers = workers
+        self.allowed = float(workers)
+        self.under_way = 0
+        self.repeated = 0
+        """Jobs that were measured again, since we were not well."""
+        self.disturbance = disturbance
+        self._lag = lag
+        self._clock = clock
+        self._changed = clock()
+        self._room = threading.Condition()
+        self._over = False
+
+    @contextmanager
+    def turn(self, *, rested: bool = False) -> Iterator[None]:
+        """Run the body as one of those under way; waits while too many are.
+
+        :param rested: this job is measured again: it begins when we are well, or alone
+        """
+        with self._room:
+            self.repeated += rested
+            self._adapt()
+            self._room.wait_for(lambda: self._over or self.under_way < self._allowed_now(rested))
+            self.under_way += 1
+        try:
+            yield
+        finally:
+            with self._room:
+                self.under_way -= 1
+                self._adapt()
+                self._room.notify(2)
+
+    def _allowed_now(self, rested: bool) -> float:
+        return FEWEST if rested and self.allowed < self.workers else self.allowed
+
+    def _adapt(self) -> None:
+        now = self._clock()
+        if now - self._changed < BETWEEN:
+            return
+        lag = self._lag()
+        if lag > TOO_LATE:
+            self.allowed = max(min(self.under_way, self.allowed) * FEWER, min(FEWEST, self.workers))
+        elif lag < IN_TIME and self.allowed < self.workers:
+            self.allowed = min(self.allowed * MORE + 1, self.workers)
+        else:
+            return
+        self._changed = now
+        self._room.notify_all()
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        with self._room:
+            self._over = True
+            self._room.notify_all()

@@ -1,0 +1,91 @@
+"""The stage that judges: a job's connections and flows in, its record out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pathspider import conditions
+from pathspider.jobs import target_asn
+from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unmeasured
+from pathspider.run.match import Merged
+
+if TYPE_CHECKING:
+    from pathspider.base import Spider
+    from pathspider.run.options import Beginnings
+
+
+class Judge:
+    """Makes records: what the plugin says of the flows, or why it is not asked."""
+
+    def __init__(self, spider: Spider) -> None:
+        self.spider = spider
+        self.options = spider.options
+        source = spider.source
+        self.beginnings: Beginnings = spider.options.beginnings or ([source[0]], [source[1]])
+
+    def record(self, merged: Merged) -> Iterator[Record]:
+        """The record of a measured job; none if the plugin wants none."""
+        result = merged.result
+        job, connections = result.job, result.connections
+        if any(connection["spdr_state"] == CONN_DISCARD for connection in connections):
+            return
+        flows = [self._joined(job, flow, connection)
+                 for flow, connection in zip(merged.flows, connections, strict=True)]
+        found = (conditions.local_errors(connections) or conditions.missed_flows(merged.missed)
+                 or conditions.skipped(connections))
+        if not found and self.spider.capture_losses() > result.losses:
+            found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
+        found = found or self.spider.combine_flows(flows) or []
+        record = {
+            **job,
+            "path": path_to(job, self.beginnings),
+            "conditions": list(found),
+            "time": {"from": timestamp(first_packet(merged.flows, result.began)), "to": timestamp(result.ended)},
+        }
+        if len(result.order) > 1:
+            record["order"] = list(result.order)
+        if self.options.output_flows:
+            record["flow_results"] = flows
+            record["missed_flows"] = merged.missed
+        yield record
+
+    def _joined(self, job: Job, flow: Flow | None, connection: Connection) -> Flow:
+        """A connection, its flow and its job as one."""
+        # A job's own keys never stand in for what was observed; the target is spelled as in the job.
+        kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in (flow or ())}
+        joined = self.spider.merge(flow, {**kept, **connection})
+        joined["spdr_state"] = int(joined["spdr_state"])
+        return joined
+
+    def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
+        """The record of a job that was not measured."""
+        moment = timestamp(item.moment or time.time())
+        record = {**item.job, "path": path_to(item.job, self.beginnings), "conditions": [item.condition],
+                  "time": {"from": moment, "to": moment}}
+        if item.error:
+            record["error"] = item.error
+        yield record
+
+
+def first_packet(flows: list[Flow | None], otherwise: float) -> float:
+    """The time of the first packet of all flows, seconds since the epoch, by the capture's clock."""
+    return min((flow["pkt_first"] for flow in flows if flow and flow.get("pkt_first") is not None), default=otherwise)
+
+
+def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
+    """The path from the vantage point to a job's target: ``[sip, "*", dip]``, with the target's AS where it is known.
+
+    The AS comes from the job: ``dip_asn``, ``info.ASN`` or ``canid_info.ASN``.
+    """
+    dip = job.get("dip")
+    beginning = beginnings[isinstance(dip, str) and ":" in dip]
+    asn = target_asn(job)
+    return [*beginning, "*", *([f"AS{asn}"] if asn else []), dip]
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,118 @@
+"""What this process may have of the machine: open files, threads."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PER_WORKER = 4
+"""Descriptors that one worker has open at most: libcurl has three for a connection, and a fourth for a moment."""
+
+RESERVE = 64
+"""For all else: input, output, capture, settings, what libraries open."""
+
+OTHER_THREADS = 16
+"""Threads beside the workers."""
+
+STACK_BYTES = 512 * 1024
+"""Of a worker's thread: address space, of which only what is used costs memory. The default is 8 MiB."""
+
+
+class LimitError(RuntimeError):
+    """There cannot be as many workers as were asked for; the text says why and what to do."""
+
+
+def allow_workers(count: int) -> None:
+    """Raise the limit of open files as far as ``count`` workers need, or raise :exc:`LimitError`.
+
+    A worker without a descriptor would look like a path that is broken, and one without a thread ends the run. See
+    getrlimit(2).
+    """
+    check_threads(count)
+    needed = count * PER_WORKER + RESERVE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        most = max((hard - RESERVE) // PER_WORKER, 0)
+        raise LimitError(f"{count} workers need {needed} open files, and this process may have {hard}: "
+                         f"use at most -w {most}, or raise the limit (ulimit -n {needed})")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def check_threads(count: int) -> None:
+    """Raise :exc:`LimitError` if ``count`` workers are more threads than there may be."""
+    rooms = list(thread_limits())
+    room, what = min(rooms, default=(count + OTHER_THREADS, ""))
+    if room < count + OTHER_THREADS:
+        raise LimitError(f"{count} workers are {count} threads, and {what}: use at most "
+                         f"-w {max(room - OTHER_THREADS, 0)}, or raise the limit")
+
+
+def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
+    """How many more threads there may be, by each limit, and what that limit is. proc(5), cgroups(7), getrlimit(2)"""
+    with suppress(OSError, ValueError):
+        most = int((proc / "sys/kernel/threads-max").read_text())
+        yield most - _threads_of_all(proc), f"kernel.threads-max is {most}"
+    with suppress(OSError, ValueError):
+        # a thread's stack and the guard page before it are one mapping each
+        maps = int((proc / "sys/vm/max_map_count").read_text())
+        yield maps // 2 - threading.active_count() - 500, f"vm.max_map_count is {maps}"
+    if os.geteuid():
+        soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+        if soft != resource.RLIM_INFINITY:
+            yield soft - _threads_of(os.getuid(), proc), f"this user may have {soft} (ulimit -u)"
+    for folder in pids_groups(proc):
+        with suppress(OSError, ValueError):
+            most = int((folder / "pids.max").read_text())
+            now = int((folder / "pids.current").read_text())
+            yield most - now, f"pids.max of {folder} is {most}"
+
+
+def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
+    """The control groups, version 1 or 2, that may limit how many threads this process has, from the inmost outwards."""
+    mounts: dict[str, tuple[Path, str]] = {}
+    for line in (proc / "self/mountinfo").read_text(errors="replace").splitlines():
+        fields, _, rest = line.partition(" - ")
+        kind, _, options = rest.split(" ")[:3]
+        if kind == "cgroup2" or (kind == "cgroup" and "pids" in options.split(",")):
+            root, point = fields.split(" ")[3:5]
+            mounts[kind] = (Path(point), root)
+    for line in (proc / "self/cgroup").read_text(errors="replace").splitlines():
+        number, controllers, path = line.split(":", 2)
+        kind = "cgroup2" if number == "0" else "cgroup" if "pids" in controllers.split(",") else ""
+        if kind in mounts:
+            point, root = mounts[kind]
+            inside = path.removeprefix(root.rstrip("/")).strip("/")
+            folder = point / inside
+            while folder != point.parent:
+                yield folder
+                folder = folder.parent
+
+
+def _threads_of_all(proc: Path) -> int:
+    """The threads that there are: the second number of the fourth field of loadavg. proc(5)"""
+    return int((proc / "loadavg").read_text().split()[3].partition("/")[2])
+
+
+def _threads_of(user: int, proc: Path) -> int:
+    count = 0
+    for folder in proc.iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and folder.stat().st_uid == user:
+                count += len(os.listdir(folder / "task"))
+    return count
+
+
+@contextmanager
+def stack_size() -> Iterator[None]:
+    """Threads that the body starts have stacks of :data:`STACK_BYTES`: ten thousand of them fit."""
+    before = threading.stack_size(STACK_BYTES)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)

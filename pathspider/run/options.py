@@ -1,0 +1,46 @@
+"""What a run is told besides the plugin's own options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathspider.blocklist import Blocklist
+
+Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
+"""How paths begin, over IPv4 and over IPv6: our address and, where it was looked up, our AS."""
+
+Order = Literal["fixed", "random"]
+"""The order of a job's connections: as the plugin's plan has it, or drawn for each job."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """One run's options. All have a default: a program that makes a spider by itself need not know them."""
+
+    source: tuple[str | None, str | None] = (None, None)
+    """The vantage point's addresses, IPv4 and IPv6."""
+    beginnings: Beginnings | None = None
+    """Where they differ from the source addresses."""
+    output_flows: bool = False
+    """Records hold their flows."""
+    rate: float | None = None
+    """New connections per second at most; None: as many as can be."""
+    per_address: int | None = 2
+    """Jobs under way to one address at once; None: no limit."""
+    blocklist: Blocklist | None = None
+    """Networks that are not measured."""
+    order: Order = "fixed"
+    seed: int = 0
+    """From which random orders are drawn: the same seed gives a target the same order."""
+    lockstep: bool = False
+    """Switch the whole machine between configurations, also where a plugin can do it for each connection."""
+
+    @classmethod
+    def from_arguments(cls, args: argparse.Namespace) -> RunOptions:
+        """What a program gave together with the plugin's arguments: ``source``, ``output_flows``."""
+        return cls(source=getattr(args, "source", None) or (None, None),
+                   output_flows=getattr(args, "output_flows", False))

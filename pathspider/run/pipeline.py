@@ -1,0 +1,296 @@
+"""The whole of a run: its stages in order, the queues between them, the threads, and the end.
+
+::
+
+    jobs ─► connect ─► match ─► judge ─► records
+              │ ▲        ▲
+              ▼ │        │ flows
+            network ─► observer
+
+Every queue is bounded and blocks, so a slow reader of records slows the whole run down instead of filling memory. The
+end follows the arrows. What one target does to a stage ends in that target's record. A stage that dies lets those go who
+wait for it, and the run ends in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from pathspider import conditions
+from pathspider.helpers import poller
+from pathspider.records import SHUTDOWN_SENTINEL, Flow, Job, Record, Result, Unmeasured
+from pathspider.run.channel import Channel, Inlet, JobQueue
+from pathspider.run.connect import Connector, Stopped
+from pathspider.run.health import Health
+from pathspider.run.judge import Judge
+from pathspider.run.limits import stack_size
+from pathspider.run.match import Matcher, Merged
+from pathspider.run.pace import Pace
+
+if TYPE_CHECKING:
+    from pathspider.base import Spider
+
+log = logging.getLogger("pathspider")
+
+PATIENCE = 60.0
+"""Seconds after a connection's end for which its flow is waited for: well over the observer's two timeouts together."""
+
+MOST_IN_A_ROW = 50
+"""Jobs that may fail by the plugin's mistake, one after the other, before the run is ended: it is true for all then."""
+MOST_NAMED = 10
+"""Such jobs of which each is named on standard error; all are in their records."""
+
+FLOW_BACKLOG = 10
+"""Results and flows, for each worker, that may wait to be matched; and as many records to be written."""
+
+
+class Pipeline:
+    """The stages of one run and their supervisor. :class:`~pathspider.base.Spider` shows it under documented names."""
+
+    def __init__(self, spider: Spider) -> None:
+        self.spider = spider
+        workers = max(spider.worker_count, 1)
+        self.jobs = JobQueue(workers)
+        self.made = Channel(FLOW_BACKLOG * workers)
+        """Results of connections, and flows."""
+        self.records = Channel(FLOW_BACKLOG * workers)
+
+        self.jobs_done = 0
+        self.jobs_failed = 0
+        """Jobs that ended by the plugin's mistake."""
+        self.flows_found = 0
+        self.flows_missed = 0
+        self.exception: BaseException | None = None
+        """The first exception that ended the run."""
+        self.running = False
+        self._begun = False
+        self._failed_in_a_row = 0
+        self._threads: dict[str, threading.Thread] = {}
+        self._stoppers: list[threading.Thread] = []
+        self._state = threading.Lock()
+        self._ending = threading.Lock()
+        self._observer_control = Channel(1)
+        self._workers_over: Inlet | None = None
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Prepare, then start every stage, the last one first. Raises what preparing raises; nothing runs then."""
+        spider = self.spider
+        if self._begun:
+            raise RuntimeError("this spider has run already: make another one" if not self.running
+                               else "this spider runs already")
+        self._begun = True
+        options = spider.options
+        self.jobs.per_address = spider.per_address()
+        self.health = Health(spider.worker_count, poller.lag, poller.disturbance, time.monotonic)
+        self.connector = Connector(spider, None if options.rate is None else Pace(options.rate), self.health)
+        self.matcher = Matcher(PATIENCE + spider.timeout * len(spider.plan()), observing=bool(spider.chains))
+        self.judge = Judge(spider)
+        try:
+            prepared = threading.Event()
+            self._thread("configurator", self._configurator, prepared)
+            prepared.wait()
+            if self.exception is not None:
+                raise self.exception
+            spider.observer = spider.create_observer()
+        except BaseException:
+            self._wake_configurator()
+            self._join("configurator")
+            self._give_settings_back()
+            raise
+        self.running = True
+        self._watching = poller.watch()
+        self._workers_over = self.made.inlet()
+        flows = self.made.inlet()
+        self._thread("merger", spider.merger, takes=self.made, gives=self.records)
+        self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
+        with stack_size():
+            for number in range(spider.worker_count):
+                self._thread(f"worker-{number}", spider.worker, number)
+
+    def take(self, job: Job) -> Result | Unmeasured:
+        """Connect: what a worker does with a job, whatever the plugin does in it."""
+        try:
+            outcome = self.connector.take(job)
+        except Exception as error:
+            outcome = self._failed(job, error)
+        else:
+            self._failed_in_a_row = 0
+        finally:
+            self.jobs.done(job)
+        return outcome
+
+    def match_and_judge(self) -> None:
+        """Results and flows in, records out, until both have ended."""
+        while (item := self.made.get()) is not SHUTDOWN_SENTINEL:
+            for record in self._records_of(item):
+                self.records.put(record)
+        for merged in self.matcher.finish():
+            for record in self._judged(merged):
+                self.records.put(record)
+
+    def _records_of(self, item: Result | Unmeasured | Flow) -> Iterator[Record]:
+        """The records of the jobs that are complete with this item."""
+        now = time.monotonic()
+        if isinstance(item, Unmeasured):
+            self.jobs_done += 1
+            yield from self.spider.unmeasured(item)
+            return
+        try:
+            merged = [*(self.matcher.add_result if isinstance(item, Result) else self.matcher.add_flow)(item, now)]
+        except Exception as error:  # what a plugin's connection or chain says of itself cannot be used
+            if isinstance(item, Result):
+                self.jobs_done += 1
+                yield from self.judge.unmeasured(self._failed(item.job, error))
+            else:
+                self._failed({}, error)
+            return
+        for job in merged:
+            yield from self._judged(job)
+
+    def _judged(self, merged: Merged) -> Iterator[Record]:
+        self.flows_found += sum(flow is not None for flow in merged.flows)
+        self.flows_missed += merged.missed
+        self.jobs_done += 1
+        try:
+            records = [*self.spider.outcome(merged)]
+        except Exception as error:
+            records = [*self.judge.unmeasured(self._failed(merged.result.job, error))]
+        yield from records
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def _failed(self, job: Job, error: Exception) -> Unmeasured:
+        """A job that ended by the plugin's mistake: its record says so, and the others go on, unless all are so."""
+        with self._state:
+            self.jobs_failed += 1
+            self._failed_in_a_row += 1
+            count, in_a_row = self.jobs_failed, self._failed_in_a_row
+        what = f"{type(error).__name__}: {error}"
+        target = f"{job.get('dip', '')} {job.get('domain') or ''}".strip()
+        if count <= MOST_NAMED:
+            log.error("plugin %s, job %s: %s; its record says so", self.spider.name, target, what,
+                      exc_info=error if count == 1 else None)
+        if count == MOST_NAMED:
+            log.error("plugin %s: these were %d such jobs; further ones are counted, and not named", self.spider.name,
+                      MOST_NAMED)
+        if in_a_row >= MOST_IN_A_ROW:
+            self.fail(RuntimeError(f"{in_a_row} jobs in a row failed, the last with {what}"))
+        return Unmeasured(job, conditions.NOT_MEASURED, what, time.time())
+
+    def fail(self, error: BaseException) -> None:
+        """Note an exception, the first of which decides the run's end, and stop in order."""
+        with self._state:
+            first = self.exception is None
+            if first:
+                self.exception = error
+        if first and self.running:
+            # Our own exceptions are made to be read; anybody else's needs to be traced.
+            ours = type(error).__module__.startswith("pathspider.")
+            kind = "" if ours else f"{type(error).__name__}: "
+            log.error("plugin %s: %s%s; the run stops", self.spider.name, kind, error, exc_info=None if ours else error)
+        if not self.running:
+            return
+        self.connector.aborting.set()
+        self._wake_configurator()
+        # Not in this thread: it may be the one that empties the queue that interrupt() fills.
+        stopper = threading.Thread(target=self.interrupt, name="stopper", daemon=True)
+        with self._state:
+            self._stoppers.append(stopper)
+        stopper.start()
+
+    def _thread(self, name: str, target: Callable[..., Any], *args: Any, takes: Channel | None = None,
+                gives: Channel | Inlet | None = None) -> None:
+        """Start a stage's thread. Whatever ends it, nobody waits for what it would have taken or given."""
+        def run() -> None:
+            try:
+                self.spider.exception_wrapper(target, *args)
+            finally:
+                if takes is not None and not takes.closed:
+                    takes.abandon()
+                if gives is not None:
+                    gives.close()
+
+        thread = self._threads[name] = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
+        if not self._begun:
+            self.jobs.stop()
+            return
+        self.connector.interrupted.set()
+        for job in self.jobs.stop():
+            self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
+
+    def shutdown(self) -> None:
+        """End in order: the jobs that were taken complete, everything is matched and judged. Blocks."""
+        self.jobs.close()
+        with self._ending:
+            if not self.running:
+                return
+            for number in range(self.spider.worker_count):
+                self._join(f"worker-{number}")
+            self.health.end()
+            self._wake_configurator()
+            self._join("configurator")
+            self._give_settings_back()
+            self._observer_control.put(SHUTDOWN_SENTINEL)
+            self._join("observer")
+            self.interrupt()  # jobs that are left where every worker has died
+            while self._stoppers:
+                self._stoppers.pop().join()
+            assert self._workers_over is not None
+            self._workers_over.close()
+            self._join("merger")
+            self._watching.close()
+            try:
+                self.spider.finish()
+            except Exception as error:
+                self.fail(error)
+            self.running = False
+
+    def terminate(self) -> None:
+        """End as quickly as possible: connections under way are given up, nothing waits for them."""
+        self.jobs.stop()
+        if self._begun:
+            self.connector.interrupted.set()
+            self.connector.aborting.set()
+            self._wake_configurator()
+        self._give_settings_back()
+        self._observer_control.put(SHUTDOWN_SENTINEL)
+        self.records.close()
+
+    def _configurator(self, prepared: threading.Event) -> None:
+        """Prepare what connections need of the machine, then switch it, where that is the model."""
+        try:
+            self.spider.borrow()
+        except BaseException as error:
+            self.exception = error
+            return
+        finally:
+            prepared.set()
+        self.spider.configurator()
+
+    def _wake_configurator(self) -> None:
+        self.spider.wake_configurator()
+
+    def _give_settings_back(self) -> None:
+        try:
+            self.spider.give_settings_back()
+        except Exception as error:  # everything that can be put back is; what cannot is named
+            log.error("%s", error)
+            with self._state:
+                self.exception = self.exception or error
+
+    def _join(self, name: str) -> None:
+        thread = self._threads.get(name)
+        if thread is not None:
+            thread.join()
