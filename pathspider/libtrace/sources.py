@@ -160,7 +160,8 @@ class Capture:
         """Thread-safe: the next :meth:`feed` ends all flows."""
         self.reader.flush()
 
-    def end_flow(self, table: _core.FlowTable, target: str, protocol: int, dp: int, sp: int, after: float) -> None:
+    def end_flow(self, table: _core.FlowTable, target: str, protocol: int, dp: int, sp: int,  # noqa: PLR0917 - hot
+                 after: float) -> None:
         """Thread-safe: the flow ends ``after`` seconds from now, on the clock of this source's packets."""
         self.reader.end_flow(table, target, protocol, dp, sp, after)
 

@@ -1,6 +1,7 @@
 """Packets one by one, for scripts: from files and interfaces, configured, paused, begun anew, failing."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -111,7 +112,7 @@ class Closing(unittest.TestCase):
 
     def closed(self, how):
         done = subprocess.run([sys.executable, "-c", QUIET.format(how=how)], capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=60, check=False, env=os.environ | {"MALLOC_PERTURB_": "165"})
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "False 0\n", ""))
 
     def test_in_a_signal_handler(self):
