@@ -214,6 +214,60 @@ class Fifos(unittest.TestCase):
         writer.join(10)
 
 
+WITHIN_HOOK = """
+import sys, threading
+from pathspider.libtrace import FlowTable
+from pathspider.libtrace.sources import Capture
+
+class Waits:
+    sizes = []
+    def new_flow(self, rec, ip):
+        return True
+    def udp(self, rec, udp, rev):
+        helper = threading.Thread(target={call})
+        helper.start()
+        helper.join()
+        self.sizes.append((udp.size, udp.payload.data))
+        return True
+
+capture, errors = Capture(sys.argv[1]), []
+
+def read():
+    try: capture.read()
+    except RuntimeError as error: errors.append(error)
+
+table = FlowTable([Waits()])
+while capture.feed(table) is not None:
+    pass
+print(len(Waits.sizes), set(Waits.sizes), len(errors), capture.counts()["read"] > 0)
+"""
+"""A chain during whose work another thread does something to the source."""
+
+
+class Threads(unittest.TestCase):
+    """What used to read memory that was not ours any more."""
+
+    def setUp(self):
+        self.path = Path(self.enterContext(tempfile.TemporaryDirectory()), "a.pcap")
+        self.path.write_bytes(pcap(FRAMES))
+
+    def said(self, call):
+        done = subprocess.run([sys.executable, "-c", WITHIN_HOOK.format(call=call), self.path], capture_output=True,
+                              text=True, check=False, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.strip()
+
+    def test_closed_while_a_chain_looks_at_a_packet(self):
+        self.assertEqual(self.said("capture.close"), "1 {(29, b'x')} 0 True")
+
+    def test_a_second_reader_while_a_chain_looks_at_a_packet(self):
+        self.assertEqual(self.said("read"), "20 {(29, b'x')} 20 True")
+
+    def test_a_table_that_is_none(self):
+        with Capture(str(self.path)) as capture, self.assertRaises(TypeError):
+            capture.feed(None)
+
+
 class Names(unittest.TestCase):
     def test_parse(self):
         for uri, target in {
