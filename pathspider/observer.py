@@ -133,12 +133,40 @@ class Observer:
         """Thread-safe: the flows that are open now end, and observing goes on."""
         self._capture.flush()
 
+    def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
+        """The flow of a connection that is over ends soon, though it is neither complete nor quiet for long.
+
+        Thread-safe, returns at once; made to be called for each connection. The flow is found when it is due: packets
+        that are captured until then belong to it, also when they reach us late. On a live capture it ends without
+        further packets too; a file's clock goes on by its packets. Nothing happens where the flow has ended by then
+        (it was complete for ``expiry_timeout``), where it was never seen, or where its first packet went from
+        ``target`` to here. A flow of the same ports that begins after this call is not meant.
+
+        :param target: the other end's address, IPv4 or IPv6
+        :param protocol: number of the transport protocol: 6 TCP, 17 UDP, 132 SCTP
+        :param dp: the target's port
+        :param sp: this host's port
+        :param after: seconds of capture time from now for which late packets are still taken
+        :raises ValueError: no address, protocol, port or time
+        """
+        self._capture.end_flow(self._table, target, protocol, dp, sp, after)
+
+    def backlog(self) -> float:
+        """How far the chains are behind a live capture: the age in seconds of the packet that they look at, or of the
+        oldest one that waits for them (also because whoever takes the flows is slow).
+
+        Thread-safe. 0.0 when no packet waits, and where packets come from a file. What the kernel holds back is not
+        seen: a packet on a quiet interface for up to 10 ms, and more only while our reader thread gets no CPU.
+        """
+        return self._capture.backlog()
+
     def stop(self) -> None:
         """Thread-safe, returns at once: :meth:`run_flow_enqueuer` ends after the packets captured by now."""
         self._capture.stop()
 
     def close(self) -> None:
-        """Frees the source of an observer that was never run."""
+        """Frees the source of an observer that was never run. Thread-safe; one that runs comes to its end, without the
+        packets that wait."""
         self._capture.close()
 
     @property
@@ -195,6 +223,13 @@ class DummyObserver:
 
     def flush(self) -> None:
         """There are no flows to end."""
+
+    def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
+        """There is no flow to end."""
+
+    def backlog(self) -> float:
+        """Nothing waits: 0.0."""
+        return 0.0
 
     def stop(self) -> None:
         """Thread-safe, returns at once."""

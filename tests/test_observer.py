@@ -4,6 +4,7 @@ import gzip
 import queue
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -84,6 +85,52 @@ class Files(unittest.TestCase):
             thread.join(5)
             self.assertFalse(thread.is_alive())
 
+    def test_a_flow_ends_when_it_is_asked_for_on_the_clock_of_the_file(self):
+        frames = [tcp4("S"), *(udp4(sport=port) for port in range(1, 20))]  # a millisecond apart
+
+        class Asks(Chain):
+            def tcp(self, rec, tcp, rev):
+                observer.end_flow("198.51.100.1", 6, 80, 1234, after=0.005)
+                return True
+
+        observer = Observer(self.write(pcap(frames)), [BasicChain, Asks])
+        flows = queue.Queue()
+        observer.run_flow_enqueuer(flows)
+        self.assertEqual([f["proto"] for f in drain(flows)], [6] + [17] * 19)
+        self.assertEqual(observer.backlog(), 0.0)
+        observer.end_flow("198.51.100.1", 6, 80, 1234)  # nobody is there any more to do it
+
+    def test_asked_after_the_last_packet_all_flows_end_with_the_file(self):
+        observer = Observer(self.write(pcap([udp4(), udp4(sport=2)])), [BasicChain])
+        observer.end_flow("198.51.100.1", 17, 53, 2, after=3600)
+        with self.assertRaises(ValueError):
+            observer.end_flow("localhost", 17, 53, 2)
+        flows = queue.Queue()
+        observer.run_flow_enqueuer(flows)
+        self.assertEqual(sorted(f["sp"] for f in drain(flows)), [2, 5353])
+
+    def test_closing_it_from_a_hook_ends_it(self):
+        class Closes(Chain):
+            def udp(self, rec, udp, rev):
+                observer.close()
+                return True
+
+        observer = Observer(self.write(pcap([udp4(), udp4(sport=2)])), [BasicChain, Closes])
+        flows = queue.Queue()
+        observer.run_flow_enqueuer(flows)
+        self.assertEqual([f["sp"] for f in drain(flows)], [5353])
+
+    def test_flushing_it_from_a_hook_ends_all_flows_later(self):
+        class Flushes(Chain):
+            def tcp(self, rec, tcp, rev):
+                observer.flush()
+                return True
+
+        observer = Observer(self.write(pcap([udp4(), tcp4("S"), udp4()])), [BasicChain, Flushes])
+        flows = queue.Queue()
+        observer.run_flow_enqueuer(flows)
+        self.assertEqual(sum(f["pkt_fwd"] for f in drain(flows)), 3)
+
     def test_equal_records_whatever_the_packing(self):
         frames = [tcp4("S"), tcp4("SA", rev=True), tcp4("R"), udp4()]
         records = []
@@ -120,6 +167,94 @@ class Live(unittest.TestCase):
         self.assertEqual([(f["sp"], f["pkt_fwd"]) for f in rest], [(2, 2)])
         self.assertEqual((stats.packets, stats.dropped_kernel, stats.dropped_ring), (3, 0, 0))
 
+    def test_flows_end_when_they_are_asked_for_also_on_a_quiet_interface(self):
+        ports = range(1, 21)
+
+        def scenario():
+            pair()
+            flows = queue.Queue()
+            observer = Observer("int:b0", [BasicChain], bpf="udp port 53", idle_timeout=3600)
+            thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
+            thread.start()
+            send("a0", [udp4(sport=port) for port in (*ports, 99)])
+            while observer.stats.packets < len(ports) + 1:
+                thread.join(0.01)
+            thread.join(0.1)  # it has gone to sleep now, for an hour, if nobody tells it
+            for port in reversed(ports):
+                observer.end_flow("198.51.100.1", 17, 53, port, after=0.01 * port)
+            ended = [flows.get(timeout=10)["sp"] for _ in ports]
+            still = observer.stats.open
+            observer.stop()
+            rest = drain(flows)
+            thread.join(10)
+            return ended, still, [f["sp"] for f in rest]
+
+        self.assertEqual(in_namespace(scenario), (list(ports), 1, [99]))
+
+    def test_asked_from_many_threads_while_packets_come(self):
+        def scenario():
+            pair()
+            flows = queue.Queue()
+            observer = Observer("int:b0", [BasicChain], bpf="udp port 53", idle_timeout=3600)
+            thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
+            thread.start()
+
+            def work(ports):
+                for port in ports:
+                    send("a0", [udp4(sport=port)])
+                    observer.end_flow("198.51.100.1", 17, 53, port, after=0.05)
+
+            workers = [threading.Thread(target=work, args=(range(1 + n, 401, 4),)) for n in range(4)]
+            for worker in workers:
+                worker.start()
+            ended = [flows.get(timeout=10)["sp"] for _ in range(400)]
+            for worker in workers:
+                worker.join(10)
+            observer.stop()
+            rest = drain(flows)
+            thread.join(10)
+            return sorted(ended), rest
+
+        self.assertEqual(in_namespace(scenario), (list(range(1, 401)), []))
+
+    def test_backlog_is_the_age_of_what_waits(self):
+        def scenario():
+            pair()
+            entered, go_on = threading.Event(), threading.Event()
+
+            class Slow(Chain):
+                def udp(self, rec, udp, rev):
+                    if udp.src_port == 1:
+                        entered.set()
+                        go_on.wait(10)
+                    return True
+
+            flows = queue.Queue()
+            observer = Observer("int:b0", [BasicChain, Slow], bpf="udp port 53")
+            idle = observer.backlog()
+            send("a0", [udp4(sport=9)])
+            while not (waiting := observer.backlog()):  # nobody takes it
+                threading.Event().wait(0.01)
+            thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
+            thread.start()
+            sent = time.time()
+            send("a0", [udp4(sport=1)])
+            entered.wait(10)
+            threading.Event().wait(0.2)  # a chain that works for so long
+            at_work, bound = observer.backlog(), time.time() - sent
+            go_on.set()
+            while observer.backlog():
+                threading.Event().wait(0.01)
+            observer.stop()
+            drain(flows)
+            thread.join(10)
+            return idle, waiting, at_work, bound, observer.backlog()
+
+        idle, waiting, at_work, bound, ended = in_namespace(scenario)
+        self.assertEqual((idle, ended), (0.0, 0.0))
+        self.assertGreater(waiting, 0)
+        self.assertTrue(0.15 < at_work <= bound, (at_work, bound))
+
     def test_stop_from_another_thread(self):
         def scenario():
             pair()
@@ -141,6 +276,8 @@ class Dummy(unittest.TestCase):
         thread = threading.Thread(target=DummyObserver().run_flow_enqueuer, args=(flows, interrupts))
         thread.start()
         self.assertTrue(flows.empty())
+        DummyObserver().end_flow("198.51.100.1", 6, 80, 1234, after=1.0)
+        self.assertEqual(DummyObserver().backlog(), 0.0)
         interrupts.put(SHUTDOWN_SENTINEL)
         self.assertIs(flows.get(timeout=10), SHUTDOWN_SENTINEL)
         thread.join(10)

@@ -47,6 +47,7 @@ cdef extern from "decode.h" nogil:
     uint32_t ps_fixed_len(uint8_t proto)
     int ps_icmp_quotes(uint8_t version, uint8_t type)
     void ps_seed(uint64_t seed)
+    uint64_t ps_hash(const ps_key *key)
     uint16_t ps_be16(const uint8_t *p)
     uint32_t ps_be32(const uint8_t *p)
 

@@ -39,6 +39,8 @@ cdef extern from "source.h" nogil:
     void ps_release(ps_source *s)
     int ps_wait(ps_source *s, int64_t timeout_ns)
     void ps_stop(ps_source *s)
+    void ps_abandon(ps_source *s)
+    int ps_waiting(ps_source *s, int64_t *oldest)
     void ps_kick(ps_source *s)
     void ps_counts(ps_source *s, ps_counts_t *out)
     void ps_error(ps_source *s, ps_error_t *out)
@@ -81,52 +83,83 @@ cdef object _source_error(ps_error_t *error):
 
 
 cdef class Reader:
-    """An open source and its reader thread. Made by :func:`live`, :func:`descriptor` and :func:`libtrace_uri`."""
+    """An open source and its reader thread. Made by :func:`live`, :func:`descriptor` and :func:`libtrace_uri`.
+
+    One thread at a time takes packets: two at once raise ``RuntimeError``. All else is for any thread and for signal
+    handlers, :meth:`close` too: who takes packets then gets no more, and frees the source when it lets go of it. All
+    of it happens under the interpreter's lock, except waiting.
+    """
 
     cdef ps_source *source
     cdef bint follows_clock, flush_wanted
+    cdef bint used, closing
     cdef uint64_t eaten
+    cdef int64_t at_work       # time of the packet that the chains look at; -1: none
+    cdef int64_t sleeps_until  # packet time until which nothing but a packet is waited for; -1: awake
     cdef dict last_counts
+
+    def __cinit__(self):
+        self.at_work = self.sleeps_until = -1
 
     def __dealloc__(self):
         if self.source != NULL:
             with nogil:
                 ps_close(self.source)
 
-    def feed(self, FlowTable table):
+    cdef int _enter(self) except -1:
+        if self.used:
+            raise RuntimeError("packets of this source are being taken already: by another thread, or by who is "
+                               "interrupted here")
+        self.used = True
+        return 0
+
+    cdef int _leave(self) except -1:
+        self.used = False
+        self.at_work = self.sleeps_until = -1
+        if self.closing:
+            self._free()
+        return 0
+
+    def feed(self, FlowTable table not None):
         """Waits for packets and feeds them to the table. Returns the records of flows that ended, None when the source
         has ended and all its packets are eaten."""
+        self._enter()
+        try:
+            return self._feed(table)
+        finally:
+            self._leave()
+
+    cdef object _feed(self, FlowTable table):
         cdef const ps_entry *entry
         cdef const ps_entry *following
         cdef int n = 0, ahead = 1, waited
         cdef int64_t timeout
         cdef uint64_t target, cursor = 0
-        if self.source == NULL:
+        if self.source == NULL or self.closing:
             return None
         if self.flush_wanted:
             self.flush_wanted = False
             target = self._put()
-            while self.eaten < target:
+            while self.eaten < target and not self.closing:
                 entry = ps_next(self.source)
                 if entry == NULL:
                     break
                 self._eat(table, entry)
             return table.flush()
-        while True:
-            entry = ps_next(self.source)
-            if entry != NULL:
-                break
+        entry = ps_next(self.source)
+        while entry == NULL:
             timeout = self._timeout(table)
             with nogil:
                 waited = ps_wait(self.source, timeout)
-            if waited == PS_WAIT_ENDED:
+            self.sleeps_until = -1
+            if waited == PS_WAIT_ENDED or self.closing:
                 return None
             if waited == PS_WAIT_TIMEOUT:
-                table.tick(_now() - SETTLE)
-                return table.take()
+                return table.pass_time(_now() - SETTLE)
             if waited == PS_WAIT_KICKED:
                 PyErr_CheckSignals()
                 return table.take()
+            entry = ps_next(self.source)
         try:
             while entry != NULL:
                 while ahead < n + 4:
@@ -137,8 +170,11 @@ cdef class Reader:
                     table.expect(following.dec.hash)
                     ahead += 1
                 self.eaten += 1
+                self.at_work = entry.ts
                 table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
                 n += 1
+                if self.closing:
+                    break
                 if not n & 63:
                     ps_release(self.source)
                     if n >= BATCH or self.flush_wanted:
@@ -155,6 +191,7 @@ cdef class Reader:
 
     cdef int _eat(self, FlowTable table, const ps_entry *entry) except -1:
         self.eaten += 1
+        self.at_work = entry.ts
         try:
             table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
         finally:
@@ -164,32 +201,62 @@ cdef class Reader:
     cdef int64_t _timeout(self, FlowTable table):
         """How long to wait for a packet before the next flow ends without one, ns; -1 for ever. On a live interface
         the packet clock is the wall clock; a file's clock stands still between packets."""
-        cdef int64_t when = table.deadline()
-        if not self.follows_clock or when < 0:
+        cdef int64_t when = table.deadline() if self.follows_clock else -1
+        if when < 0:
+            self.sleeps_until = INT64_MAX
             return -1
-        when = when + SETTLE - (_now() + table.offset)
+        self.sleeps_until = when
+        when = when + SETTLE - _now()
         return when if when > 0 else 0
 
     def read(self):
         """Waits for the next packet: ``(data, wire_len, linktype, ns since 1970)``; None at the end."""
+        self._enter()
+        try:
+            return self._read()
+        finally:
+            self._leave()
+
+    cdef object _read(self):
         cdef const ps_entry *entry
         cdef int waited
         cdef object found
-        if self.source == NULL:
+        if self.source == NULL or self.closing:
             return None
-        while True:
-            entry = ps_next(self.source)
-            if entry != NULL:
-                break
+        entry = ps_next(self.source)
+        while entry == NULL:
             with nogil:
                 waited = ps_wait(self.source, -1)
-            if waited == PS_WAIT_ENDED:
-                return None
             if waited == PS_WAIT_KICKED:
                 PyErr_CheckSignals()
+            if waited == PS_WAIT_ENDED or self.closing:
+                return None
+            entry = ps_next(self.source)
+        self.eaten += 1
         found = (PyBytes_FromStringAndSize(<const char *>(entry + 1), entry.caplen), entry.wire_len, entry.dlt, entry.ts)
         ps_release(self.source)
         return found
+
+    def end_flow(self, FlowTable table not None, str target not None, int protocol, int dp, int sp, double after=1.0):
+        """Any thread: see :meth:`FlowTable.end_flow`. On a live interface, the clock goes on without packets too."""
+        cdef int64_t due
+        if self.source == NULL:
+            return
+        if not self.follows_clock:
+            table.end_flow(target, protocol, dp, sp, after)
+            return
+        due = table.end_at(target, protocol, dp, sp, after, _now())
+        if due < self.sleeps_until:  # who waits would wait for too long; once told, it is not told again
+            self.sleeps_until = due
+            ps_kick(self.source)
+
+    def backlog(self):
+        """Any thread: seconds since the oldest packet was captured that has not been dealt with; 0.0 where there is none,
+        and where packets are not live."""
+        cdef int64_t oldest = self.at_work
+        if self.source == NULL or not self.follows_clock or (oldest < 0 and not ps_waiting(self.source, &oldest)):
+            return 0.0
+        return max(0.0, (_now() - oldest) / 1e9)
 
     def stop(self):
         """Any thread: no more packets than those captured by now. Returns at once."""
@@ -204,12 +271,20 @@ cdef class Reader:
 
     def close(self):
         """Stops and frees the source; its counts stay."""
+        self.closing = True
+        if not self.used:
+            self._free()
+        elif self.source != NULL:
+            ps_abandon(self.source)
+
+    cdef int _free(self) except -1:
         cdef ps_source *source = self.source
         if source != NULL:
             self.last_counts = self.counts()
             self.source = NULL
             with nogil:
                 ps_close(source)
+        return 0
 
     def counts(self):
         """``read``, ``dropped_kernel``, ``dropped_ring``, ``bytes_waiting``, ``peak`` (of the ring, bytes)."""

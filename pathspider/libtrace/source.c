@@ -205,6 +205,18 @@ const struct ps_entry *ps_ahead(struct ps_source *s, uint64_t *cursor)
     return entry;
 }
 
+int ps_waiting(struct ps_source *s, int64_t *oldest)
+{
+    uint64_t at = s->at;
+    if (at == LOAD(s->head))
+        return 0;
+    uint64_t start = at & (s->size - 1);
+    if (s->size - start < sizeof(struct ps_entry) || *(uint32_t *)(s->ring + start) == WRAP)
+        start = 0;
+    *oldest = ((const struct ps_entry *)(s->ring + start))->ts;
+    return 1;
+}
+
 void ps_release(struct ps_source *s)
 {
     if (s->tail == s->at)
@@ -267,15 +279,20 @@ int ps_wait(struct ps_source *s, int64_t timeout_ns)
 
 /* ---- interfaces ---------------------------------------------------------------------------------------------- */
 
+/* Asks the kernel about an interface, through a descriptor that is open already: there may be no other to be had. The
+ * error number, ENODEV where there is no such interface. */
+static int ask_about(int fd, unsigned long what, const char *name, struct ifreq *answer)
+{
+    memset(answer, 0, sizeof *answer);
+    snprintf(answer->ifr_name, IFNAMSIZ, "%.*s", IFNAMSIZ - 1, name);
+    return ioctl(fd, what, answer) < 0 ? errno : 0;
+}
+
 /* Flags of an interface, or -1 where there is none. */
 static int flags_of(int fd, const char *name)
 {
-    struct ifreq request;
-    memset(&request, 0, sizeof request);
-    snprintf(request.ifr_name, IFNAMSIZ, "%.*s", IFNAMSIZ - 1, name);
-    if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-        return -1;
-    return (unsigned short)request.ifr_flags;
+    struct ifreq answer;
+    return ask_about(fd, SIOCGIFFLAGS, name, &answer) ? -1 : (unsigned short)answer.ifr_flags;
 }
 
 void ps_interfaces_up(char *out, size_t size)
@@ -305,10 +322,20 @@ static int check_interface(struct ps_source *s)
     if (!s->ifindex)
         return 0; /* "any" and other names without an interface behind them */
     /* One that is being removed is down first, so the two are not told apart. */
-    int flags = flags_of(s->netfd, s->device);
-    if (flags >= 0 && (flags & IFF_UP) && if_nametoindex(s->device) == s->ifindex)
+    struct ifreq answer;
+    int up = 0, same = 0;
+    int why = ask_about(s->netfd, SIOCGIFFLAGS, s->device, &answer);
+    if (!why) {
+        up = answer.ifr_flags & IFF_UP;
+        why = ask_about(s->netfd, SIOCGIFINDEX, s->device, &answer);
+        same = !why && (unsigned)answer.ifr_ifindex == s->ifindex;
+    }
+    if (up && same)
         return 0;
-    fail(&s->error, PS_E_GONE, NULL);
+    if (why && why != ENODEV) /* nothing is known about it: that is another story */
+        fail(&s->error, PS_E_SYSTEM, strerror(why));
+    else
+        fail(&s->error, PS_E_GONE, NULL);
     return -1;
 }
 
@@ -688,7 +715,9 @@ static void run_child(struct child *c)
         if (record.caplen > RECORD_LIMIT)
             record.caplen = RECORD_LIMIT;
         struct timespec ts = trace_get_timespec(packet);
-        record.ts = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+        int64_t seconds = ts.tv_sec; /* hostile ones would not fit into nanoseconds */
+        seconds = seconds < 0 ? 0 : seconds > 9000000000ll ? 9000000000ll : seconds;
+        record.ts = seconds * 1000000000 + ts.tv_nsec % 1000000000;
         size_t wire_len = trace_get_wire_length(packet);
         if (type == TRACE_TYPE_ETH && wire_len >= 4)
             wire_len -= 4; /* libtrace counts the frame check sequence */
@@ -936,7 +965,12 @@ struct ps_source *ps_open_live(const char *device, const struct ps_options *opti
         return NULL;
     snprintf(s->device, sizeof s->device, "%s", device);
     s->netfd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    s->ifindex = if_nametoindex(device);
+    if (s->netfd < 0) {
+        fail(error, PS_E_SYSTEM, strerror(errno));
+        goto failed;
+    }
+    struct ifreq answer;
+    s->ifindex = ask_about(s->netfd, SIOCGIFINDEX, device, &answer) ? 0 : (unsigned)answer.ifr_ifindex;
     s->pcap = pcap_create(device, text);
     if (!s->pcap) {
         fail(error, PS_E_SYSTEM, text);
@@ -1079,6 +1113,13 @@ void ps_stop(struct ps_source *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void ps_abandon(struct ps_source *s)
+{
+    STORE(s->closing, 1);
+    ps_stop(s);
+    ps_kick(s);
+}
+
 void ps_kick(struct ps_source *s)
 {
     STORE(s->kicked, 1);
@@ -1090,7 +1131,9 @@ void ps_counts(struct ps_source *s, struct ps_counts *out)
     out->read = LOAD(s->count_read);
     out->dropped_kernel = LOAD(s->dropped_kernel);
     out->dropped_ring = LOAD(s->dropped_ring);
-    out->bytes_waiting = LOAD(s->head) - LOAD(s->tail);
+    uint64_t tail = LOAD(s->tail); /* before the head, which is never behind it: no moment gives less than nothing */
+    uint64_t fill = LOAD(s->head) - tail;
+    out->bytes_waiting = fill < s->size ? fill : s->size;
     out->peak = LOAD(s->peak);
 }
 

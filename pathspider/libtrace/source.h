@@ -73,12 +73,15 @@ const struct ps_entry *ps_next(struct ps_source *s);
 /* Looks ahead of ps_next(), as far as is known to be there; `cursor` starts at 0. */
 const struct ps_entry *ps_ahead(struct ps_source *s, uint64_t *cursor);
 void ps_release(struct ps_source *s);
+/* Whether packets wait for ps_next(), and the time of the oldest. Other threads may ask while ps_next() is not running. */
+int ps_waiting(struct ps_source *s, int64_t *oldest);
 enum { PS_WAIT_PACKETS, PS_WAIT_TIMEOUT, PS_WAIT_KICKED, PS_WAIT_ENDED };
 int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */
 
 /* Any thread. */
 void ps_stop(struct ps_source *s);
 void ps_kick(struct ps_source *s);
+void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */
 void ps_counts(struct ps_source *s, struct ps_counts *out);
 int ps_is_live(struct ps_source *s);
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import subprocess
 from contextlib import suppress
 from types import TracebackType
@@ -27,6 +28,9 @@ DEVICES_OF_PCAP = ("any", "nflog", "nfqueue", "usbmon", "bluetooth", "dbus-")
 
 PACKERS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd", ".bz2": "bzip2"}
 """Programs that unpack compressed captures, by the file name's ending."""
+
+UNPACK_FIFO = 'exec "$0" -dc <"$1"'
+"""For a shell, which waits for the writer in our stead."""
 
 
 class Target(NamedTuple):
@@ -59,7 +63,8 @@ def parse(uri: str) -> Target:  # noqa: PLR0911 - a table of cases
 
 
 class Capture:
-    """An open packet source; packets are being captured when the constructor returns.
+    """An open packet source; packets are being captured when the constructor returns. Of a FIFO or another stream it
+    returns at once, and what is wrong with it shows when it is read.
 
     :param bpf: filter expression in the syntax of pcap-filter(7)
     :param snaplen: bytes kept of each packet
@@ -87,32 +92,37 @@ class Capture:
             return _core.libtrace_uri(name, bpf, snaplen, buffer_size if live else FILE_RING, live)
         if kind == "stdin":
             return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING)
-        return _core.descriptor(self._open_file(name), True, bpf, snaplen, FILE_RING)
+        return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING)
 
-    def _open_file(self, name: str) -> int:
-        """A descriptor of the capture; compressed ones are unpacked by their program, on another core."""
+    def _open_file(self, name: str) -> tuple[int, bool]:
+        """A descriptor of the capture, and whether its header is there for the asking. Compressed ones are unpacked by
+        their program, on another core."""
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            # O_NONBLOCK: a FIFO's writer may never come. The reader waits for it, and can be stopped.
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
             raise CaptureError(f"cannot open the capture file: {error.strerror}", name,
                                "give a capture file or the name of an interface") from None
-        if os.path.isdir(name):
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
             os.close(descriptor)
             raise CaptureError("is a directory, not a capture file", name)
+        os.set_blocking(descriptor, True)
         program = PACKERS.get(os.path.splitext(name)[1])
         if program is None:
-            return descriptor
+            return descriptor, stat.S_ISREG(mode)
         if shutil.which(program) is None:
             os.close(descriptor)
             raise CaptureError(f"{program} is needed to unpack this file", name, f"install {program}, or unpack it")
         self.unpacking = program
-        self.unpacker = subprocess.Popen([program, "-dc"], stdin=descriptor, stdout=subprocess.PIPE,
+        command = [program, "-dc"] if stat.S_ISREG(mode) else ["sh", "-c", UNPACK_FIFO, program, name]
+        self.unpacker = subprocess.Popen(command, stdin=descriptor, stdout=subprocess.PIPE,
                                          stderr=subprocess.DEVNULL, close_fds=True)
         os.close(descriptor)
         assert self.unpacker.stdout is not None
         output = os.dup(self.unpacker.stdout.fileno())
         self.unpacker.stdout.close()
-        return output
+        return output, stat.S_ISREG(mode)
 
     def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
         """Waits for packets; the records of flows that ended, or None at the end. Raises :class:`CaptureError` where
@@ -134,8 +144,10 @@ class Capture:
         if error is not None:
             raise self._explain(error, None)
         if self.unpacker is not None and not self.stopped:
+            with suppress(ChildProcessError):  # not wait(): its lock would keep a signal handler from close()
+                os.waitid(os.P_PID, self.unpacker.pid, os.WEXITED | os.WNOWAIT)
             status = self.unpacker.wait()
-            if status:
+            if status and not self.stopped:
                 raise CaptureError(f"is damaged: {self.unpacking} ended with status {status}",
                                    self.target.name, "what could be unpacked was read")
 
@@ -148,12 +160,21 @@ class Capture:
         """Thread-safe: the next :meth:`feed` ends all flows."""
         self.reader.flush()
 
+    def end_flow(self, table: _core.FlowTable, target: str, protocol: int, dp: int, sp: int,  # noqa: PLR0917 - hot
+                 after: float) -> None:
+        """Thread-safe: the flow ends ``after`` seconds from now, on the clock of this source's packets."""
+        self.reader.end_flow(table, target, protocol, dp, sp, after)
+
+    def backlog(self) -> float:
+        """Thread-safe: the age in seconds of the oldest packet that was captured live and not dealt with; else 0.0."""
+        return self.reader.backlog()
+
     def counts(self) -> dict[str, int]:
         """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring."""
         return self.reader.counts()
 
     def close(self) -> None:
-        """Frees the source. The counts stay."""
+        """Thread-safe, and for signal handlers: frees the source. The counts stay; who waits for packets gets None."""
         self.stopped = True
         self.reader.close()
         self._end_unpacker()

@@ -14,6 +14,21 @@ cdef struct Flow:
     uint8_t has_isn[2]
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
+    # What only ends need (below): behind the two cache lines that each packet looks at.
+    Flow *beside        # next in the bucket of flows by their target
+    uint64_t end_hash
+    int64_t began       # table clock at the first packet
+
+cdef struct End:
+    # A flow that is to end, seen from this host: `lo` of the key is the target, `hi` is left open.
+    int64_t due         # table clock; before the table has taken it in: nanoseconds since 1970
+    int64_t called      # flows that began later are not meant
+    uint64_t hash
+    ps_key key
+
+cdef struct Ends:
+    End *at
+    size_t count, room
 
 cdef extern from "Python.h":
     ctypedef struct PyDictObject:
@@ -38,8 +53,117 @@ HOOK_NAMES = ("new_flow", "ip4", "ip6", "tcp", "udp", "icmp4", "icmp6")
 cdef str PKT_FIRST = "pkt_first"
 cdef str PKT_LAST = "pkt_last"
 
+cdef extern from *:
+    """
+    #define TIMEOUT_LIMIT 1000000000.0            /* seconds: 31 years */
+    #define LATEST 8000000000000000000LL          /* ns since 1970, in the year 2223: later packet times count as this */
+    #define CLOCK_LIMIT 4000000000000000000LL     /* table clock at which it is set back, and all that refers to it */
+    """
+    double TIMEOUT_LIMIT
+    int64_t LATEST
+    int64_t CLOCK_LIMIT
+
+cdef extern from "arpa/inet.h":
+    int inet_pton(int family, const char *text, void *out)
+
 cdef enum:
     JUMP = 1000000000  # ns by which the packet clock has to go back to count as set back, not as reordering
+
+cdef enum:
+    NEW, READY, BUSY   # states of a table
+
+
+cdef int64_t _nanoseconds(double seconds) except? -1:
+    if not -9e9 <= seconds <= 9e9:
+        raise ValueError("times are seconds since 1970")
+    return <int64_t>(seconds * 1e9 + 0.5)
+
+
+# Ends are an array, ordered as a binary heap by due time (or not at all, until the table takes them in). Under the
+# interpreter's lock, and nothing here gives it away: that is what makes them safe to add from any thread.
+
+cdef int _add_end(Ends *ends, const End *end) except -1:
+    cdef size_t room = ends.room * 2 if ends.room else 64
+    cdef End *at
+    if ends.count == ends.room:
+        at = <End *>realloc(ends.at, room * sizeof(End))
+        if at == NULL:
+            raise MemoryError
+        ends.at = at
+        ends.room = room
+    ends.at[ends.count] = end[0]
+    ends.count += 1
+    return 0
+
+
+cdef int _push_end(Ends *ends, const End *end) except -1:
+    cdef End moved = end[0]
+    cdef size_t place = ends.count, parent
+    _add_end(ends, end)
+    while place > 0:
+        parent = (place - 1) // 2
+        if ends.at[parent].due <= moved.due:
+            break
+        ends.at[place] = ends.at[parent]
+        place = parent
+    ends.at[place] = moved
+    return 0
+
+
+cdef End _pop_end(Ends *ends) noexcept:
+    cdef End first = ends.at[0]
+    cdef End last
+    cdef size_t place = 0, child
+    ends.count -= 1
+    last = ends.at[ends.count]
+    while True:
+        child = place * 2 + 1
+        if child >= ends.count:
+            break
+        if child + 1 < ends.count and ends.at[child + 1].due < ends.at[child].due:
+            child += 1
+        if last.due <= ends.at[child].due:
+            break
+        ends.at[place] = ends.at[child]
+        place = child
+    ends.at[place] = last
+    return first
+
+
+cdef int _end_of(End *end, str target, int protocol, int dp, int sp, double after) except -1:
+    """Fills in whom an end means; ``due`` is how much later it is."""
+    cdef bytes text = target.encode()
+    if not (0 <= protocol <= 255 and 0 <= dp <= 65535 and 0 <= sp <= 65535):
+        raise ValueError(f"no such protocol or port: {protocol}, {dp}, {sp}")
+    if not 0 <= after <= TIMEOUT_LIMIT:
+        raise ValueError(f"{after} is no number of seconds")
+    memset(end, 0, sizeof(End))
+    end.key.version = 6 if b":" in text else 4
+    if inet_pton(_socket.AF_INET6 if end.key.version == 6 else _socket.AF_INET, text, &end.key.lo) != 1:
+        raise ValueError(f"not an IP address: {target!r}")
+    end.key.proto = <uint8_t>protocol
+    end.key.has_ports = 1
+    end.key.lo_port[0], end.key.lo_port[1] = <uint8_t>(dp >> 8), <uint8_t>(dp & 255)
+    end.key.hi_port[0], end.key.hi_port[1] = <uint8_t>(sp >> 8), <uint8_t>(sp & 255)
+    end.hash = ps_hash(&end.key)
+    end.due = <int64_t>(after * 1e9)
+    return 0
+
+
+cdef void _end_key(const Flow *flow, ps_key *key) noexcept:
+    """How an end would name the flow: by the endpoint that its first packet went to."""
+    memset(key, 0, sizeof(ps_key))
+    key.version = flow.key.version
+    key.proto = flow.key.proto
+    key.has_ports = flow.key.has_ports
+    if flow.forward:
+        memcpy(key.lo, flow.key.lo, sizeof(key.lo))
+        memcpy(key.lo_port, flow.key.lo_port, 2)
+        memcpy(key.hi_port, flow.key.hi_port, 2)
+    else:
+        memcpy(key.lo, flow.key.hi, sizeof(key.lo))
+        memcpy(key.lo_port, flow.key.hi_port, 2)
+        memcpy(key.hi_port, flow.key.lo_port, 2)
 
 
 cdef inline void _append(List *lst, Flow *flow) noexcept nogil:
@@ -155,16 +279,22 @@ cdef class FlowTable:
     :param idle_timeout: seconds of packet time without a packet after which a flow ends
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
     :param max_flows: when so many flows are open, the one that was quiet for longest ends early
+
+    One thread at a time may use a table, and none from within a hook of its chains: that raises ``RuntimeError``.
+    :meth:`end_flow` and the counts are for any thread, at any time.
     """
 
     cdef Flow **buckets
+    cdef Flow **targets     # by target, as many buckets; NULL until somebody asks for a flow's end
+    cdef Ends asked, ends   # asked for by wall clock and not yet on the table's; on the table's clock, a heap
+    cdef int state
     cdef uint64_t mask
     cdef Flow *spare
     cdef Flow *soon[2]
     cdef List open, done
     cdef readonly uint64_t count, max_flows
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
-    cdef int64_t clock, offset, idle, expiry
+    cdef int64_t clock, raw, idle, expiry   # raw: the packet time that `clock` stands for
     cdef bint started
     cdef dict template
     cdef list scratch
@@ -185,8 +315,11 @@ cdef class FlowTable:
             raise MemoryError
 
     def __init__(self, chains=(), double idle_timeout=30, double expiry_timeout=5, uint64_t max_flows=131072):
-        if idle_timeout < 0 or expiry_timeout < 0:
-            raise ValueError("timeouts are seconds, 0 or more")
+        if self.keep is not None:  # hooks would be freed that may be running
+            raise RuntimeError("a flow table is set up once: make a new one")
+        self.keep = []
+        if not (0 <= idle_timeout <= TIMEOUT_LIMIT and 0 <= expiry_timeout <= TIMEOUT_LIMIT):
+            raise ValueError(f"timeouts are seconds, 0 to {TIMEOUT_LIMIT:.0f}")
         if max_flows < 1:
             raise ValueError("max_flows is at least 1")
         self.idle = <int64_t>(idle_timeout * 1e9)
@@ -194,8 +327,8 @@ cdef class FlowTable:
         self.max_flows = max_flows
         self.out = []
         self.shapes = {}
-        self.keep = []
         self._register(list(chains))
+        self.state = READY
 
     def _register(self, chains):
         cdef int hook, i
@@ -213,7 +346,7 @@ cdef class FlowTable:
             self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
-        self.keep = [chains]
+        self.keep.append(chains)
         self.names = []
         for hook in range(HOOKS):
             name = HOOK_NAMES[hook]
@@ -221,7 +354,6 @@ cdef class FlowTable:
             table = <Hook *>calloc(len(users) + 1, sizeof(Hook))
             if table == NULL:
                 raise MemoryError
-            free(self.hooks[hook])
             self.hooks[hook] = table
             self.n_hooks[hook] = len(users)
             self.names.append([f"{type(c).__name__}.{name}" for c in users])
@@ -260,31 +392,78 @@ cdef class FlowTable:
             free(self.spare)
             self.spare = following
         free(self.buckets)
+        free(self.targets)
+        free(self.asked.at)
+        free(self.ends.at)
         for i in range(HOOKS):
             free(self.hooks[i])
 
     # ---- what the shell and tests call
 
-    def feed(self, bytes data, double seconds=0.0, int linktype=1, wire_len=0):
+    cdef int enter(self) except -1:
+        """To be called before anything that Python code can run in, such as hooks: what they would change, we hold."""
+        if self.state == NEW:
+            raise RuntimeError("this flow table was not set up: __init__ did not run to its end")
+        if self.state == BUSY:
+            raise RuntimeError("this flow table is at work: it cannot be used within a hook of its chains, nor by two "
+                               "threads at once")
+        self.state = BUSY
+        return 0
+
+    def feed(self, bytes data not None, double seconds=0.0, int linktype=1, wire_len=0):
         """One captured frame; returns the records of the flows that ended by its time."""
         cdef ps_dec dec
+        cdef int64_t ts = _nanoseconds(seconds)
         ps_decode(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), max(wire_len, len(data)), linktype, &dec)
         self.process(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), max(wire_len, len(data)), linktype,
-                     <int64_t>(seconds * 1e9 + 0.5), &dec)
+                     ts, &dec)
         return self.take()
 
     def advance(self, double seconds):
         """The time is ``seconds`` now, without a packet; returns the records of the flows that ended by then."""
-        self.tick(<int64_t>(seconds * 1e9))
+        return self.pass_time(_nanoseconds(seconds))
+
+    cdef list pass_time(self, int64_t raw):
+        self.enter()
+        try:
+            self.tick(raw)
+        finally:
+            self.state = READY
         return self.take()
 
     def flush(self, Py_ssize_t limit=0):
         """Ends every flow, or ``limit`` of them; returns the records."""
-        while self.done.head != NULL and (limit <= 0 or len(self.out) < limit):
-            self.emit(self.done.head)
-        while self.open.head != NULL and (limit <= 0 or len(self.out) < limit):
-            self.emit(self.open.head)
+        self.enter()
+        try:
+            while self.done.head != NULL and (limit <= 0 or len(self.out) < limit):
+                self.emit(self.done.head)
+            while self.open.head != NULL and (limit <= 0 or len(self.out) < limit):
+                self.emit(self.open.head)
+        finally:
+            self.state = READY
         return self.take()
+
+    def end_flow(self, str target not None, int protocol, int dp, int sp, double after=1.0):
+        """Any thread: the flow from this host's port ``sp`` to ``target``'s port ``dp`` ends when the clock has gone on
+        by ``after`` seconds, if it has not ended by then. A flow that begins from now on is not meant."""
+        cdef End end
+        _end_of(&end, target, protocol, dp, sp, after)
+        end.called = self.clock if self.started else -1
+        end.due += self.clock
+        self.find_by_target()
+        _push_end(&self.ends, &end)
+
+    cdef int64_t end_at(self, str target, int protocol, int dp, int sp, double after, int64_t now) except? -1:
+        """As :meth:`end_flow`, where the wall clock is the packets' clock, and ours can be behind it; ``now`` and the
+        result, when the flow is due, are nanoseconds since 1970. Times are translated when our clock has got there:
+        only then it is known what they are on it."""
+        cdef End end
+        _end_of(&end, target, protocol, dp, sp, after)
+        end.called = now
+        end.due += now
+        self.find_by_target()
+        _add_end(&self.asked, &end)
+        return end.due
 
     def __len__(self):
         return self.count
@@ -299,36 +478,123 @@ cdef class FlowTable:
     cdef int64_t tick(self, int64_t raw) except? -1:
         """Moves the table's clock, which starts at 0 and never goes back. Small steps back are reordering; large ones a
         clock that was set, from where we go on counting. A leap that is longer than any timeout counts as just longer:
-        it ends the same flows, and no packet can drive the clock to where numbers end. Ends the flows whose time has
-        come."""
-        cdef int64_t now
+        it ends the same flows. Ends the flows whose time has come."""
         cdef int64_t leap = (self.idle if self.idle > self.expiry else self.expiry) + JUMP
+        cdef int64_t step, now
+        raw = 0 if raw < 0 else LATEST if raw > LATEST else raw  # so that no difference can overflow
         if not self.started:
             self.started = True
-            self.offset = -raw
-        now = raw + self.offset
-        if now < self.clock:
-            if self.clock - now > JUMP:
-                self.offset = self.clock - raw
-            now = self.clock
-        elif now - self.clock > leap:
-            now = self.clock + leap
-            self.offset = now - raw
-        self.clock = now
+            self.raw = raw
+        step = raw - self.raw
+        if step >= 0 or step < -JUMP:
+            self.raw = raw
+            if step > 0:
+                self.clock += step if step < leap else leap
+                if self.clock > CLOCK_LIMIT:
+                    self.set_back()
+        now = self.clock
+        if self.asked.count:
+            self.take_in()
         while self.done.head != NULL and self.done.head.active <= now:
             self.emit(self.done.head)
         while self.open.head != NULL and self.open.head.active + self.idle <= now:
             self.emit(self.open.head)
+        while self.ends.count and self.ends.at[0].due <= now:
+            self.end(_pop_end(&self.ends))
         return now
 
+    cdef void set_back(self) noexcept:
+        """The clock begins at 0 again, and all that refers to it with it: after 127 years, or after some hundred million
+        packets with hostile times, it would come to where numbers end."""
+        cdef int64_t by = self.clock
+        cdef List *lists[2]
+        cdef Flow *flow
+        cdef size_t i
+        lists[0] = &self.open
+        lists[1] = &self.done
+        for i in range(2):
+            flow = lists[i].head
+            while flow != NULL:
+                flow.active -= by
+                flow.began = max(flow.began - by, -CLOCK_LIMIT)
+                flow = flow.after
+        for i in range(self.ends.count):
+            self.ends.at[i].due -= by
+            self.ends.at[i].called = max(self.ends.at[i].called - by, -CLOCK_LIMIT)
+        self.clock = 0
+
     cdef int64_t deadline(self) noexcept:
-        """Table clock at which the next flow ends; -1 without flows."""
+        """Packet time at which the next flow ends; -1 without flows."""
         cdef int64_t when = -1
+        cdef size_t i
         if self.done.head != NULL:
             when = self.done.head.active
         if self.open.head != NULL and (when < 0 or self.open.head.active + self.idle < when):
             when = self.open.head.active + self.idle
+        if self.ends.count and (when < 0 or self.ends.at[0].due < when):
+            when = self.ends.at[0].due
+        if when >= 0:
+            when = self.raw + (when - self.clock)
+        for i in range(self.asked.count):
+            if when < 0 or self.asked.at[i].due < when:
+                when = self.asked.at[i].due
         return when
+
+    # ---- ends that were asked for
+
+    cdef int find_by_target(self) except -1:
+        """From now on, flows are found by their target. Who never asks for a flow's end does not pay for it."""
+        cdef List *lists[2]
+        cdef Flow *flow
+        cdef int i
+        if self.targets != NULL:
+            return 0
+        self.targets = <Flow **>calloc(self.mask + 1, sizeof(Flow *))
+        if self.targets == NULL:
+            raise MemoryError
+        lists[0] = &self.open
+        lists[1] = &self.done
+        for i in range(2):
+            flow = lists[i].head
+            while flow != NULL:
+                self.list_target(flow)
+                flow = flow.after
+        return 0
+
+    cdef void list_target(self, Flow *flow) noexcept:
+        cdef ps_key key
+        _end_key(flow, &key)
+        flow.end_hash = ps_hash(&key)
+        flow.beside = self.targets[flow.end_hash & self.mask]
+        self.targets[flow.end_hash & self.mask] = flow
+
+    cdef int take_in(self) except -1:
+        """What was asked for by wall clock comes on the table's clock, which has just been moved."""
+        cdef size_t i
+        cdef End end
+        for i in range(self.asked.count):
+            end = self.asked.at[i]
+            end.due += self.clock - self.raw
+            end.called += self.clock - self.raw
+            _push_end(&self.ends, &end)
+        self.asked.count = 0
+        return 0
+
+    cdef int end(self, End end) except -1:
+        """Its time has come: ends the flow, if it is still there; of two from different addresses of this host the older
+        one."""
+        cdef ps_key key
+        cdef Flow *oldest = NULL
+        cdef Flow *flow = self.targets[end.hash & self.mask]
+        while flow != NULL:
+            if flow.end_hash == end.hash and flow.began <= end.called and (oldest == NULL or flow.began < oldest.began):
+                _end_key(flow, &key)
+                if memcmp(&key, &end.key, sizeof(ps_key)) == 0:
+                    oldest = flow
+            flow = flow.beside
+        if oldest != NULL:
+            self.emit(oldest)
+        return 0
 
     # ---- flows
 
@@ -369,7 +635,11 @@ cdef class FlowTable:
         cdef Flow *flow
         cdef Flow *following
         cdef Flow **buckets = <Flow **>calloc(mask + 1, sizeof(Flow *))
-        if buckets == NULL:
+        cdef Flow **targets = NULL
+        if self.targets != NULL:
+            targets = <Flow **>calloc(mask + 1, sizeof(Flow *))
+        if buckets == NULL or (targets == NULL and self.targets != NULL):
+            free(buckets)
             raise MemoryError
         for i in range(self.mask + 1):
             flow = self.buckets[i]
@@ -377,9 +647,14 @@ cdef class FlowTable:
                 following = flow.chained
                 flow.chained = buckets[flow.hash & mask]
                 buckets[flow.hash & mask] = flow
+                if targets != NULL:
+                    flow.beside = targets[flow.end_hash & mask]
+                    targets[flow.end_hash & mask] = flow
                 flow = following
         free(self.buckets)
+        free(self.targets)
         self.buckets = buckets
+        self.targets = targets
         self.mask = mask
         return 0
 
@@ -390,6 +665,11 @@ cdef class FlowTable:
         while link[0] != flow:
             link = &link[0].chained
         link[0] = flow.chained
+        if self.targets != NULL:
+            link = &self.targets[flow.end_hash & self.mask]
+            while link[0] != flow:
+                link = &link[0].beside
+            link[0] = flow.beside
         _remove(&self.done if flow.complete else &self.open, flow)
         self.count -= 1
         cdef PyObject *held = flow.rec
@@ -429,7 +709,7 @@ cdef class FlowTable:
         flow.hash = dec.hash
         flow.key = dec.key
         flow.first = ts
-        flow.active = now
+        flow.active = flow.began = now
         # an ICMP error travels in reverse, also when it is the first that we see of the flow
         flow.forward = dec.dir ^ dec.quote
         rec = PyDict_Copy(self.template)
@@ -437,6 +717,8 @@ cdef class FlowTable:
         flow.rec = <PyObject *>rec
         flow.chained = self.buckets[dec.hash & self.mask]
         self.buckets[dec.hash & self.mask] = flow
+        if self.targets != NULL:
+            self.list_target(flow)
         _append(&self.open, flow)
         self.count += 1
         return flow
@@ -458,6 +740,15 @@ cdef class FlowTable:
 
     cdef int process(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
                      const ps_dec *dec) except -1:
+        """One packet, decoded already; its bytes are only looked at until this returns."""
+        self.enter()
+        try:
+            return self.sort(p, caplen, wire_len, dlt, ts, dec)
+        finally:
+            self.state = READY
+
+    cdef int sort(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
+                  const ps_dec *dec) except -1:
         cdef Flow *flow
         cdef Shape shape
         cdef int64_t now

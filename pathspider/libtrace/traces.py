@@ -46,24 +46,30 @@ class Trace:
 
     def start(self) -> None:
         """Opens the source; packets are being captured when it returns. After :meth:`pause`, it is opened anew."""
-        if self._capture is None:
-            self._capture = Capture(self.uri, self._bpf, self._snaplen, promisc=self._promisc)
+        self._started()
+
+    def _started(self) -> Capture:
+        capture = self._capture
+        if capture is None:
+            capture = self._capture = Capture(self.uri, self._bpf, self._snaplen, promisc=self._promisc)
+        return capture
 
     def pause(self) -> None:
         """Stops capturing."""
         self.close()
 
     def close(self) -> None:
-        """Frees the source."""
-        if self._capture is not None:
-            self._capture.close()
-            self._capture = None
+        """Frees the source. Thread-safe, and for signal handlers: who is reading packets then comes to their end."""
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.close()
 
     def read_packet(self, packet: Packet) -> bool:
-        """Reads the next packet into ``packet``; ``False`` at the end."""
-        self.start()
-        assert self._capture is not None
-        found = self._capture.read()
+        """Reads the next packet into ``packet``; ``False`` at the end.
+
+        :raises RuntimeError: another thread is reading
+        """
+        found = self._started().read()
         if found is None:
             return False
         packet.set(*found)
@@ -76,7 +82,8 @@ class Trace:
 
     def pkt_drops(self) -> int:
         """Packets lost since the source was opened."""
-        counts = self._capture.counts() if self._capture is not None else {"dropped_kernel": 0, "dropped_ring": 0}
+        capture = self._capture
+        counts = capture.counts() if capture is not None else {"dropped_kernel": 0, "dropped_ring": 0}
         return counts["dropped_kernel"] + counts["dropped_ring"]
 
     def pkt_accepts(self) -> int:

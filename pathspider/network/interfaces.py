@@ -143,12 +143,14 @@ def check_capabilities(*needed: str) -> None:
     )
 
 
-def capture_filter(source: tuple[str | None, str | None], protocols: Iterable[str]) -> str:
+def capture_filter(source: tuple[str | None, str | None],
+                   protocols: Iterable[str] = tuple(PROTOCOL_NUMBERS)) -> str:
     """BPF text (pcap-filter(7)) that keeps what belongs to the vantage point and can matter.
 
-    ``source``: its addresses; ``protocols``: transport protocols by name (``tcp``, ``udp``, ``sctp``). ICMP and ICMPv6
-    are always kept, and so are later fragments (they name the protocol but no port) and IPv6 packets with extension
-    headers, behind which BPF cannot look cheaply. Addresses are numeric; ``ValueError`` if there is none.
+    ``source``: its addresses; ``protocols``: transport protocols by name, by default all that can be connected with
+    (``tcp``, ``udp``, ``sctp``). ICMP and ICMPv6 are always kept, and so are later fragments (they name the protocol
+    but no port) and IPv6 packets with extension headers, behind which BPF cannot look cheaply. Addresses are numeric;
+    ``ValueError`` if there is none.
     """
     try:
         # Not the names: without /etc/protocols, as in a minimal Debian, libpcap's "ip proto \\tcp" matches nothing.

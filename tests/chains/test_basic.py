@@ -61,6 +61,16 @@ class Basic(ChainTest):
             record = self.flow(BasicChain, packet)
             self.assertEqual((record["proto"], record["sp"], record["dp"]), want)
 
+    def test_sctp_has_ports_in_both_directions_over_both_versions(self):
+        for version, ours, theirs in ((IP, "192.0.2.1", "198.51.100.1"), (IPv6, "2001:db8::1", "2001:db8::2")):
+            there = frame(version(src=ours, dst=theirs) / SCTP(sport=5000, dport=9899) / Raw(bytes(8)))
+            back = frame(version(src=theirs, dst=ours) / SCTP(sport=9899, dport=5000) / Raw(bytes(8)))
+            other = frame(version(src=ours, dst=theirs) / SCTP(sport=5001, dport=9899) / Raw(bytes(8)))
+            first, second = self.flows(BasicChain, [there, back, other])
+            self.assertEqual([first[name] for name in ("sip", "dip", "proto", "sp", "dp", "pkt_fwd", "pkt_rev")],
+                             [ours, theirs, 132, 5000, 9899, 1, 1])
+            self.assertEqual((second["sp"], second["dp"]), (5001, 9899))
+
     def test_a_header_cut_before_its_ports_has_none(self):
         self.assertEqual(self.flow(BasicChain, tcp4("S")[:36])["sp"], None)
 

@@ -5,6 +5,7 @@ import lzma
 import os
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -168,6 +169,105 @@ class Files(unittest.TestCase):
         os.close(theirs)
 
 
+class Fifos(unittest.TestCase):
+    """Streams with a name, whose writer may come late or never."""
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def fifo(self, name="a.pcap"):
+        path = self.folder / name
+        os.mkfifo(path)
+        return str(path)
+
+    def test_it_opens_without_a_writer_and_can_be_stopped(self):
+        for name in ("a.pcap", "a.pcap.gz"):
+            path = self.fifo(name)
+            code = ("import sys, threading\nfrom pathspider.libtrace.sources import Capture\n"
+                    "capture = Capture(sys.argv[1])\nprint('open', flush=True)\n"
+                    "threading.Timer(0.1, capture.stop).start()\nprint(capture.read())\ncapture.close()")
+            with self.subTest(name=name):
+                done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20,
+                                      check=False)
+                self.assertEqual((done.stdout, done.stderr), ("open\nNone\n", ""))
+
+    def test_a_writer_that_comes_late_and_goes(self):
+        for name, data in (("a.pcap", pcap(FRAMES)), ("a.pcap.gz", gzip.compress(pcap(FRAMES))),
+                           ("a.pcapng", pcapng(FRAMES))):
+            path = self.fifo(name)
+            writer = threading.Timer(0.1, Path(path).write_bytes, (data,))
+            with self.subTest(name=name), Capture(path) as capture:
+                writer.start()
+                found = []
+                while (packet := capture.read()) is not None:
+                    found.append(packet[0])
+                self.assertEqual(found, FRAMES)
+            writer.join(10)
+
+    def test_what_is_no_capture_shows_when_it_is_read(self):
+        path = self.fifo()
+        writer = threading.Thread(target=Path(path).write_bytes, args=(b"GET / HTTP/1.1\r\n" * 10,))
+        with Capture(path) as capture:
+            writer.start()
+            with self.assertRaisesRegex(CaptureError, "not a capture"):
+                capture.read()
+        writer.join(10)
+
+
+WITHIN_HOOK = """
+import sys, threading
+from pathspider.libtrace import FlowTable
+from pathspider.libtrace.sources import Capture
+
+class Waits:
+    sizes = []
+    def new_flow(self, rec, ip):
+        return True
+    def udp(self, rec, udp, rev):
+        helper = threading.Thread(target={call})
+        helper.start()
+        helper.join()
+        self.sizes.append((udp.size, udp.payload.data))
+        return True
+
+capture, errors = Capture(sys.argv[1]), []
+
+def read():
+    try: capture.read()
+    except RuntimeError as error: errors.append(error)
+
+table = FlowTable([Waits()])
+while capture.feed(table) is not None:
+    pass
+print(len(Waits.sizes), set(Waits.sizes), len(errors), capture.counts()["read"] > 0)
+"""
+"""A chain during whose work another thread does something to the source."""
+
+
+class Threads(unittest.TestCase):
+    """What used to read memory that was not ours any more."""
+
+    def setUp(self):
+        self.path = Path(self.enterContext(tempfile.TemporaryDirectory()), "a.pcap")
+        self.path.write_bytes(pcap(FRAMES))
+
+    def said(self, call):
+        done = subprocess.run([sys.executable, "-c", WITHIN_HOOK.format(call=call), self.path], capture_output=True,
+                              text=True, check=False, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.strip()
+
+    def test_closed_while_a_chain_looks_at_a_packet(self):
+        self.assertEqual(self.said("capture.close"), "1 {(29, b'x')} 0 True")
+
+    def test_a_second_reader_while_a_chain_looks_at_a_packet(self):
+        self.assertEqual(self.said("read"), "20 {(29, b'x')} 20 True")
+
+    def test_a_table_that_is_none(self):
+        with Capture(str(self.path)) as capture, self.assertRaises(TypeError):
+            capture.feed(None)
+
+
 class Names(unittest.TestCase):
     def test_parse(self):
         for uri, target in {
@@ -233,6 +333,30 @@ class Live(unittest.TestCase):
             with self.subTest(command=command), self.assertRaisesRegex(CaptureError, "b0: .* went down or was removed"):
                 in_namespace(scenario)
 
+    def test_no_descriptor_left_is_no_story_about_the_interface(self):
+        code = (
+            "import os, resource, socket\n"
+            "from pathspider.libtrace.sources import Capture\n"
+            "from tests.libtrace.frames import in_namespace, pair, udp4\n"
+            "def scenario():\n"
+            "    pair()\n"
+            "    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\n"
+            "    sock.bind(('a0', 0))\n"
+            "    with Capture('b0', bpf='udp port 53') as capture:\n"
+            "        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 4096))\n"
+            "        for port in range(1, 6):\n"
+            "            sock.send(udp4(sport=port))\n"
+            "            assert capture.read()[0] == udp4(sport=port)\n"
+            "        try: os.dup(0)\n"
+            "        except OSError as error: print(error.strerror)\n"
+            "        try: Capture('b0')\n"
+            "        except OSError as error: print(error.strerror)\n"
+            "        except Exception as error: print(error)\n"
+            "in_namespace(scenario)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout.count("Too many open files")), (0, 2), done.stdout + done.stderr)
+
     def test_what_cannot_be_captured(self):
         def scenario(name, **options):
             pair()
@@ -251,8 +375,6 @@ class Live(unittest.TestCase):
             "import os; os.setgid(65534); os.setuid(65534)\n"
             "from pathspider.libtrace.sources import Capture\nCapture('lo')"
         )
-        import sys  # noqa: PLC0415
-
         done = subprocess.run(
             [sys.executable, "-c", "import pathspider.libtrace, os\n" + code],
             capture_output=True,

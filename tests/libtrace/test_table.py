@@ -1,11 +1,14 @@
 """The flow table on the packets' own clock."""
 
 import gc
+import subprocess
+import sys
+import threading
 import unittest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.all import ICMP, IP, UDP, Raw
+from scapy.all import ICMP, IP, SCTP, UDP, IPv6, Raw
 
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
@@ -77,6 +80,243 @@ class Timeouts(unittest.TestCase):
         flows.feed(udp4(), 100.0)
         flows.feed(udp4(sport=2), 99.5)
         self.assertEqual(len(flows.advance(130.0)), 2)
+
+
+    def test_hostile_times_do_not_drive_the_clock_to_where_numbers_end(self):
+        for idle, rounds in ((30.0, 100), (1e9, 100)):
+            flows = table(idle_timeout=idle)
+            for number in range(rounds):  # there and back again: each round is a leap, which ends what is quiet
+                flows.feed(udp4(sport=number + 1), 0.0)
+                ended = flows.feed(tcp4("A"), 9e9 - number)
+                self.assertEqual([f["sp"] for f in ended if f["proto"] == 17], [number + 1])
+
+    def test_ends_that_were_asked_for_survive_the_clock_that_begins_again(self):
+        flows = table(idle_timeout=1e9)
+        for number in range(20):
+            flows.feed(udp4(), 0.0)
+            flows.end_flow("198.51.100.1", 17, 53, 5353, after=2e8)
+            self.assertEqual(flows.advance(1e8), [])
+            self.assertEqual(len(flows.advance(2e8)), 1, number)
+
+    def test_times_that_are_none_are_refused(self):
+        for at in (float("nan"), float("inf"), 1e300, -1e10):
+            with self.assertRaises(ValueError):
+                table().feed(udp4(), at)
+            with self.assertRaises(ValueError):
+                table().advance(at)
+        for timeout in (float("nan"), float("inf"), -1.0):
+            with self.assertRaises(ValueError):
+                table(idle_timeout=timeout)
+            with self.assertRaises(ValueError):
+                table(expiry_timeout=timeout)
+
+
+TARGET = "198.51.100.1"
+
+
+class Ends(unittest.TestCase):
+    """Flows whose end somebody asks for, who knows the target and the ports."""
+
+    def test_it_ends_when_the_time_has_passed_with_what_came_until_then(self):
+        flows = table()
+        flows.feed(tcp4("S"), 100.0)
+        flows.end_flow(TARGET, 6, 80, 1234, after=1.0)
+        self.assertEqual(flows.feed(tcp4("A", rev=True), 100.999), [])
+        (ended,) = flows.feed(tcp4("A", rev=True), 101.0)
+        self.assertEqual((ended["pkt_fwd"], ended["pkt_rev"], ended["pkt_last"]), (1, 1, 100.999))
+        (late,) = flows.flush()  # a flow of its own
+        self.assertEqual((late["pkt_fwd"], late["sp"]), (1, 80))
+
+    def test_time_that_passes_without_packets_ends_it_too(self):
+        flows = table()
+        flows.feed(tcp4("S"), 100.0)
+        flows.end_flow(TARGET, 6, 80, 1234)
+        self.assertEqual(flows.advance(100.9), [])
+        self.assertEqual(len(flows.advance(101.0)), 1)
+
+    def test_every_version_and_transport(self):
+        for data, target, proto, dp, sp in (
+            (tcp6("S"), "2001:db8::2", 6, 80, 1234),
+            (tcp6("S"), "2001:0DB8:0::0:2", 6, 80, 1234),
+            (tcp6("SA", rev=True), "2001:db8::1", 6, 1234, 80),
+            (tcp4("SA", rev=True), "192.0.2.1", 6, 1234, 80),
+            (udp4(), TARGET, 17, 53, 5353),
+            (frame(IP(src="192.0.2.1", dst=TARGET) / SCTP(sport=5, dport=6) / Raw(bytes(8))), TARGET, 132, 6, 5),
+            (frame(IPv6(src="2001:db8::9", dst="2001:db8::2") / SCTP(sport=5, dport=6) / Raw(bytes(8))),
+             "2001:db8::2", 132, 6, 5),
+        ):
+            flows = table()
+            flows.feed(data, 100.0)
+            for other in ((target, proto, dp, sp + 1), (target, proto, dp + 1, sp), (target, 139 - proto, dp, sp),
+                          (target, proto, sp, dp), ("203.0.113.7", proto, dp, sp), ("2001:db8::7", proto, dp, sp)):
+                flows.end_flow(*other)
+            self.assertEqual(flows.advance(102.0), [])
+            flows.end_flow(target, proto, dp, sp)
+            (ended,) = flows.advance(103.0)
+            self.assertEqual([ended[name] for name in ("dip", "proto", "dp", "sp")][1:], [proto, dp, sp])
+
+    def test_the_earlier_of_two_ends(self):
+        for asked, ends in ((2.0, 102.0), (9.0, 105.0)):
+            flows = table(expiry_timeout=5)
+            flows.feed(tcp4("R"), 100.0)
+            flows.end_flow(TARGET, 6, 80, 1234, after=asked)
+            self.assertEqual(flows.advance(ends - 0.01), [])
+            self.assertEqual(len(flows.advance(ends)), 1)
+            flows.advance(200.0)
+            self.assertEqual(len(flows), 0)
+
+    def test_a_flow_that_began_after_the_call_goes_on(self):
+        flows = table(expiry_timeout=0.1)
+        flows.feed(tcp4("R"), 100.0)
+        flows.end_flow(TARGET, 6, 80, 1234)
+        self.assertEqual(len(flows.advance(100.5)), 1)
+        flows.feed(tcp4("S"), 100.6)
+        self.assertEqual(flows.advance(110.0), [])
+
+    def test_a_call_before_the_first_packet_ends_nothing(self):
+        flows = table()
+        flows.end_flow(TARGET, 6, 80, 1234)
+        flows.feed(tcp4("S"), 100.0)
+        self.assertEqual(flows.advance(110.0), [])
+
+    def test_of_two_addresses_of_ours_the_older_flow(self):
+        flows = table()
+        for at, address in ((100.0, "192.0.2.1"), (100.1, "192.0.2.2")):
+            flows.feed(frame(IP(src=address, dst=TARGET) / UDP(sport=1, dport=2)), at)
+        for at, address in ((101.5, "192.0.2.1"), (103.0, "192.0.2.2")):
+            flows.end_flow(TARGET, 17, 2, 1)
+            self.assertEqual([f["sip"] for f in flows.advance(at)], [address])
+
+    def test_many_flows_many_ends_in_any_order(self):
+        flows = table()
+        ports = range(1, 5001)
+        for port in ports:
+            flows.feed(udp4_port(port), 100.0)
+            if port == 700:  # from here on the index by target is kept, and grows with the table
+                flows.end_flow(TARGET, 17, 53, 9)
+        for port in ports:
+            flows.end_flow(TARGET, 17, 53, port, after=1 + (port * 7919 % 5000) / 1000)
+        order = sorted(ports, key=lambda port: port * 7919 % 5000)
+        seen = []
+        for step in range(102):
+            seen += [f["sp"] for f in flows.advance(100.99 + step * 0.05)]
+        self.assertEqual((sorted(seen), len(flows)), (list(ports), 0))
+        self.assertEqual([seen.remove(9), seen][1], [port for port in order if port != 9])
+
+    def test_mistakes_are_named(self):
+        flows = table()
+        for wrong in (("example.org", 6, 80, 1), ("192.0.2", 6, 80, 1), ("", 6, 80, 1), ("fe80::1%lo", 6, 80, 1),
+                      (TARGET, 256, 80, 1), (TARGET, -1, 80, 1), (TARGET, 6, 65536, 1), (TARGET, 6, 80, -1),
+                      (TARGET, 6, 80, 1, -1.0), (TARGET, 6, 80, 1, float("nan")), (TARGET, 6, 80, 1, float("inf"))):
+            with self.assertRaises(ValueError):
+                flows.end_flow(*wrong)
+        with self.assertRaises(TypeError):
+            flows.end_flow(None, 6, 80, 1)
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.tuples(st.integers(1, 6), st.sampled_from(["packet", "reset", "end"]), st.floats(0, 3))))
+    def test_as_a_simple_model_says(self, steps):
+        """Against a table of Python values: flows by port, each with the time at which it ends."""
+        flows, now, model = table(idle_timeout=4, expiry_timeout=2), 100.0, {}
+        asked, ended, said = [], [], []
+
+        def pass_time(to):
+            for due, called, port in sorted(asked):
+                if due <= to and port in model and model[port]["began"] <= called and model[port]["ends"] > due:
+                    model[port]["ends"] = due
+            asked[:] = [entry for entry in asked if entry[0] > to]
+            for port in [port for port, flow in model.items() if flow["ends"] <= to]:
+                said.append((port, model.pop(port)["packets"]))
+
+        flows.feed(udp4(), now)
+        for port, what, wait in steps:
+            now = round((now + wait) * 8) / 8  # exact in binary
+            pass_time(now)
+            ended += flows.advance(now)
+            if what == "end":
+                asked.append((now + 1, now, port))
+                flows.end_flow(TARGET, 6, 80, port)
+                continue
+            ended += flows.feed(tcp4("R" if what == "reset" else "A", sport=port), now)
+            flow = model.setdefault(port, {"began": now, "packets": 0, "complete": False})
+            flow["packets"] += 1
+            if not flow["complete"]:
+                flow["complete"] = what == "reset"
+                flow["ends"] = now + (2 if what == "reset" else 4)
+        pass_time(now + 10)
+        ended += flows.advance(now + 10)
+        self.assertEqual(sorted((f["sp"], f["pkt_fwd"]) for f in ended if f["proto"] == 6), sorted(said))
+
+
+def run(code):
+    """What a Python process says that might crash."""
+    code = "from pathspider.libtrace import FlowTable\nfrom pathspider.chains.basic import BasicChain\n" \
+           "from tests.libtrace.frames import udp4\n" + code
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+WITHIN = """
+class Within:
+    def new_flow(self, rec, ip):
+        rec["x"] = 0
+        return True
+    def udp(self, rec, udp, rev):
+        {call}
+        rec["x"] += udp.size
+        return True
+table = FlowTable([BasicChain(), Within()])
+try:
+    for port in range(1, 50):
+        table.feed(udp4(sport=port), 100.0 + port)
+except RuntimeError as error:
+    print("RuntimeError:", error)
+print(len(table.flush()))
+"""
+
+
+class Misuse(unittest.TestCase):
+    """What used to end the process with a signal, or to read memory that was free already."""
+
+    def test_the_table_within_a_hook_of_its_chains(self):
+        for call in ("table.flush()", "table.advance(1e6)", "table.feed(udp4(sport=7), 1e6)",
+                     "table.__init__([BasicChain()])"):
+            with self.subTest(call=call):
+                done = run(WITHIN.format(call=call))
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn("RuntimeError:", done.stdout)
+                self.assertEqual(done.stdout.splitlines()[-1], "1")
+
+    def test_set_up_twice_or_never(self):
+        flows = table()
+        with self.assertRaisesRegex(RuntimeError, "once"):
+            flows.__init__([])
+        flows.feed(udp4(), 1.0)
+        self.assertEqual(len(flows.flush()), 1)
+        done = run("table = FlowTable.__new__(FlowTable)\n"
+                   "for call in (table.flush, lambda: table.feed(udp4(), 1.0), lambda: table.advance(1.0)):\n"
+                   "    try: call()\n    except RuntimeError as error: print(error)\n")
+        self.assertEqual((done.returncode, done.stdout.count("not set up")), (0, 3), done.stderr)
+
+    def test_another_thread_while_a_hook_runs(self):
+        entered, go_on = threading.Event(), threading.Event()
+
+        class Slow(ThirdParty):
+            def ip4(self, rec, ip, rev):
+                entered.set()
+                go_on.wait(10)
+                return super().ip4(rec, ip, rev)
+
+        flows = table(Slow())
+        thread = threading.Thread(target=flows.feed, args=(udp4(), 1.0))
+        thread.start()
+        entered.wait(10)
+        with self.assertRaisesRegex(RuntimeError, "at work"):
+            flows.flush()
+        flows.end_flow(TARGET, 17, 53, 5353)  # which may be asked for at any time
+        go_on.set()
+        thread.join(10)
+        (ended,) = flows.advance(2.0)
+        self.assertEqual(ended["third"], 29)
 
 
 class Ports(unittest.TestCase):

@@ -1,8 +1,11 @@
 """Packets one by one, for scripts: from files and interfaces, configured, paused, begun anew, failing."""
 
 import json
+import os
 import subprocess
+import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -89,6 +92,70 @@ class Live(unittest.TestCase):
             found, promiscuity = in_namespace(lambda promiscuous=promiscuous: scenario(promiscuous))
             self.assertEqual(found, FRAMES)
             self.assertEqual(promiscuity, int(promiscuous))
+
+
+QUIET = """
+import os, signal, threading
+from pathspider.libtrace import packet, trace
+ours, theirs = os.pipe()
+os.dup2(ours, 0)
+source = trace("-")
+source.start()
+{how}
+print(source.read_packet(packet()), source.pkt_drops())
+"""
+"""Waits for packets that never come, until the source is closed."""
+
+
+class Closing(unittest.TestCase):
+    """Closing a source that somebody reads: it used to end the process with a signal."""
+
+    def closed(self, how):
+        done = subprocess.run([sys.executable, "-c", QUIET.format(how=how)], capture_output=True, text=True,
+                              timeout=60, check=False, env=os.environ | {"MALLOC_PERTURB_": "165"})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "False 0\n", ""))
+
+    def test_in_a_signal_handler(self):
+        self.closed("signal.signal(signal.SIGALRM, lambda *_: source.close())\n"
+                    "signal.setitimer(signal.ITIMER_REAL, 0.1)")
+
+    def test_from_another_thread(self):
+        self.closed("threading.Timer(0.1, source.close).start()")
+
+    def test_from_many_threads(self):
+        self.closed("for _ in range(8): threading.Timer(0.1, source.close).start()")
+
+    def test_a_second_reader_is_refused(self):
+        code = ("errors = []\n"
+                "def second(*_):\n"
+                "    try: source.read_packet(packet())\n"
+                "    except RuntimeError as error: errors.append(error)\n"
+                "    source.close()\n"
+                "signal.signal(signal.SIGALRM, second)\nsignal.setitimer(signal.ITIMER_REAL, 0.1)\n")
+        done = subprocess.run([sys.executable, "-c", QUIET.format(how=code) + "print(errors)"],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("taken already", done.stdout)
+
+    def test_while_packets_are_read_again_and_again(self):
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "a.pcap")
+        path.write_bytes(pcap(FRAMES * 50))
+        for _ in range(30):
+            source, over = trace(str(path)), threading.Event()
+
+            def read(source=source, over=over):
+                one = packet()
+                while source.read_packet(one) and not over.is_set():
+                    pass
+                over.set()
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            source.close()
+            over.set()
+            thread.join(10)
+            self.assertFalse(thread.is_alive())
+            source.close()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.layers.l2 import ARP, Ether
+from scapy.layers.sctp import SCTP
 from scapy.packet import Raw
 from scapy.utils import rdpcap, wrpcap
 
@@ -134,6 +135,18 @@ class TestCaptureFilter(unittest.TestCase):
     def test_text(self):
         self.assertEqual(capture_filter(("192.0.2.1", None), ["tcp"]),
                          "(ip host 192.0.2.1 and (ip proto 1 or ip proto 6))")
+
+    def test_by_default_every_transport(self):
+        ours, ours6, theirs, theirs6 = "192.0.2.1", "2001:db8::1", "198.51.100.1", "2001:db8:1::1"
+        text = capture_filter((ours, ours6))
+        self.assertEqual(text, capture_filter((ours, ours6), ["tcp", "udp", "sctp"]))
+        transports = [TCP(), UDP(), SCTP(sport=5, dport=6) / Raw(bytes(8))]
+        wanted = [packet / transport for transport in transports
+                  for packet in (IP(src=ours, dst=theirs), IP(src=theirs, dst=ours),
+                                 IPv6(src=ours6, dst=theirs6), IPv6(src=theirs6, dst=ours6))]
+        others = [IP(src=ours, dst=theirs, proto=47) / Raw(bytes(20)), IP(src=theirs, dst="192.0.2.2") / TCP()]
+        self.assertEqual(kept(text, wanted), len(wanted))
+        self.assertEqual(kept(text, others), 0)
 
     def test_mistakes(self):
         for source, protocols in (((None, None), ["tcp"]), (("192.0.2.1", None), ["http"]), (("any", None), ["tcp"])):
