@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import hold, watch
+from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.records import to_measure
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
             return dry_run(args, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        hold()
+        block_signals()
         spider = start_spider(args)
         if not args.resume:
             start_afresh(args.output, stream)
@@ -308,7 +308,7 @@ class Measurement:
         """Measure all jobs; the exit status."""
         from pathspider.cmd.progress import Progress  # noqa: PLC0415
 
-        watch(self._stop_in_order, self._end_at_once)
+        on_signals(self._stop_in_order, self._end_at_once)
         with Progress(self.spider, self.reader):
             threading.Thread(target=self._feed, name="feeder", daemon=True).start()
             self._write()

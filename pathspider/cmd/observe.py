@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.signals import hold, watch
+from pathspider.cmd.signals import block_signals, on_signals
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
@@ -91,13 +91,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         refuse_same(os.stat(path), args.output)
     status = 0
     with open_output(args.output) as stream:
-        hold()
+        block_signals()
         try:
             observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)
-        watch(lambda _: observer.stop(), lambda number: os._exit(128 + number))
+        on_signals(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)
