@@ -195,7 +195,7 @@ def _domain_problem(domain: Any) -> str | None:
     return None if isinstance(domain, str | None) else "domain_not_a_string"
 
 
-def one_form(value: Any) -> Any:
+def canonical_address(value: Any) -> Any:
     """An IPv6 address in the one form that all ways of writing it have in common, :rfc:`5952`; else as it is."""
     if isinstance(value, str) and ":" in value:
         with suppress(OSError, ValueError):
@@ -218,7 +218,7 @@ class TargetFilter:
     def target(self, job: Job) -> int:
         """A number for the job's target, in this process alone."""
         named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
-        return hash(tuple(str(one_form(named.get(key))) for key in self._keys))
+        return hash(tuple(str(canonical_address(named.get(key))) for key in self._keys))
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""
