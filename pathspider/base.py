@@ -46,6 +46,7 @@ from pathspider.records import (
     Unmeasured,
     to_measure,
 )
+from pathspider.version import __version__
 
 if TYPE_CHECKING:
     from pathspider.blocklist import Blocklist
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from pathspider.network.settings import Settings
     from pathspider.observer import DummyObserver, Observer
     from pathspider.pace import Pace
-
-__version__ = "3.0.0.dev0"
 
 __all__ = [
     "CONN_DISCARD",

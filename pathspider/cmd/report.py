@@ -19,9 +19,9 @@ from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from pathspider.atomic import atomic_write
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import refuse_same
-from pathspider.atomic import atomic_write
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader

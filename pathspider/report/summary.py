@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pathspider.base import __version__, timestamp
+from pathspider.base import timestamp
 from pathspider.report.counting import Group, Tally, counted
 from pathspider.report.questions import Answer, natural
 from pathspider.report.statistics import Difference, Share, difference, wilson
 from pathspider.report.targets import Targets
+from pathspider.version import __version__
 
 EVERYTHING: Group = ("all", "")
 
