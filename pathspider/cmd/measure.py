@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ log = logging.getLogger("pathspider")
 
 AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
-
-PLUGINS = "pathspider.plugins"
 
 
 def register(subparsers: Any, argv: Sequence[str]) -> None:
@@ -86,23 +85,6 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
             if not word.startswith("-"):
                 return "; targets are read from standard input, or with --input FILE before the plugin's name"
     return ""
-
-
-def available_plugins(argv: Sequence[str]) -> list[Any]:
-    """The plugins to offer: the one that the command line names by its module, or else all that there are.
-
-    Loading one alone saves what the others import.
-    """
-    from pathspider.base import PluggableSpider  # noqa: PLC0415 - not needed for `pspdr --help`
-    from pathspider.discovery import classes, module_names  # noqa: PLC0415
-
-    names = module_names(PLUGINS)
-    for word in argv:
-        if word in names:
-            named = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=word) if plugin.name == word]
-            if named:
-                return named
-    return sorted(classes(PLUGINS, PluggableSpider), key=lambda plugin: plugin.name)
 
 
 def positive_int(text: str) -> int:
