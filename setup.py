@@ -18,8 +18,8 @@ TWINS = Path("build", "compiled-chains")
 
 
 def version():
-    """The one place that holds the version is ``pathspider/base.py``."""
-    text = (HERE / "pathspider" / "base.py").read_text(encoding="utf-8")
+    """The one place that holds the version is ``pathspider/version.py``."""
+    text = (HERE / "pathspider" / "version.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
 
 

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "PATHspider"
 author = "the PATHspider authors"
-release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "base.py").read_text(),
-                    re.MULTILINE).group(1)
+release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "version.py")
+                    .read_text(), re.MULTILINE).group(1)
 version = release
 extensions = ["sphinx.ext.autodoc", "generated", "printed"]
 autodoc_member_order = "bysource"

@@ -34,6 +34,7 @@ from pathspider.run.connect import LATE_PACKETS, Stopped
 from pathspider.run.judge import path_to, timestamp
 from pathspider.run.options import RunOptions
 from pathspider.run.pipeline import Pipeline
+from pathspider.version import __version__
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from pathspider.observer import DummyObserver, Observer
     from pathspider.run.channel import Channel, JobQueue
     from pathspider.run.match import Merged
-
-__version__ = "3.0.0.dev0"
 
 __all__ = [
     "CONN_DISCARD",

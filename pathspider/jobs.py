@@ -14,7 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
-from pathspider.drafts import refuse_special, replacing
+from pathspider.atomic import atomic_write, refuse_special
 from pathspider.records import Job, Record
 
 log = logging.getLogger(__name__)
@@ -261,7 +261,7 @@ def resume(name: str, seen: TargetFilter, unfinished: str, parse: Callable[[str]
     """
     kept = target = begins = kept_before = 0
     refuse_special(Path(name))
-    with (open(os.devnull, "wb") if look_only else replacing(name)) as new, open(name, "rb") as old:
+    with (open(os.devnull, "wb") if look_only else atomic_write(name)) as new, open(name, "rb") as old:
         for number, line in enumerate(old, 1):
             if not line.endswith(b"\n"):
                 break  # torn

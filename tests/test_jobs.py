@@ -145,7 +145,7 @@ class TestTargets(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
         self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
 
-    def test_an_address_has_one_form(self):
+    def test_an_address_has_one_canonical_form(self):
         seen = TargetFilter()
         self.assertFalse(seen.repeats({"dip": "2001:db8::1"}))
         self.assertTrue(seen.repeats({"dip": "2001:DB8:0::0001"}))

@@ -17,11 +17,10 @@ from sphinx.util.nodes import make_refnode, nested_parse_with_titles
 
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import Argument, program
-from pathspider.cmd.measure import PLUGINS, available_plugins
-from pathspider.cmd.observe import CHAINS, available_chains
 from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION
 from pathspider.discovery import classes
 from pathspider.forge import ForgeSpider
+from pathspider.installed import CHAINS, PLUGINS, available_chains, available_plugins
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
 
@@ -113,7 +112,7 @@ def fields() -> Iterator[str]:
 
 def plugins() -> list[Any]:
     """The plugins of this package and of whatever else is installed, by name."""
-    return available_plugins([])
+    return available_plugins()
 
 
 def module_of(thing: type) -> str:

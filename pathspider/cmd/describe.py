@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from pathspider.cmd.main import COMMANDS, build_parser
+from pathspider.installed import available_chains
 
 FILES = ("FILE", "RECORDS", "RESULTS", "DIR", "DIRECTORY", "FOLDER")
 """How metavars end that stand for something in the file system."""
@@ -127,8 +128,6 @@ def argument_of(action: argparse.Action, parser: argparse.ArgumentParser) -> Arg
 @cache
 def chain_names() -> tuple[str, ...]:
     """The chains that can be observed with; argparse does not know them, since finding them takes time."""
-    from pathspider.cmd.observe import available_chains  # noqa: PLC0415 - native
-
     return tuple(available_chains())
 
 

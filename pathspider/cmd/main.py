@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from pathspider.text import printable
+from pathspider.version import __version__
 
 COMMANDS = {
     "filter": "Pre-process a target list",
@@ -121,8 +122,6 @@ def run(argv: list[str]) -> int:
         place = "; --verbose stands before the command's name" if "--verbose" in unknown else ""
         getattr(args, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}{place}")
     if args.version:
-        from pathspider.base import __version__  # noqa: PLC0415 - not needed for --help
-
         print(f"pspdr {__version__}")
         return 0
     if args.command is None:

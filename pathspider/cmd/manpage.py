@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pathspider.base import __version__
 from pathspider.cmd.describe import Argument, Command, program
+from pathspider.version import __version__
 
 NOT_DONE = {
     "pspdr": "some of it was not; each command's page says what that means",

@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import hold, watch
+from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ log = logging.getLogger("pathspider")
 
 AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
-
-PLUGINS = "pathspider.plugins"
 
 
 def register(subparsers: Any, argv: Sequence[str]) -> None:
@@ -88,23 +87,6 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     return ""
 
 
-def available_plugins(argv: Sequence[str]) -> list[Any]:
-    """The plugins to offer: the one that the command line names by its module, or else all that there are.
-
-    Loading one alone saves what the others import.
-    """
-    from pathspider.base import PluggableSpider  # noqa: PLC0415 - not needed for `pspdr --help`
-    from pathspider.discovery import classes, module_names  # noqa: PLC0415
-
-    names = module_names(PLUGINS)
-    for word in argv:
-        if word in names:
-            named = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=word) if plugin.name == word]
-            if named:
-                return named
-    return sorted(classes(PLUGINS, PluggableSpider), key=lambda plugin: plugin.name)
-
-
 def positive_int(text: str) -> int:
     """An option's value as a number over 0, for argparse."""
     if not text.isdecimal() or int(text) < 1:
@@ -127,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
             return dry_run(args, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        hold()
+        block_signals()
         spider = start_spider(args)
         if not args.resume:
             start_afresh(args.output, stream)
@@ -308,7 +290,7 @@ class Measurement:
         """Measure all jobs; the exit status."""
         from pathspider.cmd.progress import Progress  # noqa: PLC0415
 
-        watch(self._stop_in_order, self._end_at_once)
+        on_signals(self._stop_in_order, self._end_at_once)
         with Progress(self.spider, self.reader):
             threading.Thread(target=self._feed, name="feeder", daemon=True).start()
             self._write()

@@ -19,6 +19,8 @@ from shlex import quote
 from typing import Any
 
 from pathspider.cmd.main import UsageError
+from pathspider.discovery import module_names
+from pathspider.installed import CHAINS, PLUGINS, available_plugins
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
@@ -60,9 +62,6 @@ def run(args: argparse.Namespace) -> int:
 
 def check_name(name: str, chain: bool) -> None:
     """:exc:`UsageError` where a plugin, or its chain, cannot have this name."""
-    from pathspider.cmd.measure import PLUGINS, available_plugins  # noqa: PLC0415
-    from pathspider.discovery import module_names  # noqa: PLC0415
-
     if not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise UsageError(f"{name!r} cannot be a plugin's name: it is made of lower-case letters, digits and _, and "
                          "begins with a letter")
@@ -71,9 +70,9 @@ def check_name(name: str, chain: bool) -> None:
     if name == "pathspider":
         raise UsageError(f"{name!r} cannot be a plugin's name: conditions that begin with it tell why there is no "
                          "verdict")
-    if name in module_names(PLUGINS) or name in {plugin.name for plugin in available_plugins([])}:
+    if name in module_names(PLUGINS) or name in {plugin.name for plugin in available_plugins()}:
         raise UsageError(f"there is a plugin called {name!r} already: choose another name")
-    if chain and name in module_names("pathspider.chains"):
+    if chain and name in module_names(CHAINS):
         raise UsageError(f"there is a chain called {name!r} already: choose another name, or leave --chain out")
 
 

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.signals import hold, watch
+from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.installed import available_chains
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
 log = logging.getLogger("pathspider")
 
-CHAINS = "pathspider.chains"
-NO_CHAINS = frozenset({"base"})
-"""Modules of the namespace that hold what chains are made of, not chains."""
 EPILOG = """example: pspdr observe -i eth0 basic tcp ecn >flows.ndjson
 
 Spider safely!"""
@@ -40,19 +38,6 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Bytes kept of each packet. (Default: 65535)")
     parser.add_argument("chains", nargs="*", metavar="chains", help="Observer chains to use. (Default: basic)")
     parser.set_defaults(func=run)
-
-
-def available_chains() -> dict[str, type[Chain]]:
-    """Every chain by its name, which is its module's: ours and those of other distributions."""
-    from pathspider.chains.base import Chain  # noqa: PLC0415 - native
-    from pathspider.discovery import classes  # noqa: PLC0415
-
-    found = {}
-    for chain in classes(CHAINS, Chain):
-        name = chain.__module__.rpartition(".")[2]
-        if name not in NO_CHAINS:
-            found[name] = chain
-    return found
 
 
 def summary(chain: type[Chain]) -> str:
@@ -91,13 +76,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         refuse_same(os.stat(path), args.output)
     status = 0
     with open_output(args.output) as stream:
-        hold()
+        block_signals()
         try:
             observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)
-        watch(lambda _: observer.stop(), lambda number: os._exit(128 + number))
+        on_signals(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)

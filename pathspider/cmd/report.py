@@ -19,9 +19,9 @@ from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from pathspider.atomic import atomic_write
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import refuse_same
-from pathspider.drafts import replacing
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader
@@ -213,7 +213,7 @@ def put(name: str, pieces: Iterator[str]) -> None:
             raise UsageError(f"output {name}: {error.strerror}") from None
         return
     try:
-        with replacing(path) as stream:
+        with atomic_write(path) as stream:
             stream.writelines(piece.encode() for piece in pieces)
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None

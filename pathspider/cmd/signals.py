@@ -14,12 +14,12 @@ from collections.abc import Callable
 ENDS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
-def hold() -> None:
+def block_signals() -> None:
     """Keep the signals pending; to be called before any thread is started, since threads inherit it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
-def watch(*responses: Callable[[int], None]) -> None:
+def on_signals(*responses: Callable[[int], None]) -> None:
     """From now on, call the first response with the first signal's number, the second with the second's, and so on."""
 
     def wait() -> None:

@@ -29,6 +29,7 @@ from pathspider.helpers.sockets import (
     pending_error,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.version import __version__
 
 BODY_BYTES = 100_000
 """After so much of a body the rest is not waited for: the response has arrived."""
@@ -40,6 +41,8 @@ TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
+
+USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 
 CurlOpts = Mapping[int, Any]
 
@@ -93,13 +96,6 @@ def _pycurl() -> ModuleType:
     machine's own name that OpenLDAP asks when it is loaded. So that must be over before a connection's time begins.
     """
     return import_module("pycurl")
-
-
-@cache
-def _user_agent() -> str:
-    from pathspider.base import __version__  # noqa: PLC0415 - base is heavier than this module
-
-    return f"PATHspider/{__version__} (+https://pathspider.net/)"
 
 
 @cache
@@ -190,7 +186,7 @@ class _Transfer:
             pycurl.FORBID_REUSE: 1,
             pycurl.FOLLOWLOCATION: 0,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
-            pycurl.USERAGENT: _user_agent(),
+            pycurl.USERAGENT: USER_AGENT,
             pycurl.OPENSOCKETFUNCTION: self.give_socket,
             pycurl.SOCKOPTFUNCTION: self.take_socket,
             pycurl.WRITEFUNCTION: self.take_body,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.external import environment, find, modules
+from pathspider.lab.external import environment, find_program, modules
 from pathspider.lab.scenarios import served_by
 from pathspider.lab.startup import Servers
 from pathspider.lab.topology import Rooms
@@ -99,7 +99,7 @@ class ApacheKnot(Servers):
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
         super().__init__(rooms, directory)
-        apache, knot = find("apache2", "apache2-bin"), find("knotd", "knot")
+        apache, knot = find_program("apache2", "apache2-bin"), find_program("knotd", "knot")
         certificate, key = (self.own_directory / path.name for path in make_certificate(self.directory))
         folder = modules(apache, "usr/lib/apache2/modules")
         load = "\n".join(f"LoadModule {name}_module {folder}/mod_{name}.so" for name in MODULES)

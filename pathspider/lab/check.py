@@ -22,7 +22,7 @@ from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import Case, connect_mode, without_mode
 from pathspider.lab.session import Lab
 
-AT_ONCE = 8
+PARALLEL_LABS = 8
 """Labs side by side."""
 
 CONNECTION_TIMEOUT = "4"
@@ -189,7 +189,7 @@ def check(
     for run in runs:
         require_plugin(run)
     labs = Labs()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
             for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs) for run in runs]):
                 tell(future.result())

@@ -15,7 +15,7 @@ def roots() -> list[Path]:
     return [*([Path(named)] if named else []), Path(__file__).parents[2] / ".servers"]
 
 
-def find(program: str, package: str) -> Path:
+def find_program(program: str, package: str) -> Path:
     """The binary of a program: unpacked, or the system's. Raises LabError with what to do."""
     for root in roots():
         if (binary := root / "usr/sbin" / program).exists():

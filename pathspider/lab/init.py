@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pathspider.lab import namespaces, topology, wire
+from pathspider.lab import messages, namespaces, topology
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
 from pathspider.lab.scenarios import add_scenarios, mangled, no_ecn_addresses
@@ -34,12 +34,12 @@ PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 def main(argv: list[str]) -> NoReturn:
     """``init CONTROL-DESCRIPTOR SERVERS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone."""
     control = socket.socket(fileno=int(argv[0]))
-    _be_deaf()
+    _ignore_terminal_signals()
     try:
         namespaces.unshare(namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNS)
         namespaces.make_mounts_private()
     except OSError as error:
-        wire.send(control, {"event": "failed", "text": f"cannot make namespaces ({error}): the lab needs root"})
+        messages.send(control, {"event": "failed", "text": f"cannot make namespaces ({error}): the lab needs root"})
         sys.exit(1)
     child = os.fork()
     if child:
@@ -51,12 +51,12 @@ def main(argv: list[str]) -> NoReturn:
         Init(control).run(argv[1], argv[2:])
     except BaseException:
         with contextlib.suppress(OSError):
-            wire.send(control, {"event": "failed", "text": traceback.format_exc()})
+            messages.send(control, {"event": "failed", "text": traceback.format_exc()})
         os._exit(1)
     os._exit(0)
 
 
-def _be_deaf() -> None:
+def _ignore_terminal_signals() -> None:
     """Let signals pass that are meant for commands. A handler, unlike SIG_IGN, does not reach the commands."""
     for number in PASSED_BY:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -77,10 +77,10 @@ class Init:
             for path in scenarios:
                 add_scenarios(path)
             self.build(servers)
-            wire.send(self.control, {"event": "ready"})
+            messages.send(self.control, {"event": "ready"})
             self.serve()
         except LabError as error:
-            wire.send(self.control, {"event": "failed", "text": str(error)})
+            messages.send(self.control, {"event": "failed", "text": str(error)})
 
     def serve(self) -> None:
         """Obey the owner and collect the dead, until the owner is gone."""
@@ -125,7 +125,7 @@ class Init:
 
     def obey(self) -> bool:
         """Do what the owner's next message asks; False when there is none to come."""
-        received = wire.receive(self.control)
+        received = messages.receive(self.control)
         if received is None:
             return False
         message, descriptors = received
@@ -152,7 +152,7 @@ class Init:
                 )
         except OSError as error:
             text = f"cannot start {message['argv'][0]}: {error.strerror}"
-            wire.send(self.control, {"event": "refused", "id": message["id"], "text": text,
+            messages.send(self.control, {"event": "refused", "id": message["id"], "text": text,
                                      "missing": isinstance(error, FileNotFoundError)})
             return
         finally:
@@ -160,7 +160,7 @@ class Init:
                 os.close(descriptor)
         self.commands[process.pid] = message["id"]
         process.returncode = 0  # this process reaps by itself; subprocess need not
-        wire.send(self.control, {"event": "started", "id": message["id"]})
+        messages.send(self.control, {"event": "started", "id": message["id"]})
 
     def reap(self) -> None:
         """Collect the dead: report commands; a server among them is an error of the lab; orphans are nobody's."""
@@ -173,7 +173,7 @@ class Init:
                 return
             code = os.waitstatus_to_exitcode(status)
             if pid in self.commands:
-                wire.send(self.control, {"event": "ended", "id": self.commands.pop(pid), "status": code})
+                messages.send(self.control, {"event": "ended", "id": self.commands.pop(pid), "status": code})
             elif self.servers is not None and (name := self.servers.names.get(pid)):
                 raise LabError(f"the lab's {name} ended with status {code}")
 

@@ -10,7 +10,7 @@ import http.client
 
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.external import environment, find
+from pathspider.lab.external import environment, find_program
 from pathspider.lab.servers.sockets import BACKLOG, listen
 from pathspider.lab.startup import BuiltIn
 from pathspider.lab.topology import Rooms
@@ -48,7 +48,7 @@ class Nginx(BuiltIn):
     """One nginx in each server room, and the built-in DNS."""
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
-        binary = find("nginx", "nginx")
+        binary = find_program("nginx", "nginx")
         super().__init__(rooms, directory, web=False)
         certificate, key = make_certificate(self.directory)
         for name, room in (("nginx", rooms.server), ("nginx-no-ecn", rooms.no_ecn)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from pathspider.lab import wire
+from pathspider.lab import messages
 from pathspider.lab.errors import LabError
 
 __all__ = ["Command", "Lab", "LabError"]
@@ -131,7 +131,7 @@ class Lab:
     def start(self) -> None:
         """Build the lab; when this returns, all servers answer. Raises LabError."""
         check_machine()
-        self._control, theirs = wire.pair()
+        self._control, theirs = messages.pair()
         os.set_inheritable(theirs.fileno(), True)
         code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); " \
                "from pathspider.lab.init import main; main(sys.argv[1:])"
@@ -141,7 +141,7 @@ class Lab:
                     [sys.executable, "-P", "-c", code, str(theirs.fileno()), self.servers, *self.scenarios],
                     pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
                 )
-            received = wire.receive(self._control)
+            received = messages.receive(self._control)
             if received is None:
                 raise LabError(f"the lab's first process ended with status {self._process.wait()}")
             if received[0]["event"] == "failed":
@@ -240,19 +240,19 @@ class Lab:
         assert command.returncode is not None
         return subprocess.CompletedProcess(command.args, command.returncode, stdout, stderr)
 
-    def _send(self, message: wire.Message, descriptors: tuple[int, ...] = ()) -> None:
+    def _send(self, message: messages.Message, descriptors: tuple[int, ...] = ()) -> None:
         with self._lock:
             if self._control is None:
                 raise LabError("the lab is not running")
             try:
-                wire.send(self._control, message, descriptors)
+                messages.send(self._control, message, descriptors)
             except (BrokenPipeError, ConnectionResetError):
                 raise self._error or LabError("the lab has ended") from None
 
     def _listen(self) -> None:
         """Pass on what init reports, until it is gone."""
         assert self._control is not None
-        while (received := wire.receive(self._control)) is not None:
+        while (received := messages.receive(self._control)) is not None:
             message = received[0]
             if message["event"] == "failed":
                 self._error = LabError(message["text"])

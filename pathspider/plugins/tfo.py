@@ -14,7 +14,7 @@ from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
-from pathspider.helpers.tfo import FAST_OPEN, CookieCache, Turns
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache, KeyedLock
 from pathspider.libtrace import TCP
 from pathspider.records import CONN_OK, Connection, Flow, Job
 
@@ -73,7 +73,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
-        self.turns = Turns()
+        self.addresses = KeyedLock()
         self._cookies: CookieCache | None = None
 
     def borrow(self) -> None:
@@ -89,7 +89,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         try:
             return super().perform(job, config)
         except BaseException:
-            self.turns.give(job["dip"])
+            self.addresses.release(job["dip"])
             raise
 
     @property
@@ -109,7 +109,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
 
     def conn_cookie(self, job: Job, config: int) -> Connection:
         """Ask for a cookie; nobody else may touch this target's until it was used."""
-        self.turns.take(job["dip"])
+        self.addresses.acquire(job["dip"])
         self.cookies.forget(job["dip"])
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and not self.cookies.cookie(job["dip"]):
@@ -127,7 +127,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if connection["spdr_state"] == CONN_OK and monotonic() - began >= FIRST_RESEND:
             self.hold_back()
             connection = self._fast_open(job)
-        self.turns.give(job["dip"])
+        self.addresses.release(job["dip"])
         return connection
 
     connections = [conn_no_tfo, conn_cookie, conn_tfo]

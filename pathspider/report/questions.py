@@ -48,6 +48,6 @@ def telling(conditions: tuple[str, ...]) -> list[str]:
 
 
 @lru_cache(maxsize=50_000)
-def natural(text: str) -> list[tuple[int, str]]:
+def natural_key(text: str) -> list[tuple[int, str]]:
     """A sort key that has numbers in their order: ``value:536`` before ``value:1460``. Not to be changed."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]{1,18})", text)]

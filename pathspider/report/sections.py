@@ -12,7 +12,7 @@ from pathspider.report.figures import points
 from pathspider.report.markup import Cell, details, heading_of, many, number, share, table, text_of
 from pathspider.report.plain import MOST_TARGETS, name_of
 from pathspider.report.plot import Row, shares, timeline
-from pathspider.report.questions import natural
+from pathspider.report.questions import natural_key
 from pathspider.report.remarks import origin, remarks
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import BASELINE_UP, Compared, Count, Report
@@ -113,7 +113,7 @@ def _meanings(counts: list[Count], kept: set[str]) -> Iterator[str]:
     """What the documentation says of each answer."""
     given = {count.answer for count in counts if count.answer.answer in kept}
     seen = set()
-    for answer in sorted(given, key=lambda one: natural(one.answer)):
+    for answer in sorted(given, key=lambda one: natural_key(one.answer)):
         for documented, meaning in DOCUMENTED.get(answer.plugin, {}).items():
             if documented not in seen and matches(answer.condition, documented):
                 seen.add(documented)

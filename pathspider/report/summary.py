@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pathspider.base import __version__, timestamp
+from pathspider.base import timestamp
 from pathspider.report.counting import Group, Tally, counted
-from pathspider.report.questions import Answer, natural
+from pathspider.report.questions import Answer, natural_key
 from pathspider.report.statistics import Difference, Share, difference, wilson
 from pathspider.report.targets import Targets
+from pathspider.version import __version__
 
 EVERYTHING: Group = ("all", "")
 
@@ -104,10 +105,10 @@ class Report:
             self._add(self._of_group(file, OTHERS, found))
         place = {name: number for number, name in enumerate(["", "IPv4", "IPv6", *self.largest, OTHERS[1]])}
         for counts in self._counts.values():
-            counts.sort(key=lambda count: (place.get(count.group[1], 3), natural(count.answer.answer), count.file))
+            counts.sort(key=lambda count: (place.get(count.group[1], 3), natural_key(count.answer.answer), count.file))
         self._questions: dict[str, list[str]] = defaultdict(list)
         for question in sorted({question for question, _ in self._counts},
-                               key=lambda question: ("connectivity" not in question, natural(question))):
+                               key=lambda question: ("connectivity" not in question, natural_key(question))):
             self._questions[question.partition(".")[0]].append(question)
 
     def _add(self, counts: Iterator[Count]) -> None:
@@ -121,7 +122,8 @@ class Report:
             for number in dict(tally.groups())[EVERYTHING]:
                 for answer in tally.verdicts.found[number].answers:
                     found[answer.question].add(answer)
-        return {question: sorted(answers, key=lambda one: natural(one.answer)) for question, answers in found.items()}
+        return {question: sorted(answers, key=lambda one: natural_key(one.answer))
+                for question, answers in found.items()}
 
     @staticmethod
     def _by_plugin(tally: Tally) -> Counter[str]:
@@ -133,11 +135,11 @@ class Report:
 
     def _of_group(self, file: int, group: Group, numbers: Mapping[int, int]) -> Iterator[Count]:
         given, asked, _ = counted(self.targets.verdicts.found, numbers)
-        for question in sorted(asked, key=natural):
+        for question in sorted(asked, key=natural_key):
             answers = self._answers[question]
             yield from (Count(file, group, answer, given[answer], asked[question]) for answer in answers
                         if given[answer] or len(answers) <= MOST_ZEROS)
-        for question in sorted({answer.question for answer in given}, key=natural):
+        for question in sorted({answer.question for answer in given}, key=natural_key):
             verdicts = [Answer(question, word, f"{question}.{word}") for word in ("broken", "works")]
             reached = sum(given[one] for one in verdicts)
             if reached and question.endswith(".connectivity"):
@@ -183,7 +185,7 @@ class Report:
         """Each answer in each further file that answers the question beside the first that does."""
         totals = {count.file: count.total for count in self.of(question, "all")}
         counts = {(count.file, count.answer): count for count in self.of(question, "all")}
-        answers = sorted({answer for _, answer in counts}, key=lambda answer: natural(answer.condition))
+        answers = sorted({answer for _, answer in counts}, key=lambda answer: natural_key(answer.condition))
         base, *others = sorted(totals) or [0]
         for file in others:
             for answer in answers:

@@ -12,11 +12,10 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from pathspider.jobs import target_asn
-from pathspider.jobs import TARGET_KEYS, canonical_address
+from pathspider.jobs import TARGET_KEYS, canonical_address, target_asn
 from pathspider.records import Record
 from pathspider.report.counting import FOLDED, Verdicts
-from pathspider.report.questions import natural
+from pathspider.report.questions import natural_key
 
 BATCH = 10_000
 MOST_MOVES = 10_000
@@ -228,4 +227,4 @@ class Targets:
 
 
 def _in_order(answers: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(answers, key=natural))
+    return tuple(sorted(answers, key=natural_key))

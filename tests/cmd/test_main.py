@@ -8,8 +8,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from pathspider.base import __version__
 from pathspider.cmd.main import COMMANDS, escape_controls, named_command
+from pathspider.version import __version__
 
 COMMAND = [sys.executable, "-m", "pathspider"]
 

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import patch
 
-from pathspider.base import __version__
 from pathspider.cmd.main import UsageError, main
 from pathspider.cmd.new_plugin import MODELS, fill, next_steps, package, sorted_imports, write
+from pathspider.version import __version__
 from tests import CHECKOUT, in_checkout
 
 OUR_CONFIG = Path(__file__).resolve().parents[2] / "pyproject.toml"

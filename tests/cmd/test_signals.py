@@ -7,8 +7,8 @@ import unittest
 
 PROGRAM = """
 import os, queue, signal, sys, threading
-from pathspider.cmd.signals import hold, watch
-hold()
+from pathspider.cmd.signals import block_signals, on_signals
+block_signals()
 ended = queue.SimpleQueue()
 worker = threading.Thread(target=sys.stdin.readline, daemon=True)
 worker.start()
@@ -21,7 +21,7 @@ def first(number):
 def second(number):
     say("second", number)
     ended.put(number)
-watch(first, second)
+on_signals(first, second)
 say("ready")
 sys.exit(ended.get())
 """

@@ -14,9 +14,9 @@ from pathspider.base import PluggableSpider
 from pathspider.chains import tcp
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import program
-from pathspider.cmd.observe import available_chains
 from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION, matches
 from pathspider.discovery import classes
+from pathspider.installed import available_chains
 from pathspider.network import interfaces
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -11,10 +11,10 @@ from unittest import mock
 
 import pycurl
 
-from pathspider.base import __version__
 from pathspider.helpers import http
 from pathspider.helpers.http import connect_http, connect_https, url_host
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
+from pathspider.version import __version__
 from tests.helpers import netlab
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
 

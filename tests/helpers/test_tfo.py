@@ -1,4 +1,4 @@
-"""The kernel's cookie cache, as root over loopback, and turns."""
+"""The kernel's cookie cache, as root over loopback, and locks by key."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.helpers.tfo import FAST_OPEN, CookieCache, Turns, attribute, parse_attributes
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache, KeyedLock, attribute, parse_attributes
 
 
 class TestAttributes(unittest.TestCase):
@@ -63,30 +63,30 @@ def server_fast_open():
         return int(setting.read()) & 2
 
 
-class TestTurns(unittest.TestCase):
+class TestKeyedLock(unittest.TestCase):
     def test_one_at_a_time(self):
-        turns = Turns()
-        turns.take("a")
-        turns.take("b")
+        lock = KeyedLock()
+        lock.acquire("a")
+        lock.acquire("b")
         got = threading.Event()
-        thread = threading.Thread(target=lambda: (turns.take("a"), got.set(), turns.give("a")))
+        thread = threading.Thread(target=lambda: (lock.acquire("a"), got.set(), lock.release("a")))
         thread.start()
         self.assertFalse(got.is_set())
-        turns.give("a")
+        lock.release("a")
         self.assertTrue(got.wait(10))
         thread.join()
 
-    def test_only_the_holder_can_give(self):
-        turns = Turns()
-        turns.take("a")
-        thread = threading.Thread(target=turns.give, args=("a",))
+    def test_only_the_holder_can_release(self):
+        lock = KeyedLock()
+        lock.acquire("a")
+        thread = threading.Thread(target=lock.release, args=("a",))
         thread.start()
         thread.join()
-        turns.give("nobody's")
+        lock.release("nobody's")
         got = threading.Event()
-        waiting = threading.Thread(target=lambda: (turns.take("a"), got.set()), daemon=True)
+        waiting = threading.Thread(target=lambda: (lock.acquire("a"), got.set()), daemon=True)
         waiting.start()
         waiting.join(0.05)
         self.assertFalse(got.is_set())
-        turns.give("a")
+        lock.release("a")
         self.assertTrue(got.wait(10))

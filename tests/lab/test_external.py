@@ -8,7 +8,7 @@ from unittest import mock
 
 from pathspider.lab import Lab
 from pathspider.lab.errors import LabError
-from pathspider.lab.external import environment, find
+from pathspider.lab.external import environment, find_program
 
 
 class TestFind(unittest.TestCase):
@@ -23,7 +23,7 @@ class TestFind(unittest.TestCase):
     def test_named_folder_goes_first(self):
         (self.root / "usr/sbin").mkdir(parents=True)
         (self.root / "usr/sbin/nginx").touch()
-        self.assertEqual(find("nginx", "nginx"), self.root / "usr/sbin/nginx")
+        self.assertEqual(find_program("nginx", "nginx"), self.root / "usr/sbin/nginx")
 
     def test_libraries_beside_the_binary(self):
         (self.root / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)
@@ -34,7 +34,7 @@ class TestFind(unittest.TestCase):
 
     def test_missing(self):
         with self.assertRaisesRegex(LabError, "apt-get download some-package"):
-            find("no-such-server", "some-package")
+            find_program("no-such-server", "some-package")
 
 
 class TestBroken(unittest.TestCase):

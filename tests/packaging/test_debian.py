@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from pathspider.base import __version__
+from pathspider.version import __version__
 from tests import in_checkout
 from tests.packaging.files import ROOT
 

@@ -122,7 +122,7 @@ class TestConnections(unittest.TestCase):
             for config in range(3):
                 measurement.perform(self.JOB, config)
         measurement._cookies.forget.assert_called_once_with("192.0.2.2")
-        self.assertEqual(measurement.turns._held, {})
+        self.assertEqual(measurement.addresses._held, {})
         return [call.kwargs.get("sockopts") for call in connect.call_args_list]
 
     def test_three_connections(self):
@@ -145,7 +145,7 @@ class TestConnections(unittest.TestCase):
         measurement._cookies = mock.Mock()
         with mock.patch.object(tfo, "connect", side_effect=ZeroDivisionError), self.assertRaises(ZeroDivisionError):
             measurement.perform(self.JOB, 1)
-        self.assertEqual(measurement.turns._held, {})
+        self.assertEqual(measurement.addresses._held, {})
 
 
 class TestSettings(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""Changing a file so that it is there whole at any time: as it was, or as it shall be."""
+"""Atomic changes of a file: it is there whole at any time, as it was or as it shall be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def refuse_special(path: Path) -> None:
 
 
 @contextmanager
-def replacing(name: str | Path) -> Iterator[IO[bytes]]:
+def atomic_write(name: str | Path) -> Iterator[IO[bytes]]:
     """A stream to what shall be the file's content once the body is over; where the body raises, the file stays as is.
 
     Permissions stay as they are, and so does the owner, where we may give files away. A symbolic link goes on leading
