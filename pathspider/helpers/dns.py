@@ -17,7 +17,7 @@ import socket
 import struct
 from functools import cache
 from importlib import import_module
-from time import monotonic
+from pathspider.helpers.poller import clock as monotonic
 from types import ModuleType
 from typing import Any
 
