@@ -138,6 +138,7 @@ class Poller:
         self._finished: deque[_Task] = deque()
         self._tokens = deque(range(AWAKE))
         self._asleep = self._idle = True
+        self._abandoned = False
         self._failure: BaseException | None = None
 
         self._time = (0.0, float("inf"))
@@ -213,7 +214,7 @@ class Poller:
             wakeup.acquire()
         except BaseException:  # the main thread was interrupted
             self._own.wakeup = None
-            task.abandoned = True
+            task.abandoned = self._abandoned = True
             self._ring()
             if task.awake:
                 self._wake(0)
@@ -221,8 +222,7 @@ class Poller:
         self._wake(0)
         late = monotonic() - task.finished
         self.counts["worker lag"] += late
-        if late > self.counts["worst worker lag"]:
-            self.counts["worst worker lag"] = late
+        self.counts["worst worker lag"] = max(self.counts["worst worker lag"], late)
         if late > NOTED:
             self._remember(task.finished, task.finished + late, late, OVERLOADED)
         if task.error is not None:
@@ -291,7 +291,8 @@ class Poller:
         """See :func:`lag`."""
         now = monotonic()
         at, recent = self._recent
-        return max(now - self._time[1], recent * 0.5 ** ((now - at) / HALVES_IN), 0.0)
+        forgotten: float = 0.5 ** ((now - at) / HALVES_IN)
+        return max(now - self._time[1], recent * forgotten, 0.0)
 
     def _attend(self, now: float, horizon: float) -> None:
         """We look: whatever we are late is lag; the next look is due at ``horizon``."""
@@ -401,9 +402,8 @@ class Poller:
                 step = task.step
                 assert isinstance(step, Wait)
                 del self._waiting[descriptor]
-                if latest > step.until and self._late(descriptor, step):
-                    ready = 0
-                self._go_on(task, ready)
+                late_answer = latest > step.until and self._late(descriptor, step)
+                self._go_on(task, 0 if late_answer else ready)
             elif descriptor in self._masks:
                 if descriptor in late:
                     continue
@@ -412,7 +412,8 @@ class Poller:
             elif descriptor == self._bell:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
-                self._drop_abandoned()
+                if self._abandoned:
+                    self._drop_abandoned()
         if self._transfers and (acted or not events):
             if self._multi.timeout() == 0:
                 self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
@@ -512,6 +513,7 @@ class Poller:
             self._wake()
 
     def _drop_abandoned(self) -> None:
+        self._abandoned = False
         for task in [*self._waiting.values(), *self._transfers.values()]:
             if task.abandoned:
                 if isinstance(task.step, Transfer):
@@ -575,9 +577,9 @@ def _suspended() -> float:
 
 
 def arrival(descriptor: int, connecting: bool) -> float | None:
-    """The monotonic moment at which a TCP socket's news came: the handshake's end, or the last data. tcp(7), ``TCP_INFO``
+    """The monotonic moment at which a TCP socket's news came: the handshake's end, or the last data.
 
-    None where the kernel does not say.
+    None where the kernel does not say. tcp(7), ``TCP_INFO``
     """
     try:
         with _borrowed(descriptor) as sock:
@@ -588,6 +590,8 @@ def arrival(descriptor: int, connecting: bool) -> float | None:
         return None
     if len(info) < 60:
         return None
+    data: int
+    acknowledged: int
     data, acknowledged = struct.unpack_from("=II", info, 52)  # tcpi_last_data_recv, tcpi_last_ack_recv: ages in ms
     # the moment of the handshake's end counts as data to the kernel; later acknowledgements are younger than it
     return monotonic() - (max(data, acknowledged) if connecting else data) / 1000
@@ -621,7 +625,7 @@ def _poller() -> Poller:
 
 def _forked() -> None:
     """A child has no poller thread: it makes its own."""
-    global _current, _making  # noqa: PLW0603
+    global _current, _making
     _current, _making = None, threading.Lock()
 
 

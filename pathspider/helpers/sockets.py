@@ -28,7 +28,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from pathspider.helpers import poller
+from pathspider.helpers import poller, ports
 from pathspider.helpers.poller import Exchange, Wait
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Connection, Job
 
@@ -170,6 +170,8 @@ def opening(
     except ValueError as error:
         return local_error(str(error))
     six = ":" in address
+    if kind == socket.SOCK_DGRAM and connect:
+        return _datagrams(own, (address, port), six, sockopts)
     try:
         sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     except OSError as error:
@@ -222,6 +224,8 @@ def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
 def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Exchange[Connection]:
     number = sock.connect_ex(target)
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
+    if sock.type == socket.SOCK_STREAM:
+        ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
     if number not in WAITING:
         return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
     try:
@@ -235,6 +239,45 @@ def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: 
         return _connected(sock, six, sp)
     number, network = pending_error(sock, name, target[0])
     return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
+
+
+class _Unmade(Exception):  # noqa: N818 - carries a result, is no error of ours
+    """There is no socket; ``result`` says why."""
+
+    def __init__(self, result: Connection) -> None:
+        self.result = result
+
+
+def _datagrams(own: str, target: tuple[str, int], six: bool, sockopts: SockOpts | None) -> Connection:
+    """A datagram socket that is connected to the target, from a port that was not used to it lately."""
+    options = list(sockopts or ())
+
+    def make() -> socket.socket:
+        try:
+            sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            raise _Unmade(local_error(errno_name(error.errno or 0))) from error
+        try:
+            _prepare(sock, six, options)
+            try:
+                sock.bind((own, 0))
+                number = sock.connect_ex(target)
+            except OSError as error:
+                number = error.errno or 0
+            if number:
+                raise _Unmade(failure(sock, number, number in ANSWERS, sock.getsockname()[1]))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    try:
+        sock = ports.unused(ports.UDP, target[0], make)
+    except _Unmade as end:
+        return end.result
+    except ports.AllUsed as error:
+        return local_error(errno_name(error.errno or 0))
+    return {"spdr_state": CONN_OK, "sp": sock.getsockname()[1], "client": sock}
 
 
 def _connected(sock: socket.socket, six: bool, sp: int) -> Connection:
