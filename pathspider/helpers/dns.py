@@ -5,7 +5,8 @@ root (``. NS``): every server can answer that, be it with a referral or a refusa
 unanswered query is sent again: any path may lose a packet.
 
 A well-formed response that belongs to the query (its id and question) is success whatever its response code, also with
-the truncation bit; anything else that arrives is a failure.
+the truncation bit. Over UDP a datagram with another id or question is not the answer, and the answer is still waited
+for; anything else that arrives is a failure.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import secrets
 import select
 import socket
 import struct
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from time import monotonic
+from time import monotonic, time
 from types import ModuleType
 from typing import Any
 
+from pathspider.helpers import poller
+from pathspider.helpers.poller import Exchange, Wait, arrived, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
     RESEND_AFTER,
@@ -30,15 +34,17 @@ from pathspider.helpers.sockets import (
     errno_name,
     failed,
     local_error,
-    open_connection,
+    opening,
     pending_error,
-    wait,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 
 DNS_PORT = 53
 OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 """What sending and receiving on a connection that is being made, or was, tells of our own machine."""
+
+SO_TIMESTAMPNS = 35  # asm-generic/socket.h
+TIMESPEC = struct.Struct("@ll")
 
 WITHOUT_QUESTION = {1, 4, 5, 9}
 """FORMERR, NOTIMP, REFUSED, NOTAUTH: some servers leave the question out of these."""
@@ -63,13 +69,15 @@ def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts
     Returns ``spdr_state``, ``sp`` and, if there was a valid response, ``dns_rcode`` (int); else ``error`` or
     ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
-    return _exchange(socket.SOCK_STREAM, source, job, monotonic() + timeout, sockopts)
+    _dnslib()  # not on the connection's time
+    return poller.run(_exchange(socket.SOCK_STREAM, source, job, timeout, sockopts))
 
 
 def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """The same over UDP, one datagram each way. A query without an answer is sent again after 1, 3 and 7 seconds, as
     far as ``timeout`` allows. An ICMP error from the path is a failure."""
-    return _exchange(socket.SOCK_DGRAM, source, job, monotonic() + timeout, sockopts)
+    _dnslib()
+    return poller.run(_exchange(socket.SOCK_DGRAM, source, job, timeout, sockopts))
 
 
 def query(job: Job) -> Any:
@@ -95,86 +103,123 @@ def query(job: Job) -> Any:
 
 
 def _exchange(
-    kind: socket.SocketKind, source: Source, job: Job, deadline: float, sockopts: SockOpts | None
-) -> Connection:
+    kind: socket.SocketKind, source: Source, job: Job, timeout: float, sockopts: SockOpts | None
+) -> Exchange[Connection]:
+    deadline = clock() + timeout
     try:
         question = query(job)
         message: bytes = question.pack()
     except (ValueError, _dnslib().DNSError):
         return local_error("bad_domain")
-    connection = open_connection(source, {**job, "dp": job.get("dp") or DNS_PORT}, deadline, sockopts, kind=kind)
+    job = {**job, "dp": job.get("dp") or DNS_PORT}
+    connection = yield from opening(source, job, deadline, sockopts, kind=kind)
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
         channel = _Channel(sock, job["dip"], connection["sp"], deadline)
         try:
             if kind == socket.SOCK_STREAM:
-                channel.send(struct.pack("!H", len(message)) + message)
-                (length,) = struct.unpack("!H", channel.receive_exactly(2))
-                answer = channel.receive_exactly(length)
+                yield from channel.send(struct.pack("!H", len(message)) + message)
+                (length,) = struct.unpack("!H", (yield from channel.receive_exactly(2)))
+                answer = yield from channel.receive_exactly(length)
             else:
-                answer = channel.ask(message)
+                answer = yield from channel.ask(message, lambda datagram: belongs(question, datagram))
         except _Failure as end:
             return end.result
         return judge(question, answer, channel.sp)
 
 
 class _Channel:
-    """A connected socket with a deadline; what goes wrong comes as :class:`_Failure`."""
+    """A connected socket with a deadline; what goes wrong comes as :class:`_Failure`. All that waits is an exchange."""
 
     def __init__(self, sock: socket.socket, target: str, sp: int, deadline: float) -> None:
         self.sock, self.target, self.sp, self.deadline = sock, target, sp, deadline
         self.own = sock.getsockname()[0]
 
-    def send(self, message: bytes) -> None:
+    def send(self, message: bytes) -> Exchange[None]:
         while message:
             try:
                 message = message[self.sock.send(message):]
             except OSError as error:
                 if error.errno not in WAITING:
                     raise self.ended(error) from error
-                self.wait(select.POLLOUT)
+                yield from self.wait(select.POLLOUT)
 
-    def ask(self, message: bytes) -> bytes:
-        """Send a datagram, again while it is unanswered, and return the first that comes back."""
-        began = monotonic()
+    def ask(self, message: bytes, belongs: Callable[[bytes], bool]) -> Exchange[bytes]:
+        """Send a datagram, again while it is unanswered, and return the first that comes back and belongs to it."""
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        began, strangers = clock(), 0
         for pause in (*RESEND_AFTER, float("inf")):
-            self.send(message)
-            if wait(self.sock, select.POLLIN, min(began + pause, self.deadline)) or monotonic() >= self.deadline:
+            yield from self.send(message)
+            until = min(began + pause, self.deadline)
+            while (yield from self.ready(select.POLLIN, until)):
+                datagram, late = self.read_datagram()
+                if datagram is None:
+                    continue
+                if not belongs(datagram):
+                    strangers += 1
+                elif late:
+                    raise _Failure(failed(CONN_TIMEOUT, self.sp, "the response came too late"))
+                else:
+                    return datagram
+            if until >= self.deadline:
                 break
-        return self.receive(65535)
+        others = f", but {strangers} of another query" if strangers else ""
+        raise _Failure(failed(CONN_TIMEOUT, self.sp, f"no response{others}"))
 
-    def receive(self, size: int) -> bytes:
+    def read_datagram(self) -> tuple[bytes | None, bool]:
+        """A datagram, if there is one, and whether it came after the deadline: it may be that we look late."""
+        try:
+            datagram, ancillary, _, _ = self.sock.recvmsg(65535, 64)
+        except OSError as error:
+            if error.errno not in WAITING:
+                raise self.ended(error) from error
+            return None, False
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) >= TIMESPEC.size:
+                seconds, nanoseconds = TIMESPEC.unpack_from(content)
+                came = monotonic() - (time() - seconds - nanoseconds / 1e9)
+                return datagram, arrived(came) > self.deadline
+        return datagram, False
+
+    def receive(self, size: int) -> Exchange[bytes]:
         """At most ``size`` bytes; ``b""`` at the end of a stream."""
         while True:
-            self.wait(select.POLLIN)
+            yield from self.wait(select.POLLIN)
             try:
                 return self.sock.recv(size)
             except OSError as error:
                 if error.errno not in WAITING:
                     raise self.ended(error) from error
 
-    def receive_exactly(self, size: int) -> bytes:
+    def receive_exactly(self, size: int) -> Exchange[bytes]:
         """``size`` bytes of a stream."""
         parts = b""
         while len(parts) < size:
-            part = self.receive(size - len(parts))
+            part = yield from self.receive(size - len(parts))
             if not part:
                 raise _Failure(failed(CONN_FAILED, self.sp, "closed without a whole response"))
             parts += part
         return parts
 
-    def wait(self, events: int) -> None:
-        ready = wait(self.sock, events, self.deadline)
-        if not ready:
+    def wait(self, events: int) -> Exchange[None]:
+        if not (yield from self.ready(events, self.deadline)):
             raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
+
+    def ready(self, events: int, until: float) -> Exchange[bool]:
+        """Wait for the socket, or an error; False if ``until`` came first."""
+        try:
+            ready = yield Wait(self.sock, events, until)
+        except OSError as error:  # nobody can wait for it
+            raise _Failure(local_error(errno_name(error.errno or 0), self.sp)) from error
         if ready & select.POLLERR and self.sock.type == socket.SOCK_DGRAM:
             if ready & events & select.POLLIN:  # an answer is an answer, whatever else came back
                 self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                return
+                return True
             number, network = pending_error(self.sock, self.own, self.target)
             if number:
                 raise self.ended(OSError(number, ""), network)
+        return bool(ready)
 
     def ended(self, error: OSError, network: bool | None = None) -> _Failure:
         """The end by an error: the path's, or our own machine's."""
@@ -189,6 +234,24 @@ class _Channel:
         return _Failure(failed(state, self.sp, errno_name(number)))
 
 
+def belongs(question: Any, datagram: bytes) -> bool:
+    """Whether a datagram is meant as the answer to the question: it has its id, and no other question."""
+    if datagram[:2] != struct.pack("!H", question.header.id):
+        return False
+    try:
+        response = _dnslib().DNSRecord.parse(datagram)
+    except Exception:  # whatever a hostile message makes of the parser: it has the id, so that is the answer
+        return True
+    return not response.header.qr or _names(question, response)
+
+
+def _names(question: Any, response: Any) -> bool:
+    """Whether a response names the question; some that refuse it name none."""
+    asked = (str(question.q.qname).lower(), question.q.qtype, question.q.qclass)
+    named = [(str(one.qname).lower(), one.qtype, one.qclass) for one in response.questions]
+    return named == [asked] or (not named and response.header.rcode in WITHOUT_QUESTION)
+
+
 def judge(question: Any, answer: bytes, sp: int) -> Connection:
     """Whether the answer is a response to the question."""
     dnslib = _dnslib()
@@ -199,8 +262,6 @@ def judge(question: Any, answer: bytes, sp: int) -> Connection:
     header = response.header
     if not header.qr or header.id != question.header.id:
         return failed(CONN_FAILED, sp, "not a response to the query")
-    asked = (str(question.q.qname).lower(), question.q.qtype, question.q.qclass)
-    named = [(str(one.qname).lower(), one.qtype, one.qclass) for one in response.questions]
-    if named != [asked] and (named or header.rcode not in WITHOUT_QUESTION):
+    if not _names(question, response):
         return failed(CONN_FAILED, sp, "a response to another question")
     return {"spdr_state": CONN_OK, "sp": sp, "dns_rcode": int(header.rcode)}

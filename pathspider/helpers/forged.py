@@ -23,8 +23,8 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from time import monotonic
 
+from pathspider.helpers import poller, ports
 from pathspider.helpers.sockets import (
     IP_RECVERR,
     IPV6_RECVERR,
@@ -111,7 +111,7 @@ class Flow:
         self._holder: socket.socket | None = None
         receiver = link.receiver(protocol) if protocol != socket.IPPROTO_UDP else None
         if protocol == socket.IPPROTO_TCP:
-            self._holder = hold_tcp_port(link.own, source_port)
+            self._holder = hold_tcp_port(link.own, source_port, target[0])
         elif protocol == socket.IPPROTO_UDP:
             self._holder = hold_udp_port(link.own, source_port, target)
         self.source_port: int = self._holder.getsockname()[1] if self._holder else source_port
@@ -142,11 +142,12 @@ class Flow:
         self.link.send(packet, self.target[0])
 
     def wait(self, until: float) -> bool:
-        """Block until something has come; False if ``until`` (monotonic seconds) came first."""
+        """Block until something has come; False if ``until`` came first.
+
+        ``until`` is a moment on :func:`pathspider.helpers.poller.clock`: monotonic seconds, without our own lag.
+        """
         assert self._receiver is not None
-        poller = select.poll()
-        poller.register(self._receiver, select.POLLIN)
-        return bool(poller.poll(max(until - monotonic(), 0) * 1000))
+        return bool(poller.wait(self._receiver, select.POLLIN, until))
 
     def read(self) -> Iterator[bytes]:
         """What has come: segments from the TCP header on, payloads of datagrams; does not wait.
@@ -205,8 +206,13 @@ class Flow:
             self._holder.close()
 
 
-def hold_tcp_port(own: str, port: int) -> socket.socket:
-    """A socket on a TCP port (0: a free one) that swallows whatever comes to it."""
+def hold_tcp_port(own: str, port: int, target: str | None = None) -> socket.socket:
+    """A socket on a TCP port that swallows whatever comes to it.
+
+    Port 0: a free one, which was not used to the address ``target`` lately; see :mod:`pathspider.helpers.ports`.
+    """
+    if port == 0 and target is not None:
+        return ports.unused(ports.FORGED_TCP, target, lambda: hold_tcp_port(own, 0))
     sock = socket.socket(socket.AF_INET6 if is_ipv6(own) else socket.AF_INET, socket.SOCK_STREAM)
     program = ctypes.create_string_buffer(REJECT_ALL)
     try:
@@ -220,17 +226,21 @@ def hold_tcp_port(own: str, port: int) -> socket.socket:
 
 
 def hold_udp_port(own: str, port: int, target: tuple[str, int]) -> socket.socket:
-    """A socket on a UDP port (0: a free one) that receives what the target sends to it."""
+    """A socket on a UDP port that receives what the target sends to it. Port 0: as above."""
     six = is_ipv6(own)
-    sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        report_errors(sock, six)
-        sock.bind((own, port))
-        sock.connect(target)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+
+    def hold() -> socket.socket:
+        sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            report_errors(sock, six)
+            sock.bind((own, port))
+            sock.connect(target)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    return hold() if port else ports.unused(ports.UDP, target[0], hold)
 
 
 def report_errors(sock: socket.socket, six: bool) -> None:

@@ -13,10 +13,11 @@ import socket
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from time import monotonic
 from types import ModuleType
 from typing import Any
 
+from pathspider.helpers import poller
+from pathspider.helpers.poller import Exchange, Transfer, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
     SockOpts,
@@ -25,7 +26,7 @@ from pathspider.helpers.sockets import (
     failed,
     is_ipv6,
     local_error,
-    open_connection,
+    opening,
     pending_error,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
@@ -43,6 +44,7 @@ DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
+LONG_MS = 2_000_000_000
 
 CurlOpts = Mapping[int, Any]
 
@@ -69,8 +71,8 @@ def connect_http(  # noqa: PLR0917 - the documented order
     """
     job = {**job, "dp": job.get("dp") or 80}
     _pycurl()  # not on the connection's time
-    deadline = monotonic() + timeout
-    return _exchange("http", source, job, deadline, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    return poller.run(exchange)
 
 
 def connect_https(  # noqa: PLR0917
@@ -84,8 +86,8 @@ def connect_https(  # noqa: PLR0917
     """The same over TLS, default port 443. A certificate that does not hold is no failure; a failing handshake is."""
     job = {**job, "dp": job.get("dp") or 443}
     _pycurl()  # not on the connection's time
-    deadline = monotonic() + timeout
-    return _exchange("https", source, job, deadline, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    return poller.run(exchange)
 
 
 @cache
@@ -134,12 +136,13 @@ def _exchange(
     scheme: str,
     source: Source,
     job: Job,
-    deadline: float,
+    timeout: float,
     *,
     curlopts: CurlOpts | None,
     curlinfos: Iterable[int] | None,
     sockopts: SockOpts | None,
-) -> Connection:
+) -> Exchange[Connection]:
+    deadline = clock() + timeout
     try:
         host = url_host(job)
     except ValueError:
@@ -147,15 +150,19 @@ def _exchange(
     sockopts = list(sockopts or ())
     # TCP Fast Open sends nothing until there is data: libcurl 7.88 takes such a socket for one that is not connected
     fast_open = any(option[:2] == (socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT) for option in sockopts)
-    connection = open_connection(source, job, deadline, sockopts, connect=not fast_open)
+    connection = yield from opening(source, job, deadline, sockopts, connect=not fast_open)
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
         url = f"{scheme}://{host}:{job['dp']}/"
         transfer = (_FastOpenTransfer if fast_open else _Transfer)(sock, connection["sp"])
         try:
-            transfer.prepare(url, job, deadline, curlopts or {})
-            return transfer.perform(curlinfos or ())
+            transfer.prepare(url, job, curlopts or {})
+            try:
+                outcome = yield Transfer(transfer.handle, deadline)
+            except _pycurl().error as error:  # it cannot begin
+                return local_error(f"curl_{error.args[0]}", transfer.sp)
+            return transfer.result(outcome or transfer.timed_out(timeout), curlinfos or ())
         finally:
             transfer.handle.close()
 
@@ -171,7 +178,7 @@ class _Transfer:
         self.body_ends = 0.0
         self.enough = False
 
-    def prepare(self, url: str, job: Job, deadline: float, curlopts: CurlOpts) -> None:
+    def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
         """Set all options; ``curlopts`` last."""
         pycurl = _pycurl()
         target = f"[{job['dip']}]" if ":" in job["dip"] else job["dip"]
@@ -181,7 +188,8 @@ class _Transfer:
             pycurl.NOSIGNAL: 1,
             pycurl.PROXY: "",
             pycurl.NOPROXY: "*",
-            pycurl.TIMEOUT_MS: max(1, int((deadline - monotonic()) * 1000)),
+            pycurl.CONNECTTIMEOUT_MS: LONG_MS,  # deadlines are the poller's
+            pycurl.DNS_CACHE_TIMEOUT: 0,  # of the multi handle that all transfers share
             pycurl.FRESH_CONNECT: 1,
             pycurl.FORBID_REUSE: 1,
             pycurl.FOLLOWLOCATION: 0,
@@ -196,6 +204,11 @@ class _Transfer:
             # libcurl with GnuTLS (Debian's) would read all certificates of /etc/ssl/certs each time: 30 ms
             self.handle.unsetopt(pycurl.CAINFO)
             self.handle.unsetopt(pycurl.CAPATH)
+        if pycurl.RESOLVE in curlopts and pycurl.SHARE not in curlopts:
+            # names that are given with their addresses would go into the cache of the multi handle
+            self.share = pycurl.CurlShare()
+            self.share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
+            options[pycurl.SHARE] = self.share
         for option, value in {**options, **curlopts}.items():
             self.handle.setopt(option, value)
 
@@ -212,20 +225,22 @@ class _Transfer:
 
     def take_body(self, chunk: bytes) -> int:
         """Count the body, and end the transfer when enough of it has come."""
-        now = monotonic()
+        now = clock()
         self.body_ends = self.body_ends or now + BODY_SECONDS
         self.size += len(chunk)
         self.enough = self.size >= BODY_BYTES or now >= self.body_ends
         return -1 if self.enough else len(chunk)
 
-    def perform(self, curlinfos: Iterable[int]) -> Connection:
-        """Do it, and tell what came of it."""
+    def timed_out(self, timeout: float) -> tuple[int, str]:
+        """What libcurl would say."""
+        size = int(self.handle.getinfo(_pycurl().SIZE_DOWNLOAD))
+        text = f"Operation timed out after {timeout * 1000:.0f} milliseconds with {size} bytes received"
+        return _pycurl().E_OPERATION_TIMEDOUT, text
+
+    def result(self, outcome: tuple[int, str], curlinfos: Iterable[int]) -> Connection:
+        """What came of it; ``outcome`` is libcurl's error number, and its text."""
         pycurl = _pycurl()
-        number, text = 0, ""
-        try:
-            self.handle.perform()
-        except pycurl.error as error:
-            number, text = error.args[0], error.args[1]
+        number, text = outcome
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
         if not status:
             return self.no_response(number, text)
@@ -256,9 +271,9 @@ class _FastOpenTransfer(_Transfer):
         ok: int = _pycurl().SOCKOPT_OK
         return ok
 
-    def perform(self, curlinfos: Iterable[int]) -> Connection:
+    def result(self, outcome: tuple[int, str], curlinfos: Iterable[int]) -> Connection:
         """As above; the port is known afterwards."""
-        result = super().perform(curlinfos)
+        result = super().result(outcome, curlinfos)
         result["sp"] = self.sock.getsockname()[1]
         return result
 

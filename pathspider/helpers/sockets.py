@@ -26,9 +26,10 @@ import select
 import socket
 import struct
 from collections.abc import Iterable
-from time import monotonic
 from typing import Any
 
+from pathspider.helpers import poller, ports
+from pathspider.helpers.poller import Exchange, Wait
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Connection, Job
 
 Source = tuple[str | None, str | None]
@@ -81,12 +82,9 @@ def is_ipv6(address: str) -> bool:
 def wait(sock: socket.socket, events: int, deadline: float) -> int:
     """Block until ``sock`` is ready for ``events`` or has failed: what it is, as poll(2) says it.
 
-    0 if ``deadline`` (monotonic) came first.
+    0 if ``deadline``, a moment on :func:`pathspider.helpers.poller.clock`, came first.
     """
-    poller = select.poll()
-    poller.register(sock, events)
-    ready = poller.poll(max(deadline - monotonic(), 0) * 1000)
-    return ready[0][1] if ready else 0
+    return poller.wait(sock, events, deadline)
 
 
 def pending_error(sock: socket.socket, own: str, target: str) -> tuple[int, bool]:
@@ -140,7 +138,9 @@ def open_connection(
     kind: socket.SocketKind = socket.SOCK_STREAM,
     connect: bool = True,
 ) -> Connection:
-    """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline`` (monotonic seconds).
+    """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline``.
+
+    ``deadline`` is a moment on :func:`pathspider.helpers.poller.clock`: monotonic seconds, without our own lag.
 
     Returns ``spdr_state``, ``sp`` and, where it is ``CONN_OK``, the non-blocking socket as ``client``: closing it is
     the caller's. For ``SOCK_DGRAM`` connecting sends nothing. The source port is bound when connecting, not before
@@ -152,11 +152,26 @@ def open_connection(
     ``sockopts`` are set before connecting; the ``OSError`` of an option that the kernel refuses is raised: it is a
     mistake of the plugin, or a missing privilege, and true for all jobs.
     """
+    return poller.run(opening(source, job, deadline, sockopts, kind=kind, connect=connect))
+
+
+def opening(
+    source: Source,
+    job: Job,
+    deadline: float,
+    sockopts: SockOpts | None = None,
+    *,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    connect: bool = True,
+) -> Exchange[Connection]:
+    """:func:`open_connection` as an exchange, of which others are made."""
     try:
         own, address, port = _ends(source, job)
     except ValueError as error:
         return local_error(str(error))
     six = ":" in address
+    if kind == socket.SOCK_DGRAM and connect:
+        return _datagrams(own, (address, port), six, sockopts)
     try:
         sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind | socket.SOCK_NONBLOCK)
     except OSError as error:
@@ -169,7 +184,7 @@ def open_connection(
             return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
         if not connect:
             return {"spdr_state": CONN_OK, "sp": NO_PACKET_LEFT, "client": sock}
-        return _connect(sock, six, (address, port), deadline)
+        return (yield from _connect(sock, six, (address, port), deadline))
     except BaseException:
         sock.close()
         raise
@@ -206,12 +221,17 @@ def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
             raise OSError(error.errno, text) from error
 
 
-def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Connection:
+def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Exchange[Connection]:
     number = sock.connect_ex(target)
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
+    if sock.type == socket.SOCK_STREAM:
+        ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
     if number not in WAITING:
         return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
-    ready = wait(sock, select.POLLOUT, deadline)
+    try:
+        ready = yield Wait(sock, select.POLLOUT, deadline)
+    except OSError as error:  # nobody can wait for it: no descriptor, no memory
+        return failure(sock, error.errno or 0, False, sp)
     if not ready:
         sock.close()
         return failed(CONN_TIMEOUT, sp, "no answer to the SYN")
@@ -219,6 +239,45 @@ def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: 
         return _connected(sock, six, sp)
     number, network = pending_error(sock, name, target[0])
     return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
+
+
+class _Unmade(Exception):  # noqa: N818 - carries a result, is no error of ours
+    """There is no socket; ``result`` says why."""
+
+    def __init__(self, result: Connection) -> None:
+        self.result = result
+
+
+def _datagrams(own: str, target: tuple[str, int], six: bool, sockopts: SockOpts | None) -> Connection:
+    """A datagram socket that is connected to the target, from a port that was not used to it lately."""
+    options = list(sockopts or ())
+
+    def make() -> socket.socket:
+        try:
+            sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            raise _Unmade(local_error(errno_name(error.errno or 0))) from error
+        try:
+            _prepare(sock, six, options)
+            try:
+                sock.bind((own, 0))
+                number = sock.connect_ex(target)
+            except OSError as error:
+                number = error.errno or 0
+            if number:
+                raise _Unmade(failure(sock, number, number in ANSWERS, sock.getsockname()[1]))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    try:
+        sock = ports.unused(ports.UDP, target[0], make)
+    except _Unmade as end:
+        return end.result
+    except ports.AllUsed as error:
+        return local_error(errno_name(error.errno or 0))
+    return {"spdr_state": CONN_OK, "sp": sock.getsockname()[1], "client": sock}
 
 
 def _connected(sock: socket.socket, six: bool, sp: int) -> Connection:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
-from pathspider.helpers.sockets import SockOpts, Source, open_connection
+from pathspider.helpers import poller
+from pathspider.helpers.poller import Exchange, clock
+from pathspider.helpers.sockets import SockOpts, Source, opening
 from pathspider.records import Connection, Job
 
 
@@ -17,4 +17,8 @@ def connect_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts | N
     * on a failure of the path ``error``: what the kernel called it, for people;
     * on a failure of our own machine (``CONN_SKIPPED``) ``local_error``: see :mod:`pathspider.helpers.sockets`.
     """
-    return open_connection(source, job, monotonic() + timeout, sockopts)
+    return poller.run(_exchange(source, job, timeout, sockopts))
+
+
+def _exchange(source: Source, job: Job, timeout: float, sockopts: SockOpts | None) -> Exchange[Connection]:
+    return (yield from opening(source, job, clock() + timeout, sockopts))

@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pathspider import conditions
@@ -104,7 +105,8 @@ class Pipeline:
             self._give_settings_back()
             raise
         self.running = True
-        self._watching = poller.watch()
+        self._attended = ExitStack()
+        self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
         self._thread("merger", spider.merger, takes=self.made, gives=self.records)
@@ -250,7 +252,7 @@ class Pipeline:
             assert self._workers_over is not None
             self._workers_over.close()
             self._join("merger")
-            self._watching.close()
+            self._attended.close()
             try:
                 self.spider.finish()
             except Exception as error:

@@ -204,7 +204,8 @@ class NetLab:
                     if not message:
                         return
                     self.peers.put(peer[:2])
-                    sock.sendto(dns_answer(message, port), peer)
+                    for reply in dns_datagrams(message, port):
+                        sock.sendto(reply, peer)
 
             threading.Thread(target=answer, daemon=True).start()
 
@@ -215,6 +216,19 @@ def _wake(sock: socket.socket) -> None:
         sock.connect(sock.getsockname())  # needed for shutdown
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
+
+
+def dns_datagrams(message: bytes, port: int) -> list[bytes]:
+    """What comes back over UDP: the answer, before it one of another query where the name says so."""
+    kind = str(dnslib.DNSRecord.parse(message).q.qname).split(".", maxsplit=1)[0]
+    answer = dns_answer(message, port)
+    if kind == "first-id":
+        return [bytes([answer[0] ^ 1]) + answer[1:], answer]
+    if kind == "first-question":
+        other = dnslib.DNSRecord.parse(message).reply()
+        other.questions = [dnslib.DNSQuestion("another.example")]
+        return [other.pack(), answer]
+    return [answer]
 
 
 def dns_answer(message: bytes, port: int) -> bytes:

@@ -2,8 +2,8 @@
 
 import socket
 import unittest
-from time import monotonic
 
+from pathspider.helpers import poller
 from pathspider.helpers.dns import _Channel, _Failure, connect_dns_tcp, connect_dns_udp, query
 from pathspider.helpers.forged import report_errors
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
@@ -41,7 +41,7 @@ class TestChannel(unittest.TestCase):
         own.connect(target.getsockname())
         own.setblocking(False)
         report_errors(own, six=False)
-        return _Channel(own, "127.0.0.1", own.getsockname()[1], monotonic() + 5)
+        return _Channel(own, "127.0.0.1", own.getsockname()[1], poller.clock() + 5)
 
     def test_an_answer_counts_whatever_else_came_back(self):
         for answers in (1, 0):
@@ -50,11 +50,11 @@ class TestChannel(unittest.TestCase):
                 channel = self.channel(target)
                 for _ in range(answers):
                     target.sendto(b"answer", channel.sock.getsockname())
-            channel.send(b"query")  # nobody is there any more
+            poller.run(channel.send(b"query"))  # nobody is there any more
             for _ in range(answers):
-                self.assertEqual(channel.receive(100), b"answer")
+                self.assertEqual(poller.run(channel.receive(100)), b"answer")
             with self.assertRaises(_Failure) as failure:
-                channel.receive(100)
+                poller.run(channel.receive(100))
             self.assertEqual((failure.exception.result["spdr_state"], failure.exception.result["error"]),
                              (CONN_FAILED, "ECONNREFUSED"))
 
@@ -73,13 +73,26 @@ class TestConnections(unittest.TestCase):
                     self.assertEqual(connect(SOURCE, {"dip": address}, 3)["dns_rcode"], 5)
 
     def test_answers_that_are_none(self):
-        for connect in BOTH:
-            for kind in ("garbage", "cut", "echo", "id", "question"):
+        for connect, kinds in ((connect_dns_tcp, ("garbage", "cut", "echo", "id", "question")),
+                               (connect_dns_udp, ("cut", "echo"))):
+            for kind in kinds:
                 with self.subTest(connect=connect.__name__, kind=kind):
                     result = self.ask(connect, netlab.DNS_BAD, domain=f"{kind}.example")
                     self.assertEqual(result["spdr_state"], CONN_FAILED, result)
                     self.assertGreater(result["sp"], 1023)
             self.assertEqual(self.ask(connect, netlab.DNS_BAD, domain="formerr.example")["dns_rcode"], 1)
+
+    def test_a_datagram_of_another_query_is_not_the_answer(self):
+        for kind in ("garbage", "id", "question"):
+            with self.subTest(kind):
+                result = self.ask(connect_dns_udp, netlab.DNS_BAD, domain=f"{kind}.example", timeout=0.3)
+                self.assertEqual((result["spdr_state"], result["error"]),
+                                 (CONN_TIMEOUT, "no response, but 1 of another query"))
+
+    def test_the_answer_is_waited_for_behind_others(self):
+        for kind in ("first-id", "first-question"):
+            result = self.ask(connect_dns_udp, netlab.DNS_BAD, domain=f"{kind}.example")
+            self.assertEqual((result["spdr_state"], result.get("dns_rcode")), (CONN_OK, 0), result)
 
     def test_endings(self):
         for connect in BOTH:

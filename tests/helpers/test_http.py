@@ -85,17 +85,23 @@ class TestHttp(LabCase):
 
     def test_loading_libcurl_takes_none_of_the_time(self):
         """It can take seconds: see ``_pycurl``. Here, 60, on a clock of our own."""
-        clock = mock.Mock(return_value=0.0)
+        now, seen = [0.0], []
 
         def load():
-            clock.return_value = 60.0
+            now[0] = 60.0
+            return pycurl
+
+        def opening(_source, _job, deadline, *_more, **_options):
+            seen.append(deadline)
+            return {"spdr_state": CONN_TIMEOUT, "sp": 0}
+            yield
 
         for connect in (connect_http, connect_https):
-            clock.return_value = 0.0
+            now[0] = 0.0
             with self.subTest(connect.__name__), mock.patch.multiple(
-                    http, _pycurl=load, monotonic=clock, _exchange=mock.DEFAULT) as replaced:
+                    http, _pycurl=load, clock=lambda: now[0], opening=opening):
                 get(netlab.HTTP, timeout=5.0, connect=connect)
-                self.assertEqual(replaced["_exchange"].call_args.args[3], 65.0)
+                self.assertEqual(seen.pop(), 65.0)
 
     def test_tcp_fast_open(self):
         """The second request rides on the SYN; ``sp`` is known although connecting sends nothing."""

@@ -1,0 +1,716 @@
+"""One thread that waits for all sockets, so that thousands of connections in flight cost their threads nothing.
+
+What a connection helper does is an *exchange*: a generator that yields what it waits for and returns its result.
+
+* ``Wait(sock, events, until)``: it is resumed with what poll(2) would say, 0 when ``until`` has passed.
+* ``Transfer(handle, until)``: libcurl carries out the transfer that a ``pycurl.Curl`` describes; it is resumed with
+  (libcurl's error number, text), None when ``until`` has passed.
+
+:func:`run` is called by a worker thread. The first steps are taken there; as soon as the exchange has to wait it is
+handed to the one poller thread (epoll(7), and one libcurl *multi* handle), which carries it on to its end and wakes the
+worker once. The poller is started when it is first needed, and sleeps without waking up while nothing is under way.
+
+**The attended clock.** :func:`clock` is ``CLOCK_MONOTONIC`` without the time in which we could not look: while the
+process was stopped, or starved of CPU or of the interpreter. All deadlines are moments on it. While anything is under
+way the poller looks at least every :data:`TICK` seconds, and at each look says until when it will look again; what the
+next look is later than that, is *lag*. A timer fires only after a look that began when it was due and found nothing.
+
+**In time is judged by arrival.** An answer that is found after a lag, and may have come after its deadline, is late if
+the kernel says that it came then (``TCP_INFO``; for UDP the exchange looks at ``SO_TIMESTAMPNS`` itself, see
+:func:`arrived`): in the lag the kernel and the network went on, so that time counts as it passed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from time import monotonic
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+log = logging.getLogger("pathspider")
+
+TICK = 0.1
+"""Seconds between two looks, at most, while anything is under way."""
+
+ALLOWANCE = 0.05
+"""Seconds that a look may come late, or take, before it is called lag."""
+
+NOTED = 0.05
+"""Lags of so many seconds are remembered one by one."""
+
+DISTURBING = 0.2
+"""So many seconds of lag within a connection's time make its failure doubtful."""
+
+REMEMBERED = 4096
+"""How many lags are remembered."""
+
+HALVES_IN = 1.0
+"""Seconds in which :func:`lag` forgets half of what was."""
+
+CPU_SAMPLE = 0.02
+"""Seconds between two looks at the CPU time of the process: with 3,000 threads one look costs 0.1 ms."""
+
+AWAKE = 4
+"""How many threads may be waking up at once: each waiter for the interpreter's lock wakes up every 5 ms."""
+
+MOST_EVENTS = 4096
+PAUSED, OVERLOADED = "paused", "overloaded"
+
+
+class HasFileno(Protocol):
+    """A socket, or what else poll(2) can wait for."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+
+class Wait(NamedTuple):
+    """Wait until ``sock`` is ready for ``events`` (``select.POLLIN``, …), or ``until``, a moment on :func:`clock`."""
+
+    sock: HasFileno
+    events: int
+    until: float
+
+
+class Transfer(NamedTuple):
+    """Wait until libcurl has done what ``handle``, a ``pycurl.Curl``, says, or ``until``, a moment on :func:`clock`."""
+
+    handle: Any
+    until: float
+
+
+Result = TypeVar("Result")
+Exchange = Generator[Wait | Transfer, Any, Result]
+
+
+class Lag(NamedTuple):
+    """A time in which we could not look, in monotonic seconds."""
+
+    began: float
+    ended: float
+    kind: str
+    """``paused``, the process used no CPU, or ``overloaded``, it was starved of CPU or of the interpreter."""
+    seconds: float
+    before: float
+    """The sum of all lags before this one: what a moment within it is told by."""
+
+
+class _Task:
+    """An exchange under way."""
+
+    __slots__ = ("abandoned", "awake", "descriptor", "error", "exchange", "finished", "looked", "result", "step",
+                 "turn", "wakeup")
+
+    def __init__(self, exchange: Exchange[Any]) -> None:
+        self.exchange = exchange
+        self.step: Wait | Transfer | None = None
+        self.turn = 0
+        """Which of its waits this is: a timer for an earlier one is void."""
+        self.looked = 0
+        """The last look before the wait began: what is found by later ones counts."""
+        self.descriptor = -1
+        self.wakeup: Any = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.finished = 0.0
+        self.awake = self.abandoned = False
+
+
+class Poller:
+    """The poller thread and what is handed to it; :func:`run` and the other functions use the process's one."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._gate = threading.Lock()
+        """One worker at a time takes its first steps: more would only wait for the interpreter, and cost."""
+        self._under_way: set[object] = set()
+        self._incoming: deque[_Task] = deque()
+        self._finished: deque[_Task] = deque()
+        self._tokens = deque(range(AWAKE))
+        self._asleep = self._idle = True
+        self._abandoned = False
+        self._failure: BaseException | None = None
+
+        self._time = (0.0, float("inf"))
+        """All lags so far, and the monotonic moment up to which the clock goes on without another look."""
+        self._looked = monotonic()
+        self._unlooked = 0.0
+        """All lags up to the last look."""
+        self._lags: deque[Lag] = deque(maxlen=REMEMBERED)
+        self._recent = (0.0, 0.0)
+        self._cpu = (monotonic(), time.process_time())
+        self._asleep_before = _suspended()
+
+        self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
+        self._waiting: dict[int, _Task] = {}
+        self._timers: list[tuple[float, int, int, _Task]] = []
+        self._timer_number = 0
+        self._round = 0
+        """How often we have looked."""
+        self._multi: Any = None
+        self._pycurl: Any = None
+        self._transfers: dict[Any, _Task] = {}
+        self._masks: dict[int, int] = {}
+        """libcurl's descriptors, and what it waits for."""
+        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0}
+        threading.Thread(target=self._work, name="poller", daemon=True).start()
+
+    # -- the worker's side ---------------------------------------------------------------------------------------
+
+    def run(self, exchange: Exchange[Result]) -> Result:
+        """Carry an exchange to its end; what it returns, or raises."""
+        task = _Task(exchange)
+        self._under_way.add(task)
+        if self._idle:
+            self._ring()  # the clock is attended from here on
+        try:
+            with self._gate:
+                try:
+                    step = exchange.send(None)
+                    while isinstance(step, Wait) and (ready := self._look(step)):
+                        step = exchange.send(ready)
+                except StopIteration as end:
+                    self.counts["at once"] += 1
+                    result: Result = end.value
+                    return result
+            task.step = step
+            return self._hand_over(task)  # type: ignore[no-any-return]
+        finally:
+            self._under_way.discard(task)
+
+    def _look(self, step: Wait) -> int:
+        """What a socket is ready for at this moment."""
+        poll = select.poll()
+        poll.register(step.sock, step.events)
+        found = poll.poll(0)
+        if not found:
+            return 0
+        if monotonic() - self._time[0] > step.until and self._late(step.sock.fileno(), step):
+            return 0
+        return found[0][1]
+
+    def _hand_over(self, task: _Task) -> Any:
+        wakeup = getattr(self._own, "wakeup", None)
+        if wakeup is None:
+            wakeup = self._own.wakeup = threading.Lock()
+            wakeup.acquire()
+        task.wakeup = wakeup
+        self._incoming.append(task)
+        if self._asleep:
+            self._ring()
+        try:
+            wakeup.acquire()
+        except BaseException:  # the main thread was interrupted
+            self._own.wakeup = None
+            task.abandoned = self._abandoned = True
+            self._ring()
+            if task.awake:
+                self._wake(0)
+            raise
+        self._wake(0)
+        late = monotonic() - task.finished
+        self.counts["worker lag"] += late
+        self.counts["worst worker lag"] = max(self.counts["worst worker lag"], late)
+        if late > NOTED:
+            self._remember(task.finished, task.finished + late, late, OVERLOADED)
+        if task.error is not None:
+            raise task.error
+        return task.result
+
+    def _ring(self) -> None:
+        self._asleep = False
+        with suppress(BlockingIOError):
+            os.eventfd_write(self._bell, 1)
+
+    def _wake(self, token: int | None = None) -> None:
+        """Wake the workers of finished exchanges, as many as there are tokens; the caller may give one back."""
+        if token is not None:
+            self._tokens.append(token)
+        while self._finished:
+            try:
+                token = self._tokens.pop()
+            except IndexError:
+                return  # whoever has one looks again when he gives it back
+            try:
+                task = self._finished.popleft()
+            except IndexError:
+                self._tokens.append(token)
+                continue
+            if task.abandoned:
+                self._tokens.append(token)
+                continue
+            task.awake = True
+            task.wakeup.release()
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def clock(self) -> float:
+        """See :func:`clock`."""
+        total, horizon = self._time
+        return min(monotonic(), horizon) - total
+
+    def arrived(self, moment: float) -> float:
+        """See :func:`arrived`."""
+        offset = self._time[0]
+        for lag in reversed(self._lags):
+            if lag.before < 0:
+                continue
+            if moment >= lag.ended:
+                break
+            offset = lag.before
+        return moment - offset
+
+    def disturbance(self, began: float, ended: float) -> str | None:
+        """See :func:`disturbance`."""
+        total = worst = 0.0
+        kind = None
+        now = monotonic()
+        if ended > self._time[1]:  # not looked yet
+            total = worst = max(now - self._time[1], 0.0)
+            kind = OVERLOADED
+        for lag in reversed(list(self._lags)):
+            if lag.began < ended and lag.ended > began:
+                total += lag.seconds
+                if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
+                    worst, kind = lag.seconds, lag.kind
+        return kind if total > DISTURBING else None
+
+    def lag(self) -> float:
+        """See :func:`lag`."""
+        now = monotonic()
+        at, recent = self._recent
+        forgotten: float = 0.5 ** ((now - at) / HALVES_IN)
+        return max(now - self._time[1], recent * forgotten, 0.0)
+
+    def _attend(self, now: float, horizon: float) -> None:
+        """We look: whatever we are late is lag; the next look is due at ``horizon``."""
+        total, due = self._time
+        if now > due:
+            seconds = now - due
+            self._remember(self._looked, now, seconds, None, total)
+            total += seconds
+        self._time = (total, horizon)
+        self._looked = now
+
+    def _remember(self, began: float, ended: float, seconds: float, kind: str | None, before: float = -1.0) -> None:
+        at, recent = self._recent
+        if seconds > recent * 0.5 ** ((ended - at) / HALVES_IN):
+            self._recent = (ended, seconds)
+        if seconds > NOTED:
+            if kind is None:
+                at, used = self._cpu
+                idle = time.process_time() - used <= 2 * max(began - at, 0.0) + 0.1 * seconds
+                kind = PAUSED if idle else OVERLOADED
+            self._lags.append(Lag(began, ended, kind, seconds, before))
+
+    def _sample(self, now: float) -> None:
+        """The CPU time so far, against which a lag is judged; and whether the machine was asleep."""
+        if now - self._cpu[0] >= CPU_SAMPLE:
+            self._cpu = (now, time.process_time())
+        asleep = _suspended()
+        if asleep - self._asleep_before > DISTURBING:  # the monotonic clock stood still
+            seconds = asleep - self._asleep_before
+            self._recent = (now, seconds)
+            self._lags.append(Lag(self._looked, now, PAUSED, seconds, -1.0))
+        self._asleep_before = asleep
+
+    # -- the poller's thread -------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while True:
+                self._one_round()
+        except BaseException as error:  # a mistake here must not leave thousands of threads waiting
+            self._failure = error
+            log.critical("the poller failed", exc_info=error)
+            while True:
+                with suppress(IndexError):
+                    while True:
+                        self._finish(self._incoming.popleft(), None, error)
+                for task in [*self._waiting.values(), *self._transfers.values()]:
+                    self._finish(task, None, error)
+                self._waiting.clear()
+                self._transfers.clear()
+                self._asleep = True
+                if not self._incoming:
+                    select.poll().poll(100)
+
+    def _one_round(self) -> None:
+        self.counts["rounds"] += 1
+        while self._incoming:
+            task = self._incoming.popleft()
+            self.counts["handed over"] += 1
+            self._begin_wait(task, task.step)
+        if self._multi is not None and self._transfers and self._multi.timeout() == 0:
+            self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+            self._collect()
+        timeout = self._sleep()
+        began = monotonic()
+        self._attend(began, began + timeout + ALLOWANCE)
+        due = began - self._time[0]
+        self._sample(began)
+        events = self._epoll.poll(None if timeout == float("inf") else timeout, MOST_EVENTS)
+        self._asleep = self._idle = False
+        self._round += 1
+        now = monotonic()
+        latest = now - self._unlooked  # the clock, had there been no lag since the last look
+        self._attend(now, now + ALLOWANCE)
+        self._unlooked = self._time[0]
+        self._handle(events, latest)
+        if len(events) < MOST_EVENTS:
+            self._fire(due)
+
+    def _sleep(self) -> float:
+        """Get ready to sleep: for how many seconds, unless something happens."""
+        self._asleep = True
+        if self._incoming:
+            return 0.0
+        timeout = TICK
+        if not self._under_way and not self._waiting and not self._transfers:
+            self._idle = True
+            if not self._under_way:
+                return float("inf")
+            self._idle = False
+        while self._timers and self._timers[0][3].turn != self._timers[0][2]:
+            heapq.heappop(self._timers)
+        if self._timers:
+            timeout = min(timeout, self._timers[0][0] - self.clock())
+        if self._transfers and (ahead := self._multi.timeout()) >= 0:
+            timeout = min(timeout, ahead / 1000)
+        return max(timeout, 0.0)
+
+    def _handle(self, events: list[tuple[int, int]], latest: float) -> None:
+        acted = False
+        late = self._late_transfers(latest) if self._transfers else ()
+        for descriptor, ready in events:
+            task = self._waiting.get(descriptor)
+            if task is not None:
+                if task.looked == self._round:
+                    continue  # the event is that of another socket, which had this number before
+                step = task.step
+                assert isinstance(step, Wait)
+                del self._waiting[descriptor]
+                late_answer = latest > step.until and self._late(descriptor, step)
+                self._go_on(task, 0 if late_answer else ready)
+            elif descriptor in self._masks:
+                if descriptor in late:
+                    continue
+                acted = True
+                self._multi.socket_action(descriptor, _curl_events(ready))
+            elif descriptor == self._bell:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._bell)
+                if self._abandoned:
+                    self._drop_abandoned()
+        if self._transfers and (acted or not events):
+            if self._multi.timeout() == 0:
+                self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+            self._collect()
+
+    def _late_transfers(self, latest: float) -> set[int]:
+        """End the transfers whose answer came after their deadline, while we could not look; their descriptors."""
+        found = set()
+        if latest - self.clock() > NOTED:
+            for handle, task in list(self._transfers.items()):
+                assert isinstance(task.step, Transfer)
+                if latest > task.step.until:
+                    descriptor = handle.getinfo(self._pycurl.ACTIVESOCKET)
+                    if descriptor in self._masks and self._late(descriptor, task.step):
+                        found.add(descriptor)
+                        self._end_transfer(handle, None)
+        return found
+
+    def _late(self, descriptor: int, step: Wait | Transfer) -> bool:
+        """Whether what a TCP socket has to say came after the step's deadline."""
+        moment = arrival(descriptor, connecting=isinstance(step, Wait) and bool(step.events & select.POLLOUT))
+        return moment is not None and self.arrived(moment) > step.until
+
+    def _fire(self, due: float) -> None:
+        """End the waits whose time is over: it was so when the last look began, and that found nothing."""
+        early = []
+        while self._timers and self._timers[0][0] <= due:
+            timer = heapq.heappop(self._timers)
+            task = timer[3]
+            if task.turn != timer[2]:
+                continue
+            if task.looked == self._round:
+                early.append(timer)
+            elif isinstance(task.step, Transfer):
+                self._end_transfer(task.step.handle, None)
+            else:
+                self._forget(task)
+                self._go_on(task, 0)
+        for timer in early:
+            heapq.heappush(self._timers, timer)
+        if len(self._timers) > 1000 + 4 * (len(self._waiting) + len(self._transfers)):
+            self._timers = [timer for timer in self._timers if timer[3].turn == timer[2]]
+            heapq.heapify(self._timers)
+
+    def _forget(self, task: _Task) -> None:
+        """Wait for this socket no more."""
+        self._waiting.pop(task.descriptor, None)
+        with suppress(OSError, ValueError):
+            self._epoll.unregister(task.descriptor)
+
+    def _go_on(self, task: _Task, value: Any) -> None:
+        """Resume an exchange, with a value or an exception."""
+        task.turn += 1
+        try:
+            step = task.exchange.throw(value) if isinstance(value, Exception) else task.exchange.send(value)
+        except StopIteration as end:
+            self._finish(task, end.value, None)
+        except BaseException as error:
+            self._finish(task, None, error)
+        else:
+            self._begin_wait(task, step)
+
+    def _begin_wait(self, task: _Task, step: Any) -> None:
+        task.step, task.looked = step, self._round
+        try:
+            if isinstance(step, Wait):
+                descriptor = task.descriptor = step.sock.fileno()
+                if descriptor in self._waiting:
+                    raise RuntimeError(f"two threads wait for descriptor {descriptor}")
+                mask = step.events | select.EPOLLONESHOT
+                try:
+                    self._epoll.register(descriptor, mask)
+                except FileExistsError:
+                    self._epoll.modify(descriptor, mask)
+                self._waiting[descriptor] = task
+            elif isinstance(step, Transfer):
+                if self._multi is None:
+                    self._make_multi()
+                self._multi.add_handle(step.handle)
+                self._transfers[step.handle] = task
+            else:
+                raise TypeError(f"an exchange yielded {step!r}, where a Wait or a Transfer is needed")
+        except Exception as error:  # no memory, no descriptor: the exchange knows what that means for it
+            self._go_on(task, error)
+            return
+        self._timer_number += 1
+        heapq.heappush(self._timers, (step.until, self._timer_number, task.turn, task))
+
+    def _finish(self, task: _Task, result: Any, error: BaseException | None) -> None:
+        task.turn += 1
+        task.result, task.error = result, error
+        task.finished = monotonic()
+        with suppress(Exception):
+            task.exchange.close()
+        if not task.abandoned:
+            self._finished.append(task)
+            self._wake()
+
+    def _drop_abandoned(self) -> None:
+        self._abandoned = False
+        for task in [*self._waiting.values(), *self._transfers.values()]:
+            if task.abandoned:
+                if isinstance(task.step, Transfer):
+                    self._transfers.pop(task.step.handle, None)
+                    self._multi.remove_handle(task.step.handle)
+                else:
+                    self._forget(task)
+                self._finish(task, None, None)
+
+    # -- libcurl -------------------------------------------------------------------------------------------------
+
+    def _make_multi(self) -> None:
+        pycurl = self._pycurl = import_module("pycurl")
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_PIPELINING, 0)  # CURLPIPE_NOTHING: no connection serves two transfers
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 1)  # none is kept: each is forbidden to be used again
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+
+    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+        """libcurl says what it waits for."""
+        pycurl = self._pycurl
+        if what == pycurl.POLL_REMOVE:
+            if self._masks.pop(descriptor, None) is not None:
+                with suppress(OSError):
+                    self._epoll.unregister(descriptor)
+            return
+        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
+        if self._masks.get(descriptor) == mask:
+            return
+        try:
+            self._epoll.register(descriptor, mask)
+        except FileExistsError:
+            self._epoll.modify(descriptor, mask)
+        self._masks[descriptor] = mask
+
+    def _collect(self) -> None:
+        """Resume the exchanges whose transfers are done."""
+        more = 1
+        while more:
+            more, good, bad = self._multi.info_read()
+            for handle in good:
+                self._end_transfer(handle, (0, ""))
+            for handle, number, text in bad:
+                self._end_transfer(handle, (number, text))
+
+    def _end_transfer(self, handle: Any, outcome: tuple[int, str] | None) -> None:
+        task = self._transfers.pop(handle)
+        self._multi.remove_handle(handle)
+        self._go_on(task, outcome)
+
+
+def _curl_events(ready: int) -> int:
+    """What epoll says, as ``CURL_CSELECT_*``."""
+    return ((1 if ready & (select.EPOLLIN | select.EPOLLHUP) else 0) | (2 if ready & select.EPOLLOUT else 0)
+            | (4 if ready & select.EPOLLERR else 0))
+
+
+def _suspended() -> float:
+    """Seconds that the machine has slept since it was started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def arrival(descriptor: int, connecting: bool) -> float | None:
+    """The monotonic moment at which a TCP socket's news came: the handshake's end, or the last data.
+
+    None where the kernel does not say. tcp(7), ``TCP_INFO``
+    """
+    try:
+        with _borrowed(descriptor) as sock:
+            if sock.type != socket.SOCK_STREAM:
+                return None
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    except OSError:
+        return None
+    if len(info) < 60:
+        return None
+    data: int
+    acknowledged: int
+    data, acknowledged = struct.unpack_from("=II", info, 52)  # tcpi_last_data_recv, tcpi_last_ack_recv: ages in ms
+    # the moment of the handshake's end counts as data to the kernel; later acknowledgements are younger than it
+    return monotonic() - (max(data, acknowledged) if connecting else data) / 1000
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    sock = socket.socket(fileno=descriptor)
+    try:
+        yield sock
+    finally:
+        sock.detach()
+
+
+# -- the process's one poller ------------------------------------------------------------------------------------
+
+_current: Poller | None = None
+_making = threading.Lock()
+
+
+def _poller() -> Poller:
+    global _current  # noqa: PLW0603 - one a process
+    current = _current
+    if current is None or current._failure is not None:
+        with _making:
+            if _current is None or _current._failure is not None:
+                _current = Poller()
+            current = _current
+    return current
+
+
+def _forked() -> None:
+    """A child has no poller thread: it makes its own."""
+    global _current, _making
+    _current, _making = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def run(exchange: Exchange[Result]) -> Result:
+    """Carry an exchange to its end, without cost while it waits; what it returns, or raises.
+
+    Its first steps are taken in the calling thread, all others in the poller's. It must not block.
+    """
+    try:
+        poller = _poller()
+    except OSError as error:
+        return _alone(exchange, error)
+    return poller.run(exchange)
+
+
+def _alone(exchange: Exchange[Result], reason: OSError) -> Result:
+    """Carry out an exchange where there can be no poller: there is no descriptor for it, and most likely for no other.
+
+    It may not come to wait at all. If it does, the reason is thrown into it.
+    """
+    try:
+        exchange.send(None)
+        exchange.throw(reason)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise RuntimeError("an exchange waits where it cannot") from reason
+
+
+def wait(sock: HasFileno, events: int, until: float) -> int:
+    """Block until ``sock`` is ready for ``events`` or has failed: what it is, as poll(2) says it.
+
+    0 if ``until``, a moment on :func:`clock`, came first.
+    """
+    return run(_wait(sock, events, until))
+
+
+def _wait(sock: HasFileno, events: int, until: float) -> Exchange[int]:
+    ready: int = yield Wait(sock, events, until)
+    return ready
+
+
+def clock() -> float:
+    """Monotonic seconds without the lag so far: what deadlines are told by."""
+    return monotonic() if _current is None else _current.clock()
+
+
+def arrived(moment: float) -> float:
+    """The moment on :func:`clock` that an arrival at a monotonic moment is judged by.
+
+    A lag counts against an arrival within it, since the network went on; earlier lags do not.
+    """
+    return moment if _current is None else _current.arrived(moment)
+
+
+def disturbance(began: float, ended: float) -> str | None:
+    """What of our own disturbed the time between two monotonic moments, by the worst lag: ``paused``, ``overloaded``.
+
+    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all.
+    """
+    return None if _current is None else _current.disturbance(began, ended)
+
+
+def lag() -> float:
+    """How late we are at present, in seconds: since the last look, or lately, half of it forgotten each second."""
+    return 0.0 if _current is None else _current.lag()
+
+
+@contextmanager
+def attended() -> Iterator[None]:
+    """The clock is attended within, also while no exchange is under way: for connections that wait by themselves."""
+    poller, mark = _poller(), object()
+    poller._under_way.add(mark)
+    poller._ring()
+    try:
+        yield
+    finally:
+        poller._under_way.discard(mark)
+
+
+def statistics() -> dict[str, float]:
+    """Counts since the start, for benchmarks."""
+    if _current is None:
+        return {}
+    return {**_current.counts, "lag": _current._time[0], "lags": len(_current._lags)}
