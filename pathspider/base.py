@@ -1,8 +1,8 @@
 """The spider: what every plugin extends, and what a program runs.
 
 :class:`Spider` is the documented face of a run. The run itself, its stages, queues and threads, is
-:mod:`pathspider.run.pipeline`; the four models (:mod:`pathspider.sync`, :mod:`pathspider.desync`, …) say how a connection
-is made.
+:mod:`pathspider.run.pipeline`; the four models (:mod:`pathspider.sync`, :mod:`pathspider.desync`, …) say how a
+connection is made.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.jobs import TARGET_KEYS, target_problem
+from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -119,7 +121,7 @@ class Spider:
         self.options = RunOptions.from_arguments(args)
         """Of the run; to be set before it is started."""
         self.observer: Observer | DummyObserver | None = None
-        self.run = Pipeline(self)
+        self.pipeline = Pipeline(self)
         self._settings: Settings | None = None
         self._settings_closed = False
         self._settings_state = threading.Lock()
@@ -163,7 +165,7 @@ class Spider:
 
     def hold_back(self) -> None:
         """Wait until one more connection may be made than :meth:`plan` says. See ``--rate``."""
-        self.run.connector.wait_for_moment(1)
+        self.pipeline.connector.wait_for_moment(1)
 
     def pre_connect(self, job: Job) -> Job | None:
         """Prepare for a job, once, before its first connection.
@@ -233,11 +235,11 @@ class Spider:
 
     def outcome(self, merged: Merged) -> Iterator[Record]:
         """What is written of a measured job: its record, or none if a connection was ``CONN_DISCARD``."""
-        return self.run.judge.record(merged)
+        return self.pipeline.judge.record(merged)
 
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
         """What is written of a job that was not measured."""
-        return self.run.judge.unmeasured(item)
+        return self.pipeline.judge.unmeasured(item)
 
     # -- the run -------------------------------------------------------------------------------------------------
 
@@ -247,26 +249,26 @@ class Spider:
         Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
         nothing stays borrowed.
         """
-        self.run.start()
+        self.pipeline.start()
 
     def add_job(self, job: Job) -> bool:
         """Add a job to the job queue; blocks while the workers are busy. False if the spider is stopping.
 
         A job that is the record of an earlier measurement loses what that one found.
         """
-        return self.run.jobs.offer(to_measure(job))
+        return self.pipeline.jobs.offer(to_measure(job))
 
     def shutdown(self) -> None:
         """End the run in order: queued jobs complete, results are merged, the records' end is marked. Blocks."""
-        self.run.shutdown()
+        self.pipeline.shutdown()
 
     def interrupt(self) -> None:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
-        self.run.interrupt()
+        self.pipeline.interrupt()
 
     def terminate(self) -> None:
         """End the run as quickly as possible: connections under way are given up, nothing waits for them."""
-        self.run.terminate()
+        self.pipeline.terminate()
 
     def worker(self, worker_number: int) -> None:
         """Measure jobs until there are no more.
@@ -278,11 +280,11 @@ class Spider:
 
     def measure(self, job: Job) -> Result | Unmeasured:
         """All connections to one target, for the merger."""
-        return self.run.take(job)
+        return self.pipeline.take(job)
 
     def merger(self) -> None:
         """Bring results and flows together and put out one record a job, until both have ended."""
-        self.run.match_and_judge()
+        self.pipeline.match_and_judge()
 
     def exception_wrapper(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Run a thread's function; what it raises stops the run in order and is kept for the exit status."""
@@ -291,42 +293,45 @@ class Spider:
         except Stopped:
             pass
         except BaseException as error:
-            self.run.fail(error)
+            self.pipeline.fail(error)
 
     @property
     def source(self) -> tuple[str | None, str | None]:
         """The vantage point's addresses, IPv4 and IPv6; None for one that it has not."""
         return self.options.source
 
-    @property
-    def timeout(self) -> float:
+    @source.setter
+    def source(self, source: tuple[str | None, str | None]) -> None:
+        self.options = replace(self.options, source=source)
+
+    def longest_connection(self) -> float:
         """Seconds that one connection may take."""
         return float(getattr(self.args, "timeout", None) or DEFAULT_TIMEOUT)
 
     @property
     def jobqueue(self) -> JobQueue:
         """Jobs for the workers."""
-        return self.run.jobs
+        return self.pipeline.jobs
 
     @property
     def mergequeue(self) -> Channel:
         """What workers and observer have for the merger."""
-        return self.run.made
+        return self.pipeline.made
 
     @property
     def outqueue(self) -> Channel:
         """Records, and at the end of the run ``SHUTDOWN_SENTINEL``."""
-        return self.run.records
+        return self.pipeline.records
 
     @property
     def running(self) -> bool:
         """Whether the run has begun and not ended."""
-        return self.run.running
+        return self.pipeline.running
 
     @property
     def exception(self) -> BaseException | None:
         """What ended the run before its time."""
-        return self.run.exception
+        return self.pipeline.exception
 
     def per_address(self) -> int | None:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job
@@ -344,7 +349,8 @@ class Spider:
         """This connection is over: have its flow end when what is still under way has come."""
         target = connection.get("dip") or job.get("dip")
         if self.observer is not None and self.chains and connection.get("sp") and target:
-            self.observer.end_flow(target, connection.get("proto"), connection["dp"], connection["sp"], LATE_PACKETS)
+            for protocol in [connection["proto"]] if connection.get("proto") else PROTOCOL_NUMBERS.values():
+                self.observer.end_flow(target, protocol, connection["dp"], connection["sp"], LATE_PACKETS)
 
     # -- borrowed settings ---------------------------------------------------------------------------------------
 
@@ -362,7 +368,7 @@ class Spider:
             return self._settings
 
     def give_settings_back(self) -> None:
-        """Put back what was borrowed; nothing can be borrowed any more. What cannot be put back is named in the error."""
+        """Put back what was borrowed; nothing more can be borrowed. What cannot be put back is named in the error."""
         with self._settings_state:
             settings, self._settings = self._settings, None
             self._settings_closed = True

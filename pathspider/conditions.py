@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pathspider.records import CONN_OK, CONN_SKIPPED, Connection, Flow
+from pathspider.records import CONN_OK, CONN_SKIPPED, Connection, Flow, Record
 
 NOT_OBSERVED = "pathspider.not_observed"
 """A flow that a conclusion needs was not observed, so there is no conclusion."""
@@ -44,10 +44,25 @@ def succeeded(flow: Flow) -> bool:
     return bool(flow["spdr_state"] == CONN_OK)
 
 
+LOCAL_ERROR = "pathspider.local_error:"
+"""Our own machine failed; how follows."""
+
+
+def local_reasons(found: Sequence[str]) -> list[str]:
+    """What our own machine did wrong, from a record's conditions."""
+    return [condition.removeprefix(LOCAL_ERROR) for condition in found if condition.startswith(LOCAL_ERROR)]
+
+
+def is_unfinished(record: Record) -> bool:
+    """True for a record without a verdict that a second try could give: the run had ended, or our machine failed."""
+    found = record.get("conditions", [])
+    return NOT_MEASURED in found or bool(local_reasons(found))
+
+
 def local_errors(connections: Sequence[Connection]) -> list[str]:
     """One ``pathspider.local_error:…`` for each kind of fault of our own machine, in order of appearance."""
     errors = [str(connection["local_error"]) for connection in connections if connection.get("local_error")]
-    return [f"pathspider.local_error:{error}" for error in dict.fromkeys(errors)]
+    return [f"{LOCAL_ERROR}{error}" for error in dict.fromkeys(errors)]
 
 
 def skipped(connections: Sequence[Connection]) -> list[str]:
@@ -60,7 +75,7 @@ def skipped(connections: Sequence[Connection]) -> list[str]:
     return [f"{SKIPPED}:{reason}" for reason in dict.fromkeys(reasons)]
 
 
-CAPTURE_LOST = "pathspider.local_error:capture_lost_packets"
+CAPTURE_LOST = f"{LOCAL_ERROR}capture_lost_packets"
 """The capture lost packets while this job was measured; what it did not see may have been there."""
 
 
@@ -157,6 +172,8 @@ WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
         "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
         "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
         "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
+        "pathspider.local_error:paused": "the process or the machine stood still while a connection failed, twice",
+        "pathspider.local_error:overloaded": "the machine was too busy to look in time while a connection failed, twice",
         "pathspider.local_error:capture_lost_packets": "the capture lost packets while this target was measured",
         "pathspider.local_error:ecn_not_configured": "ecn: the SYNs that left were not as configured",
         "pathspider.local_error:dscp_not_configured": "dscp: the packets that left had another codepoint",

@@ -247,12 +247,12 @@ class TargetFilter:
         self._seen.discard(target)
 
 
-def resume(name: str, seen: TargetFilter, unfinished: str, parse: Callable[[str], Record] = parse_record, *,
+def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool], parse: Callable[[str], Record] = parse_record, *,
            several: bool = False, look_only: bool = False) -> int:
     """Make the output of an interrupted run ready to be continued; the number of records that it has.
 
-    Their targets are noted in ``seen``. Taken out of the file: a torn last line; records whose first condition is
-    ``unfinished``, so that their targets are measured now; and, where a target can have ``several`` lines, those of the
+    Their targets are noted in ``seen``. Taken out of the file: a torn last line; records that are ``unfinished``,
+    so that their targets are measured now; and, where a target can have ``several`` lines, those of the
     last one, of which more may have been to come. :exc:`LineError` for what is not a record of this run; the file is
     then left as it was.
 
@@ -270,7 +270,7 @@ def resume(name: str, seen: TargetFilter, unfinished: str, parse: Callable[[str]
             except ValueError as error:
                 raise LineError(f"{name}, line {number}: {error}; name the output of a run of the same plugin") \
                     from None
-            if record.get("conditions", [])[:1] == [unfinished]:
+            if unfinished(record):
                 continue
             if several and seen.target(record) != target:
                 target, begins, kept_before = seen.target(record), new.tell(), kept

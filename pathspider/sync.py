@@ -157,7 +157,7 @@ class SynchronizedSpider(Spider):
             if config:
                 self.configurations[0](self)
         except BaseException:
-            self.run.connector.aborting.set()
+            self.pipeline.connector.aborting.set()
             raise
         finally:
             # Nobody waits here after an orderly end; after any other, those who wait shall see that it is over.
@@ -173,7 +173,7 @@ class SynchronizedSpider(Spider):
         count = len(self.configurations)
         with self._turn:
             self._turn.wait_for(lambda: any(self._wanting) or self._finished)
-            if self.run.connector.aborting.is_set():
+            if self.pipeline.connector.aborting.is_set():
                 return None
             order = ((last + step) % count for step in range(1, count + 1))
             return next((config for config in order if self._wanting[config]), None)
@@ -186,7 +186,7 @@ class SynchronizedSpider(Spider):
             self._turn.notify_all()
         try:
             with self._gates[config]:
-                if self.run.connector.aborting.is_set():
+                if self.pipeline.connector.aborting.is_set():
                     raise Stopped
                 yield
         finally:

@@ -84,14 +84,14 @@ class TestRun(SpiderCase):
     def test_a_record_measured_again_keeps_nothing_of_the_earlier_measurement(self):
         old = {"path": ["x"], "conditions": ["up.7"], "time": {}, "flow_results": [1], "missed_flows": 3, "error": "x"}
         again, invalid = self.run_jobs(self.make(workers=1), [{**self.job(), **old}, {"dip": "nonsense", **old}])
-        self.assertEqual(set(again), {"dip", "dp", "number", "path", "conditions", "time"})
+        self.assertEqual(set(again), {"dip", "dp", "number", "path", "conditions", "time", "order"})
         self.assertEqual(again["conditions"], ["up.0", "up.1"])
-        self.assertEqual(set(invalid), {"dip", "path", "conditions"})
+        self.assertEqual(set(invalid), {"dip", "path", "conditions", "time"})
 
     def test_a_job_says_nothing_of_what_was_observed(self):
         class Observing(Twice):
-            def _record(self, merged):
-                return super()._record(merged._replace(flows=[{"dip": "::", "tcp_connected": False}] * 2))
+            def outcome(self, merged):
+                return super().outcome(merged._replace(flows=[{"dip": "::", "tcp_connected": False}] * 2))
 
             def combine_flows(self, flows):
                 return [f"connected.{flow['tcp_connected']}" for flow in flows]
@@ -148,7 +148,7 @@ class TestRun(SpiderCase):
 
         spider = self.make(Discard)
         self.assertEqual(self.run_jobs(spider, [self.job(), self.job(1)]), [])
-        self.assertEqual(spider.jobs_done, 2)
+        self.assertEqual(spider.pipeline.jobs_done, 2)
 
     def test_clients_are_closed_after_post_connect(self):
         seen = []
@@ -195,8 +195,9 @@ class TestEnds(SpiderCase):
     def check_failure(self, spider, jobs=100):
         with self.assertLogs("pathspider", "ERROR") as logs:
             records = self.run_jobs(spider, [self.job(number) for number in range(jobs)])
-        self.assertEqual(len(records), spider.jobs_added)
-        self.assertIsInstance(spider.exception, ZeroDivisionError)
+        self.assertEqual(len(records), jobs)
+        self.assertIsNone(spider.exception)
+        self.assertEqual(spider.pipeline.jobs_failed, 1)
         return records, logs.output[0]
 
     def test_a_plugin_that_raises_in_connect(self):
@@ -212,7 +213,7 @@ class TestEnds(SpiderCase):
         records, message = self.check_failure(self.make(Raising))
         self.assertIn("raising", message)
         self.assertIn("127.0.0.41", message)
-        self.assertTrue(any(record["conditions"] == ["up.0", "up.1"] for record in records))
+        self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
         bad = next(record for record in records if record["number"] == 40)
         self.assertEqual(
             (bad["conditions"], bad["error"]), (["pathspider.not_measured"], "ZeroDivisionError: a mistake")
@@ -226,7 +227,21 @@ class TestEnds(SpiderCase):
                 return super().combine_flows(flows)
 
         records, _ = self.check_failure(self.make(Raising, workers=3))
-        self.assertTrue(any(record["conditions"] == ["up.0", "up.1"] for record in records))
+        self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
+
+    def test_a_plugin_that_raises_for_every_job_ends_the_run(self):
+        class Raising(Twice):
+            def bad(self, job, config):
+                raise ZeroDivisionError
+
+            connections = [bad]
+
+        spider = self.make(Raising)
+        with self.assertLogs("pathspider", "ERROR"):
+            records = self.run_jobs(spider, [self.job(number) for number in range(1000)])
+        self.assertIn("in a row", str(spider.exception))
+        self.assertEqual(len(records), spider.pipeline.jobs.accepted)
+        self.assertLess(len(records), 200)
 
     def test_a_connection_function_that_returns_nonsense(self):
         class Nonsense(Twice):
@@ -237,8 +252,9 @@ class TestEnds(SpiderCase):
 
         spider = self.make(Nonsense)
         with self.assertLogs("pathspider", "ERROR"):
-            self.run_jobs(spider, [self.job()])
-        self.assertIsInstance(spider.exception, TypeError)
+            (record,) = self.run_jobs(spider, [self.job()])
+        self.assertEqual(record["conditions"], ["pathspider.not_measured"])
+        self.assertIn("TypeError", record["error"])
 
     def test_interrupt_finishes_what_is_under_way(self):
         under_way, go_on = threading.Event(), threading.Event()
@@ -253,16 +269,15 @@ class TestEnds(SpiderCase):
 
         spider = self.make(Waiting, workers=2)
         spider.start()
-        feeder = threading.Thread(target=lambda: [spider.add_job(self.job(number)) for number in range(50)])
-        feeder.start()
+        for number in range(4):
+            spider.add_job(self.job(number))  # two are taken, two wait
         under_way.wait(10)
         spider.interrupt()
-        feeder.join(10)
         self.assertFalse(spider.add_job(self.job()))
         go_on.set()
         threading.Thread(target=spider.shutdown).start()
         records = list(iter(spider.outqueue.get, SHUTDOWN_SENTINEL))
-        self.assertEqual(len(records), spider.jobs_added)
+        self.assertEqual(len(records), spider.pipeline.jobs.accepted)
         self.assertGreaterEqual(sum(record["conditions"] == ["up.0"] for record in records), 1)
         self.assertGreaterEqual(sum(record["conditions"] == ["pathspider.not_measured"] for record in records), 1)
 

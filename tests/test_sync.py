@@ -193,5 +193,5 @@ class TestSynchronizedSpider(unittest.TestCase):
         with self.assertLogs("pathspider", "ERROR"):
             records = self.run_jobs(spider, 40)
         self.assertIsInstance(spider.exception, OSError)
-        self.assertEqual(len(records), spider.jobs_added)
+        self.assertEqual(len(records), spider.pipeline.jobs.accepted)
         self.assertTrue(all(record["conditions"] == ["pathspider.not_measured"] for record in records))

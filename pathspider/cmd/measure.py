@@ -7,8 +7,8 @@ import logging
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.jobs import JobReader, RecordWriter, TargetFilter
     from pathspider.records import Record
+    from pathspider.run.options import Beginnings, RunOptions
 
 log = logging.getLogger("pathspider")
-
-AT_ONCE = 2.0
-"""Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
-
 
 def register(subparsers: Any, argv: Sequence[str]) -> None:
     """Add the ``measure`` command, with a sub-command for each plugin."""
@@ -48,7 +45,20 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
-    parser.add_argument("--rate", type=float, metavar="N", help="Make at most N new connections per second.")
+    parser.add_argument("--rate", type=float, metavar="N",
+                        help="Make at most N new connections per second; those to one target follow each other at "
+                             "once.")
+    parser.add_argument("--per-address", type=positive_int, default=2, metavar="N",
+                        help="Measure at most N jobs to one address at once, whatever their ports and domains. "
+                             "(Default: 2)")
+    parser.add_argument("--order", choices=("fixed", "random"), default="fixed",
+                        help="The order of the connections to a target: baseline first, or drawn for each target; "
+                             "records tell it. (Default: fixed)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="What random orders are drawn from. (Default: 0)")
+    parser.add_argument("--lockstep", action="store_true",
+                        help="ecn, dscp: switch the whole machine from one configuration to the other, all workers in "
+                             "step, in place of telling each connection by itself.")
     parser.add_argument("--blocklist", metavar="FILE",
                         help="Measure no target in these networks: a CIDR prefix a line, comments after #.")
     parser.add_argument("--vantage-lookup", action="store_true",
@@ -96,9 +106,11 @@ def positive_int(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
+    from pathspider.cmd.progress import Progress  # noqa: PLC0415
     from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.run.measurement import Measurement  # noqa: PLC0415
 
-    prepare(args)
+    options = run_options(args)
     lines = open_input(args.input)
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
     reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
@@ -107,37 +119,44 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         with open_output(args.output) as stream:
             start_afresh(args.output, stream)
-            return dry_run(args, reader, seen, RecordWriter(stream))
+            return dry_run(args, options, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
         block_signals()
-        spider = start_spider(args)
+        spider = start_spider(args, options)
         if not args.resume:
             start_afresh(args.output, stream)
-        return Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume)).run()
+        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
+        on_signals(measurement.stop_in_order, measurement.end_at_once)
+        with Progress(spider.pipeline, reader):
+            return measurement.run()
 
 
-def prepare(args: argparse.Namespace) -> None:
-    """Turn the options that limit a run into what the spider needs; :exc:`UsageError` for what cannot be."""
+def run_options(args: argparse.Namespace) -> RunOptions:
+    """The options of the run; :exc:`UsageError` for what cannot be."""
     from pathspider.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
-    from pathspider.pace import Pace  # noqa: PLC0415
+    from pathspider.run.options import RunOptions  # noqa: PLC0415
 
     if args.resume and args.output != "-":
         raise UsageError("--resume names the output already: leave --output out")
     if args.resume and is_file(1, args.resume):
         raise UsageError(f"--resume {args.resume}: standard output leads there too, and after > the shell has emptied "
                          "the file by now; --resume writes to it by itself: leave the redirection out")
+    if args.order == "random" and args.plugin.fixed_order:
+        raise UsageError(f"--order random: connections of {args.plugin.name} build on each other, so that their order "
+                         "cannot be drawn; leave the option off")
+    if args.rate is not None and not args.rate > 0:
+        raise UsageError(f"--rate: a rate of {args.rate} per second: it must be over 0")
     try:
-        args.pace = None if args.rate is None else Pace(args.rate)
-        args.blocklist = None if args.blocklist is None else Blocklist.read(args.blocklist)
+        blocklist = None if args.blocklist is None else Blocklist.read(args.blocklist)
     except BlocklistError as error:
         raise UsageError(str(error)) from None
-    except ValueError as error:
-        raise UsageError(f"--rate: {error}") from None
+    return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
+                      order=args.order, seed=args.seed, lockstep=args.lockstep)
 
 
 def targets_done(args: argparse.Namespace) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
-    from pathspider.conditions import NOT_MEASURED  # noqa: PLC0415
+    from pathspider.conditions import is_unfinished  # noqa: PLC0415
     from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
 
     spider = args.plugin(1, "", args)
@@ -145,7 +164,7 @@ def targets_done(args: argparse.Namespace) -> TargetFilter:
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
-            done = resume(args.resume, seen, NOT_MEASURED, record_of(spider.name, several=several),
+            done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
@@ -177,7 +196,8 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     return parse
 
 
-def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, writer: RecordWriter) -> int:
+def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, seen: TargetFilter,
+            writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = args.plugin(args.workers, "", args)
     counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
@@ -186,7 +206,7 @@ def dry_run(args: argparse.Namespace, reader: JobReader, seen: TargetFilter, wri
             counts["repeated"] += 1
         elif spider.job_problem(job):
             counts["invalid"] += 1
-        elif args.blocklist is not None and "dip" in job and job["dip"] in args.blocklist:
+        elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
         else:
             counts["measured"] += 1
@@ -207,10 +227,9 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
-def start_spider(args: argparse.Namespace) -> Spider:
+def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
-    from pathspider.limits import LimitError, allow_workers  # noqa: PLC0415
     from pathspider.network.interfaces import (  # noqa: PLC0415
         CapabilityError,
         InterfaceError,
@@ -220,20 +239,21 @@ def start_spider(args: argparse.Namespace) -> Spider:
     )
     from pathspider.network.privileges import keep_only  # noqa: PLC0415
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
+    from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     try:
         allow_workers(args.workers)
         check_interface(args.interface)
-        args.source = source_addresses(args.interface)
+        source = source_addresses(args.interface)
         check_capabilities(*args.plugin.capabilities)
     except (LimitError, InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
-    if not any(args.source):
+    if not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
-    if args.vantage_lookup:
-        args.beginnings = looked_up(args.source)
+    beginnings = looked_up(source) if args.vantage_lookup else None
     keep_only(args.plugin.capabilities)
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
+    spider.options = replace(options, source=source, beginnings=beginnings)
     try:
         spider.start()
     except (CaptureError, SettingsError) as error:
@@ -244,7 +264,7 @@ def start_spider(args: argparse.Namespace) -> Spider:
     return spider
 
 
-def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], ...]:
+def looked_up(source: tuple[str | None, str | None]) -> Beginnings:
     """How the records' paths begin: our public address and its AS, for each IP version that has Internet here."""
     from pathspider.network.vantage import UnreachedError, VantageError, look_up  # noqa: PLC0415 - for this alone
 
@@ -264,113 +284,5 @@ def looked_up(source: tuple[str | None, str | None]) -> tuple[list[str | None], 
                          "own address") from None
     for reason in unreached:
         log.warning("--vantage-lookup: %s; paths of this IP version begin with the interface's own address", reason)
-    return tuple(beginnings)
-
-
-class Measurement:
-    """A started spider, fed from a reader, its records written as they come.
-
-    SIGINT and SIGTERM, once: no new jobs, what is under way is finished and written; twice: at once.
-    """
-
-    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
-                 resumes: bool = False) -> None:
-        self.spider = spider
-        self.reader = reader
-        self.writer = writer
-        self.seen = seen
-        self.resumes = resumes
-        self.invalid = 0
-        self.unmeasured = 0
-        self.repeats = 0
-        self.signals: list[int] = []
-        self.failure: BaseException | None = None
-
-    def run(self) -> int:
-        """Measure all jobs; the exit status."""
-        from pathspider.cmd.progress import Progress  # noqa: PLC0415
-
-        on_signals(self._stop_in_order, self._end_at_once)
-        with Progress(self.spider, self.reader):
-            threading.Thread(target=self._feed, name="feeder", daemon=True).start()
-            self._write()
-        return self._report()
-
-    def _feed(self) -> None:
-        try:
-            for job in self.reader:
-                if self.seen.repeats(job):
-                    self.repeats += 1
-                elif not self.spider.add_job(job):
-                    break
-        except BaseException as error:
-            self.spider.fail(error)
-        self.spider.shutdown()
-
-    def _write(self) -> None:
-        """Write what comes until the records' end; when the output breaks, the run stops in order."""
-        from pathspider.base import SHUTDOWN_SENTINEL  # noqa: PLC0415
-
-        while (record := self.spider.outqueue.get()) is not SHUTDOWN_SENTINEL:
-            conditions = record.get("conditions", [])  # a resolver puts out jobs
-            self.invalid += conditions[:1] != [] and conditions[0].startswith("pathspider.invalid_job")
-            self.unmeasured += conditions[:1] == ["pathspider.not_measured"]
-            if self.failure is None:
-                try:
-                    self.writer.write(record)
-                except OSError as error:
-                    self.failure = error
-                    threading.Thread(target=self._stop, name="stop", daemon=True).start()
-
-    def _stop_in_order(self, number: int) -> None:
-        self.signals.append(number)
-        log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
-        # Not in this thread, which waits for the second signal.
-        threading.Thread(target=self._stop, name="stop", daemon=True).start()
-
-    def _stop(self) -> None:
-        self.spider.interrupt()
-        self.spider.shutdown()
-
-    def _end_at_once(self, _number: int) -> None:
-        """Give the settings back and be gone: nothing else is waited for, not even a reader who does not read."""
-        threading.Thread(target=self.spider.terminate, name="terminate", daemon=True).start()
-        self.spider.terminated.wait(AT_ONCE)
-        log.error("ended at once, after %d records", self.writer.written)
-        os._exit(128 + self.signals[0])
-
-    def _report(self) -> int:
-        """Say what was not done; the exit status."""
-        status = 0
-        if self.repeats:
-            log.info("%d targets were left out: %s", self.repeats, "they have a record already, or are repeated"
-                     if self.resumes else "they are repeated (same dip, dp and domain)")
-        for count, what in ((self.reader.skipped, "lines of input were not jobs and were skipped"),
-                            (self.invalid, "jobs were invalid; their records say why"),
-                            (self.unmeasured, "jobs were read but not measured; their records say so")):
-            if count:
-                log.error("%d %s", count, what)
-                status = 1
-        if self.spider.observer is not None and self.spider.chains:
-            stats = self.spider.observer.stats
-            lost = stats.dropped_kernel + stats.dropped_ring
-            log.log(logging.WARNING if lost or self.spider.flows_missed else logging.INFO,
-                    "%d records; observed %d packets, %d lost by the capture, %d flows missed",
-                    self.writer.written, stats.packets, lost, self.spider.flows_missed)
-            if self.spider.flows_missed and not self.spider.flows_found:
-                log.error("nothing at all was observed of these connections: does the interface lead to the targets? "
-                          "`ip route get ADDRESS` names the one that does")
-                status = 1
-        if isinstance(self.failure, BrokenPipeError):
-            log.error("the reader of the output has gone; the run was stopped")
-            status = 1
-        elif self.failure is not None:
-            log.error("output: %s; the run was stopped", self.failure.strerror  # type: ignore[attr-defined]
-                      or self.failure)
-            status = 1
-        if self.spider.exception is not None:
-            status = 1
-        if self.signals:
-            status = 128 + self.signals[0]
-        return status
-
+    four, six = beginnings
+    return four, six

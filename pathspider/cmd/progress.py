@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
     from pathspider.jobs import JobReader
+    from pathspider.run.pipeline import Pipeline
 
 INTERVAL = 0.5
 """Seconds between two drawings."""
@@ -19,8 +19,8 @@ INTERVAL = 0.5
 class Progress:
     """Draws jobs done, rate, missed flows and the time left (where the input's length is known) while its body runs."""
 
-    def __init__(self, spider: Spider, reader: JobReader, stream: TextIO | None = None) -> None:
-        self.spider = spider
+    def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None) -> None:
+        self.run = run
         self.reader = reader
         self.stream = stream or sys.stderr
         self.length = input_length(reader)
@@ -48,8 +48,8 @@ class Progress:
     def line(self) -> str:
         """The line as it stands now."""
         spent = max(time.monotonic() - self._began, 1e-9)
-        done = self.spider.jobs_done
-        parts = [f"{done} done", f"{done / spent:.0f}/s", f"{self.spider.flows_missed} flows missed"]
+        done = self.run.jobs_done
+        parts = [f"{done} done", f"{done / spent:.0f}/s", f"{self.run.flows_missed} flows missed"]
         if (left := self._seconds_left(done, spent)) is not None:
             parts.append(f"{duration(left)} left")
         return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, taken by a thread that waits for nothing else.
+"""SIGINT, SIGTERM and SIGHUP, taken by a thread that waits for nothing else.
 
 A handler of Python's would run in the main thread, and only when that notices: a signal that comes just before the
 main thread blocks on a queue is not seen until something else wakes it. Waiting for a blocked signal loses none,
@@ -11,19 +11,26 @@ import signal
 import threading
 from collections.abc import Callable
 
-ENDS = frozenset({signal.SIGINT, signal.SIGTERM})
+ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+def _ends() -> set[signal.Signals]:
+    """Those that end us: not SIGHUP where nohup(1) has it ignored, since a blocked signal comes even then."""
+    return {one for one in ENDS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN}
 
 
 def block_signals() -> None:
     """Keep the signals pending; to be called before any thread is started, since threads inherit it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ends())
 
 
 def on_signals(*responses: Callable[[int], None]) -> None:
     """From now on, call the first response with the first signal's number, the second with the second's, and so on."""
 
+    ends = _ends()
+
     def wait() -> None:
         for response in responses:
-            response(signal.sigwait(ENDS))
+            response(signal.sigwait(ends))
 
     threading.Thread(target=wait, name="signals", daemon=True).start()

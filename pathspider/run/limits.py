@@ -80,8 +80,8 @@ def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
         fields, _, rest = line.partition(" - ")
         kind, _, options = rest.split(" ")[:3]
         if kind == "cgroup2" or (kind == "cgroup" and "pids" in options.split(",")):
-            root, point = fields.split(" ")[3:5]
-            mounts[kind] = (Path(point), root)
+            root, mounted = fields.split(" ")[3:5]
+            mounts[kind] = (Path(mounted), root)
     for line in (proc / "self/cgroup").read_text(errors="replace").splitlines():
         number, controllers, path = line.split(":", 2)
         kind = "cgroup2" if number == "0" else "cgroup" if "pids" in controllers.split(",") else ""

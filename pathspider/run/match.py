@@ -2,8 +2,8 @@
 
 A connection and its flow share the target's address, the target's port, our source port and, where the connection tells
 it, the transport protocol. Either may come first. A flow that no connection claims (other traffic of the machine) and a
-connection whose flow never comes (packets lost by the capture) are given up after ``patience`` seconds, so that memory is
-bounded by what is under way.
+connection whose flow never comes (packets lost by the capture) are given up after ``patience`` seconds, so that memory
+is bounded by what is under way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from pathspider.records import CONN_SKIPPED, Connection, Flow, Job, Result
@@ -41,9 +42,9 @@ class _Waiting:
         self.open = 0
         self.since = since
 
-    def protocol(self, place: int) -> int | None:
-        """The transport protocol of a connection, if it tells it."""
-        return self.result.connections[place].get("proto")
+    def connection(self, place: int) -> Connection:
+        """One of the connections."""
+        return self.result.connections[place]
 
 
 def packed(address: str) -> bytes:
@@ -59,9 +60,10 @@ def connection_key(job: Job, connection: Connection) -> Key | None:
     return (packed(target), int(connection["dp"]), int(connection["sp"]))
 
 
-def same(one: int | None, other: int | None) -> bool:
-    """Whether two protocol numbers may be the same, where None may be any."""
-    return one is None or other is None or one == other
+def fits_flow(connection: Connection, flow: Flow) -> bool:
+    """Whether both have the same transport protocol, as far as they tell it."""
+    protocols = {connection.get("proto"), flow.get("proto")} - {None}
+    return len(protocols) < 2
 
 
 class Matcher:
@@ -86,8 +88,7 @@ class Matcher:
         for place, (connection, key) in enumerate(zip(result.connections, keys, strict=True)):
             if key is None:
                 continue
-            protocol = connection.get("proto")
-            if flow := _take(self._flows, key, lambda flow, protocol=protocol: same(protocol, flow.get("proto"))):
+            if flow := _take(self._flows, key, partial(fits_flow, connection)):
                 waiting.flows[place] = flow
             else:
                 waiting.open += 1
@@ -102,8 +103,7 @@ class Matcher:
         """Take one finished flow."""
         if flow.get("sp") is not None and flow.get("dp") is not None:
             key = (packed(flow["dip"]), flow["dp"], flow["sp"])
-            protocol = flow.get("proto")
-            if claimed := _take(self._connections, key, lambda claim: same(protocol, claim[0].protocol(claim[1]))):
+            if claimed := _take(self._connections, key, lambda claim: fits_flow(claim[0].connection(claim[1]), flow)):
                 waiting, place = claimed
                 waiting.flows[place] = flow
                 waiting.open -= 1
@@ -129,9 +129,9 @@ class Matcher:
                 break
             del self._results[id(waiting)]
             for place, connection in enumerate(waiting.result.connections):
-                key = connection_key(waiting.result.job, connection)
-                if key is not None and waiting.flows[place] is None:
-                    _discard(self._connections, key, (waiting, place))
+                missing = connection_key(waiting.result.job, connection)
+                if missing is not None and waiting.flows[place] is None:
+                    _discard(self._connections, missing, (waiting, place))
             yield self._merged(waiting)
 
     def _merged(self, waiting: _Waiting) -> Merged:

@@ -8,8 +8,8 @@
             network ─► observer
 
 Every queue is bounded and blocks, so a slow reader of records slows the whole run down instead of filling memory. The
-end follows the arrows. What one target does to a stage ends in that target's record. A stage that dies lets those go who
-wait for it, and the run ends in order.
+end follows the arrows. What one target does to a stage ends in that target's record. A stage that dies lets those
+go who wait for it, and the run ends in order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathspider import conditions
 from pathspider.helpers import poller
 from pathspider.records import SHUTDOWN_SENTINEL, Flow, Job, Record, Result, Unmeasured
 from pathspider.run.channel import Channel, Inlet, JobQueue
-from pathspider.run.connect import Connector, Stopped
+from pathspider.run.connect import Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
 from pathspider.run.limits import stack_size
@@ -90,7 +90,7 @@ class Pipeline:
         self.jobs.per_address = spider.per_address()
         self.health = Health(spider.worker_count, poller.lag, poller.disturbance, time.monotonic)
         self.connector = Connector(spider, None if options.rate is None else Pace(options.rate), self.health)
-        self.matcher = Matcher(PATIENCE + spider.timeout * len(spider.plan()), observing=bool(spider.chains))
+        self.matcher = Matcher(PATIENCE + spider.longest_connection() * len(spider.plan()), observing=bool(spider.chains))
         self.judge = Judge(spider)
         try:
             prepared = threading.Event()
@@ -144,7 +144,8 @@ class Pipeline:
             yield from self.spider.unmeasured(item)
             return
         try:
-            merged = [*(self.matcher.add_result if isinstance(item, Result) else self.matcher.add_flow)(item, now)]
+            found = self.matcher.add_result(item, now) if isinstance(item, Result) else self.matcher.add_flow(item, now)
+            merged = [*found]
         except Exception as error:  # what a plugin's connection or chain says of itself cannot be used
             if isinstance(item, Result):
                 self.jobs_done += 1
