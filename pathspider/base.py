@@ -204,7 +204,7 @@ class Spider:
         """The workers are gone, or shall go: a model whose configurator waits for them overrides this."""
 
     def finish(self) -> None:
-        """Give back what this plugin holds, once, when the run is over."""
+        """Give back what this plugin holds, once, when all jobs have their records."""
 
     def create_observer(self) -> Observer | DummyObserver:
         """The observer of this run, capturing when this returns; a dummy if the plugin has no chains."""
@@ -332,6 +332,21 @@ class Spider:
     def exception(self) -> BaseException | None:
         """What ended the run before its time."""
         return self.pipeline.exception
+
+    @property
+    def jobs_added(self) -> int:
+        """Jobs that were taken in."""
+        return self.jobqueue.accepted
+
+    @property
+    def jobs_done(self) -> int:
+        """Jobs that have their record, or want none."""
+        return self.pipeline.jobs_done
+
+    @property
+    def flows_missed(self) -> int:
+        """Flows that were expected and not observed."""
+        return self.pipeline.flows_missed
 
     def per_address(self) -> int | None:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job

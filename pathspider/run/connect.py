@@ -27,15 +27,14 @@ class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker
 class Connector:
     """Makes a job's connections: checks the job, waits for its moment, connects, and looks whether we were well.
 
-    :param pace: gives each connection its moment; None: at once
     :param health: how our own machine is
     """
 
-    def __init__(self, spider: Spider, pace: Pace | None, health: Health) -> None:
+    def __init__(self, spider: Spider, health: Health) -> None:
         self.spider = spider
-        self.options = spider.options
-        self.pace = pace
         self.health = health
+        self.pace: Pace | None = None
+        """Gives each connection its moment; None: at once."""
         self.interrupted = threading.Event()
         """No job begins any more; those under way go on."""
         self.aborting = threading.Event()
@@ -72,7 +71,7 @@ class Connector:
             raise Stopped
 
     def _is_blocked(self, job: Job) -> bool:
-        blocklist = self.options.blocklist
+        blocklist = self.spider.options.blocklist
         return blocklist is not None and "dip" in self.spider.target_keys and job["dip"] in blocklist
 
     def _measure(self, job: Job) -> Result | Unmeasured:
@@ -114,8 +113,9 @@ class Connector:
     def _order(self, job: Job, count: int) -> list[int]:
         """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""
         order = list(range(count))
-        if self.options.order == "random":
-            random.Random(f"{self.options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
+        options = self.spider.options
+        if options.order == "random":
+            random.Random(f"{options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
         return order
 
     def _finish(self, job: Job, connections: list[Connection]) -> None:

@@ -39,11 +39,12 @@ class Judge:
         if not found and self.spider.capture_losses() > result.losses:
             found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
         found = found or self.spider.combine_flows(flows) or []
+        began = first_packet(merged.flows, result.began)
         record = {
             **job,
             "path": path_to(job, self.beginnings),
             "conditions": list(found),
-            "time": {"from": timestamp(first_packet(merged.flows, result.began)), "to": timestamp(result.ended)},
+            "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
         }
         if len(result.order) > 1:
             record["order"] = list(result.order)

@@ -60,6 +60,9 @@ class Pipeline:
         """Results of connections, and flows."""
         self.records = Channel(FLOW_BACKLOG * workers)
 
+        self.health = Health(workers, poller.lag, poller.disturbance, time.monotonic)
+        self.connector = Connector(spider, self.health)
+
         self.jobs_done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
@@ -68,7 +71,7 @@ class Pipeline:
         self.exception: BaseException | None = None
         """The first exception that ended the run."""
         self.running = False
-        self._begun = False
+        self._begun = self._finished = False
         self._failed_in_a_row = 0
         self._threads: dict[str, threading.Thread] = {}
         self._stoppers: list[threading.Thread] = []
@@ -88,8 +91,8 @@ class Pipeline:
         self._begun = True
         options = spider.options
         self.jobs.per_address = spider.per_address()
-        self.health = Health(spider.worker_count, poller.lag, poller.disturbance, time.monotonic)
-        self.connector = Connector(spider, None if options.rate is None else Pace(options.rate), self.health)
+        if options.rate is not None:
+            self.connector.pace = Pace(options.rate)
         self.matcher = Matcher(PATIENCE + spider.longest_connection() * len(spider.plan()), observing=bool(spider.chains))
         self.judge = Judge(spider)
         try:
@@ -109,7 +112,7 @@ class Pipeline:
         self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
-        self._thread("merger", spider.merger, takes=self.made, gives=self.records)
+        self._thread("merger", self._merger, takes=self.made, gives=self.records)
         self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
         with stack_size():
             for number in range(spider.worker_count):
@@ -126,6 +129,18 @@ class Pipeline:
         finally:
             self.jobs.done(job)
         return outcome
+
+    def _merger(self) -> None:
+        self.spider.merger()
+        if self.made.closed:  # all workers have ended
+            self._finish()
+
+    def _finish(self) -> None:
+        """Have the plugin give back what it holds, once."""
+        with self._state:
+            finished, self._finished = self._finished, True
+        if not finished:
+            self.spider.finish()
 
     def match_and_judge(self) -> None:
         """Results and flows in, records out, until both have ended."""
@@ -226,9 +241,6 @@ class Pipeline:
 
     def interrupt(self) -> None:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
-        if not self._begun:
-            self.jobs.stop()
-            return
         self.connector.interrupted.set()
         for job in self.jobs.stop():
             self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
@@ -254,19 +266,15 @@ class Pipeline:
             self._workers_over.close()
             self._join("merger")
             self._attended.close()
-            try:
-                self.spider.finish()
-            except Exception as error:
-                self.fail(error)
+            self.spider.exception_wrapper(self._finish)
             self.running = False
 
     def terminate(self) -> None:
         """End as quickly as possible: connections under way are given up, nothing waits for them."""
         self.jobs.stop()
-        if self._begun:
-            self.connector.interrupted.set()
-            self.connector.aborting.set()
-            self._wake_configurator()
+        self.connector.interrupted.set()
+        self.connector.aborting.set()
+        self._wake_configurator()
         self._give_settings_back()
         self._observer_control.put(SHUTDOWN_SENTINEL)
         self.records.close()
