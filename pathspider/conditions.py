@@ -173,7 +173,8 @@ WITHOUT_OBSERVATION: dict[str, dict[str, str]] = {
         "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
         "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
         "pathspider.local_error:paused": "the process or the machine stood still while a connection failed, twice",
-        "pathspider.local_error:overloaded": "the machine was too busy to look in time while a connection failed, twice",
+        "pathspider.local_error:overloaded": "the machine was too busy to look in time while a connection failed, "
+                                             "twice",
         "pathspider.local_error:capture_lost_packets": "the capture lost packets while this target was measured",
         "pathspider.local_error:ecn_not_configured": "ecn: the SYNs that left were not as configured",
         "pathspider.local_error:dscp_not_configured": "dscp: the packets that left had another codepoint",

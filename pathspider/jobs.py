@@ -247,8 +247,8 @@ class TargetFilter:
         self._seen.discard(target)
 
 
-def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool], parse: Callable[[str], Record] = parse_record, *,
-           several: bool = False, look_only: bool = False) -> int:
+def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool],
+           parse: Callable[[str], Record] = parse_record, *, several: bool = False, look_only: bool = False) -> int:
     """Make the output of an interrupted run ready to be continued; the number of records that it has.
 
     Their targets are noted in ``seen``. Taken out of the file: a torn last line; records that are ``unfinished``,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathspider.run.pace import Pace
 
 LATE_PACKETS = 2.0
-"""Seconds after a connection's end in which packets still belong to its flow: what is under way then, and what the other
-end says to the end of the connection."""
+"""Seconds after a connection's end in which packets still belong to its flow: what is under way then, and what the
+other end says to it."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker

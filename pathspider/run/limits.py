@@ -74,7 +74,7 @@ def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
 
 
 def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
-    """The control groups, version 1 or 2, that may limit how many threads this process has, from the inmost outwards."""
+    """The control groups, version 1 or 2, that may limit how many threads we have, from the inmost outwards."""
     mounts: dict[str, tuple[Path, str]] = {}
     for line in (proc / "self/mountinfo").read_text(errors="replace").splitlines():
         fields, _, rest = line.partition(" - ")

@@ -93,7 +93,8 @@ class Pipeline:
         self.jobs.per_address = spider.per_address()
         if options.rate is not None:
             self.connector.pace = Pace(options.rate)
-        self.matcher = Matcher(PATIENCE + spider.longest_connection() * len(spider.plan()), observing=bool(spider.chains))
+        longest_job = spider.longest_connection() * len(spider.plan())
+        self.matcher = Matcher(PATIENCE + longest_job, observing=bool(spider.chains))
         self.judge = Judge(spider)
         try:
             prepared = threading.Event()
