@@ -64,6 +64,10 @@ AWAKE = 4
 """How many threads may be waking up at once: each waiter for the interpreter's lock wakes up every 5 ms."""
 
 MOST_EVENTS = 4096
+JIFFY = 0.01
+"""The resolution of the kernel's ages, at worst: the doubt is for the network."""
+
+CORES = os.cpu_count() or 1
 PAUSED, OVERLOADED = "paused", "overloaded"
 
 
@@ -102,7 +106,7 @@ class Lag(NamedTuple):
     """``paused``, the process used no CPU, or ``overloaded``, it was starved of CPU or of the interpreter."""
     seconds: float
     before: float
-    """The sum of all lags before this one: what a moment within it is told by."""
+    """The sum of the clock's lags before this one: a moment within it is told by that."""
 
 
 class _Task:
@@ -147,6 +151,8 @@ class Poller:
         self._unlooked = 0.0
         """All lags up to the last look."""
         self._lags: deque[Lag] = deque(maxlen=REMEMBERED)
+        self._woken: deque[Lag] = deque(maxlen=REMEMBERED)
+        """Lags that the clock does not know: workers that ran late, and the machine's sleep."""
         self._recent = (0.0, 0.0)
         self._cpu = (monotonic(), time.process_time())
         self._asleep_before = _suspended()
@@ -164,7 +170,8 @@ class Poller:
         self._transfers: dict[Any, _Task] = {}
         self._masks: dict[int, int] = {}
         """libcurl's descriptors, and what it waits for."""
-        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0}
+        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0,
+                       "worst lag": 0.0}
         threading.Thread(target=self._work, name="poller", daemon=True).start()
 
     # -- the worker's side ---------------------------------------------------------------------------------------
@@ -223,8 +230,8 @@ class Poller:
         late = monotonic() - task.finished
         self.counts["worker lag"] += late
         self.counts["worst worker lag"] = max(self.counts["worst worker lag"], late)
-        if late > NOTED:
-            self._remember(task.finished, task.finished + late, late, OVERLOADED)
+        if late > DISTURBING:
+            self._woken_late(task.finished, late)
         if task.error is not None:
             raise task.error
         return task.result
@@ -264,9 +271,7 @@ class Poller:
     def arrived(self, moment: float) -> float:
         """See :func:`arrived`."""
         offset = self._time[0]
-        for lag in reversed(self._lags):
-            if lag.before < 0:
-                continue
+        for lag in reversed(list(self._lags)):
             if moment >= lag.ended:
                 break
             offset = lag.before
@@ -276,15 +281,17 @@ class Poller:
         """See :func:`disturbance`."""
         total = worst = 0.0
         kind = None
-        now = monotonic()
-        if ended > self._time[1]:  # not looked yet
-            total = worst = max(now - self._time[1], 0.0)
+        if ended > (due := self._time[1]):  # not looked yet
+            total = worst = max(monotonic() - due, 0.0)
             kind = OVERLOADED
-        for lag in reversed(list(self._lags)):
-            if lag.began < ended and lag.ended > began:
-                total += lag.seconds
-                if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
-                    worst, kind = lag.seconds, lag.kind
+        for lag in _overlapping(self._lags, began, ended):
+            total += lag.seconds
+            if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
+                worst, kind = lag.seconds, lag.kind
+        for lag in _overlapping(self._woken, began, ended):
+            total = max(total, lag.seconds)
+            if lag.seconds > 2 * worst:
+                worst, kind = lag.seconds, lag.kind
         return kind if total > DISTURBING else None
 
     def lag(self) -> float:
@@ -294,26 +301,40 @@ class Poller:
         forgotten: float = 0.5 ** ((now - at) / HALVES_IN)
         return max(now - self._time[1], recent * forgotten, 0.0)
 
+    def _woken_late(self, began: float, seconds: float) -> None:
+        """Remember a worker that ran late; of many that were late together, the worst."""
+        ended = began + seconds
+        self._note(ended, seconds)
+        last = self._woken[-1] if self._woken else None
+        if last is None or began > last.ended:
+            self._woken.append(Lag(began, ended, OVERLOADED, seconds, 0.0))
+        elif seconds > last.seconds:
+            self._woken[-1] = Lag(began, ended, OVERLOADED, seconds, 0.0)
+
+    def _note(self, now: float, seconds: float) -> None:
+        """Keep the greatest lag of late."""
+        at, recent = self._recent
+        if seconds > recent * 0.5 ** ((now - at) / HALVES_IN):
+            self._recent = (now, seconds)
+            self.counts["worst lag"] = max(self.counts["worst lag"], seconds)
+
     def _attend(self, now: float, horizon: float) -> None:
         """We look: whatever we are late is lag; the next look is due at ``horizon``."""
         total, due = self._time
         if now > due:
             seconds = now - due
-            self._remember(self._looked, now, seconds, None, total)
+            self._remember(now, seconds, total)
             total += seconds
         self._time = (total, horizon)
         self._looked = now
 
-    def _remember(self, began: float, ended: float, seconds: float, kind: str | None, before: float = -1.0) -> None:
-        at, recent = self._recent
-        if seconds > recent * 0.5 ** ((ended - at) / HALVES_IN):
-            self._recent = (ended, seconds)
+    def _remember(self, now: float, seconds: float, before: float) -> None:
+        """Remember a lag of the poller, from the last look until now."""
+        self._note(now, seconds)
         if seconds > NOTED:
-            if kind is None:
-                at, used = self._cpu
-                idle = time.process_time() - used <= 2 * max(began - at, 0.0) + 0.1 * seconds
-                kind = PAUSED if idle else OVERLOADED
-            self._lags.append(Lag(began, ended, kind, seconds, before))
+            began, (sampled, used) = self._looked, self._cpu
+            idle = time.process_time() - used <= CORES * (began - sampled) + 0.1 * seconds
+            self._lags.append(Lag(began, now, PAUSED if idle else OVERLOADED, seconds, before))
 
     def _sample(self, now: float) -> None:
         """The CPU time so far, against which a lag is judged; and whether the machine was asleep."""
@@ -321,9 +342,8 @@ class Poller:
             self._cpu = (now, time.process_time())
         asleep = _suspended()
         if asleep - self._asleep_before > DISTURBING:  # the monotonic clock stood still
-            seconds = asleep - self._asleep_before
-            self._recent = (now, seconds)
-            self._lags.append(Lag(self._looked, now, PAUSED, seconds, -1.0))
+            self._note(now, asleep - self._asleep_before)
+            self._woken.append(Lag(self._looked, now, PAUSED, asleep - self._asleep_before, 0.0))
         self._asleep_before = asleep
 
     # -- the poller's thread -------------------------------------------------------------------------------------
@@ -362,6 +382,8 @@ class Poller:
         due = began - self._time[0]
         self._sample(began)
         events = self._epoll.poll(None if timeout == float("inf") else timeout, MOST_EVENTS)
+        if not events and monotonic() > self._time[1]:
+            events = self._epoll.poll(0, MOST_EVENTS)  # the select module does not look again after a signal's pause
         self._asleep = self._idle = False
         self._round += 1
         now = monotonic()
@@ -565,6 +587,10 @@ class Poller:
         self._go_on(task, outcome)
 
 
+def _overlapping(lags: deque[Lag], began: float, ended: float) -> list[Lag]:
+    return [lag for lag in list(lags) if lag.began < ended and lag.ended > began]
+
+
 def _curl_events(ready: int) -> int:
     """What epoll says, as ``CURL_CSELECT_*``."""
     return ((1 if ready & (select.EPOLLIN | select.EPOLLHUP) else 0) | (2 if ready & select.EPOLLOUT else 0)
@@ -594,7 +620,7 @@ def arrival(descriptor: int, connecting: bool) -> float | None:
     acknowledged: int
     data, acknowledged = struct.unpack_from("=II", info, 52)  # tcpi_last_data_recv, tcpi_last_ack_recv: ages in ms
     # the moment of the handshake's end counts as data to the kernel; later acknowledgements are younger than it
-    return monotonic() - (max(data, acknowledged) if connecting else data) / 1000
+    return monotonic() - (max(data, acknowledged) if connecting else data) / 1000 - JIFFY
 
 
 @contextmanager
