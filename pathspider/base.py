@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider import conditions
+from pathspider.helpers import modes
 from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.merger import Merged, Merger
 from pathspider.records import (
@@ -74,11 +75,6 @@ Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds that one connection may take."""
-
-DEFAULT_PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
-"""Where a connection goes when the job names no port."""
-
-UDP_MODES = frozenset({"dnsudp"})
 
 PATIENCE = 120.0
 """Seconds that the merger waits for the other half of a result; well over the observer's two timeouts."""
@@ -257,10 +253,7 @@ class Spider:
 
     def protocols(self) -> Sequence[str]:
         """The transport protocols of the connections, as the capture filter names them."""
-        mode = getattr(self.args, "connect", None)
-        if mode is None:
-            return ("tcp", "udp")
-        return ("udp",) if mode in UDP_MODES else ("tcp",)
+        return modes.protocols_of(getattr(self.args, "connect", None))
 
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
@@ -482,7 +475,7 @@ class Spider:
 
     def default_port(self) -> int:
         """The port of a job that names none."""
-        return DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
+        return modes.default_port(getattr(self.args, "connect", None))
 
     def merger(self) -> None:
         """Bring results and flows together and put out one record a job, until both have ended."""

@@ -21,6 +21,7 @@ from time import monotonic
 from types import ModuleType
 from typing import Any
 
+from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.sockets import (
     ANSWERS,
     RESEND_AFTER,
@@ -36,7 +37,6 @@ from pathspider.helpers.sockets import (
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 
-DNS_PORT = 53
 OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 """What sending and receiving on a connection that is being made, or was, tells of our own machine."""
 

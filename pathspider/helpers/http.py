@@ -17,6 +17,7 @@ from time import monotonic
 from types import ModuleType
 from typing import Any
 
+from pathspider.helpers.modes import MODES
 from pathspider.helpers.sockets import (
     ANSWERS,
     SockOpts,
@@ -67,7 +68,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
-    job = {**job, "dp": job.get("dp") or 80}
+    job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
     deadline = monotonic() + timeout
     return _exchange("http", source, job, deadline, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
@@ -82,7 +83,7 @@ def connect_https(  # noqa: PLR0917
     sockopts: SockOpts | None = None,
 ) -> Connection:
     """The same over TLS, default port 443. A certificate that does not hold is no failure; a failing handshake is."""
-    job = {**job, "dp": job.get("dp") or 443}
+    job = {**job, "dp": job.get("dp") or MODES["https"].port}
     _pycurl()  # not on the connection's time
     deadline = monotonic() + timeout
     return _exchange("https", source, job, deadline, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
