@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.helpers import modes
 from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import (
@@ -63,8 +64,6 @@ __all__ = [
 DEFAULT_TIMEOUT = 5.0
 """Seconds that one connection may take."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
-"""Where a connection goes when the job names no port."""
 
 
 class PluggableSpider:
@@ -231,7 +230,7 @@ class Spider:
 
     def default_port(self) -> int:
         """The port of a job that names none."""
-        return DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
+        return modes.default_port(getattr(self.args, "connect", None))
 
     def outcome(self, merged: Merged) -> Iterator[Record]:
         """What is written of a measured job: its record, or none if a connection was ``CONN_DISCARD``."""

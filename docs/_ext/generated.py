@@ -20,6 +20,7 @@ from pathspider.cmd.describe import Argument, program
 from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION
 from pathspider.discovery import classes
 from pathspider.forge import ForgeSpider
+from pathspider.helpers.modes import MODES
 from pathspider.installed import CHAINS, PLUGINS, available_chains, available_plugins
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
@@ -108,6 +109,12 @@ def fields() -> Iterator[str]:
         found += [(name, f":doc:`{plugin.name} </plugins/{plugin.name}>`, the plugin's own")
                   for chain in classes(PLUGINS, Chain, only=module_of(plugin)) for name in chain.fields]
     yield from table([("Field", "Chain"), *((f"``{name}``", whose) for name, whose in sorted(found))], "index")
+
+
+def modes() -> Iterator[str]:
+    """The connection modes."""
+    rows = [(f"``{mode.name}``", plain(mode.about), str(mode.port)) for mode in MODES.values()]
+    yield from table([("Mode", "What is done", "Port, where the job names none"), *rows], "modes")
 
 
 def plugins() -> list[Any]:
@@ -210,8 +217,8 @@ def missing(_: Sphinx, environment: BuildEnvironment, node: nodes.Element, text:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("plugin", facts),
-                        ("conditions", conditions), ("words", words), ("privileges", privileges)):
+    for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("modes", modes),
+                        ("plugin", facts), ("conditions", conditions), ("words", words), ("privileges", privileges)):
         app.add_directive(f"pathspider-{name}", directive(lines))
     app.connect("missing-reference", missing)
     return {"parallel_read_safe": True}

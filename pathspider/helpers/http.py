@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from pathspider.helpers import poller
+from pathspider.helpers.modes import MODES
 from pathspider.helpers.poller import Exchange, Transfer, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
@@ -69,7 +70,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
-    job = {**job, "dp": job.get("dp") or 80}
+    job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
     return poller.run(exchange)
@@ -84,7 +85,7 @@ def connect_https(  # noqa: PLR0917
     sockopts: SockOpts | None = None,
 ) -> Connection:
     """The same over TLS, default port 443. A certificate that does not hold is no failure; a failing handshake is."""
-    job = {**job, "dp": job.get("dp") or 443}
+    job = {**job, "dp": job.get("dp") or MODES["https"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
     return poller.run(exchange)

@@ -183,7 +183,7 @@ class TestOwnScenarios(unittest.TestCase):
             ('[], ["example"]', '[], "example"', "'example'; it is a list of the plugin's name"),
             ('[], ["example"]', "[], []", "the plugin's name"),
             ('[], ["example"]', '[], ["--connect", "tcp"]', "begins with '--connect'"),
-            ('[], ["example"]', '[], ["x", "--connect", "xyz"]', "--connect xyz: no .*; there are http, https"),
+            ('[], ["example"]', '[], ["x", "--connect", "xyz"]', "--connect xyz: no .*; there are tcp, http"),
             ('[], ["example"]', '[], ["x", "--connect"]', "--connect : no connection mode"),
             ('{"example.works"}', '"example.works"', "are 'example.works'; they are a set"),
             ('{"example.works"}', "{1}", r"are \{1\}; they are a set"),
