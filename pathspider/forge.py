@@ -132,7 +132,7 @@ class ForgeSpider(DesynchronizedSpider):
         except BaseException:
             flow.close()
             raise
-        return {"sp": flow.source_port, "dp": flow.target[1], "client": flow, **connection}
+        return {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow, **connection}
 
     def _open(self, job: Job, seq: int, link: Link) -> tuple[Packet, Flow]:
         """A packet and the flow that holds its source port."""

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import Connection, Job
 
 DNS_PORT = 53
@@ -24,8 +25,8 @@ class Mode:
     name: str
     port: int
     """Where a connection goes when the job names no port."""
-    protocols: tuple[str, ...]
-    """Its transport protocols, as the capture filter names them."""
+    protocol: str
+    """Its transport protocol, as the capture filter names it."""
     module: str
     function: str
     """Where its connection function lives."""
@@ -34,11 +35,11 @@ class Mode:
 
 
 MODES = {mode.name: mode for mode in (
-    Mode("tcp", 80, ("tcp",), "pathspider.helpers.tcp", "connect_tcp", "a handshake"),
-    Mode("http", 80, ("tcp",), "pathspider.helpers.http", "connect_http", "a GET request"),
-    Mode("https", 443, ("tcp",), "pathspider.helpers.http", "connect_https", "a GET request over TLS"),
-    Mode("dnstcp", DNS_PORT, ("tcp",), "pathspider.helpers.dns", "connect_dns_tcp", "a DNS query over TCP"),
-    Mode("dnsudp", DNS_PORT, ("udp",), "pathspider.helpers.dns", "connect_dns_udp", "a DNS query over UDP"),
+    Mode("tcp", 80, "tcp", "pathspider.helpers.tcp", "connect_tcp", "a handshake"),
+    Mode("http", 80, "tcp", "pathspider.helpers.http", "connect_http", "a GET request"),
+    Mode("https", 443, "tcp", "pathspider.helpers.http", "connect_https", "a GET request over TLS"),
+    Mode("dnstcp", DNS_PORT, "tcp", "pathspider.helpers.dns", "connect_dns_tcp", "a DNS query over TCP"),
+    Mode("dnsudp", DNS_PORT, "udp", "pathspider.helpers.dns", "connect_dns_udp", "a DNS query over UDP"),
 )}
 """Each mode by its name, in the order in which they are listed.
 
@@ -57,16 +58,11 @@ def connector(mode: str) -> Callable[..., Connection]:
 
 def connect(mode: str, source: tuple[str | None, str | None], job: Job, timeout: float, **options: Any) -> Connection:
     """Make a connection of kind ``mode``; ``options`` are the connection function's own."""
-    return connector(mode)(source, job, timeout, **options)
+    connection = connector(mode)(source, job, timeout, **options)
+    connection["proto"] = PROTOCOL_NUMBERS[MODES[mode].protocol]
+    return connection
 
 
 def default_port(mode: str | None) -> int:
     """Where a connection goes when the job names no port; without a mode, or with a plugin's own, as for ``tcp``."""
     return MODES.get(mode or "tcp", MODES["tcp"]).port
-
-
-def protocols_of(mode: str | None) -> tuple[str, ...]:
-    """The transport protocols of a mode; all that modes have, without one or with a plugin's own."""
-    if mode in MODES:
-        return MODES[mode].protocols
-    return tuple(dict.fromkeys(protocol for known in MODES.values() for protocol in known.protocols))

@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.helpers.modes import MODES, connect, connector, default_port, protocols_of
+from pathspider.helpers.modes import MODES, connect, connector, default_port
 from pathspider.network.interfaces import capture_filter
 from pathspider.records import CONN_SKIPPED
 
@@ -27,7 +27,5 @@ class TestModes(unittest.TestCase):
         self.assertEqual((default_port(None), default_port("a-plugin's-own")), (80, 80))
 
     def test_protocols_are_those_of_the_capture_filter(self):
-        self.assertEqual((protocols_of("dnstcp"), protocols_of("dnsudp")), (("tcp",), ("udp",)))
-        self.assertEqual(protocols_of(None), ("tcp", "udp"))
-        for mode in (*MODES, "a-plugin's-own"):
-            self.assertIn("ip proto", capture_filter(("192.0.2.1", None), protocols_of(mode)))
+        for mode in MODES.values():
+            self.assertIn("ip proto", capture_filter(("192.0.2.1", None), [mode.protocol]))
