@@ -277,7 +277,22 @@ def nexthop_message(body: bytes, identity: int, nexthops: Mapping[int, int] | No
             attrs[NHA_RES_GROUP] = packed(resilient)
     four = family == socket.AF_INET and rtnetlink.NHA_GATEWAY in attrs
     header = rtnetlink.NEXTHOP_HEADER.pack(family, 0, rtnetlink.PROTOCOL, 0, RTNH_F_ONLINK if four else 0)
-    return header + packed({rtnetlink.NHA_ID: u32(identity), **dict(sorted(attrs.items()))})
+    nested = {kind | (rtnetlink.NLA_F_NESTED if kind in (NHA_ENCAP, NHA_RES_GROUP) else 0): attrs[kind]
+              for kind in sorted(attrs)}
+    return header + packed({rtnetlink.NHA_ID: u32(identity), **nested})
+
+
+def onlink(request: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+    """The same request, not to look for the way to an IPv6 gateway: another way may lead there meanwhile."""
+    kind, flags, body = request
+    header = rtnetlink.NEXTHOP_HEADER if kind == rtnetlink.RTM_NEWNEXTHOP else rtnetlink.ROUTE_HEADER
+    if kind not in (rtnetlink.RTM_NEWNEXTHOP, rtnetlink.RTM_NEWROUTE) or body[0] != socket.AF_INET6:
+        return request
+    gateway = rtnetlink.NHA_GATEWAY if kind == rtnetlink.RTM_NEWNEXTHOP else rtnetlink.RTA_GATEWAY
+    if gateway not in attributes(body, header.size):
+        return request
+    *fields, _ = header.unpack_from(body)
+    return kind, flags, header.pack(*fields, RTNH_F_ONLINK) + body[header.size:]
 
 
 # -- all of it -----------------------------------------------------------------------------------------------------
@@ -546,13 +561,14 @@ class Shadow:
                          + attribute(rtnetlink.NHA_ID, u32(identity)))
                         for identity in there.nexthops if identity not in wanted.nexthops]
         change = self._netlink.change
-        errors = _failed(new_nexthops, change(new_nexthops))
+        failed = [onlink(request) for request, _ in _failed(new_nexthops, change(new_nexthops))]
+        errors = _failed(failed, change(failed))
         again = _failed(new_routes, change(new_routes))
         errors += _failed(new_rules, change(new_rules))
         change(old_rules)
         change(old_routes)
         if again:  # what differs in a metric alone from the old one; what needs a route that came later
-            requests = [request for request, _ in again]
+            requests = [onlink(request) for request, _ in again]
             errors += _failed(requests, change(requests))
         change(old_nexthops)
         missing = len(new_nexthops) + len(new_routes) + sum(
