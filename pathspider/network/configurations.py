@@ -26,6 +26,7 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 
 from pathspider.network import journal, rtnetlink
@@ -44,6 +45,8 @@ CONNECTION_SECONDS = 120
 """So long after its SYN a connection's packets are known by addresses and ports."""
 CONNECTIONS = 1 << 18
 """How many connections of a configuration are known so at once; some 100 octets of the kernel's memory each."""
+VERIFIED = 100
+"""Targets whose ways :meth:`Configurations.verify` compares."""
 NFT_MSG_GETTABLE = 10 << 8 | 1  # linux/netfilter/nfnetlink.h, nf_tables.h
 NFTA_TABLE_NAME, NFPROTO_INET = 1, 1
 
@@ -127,7 +130,7 @@ class Configurations:
     def verify(
         self, targets: Iterable[tuple[str, int]], source: tuple[str | None, str | None] = (None, None)
     ) -> None:
-        """Compare the ways to some targets (address, port) with and without a mark, as the kernel would take them.
+        """Compare the ways to the first 100 targets (address, port), with and without a mark, as the kernel says them.
 
         ``source``: our addresses (IPv4, IPv6), which rules may ask for. :class:`ConfigurationError` if there is a
         difference other than the wish for ECN. Nothing to do where no routes are copied.
@@ -135,7 +138,7 @@ class Configurations:
         if self._shadow is None:
             return
         try:
-            self._shadow.verify(targets, source)
+            self._shadow.verify(islice(targets, VERIFIED), source)
         except ShadowError as error:
             raise ConfigurationError(f"{error}; {SWITCH}") from error
 
@@ -143,6 +146,7 @@ class Configurations:
         """Whether something has removed what we set up, as text; it is put back where possible. Some 50 us."""
         if self._slot is None:
             return None
+        self._settings.check_guard()
         lost = []
         if self._program is not None and not self._program.attached():
             self._program.close()

@@ -11,9 +11,9 @@ One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is c
 kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
 ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
 
-The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the guard run
-nft; the answer is the exit status. The borrower cannot: a child of a borrower that is killed meanwhile would make the
-table after the guard has deleted it.
+The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
+guard run nft; the answer is its exit status. The borrower does not: its child, should it be killed meanwhile, would make
+the table again after the guard has deleted it.
 
 What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a
 listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*

@@ -203,11 +203,12 @@ def listed(netlink: Netlink, kind: int, header: bytes) -> list[bytes]:
 def rules(netlink: Netlink, family: int) -> list[bytes]:
     """All rules of an IP version, in the order in which the kernel asks them."""
     try:
-        return listed(netlink, RTM_GETRULE, RULE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
+        found = listed(netlink, RTM_GETRULE, RULE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
     except OSError as error:
         if error.errno in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):  # no IPv6, or a kernel without rules
             return []
         raise
+    return [body for body in found if body[0] == family]
 
 
 def routes(netlink: Netlink, family: int) -> list[bytes]:

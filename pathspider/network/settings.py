@@ -202,6 +202,12 @@ class Settings:
                 raise
             return name
 
+    def check_guard(self) -> None:
+        """Replace the guard, should it have died; where something is switched all the time, that is seen anyway."""
+        with self._mutex:
+            self._check_open()
+            self._watch_guard()
+
     def check_nft(self) -> None:
         """:class:`SettingsError` if nft is not installed."""
         _nft()
@@ -266,10 +272,11 @@ class Settings:
                     continue
                 pid, old, file = noted
                 problem = _put_back_leftover(thing, old, lock)
+                was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
                 if problem:
-                    logger.warning("process %d left %s changed (it was %s): %s", pid, thing, old.strip(), problem)
+                    logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
                 else:
-                    logger.warning("process %d left %s changed; put back to %s", pid, thing, old.strip())
+                    logger.warning("process %d left %s changed; put back%s", pid, thing, was)
                     guard.remove(file)
 
     def _forget(self) -> None:
