@@ -73,6 +73,8 @@ class AskForECN:
 
     def attached(self) -> bool:
         """Whether it is attached still: somebody may detach it, or remove the control group."""
+        if self._link < 0:
+            return False
         info = bytearray(64)
         room = (ctypes.c_char * len(info)).from_buffer(info)
         request = struct.pack("=IIQ", self._link, len(info), ctypes.addressof(room))

@@ -12,7 +12,7 @@ kept open until all is restored, and for a sysctl the sysctl itself. The answer 
 ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
 
 The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
-guard run nft; the answer is its exit status. The borrower does not: its child, should it be killed meanwhile, would make
+guard run nft; the answer is its exit status. The borrower does not: should it be killed meanwhile, its child would make
 the table again after the guard has deleted it.
 
 What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a

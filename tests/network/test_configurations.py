@@ -292,6 +292,20 @@ class TestRoutes(ECNCases, LabCase):
             configurations.verify([(netlab.V4, 80), (netlab.V6, 80)], netlab.SOURCE)
 
 
+    def test_killed_with_its_guard(self):
+        process = self.run_other("both", "routes")
+        process.stdout.readline()
+        guards = netlab.sh(f"cat /proc/{process.pid}/task/*/children").split()
+        self.assertEqual(len(guards), 1)
+        os.kill(int(guards[0]), signal.SIGKILL)
+        process.kill()
+        process.communicate()
+        self.assertIn("proto 94", netlab.sh("ip rule"))
+        with self.assertLogs("pathspider.network.settings", "WARNING") as logs, Settings():
+            self.check_nothing_is_left()
+        self.assertIn(f"process {process.pid} left marks/0 changed; put back", "\n".join(logs.output))
+
+
 class TestRefusals(LabCase):
     def test_in_a_user_namespace(self):
         process = self.run_other(prefix=("unshare", "-Urn"))

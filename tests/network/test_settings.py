@@ -437,7 +437,7 @@ class TestSharing(NamespaceCase):
         alone = Borrower(self)
         self.assertRegex(alone.error, f"{FALLBACK} is borrowed by process {sharer.process.pid} .*spoil")
         sharer.process.kill()
-        sharer.process.wait()
+        sharer.process.communicate()
         with Settings() as settings:  # waits for the guard of the dead sharer
             settings.sysctl(FALLBACK, 0)
             self.assertEqual(settings._borrowed["sysctl/net/ipv4/tcp_ecn_fallback"].old.strip(), "1")
