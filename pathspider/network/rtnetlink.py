@@ -52,7 +52,8 @@ RULE_HEADER = struct.Struct("=BBBBBBBBI")
 NEXTHOP_HEADER = struct.Struct("=BBBBI")
 """``struct nhmsg``: family, scope, protocol, reserved, flags."""
 
-RECEIVE_BUFFER = 1 << 22
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+RECEIVE_BUFFER = 1 << 24
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 Attributes = dict[int, bytes]
@@ -99,8 +100,7 @@ class Netlink:
 
     def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        with suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        enlarge(self.sock)
         with suppress(OSError):
             self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._sequence = 0
@@ -169,6 +169,14 @@ class Netlink:
                 if reply == NLMSG_ERROR:
                     results.append(_error(body) if number(body[:4]) else None)
         return results
+
+
+def enlarge(sock: socket.socket) -> None:
+    """Give a socket room for many messages, past the limit of net.core.rmem_max where we may."""
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            return
 
 
 def messages(data: bytes, sequence: int | None = None, following: bool = False) -> Iterator[tuple[int, int, bytes]]:

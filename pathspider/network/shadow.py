@@ -338,7 +338,7 @@ class Shadow:
         try:
             self._netlink.sock.bind((0, 0))
             self._port = self._netlink.sock.getsockname()[0]
-            self._events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rtnetlink.RECEIVE_BUFFER)
+            rtnetlink.enlarge(self._events)
             self._events.bind((0, 0))
             for group in GROUPS:  # before anything is listed
                 with suppress(OSError):  # an older kernel has no nexthops
@@ -432,10 +432,14 @@ class Shadow:
 
     def lost(self) -> str:
         """"", or what somebody else has removed of ours, which is there again, or why routes are not followed."""
-        with self._mutex:
+        if not self._mutex.acquire(blocking=False):
+            return ""  # the thread is comparing just now
+        try:
             before = self._wanted
             if self._seconds > SLOW and before is not None and before.rules == self._own_rules():
                 return self._problem
+        finally:
+            self._mutex.release()
         try:
             wanted, missing = self.sync()
         except (OSError, ShadowError) as error:

@@ -161,6 +161,26 @@ class ECNCases:
         self.assertGreaterEqual(len(found), 8)
         self.assertEqual(found.count(ASKS), found.count(SYN))
 
+    def test_a_machine_that_asks_by_itself(self):
+        netlab.sh("sysctl -qw net.ipv4.tcp_ecn=1")
+        with Settings() as settings, Wire("va") as wire:
+            with Configurations(settings, ECN_PLAN, ways=self.ways) as configurations:
+                for config in (0, 1):
+                    exchange(netlab.V4, configurations.sockopts(config))
+            self.assertEqual(values(), ("1", "1"))
+            exchange(netlab.V4)
+            self.assertEqual([packet.flags for packet in wire.packets() if packet.is_syn], [SYN, ASKS, ASKS])
+        netlab.sh("sysctl -qw net.ipv4.tcp_ecn=2")
+
+    def test_a_guard_that_died_is_replaced(self):
+        configurations = self.have(ECN_PLAN, ways=self.ways)
+        guard = configurations._settings._guard
+        guard.kill()
+        guard.wait()
+        with self.assertLogs("pathspider.network.settings", "WARNING"):
+            self.assertIsNone(configurations.lost())
+        self.assertNotEqual(configurations._settings._guard.pid, guard.pid)
+
     def test_two_runs_beside_each_other(self):
         first = self.run_other(ways=self.ways[0])
         way, mark = first.stdout.readline().split()
