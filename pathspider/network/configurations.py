@@ -83,8 +83,9 @@ class ConfigurationError(Exception):
 class Configurations:
     """Marks, rules and routes that a run's configurations need: borrowed once, never switched.
 
-    :class:`ConfigurationError` if they cannot be had, and then nothing is left; :class:`SettingsError` if a setting is
-    borrowed by another run, or there is no permission at all.
+    :class:`ConfigurationError` if they cannot be had, and then nothing is left;
+    :class:`~pathspider.network.settings.SettingsError` if a setting is borrowed by another run, or there is no
+    permission at all.
 
     :param ways: how ECN may be asked for, in this order: ``bpf``, ``routes``
     """

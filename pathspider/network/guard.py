@@ -30,6 +30,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from time import monotonic
 
 MESSAGE_BYTES = 8192
@@ -84,11 +85,10 @@ def remove(journal: str) -> None:
     """Delete a journal file, and its folder if it was the last one in it."""
     if not journal:
         return
-    try:
-        os.unlink(journal)
-        os.rmdir(os.path.dirname(journal))
-    except OSError:
-        pass  # gone already, or other files are left
+    folder, name = os.path.split(journal)
+    for path, away in ((f"{folder}/.{name}", os.unlink), (journal, os.unlink), (folder, os.rmdir)):
+        with suppress(OSError):  # never there (the first: journal.write() was killed), gone, or other files are left
+            away(path)
 
 
 # -- what is shared ------------------------------------------------------------------------------------------------

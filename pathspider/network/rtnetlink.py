@@ -2,7 +2,7 @@
 
 rtnetlink(7). A route has attributes that no library of ours knows (encapsulations, options of newer kernels): to copy
 it, its message is taken as it is, and only what must differ is changed. What is ours carries the protocol number
-:data:`PROTOCOL` and a table, or a nexthop's number, of a slot's range; nothing else is ever removed.
+``PROTOCOL`` and a table, or a nexthop's number, of a slot's range; nothing else is ever removed.
 
 As a script (``rtnetlink.py SLOT``, standard library only) it removes what a slot has; the guard runs that.
 """
