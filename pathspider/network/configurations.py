@@ -99,6 +99,7 @@ class Configurations:
         self._configurations = tuple(configurations)
         self._pid = os.getpid()
         self._slot: int | None = None
+        self._lock: socket.socket | None = None
         self._table = ""
         self._program: AskForECN | None = None
         self._shadow: Shadow | None = None
@@ -170,6 +171,8 @@ class Configurations:
         shadow, self._shadow = self._shadow, None
         table, self._table = self._table, ""
         slot, self._slot = self._slot, None
+        if self._lock is not None:
+            self._lock.close()
         if shadow is not None:
             shadow.stop()
         if program is not None:
@@ -193,18 +196,13 @@ class Configurations:
         except SettingsError as error:  # ECN can be had without
             raise ConfigurationError(f"{error}; {SWITCH}") from error
         with Netlink() as netlink:
-            slot, lock = self._free_slot(netlink)
-        self._slot = slot
-        try:
-            if all(configuration.ecn is None for configuration in self._configurations):
-                self._settings.marks(lock, slot, [])
-            else:
-                self._share(TCP_ECN, ACCEPT_ECN)
-                self._share(TCP_ECN_FALLBACK, "0")
-                self._ask_for_ecn(slot, lock, ways)
-        except BaseException:
-            lock.close()
-            raise
+            self._slot, self._lock = self._free_slot(netlink)
+        if all(configuration.ecn is None for configuration in self._configurations):
+            self._answer_for_marks([])
+        else:
+            self._share(TCP_ECN, ACCEPT_ECN)
+            self._share(TCP_ECN_FALLBACK, "0")
+            self._ask_for_ecn(self._slot, ways)
         try:
             self._table = self._settings.nft_table(self._rules())
         except SettingsError as error:
@@ -226,15 +224,21 @@ class Configurations:
             lock.close()  # a run and its guard were killed, and Settings.clean_leftovers() could not put back
         raise ConfigurationError(f"{problem or 'all our marks are in use'}; {SWITCH}")
 
-    def _ask_for_ecn(self, slot: int, lock: socket.socket, ways: Sequence[str]) -> None:
+    def _answer_for_marks(self, removal: Sequence[str]) -> None:
+        """From now on the guard has the lock of our slot too."""
+        lock, self._lock = self._lock, None
+        if lock is not None and self._slot is not None:  # otherwise it has been told, by a way that was refused
+            self._settings.marks(lock, self._slot, removal)
+
+    def _ask_for_ecn(self, slot: int, ways: Sequence[str]) -> None:
         refused = []
         for way in ways:
             try:
                 if way == "bpf":
                     self._use_program()
-                    self._settings.marks(lock, slot, [])
+                    self._answer_for_marks([])
                 else:
-                    self._settings.marks(lock, slot, rtnetlink.removal(slot))
+                    self._answer_for_marks(rtnetlink.removal(slot))
                     self._shadow = Shadow(slot, {self._mark(config): one.ecn
                                                  for config, one in enumerate(self._configurations)
                                                  if one.ecn is not None})

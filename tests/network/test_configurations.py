@@ -312,6 +312,20 @@ class TestRoutes(ECNCases, LabCase):
             configurations.verify([(netlab.V4, 80), (netlab.V6, 80)], netlab.SOURCE)
 
 
+    def test_a_rule_that_cannot_be_copied(self):
+        netlab.sh("ip rule add pref 77 not from 10.3.0.0/16 table 7")
+        with Settings() as settings:
+            for _ in range(2):
+                with self.assertRaisesRegex(ConfigurationError, r"^ECN per connection: rule 77 \(not\) cannot be copied;"
+                                                                " using the machine-wide switch$"):
+                    Configurations(settings, ECN_PLAN, ways=self.ways)
+            with Configurations(settings, ECN_PLAN, ways=("routes", "bpf")) as configurations:
+                self.assertEqual(configurations.way, "bpf")
+            settings.sysctl(SETTINGS[0], 1)
+            netlab.sh("ip rule del pref 77")
+            with self.assertRaisesRegex(SettingsError, "borrowed for this run alone"):
+                Configurations(settings, ECN_PLAN, ways=self.ways)
+
     def test_killed_with_its_guard(self):
         process = self.run_other("both", "routes")
         process.stdout.readline()
