@@ -316,8 +316,8 @@ class TestRoutes(ECNCases, LabCase):
         netlab.sh("ip rule add pref 77 not from 10.3.0.0/16 table 7")
         with Settings() as settings:
             for _ in range(2):
-                with self.assertRaisesRegex(ConfigurationError, r"^ECN per connection: rule 77 \(not\) cannot be copied;"
-                                                                " using the machine-wide switch$"):
+                with self.assertRaisesRegex(ConfigurationError, r"^ECN per connection: rule 77 \(not\) cannot be copied"
+                                                                "; using the machine-wide switch$"):
                     Configurations(settings, ECN_PLAN, ways=self.ways)
             with Configurations(settings, ECN_PLAN, ways=("routes", "bpf")) as configurations:
                 self.assertEqual(configurations.way, "bpf")
