@@ -193,14 +193,15 @@ class Settings:
         """
         with self._mutex:
             self._check_open()
-            name = name or self._borrow_table()
+            table = name or self._borrow_table()
             self._watch_guard()
             try:
-                self._fill(name, content, content)
+                self._fill(table, content, content)
             except BaseException:
-                self.give_back(f"table {name}")
+                if name is None:
+                    self.give_back(f"table {table}")
                 raise
-            return name
+            return table
 
     def check_guard(self) -> None:
         """Replace the guard, should it have died; where something is switched all the time, that is seen anyway."""
