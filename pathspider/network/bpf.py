@@ -64,7 +64,7 @@ class AskForECN:
             try:
                 self._link = _bpf(LINK_CREATE, struct.pack("=IIII", program, folder, CGROUP_SOCK_OPS, 0))
             except OSError as error:
-                raise BPFError(error.errno, f"attaching to {group}: {error.strerror}") from error
+                raise BPFError(error.errno, f"attaching a BPF program to {group}: {error.strerror}") from error
             finally:
                 os.close(folder)
         finally:
@@ -73,6 +73,8 @@ class AskForECN:
 
     def attached(self) -> bool:
         """Whether it is attached still: somebody may detach it, or remove the control group."""
+        if self._link < 0:
+            return False
         info = bytearray(64)
         room = (ctypes.c_char * len(info)).from_buffer(info)
         request = struct.pack("=IIQ", self._link, len(info), ctypes.addressof(room))
@@ -147,8 +149,8 @@ def _load(code: bytes) -> int:
         return _bpf(PROG_LOAD, request)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EACCES):
-            raise BPFError(error.errno, "not permitted here (user namespace or container)") from error
-        raise BPFError(error.errno, f"the kernel refuses the program: {error.strerror}") from error
+            raise BPFError(error.errno, "BPF is not permitted here (user namespace or container)") from error
+        raise BPFError(error.errno, f"the kernel refuses our BPF program: {error.strerror}") from error
 
 
 def _bpf(command: int, request: bytes) -> int:

@@ -26,6 +26,7 @@ import socket
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 
 from pathspider.network import journal, rtnetlink
@@ -44,6 +45,8 @@ CONNECTION_SECONDS = 120
 """So long after its SYN a connection's packets are known by addresses and ports."""
 CONNECTIONS = 1 << 18
 """How many connections of a configuration are known so at once; some 100 octets of the kernel's memory each."""
+VERIFIED = 100
+"""Targets whose ways :meth:`Configurations.verify` compares."""
 NFT_MSG_GETTABLE = 10 << 8 | 1  # linux/netfilter/nfnetlink.h, nf_tables.h
 NFTA_TABLE_NAME, NFPROTO_INET = 1, 1
 
@@ -80,8 +83,9 @@ class ConfigurationError(Exception):
 class Configurations:
     """Marks, rules and routes that a run's configurations need: borrowed once, never switched.
 
-    :class:`ConfigurationError` if they cannot be had, and then nothing is left; :class:`SettingsError` if a setting is
-    borrowed by another run, or there is no permission at all.
+    :class:`ConfigurationError` if they cannot be had, and then nothing is left;
+    :class:`~pathspider.network.settings.SettingsError` if a setting is borrowed by another run, or there is no
+    permission at all.
 
     :param ways: how ECN may be asked for, in this order: ``bpf``, ``routes``
     """
@@ -95,6 +99,7 @@ class Configurations:
         self._configurations = tuple(configurations)
         self._pid = os.getpid()
         self._slot: int | None = None
+        self._lock: socket.socket | None = None
         self._table = ""
         self._program: AskForECN | None = None
         self._shadow: Shadow | None = None
@@ -127,7 +132,7 @@ class Configurations:
     def verify(
         self, targets: Iterable[tuple[str, int]], source: tuple[str | None, str | None] = (None, None)
     ) -> None:
-        """Compare the ways to some targets (address, port) with and without a mark, as the kernel would take them.
+        """Compare the ways to the first 100 targets (address, port), with and without a mark, as the kernel says them.
 
         ``source``: our addresses (IPv4, IPv6), which rules may ask for. :class:`ConfigurationError` if there is a
         difference other than the wish for ECN. Nothing to do where no routes are copied.
@@ -135,26 +140,36 @@ class Configurations:
         if self._shadow is None:
             return
         try:
-            self._shadow.verify(targets, source)
+            self._shadow.verify(islice(targets, VERIFIED), source)
         except ShadowError as error:
             raise ConfigurationError(f"{error}; {SWITCH}") from error
 
     def lost(self) -> str | None:
-        """Whether something has removed what we set up, as text; it is put back where possible. Some 50 us."""
+        """Whether something has removed what we set up, as text; it is put back where possible.
+
+        Takes less than a millisecond while nothing is lost.
+        """
         if self._slot is None:
             return None
+        self._settings.check_guard()
         lost = []
         if self._program is not None and not self._program.attached():
             self._program.close()
-            self._program = None
-            self._program = AskForECN(self._marks(True))
-            lost.append("something detached our program from its control group; attached again")
+            said = "something detached our program from its control group"
+            try:
+                self._program = AskForECN(self._marks(True))
+                lost.append(f"{said}; attached again")
+            except OSError as error:  # tried again next time
+                lost.append(f"{said}: {error.strerror}")
         if self._shadow is not None and (said := self._shadow.lost()):
             lost.append(said)
         if self._table and not _exists(self._table):
-            self._settings.nft_table(self._rules(), self._table)
-            lost.append(f"something removed our nftables table ({self._table}: a firewall that was loaded anew?); "
-                        "put back")
+            said = f"something removed our nftables table ({self._table}: a firewall that was loaded anew?)"
+            try:
+                self._settings.nft_table(self._rules(), self._table)
+                lost.append(f"{said}; put back")
+            except SettingsError as error:
+                lost.append(f"{said}: {error}")
         return "; ".join(lost) or None
 
     def close(self) -> None:
@@ -165,6 +180,8 @@ class Configurations:
         shadow, self._shadow = self._shadow, None
         table, self._table = self._table, ""
         slot, self._slot = self._slot, None
+        if self._lock is not None:
+            self._lock.close()
         if shadow is not None:
             shadow.stop()
         if program is not None:
@@ -188,18 +205,13 @@ class Configurations:
         except SettingsError as error:  # ECN can be had without
             raise ConfigurationError(f"{error}; {SWITCH}") from error
         with Netlink() as netlink:
-            slot, lock = self._free_slot(netlink)
-        self._slot = slot
-        try:
-            if all(configuration.ecn is None for configuration in self._configurations):
-                self._settings.marks(lock, slot, [])
-            else:
-                self._share(TCP_ECN, ACCEPT_ECN)
-                self._share(TCP_ECN_FALLBACK, "0")
-                self._ask_for_ecn(slot, lock, ways)
-        except BaseException:
-            lock.close()
-            raise
+            self._slot, self._lock = self._free_slot(netlink)
+        if all(configuration.ecn is None for configuration in self._configurations):
+            self._answer_for_marks([])
+        else:
+            self._share(TCP_ECN, ACCEPT_ECN)
+            self._share(TCP_ECN_FALLBACK, "0")
+            self._ask_for_ecn(self._slot, ways)
         try:
             self._table = self._settings.nft_table(self._rules())
         except SettingsError as error:
@@ -221,15 +233,21 @@ class Configurations:
             lock.close()  # a run and its guard were killed, and Settings.clean_leftovers() could not put back
         raise ConfigurationError(f"{problem or 'all our marks are in use'}; {SWITCH}")
 
-    def _ask_for_ecn(self, slot: int, lock: socket.socket, ways: Sequence[str]) -> None:
+    def _answer_for_marks(self, removal: Sequence[str]) -> None:
+        """From now on the guard has the lock of our slot too."""
+        lock, self._lock = self._lock, None
+        if lock is not None and self._slot is not None:  # otherwise it has been told, by a way that was refused
+            self._settings.marks(lock, self._slot, removal)
+
+    def _ask_for_ecn(self, slot: int, ways: Sequence[str]) -> None:
         refused = []
         for way in ways:
             try:
                 if way == "bpf":
                     self._use_program()
-                    self._settings.marks(lock, slot, [])
+                    self._answer_for_marks([])
                 else:
-                    self._settings.marks(lock, slot, rtnetlink.removal(slot))
+                    self._answer_for_marks(rtnetlink.removal(slot))
                     self._shadow = Shadow(slot, {self._mark(config): one.ecn
                                                  for config, one in enumerate(self._configurations)
                                                  if one.ecn is not None})

@@ -11,6 +11,10 @@ One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is c
 kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
 ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
 
+The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
+guard run nft; the answer is its exit status. The borrower does not: should it be killed meanwhile, its child would make
+the table again after the guard has deleted it.
+
 What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a
 listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*
 meanwhile, so joining and leaving have an order; whoever leaves shuts its share down (for all copies of the socket at
@@ -26,6 +30,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 from time import monotonic
 
 MESSAGE_BYTES = 8192
@@ -52,9 +57,9 @@ def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> 
         problem = _write(descriptors[1], old)
     elif kind == "nft":
         nft, table = old.split(" ", 1)
-        problem = _run("nft", [nft, f"add table {table}; delete table {table}"])
+        problem = _run("nft", [nft, f"add table {table}; delete table {table}"], descriptors[0])
     else:
-        problem = _run("removing routes", old.split("\t")) if old else None
+        problem = _run("removing routes", old.split("\t"), descriptors[0]) if old else None
     if not problem:
         remove(journal)
     return problem
@@ -69,8 +74,10 @@ def _write(descriptor: int, old: str) -> str | None:
     return None
 
 
-def _run(name: str, command: list[str]) -> str | None:
-    _, status = os.waitpid(os.posix_spawn(command[0], command, os.environ, setpgroup=0), 0)  # out of reach of Ctrl-C
+def _run(name: str, command: list[str], lock: int) -> str | None:
+    """Run a command, out of reach of Ctrl-C. It holds the lock too: should we be killed, nobody borrows meanwhile."""
+    actions = [(os.POSIX_SPAWN_DUP2, lock, 3)]
+    _, status = os.waitpid(os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions), 0)
     return f"{name} ended with status {status}" if status else None
 
 
@@ -78,11 +85,10 @@ def remove(journal: str) -> None:
     """Delete a journal file, and its folder if it was the last one in it."""
     if not journal:
         return
-    try:
-        os.unlink(journal)
-        os.rmdir(os.path.dirname(journal))
-    except OSError:
-        pass  # gone already, or other files are left
+    folder, name = os.path.split(journal)
+    for path, away in ((f"{folder}/.{name}", os.unlink), (journal, os.unlink), (folder, os.rmdir)):
+        with suppress(OSError):  # never there (the first: journal.write() was killed), gone, or other files are left
+            away(path)
 
 
 # -- what is shared ------------------------------------------------------------------------------------------------
@@ -201,9 +207,10 @@ def serve(channel: socket.socket, borrower: int) -> int:
             return 0
         if not message:
             break
-        owner = _note(message.decode("utf-8", "surrogateescape").split("\0"), descriptors, borrowed) or owner
+        fields = message.decode("utf-8", "surrogateescape").split("\0")
+        owner = fields[4] if len(fields) > 4 else owner
         try:
-            channel.send(b"ok")
+            channel.send(_obey(fields, descriptors, borrowed))
         except OSError:
             break
     status = 0
@@ -214,17 +221,24 @@ def serve(channel: socket.socket, borrower: int) -> int:
     return status
 
 
-def _note(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> str:
-    """Add to what is borrowed, or take from it; the borrower's name, if it was said."""
+def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> bytes:
+    """Do what a message says, and the answer."""
     if fields[0] == "forget":
         for thing in [thing for thing in borrowed if thing[1] == fields[1]]:
             borrowed.remove(thing)
             for descriptor in thing[4]:
                 os.close(descriptor)
-        return ""
-    kind, name, old, journal, owner = fields
-    borrowed.append((kind, name, old, journal, descriptors))
-    return owner
+    elif fields[0] == "fill":
+        script, said = descriptors
+        actions = [(os.POSIX_SPAWN_DUP2, script, 0), (os.POSIX_SPAWN_DUP2, said, 2)]
+        _, status = os.waitpid(os.posix_spawn(fields[1], [fields[1], "-f", "-"], os.environ, file_actions=actions), 0)
+        os.close(script)
+        os.close(said)
+        return b"%d" % os.waitstatus_to_exitcode(status)
+    else:
+        kind, name, old, journal, _ = fields
+        borrowed.append((kind, name, old, journal, descriptors))
+    return b"ok"
 
 
 def main(arguments: list[str]) -> int:

@@ -184,7 +184,7 @@ def place(thing: str) -> str:
 def write(file: str, old: str) -> None:
     """Note an old value, at a place that :func:`place` has named."""
     target = Path(file)
-    partial = target.with_name(f".{os.getpid()}-{target.name}")
+    partial = target.with_name(f".{target.name}")  # one writer: it has the lock
     for _ in range(10):  # another run may remove the folder, empty in its eyes, as we write
         with contextlib.suppress(FileNotFoundError):
             target.parent.mkdir(mode=0o755, exist_ok=True)

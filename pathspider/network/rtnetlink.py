@@ -2,7 +2,7 @@
 
 rtnetlink(7). A route has attributes that no library of ours knows (encapsulations, options of newer kernels): to copy
 it, its message is taken as it is, and only what must differ is changed. What is ours carries the protocol number
-:data:`PROTOCOL` and a table, or a nexthop's number, of a slot's range; nothing else is ever removed.
+``PROTOCOL`` and a table, or a nexthop's number, of a slot's range; nothing else is ever removed.
 
 As a script (``rtnetlink.py SLOT``, standard library only) it removes what a slot has; the guard runs that.
 """
@@ -28,6 +28,7 @@ SLOTS = 0x1000
 # linux/netlink.h, linux/rtnetlink.h, linux/fib_rules.h, linux/nexthop.h
 NETLINK_ROUTE, NETLINK_NETFILTER = 0, 12
 NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLA_F_NESTED = 0x8000
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_DUMP_INTR = 0x10
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x800
@@ -51,7 +52,8 @@ RULE_HEADER = struct.Struct("=BBBBBBBBI")
 NEXTHOP_HEADER = struct.Struct("=BBBBI")
 """``struct nhmsg``: family, scope, protocol, reserved, flags."""
 
-RECEIVE_BUFFER = 1 << 22
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+RECEIVE_BUFFER = 1 << 24
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 Attributes = dict[int, bytes]
@@ -98,8 +100,7 @@ class Netlink:
 
     def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-        with suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        enlarge(self.sock)
         with suppress(OSError):
             self.sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._sequence = 0
@@ -170,6 +171,14 @@ class Netlink:
         return results
 
 
+def enlarge(sock: socket.socket) -> None:
+    """Give a socket room for many messages, past the limit of net.core.rmem_max where we may."""
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        with suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            return
+
+
 def messages(data: bytes, sequence: int | None = None, following: bool = False) -> Iterator[tuple[int, int, bytes]]:
     """The messages of what a socket has received: kind, flags, body; only answers to a request, if it is given."""
     start = 0
@@ -202,11 +211,12 @@ def listed(netlink: Netlink, kind: int, header: bytes) -> list[bytes]:
 def rules(netlink: Netlink, family: int) -> list[bytes]:
     """All rules of an IP version, in the order in which the kernel asks them."""
     try:
-        return listed(netlink, RTM_GETRULE, RULE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
+        found = listed(netlink, RTM_GETRULE, RULE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
     except OSError as error:
         if error.errno in (errno.EAFNOSUPPORT, errno.EOPNOTSUPP):  # no IPv6, or a kernel without rules
             return []
         raise
+    return [body for body in found if body[0] == family]
 
 
 def routes(netlink: Netlink, family: int) -> list[bytes]:

@@ -183,7 +183,7 @@ class Settings:
             table = self._table = self._table or self._borrow_table()
             self._watch_guard()
             content = f"chain pathspider {{\n    {chain}\n{body}\n}}" if rules else ""
-            _fill(table, content, str(rules))
+            self._fill(table, content, str(rules))
 
     def nft_table(self, content: str, name: str | None = None) -> str:
         """Have one more table of our own (family inet) with this content, as nft(8) writes it; its full name.
@@ -193,14 +193,21 @@ class Settings:
         """
         with self._mutex:
             self._check_open()
-            name = name or self._borrow_table()
+            table = name or self._borrow_table()
             self._watch_guard()
             try:
-                _fill(name, content, content)
+                self._fill(table, content, content)
             except BaseException:
-                self.give_back(f"table {name}")
+                if name is None:
+                    self.give_back(f"table {table}")
                 raise
-            return name
+            return table
+
+    def check_guard(self) -> None:
+        """Replace the guard, should it have died; where something is switched all the time, that is seen anyway."""
+        with self._mutex:
+            self._check_open()
+            self._watch_guard()
 
     def check_nft(self) -> None:
         """:class:`SettingsError` if nft is not installed."""
@@ -208,6 +215,8 @@ class Settings:
 
     def marks(self, lock: socket.socket, slot: int, removal: Sequence[str]) -> None:
         """Answer for a slot of marks (:mod:`pathspider.network.configurations`), of which ``lock`` is the lock.
+
+        It is closed when they are given back, or where this fails.
 
         When it is given back, by its name ``marks N``, the command ``removal`` removes its rules and routes; without
         one there are none.
@@ -264,10 +273,11 @@ class Settings:
                     continue
                 pid, old, file = noted
                 problem = _put_back_leftover(thing, old, lock)
+                was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
                 if problem:
-                    logger.warning("process %d left %s changed (it was %s): %s", pid, thing, old.strip(), problem)
+                    logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
                 else:
-                    logger.warning("process %d left %s changed; put back to %s", pid, thing, old.strip())
+                    logger.warning("process %d left %s changed; put back%s", pid, thing, was)
                     guard.remove(file)
 
     def _forget(self) -> None:
@@ -358,6 +368,20 @@ class Settings:
                 return table
         raise SettingsError("no name is left for an nftables table of our own")
 
+    def _fill(self, table: str, content: str, what: str) -> None:
+        """Replace the content of one of our tables, in one transaction; ``what`` is named if nft refuses it."""
+        script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
+        with open(os.memfd_create("rules"), "w+", encoding="utf-8") as rules, \
+                open(os.memfd_create("said"), "w+", encoding="utf-8", errors="replace") as said:
+            rules.write(script)
+            rules.seek(0)
+            status = self._ask_guard(f"fill\0{_nft()}", (rules.fileno(), said.fileno()))
+            said.seek(0)
+            text = " ".join(said.read().split())
+        if status != b"0":
+            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
+            raise SettingsError(f"nft refuses the rules {what}: {text}{hint}")
+
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
         """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
         try:
@@ -398,15 +422,17 @@ class Settings:
         fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
         self._ask_guard("\0".join(fields), borrowed.descriptors)
 
-    def _ask_guard(self, message: str, descriptors: Sequence[int] = ()) -> None:
+    def _ask_guard(self, message: str, descriptors: Sequence[int] = ()) -> bytes:
+        """Send a message; the answer."""
         assert self._channel is not None
         try:
             socket.send_fds(self._channel, [message.encode("utf-8", "surrogateescape")], descriptors)
             answer = self._channel.recv(16)
         except OSError as error:
             raise SettingsError(f"the guard of borrowed settings does not answer: {error}") from error
-        if answer != b"ok":
+        if not answer:
             raise SettingsError("the guard of borrowed settings ended early: nothing was changed")
+        return answer
 
     def _watch_guard(self) -> None:
         """Replace a guard that has died: what is borrowed must be safe before more is changed. One system call."""
@@ -463,19 +489,6 @@ def _set(borrowed: _Borrowed, name: str, text: str) -> None:
     except UnicodeError as error:
         raise SettingsError(f"not a value for a sysctl: {text!r}") from error
     borrowed.current = text
-
-
-def _fill(table: str, content: str, what: str) -> None:
-    """Replace the content of one of our tables, in one transaction; ``what`` is named if nft refuses it."""
-    script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
-    done = subprocess.run(
-        [_nft(), "-f", "-"], input=script, capture_output=True, text=True, check=False,
-        start_new_session=True,  # Ctrl-C in the terminal is for us
-    )
-    if done.returncode:
-        text = " ".join(done.stderr.split())
-        hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
-        raise SettingsError(f"nft refuses the rules {what}: {text}{hint}")
 
 
 def _nft() -> str:

@@ -44,6 +44,8 @@ GROUPS = (1, 5, 7, 8, 9, 11, 19, 32)
 """linux/rtnetlink.h: links; IPv4 addresses, routes, rules; IPv6 addresses, routes, rules; nexthops."""
 SETTLE = 0.001
 """So long (seconds) after an event, further ones are waited for: they come in groups."""
+SLOW = 0.02
+"""A comparison that takes longer is not made only to see whether something was lost; the rules must do."""
 REST = 5
 """Time between two comparisons, in times that the last one took: a busy routing daemon must not cost us the machine."""
 
@@ -277,7 +279,22 @@ def nexthop_message(body: bytes, identity: int, nexthops: Mapping[int, int] | No
             attrs[NHA_RES_GROUP] = packed(resilient)
     four = family == socket.AF_INET and rtnetlink.NHA_GATEWAY in attrs
     header = rtnetlink.NEXTHOP_HEADER.pack(family, 0, rtnetlink.PROTOCOL, 0, RTNH_F_ONLINK if four else 0)
-    return header + packed({rtnetlink.NHA_ID: u32(identity), **dict(sorted(attrs.items()))})
+    nested = {kind | (rtnetlink.NLA_F_NESTED if kind in (NHA_ENCAP, NHA_RES_GROUP) else 0): attrs[kind]
+              for kind in sorted(attrs)}
+    return header + packed({rtnetlink.NHA_ID: u32(identity), **nested})
+
+
+def onlink(request: tuple[int, int, bytes]) -> tuple[int, int, bytes]:
+    """The same request, not to look for the way to an IPv6 gateway: another way may lead there meanwhile."""
+    kind, flags, body = request
+    header = rtnetlink.NEXTHOP_HEADER if kind == rtnetlink.RTM_NEWNEXTHOP else rtnetlink.ROUTE_HEADER
+    if kind not in (rtnetlink.RTM_NEWNEXTHOP, rtnetlink.RTM_NEWROUTE) or body[0] != socket.AF_INET6:
+        return request
+    gateway = rtnetlink.NHA_GATEWAY if kind == rtnetlink.RTM_NEWNEXTHOP else rtnetlink.RTA_GATEWAY
+    if gateway not in attributes(body, header.size):
+        return request
+    *fields, _ = header.unpack_from(body)
+    return kind, flags, header.pack(*fields, RTNH_F_ONLINK) + body[header.size:]
 
 
 # -- all of it -----------------------------------------------------------------------------------------------------
@@ -313,6 +330,7 @@ class Shadow:
         self._nexthop_numbers: dict[tuple[int, int], int] = {}
         self._wanted: Content | None = None
         self._problem = ""
+        self._seconds = 0.0
         self._netlink = Netlink()
         self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, rtnetlink.NETLINK_ROUTE)
         self._wake, self._woken = socket.socketpair()
@@ -320,12 +338,12 @@ class Shadow:
         try:
             self._netlink.sock.bind((0, 0))
             self._port = self._netlink.sock.getsockname()[0]
-            self._events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rtnetlink.RECEIVE_BUFFER)
+            rtnetlink.enlarge(self._events)
             self._events.bind((0, 0))
             for group in GROUPS:  # before anything is listed
                 with suppress(OSError):  # an older kernel has no nexthops
                     self._events.setsockopt(rtnetlink.SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-            self.sync(first=True)
+            self.sync()
             self._thread.start()
         except OSError as error:
             self.stop()
@@ -414,8 +432,14 @@ class Shadow:
 
     def lost(self) -> str:
         """"", or what somebody else has removed of ours, which is there again, or why routes are not followed."""
-        with self._mutex:
+        if not self._mutex.acquire(blocking=False):
+            return ""  # the thread is comparing just now
+        try:
             before = self._wanted
+            if self._seconds > SLOW and before is not None and before.rules == self._own_rules():
+                return self._problem
+        finally:
+            self._mutex.release()
         try:
             wanted, missing = self.sync()
         except (OSError, ShadowError) as error:
@@ -426,28 +450,29 @@ class Shadow:
 
     # -- comparing -----------------------------------------------------------------------------------------------------
 
-    def sync(self, first: bool = False) -> tuple[Content, int]:
+    def sync(self) -> tuple[Content, int]:
         """Make the copies what they should be: (what they should be, how much of that was not there)."""
+        began = monotonic()
         with self._mutex:
             for _ in range(3):
-                wanted, there = self._contents(first)
+                wanted, there = self._contents()
                 missing, errors = self._change(wanted, there)
                 if not errors:
                     break
             self._wanted = wanted
+            self._seconds = monotonic() - began
         if errors:
             raise ShadowError(f"a rule or route cannot be copied: {errors[0]}")
         return wanted, missing
 
-    def _contents(self, first: bool) -> tuple[Content, Content]:
+    def _contents(self) -> tuple[Content, Content]:
         """What should be, and what is there of ours."""
         rules = {family: rtnetlink.rules(self._netlink, family) for family in rtnetlink.FAMILIES}
         own = rtnetlink.slot_numbers(self._slot)
-        marks = rtnetlink.slot_marks(self._slot)
         wanted, there = Content({}, {}, {}), Content({}, {}, {})
         sources: dict[int, list[tuple[list[int], Attributes]]] = {}
         for family, bodies in rules.items():
-            there.rules[family] = [_own_rule(body) for body in bodies if rtnetlink.is_our_rule(body, marks)]
+            there.rules[family] = self._ours(bodies)
             foreign = (body for body in bodies
                        if attributes(body, 12).get(rtnetlink.FRA_PROTOCOL) != bytes([rtnetlink.PROTOCOL]))
             sources[family] = [rule for body in foreign if (rule := rule_for_no_mark(body)) is not None]
@@ -455,7 +480,12 @@ class Shadow:
         for family in rtnetlink.FAMILIES:
             used = {table for rule in sources[family] if (table := _table(rule)) not in (0, TABLE_LOCAL)}
             originals[family] = []
-            for body in rtnetlink.routes(self._netlink, family):
+            bodies = rtnetlink.routes(self._netlink, family)
+            count = sum(body[5] != rtnetlink.PROTOCOL for body in bodies)
+            if count > MOST_ROUTES:
+                raise ShadowError(f"{count} routes: copying takes about {count * SECONDS_A_ROUTE:.0f} seconds; "
+                                  "run with CAP_BPF")
+            for body in bodies:
                 table = rtnetlink.table_of(body)
                 ours = table in own and body[5] == rtnetlink.PROTOCOL
                 if not ours and table not in used:
@@ -471,15 +501,18 @@ class Shadow:
         for identity, body in nexthops.items():
             if identity in own and body[2] == rtnetlink.PROTOCOL:
                 there.nexthops[identity] = nexthop_message(body, identity, None) or b""
-        count = sum(map(len, originals.values()))
-        if count > MOST_ROUTES:
-            raise ShadowError(f"{count} routes: copying takes about {count * SECONDS_A_ROUTE:.0f} seconds; "
-                              "run with CAP_BPF")
         some_ask = any(asks(one) for routes in originals.values() for one in routes)
         for mark, ecn in self._marks.items():
             if ecn or some_ask:
                 self._copy(mark, ecn, Originals(sources, originals, nexthops), wanted)
         return wanted, there
+
+    def _ours(self, rules: Iterable[bytes]) -> list[bytes]:
+        marks = rtnetlink.slot_marks(self._slot)
+        return [_own_rule(body) for body in rules if rtnetlink.is_our_rule(body, marks)]
+
+    def _own_rules(self) -> dict[int, list[bytes]]:
+        return {family: self._ours(rtnetlink.rules(self._netlink, family)) for family in rtnetlink.FAMILIES}
 
     def _objects(self) -> dict[int, bytes]:
         return {number(attributes(body, 8).get(rtnetlink.NHA_ID)): body
@@ -546,13 +579,14 @@ class Shadow:
                          + attribute(rtnetlink.NHA_ID, u32(identity)))
                         for identity in there.nexthops if identity not in wanted.nexthops]
         change = self._netlink.change
-        errors = _failed(new_nexthops, change(new_nexthops))
+        failed = [onlink(request) for request, _ in _failed(new_nexthops, change(new_nexthops))]
+        errors = _failed(failed, change(failed))
         again = _failed(new_routes, change(new_routes))
         errors += _failed(new_rules, change(new_rules))
         change(old_rules)
         change(old_routes)
         if again:  # what differs in a metric alone from the old one; what needs a route that came later
-            requests = [request for request, _ in again]
+            requests = [onlink(request) for request, _ in again]
             errors += _failed(requests, change(requests))
         change(old_nexthops)
         missing = len(new_nexthops) + len(new_routes) + sum(
@@ -564,9 +598,10 @@ class Shadow:
     @staticmethod
     def routes_ask(netlink: Netlink) -> bool:
         """Whether a route of the machine asks for ECN."""
+        listed = attribute(rtnetlink.RTAX_FEATURES, bytes(4))[:4]
         return any(
-            body[5] != rtnetlink.PROTOCOL and _features(attributes(body, 12)) & rtnetlink.RTAX_FEATURE_ECN
-            for family in rtnetlink.FAMILIES for body in rtnetlink.routes(netlink, family)
+            body[5] != rtnetlink.PROTOCOL and (one := route(body)) is not None and asks(one)
+            for family in rtnetlink.FAMILIES for body in rtnetlink.routes(netlink, family) if listed in body
         )
 
     def verify(self, targets: Iterable[tuple[str, int]], source: tuple[str | None, str | None]) -> None:

@@ -63,7 +63,8 @@ class Wire:
         self.thread.join(10)
         (_, dropped) = struct.unpack("=II", self.sock.getsockopt(263, 6, 8))  # PACKET_STATISTICS
         self.sock.close()
-        assert not dropped and not self.thread.is_alive()
+        assert not dropped
+        assert not self.thread.is_alive()
         return self.found
 
     def _collect(self) -> None:
