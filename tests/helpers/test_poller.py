@@ -12,6 +12,7 @@ import threading
 import time
 import unittest
 from contextlib import contextmanager
+from pathlib import Path
 
 import pycurl
 
@@ -58,8 +59,15 @@ class Child:
         command = [sys.executable, "-c", CHILD, mode, address, str(port), str(count), str(timeout)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
+    def asleep(self):
+        """Whether all its threads wait for something."""
+        folder = Path("/proc", str(self.process.pid), "task")
+        return {thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] for thread in folder.iterdir()} == {"S"}
+
     def stop(self):
-        """Stop it; returns when the kernel says that it is."""
+        """Stop it in its sleep; returns when the kernel says that it is."""
+        while not self.asleep():
+            pass
         self.process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
