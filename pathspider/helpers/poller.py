@@ -112,8 +112,8 @@ class Lag(NamedTuple):
 class _Task:
     """An exchange under way."""
 
-    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "looked", "result", "step",
-                 "turn", "wakeup")
+    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "looked", "result",
+                 "step", "turn", "wakeup")
 
     def __init__(self, exchange: Exchange[Any]) -> None:
         self.exchange = exchange

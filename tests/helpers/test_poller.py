@@ -62,7 +62,8 @@ class Child:
     def asleep(self):
         """Whether all its threads wait for something."""
         folder = Path("/proc", str(self.process.pid), "task")
-        return {thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] for thread in folder.iterdir()} == {"S"}
+        states = {thread.joinpath("stat").read_text().rpartition(")")[2].split()[0] for thread in folder.iterdir()}
+        return states == {"S"}
 
     def stop(self):
         """Stop it in its sleep; returns when the kernel says that it is."""
