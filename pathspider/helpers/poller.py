@@ -112,8 +112,8 @@ class Lag(NamedTuple):
 class _Task:
     """An exchange under way."""
 
-    __slots__ = ("abandoned", "awake", "descriptor", "error", "exchange", "finished", "looked", "result", "step",
-                 "turn", "wakeup")
+    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "looked", "result",
+                 "step", "turn", "wakeup")
 
     def __init__(self, exchange: Exchange[Any]) -> None:
         self.exchange = exchange
@@ -122,6 +122,8 @@ class _Task:
         """Which of its waits this is: a timer for an earlier one is void."""
         self.looked = 0
         """The last look before the wait began: what is found by later ones counts."""
+        self.before = 0.0
+        """The sum of all lags when the wait began."""
         self.descriptor = -1
         self.wakeup: Any = None
         self.result: Any = None
@@ -185,26 +187,26 @@ class Poller:
         try:
             with self._gate:
                 try:
-                    step = exchange.send(None)
-                    while isinstance(step, Wait) and (ready := self._look(step)):
-                        step = exchange.send(ready)
+                    before, step = self._time[0], exchange.send(None)
+                    while isinstance(step, Wait) and (ready := self._look(step, before)):
+                        before, step = self._time[0], exchange.send(ready)
                 except StopIteration as end:
                     self.counts["at once"] += 1
                     result: Result = end.value
                     return result
-            task.step = step
+            task.step, task.before = step, before
             return self._hand_over(task)  # type: ignore[no-any-return]
         finally:
             self._under_way.discard(task)
 
-    def _look(self, step: Wait) -> int:
-        """What a socket is ready for at this moment."""
+    def _look(self, step: Wait, before: float) -> int:
+        """What a socket is ready for at this moment; ``before`` is the sum of the lags before the step was taken."""
         poll = select.poll()
         poll.register(step.sock, step.events)
         found = poll.poll(0)
         if not found:
             return 0
-        if monotonic() - self._time[0] > step.until and self._late(step.sock.fileno(), step):
+        if monotonic() - before > step.until and self._late(step.sock.fileno(), step):
             return 0
         return found[0][1]
 
@@ -373,7 +375,8 @@ class Poller:
             task = self._incoming.popleft()
             self.counts["handed over"] += 1
             self._begin_wait(task, task.step)
-        if self._multi is not None and self._transfers and self._multi.timeout() == 0:
+        # not after a lag: libcurl would read answers before it is asked whether they were in time
+        if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
             self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
             self._collect()
         timeout = self._sleep()
@@ -387,10 +390,10 @@ class Poller:
         self._asleep = self._idle = False
         self._round += 1
         now = monotonic()
-        latest = now - self._unlooked  # the clock, had there been no lag since the last look
+        before = self._unlooked
         self._attend(now, now + ALLOWANCE)
         self._unlooked = self._time[0]
-        self._handle(events, latest)
+        self._handle(events, now, before)
         if len(events) < MOST_EVENTS:
             self._fire(due)
 
@@ -413,9 +416,10 @@ class Poller:
             timeout = min(timeout, ahead / 1000)
         return max(timeout, 0.0)
 
-    def _handle(self, events: list[tuple[int, int]], latest: float) -> None:
+    def _handle(self, events: list[tuple[int, int]], now: float, before: float) -> None:
+        """Go on with what a look has found; ``before`` is the sum of all lags up to the look before it."""
         acted = False
-        late = self._late_transfers(latest) if self._transfers else ()
+        late = self._late_transfers(now - before) if self._transfers else ()
         for descriptor, ready in events:
             task = self._waiting.get(descriptor)
             if task is not None:
@@ -424,7 +428,9 @@ class Poller:
                 step = task.step
                 assert isinstance(step, Wait)
                 del self._waiting[descriptor]
-                late_answer = latest > step.until and self._late(descriptor, step)
+                # it may have come after its time, had there been no lag since it was last looked for
+                lags = task.before if task.looked == self._round - 1 else before
+                late_answer = now - lags > step.until and self._late(descriptor, step)
                 self._go_on(task, 0 if late_answer else ready)
             elif descriptor in self._masks:
                 if descriptor in late:
@@ -436,13 +442,17 @@ class Poller:
                     os.eventfd_read(self._bell)
                 if self._abandoned:
                     self._drop_abandoned()
-        if self._transfers and (acted or not events):
-            if self._multi.timeout() == 0:
-                self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+        if self._transfers and self._multi.timeout() == 0:
+            acted = True
+            self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+        if acted:
             self._collect()
 
     def _late_transfers(self, latest: float) -> set[int]:
-        """End the transfers whose answer came after their deadline, while we could not look; their descriptors."""
+        """End the transfers whose answer came after their deadline, while we could not look; their descriptors.
+
+        ``latest`` is the time on the clock, had there been no lag since the last look.
+        """
         found = set()
         if latest - self.clock() > NOTED:
             for handle, task in list(self._transfers.items()):
@@ -489,6 +499,7 @@ class Poller:
     def _go_on(self, task: _Task, value: Any) -> None:
         """Resume an exchange, with a value or an exception."""
         task.turn += 1
+        task.before = self._time[0]
         try:
             step = task.exchange.throw(value) if isinstance(value, Exception) else task.exchange.send(value)
         except StopIteration as end:
