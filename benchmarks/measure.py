@@ -1,7 +1,7 @@
 """How fast, how complete and how right is a measurement? Whole ``pspdr measure`` processes in the lab, against nginx.
 
 Each row prints wall time, CPU time, peak memory, records, right conclusions, missed flows and packets lost by the
-capture; then what ``yardstick.py``, a plain libcurl multi loop, needs in the same lab for the same connections, and the
+capture; then what ``programs/yardstick.py``, a plain libcurl multi loop, needs in the same lab for the same connections, and the
 two ratios. The exit status is 1 where a conclusion is wrong, or a bound is passed.
 
 Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/measure.py [NAME...] [--json FILE]``.
@@ -158,7 +158,7 @@ def measure(lab: Lab, run: Run, folder: Path) -> dict[str, Any]:
     figures |= {"name": run.name, "lost": int(lost.group(1)) if lost else None, "messages": messages}
     figures |= judge(run, output)
     yard, _ = timed(lab, folder / "none", [
-        sys.executable, str(Path(__file__).with_name("yardstick.py")), str(targets), str(run.workers),
+        sys.executable, str(Path(__file__).parent / "programs/yardstick.py"), str(targets), str(run.workers),
         run.mode, str(run.connections)])
     figures |= {"yard_wall": yard["wall"], "yard_cpu": yard["cpu"], "ratio": figures["wall"] / yard["wall"],
                 "cpu_ratio": figures["cpu"] / yard["cpu"]}
