@@ -1,8 +1,8 @@
 """How fast, how complete and how right is a measurement? Whole ``pspdr measure`` processes in the lab, against nginx.
 
 Each row prints wall time, CPU time, peak memory, records, right conclusions, missed flows and packets lost by the
-capture; then what ``programs/yardstick.py``, a plain libcurl multi loop, needs in the same lab for the same connections, and the
-two ratios. The exit status is 1 where a conclusion is wrong, or a bound is passed.
+capture; then what ``programs/yardstick.py``, a plain libcurl multi loop, needs in the same lab for the same
+connections, and the two ratios. The exit status is 1 where a conclusion is wrong, or a bound is passed.
 
 Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/measure.py [NAME...] [--json FILE]``.
 """
