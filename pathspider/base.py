@@ -21,7 +21,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -88,6 +88,10 @@ class PluggableSpider:
     description: ClassVar[str] = ""
     """One line for the help text."""
     version: ClassVar[str] = ""
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """Every condition that the plugin concludes, with its meaning; ``<…>`` stands for a value."""
+    placeholders: ClassVar[Mapping[str, str]] = {}
+    """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
 
     @staticmethod
     def register_args(subparsers: Any) -> None:

@@ -25,6 +25,16 @@ class MSS(SingleSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
+    conditions = {
+        "mss.connectivity.online": "the connection came up",
+        "mss.connectivity.offline": "the connection did not come up",
+        "mss.option.local.value:<bytes>": "the MSS that was sent",
+        "mss.option.remote.value:<bytes>": "the MSS that arrived",
+        "mss.option.received.absent": "the SYN-ACK came without the option",
+        "mss.option.received.unchanged": "the MSS that arrived is the local one",
+        "mss.option.received.inflated": "the MSS that arrived is greater than the local one",
+        "mss.option.received.deflated": "the MSS that arrived is lower than the local one",
+    }
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         (flow,) = flows
