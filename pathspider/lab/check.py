@@ -181,8 +181,8 @@ def require_plugin(run: Run) -> None:
     for case in run.cases if getattr(plugin, "conditions", None) else ():  # a plugin need not declare any
         for condition in sorted(case.truth):
             if declared(condition, first.plugin) is None:
-                raise LabError(f"{case.scenario.where}: scenario {case.scenario.name!r}: {condition} is expected, which "
-                               f"{first.plugin} does not declare among its conditions")
+                raise LabError(f"{case.scenario.where}: scenario {case.scenario.name!r}: {condition} is expected, "
+                               f"which {first.plugin} does not declare among its conditions")
 
 
 def check(

@@ -149,7 +149,8 @@ class TestRequired(unittest.TestCase):
                       done.stderr)
 
     def test_option_that_the_plugin_has_not(self):
-        done = self.check("Scenario('r', [], ['dnsresolv', '--nope'], {'pathspider.not_measured'}, versions=(4,))", "dnsresolv")
+        text = "Scenario('r', [], ['dnsresolv', '--nope'], {'pathspider.not_measured'}, versions=(4,))"
+        done = self.check(text, "dnsresolv")
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stdout.startswith("1 paths were not measured: pspdr measure dnsresolv --nope said:\n"))
 
