@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.mss import MSSChain
-from pathspider.chains.tcp import TCP_SA, TCPChain
+from pathspider.chains.tcp import TCPChain, has_syn_ack
 from pathspider.conditions import NOT_OBSERVED, succeeded
 from pathspider.records import Flow
 from pathspider.single import SingleSpider
@@ -41,12 +41,6 @@ class MSS(SingleSpider, PluggableSpider):
         if succeeded(flow) and not has_syn_ack(flow):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
         return [f"mss.connectivity.{'online' if succeeded(flow) else 'offline'}", *option_values(flow)]
-
-
-def has_syn_ack(flow: Flow) -> bool:
-    """True if a SYN-ACK of the target was observed; a RST is no SYN-ACK and carries no MSS."""
-    flags = flow["tcp_synflags_rev"]
-    return flags is not None and flags & TCP_SA == TCP_SA
 
 
 def option_values(flow: Flow) -> list[str]:

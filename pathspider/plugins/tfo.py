@@ -9,7 +9,7 @@ from typing import Any
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCP_ACK, TCP_SA, TCP_SYN, TCPChain, tcp_options
+from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, tcp_options
 from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
@@ -160,12 +160,6 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if experiment["tfo_dlen"]:
             found.append(f"tfo.syndata.{syn_data(experiment)}")
         return found
-
-
-def has_syn_ack(flow: Flow) -> bool:
-    """True if a SYN-ACK of the target was observed."""
-    flags = flow["tcp_synflags_rev"]
-    return flags is not None and flags & TCP_SA == TCP_SA
 
 
 def acknowledged(flow: Flow) -> int:
