@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -74,6 +74,10 @@ class PluggableSpider:
     description: ClassVar[str] = ""
     """One line for the help text."""
     version: ClassVar[str] = ""
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """Every condition that the plugin concludes, with its meaning; ``<…>`` stands for a value."""
+    placeholders: ClassVar[Mapping[str, str]] = {}
+    """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
 
     @staticmethod
     def register_args(subparsers: Any) -> None:

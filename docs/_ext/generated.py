@@ -17,11 +17,18 @@ from sphinx.util.nodes import make_refnode, nested_parse_with_titles
 
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import Argument, program
-from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION
+from pathspider.conditions import RUN
 from pathspider.discovery import classes
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.modes import MODES
-from pathspider.installed import CHAINS, PLUGINS, available_chains, available_plugins
+from pathspider.installed import (
+    CHAINS,
+    PLUGINS,
+    available_chains,
+    available_plugins,
+    declared_conditions,
+    find_plugin,
+)
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
 
@@ -165,9 +172,9 @@ def chain_link(plugin: Any, chain: type[Chain]) -> str:
 
 
 def conditions(group: str = "") -> Iterator[str]:
-    """The conditions of one plugin, or of the run (``pathspider``), or of all, with a title for each."""
-    known = DOCUMENTED | WITHOUT_OBSERVATION
-    for name, meanings in {group: known[group]}.items() if group else known.items():
+    """The conditions that one plugin declares; or all, those of the run first, with a title for each group."""
+    groups = {group: find_plugin(group).conditions} if group else declared_conditions()
+    for name, meanings in groups.items():
         if not group:
             yield from title(name)
         for condition, meaning in meanings.items():
@@ -177,7 +184,7 @@ def conditions(group: str = "") -> Iterator[str]:
 def words(prefix: str) -> Iterator[str]:
     """What stands behind the colon of one of the run's own conditions, the kernel's names of errors left out."""
     rows = [(f"``{condition.removeprefix(prefix + ':')}``", plain(meaning))
-            for condition, meaning in WITHOUT_OBSERVATION["pathspider"].items()
+            for condition, meaning in declared_conditions()[RUN].items()
             if condition.startswith(f"{prefix}:") and not condition.endswith("<errno>")]
     yield from table([("Word", "Meaning"), *rows], "words")
 

@@ -30,6 +30,7 @@ from pathspider.helpers.sockets import (
     opening,
     pending_error,
 )
+from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 from pathspider.version import __version__
 
@@ -38,8 +39,6 @@ BODY_BYTES = 100_000
 
 BODY_SECONDS = 1.0
 """Likewise after so many seconds of body: an endless trickle must not keep a worker until its timeout."""
-
-TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""

@@ -49,7 +49,11 @@ NOTED = 0.05
 """Lags of so many seconds are remembered one by one."""
 
 DISTURBING = 0.2
-"""So many seconds of lag within a connection's time make its failure doubtful."""
+"""Seconds of lag within a connection's time that make its failure doubtful."""
+
+DISTURBING_SHARE = 0.2
+"""The same as a share of that time: a connection has all the attended time that it may take, so that a long one bears
+more."""
 
 REMEMBERED = 4096
 """How many lags are remembered."""
@@ -294,7 +298,7 @@ class Poller:
             total = max(total, lag.seconds)
             if lag.seconds > 2 * worst:
                 worst, kind = lag.seconds, lag.kind
-        return kind if total > DISTURBING else None
+        return kind if total > max(DISTURBING, DISTURBING_SHARE * (ended - began)) else None
 
     def lag(self) -> float:
         """See :func:`lag`."""
@@ -724,7 +728,8 @@ def arrived(moment: float) -> float:
 def disturbance(began: float, ended: float) -> str | None:
     """What of our own disturbed the time between two monotonic moments, by the worst lag: ``paused``, ``overloaded``.
 
-    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all.
+    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all,
+    or :data:`DISTURBING_SHARE` of it.
     """
     return None if _current is None else _current.disturbance(began, ended)
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
+from pathspider.installed import declared
 from pathspider.lab.errors import LabError
 from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.plugins import find_plugin
@@ -166,16 +167,22 @@ def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
 
 
 def require_plugin(run: Run) -> None:
-    """Raises LabError where the plugin of a run is not there, or does not know its connection mode."""
+    """Raises LabError where the plugin of a run is not there, or does not know its connection mode or a condition."""
     first = run.cases[0].scenario
     try:
-        known = find_plugin(first.plugin).connect_supported
+        plugin = find_plugin(first.plugin)
     except LabError as error:
         raise LabError(f"{first.where}: scenario {first.name!r}: {error}") from None
+    known = plugin.connect_supported
     mode = connect_mode(run.measure)
     if mode not in known and list(run.measure) != without_mode(run.measure):
         raise LabError(f"{first.where}: scenario {first.name!r}: {first.plugin} has no --connect {mode}; it has "
                        f"{', '.join(known) or 'no connection modes, leave it out'}")
+    for case in run.cases if getattr(plugin, "conditions", None) else ():  # a plugin need not declare any
+        for condition in sorted(case.truth):
+            if declared(condition, first.plugin) is None:
+                raise LabError(f"{case.scenario.where}: scenario {case.scenario.name!r}: {condition} is expected, "
+                               f"which {first.plugin} does not declare among its conditions")
 
 
 def check(

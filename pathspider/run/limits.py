@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PER_WORKER = 4
-"""Descriptors that one worker has open at most: libcurl has three for a connection, and a fourth for a moment."""
+PER_WORKER = 2
+"""Descriptors that one worker has open at most: its connection, and a copy of it for a moment."""
 
 RESERVE = 64
 """For all else: input, output, capture, settings, what libraries open."""
