@@ -46,13 +46,13 @@ def succeeded(flow: Flow) -> bool:
     return bool(flow["spdr_state"] == CONN_OK)
 
 
-LOCAL_ERROR = "pathspider.local_error:"
-"""Our own machine failed; how follows."""
+LOCAL_ERROR = "pathspider.local_error"
+"""Our own machine failed; how follows after a colon."""
 
 
 def local_reasons(found: Sequence[str]) -> list[str]:
     """What our own machine did wrong, from a record's conditions."""
-    return [condition.removeprefix(LOCAL_ERROR) for condition in found if condition.startswith(LOCAL_ERROR)]
+    return [condition.partition(":")[2] for condition in found if condition.partition(":")[0] == LOCAL_ERROR]
 
 
 def is_unfinished(record: Record) -> bool:
@@ -64,7 +64,7 @@ def is_unfinished(record: Record) -> bool:
 def local_errors(connections: Sequence[Connection]) -> list[str]:
     """One ``pathspider.local_error:…`` for each kind of fault of our own machine, in order of appearance."""
     errors = [str(connection["local_error"]) for connection in connections if connection.get("local_error")]
-    return [f"{LOCAL_ERROR}{error}" for error in dict.fromkeys(errors)]
+    return [f"{LOCAL_ERROR}:{error}" for error in dict.fromkeys(errors)]
 
 
 def skipped(connections: Sequence[Connection]) -> list[str]:
@@ -77,7 +77,7 @@ def skipped(connections: Sequence[Connection]) -> list[str]:
     return [f"{SKIPPED}:{reason}" for reason in dict.fromkeys(reasons)]
 
 
-CAPTURE_LOST = f"{LOCAL_ERROR}capture_lost_packets"
+CAPTURE_LOST = f"{LOCAL_ERROR}:capture_lost_packets"
 """The capture lost packets while this job was measured; what it did not see may have been there."""
 
 

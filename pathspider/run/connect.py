@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pathspider import conditions
-from pathspider.records import CONN_FAILED, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.helpers.poller import PAUSED
+from pathspider.helpers.sockets import local_error
+from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -58,7 +60,7 @@ class Connector:
                 with self.health.turn(rested=True):
                     outcome = self._measure(job)
                 if isinstance(outcome, Result) and (kind := self._disturbance(outcome)):
-                    outcome.connections[0].update(spdr_state=CONN_SKIPPED, local_error=kind)
+                    outcome.connections[0].update(local_error("paused" if kind == PAUSED else "overloaded"))
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome

@@ -193,8 +193,9 @@ class Pipeline:
         what = f"{type(error).__name__}: {error}"
         target = f"{job.get('dip', '')} {job.get('domain') or ''}".strip()
         if count <= MOST_NAMED:
-            log.error("plugin %s, job %s: %s; its record says so", self.spider.name, target, what,
-                      exc_info=error if count == 1 else None)
+            ours = type(error).__module__.startswith("pathspider.")
+            log.error("plugin %s, job %s: %s; its record says so", self.spider.name, target, error if ours else what,
+                      exc_info=error if count == 1 and not ours else None)
         if count == MOST_NAMED:
             log.error("plugin %s: these were %d such jobs; further ones are counted, and not named", self.spider.name,
                       MOST_NAMED)

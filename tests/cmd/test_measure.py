@@ -203,9 +203,9 @@ class TestMeasure(LabCase):
 
     def test_where_nothing_is_observed_the_interface_is_the_wrong_one(self):
         for jobs, status in (([{"dip": "127.0.0.1"}], 1), ([{"dip": "127.0.0.1"}, *clean_jobs(1)], 0)):
-            outcome, records = self.measure("ecn", "--connect", "tcp", data=ndjson(jobs))
+            outcome, records = self.measure("mss", "--connect", "tcp", data=ndjson(jobs))
             self.assertEqual(outcome.returncode, status, outcome.stderr)
-            self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:2"],
+            self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:1"],
                           [record["conditions"] for record in records])
             self.assertEqual(b"nothing at all was observed" in outcome.stderr, status == 1)
 
@@ -257,7 +257,7 @@ class TestMeasure(LabCase):
                 self.assertEqual((outcome.returncode, path.read_bytes()), (2, ndjson([job])))
                 self.assertIn(b"the file that is read", outcome.stderr)
 
-    def test_a_second_run_with_the_same_settings_does_not_begin(self):
+    def test_two_runs_of_one_plugin_side_by_side_but_not_in_lockstep(self):
         before = self.settings()
         with tempfile.NamedTemporaryFile() as jobs:
             run = self.lab.popen([*COMMAND, "-i", "lab0", "ecn"],
@@ -267,9 +267,13 @@ class TestMeasure(LabCase):
                 self.assertIsNone(run.poll())
             jobs.write(ndjson(clean_jobs(3)))
             jobs.flush()
-            outcome, records = self.measure("--input", jobs.name, "ecn")
+            outcome, records = self.measure("--input", jobs.name, "--lockstep", "ecn")
             self.assertEqual((outcome.returncode, records), (2, []))
-            self.assertRegex(outcome.stderr.decode(), r"^pspdr: net\.ipv4\.tcp_ecn\w* is borrowed by process \d+")
+            self.assertRegex(outcome.stderr.decode(), r"^pspdr: net\.ipv4\.tcp_ecn\w* is shared by process \d+")
+            outcome, records = self.measure("--input", jobs.name, "ecn")
+            self.assertEqual((outcome.returncode, len(records)), (0, 3), outcome.stderr)
+            self.assertEqual({record["conditions"][0] for record in records}, {"ecn.connectivity.works"})
+            self.assertNotEqual(self.settings(), before)  # the first run goes on
             run.communicate(timeout=30)
         self.assertEqual((run.returncode, self.settings()), (0, before))
 
@@ -286,7 +290,7 @@ class TestMeasure(LabCase):
             path = Path(folder, "pathspider", "plugins", "failing.py")
             path.parent.mkdir(parents=True)
             path.write_text(text)
-            outcome = self.lab.run([*COMMAND, "-i", "lab0", "failing"], data=ndjson(clean_jobs(1)), timeout=60,
+            outcome = self.lab.run([*COMMAND, "-i", "lab0", "--lockstep", "failing"], data=ndjson(clean_jobs(1)), timeout=60,
                                    capture_output=True,
                                    env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])})
         self.assertEqual((outcome.returncode, outcome.stdout), (1, b""), outcome.stderr)
@@ -352,8 +356,8 @@ class TestEnds(LabCase):
         return run, before
 
     def is_measuring(self):
-        """Wait for the experiment's setting, which takes turns with the baseline's; whether it came."""
-        return self.settings_become(lambda now: now.split()[0] == b"1")
+        """Wait for what the experiment borrows, which is there for all of the run; whether it came."""
+        return self.settings_become(lambda now: now.split()[1] == b"0")
 
     def settings_become(self, wanted):
         """Ask until the settings are as wanted; asking takes some milliseconds."""

@@ -47,8 +47,8 @@ class FaultCase(unittest.TestCase):
         return self.lab.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def is_measuring(self):
-        """Wait until the experiment's setting is there, which takes turns with the baseline's; whether it came."""
-        return any(self.state()[0].split()[0] == b"1" for _ in range(500))
+        """Wait until what the experiment borrows is there, for all of the run; whether it came."""
+        return any(self.state()[0].split()[1] == b"0" for _ in range(500))
 
     def finish(self, run, timeout=60):
         """Wait for the end; the records. Checks what must hold after any fault."""

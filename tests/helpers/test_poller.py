@@ -486,11 +486,12 @@ class TestClock(unittest.TestCase):
     def test_many_small_lags_disturb_together(self):
         now = self.now
         for number in range(5):
-            self.poller._time = (self.poller._time[0], now + number)
-            self.poller._looked = now + number
-            self.poller._attend(now + number + 0.08, float("inf"))
-        self.assertIsNone(self.poller.disturbance(now, now + 1.5))
-        self.assertIsNotNone(self.poller.disturbance(now, now + 5))
+            self.poller._time = (self.poller._time[0], now + number / 8)
+            self.poller._looked = now + number / 8
+            self.poller._attend(now + number / 8 + 0.08, float("inf"))
+        self.assertIsNone(self.poller.disturbance(now, now + 0.2))
+        self.assertIsNotNone(self.poller.disturbance(now, now + 1))
+        self.assertIsNone(self.poller.disturbance(now, now + 5))  # which has nearly all of its time
 
     def test_workers_that_run_late_disturb_too_once_for_all(self):
         now = self.now

@@ -129,8 +129,8 @@ class TestTime(CaseTest):
 
     def test_any_order(self):
         """The record says in which order its connections were made, and so do the packets."""
-        drawn = ("--order", "random", "--seed", "7")
-        for options in (("--order", "fixed"), drawn, drawn):
+        seeded = ("--order", "random", "--seed", "7")
+        for options in (("--order", "fixed"), seeded, seeded):
             status, records, errors = self.measure(clean(40), "--output-flows", *options, "ecn", "--connect", "tcp")
             self.assertEqual(status, 0, errors)
             self.assert_all(records, "ecn.connectivity.works", 40)
