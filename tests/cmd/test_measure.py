@@ -290,8 +290,8 @@ class TestMeasure(LabCase):
             path = Path(folder, "pathspider", "plugins", "failing.py")
             path.parent.mkdir(parents=True)
             path.write_text(text)
-            outcome = self.lab.run([*COMMAND, "-i", "lab0", "--lockstep", "failing"], data=ndjson(clean_jobs(1)), timeout=60,
-                                   capture_output=True,
+            outcome = self.lab.run([*COMMAND, "-i", "lab0", "--lockstep", "failing"], data=ndjson(clean_jobs(1)),
+                                   capture_output=True, timeout=60,
                                    env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])})
         self.assertEqual((outcome.returncode, outcome.stdout), (1, b""), outcome.stderr)
         self.assertTrue(outcome.stderr.startswith(b"pspdr: plugin failing: KeyError: 'of its own'; the run does not"))
