@@ -15,7 +15,7 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job
 class Channel(queue.Queue[Any]):
     """A :class:`queue.Queue` that ends.
 
-    Putting ``SHUTDOWN_SENTINEL`` closes it: what is in it can still be taken, and after that every :meth:`get`, of
+    Putting ``SHUTDOWN_SENTINEL`` closes it: what is in it can still be taken, and after that every ``get()``, of
     however many threads, returns the sentinel. What is put into a closed channel, or into one whose consumer has died
     (:meth:`abandon`), is dropped and counted, and nobody blocks.
 
