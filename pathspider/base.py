@@ -128,6 +128,7 @@ class Spider:
         self._settings: Settings | None = None
         self._settings_closed = False
         self._settings_state = threading.Lock()
+        self._settings_closing = threading.Lock()
 
     # -- what plugins and models fill in -------------------------------------------------------------------------
 
@@ -387,11 +388,12 @@ class Spider:
 
     def give_settings_back(self) -> None:
         """Put back what was borrowed; nothing more can be borrowed. What cannot be put back is named in the error."""
-        with self._settings_state:
-            settings, self._settings = self._settings, None
-            self._settings_closed = True
-        if settings is not None:
-            settings.close()
+        with self._settings_closing:  # whoever comes second waits until all is back
+            with self._settings_state:
+                settings, self._settings = self._settings, None
+                self._settings_closed = True
+            if settings is not None:
+                settings.close()
 
 
 def positive_seconds(text: str) -> float:

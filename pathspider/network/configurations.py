@@ -259,7 +259,7 @@ class Configurations:
             raise ConfigurationError(f"ECN per connection: {'; '.join(refused)}; {SWITCH}")
         self.notes += [f"ECN per connection: {reason}; using {self.way}" for reason in refused]
         for note in self.notes:
-            logger.info(note)
+            logger.debug(note)
 
     def _use_program(self) -> None:
         with Netlink() as netlink:
