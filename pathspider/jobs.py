@@ -321,7 +321,7 @@ class RecordWriter:
 
 def json_line(value: Any) -> bytes:
     """A value as one line of ASCII JSON, its newline included."""
-    return json.dumps(value, default=_plain).encode("ascii") + b"\n"
+    return _encode(value).encode("ascii") + b"\n"
 
 
 def _plain(value: Any) -> Any:
@@ -331,3 +331,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
     return str(value)
+
+
+_encode = json.JSONEncoder(default=_plain).encode  # made once: json.dumps() makes one for each call

@@ -89,4 +89,4 @@ def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "microseconds").removesuffix("+00:00")

@@ -83,6 +83,8 @@ class Measurement:
     def _count(self, record: Record) -> None:
         found = record.get("conditions", [])  # a resolver puts out jobs
         first = found[0] if found else ""
+        if not first.startswith(conditions.RUN):
+            return
         self.invalid += first.startswith(conditions.INVALID_JOB)
         self.unmeasured += first == conditions.NOT_MEASURED
         for reason in conditions.local_reasons(found)[:1]:
