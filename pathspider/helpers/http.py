@@ -63,8 +63,8 @@ def connect_http(  # noqa: PLR0917 - the documented order
     HTTP/1.1 unless ``curlopts`` say otherwise.
 
     ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
-    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``; ``sockopts`` ((level, option, value),
-    ...) are set before connecting.
+    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, a dict by pycurl's
+    constants; ``sockopts`` ((level, option, value), ...) are set before connecting.
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
@@ -248,8 +248,10 @@ class _Transfer:
         result["http_version"] = _version_names().get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
         if number and not self.enough:
             result["error"] = f"after the response's header: {text}"
-        for info in curlinfos:
-            result[_info_names().get(info, f"curl_{info}")] = self.handle.getinfo(info)
+        infos = {info: self.handle.getinfo(info) for info in curlinfos}
+        if infos:
+            result |= {_info_names().get(info, f"curl_{info}"): value for info, value in infos.items()}
+            result["http_info"] = infos
         return result
 
     def no_response(self, number: int, text: str) -> Connection:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathspider.run.health import Health
     from pathspider.run.pace import Pace
 
-LATE_PACKETS = 2.0
+LATE_PACKETS = 1.0
 """Seconds after a connection's end in which packets still belong to its flow: what is under way then, and what the
 other end says to it."""
 
@@ -144,8 +144,7 @@ def checked(connection: Any, config: int, job: Job) -> Connection:
         raise TypeError(f"connection {config} returned {connection!r}, where a dict with 'spdr_state' is needed")
     connection["spdr_state"] = Conn(connection["spdr_state"])
     connection["config"] = config
-    if connection.get("dp") is None:
-        connection["dp"] = job.get("dp")
+    connection.setdefault("dp", job.get("dp"))
     if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):
         raise TypeError(f"connection {config}: its ports are {connection['sp']!r} and {connection['dp']!r}, where "
                         "numbers are needed")

@@ -188,7 +188,8 @@ class TestEnds(CaseTest):
         """As soon as nothing can be written, nobody is contacted any more."""
         program = ('mount -t tmpfs -o size=64k none /mnt && "$@"; status=$?; wc -l </mnt/records; exit $status')
         command = ["unshare", "-m", "sh", "-c", program, "sh", *COMMAND, "-w", "20", "--output", "/mnt/records"]
-        run = self.start(clean(3000), "mss", "--connect", "tcp", command=command)
+        # A record comes a second after its connection: at this rate some 200 are under way.
+        run = self.start(clean(3000), "--rate", "200", "mss", "--connect", "tcp", command=command)
         output, errors = run.communicate(timeout=60)
         written = int(output)
         contacted = self.lab.run(["ss", "-Htan", "state", "time-wait"], capture_output=True).stdout.count(b"\n")
@@ -198,7 +199,7 @@ class TestEnds(CaseTest):
         self.assertTrue(said, errors)
         self.assertIn(b"--resume", errors)
         without = int(said[1].replace(b",", b""))
-        self.assertLess(without, 300)  # a few for each worker
+        self.assertLess(without, 500)
         self.assertLessEqual(contacted, written + without + 1)
 
     def test_standard_output_that_takes_nothing(self):
