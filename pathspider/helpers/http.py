@@ -63,8 +63,8 @@ def connect_http(  # noqa: PLR0917 - the documented order
     HTTP/1.1 unless ``curlopts`` say otherwise.
 
     ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
-    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, a dict by pycurl's
-    constants; ``sockopts`` ((level, option, value), ...) are set before connecting.
+    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, by constant;
+    ``sockopts`` ((level, option, value), ...) are set before connecting.
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
