@@ -126,13 +126,15 @@ def perform(
     scenarios: Sequence[str] = (),
     timeout: str = CONNECTION_TIMEOUT,
     labs: Labs | None = None,
+    options: Sequence[str] = (),
 ) -> Run:
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
     ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
+    ``options``: those of ``pspdr measure``, such as ``--lockstep``.
     """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
-    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
+    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *options, *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()
@@ -190,6 +192,7 @@ def check(
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
     tell: Callable[[Run], None] = lambda run: None,
+    options: Sequence[str] = (),
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
@@ -198,7 +201,7 @@ def check(
     labs = Labs()
     with ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
-            for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs) for run in runs]):
+            for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs, options=options) for run in runs]):
                 tell(future.result())
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
@@ -207,7 +210,8 @@ def check(
     return runs
 
 
-def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool) -> int:
+def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool,
+                     options: Sequence[str] = ()) -> int:
     """The command: exit status 1 on any difference."""
     def tell(run: Run) -> None:
         bad = sum(not result.right for result in run.results)
@@ -216,7 +220,7 @@ def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[s
             state = f"{bad} different"
         print(f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}", file=sys.stderr)
 
-    runs = check(plugins, servers, scenarios, tell)
+    runs = check(plugins, servers, scenarios, tell, options)
     print(json.dumps(as_data(runs, servers))) if as_json else report(runs)
     return 0 if all(run.right for run in runs) else 1
 
