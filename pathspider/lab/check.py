@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pathspider.installed import declared
@@ -124,6 +125,7 @@ def perform(
     run: Run,
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
+    *,
     timeout: str = CONNECTION_TIMEOUT,
     labs: Labs | None = None,
     options: Sequence[str] = (),
@@ -201,7 +203,8 @@ def check(
     labs = Labs()
     with ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
-            for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs, options=options) for run in runs]):
+            measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options)
+            for future in as_completed([pool.submit(measure, run) for run in runs]):
                 tell(future.result())
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
