@@ -243,7 +243,10 @@ class TestEnds(CaseTest):
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             with self.subTest(signal=number.name):
                 before = self.sent()
-                run = self.start(dead(20) + clean(1000), "-w", "20", "mss", "--connect", "tcp", "--timeout", "3")
+                # whoever started the tests may ignore SIGHUP, as nohup does
+                command = ["env", "--default-signal", *COMMAND]
+                run = self.start(dead(20) + clean(1000), "-w", "20", "mss", "--connect", "tcp", "--timeout", "3",
+                                 command=command)
                 self.wait_for_packets(before + 20)
                 run.send_signal(number)
                 records, errors = self.finish(run)
