@@ -158,9 +158,11 @@ class JobQueue(Channel):
         if self.per_address is None:
             return
         address = canonical_address(job.get("dip"))
+        if not isinstance(address, str):
+            return
         with self.mutex:
             count = self._under_way.get(address)
-            if not isinstance(address, str) or count is None:
+            if count is None:
                 return
             if count > 1:
                 self._under_way[address] = count - 1
