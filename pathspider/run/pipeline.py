@@ -70,6 +70,7 @@ class Pipeline:
         self.flows_missed = 0
         self.exception: BaseException | None = None
         """The first exception that ended the run."""
+        self._unprepared: BaseException | None = None
         self.running = False
         self._begun = self._finished = False
         self._failed_in_a_row = 0
@@ -100,15 +101,17 @@ class Pipeline:
             prepared = threading.Event()
             self._thread("configurator", self._configurator, prepared)
             prepared.wait()
-            if self.exception is not None:
-                raise self.exception
+            if self._unprepared is not None:
+                raise self._unprepared
             spider.observer = spider.create_observer()
         except BaseException:
             self._wake_configurator()
             self._join("configurator")
             self._give_settings_back()
             raise
-        self.running = True
+        with self._state:
+            self.running = True
+            not_said = self.exception
         self._attended = ExitStack()
         self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
@@ -118,6 +121,8 @@ class Pipeline:
         with stack_size():
             for number in range(spider.worker_count):
                 self._thread(f"worker-{number}", spider.worker, number)
+        if not_said is not None:
+            self._stop_after(not_said)
 
     def take(self, job: Job) -> Result | Unmeasured:
         """Connect: what a worker does with a job, whatever the plugin does in it."""
@@ -199,7 +204,7 @@ class Pipeline:
         if count == MOST_NAMED:
             log.error("plugin %s: these were %d such jobs; further ones are counted, and not named", self.spider.name,
                       MOST_NAMED)
-        if in_a_row >= MOST_IN_A_ROW:
+        if in_a_row == MOST_IN_A_ROW:
             self.fail(RuntimeError(f"{in_a_row} jobs in a row failed, the last with {what}"))
         return Unmeasured(job, conditions.NOT_MEASURED, what, time.time())
 
@@ -209,13 +214,17 @@ class Pipeline:
             first = self.exception is None
             if first:
                 self.exception = error
-        if first and self.running:
+            running = self.running
+        if running:
+            self._stop_after(error if first else None)
+
+    def _stop_after(self, error: BaseException | None) -> None:
+        """Say what ended the run, once, and stop in order."""
+        if error is not None:
             # Our own exceptions are made to be read; anybody else's needs to be traced.
             ours = type(error).__module__.startswith("pathspider.")
             kind = "" if ours else f"{type(error).__name__}: "
             log.error("plugin %s: %s%s; the run stops", self.spider.name, kind, error, exc_info=None if ours else error)
-        if not self.running:
-            return
         self.connector.aborting.set()
         self._wake_configurator()
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.
@@ -286,7 +295,7 @@ class Pipeline:
         try:
             self.spider.borrow()
         except BaseException as error:
-            self.exception = error
+            self._unprepared = error
             return
         finally:
             prepared.set()
