@@ -13,7 +13,7 @@ from pathspider.helpers.sockets import local_error
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
     from pathspider.run.health import Health
     from pathspider.run.pace import Pace
 
@@ -32,7 +32,7 @@ class Connector:
     :param health: how our own machine is
     """
 
-    def __init__(self, spider: Spider, health: Health) -> None:
+    def __init__(self, spider: Experiment, health: Health) -> None:
         self.spider = spider
         self.health = health
         self.pace: Pace | None = None

@@ -13,14 +13,14 @@ from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unme
 from pathspider.run.match import Merged
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
     from pathspider.run.options import Beginnings
 
 
 class Judge:
     """Makes records: what the plugin says of the flows, or why it is not asked."""
 
-    def __init__(self, spider: Spider) -> None:
+    def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         self.options = spider.options
         source = spider.source

@@ -33,7 +33,7 @@ from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
 
 log = logging.getLogger("pathspider")
 
@@ -52,7 +52,7 @@ FLOW_BACKLOG = 10
 class Pipeline:
     """The stages of one run and their supervisor. :class:`~pathspider.base.Spider` shows it under documented names."""
 
-    def __init__(self, spider: Spider) -> None:
+    def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         workers = max(spider.worker_count, 1)
         self.jobs = JobQueue(workers)
