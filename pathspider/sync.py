@@ -149,7 +149,7 @@ class SynchronizedSpider(Spider):
         """
         if self.carried is not None:
             with self._turn:
-                self._turn.wait_for(lambda: self._finished)
+                self._turn.wait_for(lambda: self._finished and not any(self._wanting))
             self.carried.close()
             return
         config = 0
@@ -204,10 +204,26 @@ class SynchronizedSpider(Spider):
 
     def perform(self, job: Job, config: int) -> Connection:
         if self.carried is not None:
-            self._look_after(self.carried, job)
-            return self.connect(job, config)
+            with self._uses_what_is_carried(config):
+                self._look_after(self.carried, job)
+                return self.connect(job, config)
         with self.configuration(config):
             return self.connect(job, config)
+
+    @contextmanager
+    def _uses_what_is_carried(self, config: int) -> Iterator[None]:
+        """What connections carry is not taken down while the body runs."""
+        with self._turn:
+            if self._finished:
+                raise Stopped
+            self._wanting[config] += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._wanting[config] -= 1
+                if self._finished:
+                    self._turn.notify_all()
 
     def _look_after(self, carried: Configurations, job: Job) -> None:
         """Look whether the first targets are reached the same way with every configuration, and, each second, whether

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,5 +62,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("the test suite needs nose2: apt install python3-nose2, or pip install nose2") from None
     logging.getLogger().handlers.clear()  # the tests look at logs themselves
     sys.path.insert(0, str(top))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(top), *filter(None, [os.environ.get("PYTHONPATH")])])  # programs'
     argv = ["pspdr test", "-s", str(top / "tests"), "-t", str(top), *args.names]
     return 0 if nose2.main(argv=argv, module=None, exit=False).result.wasSuccessful() else 1

@@ -462,7 +462,7 @@ class Poller:
             for handle, task in list(self._transfers.items()):
                 assert isinstance(task.step, Transfer)
                 if latest > task.step.until:
-                    descriptor = handle.getinfo(self._pycurl.ACTIVESOCKET)
+                    descriptor = handle.getinfo(self._pycurl.LASTSOCKET)  # Debian 12 has no ACTIVESOCKET
                     if descriptor in self._masks and self._late(descriptor, task.step):
                         found.add(descriptor)
                         self._end_transfer(handle, None)
