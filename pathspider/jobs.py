@@ -320,8 +320,20 @@ class RecordWriter:
 
 
 def json_line(value: Any) -> bytes:
-    """A value as one line of ASCII JSON, its newline included."""
-    return json.dumps(value, default=_plain).encode("ascii") + b"\n"
+    """A value as one line of ASCII JSON, its newline included. JSON has no NaN and no infinity: they become null."""
+    try:
+        text = json.dumps(value, default=_plain, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite_only(value), default=_plain, allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def _finite_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_only(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pathspider.jobs import canonical_address
@@ -52,16 +53,19 @@ class Channel(queue.Queue[Any]):
     def close(self) -> None:
         """No more comes. May be called again."""
         with self.mutex:
-            self.closed = True
-            self.not_empty.notify_all()
-            self.not_full.notify_all()
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self.not_empty.notify_all()
+        self.not_full.notify_all()
 
     def abandon(self) -> None:
         """Nobody takes anything any more: forget what is in it, let everybody go who waits to put something."""
         with self.mutex:
             self.dropped += len(self.queue)
             self.queue.clear()
-        self.close()
+            self._close()
 
     def inlet(self) -> Inlet:
         """An entrance for one of several producers: the channel is closed when all of them have closed theirs."""
@@ -115,8 +119,8 @@ MOST_WAITING = 100_000
 class JobQueue(Channel):
     """Jobs on their way to workers, so many to one address at once and no more.
 
-    A job whose address is busy waits here, and holds neither a worker nor those behind it. :meth:`done` lets the next
-    one go.
+    A job whose address is busy waits here, and holds neither a worker nor those behind it. The end of
+    :meth:`under_way` lets the next one go.
 
     :param maxsize: jobs that may wait for a worker
     :param per_address: jobs under way to one address at once; None: as many as there are workers
@@ -127,19 +131,19 @@ class JobQueue(Channel):
         self.accepted = 0
         """Jobs that were taken in."""
         self.per_address = per_address
-        self._under_way: dict[Hashable, int] = {}
-        self._waiting: dict[Hashable, deque[Job]] = {}
+        self._under_way: dict[str, int] = {}
+        self._waiting: dict[str, deque[Job]] = {}
         self._waiting_count = 0
 
     def offer(self, job: Job) -> bool:
         """Take a job in, waiting for room; False if no more jobs are taken."""
-        address = canonical_address(job.get("dip"))
+        address = self._address(job)
         with self.not_full:
             self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
             if self.closed:
                 return False
             self.accepted += 1
-            if self._is_busy(address):
+            if address is not None and self._is_busy(address):
                 self._waiting.setdefault(address, deque()).append(job)
                 self._waiting_count += 1
             else:
@@ -153,14 +157,23 @@ class JobQueue(Channel):
         else:
             self.offer(item)
 
-    def done(self, job: Job) -> None:
-        """This job's connections are over: another one to its address may begin."""
-        if self.per_address is None:
-            return
-        address = canonical_address(job.get("dip"))
+    @contextmanager
+    def under_way(self, job: Job) -> Iterator[None]:
+        """Run the body while this job, which was taken, is under way; another one to its address may begin after it.
+
+        The body may give the job another address.
+        """
+        address = self._address(job)
+        try:
+            yield
+        finally:
+            if address is not None:
+                self._done(address)
+
+    def _done(self, address: str) -> None:
         with self.mutex:
             count = self._under_way.get(address)
-            if not isinstance(address, str) or count is None:
+            if count is None:
                 return
             if count > 1:
                 self._under_way[address] = count - 1
@@ -171,7 +184,7 @@ class JobQueue(Channel):
                 self._waiting_count -= 1
                 if not waiting:
                     del self._waiting[address]
-                self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
+            self.not_full.notify_all()  # each who waits there has an address of his own
             if self.closed and not self._waiting_count:
                 self.not_empty.notify_all()
 
@@ -182,23 +195,31 @@ class JobQueue(Channel):
             self.queue.clear()
             self._waiting.clear()
             self._waiting_count = 0
-        self.close()
+            self._close()
         return left
 
-    def _is_busy(self, address: Any) -> bool:
-        return (self.per_address is not None and isinstance(address, str)
-                and self._under_way.get(address, 0) >= self.per_address)
+    def _address(self, job: Job) -> str | None:
+        """The address that counts; None where none does, or the job has none."""
+        address = None if self.per_address is None else canonical_address(job.get("dip"))
+        return address if isinstance(address, str) else None
 
-    def _is_full(self, address: Any) -> bool:
-        if self._is_busy(address):
+    def _is_busy(self, address: str) -> bool:
+        return self.per_address is not None and self._under_way.get(address, 0) >= self.per_address
+
+    def _is_full(self, address: str | None) -> bool:
+        if address is not None and self._is_busy(address):
             return self._waiting_count >= MOST_WAITING
         return len(self.queue) >= self.maxsize
 
-    def _let_go(self, address: Any, job: Job) -> None:
-        if self.per_address is not None and isinstance(address, str):
+    def _let_go(self, address: str | None, job: Job) -> None:
+        if address is not None:
             self._under_way[address] = self._under_way.get(address, 0) + 1
         self.queue.append(job)
         self.not_empty.notify()
+
+    def _get(self) -> Any:
+        self.not_full.notify_all()  # one of those who wait for room may be there for his address alone
+        return super()._get()
 
     def _qsize(self) -> int:
         # Closed, and jobs wait for their address: those who ask for one wait, too.
