@@ -125,7 +125,9 @@ class Pipeline:
                 for number in range(spider.worker_count):
                     self._thread(f"worker-{number}", spider.worker, number, over=self._worker_over)
         except BaseException as error:  # no more threads may be
-            self.fail(error)
+            with self._state:
+                self.exception = self.exception or error
+            self.connector.aborting.set()
             flows.close()  # perhaps there is no observer
             self.shutdown()
             raise

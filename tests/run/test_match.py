@@ -6,8 +6,8 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.run.match import Matcher
 from pathspider.records import CONN_OK, CONN_SKIPPED, Result
+from pathspider.run.match import Matcher
 
 
 def result(number, *ports, dip="192.0.2.1"):
