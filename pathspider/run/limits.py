@@ -7,7 +7,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PER_WORKER = 4
 """Descriptors that one worker has open at most: libcurl has three for a connection, and a fourth for a moment."""
@@ -83,20 +83,20 @@ def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
         return
     for line in mounted_here:
         fields, _, rest = line.partition(" - ")
-        kind, _, options = rest.split(" ")[:3]
+        kind, _, options = (*rest.split(" "), "", "")[:3]
         if kind == "cgroup2" or (kind == "cgroup" and "pids" in options.split(",")):
             root, mounted = fields.split(" ")[3:5]
             mounts[kind] = (Path(mounted), root)
     for line in groups:
-        number, controllers, path = line.split(":", 2)
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
         kind = "cgroup2" if number == "0" else "cgroup" if "pids" in controllers.split(",") else ""
         if kind in mounts:
             point, root = mounts[kind]
-            inside = path.removeprefix(root.rstrip("/")).strip("/")
-            folder = point / inside
-            while folder != point.parent:
-                yield folder
-                folder = folder.parent
+            group = PurePosixPath(path)
+            if ".." in group.parts or not group.is_relative_to(root):
+                continue  # outside of what is mounted here
+            inside = group.relative_to(root)
+            yield from (point / folder for folder in (inside, *inside.parents))
 
 
 def _threads_of_all(proc: Path) -> int:
