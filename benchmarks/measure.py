@@ -1,22 +1,26 @@
 """How fast, how complete and how right is a measurement? Whole ``pspdr measure`` processes in the lab, against nginx.
 
-Each run prints wall time, CPU time, peak memory, records, right conclusions, missed flows, packets lost by the capture
-and connections per second; beside it, in the same lab, the time that bare connections take (``connect_tcp`` by as many
-threads, nothing observed, nothing judged), as the ratio of the two.
+Each row prints wall time, CPU time, peak memory, records, right conclusions, missed flows and packets lost by the
+capture; then what ``programs/yardstick.py``, a plain libcurl multi loop, needs in the same lab for the same
+connections, and the two ratios. The exit status is 1 where a conclusion is wrong, or a bound is passed.
 
-Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/measure.py [NAME…] [--json FILE]``.
+Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/measure.py [NAME...] [--json FILE]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
+import statistics
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
@@ -25,34 +29,31 @@ BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
 
 TIMED = """
-import json, resource, subprocess, sys, time
-began = time.monotonic()
-status = subprocess.run(sys.argv[1:]).returncode
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps({"wall": time.monotonic() - began, "cpu": usage.ru_utime + usage.ru_stime,
-                  "memory": usage.ru_maxrss / 1024, "status": status}), file=sys.stderr)
-"""
-
-BARE = """
-import json, sys, threading, queue
-from pathspider.helpers.tcp import connect_tcp
-jobs = queue.SimpleQueue()
-for line in open(sys.argv[1]):
-    jobs.put(json.loads(line))
-def work():
-    while True:
+import json, os, pathlib, resource, subprocess, sys, threading, time
+def sample():
+    while not over.wait(1):
         try:
-            job = jobs.get_nowait()
-        except queue.Empty:
-            return
-        for _ in range(int(sys.argv[2])):
-            rec = connect_tcp((sys.argv[3], None), job, 5)
-            if "client" in rec:
-                rec["client"].close()
-threads = [threading.Thread(target=work) for _ in range(100)]
-for t in threads: t.start()
-for t in threads: t.join()
+            status = pathlib.Path(f"/proc/{run.pid}/status").read_text()
+            resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+            sizes.append((os.path.getsize(sys.argv[1]), resident))
+        except (OSError, IndexError):
+            pass
+sizes, over, began = [], threading.Event(), time.monotonic()
+run = subprocess.Popen(sys.argv[2:])
+thread = threading.Thread(target=sample)
+thread.start()
+status = run.wait()
+wall = time.monotonic() - began
+over.set()
+thread.join()
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+whole = os.path.getsize(sys.argv[1]) if os.path.exists(sys.argv[1]) else 0
+at = [next((round(memory) for size, memory in sizes if size >= part * whole), None) for part in (0.1, 0.5)]
+at.append(round(sizes[-1][1]) if sizes else None)
+print(json.dumps({"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024,
+                  "status": status, "memory_at": at}), file=sys.stderr)
 """
+"""Runs a command; as its last line: its times, and its memory when its output was at 10 %, 50 % and 100 %."""
 
 
 @dataclass
@@ -60,103 +61,169 @@ class Run:
     """One row of the benchmark."""
 
     name: str
-    plugin: list[str]
+    plugin: str
+    mode: str
     targets: int
-    conditions: list[str]
-    """What a live target must give; a condition that starts with one of these counts."""
+    workers: int = 100
     dead: int = 0
-    dead_conditions: list[str] = field(default_factory=list)
-    connections: int = 2
-    bound: float = 12.0
-    """Seconds that it may take."""
+    seconds: float | None = None
+    """How long it may take."""
+    ratio: float | None = None
+    """How many times as long as the yardstick it may take."""
+    cpu_ratio: float | None = None
+    """How many times the yardstick's CPU time it may take."""
+    gap: float | None = None
+    """The median time, in seconds, that may pass between A and B of a live target."""
+    memory_growth: float | None = None
+    """How many times what it was at 10 % the memory may be at 100 %."""
+    named_only: bool = False
+
+    @property
+    def connections(self) -> int:
+        return 1 if self.plugin == "mss" else 2
+
+    @property
+    def prefix(self) -> str:
+        return "dscp.46" if self.plugin == "dscp" else self.plugin
+
+    def conditions(self, dead: bool) -> set[str]:
+        """What a live or dead target must give."""
+        if dead:
+            return {f"{self.prefix}.connectivity.offline"}
+        found = {f"{self.prefix}.connectivity.{'online' if self.connections == 1 else 'works'}"}
+        return found | ({"ecn.negotiation.succeeded"} if self.plugin == "ecn" else set())
 
 
 RUNS = [
-    Run("ecn-http", ["ecn", "--connect", "http"], 5000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"]),
-    Run("mss-tcp", ["mss", "--connect", "tcp"], 5000, ["mss.connectivity.online"], connections=1),
-    Run("h2-http", ["h2", "--connect", "http"], 5000, ["h2.connectivity.works"]),
-    Run("ecn-black-holes", ["ecn", "--connect", "tcp"], 1000, ["ecn.connectivity.works"], 32,
-        ["ecn.connectivity.offline"], bound=110),
-    Run("h2-black-holes", ["h2", "--connect", "http"], 1000, ["h2.connectivity.works"], 32,
-        ["h2.connectivity.offline"], bound=20),
-    Run("ecn-tcp-1000", ["ecn", "--connect", "tcp"], 1000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"]),
-    Run("ecn-tcp-100000", ["ecn", "--connect", "tcp"], 100_000, ["ecn.connectivity.works", "ecn.negotiation.succeeded"],
-        bound=100),
+    Run("ecn-1000", "ecn", "tcp", 1000, dead=32, seconds=15, gap=0.05),
+    Run("dscp-1000", "dscp", "tcp", 1000, dead=32, seconds=15, gap=0.05),
+    *(Run(f"{plugin}-10000-w{workers}", plugin, mode, 10_000, workers, 900, ratio=1.5, cpu_ratio=2)
+      for plugin, mode in (("ecn", "tcp"), ("h2", "http")) for workers in (1000, 3000)),
+    Run("ecn-5000", "ecn", "http", 5000, seconds=3.5),
+    Run("mss-5000", "mss", "tcp", 5000, seconds=1.2),
+    Run("h2-5000", "h2", "http", 5000, seconds=3.3),
+    Run("million", "ecn", "tcp", 1_000_000, 500, seconds=600, memory_growth=1.25, named_only=True),
 ]
 
 
-def jobs(run: Run) -> list[dict[str, object]]:
+def jobs(run: Run) -> Iterator[dict[str, Any]]:
     """The targets of a run, the dead ones spread evenly among the live."""
-    live = [{"dip": clean_address(number, 4), "dp": 80, "domain": "www.example.com"}
-            for number in range(run.targets - run.dead)]
-    for number in range(run.dead):
-        place = number * run.targets // run.dead
-        live.insert(place, {"dip": f"10.127.1.{number + 1}", "dp": 80, "dead": True})
-    return live
+    live, dead = itertools.count(), itertools.count()
+    for number in range(run.targets):
+        if (number + 1) * run.dead // run.targets > number * run.dead // run.targets:
+            third, last = divmod(next(dead), 250)
+            yield {"dip": f"10.127.{third + 1}.{last + 1}", "dp": 80, "dead": True}
+        else:
+            yield {"dip": clean_address(next(live), 4), "dp": 80, "domain": "www.example.com"}
 
 
-def measure(lab: Lab, run: Run, workers: int, folder: Path) -> dict[str, object]:
-    """Do one run; the figures."""
-    targets = folder / "jobs"
-    targets.write_text("".join(json.dumps(job) + "\n" for job in jobs(run)))
-    records = folder / "records"
-    command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "-w", str(workers), "--input", str(targets),
-               "--output", str(records), *run.plugin]
-    outcome = lab.run([sys.executable, "-c", TIMED, *command], capture_output=True, timeout=600)
+def timed(lab: Lab, output: Path, command: list[str]) -> tuple[dict[str, Any], str]:
+    """Run a command in the lab; its figures, and what else it said."""
+    outcome = lab.run([sys.executable, "-c", TIMED, str(output), *command], capture_output=True, timeout=1800)
     *messages, last = outcome.stderr.decode().strip().splitlines()
-    figures = json.loads(last)
-    right, missed, count = 0, 0, 0
-    found: Counter[str] = Counter()
-    with records.open() as lines:
+    return json.loads(last), "\n".join(messages)
+
+
+def judge(run: Run, output: Path) -> dict[str, Any]:
+    """What the records of a run say."""
+    right = missed = count = 0
+    gaps: list[float] = []
+    others: Counter[str] = Counter()
+    with output.open() as lines:
         for line in lines:
             record = json.loads(line)
             count += 1
-            expected = run.dead_conditions if record.get("dead") else run.conditions
-            right += set(expected) <= set(record["conditions"])
+            expected = run.conditions(bool(record.get("dead")))
+            right += expected <= set(record["conditions"])
             missed += sum(int(c.split(":")[1]) for c in record["conditions"] if c.startswith("pathspider.missed_flows"))
-            found.update(condition for condition in record["conditions"] if condition not in expected)
-    lost = re.search(r"(\d+) lost", "\n".join(messages))
-    figures |= {"name": run.name, "targets": run.targets, "records": count, "right": right, "missed": missed,
-                "lost": int(lost.group(1)) if lost else None, "rate": run.connections * count / figures["wall"],
-                "others": dict(found.most_common(6)), "bound": run.bound}
-    if not run.dead:
-        bare = lab.run([sys.executable, "-c", TIMED, sys.executable, "-c", BARE, str(targets), str(run.connections),
-                        "10.0.0.2"], capture_output=True, timeout=600)
-        figures["bare"] = json.loads(bare.stderr.decode().strip().splitlines()[-1])["wall"]
+            others.update(set(record["conditions"]) - expected)
+            first = [flow["pkt_first"] for flow in record.get("flow_results", ()) if flow["observed"]]
+            if len(first) == 2 and not record.get("dead"):
+                gaps.append(first[1] - first[0])
+    return {"records": count, "right": right, "missed": missed, "others": dict(others.most_common(6)),
+            "gap": statistics.median(gaps) if gaps else None}
+
+
+def measure(lab: Lab, run: Run, folder: Path) -> dict[str, Any]:
+    """Do one run and its yardstick; the figures."""
+    targets, output = folder / "jobs", folder / "records"
+    with targets.open("w") as stream:
+        stream.writelines(json.dumps(job) + "\n" for job in jobs(run))
+    output.unlink(missing_ok=True)
+    flows = ["--output-flows"] if run.gap is not None else []
+    figures, messages = timed(lab, output, [
+        sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "-w", str(run.workers), "--input", str(targets),
+        "--output", str(output), *flows, run.plugin, "--connect", run.mode])
+    lost = re.search(r"(\d+) lost", messages)
+    figures |= {"name": run.name, "lost": int(lost.group(1)) if lost else None, "messages": messages}
+    figures |= judge(run, output)
+    yard, _ = timed(lab, folder / "none", [
+        sys.executable, str(Path(__file__).parent / "programs/yardstick.py"), str(targets), str(run.workers),
+        run.mode, str(run.connections)])
+    figures |= {"yard_wall": yard["wall"], "yard_cpu": yard["cpu"], "ratio": figures["wall"] / yard["wall"],
+                "cpu_ratio": figures["cpu"] / yard["cpu"]}
+    figures["faults"] = list(faults(run, figures, yard["status"]))
     return figures
 
 
+def faults(run: Run, figures: dict[str, Any], yard_status: int) -> Iterator[str]:
+    """What does not hold, in words."""
+    if figures["status"] or yard_status:
+        yield f"exit status {figures['status']}, the yardstick's {yard_status}"
+    if (figures["records"], figures["right"]) != (run.targets, run.targets):
+        yield f"{figures['right']} of {run.targets} right; other conditions: {figures['others']}"
+    if figures["missed"] or figures["lost"]:
+        yield f"{figures['missed']} flows missed, {figures['lost']} packets lost"
+    for name, value, bound in (
+        ("wall time", figures["wall"], run.seconds), ("times the yardstick's time", figures["ratio"], run.ratio),
+        ("times the yardstick's CPU", figures["cpu_ratio"], run.cpu_ratio), ("s from A to B", figures["gap"], run.gap),
+    ):
+        if bound is not None and (value is None or value > bound):
+            yield f"{name}: {value if value is None else round(value, 3)}, bound {bound}"
+    if run.memory_growth is not None:
+        first, _, last = figures["memory_at"]
+        if first is None or last > run.memory_growth * first:
+            yield f"memory {figures['memory_at']} MiB at 10, 50 and 100 %: not flat"
+
+
 def main() -> int:
-    """Run what is asked for; 1 if a run lost something or took longer than it may."""
+    """Run what is asked for; 1 if something does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(run.name for run in RUNS))
-    parser.add_argument("--workers", "-w", type=int, default=100)
     parser.add_argument("--servers", default="nginx", help="nginx (default) or builtin")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too, ndjson")
     args = parser.parse_args()
-    chosen = [run for run in RUNS if not args.names or run.name in args.names]
-    print(f"{'run':16} {'wall s':>7} {'cpu s':>6} {'MB':>5} {'records':>8} {'right':>7} {'missed':>6} {'lost':>5} "
-          f"{'conn/s':>7} {'/bare':>6}")
+    if unknown := set(args.names) - {run.name for run in RUNS}:
+        parser.error(f"no such run: {', '.join(unknown)}")
+    chosen = [run for run in RUNS if (run.name in args.names if args.names else not run.named_only)]
+    print(f"{'run':16} {'wall s':>7} {'cpu s':>6} {'MiB':>5} {'records':>8} {'right':>8} {'missed':>6} {'lost':>4} "
+          f"{'gap s':>7}   {'yardstick s':>11} {'cpu s':>6} {'time x':>6} {'cpu x':>5}")
     status = 0
     with Lab(servers=args.servers) as lab, tempfile.TemporaryDirectory() as folder:
-        drop = ("add table inet benchmark\n"
-                "add chain inet benchmark forward { type filter hook forward priority -200; }\n"
-                f"add rule inet benchmark forward ip daddr {BLACK_HOLES} drop\n")
-        lab.run(["nft", "-f", "-"], data=drop.encode(), room="router")
+        drop_black_holes(lab)
         for run in chosen:
-            figures = measure(lab, run, args.workers, Path(folder))
-            ratio = f"{figures['wall'] / figures['bare']:6.2f}" if "bare" in figures else "     -"  # type: ignore[operator]
-            row = ("{name:16} {wall:7.2f} {cpu:6.1f} {memory:5.0f} {records:8} {right:7} {missed:6} {lost!s:>5} "
-                   "{rate:7.0f} ")
-            print(row.format(**figures) + ratio, flush=True)
-            if figures["others"]:
-                print("    other conditions:", figures["others"])
-            if figures["right"] != run.targets or figures["wall"] > run.bound:  # type: ignore[operator]
+            figures = measure(lab, run, Path(folder))
+            gap = "-" if figures["gap"] is None else f"{figures['gap']:.4f}"
+            print("{name:16} {wall:7.2f} {cpu:6.1f} {memory:5.0f} {records:8} {right:8} {missed:6} {lost!s:>4} "
+                  "{0:>7}   {yard_wall:11.2f} {yard_cpu:6.1f} {ratio:6.2f} {cpu_ratio:5.2f}".format(gap, **figures),
+                  flush=True)
+            if run.memory_growth is not None:
+                print(f"    memory at 10, 50 and 100 % of the records: {figures['memory_at']} MiB")
+            for fault in figures["faults"]:
+                print("    FAILS:", fault, flush=True)
                 status = 1
             if args.json:
                 with Path(args.json).open("a") as stream:
                     stream.write(json.dumps(figures) + "\n")
     return status
+
+
+def drop_black_holes(lab: Lab) -> None:
+    """From here on the router drops what goes to BLACK_HOLES."""
+    drop = ("add table inet benchmark\n"
+            "add chain inet benchmark forward { type filter hook forward priority -200; }\n"
+            f"add rule inet benchmark forward ip daddr {BLACK_HOLES} drop\n")
+    lab.run(["nft", "-f", "-"], data=drop.encode(), room="router")
 
 
 if __name__ == "__main__":

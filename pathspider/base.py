@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.helpers import modes
 from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import (
@@ -63,8 +64,6 @@ __all__ = [
 DEFAULT_TIMEOUT = 5.0
 """Seconds that one connection may take."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
-"""Where a connection goes when the job names no port."""
 
 
 class PluggableSpider:
@@ -75,6 +74,10 @@ class PluggableSpider:
     description: ClassVar[str] = ""
     """One line for the help text."""
     version: ClassVar[str] = ""
+    conditions: ClassVar[Mapping[str, str]] = {}
+    """Every condition that the plugin concludes, with its meaning; ``<…>`` stands for a value."""
+    placeholders: ClassVar[Mapping[str, str]] = {}
+    """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
 
     @staticmethod
     def register_args(subparsers: Any) -> None:
@@ -125,6 +128,7 @@ class Spider:
         self._settings: Settings | None = None
         self._settings_closed = False
         self._settings_state = threading.Lock()
+        self._settings_closing = threading.Lock()
 
     # -- what plugins and models fill in -------------------------------------------------------------------------
 
@@ -207,7 +211,7 @@ class Spider:
         """The configurator has ended, perhaps before its time: nobody may wait for it any more."""
 
     def finish(self) -> None:
-        """Give back what this plugin holds, once, when the run is over."""
+        """Give back what this plugin holds, once, when all jobs have their records."""
 
     def create_observer(self) -> Observer | DummyObserver:
         """The observer of this run, capturing when this returns; a dummy if the plugin has no chains."""
@@ -234,7 +238,7 @@ class Spider:
 
     def default_port(self) -> int:
         """The port of a job that names none."""
-        return DEFAULT_PORTS.get(getattr(self.args, "connect", "tcp"), 80)
+        return modes.default_port(getattr(self.args, "connect", None))
 
     def outcome(self, merged: Merged) -> Iterator[Record]:
         """What is written of a measured job: its record, or none if a connection was ``CONN_DISCARD``."""
@@ -338,6 +342,21 @@ class Spider:
         """What ended the run before its time."""
         return self.pipeline.exception
 
+    @property
+    def jobs_added(self) -> int:
+        """Jobs that were taken in."""
+        return self.jobqueue.accepted
+
+    @property
+    def jobs_done(self) -> int:
+        """Jobs that have their record, or want none."""
+        return self.pipeline.jobs_done
+
+    @property
+    def flows_missed(self) -> int:
+        """Flows that were expected and not observed."""
+        return self.pipeline.flows_missed
+
     def per_address(self) -> int | None:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job
         is over."""
@@ -374,11 +393,12 @@ class Spider:
 
     def give_settings_back(self) -> None:
         """Put back what was borrowed; nothing more can be borrowed. What cannot be put back is named in the error."""
-        with self._settings_state:
-            settings, self._settings = self._settings, None
-            self._settings_closed = True
-        if settings is not None:
-            settings.close()
+        with self._settings_closing:  # whoever comes second waits until all is back
+            with self._settings_state:
+                settings, self._settings = self._settings, None
+                self._settings_closed = True
+            if settings is not None:
+                settings.close()
 
 
 def positive_seconds(text: str) -> float:

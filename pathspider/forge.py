@@ -12,7 +12,6 @@ import random
 import socket
 import threading
 from collections.abc import Sequence
-from time import monotonic
 from typing import Any, ClassVar
 
 from dnslib import DNSRecord
@@ -21,11 +20,13 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
 from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
-from pathspider.helpers.segments import ACK, RST, SYN, flags_of, following, syn_verdict
+from pathspider.helpers.poller import clock
+from pathspider.helpers.segments import flags_of, following, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
@@ -132,7 +133,7 @@ class ForgeSpider(DesynchronizedSpider):
         except BaseException:
             flow.close()
             raise
-        return {"sp": flow.source_port, "dp": flow.target[1], "client": flow, **connection}
+        return {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow, **connection}
 
     def _open(self, job: Job, seq: int, link: Link) -> tuple[Packet, Flow]:
         """A packet and the flow that holds its source port."""
@@ -156,7 +157,7 @@ class ForgeSpider(DesynchronizedSpider):
         raise LocalError("EADDRINUSE")
 
     def _exchange(self, job: Job, packet: Packet, flow: Flow) -> Connection:
-        began = monotonic()
+        began = clock()
         deadline = began + self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
         raw = bytes(packet)
@@ -217,12 +218,12 @@ class ForgeSpider(DesynchronizedSpider):
 def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
     """Complete the handshake if there is a SYN-ACK to do it with, then reset. No verdict depends on it."""
     flags = flags_of(reply or b"")
-    if flags & RST:
+    if flags & TCP_RST:
         return
     try:
-        if flags & SYN:
-            flow.send(following(syn, ACK, reply))
-        flow.send(following(syn, RST))
+        if flags & TCP_SYN:
+            flow.send(following(syn, TCP_ACK, reply))
+        flow.send(following(syn, TCP_RST))
     except LocalError:
         pass
 
@@ -241,13 +242,13 @@ def last_protocol(packet: Packet) -> int:
 
 def is_syn(packet: Packet) -> bool:
     """True for a packet that opens a TCP connection."""
-    return TCP in packet and packet[TCP].flags.value & (SYN | ACK | RST) == SYN
+    return TCP in packet and packet[TCP].flags.value & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
 
 
 def tcp_answer(packet: Packet, reply: bytes) -> Conn | None:
     """What a TCP segment says to a forged one: to a SYN, a SYN-ACK accepts; to others, anything but a RST."""
     if not is_syn(packet):
-        return CONN_FAILED if flags_of(reply) & RST else CONN_OK
+        return CONN_FAILED if flags_of(reply) & TCP_RST else CONN_OK
     sent = packet[TCP]
     verdict = syn_verdict(sent.seq, len(sent.payload), reply)
     return None if verdict is None else CONN_OK if verdict else CONN_FAILED

@@ -1,10 +1,12 @@
-"""The plugins and chains that are installed, by name: ours and those of other distributions."""
+"""The plugins and chains that are installed, ours and those of other distributions, and what plugins declare."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pathspider.conditions import PLACEHOLDERS, RUN, RUN_CONDITIONS, matches
 from pathspider.discovery import classes, module_names
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def available_plugins(words: Sequence[str] = ()) -> list[Any]:
     return sorted(classes(PLUGINS, PluggableSpider), key=lambda plugin: plugin.name)
 
 
+@cache
 def find_plugin(name: str) -> Any | None:
     """The class of the plugin of this name, None where there is none."""
     return next((plugin for plugin in available_plugins([name]) if plugin.name == name), None)
@@ -48,3 +51,35 @@ def available_chains() -> dict[str, type[Chain]]:
         if name not in NO_CHAINS:
             found[name] = chain
     return found
+
+
+def declared_conditions() -> dict[str, dict[str, str]]:
+    """Every condition with its meaning: of the run itself under ``pathspider``, then those of each plugin by its name.
+
+    What a plugin says of the run itself (``pathspider.skipped:…``) stands under ``pathspider``, and names the plugin.
+    """
+    of_run = dict(RUN_CONDITIONS)
+    groups = {RUN: of_run}
+    for plugin in available_plugins():
+        groups[plugin.name] = {}
+        for condition, meaning in plugin.conditions.items():
+            if condition.startswith(f"{RUN}."):
+                general = f"{of_run[condition]}; " if condition in of_run else ""
+                of_run[condition] = f"{general}{plugin.name}: {meaning}"
+            else:
+                groups[plugin.name][condition] = meaning
+    return groups
+
+
+def declared(condition: str, plugin: str) -> tuple[str, str] | None:
+    """A condition as it is declared, values in ``<…>``, and its meaning; ``None`` where nobody has declared it.
+
+    :param plugin: the name of the plugin that concluded it
+    """
+    found = find_plugin(plugin)
+    own, placeholders = (found.conditions, found.placeholders) if found else ({}, {})
+    for known in (RUN_CONDITIONS, own):
+        for text, meaning in known.items():
+            if matches(condition, text, {**PLACEHOLDERS, **placeholders}):
+                return text, meaning
+    return None

@@ -247,8 +247,8 @@ class TargetFilter:
         self._seen.discard(target)
 
 
-def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool], parse: Callable[[str], Record] = parse_record, *,
-           several: bool = False, look_only: bool = False) -> int:
+def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool],
+           parse: Callable[[str], Record] = parse_record, *, several: bool = False, look_only: bool = False) -> int:
     """Make the output of an interrupted run ready to be continued; the number of records that it has.
 
     Their targets are noted in ``seen``. Taken out of the file: a torn last line; records that are ``unfinished``,
@@ -322,9 +322,9 @@ class RecordWriter:
 def json_line(value: Any) -> bytes:
     """A value as one line of ASCII JSON, its newline included. JSON has no NaN and no infinity: they become null."""
     try:
-        text = json.dumps(value, default=_plain, allow_nan=False)
+        text = _encode(value)
     except ValueError:
-        text = json.dumps(_finite_only(value), default=_plain, allow_nan=False)
+        text = _encode(_finite_only(value))
     return text.encode("ascii") + b"\n"
 
 
@@ -343,3 +343,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=str)
     return str(value)
+
+
+_encode = json.JSONEncoder(default=_plain, allow_nan=False).encode  # made once: json.dumps() makes one for each call

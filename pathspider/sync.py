@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+TO_VERIFY = 200
+"""Connections, at a run's beginning, before which it is looked whether they leave by the same way as any other."""
+BETWEEN_LOOKS = 1.0
+"""Seconds between two looks at what configurations need."""
+
 
 class SemaphoreN(threading.BoundedSemaphore):
     """A bounded semaphore whose tokens can be taken and given back several at once, all or none."""
@@ -112,6 +117,8 @@ class SynchronizedSpider(Spider):
         self._finished = False
         self._unattended = False
         """The configurator has ended before the workers: the gates say nothing any more."""
+        self._verified = 0
+        self._next_look = 0.0
         self._gates = [SemaphoreN(worker_count) for _ in self.configurations]
         for gate in self._gates:
             gate.empty()
@@ -200,9 +207,23 @@ class SynchronizedSpider(Spider):
 
     def perform(self, job: Job, config: int) -> Connection:
         if self.carried is not None:
+            self._look_after(self.carried, job)
             return self.connect(job, config)
         with self.configuration(config):
             return self.connect(job, config)
+
+    def _look_after(self, carried: Configurations, job: Job) -> None:
+        """Look whether the first targets are reached the same way with every configuration, and, each second, whether
+        what they need is still there. What left otherwise than it should is seen in its flow."""
+        with self._turn:
+            verify = self._verified < TO_VERIFY
+            self._verified += verify
+            if look := time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + BETWEEN_LOOKS
+        if verify:
+            carried.verify([(job["dip"], job["dp"])], self.source)
+        if look and (lost := carried.lost()):
+            log.warning("%s: %s", self.name, lost)
 
     def connect(self, job: Job, config: int) -> Connection:
         """Make the connection that ``--connect`` asks for, under configuration ``config``."""

@@ -4,7 +4,7 @@ import argparse
 import unittest
 
 from pathspider.base import Spider, positive_seconds
-from tests.spiders import Nowhere, make
+from tests.run.spiders import Nowhere, make
 
 
 class TestSpider(unittest.TestCase):

@@ -1,10 +1,9 @@
 """Shared verdicts."""
 
 import unittest
+from itertools import product
 
 from pathspider import conditions
-from pathspider.base import PluggableSpider
-from pathspider.discovery import classes
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED
 
 
@@ -42,12 +41,15 @@ class TestConditions(unittest.TestCase):
     def test_matches_words_where_no_number_is_meant(self):
         for condition in ("pathspider.local_error:ENETUNREACH", "pathspider.local_error:errno 513"):
             self.assertTrue(conditions.matches(condition, "pathspider.local_error:<errno>"))
-        self.assertTrue(conditions.matches("dnsresolv.unresolved:refused", "dnsresolv.unresolved:<rcode>"))
+        self.assertTrue(conditions.matches("x.code:refused", "x.code:<rcode>", {"rcode": "[a-z0-9]+"}))
+        self.assertFalse(conditions.matches("x.code:refused", "x.code:<rcode>"))
+        self.assertTrue(conditions.matches("x.blue.y", "x.<colour>.y", {"colour": "red|blue"}))
+        self.assertFalse(conditions.matches("x.red", "x.<colour>.y", {"colour": "red|blue"}))
         self.assertFalse(conditions.matches("pathspider.local_error:bad_dip", "pathspider.local_error:<errno>"))
 
-    def test_every_plugin_that_concludes_has_its_conditions_listed(self):
-        plugins = {plugin.name for plugin in classes("pathspider.plugins", PluggableSpider) if plugin.chains}
-        self.assertEqual(plugins, set(conditions.DOCUMENTED))
+    def test_connectivity_conditions_are_what_connectivity_says(self):
+        said = {conditions.connectivity("x", *ends) for ends in product((True, False), repeat=2)}
+        self.assertEqual(said, set(conditions.connectivity_conditions("x")))
 
     def test_missed_flows(self):
         self.assertEqual(conditions.missed_flows(0), [])

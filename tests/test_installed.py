@@ -1,10 +1,31 @@
-"""Plugins and chains by name, and no more modules loaded than are needed."""
+"""Plugins and chains by name, no more modules loaded than are needed, and the conditions that plugins declare."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
-from pathspider.installed import available_chains, available_plugins, find_plugin
+import pathspider.base
+from pathspider.conditions import RUN, connectivity_conditions
+from pathspider.discovery import module_names
+from pathspider.installed import available_chains, available_plugins, declared, declared_conditions, find_plugin
+
+ROOT = Path(pathspider.base.__file__).parents[1]
+OURS = {f"pathspider.plugins.{name}" for name in module_names("pathspider.plugins")
+        if (ROOT / f"pathspider/plugins/{name}.py").is_file()}
+EXTEND_PATH = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+PLUGINS = """
+from pathspider.base import PluggableSpider
+from pathspider.single import SingleSpider
+class Mine(SingleSpider, PluggableSpider):
+    name = "mine"
+    conditions = {"mine.colour:<colour>": "what it looks like"}
+    placeholders = {"colour": "red|blue"}
+class Silent(SingleSpider, PluggableSpider):
+    name = "silent"
+"""
 
 
 class TestInstalled(unittest.TestCase):
@@ -32,3 +53,50 @@ class TestInstalled(unittest.TestCase):
         chains = available_chains()
         self.assertEqual(chains["ecn"].__name__, "ECNChain")
         self.assertNotIn("base", chains)
+
+
+class TestDeclared(unittest.TestCase):
+    def test_every_plugin_that_concludes_declares_its_conditions(self):
+        for plugin in available_plugins():
+            if plugin.__module__ in OURS and (plugin.chains or plugin.name == "dnsresolv"):
+                self.assertIn(f"{plugin.name}.", " ".join(plugin.conditions), plugin.name)
+
+    def test_nobody_declares_what_is_another_s(self):
+        for plugin in available_plugins():
+            for condition in plugin.conditions:
+                self.assertTrue(condition.startswith((f"{plugin.name}.", f"{RUN}.")), condition)
+
+    def test_groups(self):
+        groups = declared_conditions()
+        self.assertEqual([*groups], [RUN, *(plugin.name for plugin in available_plugins())])
+        self.assertEqual(groups["udpzero"], connectivity_conditions("udpzero"))
+        self.assertEqual(groups[RUN]["pathspider.skipped:ipv6_has_no_evil_bit"],
+                         "evilbit: the target's address is IPv6")
+        self.assertRegex(groups[RUN]["pathspider.not_observed"], "^what a conclusion needs .*; tfo: also where")
+
+    def test_the_meaning_of_one(self):
+        for condition, plugin, text in (
+                ("dscp.46.replymark:0", "dscp", "dscp.<codepoint>.replymark:<codepoint>"),
+                ("dnsresolv.unresolved:refused", "dnsresolv", "dnsresolv.unresolved:<rcode>"),
+                ("dnsresolv.unresolved:nxdomain", "dnsresolv", "dnsresolv.unresolved:nxdomain"),
+                ("pathspider.local_error:ENETUNREACH", "ecn", "pathspider.local_error:<errno>"),
+                ("pathspider.not_measured", "none_such", "pathspider.not_measured")):
+            self.assertEqual(declared(condition, plugin)[0], text)
+        self.assertEqual(declared("h2.upgrade.success", "h2")[1], "the response came over HTTP/2")
+        for condition, plugin in (("ecn.connectivity.works", "none_such"), ("ecn.connectivity.wrecks", "ecn")):
+            self.assertIsNone(declared(condition, plugin))
+
+    def test_a_third_party_s(self):
+        """With a placeholder of its own, from a module that has another name; beside a plugin that declares none."""
+        with tempfile.TemporaryDirectory() as folder:
+            plugins = Path(folder, "pathspider", "plugins")
+            plugins.mkdir(parents=True)
+            for place in (plugins, plugins.parent):
+                (place / "__init__.py").write_text(EXTEND_PATH)
+            (plugins / "others.py").write_text(PLUGINS)
+            text = "from pathspider.installed import declared, declared_conditions; " \
+                   "print(declared('mine.colour:red', 'mine'), declared('mine.colour:7', 'mine'), " \
+                   "declared_conditions()['silent'])"
+            done = subprocess.run([sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": folder},
+                                  cwd=ROOT, capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout, "('mine.colour:<colour>', 'what it looks like') None {}\n", done.stderr)

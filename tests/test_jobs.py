@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pathspider.conditions import is_unfinished
 from pathspider.jobs import (
     MAX_LINE,
     MOST_NAMED,
@@ -162,7 +163,7 @@ class TestResume(unittest.TestCase):
             seen = TargetFilter(80, keys)
             several = keys != TARGET_KEYS
             try:
-                kept = resume(str(path), seen, "pathspider.not_measured", parse_ndjson if several else parse_record,
+                kept = resume(str(path), seen, is_unfinished, parse_ndjson if several else parse_record,
                               several=several)
                 return kept, seen, path.read_bytes()
             except LineError:

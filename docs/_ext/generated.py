@@ -17,10 +17,18 @@ from sphinx.util.nodes import make_refnode, nested_parse_with_titles
 
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import Argument, program
-from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION
+from pathspider.conditions import RUN
 from pathspider.discovery import classes
 from pathspider.forge import ForgeSpider
-from pathspider.installed import CHAINS, PLUGINS, available_chains, available_plugins
+from pathspider.helpers.modes import MODES
+from pathspider.installed import (
+    CHAINS,
+    PLUGINS,
+    available_chains,
+    available_plugins,
+    declared_conditions,
+    find_plugin,
+)
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
 
@@ -110,6 +118,12 @@ def fields() -> Iterator[str]:
     yield from table([("Field", "Chain"), *((f"``{name}``", whose) for name, whose in sorted(found))], "index")
 
 
+def modes() -> Iterator[str]:
+    """The connection modes."""
+    rows = [(f"``{mode.name}``", plain(mode.about), str(mode.port)) for mode in MODES.values()]
+    yield from table([("Mode", "What is done", "Port, where the job names none"), *rows], "modes")
+
+
 def plugins() -> list[Any]:
     """The plugins of this package and of whatever else is installed, by name."""
     return available_plugins()
@@ -158,9 +172,9 @@ def chain_link(plugin: Any, chain: type[Chain]) -> str:
 
 
 def conditions(group: str = "") -> Iterator[str]:
-    """The conditions of one plugin, or of the run (``pathspider``), or of all, with a title for each."""
-    known = DOCUMENTED | WITHOUT_OBSERVATION
-    for name, meanings in {group: known[group]}.items() if group else known.items():
+    """The conditions that one plugin declares; or all, those of the run first, with a title for each group."""
+    groups = {group: find_plugin(group).conditions} if group else declared_conditions()
+    for name, meanings in groups.items():
         if not group:
             yield from title(name)
         for condition, meaning in meanings.items():
@@ -170,7 +184,7 @@ def conditions(group: str = "") -> Iterator[str]:
 def words(prefix: str) -> Iterator[str]:
     """What stands behind the colon of one of the run's own conditions, the kernel's names of errors left out."""
     rows = [(f"``{condition.removeprefix(prefix + ':')}``", plain(meaning))
-            for condition, meaning in WITHOUT_OBSERVATION["pathspider"].items()
+            for condition, meaning in declared_conditions()[RUN].items()
             if condition.startswith(f"{prefix}:") and not condition.endswith("<errno>")]
     yield from table([("Word", "Meaning"), *rows], "words")
 
@@ -210,8 +224,8 @@ def missing(_: Sphinx, environment: BuildEnvironment, node: nodes.Element, text:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("plugin", facts),
-                        ("conditions", conditions), ("words", words), ("privileges", privileges)):
+    for name, lines in (("commands", commands), ("chains", chains), ("fields", fields), ("modes", modes),
+                        ("plugin", facts), ("conditions", conditions), ("words", words), ("privileges", privileges)):
         app.add_directive(f"pathspider-{name}", directive(lines))
     app.connect("missing-reference", missing)
     return {"parallel_read_safe": True}

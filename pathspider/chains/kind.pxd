@@ -1,7 +1,9 @@
 cimport cython
 
+from pathspider.chains.tcp cimport TCP_SYN
 from pathspider.libtrace cimport _core
 
+cdef int IPPROTO_TCP
 cdef int NEITHER, SYN, DATA
 
 

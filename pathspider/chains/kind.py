@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
+from pathspider.chains.tcp import TCP_SYN
 from pathspider.libtrace import IP, IP6
+
+IPPROTO_TCP: int = socket.IPPROTO_TCP
 
 NEITHER = 0
 SYN = 1
@@ -17,7 +22,7 @@ def packet_kind(ip: IP | IP6) -> int:
     """
     tcp = ip.tcp
     if tcp is not None:
-        if tcp.flags & 2:
+        if tcp.flags & TCP_SYN:
             return SYN
         return DATA if tcp.payload_len else NEITHER
-    return NEITHER if ip.proto == 6 or ip.quotes else DATA
+    return NEITHER if ip.proto == IPPROTO_TCP or ip.quotes else DATA

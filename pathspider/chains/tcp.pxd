@@ -8,7 +8,13 @@ cdef int TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK
 cdef int TO_EOL, TO_NOP, TO_MSS, TO_FASTOPEN, TO_EXPA, TO_EXPB
 
 
-@cython.locals(data=bytes, options=dict, at=int, kind=int, length=int)
+cpdef int next_option(bytes data, int at) except? -2
+
+
+@cython.locals(options=dict, at=int, length=int)
+cpdef dict parse_options(bytes data)
+
+
 cpdef dict tcp_options(_core.TCP tcp)
 
 

@@ -37,28 +37,43 @@ TO_EXPB = 255
 TO_EXID_FASTOPEN = (0xF9, 0x89)
 
 
+def next_option(data: bytes, at: int) -> int:
+    """Where the next option begins in the options area of a TCP header, at or behind ``at``; -1 where there is none.
+
+    Its kind stands there, and its length, which can be, behind it. The end-of-list option ends the search, and so does
+    an option whose length cannot be. Padding is passed over.
+    """
+    while at < len(data) and data[at] == TO_NOP:
+        at += 1
+    if at + 1 >= len(data) or data[at] == TO_EOL or data[at + 1] < 2 or at + data[at + 1] > len(data):
+        return -1
+    return at
+
+
+def parse_options(data: bytes) -> dict[int, bytes]:
+    """The options area of a TCP header as :func:`tcp_options` tells it."""
+    options: dict[int, bytes] = {}
+    at = next_option(data, 0)
+    while at >= 0:
+        length = data[at + 1]
+        options.setdefault(data[at], data[at + 2 : at + length])
+        at = next_option(data, at + length)
+    return options
+
+
 def tcp_options(tcp: TCP) -> dict[int, bytes]:
     """A mapping of option kinds to values (bytes; empty for options without one).
 
     The first option of a kind wins. Parsing ends at the end-of-list option and before an option whose length cannot
     be, so that malformed options yield what stands before them. Padding is not listed.
     """
-    data = tcp.options_data
-    options: dict[int, bytes] = {}
-    at = 0
-    while at < len(data):
-        kind = data[at]
-        if kind == TO_EOL:
-            break
-        if kind == TO_NOP:
-            at += 1
-            continue
-        length = data[at + 1] if at + 1 < len(data) else 0
-        if length < 2 or at + length > len(data):
-            break
-        options.setdefault(kind, data[at + 2 : at + length])
-        at += length
-    return options
+    return parse_options(tcp.options_data)
+
+
+def has_syn_ack(flow: dict[str, Any]) -> bool:
+    """True if :class:`TCPChain` saw a SYN-ACK of the target; a RST is none."""
+    flags = flow["tcp_synflags_rev"]
+    return flags is not None and flags & TCP_SA == TCP_SA
 
 
 class TCPChain(Chain):

@@ -59,6 +59,8 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub.add_argument("plugin", nargs="*", metavar="PLUGIN",
                      help="Measure the paths of these plugins only. (Default: all)")
     sub.add_argument("--json", action="store_true", help="Write the whole result as one JSON object.")
+    sub.add_argument("--lockstep", action="store_true",
+                     help="Have ecn and dscp switch the whole machine, as with measure --lockstep.")
     _add_servers(sub)
 
     command("demo", demo, "See the lab and a measurement at work, in less than a minute")
@@ -146,7 +148,8 @@ def check(args: argparse.Namespace) -> int:
     """``lab check``"""
     from pathspider.lab.check import check_and_report  # noqa: PLC0415
 
-    return check_and_report(args.plugin, args.servers, args.scenarios, as_json=args.json)
+    return check_and_report(args.plugin, args.servers, args.scenarios, as_json=args.json,
+                            options=["--lockstep"] if args.lockstep else [])
 
 
 def demo(args: argparse.Namespace) -> int:

@@ -78,8 +78,21 @@ def escape_controls(record: logging.LogRecord) -> bool:
     return True
 
 
+def open_standard_streams() -> None:
+    """Where one of the standard descriptors is closed (``2>&-``), have it lead nowhere: a file of ours would get its
+    number, and be written to by whoever has something to say."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as we run
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
+    open_standard_streams()
     if os.geteuid() == 0 and "SUDO_UID" in os.environ:
         # Files of root's beside a plugin that the user is writing could not be removed by the user.
         sys.dont_write_bytecode = True

@@ -57,8 +57,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="What random orders are drawn from. (Default: 0)")
     parser.add_argument("--lockstep", action="store_true",
-                        help="ecn, dscp: switch the whole machine from one configuration to the other, all workers in "
-                             "step, in place of telling each connection by itself.")
+                        help="Switch the whole machine from one configuration to the next, all workers in step, also "
+                             "where each connection could carry its own (ecn, dscp).")
     parser.add_argument("--blocklist", metavar="FILE",
                         help="Measure no target in these networks: a CIDR prefix a line, comments after #.")
     parser.add_argument("--vantage-lookup", action="store_true",

@@ -19,6 +19,7 @@ from shlex import quote
 from typing import Any
 
 from pathspider.cmd.main import UsageError
+from pathspider.conditions import RUN
 from pathspider.discovery import module_names
 from pathspider.installed import CHAINS, PLUGINS, available_plugins
 
@@ -67,7 +68,7 @@ def check_name(name: str, chain: bool) -> None:
                          "begins with a letter")
     if keyword.iskeyword(name):
         raise UsageError(f"{name!r} cannot be a plugin's name: it is a keyword of Python")
-    if name == "pathspider":
+    if name == RUN:
         raise UsageError(f"{name!r} cannot be a plugin's name: conditions that begin with it tell why there is no "
                          "verdict")
     if name in module_names(PLUGINS) or name in {plugin.name for plugin in available_plugins()}:

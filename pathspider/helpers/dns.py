@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from pathspider.helpers import poller
+from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.poller import Exchange, Wait, arrived, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
@@ -39,7 +40,6 @@ from pathspider.helpers.sockets import (
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 
-DNS_PORT = 53
 OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 """What sending and receiving on a connection that is being made, or was, tells of our own machine."""
 

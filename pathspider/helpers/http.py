@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from pathspider.helpers import poller
+from pathspider.helpers.modes import MODES
 from pathspider.helpers.poller import Exchange, Transfer, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
@@ -29,6 +30,7 @@ from pathspider.helpers.sockets import (
     opening,
     pending_error,
 )
+from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
 from pathspider.version import __version__
 
@@ -37,8 +39,6 @@ BODY_BYTES = 100_000
 
 BODY_SECONDS = 1.0
 """Likewise after so many seconds of body: an endless trickle must not keep a worker until its timeout."""
-
-TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 
 DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
@@ -63,13 +63,13 @@ def connect_http(  # noqa: PLR0917 - the documented order
     HTTP/1.1 unless ``curlopts`` say otherwise.
 
     ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
-    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``; ``sockopts`` ((level, option, value),
-    ...) are set before connecting.
+    ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, by constant;
+    ``sockopts`` ((level, option, value), ...) are set before connecting.
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
-    job = {**job, "dp": job.get("dp") or 80}
+    job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
     return poller.run(exchange)
@@ -84,7 +84,7 @@ def connect_https(  # noqa: PLR0917
     sockopts: SockOpts | None = None,
 ) -> Connection:
     """The same over TLS, default port 443. A certificate that does not hold is no failure; a failing handshake is."""
-    job = {**job, "dp": job.get("dp") or 443}
+    job = {**job, "dp": job.get("dp") or MODES["https"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
     return poller.run(exchange)
@@ -248,8 +248,10 @@ class _Transfer:
         result["http_version"] = _version_names().get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
         if number and not self.enough:
             result["error"] = f"after the response's header: {text}"
-        for info in curlinfos:
-            result[_info_names().get(info, f"curl_{info}")] = self.handle.getinfo(info)
+        infos = {info: self.handle.getinfo(info) for info in curlinfos}
+        if infos:
+            result |= {_info_names().get(info, f"curl_{info}"): value for info, value in infos.items()}
+            result["http_info"] = infos
         return result
 
     def no_response(self, number: int, text: str) -> Connection:

@@ -1,22 +1,50 @@
-"""The connection modes that ``--connect`` offers, by name. A mode's libraries are loaded when it is first used."""
+"""The registry of connection modes, which ``--connect`` offers: all that is known of each, in one place.
+
+Command line, capture filter, lab and documentation read it. A mode's libraries are loaded when it is first used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import Connection, Job
 
-MODES = {
-    "tcp": ("pathspider.helpers.tcp", "connect_tcp"),
-    "http": ("pathspider.helpers.http", "connect_http"),
-    "https": ("pathspider.helpers.http", "connect_https"),
-    "dnsudp": ("pathspider.helpers.dns", "connect_dns_udp"),
-    "dnstcp": ("pathspider.helpers.dns", "connect_dns_tcp"),
-}
-"""Where each mode's connection function lives."""
+DNS_PORT = 53
+"""Of servers and resolvers. :rfc:`1035`"""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One kind of connection."""
+
+    name: str
+    port: int
+    """Where a connection goes when the job names no port."""
+    protocol: str
+    """Its transport protocol, as the capture filter names it."""
+    module: str
+    function: str
+    """Where its connection function lives."""
+    about: str
+    """What is done, in a few words."""
+
+
+MODES = {mode.name: mode for mode in (
+    Mode("tcp", 80, "tcp", "pathspider.helpers.tcp", "connect_tcp", "a handshake"),
+    Mode("http", 80, "tcp", "pathspider.helpers.http", "connect_http", "a GET request"),
+    Mode("https", 443, "tcp", "pathspider.helpers.http", "connect_https", "a GET request over TLS"),
+    Mode("dnstcp", DNS_PORT, "tcp", "pathspider.helpers.dns", "connect_dns_tcp", "a DNS query over TCP"),
+    Mode("dnsudp", DNS_PORT, "udp", "pathspider.helpers.dns", "connect_dns_udp", "a DNS query over UDP"),
+)}
+"""Each mode by its name, in the order in which they are listed.
+
+:meta hide-value:
+"""
 
 
 @cache
@@ -24,11 +52,17 @@ def connector(mode: str) -> Callable[..., Connection]:
     """The connection function of a mode; ``ValueError`` for a mode that is not known."""
     if mode not in MODES:
         raise ValueError(f"unknown connection mode {mode!r}: there are {', '.join(MODES)}")
-    module, name = MODES[mode]
-    function: Callable[..., Connection] = getattr(import_module(module), name)
+    function: Callable[..., Connection] = getattr(import_module(MODES[mode].module), MODES[mode].function)
     return function
 
 
 def connect(mode: str, source: tuple[str | None, str | None], job: Job, timeout: float, **options: Any) -> Connection:
     """Make a connection of kind ``mode``; ``options`` are the connection function's own."""
-    return connector(mode)(source, job, timeout, **options)
+    connection = connector(mode)(source, job, timeout, **options)
+    connection["proto"] = PROTOCOL_NUMBERS[MODES[mode].protocol]
+    return connection
+
+
+def default_port(mode: str | None) -> int:
+    """Where a connection goes when the job names no port; without a mode, or with a plugin's own, as for ``tcp``."""
+    return MODES.get(mode or "tcp", MODES["tcp"]).port

@@ -49,7 +49,11 @@ NOTED = 0.05
 """Lags of so many seconds are remembered one by one."""
 
 DISTURBING = 0.2
-"""So many seconds of lag within a connection's time make its failure doubtful."""
+"""Seconds of lag within a connection's time that make its failure doubtful."""
+
+DISTURBING_SHARE = 0.2
+"""The same as a share of that time: a connection has all the attended time that it may take, so that a long one bears
+more."""
 
 REMEMBERED = 4096
 """How many lags are remembered."""
@@ -64,6 +68,10 @@ AWAKE = 4
 """How many threads may be waking up at once: each waiter for the interpreter's lock wakes up every 5 ms."""
 
 MOST_EVENTS = 4096
+JIFFY = 0.01
+"""The resolution of the kernel's ages, at worst: the doubt is for the network."""
+
+CORES = os.cpu_count() or 1
 PAUSED, OVERLOADED = "paused", "overloaded"
 
 
@@ -102,14 +110,14 @@ class Lag(NamedTuple):
     """``paused``, the process used no CPU, or ``overloaded``, it was starved of CPU or of the interpreter."""
     seconds: float
     before: float
-    """The sum of all lags before this one: what a moment within it is told by."""
+    """The sum of the clock's lags before this one: a moment within it is told by that."""
 
 
 class _Task:
     """An exchange under way."""
 
-    __slots__ = ("abandoned", "awake", "descriptor", "error", "exchange", "finished", "looked", "result", "step",
-                 "turn", "wakeup")
+    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "looked", "result",
+                 "step", "turn", "wakeup")
 
     def __init__(self, exchange: Exchange[Any]) -> None:
         self.exchange = exchange
@@ -118,6 +126,8 @@ class _Task:
         """Which of its waits this is: a timer for an earlier one is void."""
         self.looked = 0
         """The last look before the wait began: what is found by later ones counts."""
+        self.before = 0.0
+        """The sum of all lags when the wait began."""
         self.descriptor = -1
         self.wakeup: Any = None
         self.result: Any = None
@@ -147,6 +157,8 @@ class Poller:
         self._unlooked = 0.0
         """All lags up to the last look."""
         self._lags: deque[Lag] = deque(maxlen=REMEMBERED)
+        self._woken: deque[Lag] = deque(maxlen=REMEMBERED)
+        """Lags that the clock does not know: workers that ran late, and the machine's sleep."""
         self._recent = (0.0, 0.0)
         self._cpu = (monotonic(), time.process_time())
         self._asleep_before = _suspended()
@@ -164,7 +176,8 @@ class Poller:
         self._transfers: dict[Any, _Task] = {}
         self._masks: dict[int, int] = {}
         """libcurl's descriptors, and what it waits for."""
-        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0}
+        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0,
+                       "worst lag": 0.0}
         threading.Thread(target=self._work, name="poller", daemon=True).start()
 
     # -- the worker's side ---------------------------------------------------------------------------------------
@@ -178,26 +191,26 @@ class Poller:
         try:
             with self._gate:
                 try:
-                    step = exchange.send(None)
-                    while isinstance(step, Wait) and (ready := self._look(step)):
-                        step = exchange.send(ready)
+                    before, step = self._time[0], exchange.send(None)
+                    while isinstance(step, Wait) and (ready := self._look(step, before)):
+                        before, step = self._time[0], exchange.send(ready)
                 except StopIteration as end:
                     self.counts["at once"] += 1
                     result: Result = end.value
                     return result
-            task.step = step
+            task.step, task.before = step, before
             return self._hand_over(task)  # type: ignore[no-any-return]
         finally:
             self._under_way.discard(task)
 
-    def _look(self, step: Wait) -> int:
-        """What a socket is ready for at this moment."""
+    def _look(self, step: Wait, before: float) -> int:
+        """What a socket is ready for at this moment; ``before`` is the sum of the lags before the step was taken."""
         poll = select.poll()
         poll.register(step.sock, step.events)
         found = poll.poll(0)
         if not found:
             return 0
-        if monotonic() - self._time[0] > step.until and self._late(step.sock.fileno(), step):
+        if monotonic() - before > step.until and self._late(step.sock.fileno(), step):
             return 0
         return found[0][1]
 
@@ -223,8 +236,8 @@ class Poller:
         late = monotonic() - task.finished
         self.counts["worker lag"] += late
         self.counts["worst worker lag"] = max(self.counts["worst worker lag"], late)
-        if late > NOTED:
-            self._remember(task.finished, task.finished + late, late, OVERLOADED)
+        if late > DISTURBING:
+            self._woken_late(task.finished, late)
         if task.error is not None:
             raise task.error
         return task.result
@@ -264,9 +277,7 @@ class Poller:
     def arrived(self, moment: float) -> float:
         """See :func:`arrived`."""
         offset = self._time[0]
-        for lag in reversed(self._lags):
-            if lag.before < 0:
-                continue
+        for lag in reversed(list(self._lags)):
             if moment >= lag.ended:
                 break
             offset = lag.before
@@ -276,16 +287,18 @@ class Poller:
         """See :func:`disturbance`."""
         total = worst = 0.0
         kind = None
-        now = monotonic()
-        if ended > self._time[1]:  # not looked yet
-            total = worst = max(now - self._time[1], 0.0)
+        if ended > (due := self._time[1]):  # not looked yet
+            total = worst = max(monotonic() - due, 0.0)
             kind = OVERLOADED
-        for lag in reversed(list(self._lags)):
-            if lag.began < ended and lag.ended > began:
-                total += lag.seconds
-                if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
-                    worst, kind = lag.seconds, lag.kind
-        return kind if total > DISTURBING else None
+        for lag in _overlapping(self._lags, began, ended):
+            total += lag.seconds
+            if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
+                worst, kind = lag.seconds, lag.kind
+        for lag in _overlapping(self._woken, began, ended):
+            total = max(total, lag.seconds)
+            if lag.seconds > 2 * worst:
+                worst, kind = lag.seconds, lag.kind
+        return kind if total > max(DISTURBING, DISTURBING_SHARE * (ended - began)) else None
 
     def lag(self) -> float:
         """See :func:`lag`."""
@@ -294,26 +307,40 @@ class Poller:
         forgotten: float = 0.5 ** ((now - at) / HALVES_IN)
         return max(now - self._time[1], recent * forgotten, 0.0)
 
+    def _woken_late(self, began: float, seconds: float) -> None:
+        """Remember a worker that ran late; of many that were late together, the worst."""
+        ended = began + seconds
+        self._note(ended, seconds)
+        last = self._woken[-1] if self._woken else None
+        if last is None or began > last.ended:
+            self._woken.append(Lag(began, ended, OVERLOADED, seconds, 0.0))
+        elif seconds > last.seconds:
+            self._woken[-1] = Lag(began, ended, OVERLOADED, seconds, 0.0)
+
+    def _note(self, now: float, seconds: float) -> None:
+        """Keep the greatest lag of late."""
+        at, recent = self._recent
+        if seconds > recent * 0.5 ** ((now - at) / HALVES_IN):
+            self._recent = (now, seconds)
+            self.counts["worst lag"] = max(self.counts["worst lag"], seconds)
+
     def _attend(self, now: float, horizon: float) -> None:
         """We look: whatever we are late is lag; the next look is due at ``horizon``."""
         total, due = self._time
         if now > due:
             seconds = now - due
-            self._remember(self._looked, now, seconds, None, total)
+            self._remember(now, seconds, total)
             total += seconds
         self._time = (total, horizon)
         self._looked = now
 
-    def _remember(self, began: float, ended: float, seconds: float, kind: str | None, before: float = -1.0) -> None:
-        at, recent = self._recent
-        if seconds > recent * 0.5 ** ((ended - at) / HALVES_IN):
-            self._recent = (ended, seconds)
+    def _remember(self, now: float, seconds: float, before: float) -> None:
+        """Remember a lag of the poller, from the last look until now."""
+        self._note(now, seconds)
         if seconds > NOTED:
-            if kind is None:
-                at, used = self._cpu
-                idle = time.process_time() - used <= 2 * max(began - at, 0.0) + 0.1 * seconds
-                kind = PAUSED if idle else OVERLOADED
-            self._lags.append(Lag(began, ended, kind, seconds, before))
+            began, (sampled, used) = self._looked, self._cpu
+            idle = time.process_time() - used <= CORES * (began - sampled) + 0.1 * seconds
+            self._lags.append(Lag(began, now, PAUSED if idle else OVERLOADED, seconds, before))
 
     def _sample(self, now: float) -> None:
         """The CPU time so far, against which a lag is judged; and whether the machine was asleep."""
@@ -321,9 +348,8 @@ class Poller:
             self._cpu = (now, time.process_time())
         asleep = _suspended()
         if asleep - self._asleep_before > DISTURBING:  # the monotonic clock stood still
-            seconds = asleep - self._asleep_before
-            self._recent = (now, seconds)
-            self._lags.append(Lag(self._looked, now, PAUSED, seconds, -1.0))
+            self._note(now, asleep - self._asleep_before)
+            self._woken.append(Lag(self._looked, now, PAUSED, asleep - self._asleep_before, 0.0))
         self._asleep_before = asleep
 
     # -- the poller's thread -------------------------------------------------------------------------------------
@@ -353,7 +379,8 @@ class Poller:
             task = self._incoming.popleft()
             self.counts["handed over"] += 1
             self._begin_wait(task, task.step)
-        if self._multi is not None and self._transfers and self._multi.timeout() == 0:
+        # not after a lag: libcurl would read answers before it is asked whether they were in time
+        if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
             self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
             self._collect()
         timeout = self._sleep()
@@ -362,13 +389,15 @@ class Poller:
         due = began - self._time[0]
         self._sample(began)
         events = self._epoll.poll(None if timeout == float("inf") else timeout, MOST_EVENTS)
+        if not events and monotonic() > self._time[1]:
+            events = self._epoll.poll(0, MOST_EVENTS)  # the select module does not look again after a signal's pause
         self._asleep = self._idle = False
         self._round += 1
         now = monotonic()
-        latest = now - self._unlooked  # the clock, had there been no lag since the last look
+        before = self._unlooked
         self._attend(now, now + ALLOWANCE)
         self._unlooked = self._time[0]
-        self._handle(events, latest)
+        self._handle(events, now, before)
         if len(events) < MOST_EVENTS:
             self._fire(due)
 
@@ -391,9 +420,10 @@ class Poller:
             timeout = min(timeout, ahead / 1000)
         return max(timeout, 0.0)
 
-    def _handle(self, events: list[tuple[int, int]], latest: float) -> None:
+    def _handle(self, events: list[tuple[int, int]], now: float, before: float) -> None:
+        """Go on with what a look has found; ``before`` is the sum of all lags up to the look before it."""
         acted = False
-        late = self._late_transfers(latest) if self._transfers else ()
+        late = self._late_transfers(now - before) if self._transfers else ()
         for descriptor, ready in events:
             task = self._waiting.get(descriptor)
             if task is not None:
@@ -402,7 +432,9 @@ class Poller:
                 step = task.step
                 assert isinstance(step, Wait)
                 del self._waiting[descriptor]
-                late_answer = latest > step.until and self._late(descriptor, step)
+                # it may have come after its time, had there been no lag since it was last looked for
+                lags = task.before if task.looked == self._round - 1 else before
+                late_answer = now - lags > step.until and self._late(descriptor, step)
                 self._go_on(task, 0 if late_answer else ready)
             elif descriptor in self._masks:
                 if descriptor in late:
@@ -414,13 +446,17 @@ class Poller:
                     os.eventfd_read(self._bell)
                 if self._abandoned:
                     self._drop_abandoned()
-        if self._transfers and (acted or not events):
-            if self._multi.timeout() == 0:
-                self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+        if self._transfers and self._multi.timeout() == 0:
+            acted = True
+            self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+        if acted:
             self._collect()
 
     def _late_transfers(self, latest: float) -> set[int]:
-        """End the transfers whose answer came after their deadline, while we could not look; their descriptors."""
+        """End the transfers whose answer came after their deadline, while we could not look; their descriptors.
+
+        ``latest`` is the time on the clock, had there been no lag since the last look.
+        """
         found = set()
         if latest - self.clock() > NOTED:
             for handle, task in list(self._transfers.items()):
@@ -467,6 +503,7 @@ class Poller:
     def _go_on(self, task: _Task, value: Any) -> None:
         """Resume an exchange, with a value or an exception."""
         task.turn += 1
+        task.before = self._time[0]
         try:
             step = task.exchange.throw(value) if isinstance(value, Exception) else task.exchange.send(value)
         except StopIteration as end:
@@ -565,6 +602,10 @@ class Poller:
         self._go_on(task, outcome)
 
 
+def _overlapping(lags: deque[Lag], began: float, ended: float) -> list[Lag]:
+    return [lag for lag in list(lags) if lag.began < ended and lag.ended > began]
+
+
 def _curl_events(ready: int) -> int:
     """What epoll says, as ``CURL_CSELECT_*``."""
     return ((1 if ready & (select.EPOLLIN | select.EPOLLHUP) else 0) | (2 if ready & select.EPOLLOUT else 0)
@@ -594,7 +635,7 @@ def arrival(descriptor: int, connecting: bool) -> float | None:
     acknowledged: int
     data, acknowledged = struct.unpack_from("=II", info, 52)  # tcpi_last_data_recv, tcpi_last_ack_recv: ages in ms
     # the moment of the handshake's end counts as data to the kernel; later acknowledgements are younger than it
-    return monotonic() - (max(data, acknowledged) if connecting else data) / 1000
+    return monotonic() - (max(data, acknowledged) if connecting else data) / 1000 - JIFFY
 
 
 @contextmanager
@@ -687,7 +728,8 @@ def arrived(moment: float) -> float:
 def disturbance(began: float, ended: float) -> str | None:
     """What of our own disturbed the time between two monotonic moments, by the worst lag: ``paused``, ``overloaded``.
 
-    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all.
+    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all,
+    or :data:`DISTURBING_SHARE` of it.
     """
     return None if _current is None else _current.disturbance(began, ended)
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import dnslib
 
 from pathspider.helpers.dns import judge, query
+from pathspider.helpers.modes import DNS_PORT
 from pathspider.records import CONN_OK
 
 RESOLV_CONF = Path("/etc/resolv.conf")
-DNS_PORT = 53
 ROUNDS = 2
 """How often each resolver is asked over UDP."""
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import struct
+from socket import IPPROTO_DSTOPTS, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
-SYN, RST, ACK = 0x02, 0x04, 0x10
+from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN, TO_TS, parse_options
 
 HEADER = struct.Struct("!HHIIBBHHH")
 """Ports, sequence and acknowledgement number, length (upper 4 bits, in words), flags, window, checksum, urgent."""
 
-TCP_PROTOCOL = 6
 TIMESTAMP = b"\x01\x01\x08\x0a"
 """Two no-operations, then kind and length of the timestamp option, as hosts send it. :rfc:`7323`"""
 
-EXTENSIONS = (0, 43, 60)
+TIMESTAMP_BYTES = 8
+"""Of the option's value: the sender's timestamp, and the one that it has seen last."""
+
+EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS)
 """IPv6 headers before the transport header, with a length: hop-by-hop, routing, destination. :rfc:`8200`"""
 
 WINDOW = 502
@@ -40,14 +43,14 @@ def syn_verdict(sent_seq: int, sent_bytes: int, reply: bytes) -> bool | None:
     :param sent_bytes: how much data came with it
     """
     flags = flags_of(reply)
-    if not flags & ACK:
-        return False if flags & RST else None
+    if not flags & TCP_ACK:
+        return False if flags & TCP_RST else None
     (acknowledged,) = struct.unpack_from("!I", reply, 8)
     if not 1 <= (acknowledged - sent_seq) % (1 << 32) <= 1 + sent_bytes:
         return None
-    if flags & RST:
+    if flags & TCP_RST:
         return False
-    return True if flags & SYN else None
+    return True if flags & TCP_SYN else None
 
 
 def transport_offset(packet: bytes) -> int:
@@ -62,17 +65,8 @@ def transport_offset(packet: bytes) -> int:
 
 def timestamp(segment: bytes) -> int | None:
     """The sender's timestamp in a segment's options, None without one."""
-    options = segment[HEADER.size:(segment[12] >> 4) * 4]
-    at = 0
-    while at + 1 < len(options) and options[at]:
-        if options[at] == 1:
-            at += 1
-            continue
-        if options[at] == 8 and len(options) >= at + 10:
-            value: int = struct.unpack_from("!I", options, at + 2)[0]
-            return value
-        at += max(options[at + 1], 2)
-    return None
+    value = parse_options(segment[HEADER.size:(segment[12] >> 4) * 4]).get(TO_TS, b"")
+    return int.from_bytes(value[:4], "big") if len(value) == TIMESTAMP_BYTES else None
 
 
 def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
@@ -94,7 +88,7 @@ def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
     header = with_length(packet[:at], size)
     fields = (source_port, target_port, (seq + 1) % (1 << 32), ack, size // 4 << 4, flags, WINDOW)
     addresses = header[12:20] if header[0] >> 4 == 4 else header[8:40]
-    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options, TCP_PROTOCOL + size)
+    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options, IPPROTO_TCP + size)
     return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options
 
 

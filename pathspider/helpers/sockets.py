@@ -265,7 +265,9 @@ def _datagrams(own: str, target: tuple[str, int], six: bool, sockopts: SockOpts 
             except OSError as error:
                 number = error.errno or 0
             if number:
-                raise _Unmade(failure(sock, number, number in ANSWERS, sock.getsockname()[1]))
+                if number == errno.EAGAIN:  # what connect() says of a datagram socket when no port is free
+                    number = errno.EADDRNOTAVAIL
+                raise _Unmade(failure(sock, number, number in ANSWERS, NO_PACKET_LEFT))
         except BaseException:
             sock.close()
             raise

@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+from pathspider.helpers.modes import DNS_PORT, MODES
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
 from pathspider.lab.external import environment, find_program, modules
@@ -15,7 +16,8 @@ from pathspider.lab.scenarios import served_by
 from pathspider.lab.startup import Servers
 from pathspider.lab.topology import Rooms
 
-PORTS = (80, 443, 53)
+PORTS = {"http": MODES["http"].port, "https": MODES["https"].port, "dns": DNS_PORT}
+"""As the configurations name them."""
 
 APACHE = """
 ServerRoot {here}
@@ -29,10 +31,10 @@ User nobody
 Group nogroup
 ListenBacklog 65535
 {load}
-Listen 0.0.0.0:80
-Listen [::]:80
-Listen 0.0.0.0:443
-Listen [::]:443
+Listen 0.0.0.0:{http}
+Listen [::]:{http}
+Listen 0.0.0.0:{https}
+Listen [::]:{https}
 ServerLimit 2
 ThreadsPerChild 128
 ThreadLimit 128
@@ -49,17 +51,17 @@ DirectoryIndex index.html
 <Directory {pages}>
     Require all granted
 </Directory>
-<VirtualHost *:443>
+<VirtualHost *:{https}>
     SSLEngine on
 </VirtualHost>
 {only_1}
 """
 
 ONLY_1 = """
-<VirtualHost {address}:80>
+<VirtualHost {address}:{http}>
     Protocols http/1.1
 </VirtualHost>
-<VirtualHost {address}:443>
+<VirtualHost {address}:{https}>
     SSLEngine on
     Protocols http/1.1
 </VirtualHost>
@@ -70,7 +72,7 @@ MODULES = ("mpm_event", "authz_core", "dir", "http2", "ssl")
 KNOT = """
 server:
     rundir: "{here}"
-    listen: [ 0.0.0.0@53, "::@53" ]
+    listen: [ 0.0.0.0@{dns}, "::@{dns}" ]
     user: root:root
 log:
   - target: stderr
@@ -103,7 +105,7 @@ class ApacheKnot(Servers):
         certificate, key = (self.own_directory / path.name for path in make_certificate(self.directory))
         folder = modules(apache, "usr/lib/apache2/modules")
         load = "\n".join(f"LoadModule {name}_module {folder}/mod_{name}.so" for name in MODULES)
-        only_1 = "".join(ONLY_1.format(address=f"[{address}]" if ":" in address else address)
+        only_1 = "".join(ONLY_1.format(address=f"[{address}]" if ":" in address else address, **PORTS)
                          for address in served_by("http1"))
         pages = self.own_directory / "pages"
         (self.directory / "pages").mkdir()
@@ -118,15 +120,15 @@ class ApacheKnot(Servers):
         """Start a program with a configuration and a folder of its own."""
         here = self.own_directory / name
         (self.directory / name).mkdir()
-        (self.directory / name / "conf").write_text(text.format(here=here, **values), encoding="utf-8")
+        (self.directory / name / "conf").write_text(text.format(here=here, **PORTS, **values), encoding="utf-8")
         self.spawn(name, [str(binary), *arguments, str(here / "conf")], room, (self.descriptor,), environment(binary))
 
     def wait(self) -> None:
         """Neither program takes sockets that listen already, so this asks again and again."""
         deadline = time.monotonic() + 20
         for name, room in (("", self.rooms.server), ("-no-ecn", self.rooms.no_ecn)):
-            for port in PORTS:
-                program = f"{'knot' if port == 53 else 'apache'}{name}"
+            for port in PORTS.values():
+                program = f"{'knot' if port == DNS_PORT else 'apache'}{name}"
                 with namespaces.inside(room, self.rooms.client):
                     while not answers(port):
                         if time.monotonic() > deadline or self.ended(program):

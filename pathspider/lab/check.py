@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from pathspider.installed import declared
 from pathspider.lab.errors import LabError
 from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.plugins import find_plugin
@@ -123,15 +125,18 @@ def perform(
     run: Run,
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
+    *,
     timeout: str = CONNECTION_TIMEOUT,
     labs: Labs | None = None,
+    options: Sequence[str] = (),
 ) -> Run:
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
     ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
+    ``options``: those of ``pspdr measure``, such as ``--lockstep``.
     """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
-    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *run.measure]
+    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *options, *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()
@@ -166,16 +171,22 @@ def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
 
 
 def require_plugin(run: Run) -> None:
-    """Raises LabError where the plugin of a run is not there, or does not know its connection mode."""
+    """Raises LabError where the plugin of a run is not there, or does not know its connection mode or a condition."""
     first = run.cases[0].scenario
     try:
-        known = find_plugin(first.plugin).connect_supported
+        plugin = find_plugin(first.plugin)
     except LabError as error:
         raise LabError(f"{first.where}: scenario {first.name!r}: {error}") from None
+    known = plugin.connect_supported
     mode = connect_mode(run.measure)
     if mode not in known and list(run.measure) != without_mode(run.measure):
         raise LabError(f"{first.where}: scenario {first.name!r}: {first.plugin} has no --connect {mode}; it has "
                        f"{', '.join(known) or 'no connection modes, leave it out'}")
+    for case in run.cases if getattr(plugin, "conditions", None) else ():  # a plugin need not declare any
+        for condition in sorted(case.truth):
+            if declared(condition, first.plugin) is None:
+                raise LabError(f"{case.scenario.where}: scenario {case.scenario.name!r}: {condition} is expected, "
+                               f"which {first.plugin} does not declare among its conditions")
 
 
 def check(
@@ -183,6 +194,7 @@ def check(
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
     tell: Callable[[Run], None] = lambda run: None,
+    options: Sequence[str] = (),
 ) -> list[Run]:
     """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
@@ -191,7 +203,8 @@ def check(
     labs = Labs()
     with ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
-            for future in as_completed([pool.submit(perform, run, servers, scenarios, labs=labs) for run in runs]):
+            measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options)
+            for future in as_completed([pool.submit(measure, run) for run in runs]):
                 tell(future.result())
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
@@ -200,7 +213,8 @@ def check(
     return runs
 
 
-def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool) -> int:
+def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool,
+                     options: Sequence[str] = ()) -> int:
     """The command: exit status 1 on any difference."""
     def tell(run: Run) -> None:
         bad = sum(not result.right for result in run.results)
@@ -209,7 +223,7 @@ def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[s
             state = f"{bad} different"
         print(f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}", file=sys.stderr)
 
-    runs = check(plugins, servers, scenarios, tell)
+    runs = check(plugins, servers, scenarios, tell, options)
     print(json.dumps(as_data(runs, servers))) if as_json else report(runs)
     return 0 if all(run.right for run in runs) else 1
 

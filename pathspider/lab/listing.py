@@ -8,8 +8,9 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab.errors import LabError
-from pathspider.lab.scenario import PORTS, Case, Scenario, connect_mode, without_mode
+from pathspider.lab.scenario import Case, Scenario, connect_mode, without_mode
 from pathspider.lab.scenarios import all_cases, clean_jobs
 
 
@@ -54,8 +55,8 @@ def show_targets(plugin: str | None, connect: str | None, clean: int | None, ver
     write = sys.stdout.write
     if clean is not None:
         mode = connect or connect_mode([plugin or "ecn"])
-        if mode not in PORTS:
-            raise LabError(f"no connection mode is called {mode!r}: {', '.join(PORTS)}")
+        if mode not in MODES:
+            raise LabError(f"no connection mode is called {mode!r}: {', '.join(MODES)}")
         for job in clean_jobs(clean, mode, version):
             write(json.dumps(job) + "\n")
         return 0

@@ -12,11 +12,13 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import IPPROTO_TCP, IPPROTO_UDP
 
-TCP, UDP = 6, 17
-SYN, RST, ACK = 0x02, 0x04, 0x10
-END, NOP, MSS = 0, 1, 2  # TCP option kinds
+from pathspider.chains.tcp import TCP_RST, TCP_SA, TCP_SYN, TO_MSS, next_option
+from pathspider.helpers.segments import HEADER, ones_complement_sum
 
+MSS_OPTION = (TO_MSS, 4)
+"""Kind and length; the value is behind them."""
 RAISED_MSS = 4000
 UPGRADE, SPOILT_UPGRADE = b"Upgrade: h2c", b"Xpgrade: h2c"
 ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
@@ -48,12 +50,12 @@ class Packet:
     @property
     def flags(self) -> int:
         """The TCP flags; 0 for anything else."""
-        return self.segment[13] if self.protocol == TCP else 0
+        return self.segment[13] if self.protocol == IPPROTO_TCP else 0
 
     @property
     def data_offset(self) -> int:
         """Where the user data of TCP or UDP begin in the segment."""
-        return (self.segment[12] >> 4) * 4 if self.protocol == TCP else 8
+        return (self.segment[12] >> 4) * 4 if self.protocol == IPPROTO_TCP else 8
 
     @property
     def data(self) -> bytes:
@@ -69,7 +71,7 @@ class Packet:
             struct.pack_into("!H", self.header, 10, checksum(self.header))
         else:
             struct.pack_into("!H", self.header, 4, len(self.segment))
-        if self.protocol == TCP:
+        if self.protocol == IPPROTO_TCP:
             struct.pack_into("!H", self.segment, 16, 0)
             pseudo = source + destination + struct.pack("!II", len(self.segment), self.protocol)
             struct.pack_into("!H", self.segment, 16, checksum(pseudo + self.segment))
@@ -78,37 +80,32 @@ class Packet:
 
 def checksum(data: bytes | bytearray) -> int:
     """The Internet checksum, RFC 1071."""
-    data = bytes(data) + b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
+    return ones_complement_sum(bytes(data)) ^ 0xFFFF
 
 
 def raise_mss(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.raise_mss`."""
-    if not towards and packet.flags & (SYN | ACK) == SYN | ACK:
-        position = 20
-        while position < packet.data_offset and packet.segment[position] != END:
-            if packet.segment[position] == NOP:
-                position += 1
-                continue
-            if packet.segment[position] == MSS:
-                struct.pack_into("!H", packet.segment, position + 2, RAISED_MSS)
-            position += max(packet.segment[position + 1], 2)
+    if not towards and packet.flags & TCP_SA == TCP_SA:
+        options = bytes(packet.segment[HEADER.size:packet.data_offset])
+        at = next_option(options, 0)
+        while at >= 0:
+            kind, length = options[at:at + 2]
+            if (kind, length) == MSS_OPTION:
+                struct.pack_into("!H", packet.segment, HEADER.size + at + len(MSS_OPTION), RAISED_MSS)
+            at = next_option(options, at + length)
     return packet
 
 
 def cut_syn_data(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.cut_syn_data`."""
-    if towards and packet.flags & (SYN | ACK) == SYN:
+    if towards and packet.flags & TCP_SA == TCP_SYN:
         del packet.segment[packet.data_offset:]
     return packet
 
 
 def has_udp_options(packet: Packet) -> bool:
     """True if the datagram ends before its IP packet does."""
-    return packet.protocol == UDP and struct.unpack_from("!H", packet.segment, 4)[0] < len(packet.segment)
+    return packet.protocol == IPPROTO_UDP and struct.unpack_from("!H", packet.segment, 4)[0] < len(packet.segment)
 
 
 def drop_udp_options(packet: Packet, towards: bool) -> Packet | None:
@@ -147,8 +144,8 @@ def reset(packet: Packet) -> Packet:
     header = bytearray(packet.header)
     start = 12 if packet.version == 4 else 8
     header[start:start + 2 * len(source)] = destination + source
-    segment = bytearray(struct.pack("!HHIIBBHHH", destination_port, source_port, acknowledged, 0, 5 << 4, RST, 0, 0, 0))
-    return Packet(packet.version, header, TCP, segment)
+    segment = bytearray(HEADER.pack(destination_port, source_port, acknowledged, 0, 5 << 4, TCP_RST, 0, 0, 0))
+    return Packet(packet.version, header, IPPROTO_TCP, segment)
 
 
 MANGLERS: dict[str, Callable[[Packet, bool], Packet | None]] = {
@@ -164,7 +161,7 @@ def mangle(data: bytes, table: dict[bytes, list[str]]) -> bytes | None:
     assert packet is not None
     source, destination = packet.addresses
     towards = destination in table
-    if packet.protocol not in (TCP, UDP):
+    if packet.protocol not in (IPPROTO_TCP, IPPROTO_UDP):
         return data
     for name in table.get(destination if towards else source, ()):
         packet = MANGLERS[name](packet, towards)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
 from pathspider.lab.external import environment, find_program
@@ -32,10 +33,10 @@ http {{
     uwsgi_temp_path {here}/uwsgi;
     scgi_temp_path {here}/scgi;
     server {{
-        listen 0.0.0.0:80 backlog={backlog};
-        listen [::]:80 backlog={backlog};
-        listen 0.0.0.0:443 ssl http2 backlog={backlog};
-        listen [::]:443 ssl http2 backlog={backlog};
+        listen 0.0.0.0:{http} backlog={backlog};
+        listen [::]:{http} backlog={backlog};
+        listen 0.0.0.0:{https} ssl http2 backlog={backlog};
+        listen [::]:{https} ssl http2 backlog={backlog};
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         location / {{ return 200 "This is the PATHspider lab.\\n"; }}
@@ -54,11 +55,12 @@ class Nginx(BuiltIn):
         for name, room in (("nginx", rooms.server), ("nginx-no-ecn", rooms.no_ecn)):
             here = self.directory / name
             here.mkdir()
-            text = CONFIGURATION.format(here=here, certificate=certificate, key=key, backlog=BACKLOG)
+            text = CONFIGURATION.format(here=here, certificate=certificate, key=key, backlog=BACKLOG,
+                                        http=MODES["http"].port, https=MODES["https"].port)
             (here / "nginx.conf").write_text(text, encoding="utf-8")
             # nginx takes sockets that listen already, as it does when its binary is replaced: nobody needs to wait
             with namespaces.inside(room, rooms.client):
-                sockets = [*listen(80), *listen(443)]
+                sockets = [*listen(MODES["http"].port), *listen(MODES["https"].port)]
             descriptors = tuple(sock.fileno() for sock in sockets)
             inherited = "".join(f"{number};" for number in descriptors)
             self.spawn(name, [str(binary), "-p", str(here), "-c", str(here / "nginx.conf"), "-e", "stderr"], room,
@@ -70,7 +72,7 @@ class Nginx(BuiltIn):
         super().wait()
         for name, room in (("nginx", self.rooms.server), ("nginx-no-ecn", self.rooms.no_ecn)):
             with namespaces.inside(room, self.rooms.client):
-                connection = http.client.HTTPConnection("127.0.0.1", timeout=20)
+                connection = http.client.HTTPConnection("127.0.0.1", MODES["http"].port, timeout=20)
                 try:
                     connection.request("GET", "/")
                     if connection.getresponse().status != 200:

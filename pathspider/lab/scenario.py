@@ -8,15 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import case_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
-
-PORTS = {"http": 80, "https": 443, "tcp": 80, "dnstcp": 53, "dnsudp": 53}
-DEFAULT_CONNECT = {"ecn": "http", "dscp": "http", "h2": "http", "tfo": "http", "mss": "tcp", "evilbit": "tcp",
-                   "udpzero": "dnsudp", "udpopts": "dnsudp"}
-"""The connection mode of a plugin that is not told any; of others, their class says it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +101,8 @@ def _problems(scenario: Scenario) -> Iterator[str]:
     if scenario.measure[0].startswith("-"):
         yield f"how to measure it begins with {scenario.measure[0]!r}; it begins with the plugin's name"
     for mode, _ in _mode_and_others(scenario.measure[1:]):
-        if mode is not None and mode not in PORTS:
-            yield f"--connect {mode}: no connection mode is called so; there are {', '.join(PORTS)}"
+        if mode is not None and mode not in MODES:
+            yield f"--connect {mode}: no connection mode is called so; there are {', '.join(MODES)}"
     versions = cast(object, scenario.versions)
     if not isinstance(versions, list | tuple) or not versions or not set(versions) <= {4, 6}:
         yield f"the versions are {versions!r}; they are (4,), (6,) or (4, 6)"
@@ -153,7 +149,7 @@ class Case:
     def job(self) -> dict[str, Any]:
         """The target, as ``pspdr measure`` reads it."""
         name = self.scenario.name
-        port = self.scenario.port or PORTS[self.scenario.connect]
+        port = self.scenario.port or MODES[self.scenario.connect].port
         return {"dip": self.address, "dp": port, "domain": f"{name}.lab.test", "scenario": name}
 
 
@@ -166,8 +162,6 @@ def connect_mode(measure: Sequence[str]) -> str:
     modes = [value for value, _ in _mode_and_others(arguments) if value is not None]
     if modes:
         return modes[-1]
-    if plugin in DEFAULT_CONNECT:
-        return DEFAULT_CONNECT[plugin]
     return next(iter(find_plugin(plugin).connect_supported), "tcp")
 
 

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
-from pathspider.lab.scenario import PLAIN_ROOM, PORTS, Case, Family, Scenario, cases_of
+from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 
 FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
@@ -102,7 +103,7 @@ def clean_jobs(number: int, connect: str = "http", version: int | None = None) -
     versions = (4, 6) if version is None else (version,)
     for index in range(number):
         round_, turn = divmod(index, len(versions))
-        yield {"dip": clean_address(round_, versions[turn]), "dp": PORTS[connect],
+        yield {"dip": clean_address(round_, versions[turn]), "dp": MODES[connect].port,
                "domain": f"clean-{index + 1}.lab.test", "scenario": "clean"}
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from pathspider.lab.addresses import (
     SERVER_LINK,
 )
 
-IPV4, IPV6 = 2, 10  # socket.AF_INET and AF_INET6, as netlink wants them
+IPV4, IPV6 = int(socket.AF_INET), int(socket.AF_INET6)  # as netlink wants them
 PERMANENT = 0x80  # NUD_PERMANENT, <linux/neighbour.h>
 
 SETTINGS_OF_ALL = {

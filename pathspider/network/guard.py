@@ -8,8 +8,17 @@ it ends when its borrower does.
 
 One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is changed: five fields, NUL between them
 (kind, name, what restoring needs, journal file or nothing, name of the borrower); with it come descriptors: the lock,
-kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``. The message ``done`` means:
-the borrower has put everything back itself.
+kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
+``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
+
+The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
+guard run nft; the answer is its exit status. The borrower does not: should it be killed meanwhile, its child would make
+the table again after the guard has deleted it.
+
+What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a
+listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*
+meanwhile, so joining and leaving have an order; whoever leaves shuts its share down (for all copies of the socket at
+once), and looks whether another one still listens whose holder lives.
 """
 
 from __future__ import annotations
@@ -19,40 +28,158 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
+from contextlib import suppress
+from time import monotonic
 
 MESSAGE_BYTES = 8192
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+SHARES = 64
+"""So many runs can share a thing."""
+GATE_SECONDS = 10.0
+"""A gate is held for milliseconds: who holds it for so long has been stopped."""
+
+Borrowed = tuple[str, str, str, str, list[int]]
+"""Kind, name, what restoring needs, journal file, descriptors."""
 
 
-def put_back(kind: str, old: str, descriptors: list[int]) -> str | None:
-    """Restore one thing; what went wrong, or ``None``. Doing it twice does no harm.
+def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> str | None:
+    """Restore one thing and delete its journal file; what went wrong, or ``None``. Doing it twice does no harm.
 
-    ``sysctl``: write ``old`` to the descriptor after the lock's. ``nft``: delete a table of ours; ``old`` is the path
-    of nft and the table's name.
+    ``sysctl``: write ``old`` to the descriptor after the lock's. ``shared``: the same, if nobody else shares it still;
+    the lock is our share. ``nft``: delete a table of ours; ``old`` is the path of nft and the table's name. ``marks``:
+    remove the rules and routes of a slot; ``old`` is the command that does, or nothing.
     """
+    if kind == "shared":
+        return _leave(old, descriptors, journal)
     if kind == "sysctl":
-        try:
-            os.pwrite(descriptors[1], old.encode("ascii"), 0)
-        except OSError as error:
-            # the interface whose setting it was is gone
-            return None if error.errno in (errno.ENOENT, errno.ENODEV) else error.strerror
-        return None
-    nft, table = old.split(" ", 1)
-    command = [nft, f"add table {table}; delete table {table}"]
-    _, status = os.waitpid(os.posix_spawn(nft, command, os.environ, setpgroup=0), 0)  # out of reach of Ctrl-C
-    return f"nft ended with status {status}" if status else None
+        problem = _write(descriptors[1], old)
+    elif kind == "nft":
+        nft, table = old.split(" ", 1)
+        problem = _run("nft", [nft, f"add table {table}; delete table {table}"], descriptors[0])
+    else:
+        problem = _run("removing routes", old.split("\t"), descriptors[0]) if old else None
+    if not problem:
+        remove(journal)
+    return problem
+
+
+def _write(descriptor: int, old: str) -> str | None:
+    try:
+        os.pwrite(descriptor, old.encode("ascii"), 0)
+    except OSError as error:
+        # the interface whose setting it was is gone
+        return None if error.errno in (errno.ENOENT, errno.ENODEV) else error.strerror
+    return None
+
+
+def _run(name: str, command: list[str], lock: int) -> str | None:
+    """Run a command, out of reach of Ctrl-C. It holds the lock too: should we be killed, nobody borrows meanwhile."""
+    actions = [(os.POSIX_SPAWN_DUP2, lock, 3)]
+    _, status = os.waitpid(os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions), 0)
+    return f"{name} ended with status {status}" if status else None
 
 
 def remove(journal: str) -> None:
     """Delete a journal file, and its folder if it was the last one in it."""
     if not journal:
         return
+    folder, name = os.path.split(journal)
+    for path, away in ((f"{folder}/.{name}", os.unlink), (journal, os.unlink), (folder, os.rmdir)):
+        with suppress(OSError):  # never there (the first: journal.write() was killed), gone, or other files are left
+            away(path)
+
+
+# -- what is shared ------------------------------------------------------------------------------------------------
+
+
+def bound(name: bytes) -> socket.socket | None:
+    """A listening socket of this abstract name; ``None`` if the name is taken."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.unlink(journal)
-        os.rmdir(os.path.dirname(journal))
+        sock.bind(name)
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    return sock
+
+
+def gate(name: bytes) -> socket.socket:
+    """Hold the gate of the thing whose lock is called ``name``, until closed. ``TimeoutError`` if it stays shut."""
+    deadline = monotonic() + GATE_SECONDS
+    while True:
+        if sock := bound(name + b"/gate"):
+            return sock
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
+            waiting.settimeout(max(deadline - monotonic(), 0.001))
+            try:
+                waiting.connect(name + b"/gate")
+                waiting.recv(1)  # nobody ever answers: this ends when the gate is opened
+            except (ConnectionError, BlockingIOError):
+                pass
+        if monotonic() > deadline:
+            raise TimeoutError("another run does not finish its change")
+
+
+def holder(name: bytes) -> int | None:
+    """The process, alive or not, that made the socket which listens at a name; ``None`` if there is no such socket.
+
+    0 if the process cannot be seen from here.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(name)
+        except ConnectionError:
+            return None
+        except BlockingIOError:
+            return 0
+        pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return pid
+
+
+def lives(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            line = file.read()
     except OSError:
-        pass  # gone already, or other files are left
+        return False
+    return line.rpartition(")")[2].split()[0] != "Z"
+
+
+def sharer(name: bytes, own: bytes = b"") -> int | None:
+    """A living process that shares the thing whose lock is called ``name``, other than by our share; or ``None``."""
+    for number in range(SHARES):
+        share = b"%s/%d" % (name, number)
+        if share != own and (pid := holder(share)) is not None and (pid == 0 or lives(pid)):
+            return pid
+    return None
+
+
+def _leave(old: str, descriptors: list[int], journal: str) -> str | None:
+    with socket.socket(fileno=os.dup(descriptors[0])) as share:
+        own: bytes = share.getsockname()
+        name = own.rpartition(b"/")[0]
+        try:
+            held = gate(name)
+        except TimeoutError as error:
+            return str(error)
+        with held:
+            share.shutdown(socket.SHUT_RDWR)  # closing would not do: borrower and guard both have it
+            if sharer(name, own) is not None:
+                return None
+            problem = _write(descriptors[1], old)
+            if not problem:
+                remove(journal)
+            return problem
+
+
+# -- the process ---------------------------------------------------------------------------------------------------
 
 
 def serve(channel: socket.socket, borrower: int) -> int:
@@ -66,7 +193,7 @@ def serve(channel: socket.socket, borrower: int) -> int:
         alive = False
     except OSError:
         alive = True  # no pidfds here: the end of the socket must do
-    borrowed: list[tuple[str, str, str, str, list[int]]] = []
+    borrowed: list[Borrowed] = []
     owner = "pathspider"
     while alive:
         ready = [descriptor for descriptor, _ in poller.poll()]
@@ -80,20 +207,38 @@ def serve(channel: socket.socket, borrower: int) -> int:
             return 0
         if not message:
             break
-        kind, name, old, journal, owner = message.decode("utf-8", "surrogateescape").split("\0")
-        borrowed.append((kind, name, old, journal, descriptors))
+        fields = message.decode("utf-8", "surrogateescape").split("\0")
+        owner = fields[4] if len(fields) > 4 else owner
         try:
-            channel.send(b"ok")
+            channel.send(_obey(fields, descriptors, borrowed))
         except OSError:
             break
     status = 0
     for kind, name, old, journal, descriptors in reversed(borrowed):
-        if problem := put_back(kind, old, descriptors):
+        if problem := put_back(kind, old, descriptors, journal):
             print(f"{owner}: could not put back {name} ({old.strip()}): {problem}", file=sys.stderr)
             status = 1
-        else:
-            remove(journal)
     return status
+
+
+def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> bytes:
+    """Do what a message says, and the answer."""
+    if fields[0] == "forget":
+        for thing in [thing for thing in borrowed if thing[1] == fields[1]]:
+            borrowed.remove(thing)
+            for descriptor in thing[4]:
+                os.close(descriptor)
+    elif fields[0] == "fill":
+        script, said = descriptors
+        actions = [(os.POSIX_SPAWN_DUP2, script, 0), (os.POSIX_SPAWN_DUP2, said, 2)]
+        _, status = os.waitpid(os.posix_spawn(fields[1], [fields[1], "-f", "-"], os.environ, file_actions=actions), 0)
+        os.close(script)
+        os.close(said)
+        return b"%d" % os.waitstatus_to_exitcode(status)
+    else:
+        kind, name, old, journal, _ = fields
+        borrowed.append((kind, name, old, journal, descriptors))
+    return b"ok"
 
 
 def main(arguments: list[str]) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+
+from pathspider.network.privileges import CAPABILITIES
 
 # linux/if.h and linux/if_addr.h
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
@@ -15,17 +18,13 @@ IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01  # one bit, two names: IPv4 and IPv6
 IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE = 0x08, 0x20, 0x40
 IFA_F_OPTIMISTIC = 0x04
 RT_SCOPE_UNIVERSE, RT_SCOPE_HOST = 0, 254
-AF_INET, AF_INET6 = 2, 10
-
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-"""Bit numbers of linux/capability.h, for those that a measurement can need."""
 
 REASONS = {"CAP_NET_RAW": "capture and send raw packets", "CAP_NET_ADMIN": "change network settings"}
 
-PROTOCOL_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
-ICMP, ICMPV6 = 1, 58
+PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
-IPV6_EXTENSIONS = (0, 43, 44, 51, 60)
+IPV6_EXTENSIONS = (socket.IPPROTO_HOPOPTS, socket.IPPROTO_ROUTING, socket.IPPROTO_FRAGMENT, socket.IPPROTO_AH,
+                   socket.IPPROTO_DSTOPTS)
 """Hop-by-hop, routing, fragment, authentication, destination options: the transport header comes later. :rfc:`8200`"""
 
 
@@ -100,7 +99,7 @@ def source_addresses(name: str) -> tuple[str | None, str | None]:
         found = [message for message in rtnetlink.get_addr() if message["index"] == index]
     loopback = bool(flags & IFF_LOOPBACK)
     four, six = (_best([message for message in found if message["family"] == family], loopback)
-                 for family in (AF_INET, AF_INET6))
+                 for family in (socket.AF_INET, socket.AF_INET6))
     return four, six
 
 
@@ -160,10 +159,10 @@ def capture_filter(source: tuple[str | None, str | None],
     four, six = source
     parts = []
     if four is not None:
-        inside = " or ".join(f"ip proto {number}" for number in [ICMP, *numbers])
+        inside = " or ".join(f"ip proto {number}" for number in [socket.IPPROTO_ICMP, *numbers])
         parts.append(f"(ip host {ip_address(four)} and ({inside}))")
     if six is not None:
-        inside = " or ".join([*(f"ip6 proto {number}" for number in [ICMPV6, *numbers]),
+        inside = " or ".join([*(f"ip6 proto {number}" for number in [socket.IPPROTO_ICMPV6, *numbers]),
                               *(f"ip6[6] == {number}" for number in IPV6_EXTENSIONS)])
         parts.append(f"(ip6 host {ip_address(six)} and ({inside}))")
     if not parts:

@@ -2,7 +2,9 @@
 
 A lock is an abstract Unix socket (unix(7)): its name exists once in a network namespace, as a sysctl of ``net.`` does,
 whatever the user, the mount or the process namespace; the kernel frees it when the last holder (the borrower, then its
-guard) is gone, and tells who holds it (``SO_PEERCRED``). So runs in different namespaces never meet.
+guard) is gone, and tells who holds it (``SO_PEERCRED``). So runs in different namespaces never meet. What several runs
+may hold at once, each at the same value, they *share* (:mod:`pathspider.network.guard` tells how); such a thing has a
+gate, held for the moment in which somebody joins or leaves.
 
 The journal holds the old value of what is borrowed, for the one case that the guard cannot cover: that borrower and
 guard were killed together. It lies in ``/run/pathspider``, or, where that cannot be written, in ``$XDG_RUNTIME_DIR`` or
@@ -12,7 +14,6 @@ a private folder for temporary files; one folder for a boot and a network namesp
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import socket
@@ -21,6 +22,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+
+from pathspider.network import guard
 
 RUN = Path("/run/pathspider")
 SO_NETNS_COOKIE = 71  # linux/socket.h, since 5.14: a number for a network namespace that is not used again until reboot
@@ -52,7 +55,7 @@ def namespace_key() -> str:
 
 def _lock_name(thing: str) -> bytes:
     name = f"\0pathspider/{thing}".encode()
-    return name if len(name) <= 100 else b"\0pathspider/" + hashlib.sha256(name).hexdigest().encode()
+    return name if len(name) <= 96 else b"\0pathspider/" + hashlib.sha256(name).hexdigest().encode()
 
 
 def lock(thing: str) -> socket.socket:
@@ -63,15 +66,8 @@ def lock(thing: str) -> socket.socket:
     deadline = monotonic() + HANDOVER
     name = _lock_name(thing)
     while True:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.bind(name)
-            sock.listen(1024)
+        if sock := guard.bound(name):
             return sock
-        except OSError as error:
-            sock.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
         pid = _wait_for_release(name, deadline)
         if pid is not None:
             raise Busy(pid)
@@ -86,7 +82,7 @@ def _wait_for_release(name: bytes, deadline: float) -> int | None:
         except (ConnectionError, TimeoutError, BlockingIOError):
             return 0 if monotonic() > deadline else None  # freed just now, or bound but not yet listening
         pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        if pid == 0 or _lives(pid):
+        if pid == 0 or guard.lives(pid):
             return pid
         try:
             sock.recv(1)  # nobody ever answers: this ends when the lock is freed
@@ -97,13 +93,57 @@ def _wait_for_release(name: bytes, deadline: float) -> int | None:
     return None
 
 
-def _lives(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return line.rpartition(")")[2].split()[0] != "Z"
+def gate(thing: str) -> socket.socket:
+    """Keep others from joining, leaving or locking ``thing`` until the socket is closed; waits for them.
+
+    ``TimeoutError`` if one of them does not come to an end.
+    """
+    return guard.gate(_lock_name(thing))
+
+
+def lock_unshared(thing: str) -> socket.socket:
+    """Lock ``thing`` while its gate is held; :class:`Busy` also if others share it."""
+    held = lock(thing)
+    pid = guard.sharer(_lock_name(thing))
+    if pid is not None:
+        held.close()
+        raise Busy(pid)
+    return held
+
+
+def lock_alone(thing: str) -> socket.socket:
+    """Lock ``thing`` against other borrowers and against sharers; :class:`Busy`, ``TimeoutError`` as above.
+
+    The guards of dead sharers are waited for.
+    """
+    deadline = monotonic() + HANDOVER
+    while True:
+        with gate(thing):
+            held = lock_unshared(thing)
+            unfinished = [name for name in _shares(thing) if guard.holder(name) is not None]
+            if not unfinished:
+                return held
+            held.close()  # the guard needs the gate
+        pid = _wait_for_release(unfinished[0], deadline)
+        if pid is not None:
+            raise Busy(pid)
+
+
+def share(thing: str) -> tuple[socket.socket, int | None]:
+    """Join those who share ``thing``, while its gate is held: (our share, the pid of another sharer that lives).
+
+    :class:`Busy` if somebody has locked it, or too many share it.
+    """
+    lock(thing).close()
+    name = _lock_name(thing)
+    for own in _shares(thing):
+        if sock := guard.bound(own):
+            return sock, guard.sharer(name, own)
+    raise Busy(guard.sharer(name) or 0)
+
+
+def _shares(thing: str) -> list[bytes]:
+    return [b"%s/%d" % (_lock_name(thing), number) for number in range(guard.SHARES)]
 
 
 # -- the journal ---------------------------------------------------------------------------------------------------
@@ -144,7 +184,7 @@ def place(thing: str) -> str:
 def write(file: str, old: str) -> None:
     """Note an old value, at a place that :func:`place` has named."""
     target = Path(file)
-    partial = target.with_name(f".{os.getpid()}-{target.name}")
+    partial = target.with_name(f".{target.name}")  # one writer: it has the lock
     for _ in range(10):  # another run may remove the folder, empty in its eyes, as we write
         with contextlib.suppress(FileNotFoundError):
             target.parent.mkdir(mode=0o755, exist_ok=True)

@@ -10,8 +10,8 @@ import ctypes
 import os
 from collections.abc import Iterable
 
-NUMBERS = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-"""linux/capability.h"""
+CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
+"""Bit numbers of linux/capability.h, for those that a measurement can need."""
 
 READING = "CAP_DAC_READ_SEARCH"
 """Stays: modules are loaded when they are first needed, perhaps from a folder that only its owner may read."""
@@ -34,13 +34,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def keep_only(names: Iterable[str]) -> None:
     """Give up, for good, every capability that is not named. Those that this process does not have stay missing.
 
-    :param names: of :data:`NUMBERS`; ``ValueError`` for another
+    :param names: of :data:`CAPABILITIES`; ``ValueError`` for another
     """
     kept = 0
     for name in (*names, READING):
-        if name not in NUMBERS:
-            raise ValueError(f"{name}: only {', '.join(NUMBERS)} are known here")
-        kept |= 1 << NUMBERS[name]
+        if name not in CAPABILITIES:
+            raise ValueError(f"{name}: only {', '.join(CAPABILITIES)} are known here")
+        kept |= 1 << CAPABILITIES[name]
     number = 0
     while _libc.prctl(PR_CAPBSET_READ, number, 0, 0, 0) >= 0:
         if not kept >> number & 1:

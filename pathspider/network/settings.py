@@ -8,8 +8,8 @@
 
 What is changed is registered first, with its old value, with a guard process (:mod:`pathspider.network.guard`) that
 outlives this one; it is started when the first thing is borrowed. A lock keeps two runs in one network namespace from
-borrowing the same thing, and a journal (:mod:`pathspider.network.journal`) lets the next run clean up if the guard was
-killed too.
+borrowing the same thing, unless both want the same value for their whole time and share it; a journal
+(:mod:`pathspider.network.journal`) lets the next run clean up if the guard was killed too.
 
 Needs ``CAP_NET_ADMIN`` for ``net.`` sysctls and for rules, not root. The guard is a new Python process: as a normal
 user, give capabilities as ambient ones, which it inherits.
@@ -28,11 +28,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from pathspider.network import guard, journal
+from pathspider.network import guard, journal, rtnetlink
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class SettingsError(RuntimeError):
 
 
 class _Borrowed:
-    """One borrowed thing. ``descriptors``: the lock, then, for a sysctl, the sysctl."""
+    """One borrowed thing. ``descriptors``: the lock (or our share), then, for a sysctl, the sysctl."""
 
     def __init__(self, kind: str, name: str, old: str, lock: socket.socket, sysctl: int | None = None) -> None:
         self.kind, self.name, self.old, self.current = kind, name, old, old
@@ -145,25 +145,26 @@ class Settings:
         except OSError as error:
             raise _explained(name, error) from error
 
-    def sysctl(self, name: str, value: int | str) -> Undo:
+    def sysctl(self, name: str, value: int | str, shared: bool = False) -> Undo:
         """Set a sysctl of this network namespace, for example ``sysctl("net.ipv4.tcp_ecn", 1)``.
 
         The first change of each borrows it (some milliseconds); after that it is one write to an open file. As a
         context manager, the result puts back what was there before this call.
+
+        With ``shared`` other runs may hold it at the same time, at the same value, which cannot be changed any more;
+        the last one that leaves puts back what was there before the first came.
         """
+        text = str(value)
         with self._mutex:
             self._check_open()
+            if shared:
+                return self._share_sysctl(name, text)
             borrowed = self._names.get(name) or self._borrow_sysctl(name)
+            if borrowed.kind == "shared":
+                return self._share_sysctl(name, text)
             self._watch_guard()
-            previous, text = borrowed.current, str(value)
-            assert borrowed.sysctl is not None
-            try:
-                os.pwrite(borrowed.sysctl, text.encode("ascii"), 0)
-            except OSError as error:
-                raise _explained(name, error, text) from error
-            except UnicodeError as error:
-                raise SettingsError(f"not a value for a sysctl: {text!r}") from error
-            borrowed.current = text
+            previous = borrowed.current
+            _set(borrowed, name, text)
             return Undo(self, borrowed, previous)
 
     def nft(self, rules: Iterable[str], chain: str = OUTPUT) -> None:
@@ -179,20 +180,70 @@ class Settings:
         body = "\n".join(f"    {rule}" for rule in rules)
         with self._mutex:
             self._check_open()
-            table = self._table or self._borrow_table()
+            table = self._table = self._table or self._borrow_table()
             self._watch_guard()
             content = f"chain pathspider {{\n    {chain}\n{body}\n}}" if rules else ""
-            script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
-            done = subprocess.run(
-                [_nft(), "-f", "-"], input=script, capture_output=True, text=True, check=False,
-                start_new_session=True,  # Ctrl-C in the terminal is for us
-            )
-        if done.returncode:
-            text = " ".join(done.stderr.split())
-            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
-            raise SettingsError(f"nft refuses the rules {rules}: {text}{hint}")
+            self._fill(table, content, str(rules))
+
+    def nft_table(self, content: str, name: str | None = None) -> str:
+        """Have one more table of our own (family inet) with this content, as nft(8) writes it; its full name.
+
+        Each call makes another table, unless the ``name`` of one is given: that gets this content instead.
+        :meth:`give_back` removes it earlier than :meth:`close`.
+        """
+        with self._mutex:
+            self._check_open()
+            table = name or self._borrow_table()
+            self._watch_guard()
+            try:
+                self._fill(table, content, content)
+            except BaseException:
+                if name is None:
+                    self.give_back(f"table {table}")
+                raise
+            return table
+
+    def check_guard(self) -> None:
+        """Replace the guard, should it have died; where something is switched all the time, that is seen anyway."""
+        with self._mutex:
+            self._check_open()
+            self._watch_guard()
+
+    def check_nft(self) -> None:
+        """:class:`SettingsError` if nft is not installed."""
+        _nft()
+
+    def marks(self, lock: socket.socket, slot: int, removal: Sequence[str]) -> None:
+        """Answer for a slot of marks (:mod:`pathspider.network.configurations`), of which ``lock`` is the lock.
+
+        It is closed when they are given back, or where this fails.
+
+        When it is given back, by its name ``marks N``, the command ``removal`` removes its rules and routes; without
+        one there are none.
+        """
+        with self._mutex:
+            self._check_open()
+            thing = f"marks/{slot}"
+            self._register(thing, _Borrowed("marks", f"marks {slot}", "\t".join(removal), lock))
 
     # -- giving back -------------------------------------------------------------------------------------------------
+
+    def give_back(self, name: str) -> None:
+        """Put one thing back now, named as when it was borrowed; nothing happens if it is not borrowed (any more)."""
+        with self._mutex:
+            if os.getpid() != self._pid:
+                return
+            found = [(thing, borrowed) for thing, borrowed in self._borrowed.items()
+                     if borrowed is self._names.get(name) or borrowed.name == name]
+            for thing, borrowed in found:
+                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
+                if problem:  # close() and the guard will try again
+                    raise SettingsError(f"could not put back {borrowed.name}: {problem}")
+                self._watch_guard()
+                self._ask_guard(f"forget\0{borrowed.name}")
+                del self._borrowed[thing]
+                self._names = {known: other for known, other in self._names.items() if other is not borrowed}
+                borrowed.release()
 
     def close(self) -> None:
         """Put everything back, in reverse order. May be called again. What cannot be put back is named in the error."""
@@ -203,11 +254,9 @@ class Settings:
                 return
             problems = []
             for borrowed in reversed(self._borrowed.values()):
-                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors)
+                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
                 if problem:
                     problems.append(f"{borrowed.name} = {borrowed.old.strip()}: {problem}")
-                else:
-                    guard.remove(borrowed.journal)
             if self._dismiss_guard(all_done=not problems):
                 problems.clear()  # the guard tried again, and could
             self._forget()
@@ -217,16 +266,18 @@ class Settings:
     def clean_leftovers(self) -> None:
         """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
         for thing in journal.leftovers():
-            with contextlib.suppress(journal.Busy), journal.lock(thing) as lock:
+            with (contextlib.suppress(journal.Busy, TimeoutError), journal.gate(thing),
+                  journal.lock_unshared(thing) as lock):
                 noted = journal.read(thing)
                 if noted is None:
                     continue
                 pid, old, file = noted
                 problem = _put_back_leftover(thing, old, lock)
+                was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
                 if problem:
-                    logger.warning("process %d left %s changed (it was %s): %s", pid, thing, old.strip(), problem)
+                    logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
                 else:
-                    logger.warning("process %d left %s changed; put back to %s", pid, thing, old.strip())
+                    logger.warning("process %d left %s changed; put back%s", pid, thing, was)
                     guard.remove(file)
 
     def _forget(self) -> None:
@@ -267,6 +318,46 @@ class Settings:
         self._names[name] = self._borrowed[thing]
         return self._borrowed[thing]
 
+    def _share_sysctl(self, name: str, text: str) -> Undo:
+        path = sysctl_path(name)
+        thing = "sysctl/" + str(path.relative_to(PROC_SYS))
+        known = self._borrowed.get(thing)
+        if known is not None:
+            if known.kind != "shared" or known.current != text:
+                how = "shared with other runs" if known.kind == "shared" else "borrowed for this run alone"
+                raise SettingsError(f"{name} is {how}, at {known.current.strip()}, and cannot become {text}")
+            self._names[name] = known
+            return Undo(self, known, text)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise _explained(name, error, text) from error
+        try:
+            with journal.gate(thing):
+                lock, other = journal.share(thing)
+                old = os.pread(descriptor, 4096, 0).decode("ascii")
+                noted = journal.read(thing)
+                if other is not None and (noted is None or old.split() != text.split()):
+                    lock.close()
+                    why = "of another user or container, whose journal cannot be read" if noted is None else (
+                        f"at {old.strip()}, and this run needs {text}")
+                    raise SettingsError(
+                        f"{name} is shared by {_who(other)} in this network namespace, {why}; wait for its end, or run "
+                        "in another network namespace"
+                    )
+                borrowed = _Borrowed("shared", name, noted[1] if noted else old, lock, descriptor)
+                self._register(thing, borrowed)
+                self._names[name] = borrowed
+                _set(borrowed, name, text)
+        except journal.Busy as busy:
+            raise _refused(name, busy.pid) from None
+        except TimeoutError as error:
+            raise SettingsError(f"cannot set {name} to {text!r}: {error}") from error
+        finally:
+            if thing not in self._borrowed:
+                os.close(descriptor)
+        return Undo(self, borrowed, text)
+
     def _borrow_table(self) -> str:
         nft = _nft()
         for number in range(1, 100):  # another process namespace may have the same pid, this process another Settings
@@ -274,9 +365,22 @@ class Settings:
             with contextlib.suppress(journal.Busy):
                 lock = journal.lock(f"nft/{table}")
                 self._register(f"nft/{table}", _Borrowed("nft", f"table {table}", f"{nft} {table}", lock))
-                self._table = table
                 return table
         raise SettingsError("no name is left for an nftables table of our own")
+
+    def _fill(self, table: str, content: str, what: str) -> None:
+        """Replace the content of one of our tables, in one transaction; ``what`` is named if nft refuses it."""
+        script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
+        with open(os.memfd_create("rules"), "w+", encoding="utf-8") as rules, \
+                open(os.memfd_create("said"), "w+", encoding="utf-8", errors="replace") as said:
+            rules.write(script)
+            rules.seek(0)
+            status = self._ask_guard(f"fill\0{_nft()}", (rules.fileno(), said.fileno()))
+            said.seek(0)
+            text = " ".join(said.read().split())
+        if status != b"0":
+            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
+            raise SettingsError(f"nft refuses the rules {what}: {text}{hint}")
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
         """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
@@ -315,16 +419,20 @@ class Settings:
         self._channel_ended.register(ours, select.POLLIN)
 
     def _tell_guard(self, borrowed: _Borrowed) -> None:
-        assert self._channel is not None
         fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
-        message = "\0".join(fields).encode("utf-8", "surrogateescape")
+        self._ask_guard("\0".join(fields), borrowed.descriptors)
+
+    def _ask_guard(self, message: str, descriptors: Sequence[int] = ()) -> bytes:
+        """Send a message; the answer."""
+        assert self._channel is not None
         try:
-            socket.send_fds(self._channel, [message], borrowed.descriptors)
+            socket.send_fds(self._channel, [message.encode("utf-8", "surrogateescape")], descriptors)
             answer = self._channel.recv(16)
         except OSError as error:
             raise SettingsError(f"the guard of borrowed settings does not answer: {error}") from error
-        if answer != b"ok":
+        if not answer:
             raise SettingsError("the guard of borrowed settings ended early: nothing was changed")
+        return answer
 
     def _watch_guard(self) -> None:
         """Replace a guard that has died: what is borrowed must be safe before more is changed. One system call."""
@@ -352,15 +460,35 @@ class Settings:
 
 def _lock(thing: str, name: str) -> socket.socket:
     try:
-        return journal.lock(thing)
+        return journal.lock_alone(thing)
     except journal.Busy as busy:
-        who = f"process {busy.pid}" if busy.pid else "a process that cannot be seen from here"
-        if busy.pid == os.getpid():
-            who = "another part of this process"
-        raise SettingsError(
-            f"{name} is borrowed by {who} in this network namespace: two runs would spoil each other's measurement; "
-            "wait for its end, or run in another network namespace"
-        ) from None
+        raise _refused(name, busy.pid) from None
+    except TimeoutError as error:
+        raise SettingsError(f"cannot borrow {name}: {error}") from error
+
+
+def _refused(name: str, pid: int) -> SettingsError:
+    return SettingsError(
+        f"{name} is borrowed by {_who(pid)} in this network namespace: two runs would spoil each other's measurement; "
+        "wait for its end, or run in another network namespace"
+    )
+
+
+def _who(pid: int) -> str:
+    if pid == os.getpid():
+        return "another part of this process"
+    return f"process {pid}" if pid else "a process that cannot be seen from here"
+
+
+def _set(borrowed: _Borrowed, name: str, text: str) -> None:
+    assert borrowed.sysctl is not None
+    try:
+        os.pwrite(borrowed.sysctl, text.encode("ascii"), 0)
+    except OSError as error:
+        raise _explained(name, error, text) from error
+    except UnicodeError as error:
+        raise SettingsError(f"not a value for a sysctl: {text!r}") from error
+    borrowed.current = text
 
 
 def _nft() -> str:
@@ -387,6 +515,8 @@ def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:
     kind, _, name = thing.partition("/")
     if kind == "nft" and OWN_TABLE.fullmatch(name):
         return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
+    if kind == "marks" and name.isdecimal():
+        return guard.put_back("marks", "\t".join(rtnetlink.removal(int(name))) if old else "", [lock.fileno()])
     if kind != "sysctl":
         return "not a thing that is borrowed"
     try:

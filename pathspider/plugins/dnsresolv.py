@@ -34,6 +34,19 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     chains = []
     capabilities = ()
     target_keys = ("dp", "domain")
+    conditions = {
+        "dnsresolv.unresolved:nxdomain": "the name does not exist",
+        "dnsresolv.unresolved:nodata": "the name exists and has no address",
+        "dnsresolv.unresolved:timeout": "no resolver answered in time",
+        "dnsresolv.unresolved:unreachable": "no resolver could be reached",
+        "dnsresolv.unresolved:invalid": "the answer is not a response to the question",
+        "dnsresolv.unresolved:bad_domain": "the job's domain is not a name that can be asked for",
+        "dnsresolv.unresolved:<rcode>": "the response code of the answer, such as servfail or refused",
+        "dnsresolv.unresolved:blocklisted": "every address that was found is in a network of the blocklist",
+        "dnsresolv.unresolved:no_target": "no address that was found can be measured",
+        "pathspider.invalid_job:domain_missing": "the job has no name to resolve",
+    }
+    placeholders = {"rcode": "[a-z0-9]+"}
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:

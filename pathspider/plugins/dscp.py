@@ -11,7 +11,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.helpers.sockets import SockOpts
 from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
@@ -39,6 +39,11 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
+    conditions = {
+        **connectivity_conditions("dscp.<codepoint>"),
+        "dscp.<codepoint>.replymark:<codepoint>": "codepoint of a reply to packets with the first codepoint",
+        "pathspider.local_error:dscp_not_configured": "the packets that left had another codepoint",
+    }
 
     @staticmethod
     def extra_args(parser: argparse.ArgumentParser) -> None:

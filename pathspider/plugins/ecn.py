@@ -9,13 +9,16 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE, TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
 
 ECN_SETUP = TCP_ECE | TCP_CWR
 """Both flags on a SYN ask for ECN; ECE alone on the SYN-ACK accepts it. RFC 3168, section 6.1.1."""
+
+MARKS = {"ect0": "ECT(0)", "ect1": "ECT(1)", "ce": "CE"}
+"""The codepoints of packets that ECN is used with, as conditions and fields call them, and as RFC 3168 does."""
 
 
 class ECN(SynchronizedSpider, PluggableSpider):
@@ -34,6 +37,16 @@ class ECN(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
+    conditions = {
+        **connectivity_conditions("ecn"),
+        "ecn.negotiation.succeeded": "the SYN-ACK had ECE alone",
+        "ecn.negotiation.reflected": "the SYN-ACK had ECE and CWR, the flags of the SYN",
+        "ecn.negotiation.failed": "the SYN-ACK had any other flags",
+        **{f"ecn.ipmark.{mark}.{word}": f"{codepoint} {meaning} on packets that came back"
+           for mark, codepoint in MARKS.items()
+           for word, meaning in (("seen", "was seen"), ("not_seen", "was not seen"))},
+        "pathspider.local_error:ecn_not_configured": "the SYNs that left were not as configured",
+    }
 
     def config_no_ecn(self) -> None:
         """Do not ask for ECN, but accept it: the kernel's default."""
@@ -91,5 +104,5 @@ def ip_marks(flow: Flow) -> list[str]:
     """Which ECN codepoints the target's packets carried when they arrived here."""
     return [
         f"ecn.ipmark.{mark}.{'seen' if flow[f'ecn_{mark}_syn_rev'] or flow[f'ecn_{mark}_data_rev'] else 'not_seen'}"
-        for mark in ("ect0", "ect1", "ce")
+        for mark in MARKS
     ]

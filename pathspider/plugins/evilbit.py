@@ -11,7 +11,7 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.evil import EvilChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -35,6 +35,13 @@ class EvilBit(ForgeSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, DNSChain, EvilChain]
     connect_supported = ["tcp", "dnsudp"]
     packets = 2
+    conditions = {
+        **connectivity_conditions("evilbit"),
+        "evilbit.mark.seen": "packets that came back had the evil bit set",
+        "evilbit.mark.not_seen": "packets came back, without the evil bit",
+        "pathspider.skipped:ipv6_has_no_evil_bit": "the target's address is IPv6",
+        "pathspider.local_error:evil_bit_not_as_forged": "the bit was not on the packets as forged",
+    }
 
     def not_applicable(self, job: Job) -> str | None:
         return "ipv6_has_no_evil_bit" if is_ipv6(job["dip"]) else None

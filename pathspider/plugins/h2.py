@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pycurl
-
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
 from pathspider.records import Connection, Flow, Job
@@ -30,21 +28,28 @@ class H2(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain]
     connect_supported = ["http", "https"]
+    conditions = {
+        **connectivity_conditions("h2"),
+        "h2.upgrade.success": "the response came over HTTP/2",
+        "h2.upgrade.failed": "the response did not come over HTTP/2, or none came",
+    }
 
     def conn_no_h2(self, job: Job, config: int) -> Connection:
         """HTTP/1.1, and nothing else offered."""
-        return self.request(job, pycurl.CURL_HTTP_VERSION_1_1)
+        return self.request(job, "CURL_HTTP_VERSION_1_1")
 
     def conn_h2(self, job: Job, config: int) -> Connection:
         """HTTP/2 if the server wants, else HTTP/1.1."""
-        return self.request(job, pycurl.CURL_HTTP_VERSION_2_0)
+        return self.request(job, "CURL_HTTP_VERSION_2_0")
 
     connections = [conn_no_h2, conn_h2]
 
-    def request(self, job: Job, version: int) -> Connection:
-        """One GET request that asks for an HTTP version, as libcurl counts them."""
+    def request(self, job: Job, version: str) -> Connection:
+        """One GET request that asks for an HTTP version, by libcurl's name of it."""
+        import pycurl  # noqa: PLC0415 - may cost seconds, see pathspider.helpers.http; the plugin's words cost none
+
         return connect(self.args.connect, self.source, job, self.args.timeout,
-                       curlopts={pycurl.HTTP_VERSION: version}, curlinfos=[pycurl.INFO_HTTP_VERSION])
+                       curlopts={pycurl.HTTP_VERSION: getattr(pycurl, version)}, curlinfos=[pycurl.INFO_HTTP_VERSION])
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         baseline, experiment = flows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.mss import MSSChain
-from pathspider.chains.tcp import TCP_SA, TCPChain
+from pathspider.chains.tcp import TCPChain, has_syn_ack
 from pathspider.conditions import NOT_OBSERVED, succeeded
 from pathspider.records import Flow
 from pathspider.single import SingleSpider
@@ -25,18 +25,22 @@ class MSS(SingleSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
+    conditions = {
+        "mss.connectivity.online": "the connection came up",
+        "mss.connectivity.offline": "the connection did not come up",
+        "mss.option.local.value:<bytes>": "the MSS that was sent",
+        "mss.option.remote.value:<bytes>": "the MSS that arrived",
+        "mss.option.received.absent": "the SYN-ACK came without the option",
+        "mss.option.received.unchanged": "the MSS that arrived is the local one",
+        "mss.option.received.inflated": "the MSS that arrived is greater than the local one",
+        "mss.option.received.deflated": "the MSS that arrived is lower than the local one",
+    }
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         (flow,) = flows
         if succeeded(flow) and not has_syn_ack(flow):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
         return [f"mss.connectivity.{'online' if succeeded(flow) else 'offline'}", *option_values(flow)]
-
-
-def has_syn_ack(flow: Flow) -> bool:
-    """True if a SYN-ACK of the target was observed; a RST is no SYN-ACK and carries no MSS."""
-    flags = flow["tcp_synflags_rev"]
-    return flags is not None and flags & TCP_SA == TCP_SA
 
 
 def option_values(flow: Flow) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCP_ACK, TCP_SA, TCP_SYN, TCPChain, tcp_options
+from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, tcp_options
 from pathspider.chains.tfo import TFOChain, tfo_option
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
 from pathspider.helpers.tfo import FAST_OPEN, CookieCache, KeyedLock
@@ -67,6 +67,16 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]
+    conditions = {
+        **connectivity_conditions("tfo"),
+        "tfo.cookie.received": "the third SYN carried a cookie",
+        "tfo.cookie.not_received": "the third SYN carried no cookie",
+        "tfo.syndata.acked": "the SYN-ACK acknowledged SYN and data",
+        "tfo.syndata.not_acked": "the SYN-ACK acknowledged the SYN, and not all of the data",
+        "tfo.syndata.failed": "no SYN-ACK came to the SYN with data",
+        "pathspider.local_error:tfo_not_configured": "the SYNs that left lacked the option asked for",
+        "pathspider.not_observed": "also where the path loses first SYNs of any kind",
+    }
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     fixed_order = True
 
@@ -151,12 +161,6 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if experiment["tfo_dlen"]:
             found.append(f"tfo.syndata.{syn_data(experiment)}")
         return found
-
-
-def has_syn_ack(flow: Flow) -> bool:
-    """True if a SYN-ACK of the target was observed."""
-    flags = flow["tcp_synflags_rev"]
-    return flags is not None and flags & TCP_SA == TCP_SA
 
 
 def acknowledged(flow: Flow) -> int:

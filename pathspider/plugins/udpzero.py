@@ -10,7 +10,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.udp import UDPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, succeeded
+from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -33,6 +33,11 @@ class UDPZero(ForgeSpider, PluggableSpider):
     connect_supported = ["dnsudp"]
     capabilities = ("CAP_NET_RAW",)
     packets = 2
+    conditions = {
+        **connectivity_conditions("udpzero"),
+        "pathspider.skipped:ipv6_requires_udp_checksum": "the target's address is IPv6",
+        "pathspider.local_error:checksum_not_as_forged": "the checksums that left were not as forged",
+    }
 
     def not_applicable(self, job: Job) -> str | None:
         return "ipv6_requires_udp_checksum" if is_ipv6(job["dip"]) else None

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-INCONCLUSIVE = "pathspider."
+from pathspider.conditions import RUN
+
+INCONCLUSIVE = f"{RUN}."
 """How conditions begin that tell why there is no verdict."""
 NEEDS = {"ecn.ipmark.": "ecn.negotiation."}
 """Conditions that tell something only beside others: where no SYN-ACK came back, no mark could be seen, and the plugin

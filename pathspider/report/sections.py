@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from pathspider.conditions import DOCUMENTED, matches
+from pathspider.installed import declared
 from pathspider.report.counting import Tally
 from pathspider.report.figures import points
 from pathspider.report.markup import Cell, details, heading_of, many, number, share, table, text_of
@@ -110,15 +110,15 @@ def _question(report: Report, question: str) -> Iterator[str]:
 
 
 def _meanings(counts: list[Count], kept: set[str]) -> Iterator[str]:
-    """What the documentation says of each answer."""
+    """What each answer means, as its plugin declares it."""
     given = {count.answer for count in counts if count.answer.answer in kept}
     seen = set()
     for answer in sorted(given, key=lambda one: natural_key(one.answer)):
-        for documented, meaning in DOCUMENTED.get(answer.plugin, {}).items():
-            if documented not in seen and matches(answer.condition, documented):
-                seen.add(documented)
-                name = documented if ":" in documented else answer.answer
-                yield f"<li><b>{text_of(name)}</b>: {text_of(meaning)}</li>\n"
+        text, meaning = declared(answer.condition, answer.plugin) or ("", "")
+        if meaning and text not in seen:
+            seen.add(text)
+            name = text if ":" in text else answer.answer
+            yield f"<li><b>{text_of(name)}</b>: {text_of(meaning)}</li>\n"
 
 
 def _counts(report: Report, caption: str, counts: list[Count], group: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job
 class Channel(queue.Queue[Any]):
     """A :class:`queue.Queue` that ends.
 
-    Putting ``SHUTDOWN_SENTINEL`` closes it: what is in it can still be taken, and after that every :meth:`get`, of
+    Putting ``SHUTDOWN_SENTINEL`` closes it: what is in it can still be taken, and after that every ``get()``, of
     however many threads, returns the sentinel. What is put into a closed channel, or into one whose consumer has died
     (:meth:`abandon`), is dropped and counted, and nobody blocks.
 
@@ -131,19 +131,19 @@ class JobQueue(Channel):
         self.accepted = 0
         """Jobs that were taken in."""
         self.per_address = per_address
-        self._under_way: dict[str, int] = {}
-        self._waiting: dict[str, deque[Job]] = {}
+        self._under_way: dict[Hashable, int] = {}
+        self._waiting: dict[Hashable, deque[Job]] = {}
         self._waiting_count = 0
 
     def offer(self, job: Job) -> bool:
         """Take a job in, waiting for room; False if no more jobs are taken."""
-        address = self._address(job)
+        address = canonical_address(job.get("dip"))
         with self.not_full:
             self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
             if self.closed:
                 return False
             self.accepted += 1
-            if address is not None and self._is_busy(address):
+            if self._is_busy(address):
                 self._waiting.setdefault(address, deque()).append(job)
                 self._waiting_count += 1
             else:
@@ -161,16 +161,21 @@ class JobQueue(Channel):
     def under_way(self, job: Job) -> Iterator[None]:
         """Run the body while this job, which was taken, is under way; another one to its address may begin after it.
 
-        The body may give the job another address.
+        The body may give the job another address, as a plugin's ``pre_connect()`` may.
         """
-        address = self._address(job)
+        taken = {"dip": job.get("dip")}
         try:
             yield
         finally:
-            if address is not None:
-                self._done(address)
+            self.done(taken)
 
-    def _done(self, address: str) -> None:
+    def done(self, job: Job) -> None:
+        """This job's connections are over: another one to its address may begin."""
+        if self.per_address is None:
+            return
+        address = canonical_address(job.get("dip"))
+        if not isinstance(address, str):
+            return
         with self.mutex:
             count = self._under_way.get(address)
             if count is None:
@@ -184,7 +189,7 @@ class JobQueue(Channel):
                 self._waiting_count -= 1
                 if not waiting:
                     del self._waiting[address]
-            self.not_full.notify_all()  # each who waits there has an address of his own
+            self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
             if self.closed and not self._waiting_count:
                 self.not_empty.notify_all()
 
@@ -198,27 +203,23 @@ class JobQueue(Channel):
             self._close()
         return left
 
-    def _address(self, job: Job) -> str | None:
-        """The address that counts; None where none does, or the job has none."""
-        address = None if self.per_address is None else canonical_address(job.get("dip"))
-        return address if isinstance(address, str) else None
+    def _is_busy(self, address: Any) -> bool:
+        return (self.per_address is not None and isinstance(address, str)
+                and self._under_way.get(address, 0) >= self.per_address)
 
-    def _is_busy(self, address: str) -> bool:
-        return self.per_address is not None and self._under_way.get(address, 0) >= self.per_address
-
-    def _is_full(self, address: str | None) -> bool:
-        if address is not None and self._is_busy(address):
+    def _is_full(self, address: Any) -> bool:
+        if self._is_busy(address):
             return self._waiting_count >= MOST_WAITING
         return len(self.queue) >= self.maxsize
 
-    def _let_go(self, address: str | None, job: Job) -> None:
-        if address is not None:
+    def _let_go(self, address: Any, job: Job) -> None:
+        if self.per_address is not None and isinstance(address, str):
             self._under_way[address] = self._under_way.get(address, 0) + 1
         self.queue.append(job)
         self.not_empty.notify()
 
     def _get(self) -> Any:
-        self.not_full.notify_all()  # one of those who wait for room may be there for his address alone
+        self.not_full.notify_all()  # the one that Queue.get() wakes may wait for something else
         return super()._get()
 
     def _qsize(self) -> int:

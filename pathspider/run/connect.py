@@ -8,16 +8,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pathspider import conditions
-from pathspider.records import CONN_FAILED, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.helpers.poller import PAUSED
+from pathspider.helpers.sockets import local_error
+from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
     from pathspider.run.health import Health
     from pathspider.run.pace import Pace
 
-LATE_PACKETS = 2.0
+LATE_PACKETS = 1.0
 """Seconds after a connection's end in which packets still belong to its flow: what is under way then, and what the
-other end says to the end of the connection."""
+other end says to it."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker
@@ -27,15 +29,14 @@ class Stopped(Exception):  # noqa: N818 - not an error: it unwinds a worker
 class Connector:
     """Makes a job's connections: checks the job, waits for its moment, connects, and looks whether we were well.
 
-    :param pace: gives each connection its moment; None: at once
     :param health: how our own machine is
     """
 
-    def __init__(self, spider: Spider, pace: Pace | None, health: Health) -> None:
+    def __init__(self, spider: Experiment, health: Health) -> None:
         self.spider = spider
-        self.options = spider.options
-        self.pace = pace
         self.health = health
+        self.pace: Pace | None = None
+        """Gives each connection its moment; None: at once."""
         self.interrupted = threading.Event()
         """No job begins any more; those under way go on."""
         self.aborting = threading.Event()
@@ -59,7 +60,7 @@ class Connector:
                 with self.health.turn(rested=True):
                     outcome = self._measure(job)
                 if isinstance(outcome, Result) and (kind := self._disturbance(outcome)):
-                    outcome.connections[0].update(spdr_state=CONN_SKIPPED, local_error=kind)
+                    outcome.connections[0].update(local_error("paused" if kind == PAUSED else "overloaded"))
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome
@@ -74,7 +75,7 @@ class Connector:
             raise Stopped
 
     def _is_blocked(self, job: Job) -> bool:
-        blocklist = self.options.blocklist
+        blocklist = self.spider.options.blocklist
         return blocklist is not None and "dip" in self.spider.target_keys and job["dip"] in blocklist
 
     def _measure(self, job: Job) -> Result | Unmeasured:
@@ -116,8 +117,9 @@ class Connector:
     def _order(self, job: Job, count: int) -> list[int]:
         """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""
         order = list(range(count))
-        if self.options.order == "random" and not self.spider.fixed_order:
-            random.Random(f"{self.options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
+        options = self.spider.options
+        if options.order == "random" and not self.spider.fixed_order:
+            random.Random(f"{options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
         return order
 
     def _finish(self, job: Job, connections: list[Connection]) -> None:
@@ -144,8 +146,7 @@ def checked(connection: Any, config: int, job: Job) -> Connection:
         raise TypeError(f"connection {config} returned {connection!r}, where a dict with 'spdr_state' is needed")
     connection["spdr_state"] = Conn(connection["spdr_state"])
     connection["config"] = config
-    if connection.get("dp") is None:
-        connection["dp"] = job.get("dp")
+    connection.setdefault("dp", job.get("dp"))
     if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):
         raise TypeError(f"connection {config}: its ports are {connection['sp']!r} and {connection['dp']!r}, where "
                         "numbers are needed")

@@ -13,14 +13,14 @@ from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unme
 from pathspider.run.match import Merged
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
     from pathspider.run.options import Beginnings
 
 
 class Judge:
     """Makes records: what the plugin says of the flows, or why it is not asked."""
 
-    def __init__(self, spider: Spider) -> None:
+    def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         self.options = spider.options
         source = spider.source
@@ -39,11 +39,12 @@ class Judge:
         if not found and self.spider.capture_losses() > result.losses:
             found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
         found = found or checked(self.spider.combine_flows(flows))
+        began = first_packet(merged.flows, result.began)
         record = {
             **job,
             "path": path_to(job, self.beginnings),
             "conditions": found,
-            "time": {"from": timestamp(first_packet(merged.flows, result.began)), "to": timestamp(result.ended)},
+            "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
         }
         if len(result.order) > 1:
             record["order"] = list(result.order)
@@ -96,4 +97,4 @@ def path_to(job: Job, beginnings: Beginnings) -> list[str | None]:
 
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "microseconds").removesuffix("+00:00")

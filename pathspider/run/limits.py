@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-PER_WORKER = 4
-"""Descriptors that one worker has open at most: libcurl has three for a connection, and a fourth for a moment."""
+PER_WORKER = 2
+"""Descriptors that one worker has open at most: its connection, and a copy of it for a moment."""
 
 RESERVE = 64
 """For all else: input, output, capture, settings, what libraries open."""
@@ -74,7 +74,7 @@ def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
 
 
 def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
-    """The control groups, version 1 or 2, that may limit the threads of this process, from the inmost outwards."""
+    """The control groups, version 1 or 2, that may limit how many threads we have, from the inmost outwards."""
     mounts: dict[str, tuple[Path, str]] = {}
     try:
         mounted_here, groups = ((proc / "self" / name).read_text(errors="replace").splitlines()

@@ -57,7 +57,7 @@ def connection_key(job: Job, connection: Connection) -> Key | None:
     target = connection.get("dip") or job.get("dip")
     if not connection.get("sp") or not target:
         return None
-    return (packed(target), int(connection["dp"]), int(connection["sp"]))
+    return (packed(target), int(connection.get("dp") or job["dp"]), int(connection["sp"]))
 
 
 def fits_flow(connection: Connection, flow: Flow) -> bool:

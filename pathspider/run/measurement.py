@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+HINTS = {
+    "EADDRNOTAVAIL": " (has the interface lost its address, or are all ports in use?)",
+    "ENETUNREACH": " (has the route to it gone?)",
+    "EHOSTUNREACH": " (has its neighbour on the way gone?)",
+}
+"""What an error of our own kernel may come from."""
+
 AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
 
@@ -91,13 +98,15 @@ class Measurement:
     def _count(self, record: Record) -> None:
         found = record.get("conditions", [])  # a resolver puts out jobs
         first = found[0] if found else ""
+        if not first.startswith(conditions.RUN):
+            return
         self.invalid += first.startswith(conditions.INVALID_JOB)
         self.unmeasured += first == conditions.NOT_MEASURED
         for reason in conditions.local_reasons(found)[:1]:
             self.local_errors[reason] += 1
             if self.local_errors[reason] == 1:
-                log.warning("no verdict on %s for a reason of this machine: %s; further ones are counted",
-                            record.get("dip"), reason)
+                log.warning("no verdict on %s for a reason of this machine: %s%s; further ones are counted",
+                            record.get("dip"), reason, HINTS.get(reason, ""))
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -162,7 +171,9 @@ class Measurement:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
         if self.failure is not None or spider.exception is not None or run.jobs_failed:
             status = 1
-        return 128 + self.signals[0] if self.signals else status
+        if self.signals and spider.exception is None:
+            return 128 + self.signals[0]
+        return status
 
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated

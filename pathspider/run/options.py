@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +41,6 @@ class RunOptions:
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> RunOptions:
-        """What a program gave together with the plugin's arguments: ``source``, ``output_flows``."""
-        return cls(source=getattr(args, "source", None) or (None, None),
-                   output_flows=getattr(args, "output_flows", False))
+        """What a program gave together with the plugin's arguments, under these names."""
+        given = {one.name: getattr(args, one.name) for one in fields(cls) if getattr(args, one.name, None) is not None}
+        return cls(**given)

@@ -34,7 +34,7 @@ from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
 if TYPE_CHECKING:
-    from pathspider.base import Spider
+    from pathspider.run.experiment import Experiment
 
 log = logging.getLogger("pathspider")
 
@@ -53,13 +53,16 @@ FLOW_BACKLOG = 10
 class Pipeline:
     """The stages of one run and their supervisor. :class:`~pathspider.base.Spider` shows it under documented names."""
 
-    def __init__(self, spider: Spider) -> None:
+    def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         workers = max(spider.worker_count, 1)
         self.jobs = JobQueue(workers)
         self.made = Channel(FLOW_BACKLOG * workers)
         """Results of connections, and flows."""
         self.records = Channel(FLOW_BACKLOG * workers)
+
+        self.health = Health(workers, poller.lag, poller.disturbance, time.monotonic)
+        self.connector = Connector(spider, self.health)
 
         self.jobs_done = 0
         self.jobs_failed = 0
@@ -68,11 +71,12 @@ class Pipeline:
         self.flows_missed = 0
         self.exception: BaseException | None = None
         """The first exception that ended the run."""
+        self._unprepared: BaseException | None = None
         self.running = False
-        self._begun = False
+        self._begun = self._finished = False
         self._failed_in_a_row: Counter[str] = Counter()
         """By the stage: what one stage does well says nothing of the next."""
-        self._workers_left = 0
+        self._workers_left = workers
         self._threads: dict[str, threading.Thread] = {}
         self._stoppers: list[threading.Thread] = []
         self._state = threading.Lock()
@@ -91,35 +95,32 @@ class Pipeline:
         self._begun = True
         options = spider.options
         self.jobs.per_address = spider.per_address()
-        self.health = Health(spider.worker_count, poller.lag, poller.disturbance, time.monotonic)
-        self.connector = Connector(spider, None if options.rate is None else Pace(options.rate), self.health)
-        patience = PATIENCE + spider.longest_connection() * len(spider.plan())
-        self.matcher = Matcher(patience, observing=bool(spider.chains))
+        if options.rate is not None:
+            self.connector.pace = Pace(options.rate)
+        longest_job = spider.longest_connection() * len(spider.plan())
+        self.matcher = Matcher(PATIENCE + longest_job, observing=bool(spider.chains))
         self.judge = Judge(spider)
         try:
             prepared = threading.Event()
             self._thread("configurator", self._configurator, prepared)
             prepared.wait()
-            if self.exception is not None:
-                raise self.exception
+            if self._unprepared is not None:
+                raise self._unprepared
             spider.observer = spider.create_observer()
         except BaseException:
             self._wake_configurator()
             self._join("configurator")
             self._give_settings_back()
             raise
+        with self._state:
+            self.running = True
+            not_said = self.exception
         self._attended = ExitStack()
         self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
-        self._workers_left = spider.worker_count
-        with self._state:
-            self.running = True
-            early = self.exception
-        if early is not None:  # the configurator has failed meanwhile
-            self._stop_for(early)
         try:
-            self._thread("merger", spider.merger, takes=self.made, gives=self.records)
+            self._thread("merger", self._merger, takes=self.made, gives=self.records)
             self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
             with stack_size():
                 for number in range(spider.worker_count):
@@ -131,6 +132,8 @@ class Pipeline:
             flows.close()  # perhaps there is no observer
             self.shutdown()
             raise
+        if not_said is not None:
+            self._stop_after(not_said)
 
     def _worker_over(self) -> None:
         """A worker has ended. When it is the last one and jobs still come, nobody would take them."""
@@ -148,6 +151,18 @@ class Pipeline:
             return self._failed(job, error, "connect")
         self._failed_in_a_row["connect"] = 0
         return outcome
+
+    def _merger(self) -> None:
+        self.spider.merger()
+        if self.made.closed:  # all workers have ended
+            self._finish()
+
+    def _finish(self) -> None:
+        """Have the plugin give back what it holds, once."""
+        with self._state:
+            finished, self._finished = self._finished, True
+        if not finished:
+            self.spider.finish()
 
     def match_and_judge(self) -> None:
         """Results and flows in, records out, until both have ended."""
@@ -211,36 +226,33 @@ class Pipeline:
         what = f"{type(error).__name__}: {error}"
         target = f"{job.get('dip', '')} {job.get('domain') or ''}".strip()
         if count <= MOST_NAMED:
-            log.error("plugin %s, job %s: %s; its record says so", self.spider.name, target, what,
-                      exc_info=error if count == 1 else None)
+            ours = type(error).__module__.startswith("pathspider.")
+            log.error("plugin %s, job %s: %s; its record says so", self.spider.name, target, error if ours else what,
+                      exc_info=error if count == 1 and not ours else None)
         if count == MOST_NAMED:
             log.error("plugin %s: these were %d such jobs; further ones are counted, and not named", self.spider.name,
                       MOST_NAMED)
-        if in_a_row >= MOST_IN_A_ROW:
+        if in_a_row == MOST_IN_A_ROW:
             self.fail(RuntimeError(f"{in_a_row} jobs in a row failed, the last with {what}"))
         return Unmeasured(job, conditions.NOT_MEASURED, what, time.time())
 
     def fail(self, error: BaseException) -> None:
         """Note an exception, the first of which decides the run's end, and stop in order."""
         with self._state:
-            first, running = self.exception is None, self.running
+            first = self.exception is None
             if first:
                 self.exception = error
-        if not running:
-            return
-        if first:
-            self._stop_for(error)
-        else:
-            self._stop()
+            running = self.running
+        if running:
+            self._stop_after(error if first else None)
 
-    def _stop_for(self, error: BaseException) -> None:
-        # Our own exceptions are made to be read; anybody else's needs to be traced.
-        ours = type(error).__module__.startswith("pathspider.")
-        kind = "" if ours else f"{type(error).__name__}: "
-        log.error("plugin %s: %s%s; the run stops", self.spider.name, kind, error, exc_info=None if ours else error)
-        self._stop()
-
-    def _stop(self) -> None:
+    def _stop_after(self, error: BaseException | None) -> None:
+        """Say what ended the run, once, and stop in order."""
+        if error is not None:
+            # Our own exceptions are made to be read; anybody else's needs to be traced.
+            ours = type(error).__module__.startswith("pathspider.")
+            kind = "" if ours else f"{type(error).__name__}: "
+            log.error("plugin %s: %s%s; the run stops", self.spider.name, kind, error, exc_info=None if ours else error)
         self.connector.aborting.set()
         self._wake_configurator()
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.
@@ -271,8 +283,7 @@ class Pipeline:
 
     def interrupt(self) -> None:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
-        if self._begun:
-            self.connector.interrupted.set()
+        self.connector.interrupted.set()
         for job in self.jobs.stop():
             self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
 
@@ -299,22 +310,15 @@ class Pipeline:
             self._workers_over.close()
             self._join("merger")
             self._attended.close()
-            try:
-                self.spider.finish()
-            except Exception as error:
-                log.error("plugin %s, finish(): %s: %s", self.spider.name, type(error).__name__, error, exc_info=error)
-                with self._state:
-                    self.exception = self.exception or error
-            finally:
-                self.running = False
+            self.spider.exception_wrapper(self._finish)
+            self.running = False
 
     def terminate(self) -> None:
         """End as quickly as possible: connections under way are given up, nothing waits for them."""
         self.jobs.stop()
-        if self._begun:
-            self.connector.interrupted.set()
-            self.connector.aborting.set()
-            self._wake_configurator()
+        self.connector.interrupted.set()
+        self.connector.aborting.set()
+        self._wake_configurator()
         self._give_settings_back()
         self._observer_control.put(SHUTDOWN_SENTINEL)
         self.records.close()
@@ -324,7 +328,7 @@ class Pipeline:
         try:
             self.spider.borrow()
         except BaseException as error:
-            self.exception = error
+            self._unprepared = error
             return
         finally:
             prepared.set()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathspider.chains import tcp as constants
-from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCP_SEC, TCPChain, tcp_options
+from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCP_SEC, TCPChain, has_syn_ack, next_option, tcp_options
 from pathspider.libtrace import tcp
 from tests.chains.flows import ChainTest
 from tests.libtrace.frames import tcp4, tcp6
@@ -104,6 +104,13 @@ class Options(unittest.TestCase):
     def test_the_end_of_list_ends_it(self):
         self.assertEqual(self.options(b"\x01\x00\x02\x04\x05\xb4"), {})
 
+    def test_where_options_stand(self):
+        """As for somebody who wants to change one: padding is passed over, what cannot be ends the search."""
+        data = b"\x01\x02\x04\x05\xb4\x01\x01\x04\x02\x00\x03\x03\x07"
+        self.assertEqual([next_option(data, at) for at in (0, 1, 5, 7, 9, len(data))], [1, 1, 7, 7, -1, -1])
+        for malformed in (b"\x02", b"\x02\x00", b"\x02\x01", b"\x02\x04\x05", b"\x01\x01", b""):
+            self.assertEqual(next_option(malformed, 0), -1)
+
     def test_malformed_options_yield_what_stands_before(self):
         for bad in (b"\x08", b"\x08\x00", b"\x08\x01", b"\x08\x0a\x00", b"\xfe\xff"):
             self.assertEqual(self.options(b"\x02\x04\x05\xb4" + bad.rjust(4, b"\x01")), {2: b"\x05\xb4"})
@@ -117,3 +124,9 @@ class Options(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+
+class TestHasSYNACK(unittest.TestCase):
+    def test_only_syn_and_ack_together(self):
+        for flags, found in ((TCP_SA, True), (TCP_SAE, True), (0x14, False), (0x02, False), (None, False)):
+            self.assertIs(has_syn_ack({"tcp_synflags_rev": flags}), found)

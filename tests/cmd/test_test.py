@@ -30,7 +30,7 @@ class TestTest(unittest.TestCase):
         self.assertIn("OK", done.stderr)
 
     def test_a_failure_shows_in_the_exit_status(self):
-        self.assertEqual(self.run_suite("tests.test_pace.no_such_test").returncode, 1)
+        self.assertEqual(self.run_suite("tests.run.test_pace.no_such_test").returncode, 1)
 
     def test_no_such_tests(self):
         done = self.run_suite("tests.no_such_module")

@@ -14,9 +14,9 @@ from pathspider.base import PluggableSpider
 from pathspider.chains import tcp
 from pathspider.chains.base import Chain
 from pathspider.cmd.describe import program
-from pathspider.conditions import DOCUMENTED, WITHOUT_OBSERVATION, matches
+from pathspider.conditions import RUN, matches
 from pathspider.discovery import classes
-from pathspider.installed import available_chains
+from pathspider.installed import available_chains, declared_conditions
 from pathspider.network import interfaces
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -104,16 +104,15 @@ class TestPages(unittest.TestCase):
                 self.assertIn(f'"{word}"', page, name)
 
     def test_every_condition_is_on_its_page_and_in_the_list(self):
-        self.assertEqual(set(DOCUMENTED) | set(WITHOUT_OBSERVATION), {*self.plugins, "pathspider"})
-        for group, meanings in (DOCUMENTED | WITHOUT_OBSERVATION).items():
-            page = "conditions" if group == "pathspider" else f"plugins/{group}"
-            for condition in meanings:
-                for where in (page, "conditions"):
-                    self.assertIn(f'"{condition}"', self.pages[where], where)
+        for condition in (condition for meanings in declared_conditions().values() for condition in meanings):
+            self.assertIn(f'"{condition}"', self.pages["conditions"])
+        for name, plugin in self.plugins.items():
+            for condition in plugin.conditions:
+                self.assertIn(f'"{condition}"', self.pages[f"plugins/{name}"], name)
 
     def test_faults_of_the_machine_and_of_jobs_are_all_explained(self):
         page = self.pages["faults"]
-        for condition, meaning in WITHOUT_OBSERVATION["pathspider"].items():
+        for condition, meaning in declared_conditions()[RUN].items():
             name, _, word = condition.partition(":")
             self.assertIn(f'"{name}', page)
             if re.match("[a-z]", word):
@@ -142,9 +141,9 @@ class TestPages(unittest.TestCase):
             self.assertEqual([command in line for line in said], [True], page)
 
     def test_the_pages_name_no_condition_that_does_not_exist(self):
-        known = [condition for meanings in (DOCUMENTED | WITHOUT_OBSERVATION).values() for condition in meanings]
+        known = [condition for meanings in declared_conditions().values() for condition in meanings]
         for name, text in self.sources.items():
-            plugins = "|".join(DOCUMENTED)
+            plugins = "|".join(self.plugins)
             found = re.findall(rf"``((?:{plugins})\.[a-zX0-9{{][^`]*)``", text)
             found += re.findall(rf"\b(?:{plugins})\.(?:connectivity|negotiation|upgrade|cookie|mark)\.[a-z_]+", text)
             for condition in (condition for words in found for condition in expanded(words)):

@@ -12,8 +12,9 @@ from itertools import product
 from pathlib import Path
 
 import pathspider.base
-from pathspider.conditions import CONNECTIVITY, DOCUMENTED, WITHOUT_OBSERVATION, matches
+from pathspider.conditions import CONNECTIVITY, matches
 from pathspider.discovery import module_names
+from pathspider.installed import declared_conditions
 
 ROOT = Path(pathspider.base.__file__).parent
 NO_CONDITIONS = {"lab", "cmd", "libtrace", "network", "suite", "schemas", "report", "templates"}
@@ -28,16 +29,25 @@ WORDS = {  # what stands behind the colon: the functions that are called with it
 }
 
 
+DECLARATIONS = {"conditions", "RUN_CONDITIONS"}
+"""What is declared under these names is not thereby concluded."""
+
+
 def modules():
-    """The syntax trees of all modules that conclude something, by name."""
+    """The syntax trees of all modules that conclude something, by name, without what they declare."""
     for path in sorted(ROOT.rglob("*.py")):
         name = path.relative_to(ROOT)
-        if name.parts[0] not in NO_CONDITIONS and name.name != "conditions.py":
-            yield str(name), ast.parse(path.read_text(encoding="utf-8"))
-    tree = ast.parse((ROOT / "conditions.py").read_text(encoding="utf-8"))
-    # What is concluded there, without the lists of what is documented.
-    tree.body = [node for node in tree.body if not isinstance(node, ast.AnnAssign)]
-    yield "conditions.py", tree
+        if name.parts[0] not in NO_CONDITIONS:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+                node.body = [part for part in node.body if not declares(part)]
+            yield str(name), tree
+
+
+def declares(node):
+    """True for a statement that declares conditions."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return any(isinstance(target, ast.Name) and target.id in DECLARATIONS for target in targets)
 
 
 class Values:
@@ -54,8 +64,15 @@ class Values:
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign):
                 self.bind(node.targets[0], [node.value])
-            elif isinstance(node, ast.For | ast.comprehension) and isinstance(node.iter, ast.Tuple):
-                self.bind(node.target, node.iter.elts)
+            elif isinstance(node, ast.For | ast.comprehension):
+                self.bind(node.target, self.looped_over(node.iter))
+
+    def looped_over(self, node):
+        """What a loop over an expression goes through: the parts of a tuple, or the keys of a dict with a name."""
+        if isinstance(node, ast.Tuple):
+            return node.elts
+        named = self.names.get(node.id, []) if isinstance(node, ast.Name) else []
+        return [key for value in named if isinstance(value, ast.Dict) for key in value.keys if key is not None]
 
     def bind(self, target, values):
         if isinstance(target, ast.Name):
@@ -106,7 +123,7 @@ class Conclusions:
 
     def __init__(self):
         self.found = {}
-        groups = [*DOCUMENTED, *WITHOUT_OBSERVATION]
+        groups = declared_conditions()
         begins = re.compile(rf"(?:{'|'.join(groups)})\\\.(?:[a-z]|\[0-9\]\+\\\.)")
         own = {f"pathspider.{name}" for name in module_names("pathspider")}
         for module, tree in modules():
@@ -185,7 +202,7 @@ class TestLiterals(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.found = Conclusions().found
-        cls.known = {example: condition for meanings in (DOCUMENTED | WITHOUT_OBSERVATION).values()
+        cls.known = {example: condition for meanings in declared_conditions().values()
                      for condition in meanings for example in examples(condition)}
 
     def test_there_are_some(self):

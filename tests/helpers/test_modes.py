@@ -1,17 +1,16 @@
-"""Connection modes by name."""
+"""The registry of connection modes."""
 
 import unittest
 
-from pathspider.base import DEFAULT_PORTS
-from pathspider.helpers.modes import MODES, connect, connector
+from pathspider.helpers.modes import MODES, connect, connector, default_port
+from pathspider.network.interfaces import capture_filter
 from pathspider.records import CONN_SKIPPED
 
 
 class TestModes(unittest.TestCase):
-    def test_every_mode_has_a_function_and_a_port(self):
-        for mode, (_, name) in MODES.items():
-            self.assertEqual(connector(mode).__name__, name)
-            self.assertIn(mode, DEFAULT_PORTS)
+    def test_every_mode_has_a_name_and_a_function(self):
+        for name, mode in MODES.items():
+            self.assertEqual((mode.name, connector(name).__name__), (name, mode.function))
 
     def test_an_unknown_mode_is_named_with_those_that_are(self):
         with self.assertRaisesRegex(ValueError, "'sctp'.*dnstcp"):
@@ -21,3 +20,12 @@ class TestModes(unittest.TestCase):
         for mode in MODES:
             outcome = connect(mode, (None, None), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"}, 1)
             self.assertEqual((outcome["spdr_state"], outcome["local_error"]), (CONN_SKIPPED, "no_ipv4_source"), mode)
+
+    def test_ports(self):
+        ports = {mode: default_port(mode) for mode in MODES}
+        self.assertEqual(ports, {"tcp": 80, "http": 80, "https": 443, "dnstcp": 53, "dnsudp": 53})
+        self.assertEqual((default_port(None), default_port("a-plugin's-own")), (80, 80))
+
+    def test_protocols_are_those_of_the_capture_filter(self):
+        for mode in MODES.values():
+            self.assertIn("ip proto", capture_filter(("192.0.2.1", None), [mode.protocol]))

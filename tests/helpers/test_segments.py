@@ -8,9 +8,8 @@ from scapy.layers.inet import IP, TCP, IPOption_NOP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.packet import Raw
 
+from pathspider.chains.tcp import TCP_ACK, TCP_RST
 from pathspider.helpers.segments import (
-    ACK,
-    RST,
     flags_of,
     following,
     ones_complement_sum,
@@ -39,7 +38,7 @@ class TestFollowing(unittest.TestCase):
         syn = bytes(header / TCP(sport=1000, dport=80, seq=seq, flags="S", options=[("MSS", 1460)] + [
             ("Timestamp", (5, 0))] * we_stamp) / Raw(data))
         reply = segment(seq=theirs, flags="SA", options=[("SAckOK", b""), ("Timestamp", (9, 5))] if they_stamp else [])
-        made = following(syn, ACK, reply)
+        made = following(syn, TCP_ACK, reply)
         stamps = [("NOP", None), ("NOP", None), ("Timestamp", (6, 9))] if we_stamp and they_stamp else []
         expected = bytes(header / TCP(sport=1000, dport=80, seq=(seq + 1) % 2**32, ack=(theirs + 1) % 2**32, flags="A",
                                       window=502, options=stamps))
@@ -47,7 +46,7 @@ class TestFollowing(unittest.TestCase):
 
     def test_reset(self):
         for header in HEADERS:
-            made = following(bytes(header / TCP(sport=7, dport=80, seq=2**32 - 1, flags="S")), RST)
+            made = following(bytes(header / TCP(sport=7, dport=80, seq=2**32 - 1, flags="S")), TCP_RST)
             self.assertEqual(made, bytes(header / TCP(sport=7, dport=80, seq=0, ack=0, flags="R", window=502)))
             self.assertEqual(len(made) - transport_offset(made), 20)
 

@@ -142,8 +142,15 @@ class TestRequired(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("scenario 'e': ecn has no --connect dnsudp; it has http, https, tcp, dnstcp", done.stderr)
 
+    def test_condition_that_the_plugin_does_not_declare(self):
+        done = self.check("Scenario('e', [], ['ecn'], {'ecn.connectivity.wroks', 'ecn.negotiation.failed'})", "ecn")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("paths.py, line 2: scenario 'e': ecn.connectivity.wroks is expected, which ecn does not declare",
+                      done.stderr)
+
     def test_option_that_the_plugin_has_not(self):
-        done = self.check("Scenario('r', [], ['dnsresolv', '--nope'], {'x'}, versions=(4,))", "dnsresolv")
+        text = "Scenario('r', [], ['dnsresolv', '--nope'], {'pathspider.not_measured'}, versions=(4,))"
+        done = self.check(text, "dnsresolv")
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stdout.startswith("1 paths were not measured: pspdr measure dnsresolv --nope said:\n"))
 

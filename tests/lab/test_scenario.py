@@ -5,7 +5,8 @@ import unittest
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import silent_drop
 from pathspider.lab.plugins import find_plugin
-from pathspider.lab.scenario import DEFAULT_CONNECT, Case, Family, Scenario, cases_of, connect_mode, without_mode
+from pathspider.lab.scenario import Case, Family, Scenario, cases_of, connect_mode, without_mode
+from pathspider.lab.scenarios import FAMILIES
 
 
 class TestScenario(unittest.TestCase):
@@ -78,8 +79,8 @@ class TestConnectionMode(unittest.TestCase):
         self.assertEqual(connect_mode(["ecn", "--connect", "tcp", "--connect=https"]), "https")
 
     def test_default_modes_are_the_plugins(self):
-        for plugin, mode in DEFAULT_CONNECT.items():
-            self.assertEqual(find_plugin(plugin).connect_supported[0], mode)
+        for plugin in FAMILIES:
+            self.assertEqual(connect_mode([plugin]), find_plugin(plugin).connect_supported[0])
 
     def test_arguments_without_the_mode(self):
         for measure in (["ecn"], ["ecn", "--connect", "tcp"], ["ecn", "--connect=tcp"]):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -45,13 +46,23 @@ def wait_for_release(thing=THING):
     journal.lock(thing).close()
 
 
+def wait_for_end(pid):
+    """Return when a process that is not our child has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([descriptor], [], [], 10)
+    os.close(descriptor)
+
+
 class Borrower:
     """Another process that borrows; ``guard`` is its guard's pid, ``error`` what it said if it could not."""
 
-    def __init__(self, case, *arguments, prefix=()):
+    def __init__(self, case, *arguments, prefix=(), program=BORROWER):
         self.process = subprocess.Popen(
             # Whoever runs the tests may ignore some signals (nohup, a shell's background): it is not to inherit that.
-            [*prefix, "env", "--default-signal=INT,HUP,TERM", sys.executable, "-c", BORROWER, *arguments],
+            [*prefix, "env", "--default-signal=INT,HUP,TERM", sys.executable, "-c", program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -329,6 +340,146 @@ class TestUse(NamespaceCase):
             status = Path(f"/proc/{settings._guard.pid}/status").read_text()
             private = int(status.split("RssAnon:")[1].split()[0])
             self.assertLess(private, 8192)
+
+
+SHARER = f"""
+import sys
+from pathspider.network.settings import Settings, SettingsError
+try:
+    with Settings() as settings:
+        settings.sysctl({FALLBACK!r}, sys.argv[1], shared=True)
+        print("ready", settings._guard.pid, flush=True)
+        sys.stdin.readline()
+except SettingsError as error:
+    print("error", error, flush=True)
+"""
+
+
+class TestSharing(NamespaceCase):
+    """The last one that leaves puts back what was there before the first came."""
+
+    def share(self, wanted="0"):
+        return Borrower(self, wanted, program=SHARER)
+
+    def wait_for(self, wanted):
+        deadline = time.monotonic() + 10
+        while value(FALLBACK) != wanted and time.monotonic() < deadline:
+            pass
+        self.assertEqual(value(FALLBACK), wanted)
+
+    def test_whoever_is_last_puts_back(self):
+        for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+            for how in ("end", "kill"):
+                with self.subTest(order=order, how=how):
+                    sharers = [self.share() for _ in range(3)]
+                    self.assertEqual([sharer.error for sharer in sharers], [None] * 3)
+                    for number in order[:2]:
+                        sharers[number].end() if how == "end" else sharers[number].kill(signal.SIGKILL)
+                        if how == "kill":
+                            wait_for_end(sharers[number].guard)
+                        self.assertEqual(value(FALLBACK), 0)
+                    sharers[order[2]].kill(signal.SIGKILL)
+                    self.wait_for(1)
+
+    def test_all_killed_at_once(self):
+        sharers = [self.share() for _ in range(4)]
+        for sharer in sharers:
+            sharer.process.send_signal(signal.SIGKILL)
+        self.wait_for(1)
+        for sharer in sharers:
+            sharer.end()
+            wait_for_end(sharer.guard)
+        self.assertEqual(value(FALLBACK), 1)
+
+    def test_the_first_is_killed_with_its_guard(self):
+        first, second = self.share(), self.share()
+        os.kill(first.guard, signal.SIGKILL)
+        first.kill(signal.SIGKILL)
+        with Settings():  # cleans leftovers, of which this is none yet
+            self.assertEqual(value(FALLBACK), 0)
+        self.assertEqual(second.end(), 0)
+        self.assertEqual(value(FALLBACK), 1)
+
+    def test_all_are_killed_with_their_guards(self):
+        sharers = [self.share() for _ in range(2)]
+        for sharer in sharers:
+            os.kill(sharer.guard, signal.SIGKILL)
+            sharer.kill(signal.SIGKILL)
+        self.assertEqual(value(FALLBACK), 0)
+        third = self.share()
+        self.assertIsNone(third.error)
+        third.end()
+        self.assertEqual(value(FALLBACK), 1)
+
+    def test_another_value_is_refused(self):
+        first = self.share()
+        other = self.share("1")
+        self.assertRegex(other.error, f"^{FALLBACK} is shared by process {first.process.pid} in this network namespace,"
+                                      " at 0, and this run needs 1; wait for its end")
+        first.end()
+        with Settings() as settings:
+            settings.sysctl(FALLBACK, 0, shared=True)
+            with settings.sysctl(FALLBACK, 0, shared=True), settings.sysctl("net/ipv4/tcp_ecn_fallback", 0):
+                pass
+            for shared in (True, False):
+                with self.assertRaisesRegex(SettingsError, "is shared with other runs, at 0, and cannot become 1"):
+                    settings.sysctl("net/ipv4/tcp_ecn_fallback", 1, shared=shared)
+            settings.sysctl(ECN, 1)
+            with self.assertRaisesRegex(SettingsError, "borrowed for this run alone"):
+                settings.sysctl(ECN, 1, shared=True)
+
+    def test_alone_and_shared_exclude_each_other(self):
+        alone = Borrower(self)
+        sharer = self.share()
+        self.assertRegex(sharer.error, f"{FALLBACK} is borrowed by process {alone.process.pid} .*spoil")
+        alone.end()
+        sharer = self.share()
+        alone = Borrower(self)
+        self.assertRegex(alone.error, f"{FALLBACK} is borrowed by process {sharer.process.pid} .*spoil")
+        sharer.process.kill()
+        sharer.process.communicate()
+        with Settings() as settings:  # waits for the guard of the dead sharer
+            settings.sysctl(FALLBACK, 0)
+            self.assertEqual(settings._borrowed["sysctl/net/ipv4/tcp_ecn_fallback"].old.strip(), "1")
+
+    def test_given_back_early_it_can_be_borrowed_alone(self):
+        with Settings() as settings:
+            settings.sysctl(FALLBACK, 0, shared=True)
+            settings.give_back(FALLBACK)
+            settings.give_back(FALLBACK)
+            self.assertEqual(value(FALLBACK), 1)
+            settings.sysctl(FALLBACK, 0)
+            self.assertIsNotNone(self.share().error)
+
+    def test_many_come_and_go(self):
+        program = f"""
+import random, sys
+from pathspider.network.settings import Settings
+from pathspider.network.settings import sysctl_path
+for _ in range(15):
+    with Settings() as settings:
+        settings.sysctl({FALLBACK!r}, 0, shared=True)
+        if sysctl_path({FALLBACK!r}).read_text() != "0\\n":
+            sys.exit("put back by another")
+"""
+        processes = [subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": os.getcwd()})
+                     for _ in range(4)]
+        self.assertEqual([process.wait() for process in processes], [0] * 4)
+        self.assertEqual(value(FALLBACK), 1)
+
+    def test_a_forked_child_that_lives_on_does_not_count(self):
+        program = SHARER.replace(
+            "sys.stdin.readline()",
+            "import os, signal\n        os.fork() or signal.pause()\n        os.kill(os.getpid(), 9)",
+        )
+        process = subprocess.Popen([sys.executable, "-c", program, "0"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+                                   env={**os.environ, "PYTHONPATH": os.getcwd()})
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
+        process.stdout.readline()
+        process.wait()
+        self.wait_for(1)
 
 
 class TestForeignJournals(NamespaceCase):

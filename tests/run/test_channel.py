@@ -1,335 +1,371 @@
-"""Queues that end: nothing is lost before the end, nobody waits after it; and so many jobs to one address at once."""
+"""Queues that end: nobody misses the end, nobody waits in vain, no address gets more than its share."""
 
 import queue
 import threading
 import unittest
-from collections import Counter
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pathspider.records import SHUTDOWN_SENTINEL
-from pathspider.run.channel import MOST_WAITING, Channel, JobQueue
-from tests.spiders import PATIENCE, in_thread
+from pathspider.run import channel as module
+from pathspider.run.channel import Channel, JobQueue
+
+PATIENCE = 20.0
+"""Seconds after which something that should have ended hangs."""
 
 
-def later(function, *args):
-    """Call a function in a thread; what waits until it has returned, and returns that."""
-    outcome = queue.SimpleQueue()
-    in_thread(lambda: outcome.put(function(*args)))
-    return lambda: outcome.get(timeout=PATIENCE)
+class Noticing:
+    """Tells when somebody is about to wait, under the mutex: who takes that afterwards knows that he waits."""
+
+    def __init__(self, *args):
+        self.waits = threading.Semaphore(0)
+        super().__init__(*args)
+
+    def _has_room(self):
+        return self._noticed(super()._has_room())
+
+    def _is_full(self, address):
+        return not self._noticed(not super()._is_full(address))
+
+    def _qsize(self):
+        return self._noticed(super()._qsize())
+
+    def _noticed(self, may_go_on):
+        if not may_go_on:
+            self.waits.release()
+        return may_go_on
+
+    def wait_for_waiters(self, count):
+        for _ in range(count):
+            assert self.waits.acquire(timeout=PATIENCE), "nobody waited"
+        with self.mutex:  # who was about to wait waits now
+            pass
 
 
-def waits(condition):
-    """Wait until a thread waits on a condition of a queue."""
-    for _ in range(10_000):
-        with condition:
-            if condition._waiters:
-                return
-        threading.Event().wait(0.001)
-    raise AssertionError("nobody waits")
+class NoticingChannel(Noticing, Channel):
+    pass
 
 
-class TestChannel(unittest.TestCase):
-    def test_what_was_put_before_the_end_comes_out_before_it(self):
+class NoticingJobQueue(Noticing, JobQueue):
+    pass
+
+
+class QueueCase(unittest.TestCase):
+    def spawn(self, target, *args):
+        """A thread that calls ``target``, and what came of it."""
+        outcome = []
+        thread = threading.Thread(target=lambda: outcome.append(target(*args)), daemon=True)
+        thread.start()
+        return thread, outcome
+
+    def ended(self, *spawned):
+        """What the threads' functions returned; they have to end."""
+        for thread, _ in spawned:
+            thread.join(PATIENCE)
+            self.assertFalse(thread.is_alive(), "it hangs")
+        return [outcome[0] for _, outcome in spawned]
+
+
+class TestChannel(QueueCase):
+    def test_what_is_in_it_comes_before_the_end(self):
         channel = Channel(5)
-        for item in (1, 2, SHUTDOWN_SENTINEL, 3):
+        for item in (1, 2, SHUTDOWN_SENTINEL):
             channel.put(item)
-        self.assertEqual([channel.get() for _ in range(5)], [1, 2, *[SHUTDOWN_SENTINEL] * 3])
-        self.assertEqual((channel.closed, channel.dropped), (True, 1))
+        self.assertEqual([channel.get() for _ in range(4)], [1, 2, SHUTDOWN_SENTINEL, SHUTDOWN_SENTINEL])
 
-    def test_the_end_wakes_all_who_wait_for_an_item(self):
-        channel = Channel(5)
-        found = [later(channel.get) for _ in range(4)]
-        waits(channel.not_empty)
-        channel.close()
-        self.assertEqual([one() for one in found], [SHUTDOWN_SENTINEL] * 4)
+    def test_one_end_for_many_that_wait(self):
+        channel = NoticingChannel(5)
+        getters = [self.spawn(channel.get) for _ in range(8)]
+        channel.wait_for_waiters(8)
+        channel.put(SHUTDOWN_SENTINEL)
+        self.assertEqual(self.ended(*getters), [SHUTDOWN_SENTINEL] * 8)
 
-    def test_it_is_bounded_and_the_end_frees_who_waits_for_room(self):
+    def test_what_comes_after_the_end_is_counted_and_dropped(self):
         channel = Channel(1)
-        channel.put("a")
-        with self.assertRaises(queue.Full):
-            channel.put("b", block=False)
-        with self.assertRaises(queue.Full):
-            channel.put("b", timeout=0.01)
-        waiting = [later(channel.put, number) for number in range(3)]
-        waits(channel.not_full)
+        channel.put("before")
         channel.close()
-        for one in waiting:
-            one()
-        self.assertEqual((channel.get(), channel.get(), channel.dropped), ("a", SHUTDOWN_SENTINEL, 3))
+        for item in range(3):
+            self.ended(self.spawn(channel.put, item))  # nor does it wait for room
+        channel.close()
+        self.assertEqual(channel.dropped, 3)
+        self.assertEqual([channel.get(), channel.get()], ["before", SHUTDOWN_SENTINEL])
 
-    def test_an_item_taken_makes_room(self):
+    def test_full(self):
+        channel = NoticingChannel(1)
+        channel.put(1)
+        with self.assertRaises(queue.Full):
+            channel.put(2, block=False)
+        with self.assertRaises(queue.Full):
+            channel.put(2, timeout=0.001)
+        channel.wait_for_waiters(2)
+        putter = self.spawn(channel.put, 3)
+        channel.wait_for_waiters(1)
+        self.assertEqual(channel.get(), 1)
+        self.ended(putter)
+        self.assertEqual((channel.get(), channel.dropped), (3, 0))
+
+    def test_empty(self):
         channel = Channel(1)
-        channel.put("a")
-        waiting = later(channel.put, "b")
-        waits(channel.not_full)
-        self.assertEqual(channel.get(), "a")
-        waiting()
-        self.assertEqual(channel.get(timeout=PATIENCE), "b")
         with self.assertRaises(queue.Empty):
-            channel.get(timeout=0.01)
+            channel.get(block=False)
+        channel.close()
+        self.assertIs(channel.get(block=False), SHUTDOWN_SENTINEL)
 
-    def test_abandoned_by_its_consumer(self):
-        channel = Channel(2)
-        channel.put("a")
-        channel.put("b")
-        waiting = later(channel.put, "c")
-        waits(channel.not_full)
+    def test_closing_lets_those_go_who_wait_for_room(self):
+        channel = NoticingChannel(1)
+        channel.put("in it")
+        putters = [self.spawn(channel.put, number) for number in range(4)]
+        channel.wait_for_waiters(4)
+        channel.close()
+        self.ended(*putters)
+        self.assertEqual((channel.dropped, channel.get(), channel.get()), (4, "in it", SHUTDOWN_SENTINEL))
+
+    def test_abandoned(self):
+        channel = NoticingChannel(2)
+        channel.put(1)
+        channel.put(2)
+        putters = [self.spawn(channel.put, number) for number in range(4)]
+        channel.wait_for_waiters(4)
         channel.abandon()
-        waiting()
-        channel.put("d")
-        self.assertEqual((channel.dropped, channel.get()), (4, SHUTDOWN_SENTINEL))
+        self.ended(*putters)
+        self.assertEqual(channel.dropped, 6)
+        self.assertIs(channel.get(), SHUTDOWN_SENTINEL)
 
-    def test_it_ends_with_the_last_of_several_producers(self):
-        channel = Channel(9)
-        one, other = channel.inlet(), channel.inlet()
+    def test_closed_when_all_entrances_are(self):
+        channel = Channel(5)
+        one, two = channel.inlet(), channel.inlet()
         one.put(1)
         one.put(SHUTDOWN_SENTINEL)
-        one.close()  # once more
+        one.close()  # once more: it does not stand for the other
         self.assertFalse(channel.closed)
-        other.put(2)
-        other.close()
+        two.put(2)
+        two.close()
+        self.assertTrue(channel.closed)
         self.assertEqual([channel.get() for _ in range(3)], [1, 2, SHUTDOWN_SENTINEL])
 
-    @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 40), st.integers(1, 5))
-    def test_nothing_is_lost_between_threads(self, producers, consumers, each, size):
-        channel = Channel(size)
-        inlets = [channel.inlet() for _ in range(producers)]
+    @given(st.integers(1, 4), st.integers(1, 4), st.lists(st.integers(0, 20), min_size=1, max_size=4))
+    def test_all_come_out_once_in_each_producers_order(self, maxsize, getters, counts):
+        channel = Channel(maxsize)
 
-        def produce(number):
-            for item in range(each):
-                inlets[number].put((number, item))
-            inlets[number].close()
+        def produce(inlet, producer, count):
+            for number in range(count):
+                inlet.put((producer, number))
+            inlet.close()
 
-        found = [later(lambda: list(iter(channel.get, SHUTDOWN_SENTINEL))) for _ in range(consumers)]
-        for number in range(producers):
-            in_thread(produce, number)
-        taken = [one() for one in found]
-        self.assertEqual(Counter(item for items in taken for item in items),
-                         Counter((number, item) for number in range(producers) for item in range(each)))
-        for items in taken:  # in order, for each producer
-            for number in range(producers):
-                own = [item for producer, item in items if producer == number]
-                self.assertEqual(own, sorted(own))
-
-
-class JobQueueModel(RuleBasedStateMachine):
-    """Any sequence of calls does what a list of those who wait and a count for each address do."""
-
-    ROOM = 3
-    LIMIT = 2
-    ADDRESSES = ("192.0.2.1", "2001:db8::1", "192.0.2.3", None)
-
-    def __init__(self):
-        super().__init__()
-        self.queue = JobQueue(self.ROOM, self.LIMIT)
-        self.ready, self.waiting, self.taken = [], [], []
-        self.number = 0
-        self.closed = False
-
-    def busy(self, address):
-        counted = [job for job in (*self.ready, *(job for job, _ in self.taken)) if job["dip"] == address]
-        return address is not None and len(counted) >= self.LIMIT
-
-    def is_room(self, address):
-        return self.busy(address) or len(self.ready) < self.ROOM
-
-    @precondition(lambda self: not self.closed)
-    @rule(address=st.sampled_from(ADDRESSES))
-    def offer(self, address):
-        if not self.is_room(address):
-            return  # it would wait
-        self.number += 1
-        job = {"dip": address, "number": self.number}
-        assert self.queue.offer(job)
-        (self.waiting if self.busy(address) else self.ready).append(job)
-
-    @precondition(lambda self: self.ready)
-    @rule()
-    def take(self):
-        job = self.queue.get(block=False)
-        assert job is self.ready.pop(0)
-        span = self.queue.under_way(job)
-        span.__enter__()
-        self.taken.append((job, span))
-
-    @precondition(lambda self: self.taken)
-    @rule(place=st.integers(0, 9), moved=st.booleans())
-    def done(self, place, moved):
-        job, span = self.taken.pop(place % len(self.taken))
-        address = job["dip"]
-        if moved:
-            job["dip"] = "198.51.100.1"  # as a plugin's pre_connect may do
-        span.__exit__(None, None, None)
-        for next_one in self.waiting:
-            if next_one["dip"] == address:
-                self.waiting.remove(next_one)
-                self.ready.append(next_one)
-                break
-
-    @rule()
-    def close(self):
-        self.queue.put(SHUTDOWN_SENTINEL)
-        self.closed = True
-        assert not self.queue.offer({"dip": "192.0.2.9"})
-
-    @precondition(lambda self: self.closed and not self.ready)
-    @rule()
-    def ask_after_the_end(self):
-        if self.waiting:
-            try:
-                self.queue.get(block=False)
-            except queue.Empty:
-                return
-            raise AssertionError("a worker was sent home, while a job waits for its address")
-        assert self.queue.get(block=False) is SHUTDOWN_SENTINEL
-
-    @rule()
-    def stop(self):
-        left = self.queue.stop()
-        assert sorted(job["number"] for job in left) == sorted(job["number"] for job in (*self.ready, *self.waiting))
-        self.ready, self.waiting, self.closed = [], [], True
-
-    @invariant()
-    def jobs_are_counted(self):
-        assert self.queue.accepted == self.number
+        inlets = [channel.inlet() for _ in counts]
+        takers = [self.spawn(lambda: list(iter(channel.get, SHUTDOWN_SENTINEL))) for _ in range(getters)]
+        producers = [self.spawn(produce, inlet, producer, count)
+                     for producer, (inlet, count) in enumerate(zip(inlets, counts, strict=True))]
+        self.ended(*producers)
+        taken = self.ended(*takers)
+        self.assertEqual(sorted(item for items in taken for item in items),
+                         [(producer, number) for producer, count in enumerate(counts) for number in range(count)])
+        for items in taken:
+            for producer in range(len(counts)):
+                numbers = [number for one, number in items if one == producer]
+                self.assertEqual(numbers, sorted(numbers))
 
 
-TestJobQueueModel = JobQueueModel.TestCase
+def job(number, dip="192.0.2.1"):
+    return {"dip": dip, "number": number}
 
 
-class TestJobQueue(unittest.TestCase):
-    def setUp(self):
-        self.spans = []
+class TestJobQueue(QueueCase):
+    def test_no_more_to_one_address_than_allowed(self):
+        jobs = JobQueue(100, 2)
+        for number in range(5):
+            self.assertTrue(jobs.offer(job(number)))
+        under_way = [jobs.get(block=False), jobs.get(block=False)]
+        order = []
+        while under_way:
+            with self.assertRaises(queue.Empty):
+                jobs.get(block=False)
+            order.append(under_way.pop(0))
+            jobs.done(order[-1])
+            if len(order) + len(under_way) < 5:
+                under_way.append(jobs.get(block=False))
+        self.assertEqual([one["number"] for one in order], list(range(5)))
+        self.assertEqual(jobs.accepted, 5)
 
-    def taken(self, jobs):
-        """The next job, under way; its end."""
-        job = jobs.get(timeout=PATIENCE)
-        span = jobs.under_way(job)
-        span.__enter__()
-        self.spans.append(span)  # one that is forgotten ends
-        return job, lambda: span.__exit__(None, None, None)
+    def test_other_addresses_go_on_meanwhile(self):
+        jobs = JobQueue(4, 1)
+        for number in range(50):  # they hold no room for others
+            self.ended(self.spawn(jobs.offer, job(number)))
+        jobs.put(job(100, "192.0.2.2"))
+        self.assertEqual([jobs.get(block=False)["number"] for _ in range(2)], [0, 100])
 
-    def test_others_go_on_while_one_address_is_busy(self):
-        jobs = JobQueue(4, per_address=1)
-        for number in range(100):
-            jobs.offer({"dip": "192.0.2.1", "number": number})  # does not wait for room for workers
-        jobs.offer({"dip": "192.0.2.2", "number": 100})
-        first, end = self.taken(jobs)
-        other, _ = self.taken(jobs)
-        self.assertEqual((first["number"], other["number"]), (0, 100))
-        with self.assertRaises(queue.Empty):
-            jobs.get(block=False)
-        waiting = later(jobs.get)
-        waits(jobs.not_empty)
-        end()
-        self.assertEqual(waiting()["number"], 1)
-
-    def test_an_address_is_the_same_however_it_is_spelled(self):
-        jobs = JobQueue(4, per_address=1)
-        for address in ("2001:db8::1", "2001:0DB8:0:0::1", "2001:db8::2"):
-            jobs.offer({"dip": address})
-        self.assertEqual([self.taken(jobs)[0]["dip"] for _ in range(2)], ["2001:db8::1", "2001:db8::2"])
-        with self.assertRaises(queue.Empty):
-            jobs.get(block=False)
+    def test_without_a_limit(self):
+        jobs = JobQueue(10)
+        for number in range(10):
+            jobs.offer(job(number))
+        self.assertEqual([jobs.get(block=False)["number"] for _ in range(10)], list(range(10)))
+        jobs.done(job(0))
 
     def test_a_plugin_that_changes_the_address_frees_the_one_that_was_busy(self):
         jobs = JobQueue(4, per_address=1)
-        for number in range(2):
-            jobs.offer({"dip": "192.0.2.1", "number": number})
-        job, end = self.taken(jobs)
-        job["dip"] = "192.0.2.77"
-        end()
-        self.assertEqual(jobs.get(timeout=PATIENCE)["number"], 1)
+        jobs.offer(job(0))
+        jobs.offer(job(1))
+        taken = jobs.get(block=False)
+        with jobs.under_way(taken):
+            taken["dip"] = "192.0.2.77"
+            with self.assertRaises(queue.Empty):
+                jobs.get(block=False)
+        self.assertEqual(jobs.get(block=False)["number"], 1)
 
-    def test_closing_while_jobs_wait_for_their_address(self):
-        jobs = JobQueue(4, per_address=1)
+    def test_two_feeders_wait_for_different_things_and_each_is_woken(self):
+        with mock.patch.object(module, "MOST_WAITING", 1):
+            jobs = NoticingJobQueue(2, 1)
+            jobs.offer(job(0))
+            begun = jobs.get()
+            jobs.offer(job(1))  # as many wait for their address as may
+            crowded = self.spawn(jobs.offer, job(2))
+            jobs.wait_for_waiters(1)
+            for number in (3, 4):
+                jobs.offer(job(number, f"192.0.2.{number}"))
+            other = self.spawn(jobs.offer, job(5, "192.0.2.5"))
+            jobs.wait_for_waiters(1)
+            jobs.get()
+            self.assertEqual(self.ended(other), [True])
+            jobs.done(begun)
+            self.assertEqual(self.ended(crowded), [True])
+
+    def test_spellings_of_an_address_are_one(self):
+        jobs = JobQueue(10, 1)
+        jobs.offer(job(0, "2001:db8::1"))
+        jobs.offer(job(1, "2001:DB8:0:0::1"))
+        jobs.get(block=False)
+        with self.assertRaises(queue.Empty):
+            jobs.get(block=False)
+        jobs.done(job(0, "2001:0db8::0001"))
+        self.assertEqual(jobs.get(block=False)["number"], 1)
+
+    def test_what_is_no_address_does_not_wait(self):
+        jobs = JobQueue(10, 1)
+        for dip in (None, 7, ["192.0.2.1"], {"a": 1}):
+            jobs.offer(job(0, dip))
+            jobs.offer(job(1, dip))
+            self.assertEqual([jobs.get(block=False)["number"] for _ in range(2)], [0, 1])
+            jobs.done(job(0, dip))
+        jobs.offer({})
+        self.assertEqual(jobs.get(block=False), {})
+
+    def test_closed_while_jobs_wait(self):
+        """Who asks for a job then waits for those, and all are told when there are no more."""
+        jobs = NoticingJobQueue(10, 1)
         for number in range(3):
-            jobs.offer({"dip": "192.0.2.1", "number": number})
+            jobs.offer(job(number))
+        under_way = jobs.get()
         jobs.close()
-        done = []
+        came = queue.SimpleQueue()
+        getters = [self.spawn(lambda: came.put(jobs.get())) for _ in range(4)]
+        jobs.wait_for_waiters(4)
+        taken = [under_way["number"]]
+        for _ in range(2):
+            jobs.done(under_way)
+            under_way = came.get(timeout=PATIENCE)
+            self.assertIsNot(under_way, SHUTDOWN_SENTINEL)
+            taken.append(under_way["number"])
+        self.assertEqual(taken, [0, 1, 2])
+        self.ended(*getters)  # there is none that could still come, though one is under way
+        self.assertEqual([came.get(timeout=PATIENCE) for _ in range(2)], [SHUTDOWN_SENTINEL] * 2)
+
+    def test_stopped(self):
+        jobs = NoticingJobQueue(2, 1)
+        for one in (job(0), job(1), job(2), job(3, "192.0.2.2")):
+            jobs.offer(one)
+        begun = jobs.get()
+        jobs.offer(job(4, "192.0.2.3"))
+        offers = [self.spawn(jobs.offer, job(5 + number, f"192.0.2.{5 + number}")) for number in range(3)]
+        jobs.wait_for_waiters(3)
+        left = jobs.stop()
+        self.assertEqual(begun["number"], 0)
+        self.assertEqual(sorted(one["number"] for one in left), [1, 2, 3, 4])
+        self.assertEqual(self.ended(*offers), [False] * 3)
+        self.assertFalse(jobs.offer(job(9)))
+        jobs.done(begun)  # nothing waits for it any more
+        self.assertEqual((jobs.get(), jobs.accepted, jobs.stop()), (SHUTDOWN_SENTINEL, 5, []))
+
+    def test_the_feeder_waits_for_room(self):
+        jobs = NoticingJobQueue(1)
+        jobs.offer(job(0))
+        feeder = self.spawn(jobs.offer, job(1))
+        jobs.wait_for_waiters(1)
+        jobs.get()
+        self.assertEqual(self.ended(feeder), [True])
+
+    def test_so_many_may_wait_for_their_address(self):
+        with mock.patch.object(module, "MOST_WAITING", 2):
+            jobs = NoticingJobQueue(10, 1)
+            for number in range(3):
+                jobs.offer(job(number))
+            feeder = self.spawn(jobs.offer, job(3))
+            jobs.wait_for_waiters(1)
+            jobs.done(jobs.get())
+            self.assertEqual(self.ended(feeder), [True])
+
+    @given(st.sampled_from([None, 1, 2, 3]), st.lists(st.one_of(st.tuples(st.just("offer"), st.integers(0, 3)),
+                                                               st.just(("get", 0)),
+                                                               st.tuples(st.just("done"), st.integers(0, 9)),
+                                                               st.just(("close", 0)))))
+    def test_as_a_simple_model_has_it(self, per_address, steps):
+        """A job can be had exactly when its address has fewer under way than it may have."""
+        jobs = JobQueue(1000, per_address)
+        limit = per_address or 1000
+        untaken, under_way, taken, number, closed = [], [], [], 0, False
+        for step, which in [*steps, ("close", 0), *[("get", 0), ("done", 0)] * len(steps)]:
+            if step == "offer":
+                self.assertEqual(jobs.offer(job(number, f"192.0.2.{which}")), not closed)
+                if not closed:
+                    untaken.append((number, f"192.0.2.{which}"))
+                number += 1
+            elif step == "get":
+                may_go = {address for _, address in untaken if sum(one["dip"] == address for one in under_way) < limit}
+                try:
+                    got = jobs.get(block=False)
+                except queue.Empty:
+                    self.assertFalse(may_go)
+                    self.assertTrue(untaken or not closed)
+                    continue
+                if got is SHUTDOWN_SENTINEL:
+                    self.assertTrue(closed and not untaken)
+                    continue
+                self.assertIn(got["dip"], may_go)
+                first = next(one for one in untaken if one[1] == got["dip"])
+                self.assertEqual(got["number"], first[0])  # those of one address, in their order
+                untaken.remove(first)
+                under_way.append(got)
+                taken.append(got["number"])
+            elif step == "done" and under_way:
+                jobs.done(under_way.pop(which % len(under_way)))
+            elif step == "close":
+                jobs.close()
+                closed = True
+        self.assertEqual(untaken, [])
+        self.assertEqual(len(taken), jobs.accepted)
+
+    def test_workers_in_parallel(self):
+        jobs, lock = JobQueue(3, 2), threading.Lock()
+        under_way, most, seen = {}, {}, []
 
         def work():
-            while (job := jobs.get()) is not SHUTDOWN_SENTINEL:
-                with jobs.under_way(job):
-                    done.append(job["number"])
+            while (one := jobs.get()) is not SHUTDOWN_SENTINEL:
+                with lock:
+                    under_way[one["dip"]] = under_way.get(one["dip"], 0) + 1
+                    most[one["dip"]] = max(most.get(one["dip"], 0), under_way[one["dip"]])
+                    seen.append(one["number"])
+                with lock:
+                    under_way[one["dip"]] -= 1
+                jobs.done(one)
 
-        for worker in [later(work) for _ in range(5)]:
-            worker()
-        self.assertEqual(done, [0, 1, 2])
+        workers = [self.spawn(work) for _ in range(8)]
 
-    def test_stopping_sends_home_who_waits_for_a_job_or_for_room(self):
-        jobs = JobQueue(1, per_address=1)
-        jobs.offer({"dip": "192.0.2.1", "number": 0})
-        _, end = self.taken(jobs)
-        jobs.offer({"dip": "192.0.2.1", "number": 1})
-        worker = later(jobs.get)
-        waits(jobs.not_empty)
-        self.assertEqual([job["number"] for job in jobs.stop()], [1])
-        self.assertIs(worker(), SHUTDOWN_SENTINEL)
-        end()
-        self.assertFalse(jobs.offer({"dip": "192.0.2.2"}))
+        def feed():
+            for number in range(500):
+                jobs.offer(job(number, f"192.0.2.{number % 3}"))
+            jobs.close()
 
-        full = JobQueue(1)
-        full.offer({"number": 0})
-        feeder = later(full.offer, {"number": 1})
-        waits(full.not_full)
-        self.assertEqual(full.stop(), [{"number": 0}])
-        self.assertFalse(feeder())
-        self.assertEqual(full.accepted, 1)
-
-    def test_who_waits_for_his_address_alone_is_woken_when_it_is_free(self):
-        """Two feeders wait: one for room for jobs, one for room for those that wait. Each has room at its own time."""
-        jobs = JobQueue(2, per_address=1)
-        jobs.offer({"dip": "192.0.2.1"})
-        _, end = self.taken(jobs)
-        for _ in range(MOST_WAITING):
-            jobs.offer({"dip": "192.0.2.1"})
-        crowded = later(jobs.offer, {"dip": "192.0.2.1"})
-        waits(jobs.not_full)
-        for number in (2, 3):
-            jobs.offer({"dip": f"192.0.2.{number}"})
-        other = later(jobs.offer, {"dip": "192.0.2.4"})
-        while len(jobs.not_full._waiters) < 2:
-            threading.Event().wait(0.001)
-        self.taken(jobs)
-        self.assertTrue(other())
-        end()
-        self.assertTrue(crowded())
-
-    def test_without_a_limit(self):
-        jobs = JobQueue(3)
-        for _ in range(3):
-            jobs.offer({"dip": "192.0.2.1"})
-        for _ in range(3):
-            self.taken(jobs)
-
-    @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 3), st.integers(1, 5))
-    def test_many_workers_keep_the_limit_and_do_every_job(self, addresses, limit, workers):
-        jobs = JobQueue(workers, per_address=limit)
-        lock, under_way, most, done = threading.Lock(), Counter(), Counter(), []
-
-        def work():
-            while (job := jobs.get()) is not SHUTDOWN_SENTINEL:
-                with jobs.under_way(job):
-                    with lock:
-                        under_way[job["dip"]] += 1
-                        most[job["dip"]] = max(most[job["dip"]], under_way[job["dip"]])
-                    with lock:
-                        under_way[job["dip"]] -= 1
-                        done.append(job["number"])
-
-        ends = [later(work) for _ in range(workers)]
-        for number, address in enumerate(addresses):
-            self.assertTrue(jobs.offer({"dip": f"192.0.2.{address}", "number": number}))
-        jobs.close()
-        for end in ends:
-            end()
-        self.assertEqual(sorted(done), list(range(len(addresses))))
-        self.assertLessEqual(max(most.values(), default=0), limit)
-
-
-if __name__ == "__main__":
-    unittest.main()
+        self.ended(self.spawn(feed), *workers)
+        self.assertEqual(sorted(seen), list(range(500)))
+        self.assertLessEqual(max(most.values()), 2)

@@ -10,7 +10,7 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT,
 from pathspider.run.connect import Connector, Stopped, checked, close_client
 from pathspider.run.health import Health
 from pathspider.run.pace import Pace
-from tests.spiders import PATIENCE, Nowhere, in_thread, job, make, run_jobs
+from tests.run.spiders import PATIENCE, Nowhere, in_thread, job, make, run_jobs
 
 
 class Client:
@@ -50,7 +50,8 @@ class ConnectCase(unittest.TestCase):
         spider.options = replace(spider.options, **options)
         kinds = iter(disturbance)
         health = Health(1, lambda: 0.0, lambda began, ended: next(kinds, None), time.monotonic)
-        connector = Connector(spider, pace, health)
+        connector = Connector(spider, health)
+        connector.pace = pace
         spider.pipeline.connector = connector
         return spider, connector
 
@@ -193,6 +194,14 @@ class Failing(Logging):
         return {"spdr_state": CONN_TIMEOUT, "sp": 5, "round": len(self.log)}
 
     connections = [late, Logging.conn]
+
+
+class TestPreConnect(ConnectCase):
+    def test_what_it_returns_need_not_be_a_job(self):
+        for returned in (None, True, 7, "x"):
+            spider, connector = self.connector()
+            spider.pre_connect = lambda job, returned=returned: returned
+            self.assertEqual(len(connector.take(job()).connections), 3)
 
 
 class TestDisturbed(ConnectCase):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathspider.run.health import BETWEEN, FEWEST, IN_TIME, TOO_LATE, Health
-from tests.spiders import PATIENCE, in_thread
+from tests.run.spiders import PATIENCE, in_thread
 
 
 class TestHealth(unittest.TestCase):

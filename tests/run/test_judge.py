@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured
 from pathspider.run.judge import Judge, first_packet, path_to, timestamp
 from pathspider.run.match import Merged
-from tests.spiders import Nowhere, make
+from tests.run.spiders import Nowhere, make
 
 
 def seconds(text):

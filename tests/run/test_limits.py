@@ -43,7 +43,7 @@ class TestLimits(unittest.TestCase):
     def test_beyond_the_hard_limit_is_an_error_that_says_what_to_do(self):
         outcome = under_limit(256, 256, 1000)
         self.assertIn("1000 workers need", outcome.stderr)
-        self.assertIn("at most -w 48", outcome.stderr)
+        self.assertIn("at most -w 96", outcome.stderr)
         self.assertIn("ulimit -n", outcome.stderr)
 
     def test_impossible_here(self):

@@ -18,7 +18,7 @@ from pathspider.observer import Observer
 from pathspider.records import CONN_OK, CONN_SKIPPED
 from pathspider.run.measurement import Measurement
 from tests.packaging.files import ROOT
-from tests.spiders import PATIENCE, Nowhere, in_thread, make
+from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
 
 
 class Output(io.RawIOBase):
@@ -226,7 +226,7 @@ class TestStops(MeasurementCase):
 import io, json, sys, threading
 from pathspider.jobs import JobReader, RecordWriter, TargetFilter
 from pathspider.run.measurement import Measurement
-from tests.spiders import Nowhere, in_thread, make
+from tests.run.spiders import Nowhere, in_thread, make
 class Hanging(Nowhere):
     def hang(self, job, config):
         measurement.stop_in_order(2)

@@ -8,7 +8,7 @@ import unittest
 from pathspider.base import CONN_DISCARD, SHUTDOWN_SENTINEL
 from pathspider.run.pipeline import MOST_IN_A_ROW
 from pathspider.sync import SynchronizedSpider
-from tests.spiders import PATIENCE, LoopbackCase, Nowhere, Twice, feed, in_thread, job, make, records_of, run_jobs
+from tests.run.spiders import PATIENCE, LoopbackCase, Nowhere, Twice, feed, in_thread, job, make, records_of, run_jobs
 
 
 class PipelineCase(LoopbackCase):
@@ -527,6 +527,16 @@ class TestLifetime(unittest.TestCase):
         with self.assertRaisesRegex(RuntimeError, "has run already"):
             spider.start()
 
+    def test_finish_is_called_once_when_all_jobs_have_their_records(self):
+        calls = []
+
+        class Finishing(Nowhere):
+            def finish(self):
+                calls.append(self.jobs_done)
+
+        run_jobs(make(Finishing), [job(number) for number in range(5)])
+        self.assertEqual(calls, [5])
+
     def test_interrupted_before_it_is_started(self):
         spider = make()
         for number in range(3):
@@ -588,7 +598,7 @@ class TestLifetime(unittest.TestCase):
         code = """
 import logging, resource, sys, threading
 sys.path.insert(0, "")
-from tests.spiders import make
+from tests.run.spiders import make
 logging.basicConfig(format="%(message)s")
 spider = make(workers=2000)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""A web server that knows HTTP/1.1 and nothing later: it passes over every Upgrade, and its ALPN has no h2."""
+"""HTTP/1.1: its answer, and a server that knows nothing later: it passes over every Upgrade, its ALPN has no h2."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import ssl
 from pathlib import Path
 
 from pathspider.lab.servers.sockets import BACKLOG
-from pathspider.lab.servers.web import BODY
 
+BODY = b"This is the PATHspider lab.\n"
 RESPONSE = (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
             % len(BODY))
+
+BROKEN = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError)
+"""What reading raises when the client went away, or speaks something else."""
+
+
+def response(request: bytes) -> bytes:
+    """The answer to a request, whose end is the end of the connection (:rfc:`9112`, section 9.6)."""
+    return RESPONSE if request.startswith(b"HEAD ") else RESPONSE + BODY
 
 
 async def serve(plain: list[socket.socket], secure: list[socket.socket], pair: tuple[Path, Path]) -> None:
@@ -27,13 +35,14 @@ async def serve(plain: list[socket.socket], secure: list[socket.socket], pair: t
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        request = await reader.readuntil(b"\r\n\r\n")
-        writer.write(RESPONSE if request.startswith(b"HEAD ") else RESPONSE + BODY)
+    with contextlib.suppress(*BROKEN):
+        writer.write(response(await reader.readuntil(b"\r\n\r\n")))
         await writer.drain()
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-        pass  # the client went away, or is none of HTTP
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+    await close(writer)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """End a connection, whatever state it is in."""
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

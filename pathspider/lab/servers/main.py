@@ -1,4 +1,4 @@
-"""The process that serves both server rooms: web on ports 80 and 443, DNS on port 53, over IPv4 and IPv6.
+"""The process that serves both server rooms: web and DNS, on the connection modes' ports, over IPv4 and IPv6.
 
 A socket belongs to the namespace in which it was made, whoever holds it, so one process is enough for all rooms.
 """
@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab import namespaces
 from pathspider.lab.certificate import make_certificate
 from pathspider.lab.servers import dns, http1, web
@@ -34,15 +35,16 @@ def main(argv: list[str]) -> None:
     sockets: dict[str, list[socket.socket]] = {"http": [], "https": [], "dnstcp": [], "dnsudp": []}
     for room in rooms:
         namespaces.enter_network(room)
-        sockets["dnstcp"] += listen(53)
-        sockets["dnsudp"] += bind_udp(53)
+        sockets["dnstcp"] += listen(MODES["dnstcp"].port)
+        sockets["dnsudp"] += bind_udp(MODES["dnsudp"].port)
         if with_web:
-            sockets["http"] += listen(80)
-            sockets["https"] += listen(443)
+            sockets["http"] += listen(MODES["http"].port)
+            sockets["https"] += listen(MODES["https"].port)
 
     namespaces.enter_network(rooms[0])
     only_1 = [address for address, kind in kinds.items() if kind == "http1"]
-    sockets["http1"], sockets["https1"] = listen_at(only_1, 80), listen_at(only_1, 443)
+    for mode in ("http", "https"):
+        sockets[f"{mode}1"] = listen_at(only_1, MODES[mode].port)
 
     def announce() -> None:
         gc.freeze()  # what was imported stays; no need to look at it again and again under load

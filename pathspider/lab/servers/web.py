@@ -1,34 +1,36 @@
-"""The web servers: hypercorn, which speaks HTTP/1.1, h2c by Upgrade, and h2 by ALPN."""
+"""The web servers: HTTP/1.1, and HTTP/2 by Upgrade, by ALPN and by prior knowledge (:rfc:`9113`, :rfc:`7540`).
+
+A connection is closed as soon as its answer is sent. Servers that keep it for a next request would keep the flow, and
+so the record of a measurement, waiting for their timeout; and a client that only connects and goes leaves nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import socket
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from hypercorn.asyncio import serve as hypercorn
-from hypercorn.config import Config
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ConnectionTerminated, RequestReceived
+from h2.exceptions import ProtocolError
 
+from pathspider.lab.servers.http1 import BODY, BROKEN, close, response
 from pathspider.lab.servers.sockets import BACKLOG
 
-Event = dict[str, Any]
+PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
+"""What begins a connection of a client that knows that we speak HTTP/2; ``SM`` follows. RFC 9113, section 3.4."""
 
-BODY = b"This is the PATHspider lab.\n"
-HEADERS = [(b"content-type", b"text/plain"), (b"content-length", str(len(BODY)).encode())]
+UPGRADE = re.compile(rb"\r\nupgrade:[^\r]*\bh2c\b", re.IGNORECASE)
+SETTINGS = re.compile(rb"\r\nhttp2-settings:[ \t]*([\w-]*)", re.IGNORECASE)
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
-
-async def app(scope: Event, receive: Callable[[], Awaitable[Event]], send: Callable[[Event], Awaitable[None]]) -> None:
-    """Answer every request with the same page (an ASGI application)."""
-    if scope["type"] == "lifespan":
-        while True:
-            event = await receive()
-            await send({"type": f"{event['type']}.complete"})
-            if event["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    await send({"type": "http.response.body", "body": BODY if scope["method"] != "HEAD" else b""})
+FAREWELL = 5.0
+"""Seconds for which a client may go on sending after our end of an HTTP/2 connection was closed."""
 
 
 async def serve(
@@ -41,17 +43,71 @@ async def serve(
 
     ``announce`` is called when nothing can go wrong any more.
     """
-    config = Config()
-    config.insecure_bind = [f"fd://{sock.detach()}" for sock in plain]
-    config.bind = [f"fd://{sock.detach()}" for sock in secure]
-    config.certfile, config.keyfile = map(str, pair)
-    config.alpn_protocols = ["h2", "http/1.1"]
-    config.backlog = BACKLOG
-    config.include_server_header = False
-    config.accesslog = None
-    config.errorlog = None
-    config.keep_alive_timeout = 30
-    config.use_reloader = False
-    config.create_ssl_context()  # a bad certificate shows here, not at the first client
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    for sock in plain:
+        await asyncio.start_server(_answer, sock=sock, backlog=BACKLOG)
+    for sock in secure:
+        await asyncio.start_server(_answer, sock=sock, backlog=BACKLOG, ssl=context, ssl_shutdown_timeout=FAREWELL)
     announce()
-    await hypercorn(app, config, shutdown_trigger=asyncio.Event().wait)  # type: ignore[arg-type]
+    await asyncio.Event().wait()
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(*BROKEN, ProtocolError, TimeoutError):
+        secured = writer.get_extra_info("ssl_object")
+        connection = H2Connection(H2Configuration(client_side=False))
+        if secured is not None and secured.selected_alpn_protocol() == "h2":
+            connection.initiate_connection()
+            await _answer_h2(connection, b"", reader, writer)
+        else:
+            request = await reader.readuntil(b"\r\n\r\n")
+            settings = SETTINGS.search(request)
+            if request == PREFACE:
+                connection.initiate_connection()
+                await _answer_h2(connection, PREFACE, reader, writer)
+            elif settings and UPGRADE.search(request) and secured is None:
+                connection.initiate_upgrade_connection(settings[1])
+                writer.write(SWITCH)
+                _respond(connection, 1, request.startswith(b"HEAD "))
+                await _answer_h2(connection, b"", reader, writer, answered=True)
+            else:
+                writer.write(response(request))
+                await writer.drain()
+    await close(writer)
+
+
+def _respond(connection: H2Connection, stream: int, head: bool) -> None:
+    """Answer one stream."""
+    connection.send_headers(stream, [(":status", "200"), ("content-type", "text/plain"),
+                                     ("content-length", str(len(BODY)))], end_stream=head)
+    if not head:
+        connection.send_data(stream, BODY, end_stream=True)
+
+
+async def _answer_h2(connection: H2Connection, data: bytes, reader: asyncio.StreamReader,
+                     writer: asyncio.StreamWriter, answered: bool = False) -> None:
+    """Answer the first request of an HTTP/2 connection, say goodbye, and close."""
+    while True:
+        for event in connection.receive_data(data):
+            if isinstance(event, RequestReceived):
+                _respond(connection, event.stream_id, dict(event.headers).get(b":method") == b"HEAD")
+                answered = True
+            if isinstance(event, ConnectionTerminated):
+                return
+        if answered:
+            break
+        writer.write(connection.data_to_send())
+        await writer.drain()
+        data = await reader.read(65536)
+        if not data:
+            return
+    connection.close_connection()
+    writer.write(connection.data_to_send())
+    await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+        async with asyncio.timeout(FAREWELL):  # what a closed socket receives, it answers with a reset
+            while await reader.read(65536):
+                pass

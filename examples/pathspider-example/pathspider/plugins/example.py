@@ -3,7 +3,7 @@
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import connectivity, succeeded
+from pathspider.conditions import connectivity, connectivity_conditions, succeeded
 from pathspider.sync import SynchronizedSpider
 
 
@@ -18,6 +18,9 @@ class ExamplePlugin(SynchronizedSpider, PluggableSpider):
     version = "0.1.0"
     chains = [BasicChain, TCPChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
+    conditions = {  # each with its meaning; <...> stands for a number
+        **connectivity_conditions("example"),
+    }
 
     def config_timestamps(self):
         """The baseline. self.settings puts everything back when the run ends, however it ends."""

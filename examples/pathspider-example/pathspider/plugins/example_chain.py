@@ -19,6 +19,12 @@ class ExampleChainPlugin(SingleSpider, PluggableSpider):
     version = "0.1.0"
     chains = [BasicChain, DSCPChain, ExampleChainChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
+    conditions = {  # each with its meaning; <...> stands for a number
+        "example_chain.connectivity.online": "the connection came up",
+        "example_chain.connectivity.offline": "the connection did not come up",
+        "example_chain.dscp:<codepoint>": "the codepoint that the answer carried when it arrived",
+        "example_chain.hops:<hops>": "routers that the answer came through",
+    }
 
     def combine_flows(self, flows):
         """The conditions of one target, from its one flow: what the connection told, and the chains' fields."""

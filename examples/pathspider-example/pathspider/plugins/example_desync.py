@@ -6,7 +6,7 @@ from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.mss import MSSChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import connectivity, succeeded
+from pathspider.conditions import connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.http import connect_http
 
@@ -22,6 +22,10 @@ class ExampleDesyncPlugin(DesynchronizedSpider, PluggableSpider):
     version = "0.1.0"
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["http"]
+    conditions = {  # each with its meaning; <...> stands for a number
+        **connectivity_conditions("example_desync"),
+        "pathspider.local_error:mss_not_configured": "the SYN that left had another segment size",
+    }
 
     @staticmethod
     def extra_args(parser):

@@ -5,7 +5,7 @@ from scapy.layers.inet import TCP
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import connectivity, succeeded
+from pathspider.conditions import connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 
 
@@ -21,6 +21,9 @@ class ExampleForgePlugin(ForgeSpider, PluggableSpider):
     chains = [BasicChain, TCPChain]
     connect_supported = ["tcp"]
     packets = 2
+    conditions = {  # each with its meaning; <...> stands for a number
+        **connectivity_conditions("example_forge"),
+    }
 
     def forge(self, job, seq):
         """Packet number seq for a job. Source port 0 gets a free one; IPv4 or IPv6 follows from the job."""

@@ -18,6 +18,11 @@ class ExampleSinglePlugin(SingleSpider, PluggableSpider):
     version = "0.1.0"
     chains = [BasicChain, DSCPChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]  # the first is the default
+    conditions = {  # each with its meaning; <...> stands for a number
+        "example_single.connectivity.online": "the connection came up",
+        "example_single.connectivity.offline": "the connection did not come up",
+        "example_single.dscp:<codepoint>": "the codepoint that the answer carried when it arrived",
+    }
 
     def combine_flows(self, flows):
         """The conditions of one target, from its one flow: what the connection told, and the chains' fields."""
