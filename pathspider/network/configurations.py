@@ -2,9 +2,10 @@
 
 ::
 
-    plan = [Configuration(ecn=False), Configuration(ecn=True)]
-    with Settings() as settings, Configurations(settings, plan) as configurations:
-        sockopts = configurations.sockopts(1)               # for the connection helper: before it connects
+    plan = [Configuration(ecn=False),
+            Configuration(ecn=True)]
+    with Configurations(settings, plan) as carried:
+        options = carried.sockopts(1)
 
 Each configuration has a mark (``SO_MARK``, socket(7)) of its own, which no other run in this network namespace has, and
 what is set up once, for the run, does to sockets with that mark what the configuration says:
