@@ -169,7 +169,7 @@ class Spider:
 
     def hold_back(self) -> None:
         """Wait until one more connection may be made than :meth:`plan` says. See ``--rate``."""
-        self.pipeline.connector.wait_for_moment(1)
+        self.pipeline.connector.wait_for_moment(1, under_way=True)
 
     def pre_connect(self, job: Job) -> Job | None:
         """Prepare for a job, once, before its first connection.
@@ -206,6 +206,9 @@ class Spider:
 
     def wake_configurator(self) -> None:
         """The workers are gone, or shall go: a model whose configurator waits for them overrides this."""
+
+    def configurator_over(self) -> None:
+        """The configurator has ended, perhaps before its time: nobody may wait for it any more."""
 
     def finish(self) -> None:
         """Give back what this plugin holds, once, when all jobs have their records."""
@@ -280,7 +283,9 @@ class Spider:
         :param worker_number: the unique number of the worker
         """
         while (job := self.jobqueue.get()) is not SHUTDOWN_SENTINEL:
-            self.mergequeue.put(self.measure(job))
+            with self.jobqueue.under_way(job):
+                outcome = self.measure(job)
+            self.mergequeue.put(outcome)
 
     def measure(self, job: Job) -> Result | Unmeasured:
         """All connections to one target, for the merger."""

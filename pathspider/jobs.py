@@ -320,8 +320,20 @@ class RecordWriter:
 
 
 def json_line(value: Any) -> bytes:
-    """A value as one line of ASCII JSON, its newline included."""
-    return _encode(value).encode("ascii") + b"\n"
+    """A value as one line of ASCII JSON, its newline included. JSON has no NaN and no infinity: they become null."""
+    try:
+        text = _encode(value)
+    except ValueError:
+        text = _encode(_finite_only(value))
+    return text.encode("ascii") + b"\n"
+
+
+def _finite_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_only(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:
@@ -333,4 +345,4 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-_encode = json.JSONEncoder(default=_plain).encode  # made once: json.dumps() makes one for each call
+_encode = json.JSONEncoder(default=_plain, allow_nan=False).encode  # made once: json.dumps() makes one for each call

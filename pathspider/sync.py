@@ -115,6 +115,8 @@ class SynchronizedSpider(Spider):
         self._wanting = [0] * len(self.configurations)
         """For each configuration, how many workers wait for it or connect under it."""
         self._finished = False
+        self._unattended = False
+        """The configurator has ended before the workers: the gates say nothing any more."""
         self._verified = 0
         self._next_look = 0.0
         self._gates = [SemaphoreN(worker_count) for _ in self.configurations]
@@ -153,23 +155,22 @@ class SynchronizedSpider(Spider):
             self.carried.close()
             return
         config = 0
-        try:
-            while (turn := self._next_turn(config)) is not None:
-                config = turn
-                self.configurations[config](self)
-                gate = self._gates[config]
-                gate.release_n(self.worker_count)
-                self._wait_until_passed(config)
-                gate.empty()
-            if config:
-                self.configurations[0](self)
-        except BaseException:
-            self.pipeline.connector.aborting.set()
-            raise
-        finally:
-            # Nobody waits here after an orderly end; after any other, those who wait shall see that it is over.
-            for gate in self._gates:
-                gate.release_n(self.worker_count)
+        while (turn := self._next_turn(config)) is not None:
+            config = turn
+            self.configurations[config](self)
+            gate = self._gates[config]
+            gate.release_n(self.worker_count)
+            self._wait_until_passed(config)
+            gate.empty()
+        if config:
+            self.configurations[0](self)
+
+    def configurator_over(self) -> None:
+        """Nobody waits at a gate after an orderly end; after any other, those who do shall see that it is over."""
+        with self._turn:
+            self._unattended = not self._finished
+        for gate in self._gates:
+            gate.release_n(self.worker_count)
 
     def _wait_until_passed(self, config: int) -> None:
         with self._turn:
@@ -195,6 +196,8 @@ class SynchronizedSpider(Spider):
             with self._gates[config]:
                 if self.pipeline.connector.aborting.is_set():
                     raise Stopped
+                if self._unattended:
+                    raise RuntimeError("the configurator has ended before the workers")
                 yield
         finally:
             with self._turn:

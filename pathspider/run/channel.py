@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pathspider.jobs import canonical_address
@@ -52,16 +53,19 @@ class Channel(queue.Queue[Any]):
     def close(self) -> None:
         """No more comes. May be called again."""
         with self.mutex:
-            self.closed = True
-            self.not_empty.notify_all()
-            self.not_full.notify_all()
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self.not_empty.notify_all()
+        self.not_full.notify_all()
 
     def abandon(self) -> None:
         """Nobody takes anything any more: forget what is in it, let everybody go who waits to put something."""
         with self.mutex:
             self.dropped += len(self.queue)
             self.queue.clear()
-        self.close()
+            self._close()
 
     def inlet(self) -> Inlet:
         """An entrance for one of several producers: the channel is closed when all of them have closed theirs."""
@@ -115,8 +119,8 @@ MOST_WAITING = 100_000
 class JobQueue(Channel):
     """Jobs on their way to workers, so many to one address at once and no more.
 
-    A job whose address is busy waits here, and holds neither a worker nor those behind it. :meth:`done` lets the next
-    one go.
+    A job whose address is busy waits here, and holds neither a worker nor those behind it. The end of
+    :meth:`under_way` lets the next one go.
 
     :param maxsize: jobs that may wait for a worker
     :param per_address: jobs under way to one address at once; None: as many as there are workers
@@ -153,6 +157,18 @@ class JobQueue(Channel):
         else:
             self.offer(item)
 
+    @contextmanager
+    def under_way(self, job: Job) -> Iterator[None]:
+        """Run the body while this job, which was taken, is under way; another one to its address may begin after it.
+
+        The body may give the job another address, as a plugin's ``pre_connect()`` may.
+        """
+        taken = {"dip": job.get("dip")}
+        try:
+            yield
+        finally:
+            self.done(taken)
+
     def done(self, job: Job) -> None:
         """This job's connections are over: another one to its address may begin."""
         if self.per_address is None:
@@ -173,7 +189,7 @@ class JobQueue(Channel):
                 self._waiting_count -= 1
                 if not waiting:
                     del self._waiting[address]
-                self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
+            self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
             if self.closed and not self._waiting_count:
                 self.not_empty.notify_all()
 
@@ -184,7 +200,7 @@ class JobQueue(Channel):
             self.queue.clear()
             self._waiting.clear()
             self._waiting_count = 0
-        self.close()
+            self._close()
         return left
 
     def _is_busy(self, address: Any) -> bool:
@@ -201,6 +217,10 @@ class JobQueue(Channel):
             self._under_way[address] = self._under_way.get(address, 0) + 1
         self.queue.append(job)
         self.not_empty.notify()
+
+    def _get(self) -> Any:
+        self.not_full.notify_all()  # the one that Queue.get() wakes may wait for something else
+        return super()._get()
 
     def _qsize(self) -> int:
         # Closed, and jobs wait for their address: those who ask for one wait, too.

@@ -65,11 +65,13 @@ class Connector:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome
 
-    def wait_for_moment(self, connections: int) -> None:
-        """Wait until so many connections may be made, right after each other. See ``--rate``."""
-        if self.interrupted.is_set():
-            raise Stopped
-        if self.pace is not None and self.interrupted.wait(self.pace.delay(connections)):
+    def wait_for_moment(self, connections: int, *, under_way: bool = False) -> None:
+        """Wait until so many connections may be made, right after each other. See ``--rate``.
+
+        :param under_way: the job has begun, so that an interruption does not end it
+        """
+        stop = self.aborting if under_way else self.interrupted
+        if stop.is_set() or (self.pace is not None and stop.wait(self.pace.delay(connections))):
             raise Stopped
 
     def _is_blocked(self, job: Job) -> bool:
@@ -83,7 +85,7 @@ class Connector:
         prepared = spider.pre_connect(job)
         if not isinstance(prepared, dict):
             prepared = job
-        elif self._is_blocked(prepared):  # it may have another address now
+        if self._is_blocked(prepared):  # it may have another address now
             return Unmeasured(job, conditions.BLOCKLISTED)
         plan = spider.plan()
         order = self._order(job, len(plan))
@@ -116,7 +118,7 @@ class Connector:
         """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""
         order = list(range(count))
         options = self.spider.options
-        if options.order == "random":
+        if options.order == "random" and not self.spider.fixed_order:
             random.Random(f"{options.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')}").shuffle(order)
         return order
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -38,12 +38,12 @@ class Judge:
                  or conditions.skipped(connections))
         if not found and self.spider.capture_losses() > result.losses:
             found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
-        found = found or self.spider.combine_flows(flows) or []
+        found = found or checked(self.spider.combine_flows(flows))
         began = first_packet(merged.flows, result.began)
         record = {
             **job,
             "path": path_to(job, self.beginnings),
-            "conditions": list(found),
+            "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
         }
         if len(result.order) > 1:
@@ -69,6 +69,14 @@ class Judge:
         if item.error:
             record["error"] = item.error
         yield record
+
+
+def checked(conditions: Iterable[str] | None) -> list[str]:
+    """What ``combine_flows`` returned, as a list; ``TypeError`` where it is not what the API asks for."""
+    found = [conditions] if isinstance(conditions, str) else list(conditions or ())
+    if isinstance(conditions, str) or not all(isinstance(condition, str) for condition in found):
+        raise TypeError(f"combine_flows() returned {conditions!r}, where a list of strings is needed")
+    return found
 
 
 def first_packet(flows: list[Flow | None], otherwise: float) -> float:

@@ -7,7 +7,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 PER_WORKER = 2
 """Descriptors that one worker has open at most: its connection, and a copy of it for a moment."""
@@ -44,9 +44,9 @@ def allow_workers(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def check_threads(count: int) -> None:
+def check_threads(count: int, proc: Path = Path("/proc")) -> None:
     """Raise :exc:`LimitError` if ``count`` workers are more threads than there may be."""
-    rooms = list(thread_limits())
+    rooms = list(thread_limits(proc))
     room, what = min(rooms, default=(count + OTHER_THREADS, ""))
     if room < count + OTHER_THREADS:
         raise LimitError(f"{count} workers are {count} threads, and {what}: use at most "
@@ -76,22 +76,27 @@ def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
 def pids_groups(proc: Path = Path("/proc")) -> Iterator[Path]:
     """The control groups, version 1 or 2, that may limit how many threads we have, from the inmost outwards."""
     mounts: dict[str, tuple[Path, str]] = {}
-    for line in (proc / "self/mountinfo").read_text(errors="replace").splitlines():
+    try:
+        mounted_here, groups = ((proc / "self" / name).read_text(errors="replace").splitlines()
+                                for name in ("mountinfo", "cgroup"))
+    except OSError:  # a kernel without control groups, or no /proc
+        return
+    for line in mounted_here:
         fields, _, rest = line.partition(" - ")
-        kind, _, options = rest.split(" ")[:3]
+        kind, _, options = (*rest.split(" "), "", "")[:3]
         if kind == "cgroup2" or (kind == "cgroup" and "pids" in options.split(",")):
             root, mounted = fields.split(" ")[3:5]
             mounts[kind] = (Path(mounted), root)
-    for line in (proc / "self/cgroup").read_text(errors="replace").splitlines():
-        number, controllers, path = line.split(":", 2)
+    for line in groups:
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
         kind = "cgroup2" if number == "0" else "cgroup" if "pids" in controllers.split(",") else ""
         if kind in mounts:
             point, root = mounts[kind]
-            inside = path.removeprefix(root.rstrip("/")).strip("/")
-            folder = point / inside
-            while folder != point.parent:
-                yield folder
-                folder = folder.parent
+            group = PurePosixPath(path)
+            if ".." in group.parts or not group.is_relative_to(root):
+                continue  # outside of what is mounted here
+            inside = group.relative_to(root)
+            yield from (point / folder for folder in (inside, *inside.parents))
 
 
 def _threads_of_all(proc: Path) -> int:

@@ -58,6 +58,7 @@ class Measurement:
         """Measure all jobs; the exit status."""
         threading.Thread(target=self._feed, name="feeder", daemon=True).start()
         self._write()
+        self.spider.shutdown()  # where a stage has died, records end before the rest of the run
         return self._report()
 
     # -- the threads' functions ----------------------------------------------------------------------------------
@@ -78,14 +79,21 @@ class Measurement:
         while (record := self.spider.outqueue.get()) is not SHUTDOWN_SENTINEL:
             if self.failure is None:
                 try:
-                    self.writer.write(record)
-                    self._count(record)
+                    self._write_one(record)
                     continue
                 except OSError as error:
                     self.failure = error
                     self._stop_in_another_thread()
             found = record.get("conditions", [])
             self.unwritten += found[:1] != [conditions.NOT_MEASURED]
+
+    def _write_one(self, record: Record) -> None:
+        try:
+            self.writer.write(record)
+        except (TypeError, ValueError, RecursionError) as error:  # a plugin's value that JSON cannot hold
+            record = self.spider.pipeline.unwritable(record, error)
+            self.writer.write(record)
+        self._count(record)
 
     def _count(self, record: Record) -> None:
         found = record.get("conditions", [])  # a resolver puts out jobs

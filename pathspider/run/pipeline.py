@@ -17,7 +17,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,9 @@ class Pipeline:
         self._unprepared: BaseException | None = None
         self.running = False
         self._begun = self._finished = False
-        self._failed_in_a_row = 0
+        self._failed_in_a_row: Counter[str] = Counter()
+        """By the stage: what one stage does well says nothing of the next."""
+        self._workers_left = workers
         self._threads: dict[str, threading.Thread] = {}
         self._stoppers: list[threading.Thread] = []
         self._state = threading.Lock()
@@ -116,24 +119,37 @@ class Pipeline:
         self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
-        self._thread("merger", self._merger, takes=self.made, gives=self.records)
-        self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
-        with stack_size():
-            for number in range(spider.worker_count):
-                self._thread(f"worker-{number}", spider.worker, number)
+        try:
+            self._thread("merger", self._merger, takes=self.made, gives=self.records)
+            self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
+            with stack_size():
+                for number in range(spider.worker_count):
+                    self._thread(f"worker-{number}", spider.worker, number, over=self._worker_over)
+        except BaseException as error:  # no more threads may be
+            with self._state:
+                self.exception = self.exception or error
+            self.connector.aborting.set()
+            flows.close()  # perhaps there is no observer
+            self.shutdown()
+            raise
         if not_said is not None:
             self._stop_after(not_said)
+
+    def _worker_over(self) -> None:
+        """A worker has ended. When it is the last one and jobs still come, nobody would take them."""
+        with self._state:
+            self._workers_left -= 1
+            last = not self._workers_left
+        if last and not self.jobs.closed:
+            self.fail(RuntimeError("every worker has ended, and jobs are still to come"))
 
     def take(self, job: Job) -> Result | Unmeasured:
         """Connect: what a worker does with a job, whatever the plugin does in it."""
         try:
             outcome = self.connector.take(job)
         except Exception as error:
-            outcome = self._failed(job, error)
-        else:
-            self._failed_in_a_row = 0
-        finally:
-            self.jobs.done(job)
+            return self._failed(job, error, "connect")
+        self._failed_in_a_row["connect"] = 0
         return outcome
 
     def _merger(self) -> None:
@@ -161,40 +177,52 @@ class Pipeline:
         """The records of the jobs that are complete with this item."""
         now = time.monotonic()
         if isinstance(item, Unmeasured):
-            self.jobs_done += 1
-            yield from self.spider.unmeasured(item)
+            yield from self._said_of(item.job, lambda: self.spider.unmeasured(item))
             return
+        stage = f"match {type(item).__name__}"
         try:
             found = self.matcher.add_result(item, now) if isinstance(item, Result) else self.matcher.add_flow(item, now)
             merged = [*found]
         except Exception as error:  # what a plugin's connection or chain says of itself cannot be used
             if isinstance(item, Result):
                 self.jobs_done += 1
-                yield from self.judge.unmeasured(self._failed(item.job, error))
+                yield from self.judge.unmeasured(self._failed(item.job, error, stage))
             else:
-                self._failed({}, error)
+                self._failed({}, error, stage)
             return
+        self._failed_in_a_row[stage] = 0
         for job in merged:
             yield from self._judged(job)
 
     def _judged(self, merged: Merged) -> Iterator[Record]:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
+        yield from self._said_of(merged.result.job, lambda: self.spider.outcome(merged))
+
+    def _said_of(self, job: Job, say: Callable[[], Iterable[Record]]) -> list[Record]:
+        """The records of a job that has been dealt with."""
         self.jobs_done += 1
         try:
-            records = [*self.spider.outcome(merged)]
+            records = [*say()]
         except Exception as error:
-            records = [*self.judge.unmeasured(self._failed(merged.result.job, error))]
-        yield from records
+            return [*self.judge.unmeasured(self._failed(job, error, "judge"))]
+        self._failed_in_a_row["judge"] = 0
+        return records
+
+    def unwritable(self, record: Record, error: Exception) -> Record:
+        """What is written in place of a record that JSON cannot hold."""
+        known = {key: record[key] for key in (*self.spider.target_keys, "path", "time") if key in record}
+        failed = self._failed(known, error, "write")
+        return {**known, "conditions": [failed.condition], "error": failed.error}
 
     # -- faults --------------------------------------------------------------------------------------------------
 
-    def _failed(self, job: Job, error: Exception) -> Unmeasured:
+    def _failed(self, job: Job, error: Exception, stage: str) -> Unmeasured:
         """A job that ended by the plugin's mistake: its record says so, and the others go on, unless all are so."""
         with self._state:
             self.jobs_failed += 1
-            self._failed_in_a_row += 1
-            count, in_a_row = self.jobs_failed, self._failed_in_a_row
+            self._failed_in_a_row[stage] += 1
+            count, in_a_row = self.jobs_failed, self._failed_in_a_row[stage]
         what = f"{type(error).__name__}: {error}"
         target = f"{job.get('dip', '')} {job.get('domain') or ''}".strip()
         if count <= MOST_NAMED:
@@ -230,11 +258,11 @@ class Pipeline:
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.
         stopper = threading.Thread(target=self.interrupt, name="stopper", daemon=True)
         with self._state:
+            stopper.start()
             self._stoppers.append(stopper)
-        stopper.start()
 
     def _thread(self, name: str, target: Callable[..., Any], *args: Any, takes: Channel | None = None,
-                gives: Channel | Inlet | None = None) -> None:
+                gives: Channel | Inlet | None = None, over: Callable[[], None] | None = None) -> None:
         """Start a stage's thread. Whatever ends it, nobody waits for what it would have taken or given."""
         def run() -> None:
             try:
@@ -244,9 +272,12 @@ class Pipeline:
                     takes.abandon()
                 if gives is not None:
                     gives.close()
+                if over is not None:
+                    over()
 
-        thread = self._threads[name] = threading.Thread(target=run, name=name, daemon=True)
+        thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
+        self._threads[name] = thread
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -271,8 +302,10 @@ class Pipeline:
             self._observer_control.put(SHUTDOWN_SENTINEL)
             self._join("observer")
             self.interrupt()  # jobs that are left where every worker has died
-            while self._stoppers:
-                self._stoppers.pop().join()
+            with self._state:
+                stoppers = [*self._stoppers]
+            for stopper in stoppers:
+                stopper.join()
             assert self._workers_over is not None
             self._workers_over.close()
             self._join("merger")
@@ -299,7 +332,13 @@ class Pipeline:
             return
         finally:
             prepared.set()
-        self.spider.configurator()
+        try:
+            self.spider.configurator()
+        except BaseException:
+            self.connector.aborting.set()
+            raise
+        finally:
+            self.spider.configurator_over()
 
     def _wake_configurator(self) -> None:
         self.spider.wake_configurator()

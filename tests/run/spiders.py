@@ -1,64 +1,112 @@
-"""Spiders that make no packets, for tests of a run."""
+"""Spiders for tests: real ones, without a network or over loopback, and what runs them to their end."""
 
 import argparse
+import socket
 import threading
+import unittest
 
 from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.tcp import connect_tcp
 from pathspider.records import CONN_OK, SHUTDOWN_SENTINEL
-from pathspider.run.options import RunOptions
+
+PATIENCE = 30
+"""Seconds after which a test gives up that should have ended at once."""
 
 
-class Client:
-    """What a connection leaves open."""
+class Nowhere(DesynchronizedSpider):
+    """Two connections to each target, of which no packet leaves; what came up is the condition."""
 
-    def __init__(self, notes, config):
-        self.notes, self.config = notes, config
+    def up(self, job, config):
+        return {"spdr_state": CONN_OK, "sp": 0}
 
-    def close(self):
-        self.notes.append(("closed", self.config))
+    connections = [up, up]
+
+    def combine_flows(self, flows):
+        return [f"up.{flow['config']}" for flow in flows if flow["spdr_state"] == CONN_OK]
 
 
-class Noting(DesynchronizedSpider):
-    """Two connections; notes what happens to them, in order."""
-
-    name = "noting"
-
-    def __init__(self, workers=4, **options):
-        super().__init__(workers, "int:lo", argparse.Namespace(timeout=1))
-        self.options = RunOptions(**options)
-        self.notes = []
+class Twice(Nowhere):
+    """The same, over loopback."""
 
     def connect(self, job, config):
-        self.notes.append(("made", config))
-        return {"spdr_state": CONN_OK, "sp": 0, "client": Client(self.notes, config)}
+        return connect_tcp(("127.0.0.1", "::1"), job, 5)
 
     connections = [connect, connect]
 
-    def post_connect(self, job, rec, config):
-        self.notes.append(("post", config))
 
-    def combine_flows(self, flows):
-        return [f"noting.{flow['config']}" for flow in flows]
-
-
-def jobs(count):
-    return [{"dip": f"192.0.2.{number % 250 + 1}", "dp": 80, "number": number} for number in range(count)]
+def make(spider=Nowhere, workers=4, **arguments):
+    """A spider that observes nothing."""
+    return spider(workers, "int:lo", argparse.Namespace(**{"timeout": 5, **arguments}))
 
 
-def records_of(spider, added, seconds=20):
-    """Run jobs; their records. Fails where the run does not end."""
-    def feed():
-        for job in added:
-            if not spider.add_job(job):
+def job(number=0, **keys):
+    """A job for a target of its own."""
+    return {"dip": f"192.0.2.{number % 250 + 1}", "dp": 80, "number": number, **keys}
+
+
+def records_of(spider):
+    """All records of a spider, until their end."""
+    records = []
+    reader = threading.Thread(target=lambda: records.extend(iter(spider.outqueue.get, SHUTDOWN_SENTINEL)), daemon=True)
+    reader.start()
+    reader.join(PATIENCE)
+    if reader.is_alive():
+        raise AssertionError(f"the records do not end; there were {len(records)}")
+    return records
+
+
+def in_thread(function, *args):
+    """The thread that runs a function."""
+    thread = threading.Thread(target=function, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def feed(spider, jobs):
+    """The thread that feeds a started spider, as long as it takes jobs, and then ends the run."""
+    def run():
+        for one in jobs:
+            if not spider.add_job(one):
                 break
         spider.shutdown()
 
+    return in_thread(run)
+
+
+def run_jobs(spider, jobs):
+    """Run a spider over jobs; its records, when all of it has ended."""
     spider.start()
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    found = []
-    while (record := spider.outqueue.get(timeout=seconds)) is not SHUTDOWN_SENTINEL:
-        found.append(record)
-    feeder.join(seconds)
-    assert not feeder.is_alive(), "shutdown() did not return"
-    return found
+    feeder = feed(spider, jobs)
+    records = records_of(spider)
+    feeder.join(PATIENCE)
+    if feeder.is_alive() or spider.running:
+        raise AssertionError("the run does not end")
+    return records
+
+
+class LoopbackCase(unittest.TestCase):
+    """Has a server on all of 127.0.0.0/8."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = socket.create_server(("0.0.0.0", 0), backlog=512)
+        cls.port = cls.server.getsockname()[1]
+        in_thread(cls.serve)
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            cls.closed_port = unused.getsockname()[1]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.shutdown(socket.SHUT_RDWR)
+        cls.server.close()
+
+    @classmethod
+    def serve(cls):
+        try:
+            while True:
+                cls.server.accept()[0].close()
+        except OSError:
+            pass
+
+    def job(self, number=0, port=None):
+        return {"dip": f"127.0.0.{number % 250 + 1}", "dp": port or self.port, "number": number}

@@ -203,6 +203,34 @@ class TestJobQueue(QueueCase):
         self.assertEqual([jobs.get(block=False)["number"] for _ in range(10)], list(range(10)))
         jobs.done(job(0))
 
+    def test_a_plugin_that_changes_the_address_frees_the_one_that_was_busy(self):
+        jobs = JobQueue(4, per_address=1)
+        jobs.offer(job(0))
+        jobs.offer(job(1))
+        taken = jobs.get(block=False)
+        with jobs.under_way(taken):
+            taken["dip"] = "192.0.2.77"
+            with self.assertRaises(queue.Empty):
+                jobs.get(block=False)
+        self.assertEqual(jobs.get(block=False)["number"], 1)
+
+    def test_two_feeders_wait_for_different_things_and_each_is_woken(self):
+        with mock.patch.object(module, "MOST_WAITING", 1):
+            jobs = NoticingJobQueue(2, 1)
+            jobs.offer(job(0))
+            begun = jobs.get()
+            jobs.offer(job(1))  # as many wait for their address as may
+            crowded = self.spawn(jobs.offer, job(2))
+            jobs.wait_for_waiters(1)
+            for number in (3, 4):
+                jobs.offer(job(number, f"192.0.2.{number}"))
+            other = self.spawn(jobs.offer, job(5, "192.0.2.5"))
+            jobs.wait_for_waiters(1)
+            jobs.get()
+            self.assertEqual(self.ended(other), [True])
+            jobs.done(begun)
+            self.assertEqual(self.ended(crowded), [True])
+
     def test_spellings_of_an_address_are_one(self):
         jobs = JobQueue(10, 1)
         jobs.offer(job(0, "2001:db8::1"))

@@ -1,16 +1,119 @@
-"""From connections and flows to a record."""
+"""Records: when, by which path, what the plugin says, and what is kept from the job."""
 
+import time
 import unittest
+from datetime import UTC, datetime
 
-from pathspider.run.judge import first_packet, path_to, timestamp
+from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured
+from pathspider.run.judge import Judge, first_packet, path_to, timestamp
+from pathspider.run.match import Merged
+from tests.run.spiders import Nowhere, make
+
+
+def seconds(text):
+    """A record's time as seconds since the epoch."""
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
+
+
+class JudgeCase(unittest.TestCase):
+    def judge(self, spider=Nowhere, **arguments):
+        return Judge(make(spider, source=("192.0.2.200", "2001:db8::200"), **arguments))
+
+    def merged(self, flows=(None, None), job=None, order=(0, 1), missed=0, **connection):
+        connections = [{"spdr_state": CONN_OK, "sp": 1, "dp": 80, "config": config, **connection}
+                       for config in range(len(flows))]
+        job = {"dip": "192.0.2.1", "dp": 80} if job is None else job
+        return Merged(Result(job, connections, 100.0, 101.5, 0, order), [*flows], missed)
+
+
+class TestRecord(JudgeCase):
+    def test_time_begins_with_the_first_packet_that_was_captured(self):
+        for stamps, begin in (((100.5, 100.25), 100.25), ((None, 100.75), 100.75), ((None, None), 100.0)):
+            flows = [stamp and {"pkt_first": stamp} for stamp in stamps]
+            (record,) = self.judge().record(self.merged(flows))
+            self.assertEqual(record["time"], {"from": timestamp(begin), "to": timestamp(101.5)})
+
+    def test_a_flow_without_a_time(self):
+        self.assertEqual(first_packet([{}, {"pkt_first": None}], 7.0), 7.0)
+
+    def test_the_order_of_the_connections_where_there_are_several(self):
+        (record,) = self.judge().record(self.merged(order=(1, 0)))
+        self.assertEqual(record["order"], [1, 0])
+        (record,) = self.judge().record(self.merged([None], order=(0,)))
+        self.assertNotIn("order", record)
+
+    def test_the_job_s_keys_are_kept_and_never_stand_in_for_what_was_observed(self):
+        seen = []
+
+        class Looking(Nowhere):
+            def combine_flows(self, flows):
+                seen.extend(flows)
+                return []
+
+        job = {"dip": "2001:DB8::1", "dp": 80, "rank": 7, "tcp_connected": True, "spdr_state": 9, "config": 9}
+        flows = [{"dip": "2001:db8::1", "tcp_connected": False, "sp": 1}, None]
+        (record,) = self.judge(Looking).record(self.merged(flows, job))
+        self.assertEqual({key: record[key] for key in job}, job)
+        self.assertEqual([(flow["dip"], flow["rank"], flow["spdr_state"], flow["config"], flow["observed"])
+                          for flow in seen], [("2001:DB8::1", 7, 0, 0, True), ("2001:DB8::1", 7, 0, 1, False)])
+        self.assertIs(seen[0]["tcp_connected"], False)
+
+    def test_a_job_that_the_plugin_wants_no_record_of(self):
+        self.assertEqual([*self.judge().record(self.merged(spdr_state=CONN_DISCARD))], [])
+
+    def test_the_plugin_is_asked_last(self):
+        for merged, expected in (
+            (self.merged(local_error="EMFILE", spdr_state=CONN_SKIPPED), ["pathspider.local_error:EMFILE"]),
+            (self.merged(spdr_state=CONN_SKIPPED, skipped="because"), ["pathspider.skipped:because"]),
+            (self.merged(missed=2), ["pathspider.not_observed", "pathspider.missed_flows:2"]),
+            (self.merged(), ["up.0", "up.1"]),
+        ):
+            (record,) = self.judge().record(merged)
+            self.assertEqual(record["conditions"], expected)
+
+    def test_flows_where_they_are_asked_for(self):
+        (record,) = self.judge(output_flows=True).record(self.merged(missed=1))
+        self.assertEqual(([flow["config"] for flow in record["flow_results"]], record["missed_flows"]), ([0, 1], 1))
+
+    def test_conditions_are_strings_in_a_list(self):
+        for conditions, expected in ((None, []), ([], []), (("a", "b"), ["a", "b"]), (iter(["a"]), ["a"])):
+            class Saying(Nowhere):
+                def combine_flows(self, flows, said=conditions):
+                    return said
+
+            (record,) = self.judge(Saying).record(self.merged())
+            self.assertEqual(record["conditions"], expected)
+
+    def test_rubbish_is_the_plugin_s_mistake(self):
+        for rubbish in ("ecn.connectivity.works", ["a", None], [float("nan")], 7, [b"a"]):
+            class Saying(Nowhere):
+                def combine_flows(self, flows, said=rubbish):
+                    return said
+
+            with self.assertRaises(TypeError):
+                next(self.judge(Saying).record(self.merged()))
+
+
+class TestUnmeasured(JudgeCase):
+    def test_the_moment_of_the_decision(self):
+        (record,) = self.judge().unmeasured(Unmeasured({"dip": "192.0.2.1"}, "pathspider.blocklisted", moment=12.5))
+        self.assertEqual(record, {"dip": "192.0.2.1", "path": ["192.0.2.200", "*", "192.0.2.1"],
+                                  "conditions": ["pathspider.blocklisted"],
+                                  "time": {"from": timestamp(12.5), "to": timestamp(12.5)}})
+
+    def test_now_where_it_is_not_told(self):
+        before = time.time()
+        (record,) = self.judge().unmeasured(Unmeasured({"dip": "nonsense", "n": 1}, "x", "ZeroDivisionError: y"))
+        self.assertTrue(before - 1e-3 <= seconds(record["time"]["from"]) <= time.time() + 1e-3)
+        self.assertEqual((record["error"], record["n"]), ("ZeroDivisionError: y", 1))
+
+    def test_jobs_that_are_no_jobs_have_a_path(self):
+        for job in ({}, {"dip": None}, {"dip": 7}, {"dip": ["x"]}):
+            (record,) = self.judge().unmeasured(Unmeasured(job, "x"))
+            self.assertEqual(record["path"], ["192.0.2.200", "*", job.get("dip")])
 
 
 class TestParts(unittest.TestCase):
-    def test_first_packet(self):
-        flows = [{"pkt_first": 7.5}, None, {"pkt_first": 5.25}, {"pkt_first": None}, {}]
-        self.assertEqual(first_packet(flows, 1.0), 5.25)
-        self.assertEqual(first_packet([None], 1.0), 1.0)
-
     def test_path(self):
         source = (["192.0.2.1"], ["2001:db8::1"])
         self.assertEqual(path_to({"dip": "192.0.2.9"}, source), ["192.0.2.1", "*", "192.0.2.9"])
@@ -33,3 +136,7 @@ class TestParts(unittest.TestCase):
 
     def test_timestamp(self):
         self.assertEqual(timestamp(0.25), "1970-01-01 00:00:00.250000")
+
+
+if __name__ == "__main__":
+    unittest.main()

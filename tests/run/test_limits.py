@@ -1,11 +1,28 @@
-"""No run begins that would run out of descriptors."""
+"""No run begins that would run out of descriptors or threads, and the text says how many workers there may be."""
 
+import os
+import re
 import resource
 import subprocess
 import sys
+import tempfile
+import threading
 import unittest
+from pathlib import Path
 
-from pathspider.run.limits import PER_WORKER, RESERVE, LimitError, allow_workers
+from pathspider.run.limits import (
+    OTHER_THREADS,
+    PER_WORKER,
+    RESERVE,
+    STACK_BYTES,
+    LimitError,
+    allow_workers,
+    check_threads,
+    pids_groups,
+    stack_size,
+    thread_limits,
+)
+from tests.packaging.files import ROOT
 
 
 def under_limit(soft, hard, workers):
@@ -15,7 +32,7 @@ def under_limit(soft, hard, workers):
         f"from pathspider.run.limits import allow_workers; allow_workers({workers})\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 class TestLimits(unittest.TestCase):
@@ -34,3 +51,139 @@ class TestLimits(unittest.TestCase):
         if hard != resource.RLIM_INFINITY:
             with self.assertRaises(LimitError):
                 allow_workers(hard)
+
+
+class TestThreads(unittest.TestCase):
+    """By a /proc of our own, as proc(5) and cgroups(7) have it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.proc = self.root / "proc"
+        self.write("proc/sys/kernel/threads-max", 100_000)
+        self.write("proc/sys/vm/max_map_count", 1_000_000)
+        self.write("proc/loadavg", "0.20 0.18 0.12 1/1000 11206")
+        self.mounts = []
+        self.groups("")
+
+    def write(self, name, value):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value}\n")
+
+    def mount(self, folder, kind, options, root="/"):
+        """A line of mountinfo, with two optional fields."""
+        number = 30 + len(self.mounts)
+        self.mounts.append(f"{number} 23 0:{number} {root} {self.root / folder} rw,relatime shared:1 master:2 - "
+                           f"{kind} {kind} {options}")
+        self.write("proc/self/mountinfo", "\n".join(["31 23 0:28 / / rw - ext4 /dev/sda rw", *self.mounts]))
+
+    def groups(self, *lines):
+        self.write("proc/self/mountinfo", "\n".join(self.mounts))
+        self.write("proc/self/cgroup", "\n".join(lines))
+
+    def most(self, workers=1_000_000):
+        """The greatest number of workers, by the text; one more is refused, and so many are not."""
+        with self.assertRaises(LimitError) as caught:
+            check_threads(workers, self.proc)
+        most = int(re.search(r"at most -w (\d+)", str(caught.exception))[1])
+        check_threads(most, self.proc)
+        with self.assertRaises(LimitError):
+            check_threads(most + 1, self.proc)
+        return most, str(caught.exception)
+
+    def test_threads_of_the_whole_machine(self):
+        self.write("proc/sys/kernel/threads-max", 1500)
+        most, text = self.most()
+        self.assertEqual(most, 1500 - 1000 - OTHER_THREADS)
+        self.assertIn("kernel.threads-max is 1500", text)
+
+    def test_mappings(self):
+        self.write("proc/sys/vm/max_map_count", 4000)
+        most, text = self.most()
+        self.assertEqual(most, 2000 - threading.active_count() - 500 - OTHER_THREADS)
+        self.assertIn("vm.max_map_count is 4000", text)
+
+    def test_control_groups_of_version_1(self):
+        self.mount("cg/cpu", "cgroup", "rw,cpu")
+        self.mount("cg/pids", "cgroup", "rw,pids")
+        self.groups("9:name=systemd:/", "8:pids:/user/session", "1:cpu:/elsewhere", "0::/")
+        self.write("cg/pids/user/pids.max", 300)
+        self.write("cg/pids/user/pids.current", 100)
+        self.write("cg/pids/user/session/pids.max", "max")
+        self.write("cg/pids/user/session/pids.current", 5)
+        most, text = self.most()
+        self.assertEqual(most, 200 - OTHER_THREADS)
+        self.assertIn(f"pids.max of {self.root}/cg/pids/user is 300", text)
+
+    def test_control_groups_of_version_2_the_narrowest_counts(self):
+        self.mount("cg", "cgroup2", "rw,nsdelegate")
+        self.groups("0::/system.slice/probe.service")
+        for group, most, now in (("system.slice", 5000, 4000), ("system.slice/probe.service", 600, 50)):
+            self.write(f"cg/{group}/pids.max", most)
+            self.write(f"cg/{group}/pids.current", now)
+        most, text = self.most()
+        self.assertEqual(most, 550 - OTHER_THREADS)
+        self.assertIn("probe.service is 600", text)
+
+    def test_both_versions_and_only_the_one_with_pids(self):
+        self.mount("v2", "cgroup2", "rw")
+        self.mount("v1", "cgroup", "rw,cpu,pids")
+        self.groups("3:cpu,pids:/a", "0::/b")
+        self.assertEqual([str(folder.relative_to(self.root)) for folder in pids_groups(self.proc)],
+                         ["v1/a", "v1", "v2/b", "v2"])
+
+    def test_a_container_s_root_is_somewhere_below(self):
+        self.mount("cg", "cgroup", "rw,pids", root="/docker/abc")
+        self.groups("8:pids:/docker/abc/job")
+        self.assertEqual([str(folder.relative_to(self.root)) for folder in pids_groups(self.proc)], ["cg/job", "cg"])
+
+    def test_a_group_outside_of_what_is_mounted_here(self):
+        """Then its limits cannot be seen; those of the mount may not be its own."""
+        for root, path in (("/docker/abc", "/docker/abcdef/job"), ("/docker/abc", "/"), ("/", "/../other")):
+            self.mounts.clear()
+            self.mount("cg", "cgroup", "rw,pids", root=root)
+            self.groups(f"8:pids:{path}")
+            self.assertEqual([*pids_groups(self.proc)], [], path)
+
+    def test_what_cannot_be_read_limits_nothing(self):
+        self.assertEqual([*thread_limits(self.root / "nowhere")], [])
+        check_threads(1000, self.root / "nowhere")
+
+    def test_here(self):
+        self.assertTrue(all(room > 0 for room, _ in thread_limits()))
+        check_threads(1)
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.access("/sys/fs/cgroup/pids", os.W_OK), "needs root, a pids cgroup")
+    def test_a_real_group(self):
+        """As many as the text says can be started there, and one more worker is refused."""
+        group = Path(f"/sys/fs/cgroup/pids/pathspider-test-{os.getpid()}")
+        group.mkdir()
+        self.addCleanup(group.rmdir)
+        (group / "pids.max").write_text("90")
+        code = (
+            f"import os, re, threading\nopen('{group}/cgroup.procs', 'w').write(str(os.getpid()))\n"
+            "from pathspider.run.limits import LimitError, check_threads\n"
+            "try:\n    check_threads(500)\nexcept LimitError as error:\n    text = str(error)\n"
+            "most = int(re.search(r'-w (\\d+)', text)[1])\n"
+            "over = threading.Event()\n"
+            "threads = [threading.Thread(target=over.wait) for _ in range(most)]\n"
+            "for thread in threads: thread.start()\n"
+            "over.set()\nprint(most, text)"
+        )
+        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        self.assertIn(f"pids.max of {group} is 90", outcome.stdout)
+        self.assertEqual(int(outcome.stdout.split()[0]), 90 - 1 - OTHER_THREADS)
+
+    def test_stacks_are_small_within_and_as_before_afterwards(self):
+        before = threading.stack_size()
+        with self.assertRaises(ZeroDivisionError), stack_size():
+            self.assertEqual(threading.stack_size(), STACK_BYTES)
+            raise ZeroDivisionError
+        self.assertEqual(threading.stack_size(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()

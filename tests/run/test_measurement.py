@@ -1,73 +1,275 @@
-"""A run that is fed from a file, and its exit status."""
+"""A spider that is fed from lines and whose records are written: what breaks on the way is said, counted, and ends."""
 
 import errno
 import io
+import json
+import logging
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
 import unittest
+from dataclasses import replace
 
-from pathspider.jobs import JobReader, RecordWriter, TargetFilter, json_line
-from pathspider.records import CONN_SKIPPED
+from pathspider.chains.basic import BasicChain
+from pathspider.jobs import JobReader, RecordWriter, TargetFilter
+from pathspider.observer import Observer
+from pathspider.records import CONN_OK, CONN_SKIPPED
 from pathspider.run.measurement import Measurement
-from tests.run.spiders import Noting, jobs
+from tests.packaging.files import ROOT
+from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
 
 
-class Full(io.RawIOBase):
-    """Takes so many records and no more."""
+class Output(io.RawIOBase):
+    """Takes so many lines, and then no more."""
 
-    def __init__(self, room):
+    def __init__(self, lines=1 << 30, error=errno.ENOSPC):
         super().__init__()
-        self.room = room
+        self.room, self.error, self.data = lines, error, b""
 
     def writable(self):
         return True
 
     def write(self, data):
         if not self.room:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(self.error, "it takes no more")
         self.room -= 1
+        self.data += bytes(data)
         return len(data)
 
-
-class Unwell(Noting):
-    """Our own machine fails at every third target."""
-
-    def connect(self, job, config):
-        if job["number"] % 3 == 0:
-            return {"spdr_state": CONN_SKIPPED, "sp": 0, "local_error": "ENETUNREACH"}
-        return super().connect(job, config)
-
-    connections = [connect, connect]
+    def records(self):
+        return [json.loads(line) for line in self.data.splitlines()]
 
 
-class TestMeasurement(unittest.TestCase):
-    def measure(self, spider, lines, stream=None):
-        reader = JobReader(io.BytesIO(b"".join(map(json_line, lines))), "test")
-        spider.start()
-        measurement = Measurement(spider, reader, RecordWriter(stream or io.BytesIO()), TargetFilter())
-        with self.assertLogs("pathspider", "INFO") as logs:
-            logs.records.append(None)  # there may be nothing to say
-            status = measurement.run()
-        return measurement, status, "\n".join(logs.output)
+class Endless(io.RawIOBase):
+    """A target a line, without end."""
 
-    def test_all_work_was_done(self):
-        measurement, status, said = self.measure(Noting(), jobs(30))
-        self.assertEqual((status, measurement.writer.written, said), (0, 30, ""))
+    def __init__(self):
+        super().__init__()
+        self.number = 0
 
-    def test_errors_of_our_own_machine_are_counted_and_end_with_1(self):
-        measurement, status, said = self.measure(Unwell(), jobs(30))
-        self.assertEqual((status, measurement.local_errors), (1, {"ENETUNREACH": 10}))
-        self.assertIn("10 targets got no verdict for a reason of this machine: 10 ENETUNREACH", said)
-        self.assertEqual(said.count("no verdict on"), 1)
+    def readable(self):
+        return True
 
-    def test_an_output_that_breaks_stops_the_run_and_what_has_no_record_is_counted(self):
-        measurement, status, said = self.measure(Noting(), jobs(5000), Full(7))
-        self.assertEqual((status, measurement.writer.written), (1, 7))
-        self.assertIn("No space left", said)
-        self.assertLess(measurement.spider.jobs_added, 5000)
-        self.assertGreater(measurement.unwritten, 0)
-        self.assertIn(f"{measurement.unwritten} targets were contacted without a record", said)
+    def readline(self, _size=-1):
+        self.number += 1
+        return b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
 
-    def test_repeated_and_invalid_targets(self):
-        lines = [*jobs(3), *jobs(3), {"dip": "x"}]
-        measurement, status, said = self.measure(Noting(), lines)
-        self.assertEqual((status, measurement.repeats, measurement.invalid), (1, 3, 1))
-        self.assertIn("3 targets were left out", said)
+
+class MeasurementCase(unittest.TestCase):
+    def measure(self, jobs, spider=Nowhere, output=None, *, level="ERROR", workers=4):
+        """Run a measurement; its exit status, and what was said."""
+        self.output = Output() if output is None else output
+        lines = jobs if isinstance(jobs, io.RawIOBase) else io.BytesIO(b"".join(
+            job if isinstance(job, bytes) else json.dumps(job).encode() + b"\n" for job in jobs))
+        self.spider = make(spider, workers)
+        self.spider.start()
+        self.measurement = Measurement(self.spider, JobReader(lines, "jobs"), RecordWriter(self.output),
+                                       TargetFilter(80))
+        outcome = []
+        with self.assertLogs("pathspider", logging.INFO) as logs:
+            logging.getLogger("pathspider").info("begin")
+            thread = in_thread(lambda: outcome.append(self.measurement.run()))
+            thread.join(PATIENCE)
+            self.assertFalse(thread.is_alive(), "the measurement does not end")
+        self.assertFalse(self.spider.running)
+        said = [record.getMessage() for record in logs.records if record.levelno >= getattr(logging, level)]
+        return outcome[0], "\n".join(said)
+
+    def jobs(self, count):
+        return [{"dip": f"192.0.2.{number}"} for number in range(1, count + 1)]
+
+
+class TestStatus(MeasurementCase):
+    def test_all_is_well(self):
+        status, said = self.measure(self.jobs(100))
+        self.assertEqual((status, said, len(self.output.records())), (0, "", 100))
+
+    def test_nothing_to_do(self):
+        self.assertEqual(self.measure([])[0], 0)
+
+    def test_what_was_not_done_is_counted(self):
+        jobs = [*self.jobs(3), b"no job\n", {"dip": "nonsense"}, {"dip": "192.0.2.1"}]
+        status, said = self.measure(jobs, level="INFO")
+        self.assertEqual((status, len(self.output.records())), (1, 4))
+        for words in ("1 lines of input were not jobs", "1 jobs were invalid", "1 targets were left out"):
+            self.assertIn(words, said)
+
+    def test_local_errors_are_counted_by_kind(self):
+        class Local(Nowhere):
+            def fail(self, job, config):
+                number = int(job["dip"].rpartition(".")[2])
+                if number <= 5:
+                    return {"spdr_state": CONN_SKIPPED, "sp": 0,
+                            "local_error": "EMFILE" if number <= 3 else "EADDRNOTAVAIL"}
+                return {"spdr_state": CONN_OK, "sp": 0}
+
+            connections = [fail]
+
+        status, said = self.measure(self.jobs(20), Local, level="WARNING")
+        self.assertEqual((status, len(self.output.records())), (1, 20))
+        self.assertIn("5 targets got no verdict for a reason of this machine: 3 EMFILE, 2 EADDRNOTAVAIL; --resume",
+                      said)
+        self.assertEqual(said.count("further ones are counted"), 2)  # once a kind
+
+    def test_a_plugin_s_mistake(self):
+        class Failing(Nowhere):
+            def combine_flows(self, flows):
+                if flows[0]["dip"] == "192.0.2.7":
+                    raise ZeroDivisionError
+                return []
+
+        status, said = self.measure(self.jobs(9), Failing)
+        self.assertEqual((status, len(self.output.records())), (1, 9))
+        self.assertIn("192.0.2.7", said)
+
+    def test_a_plugin_that_cannot_finish(self):
+        class Failing(Nowhere):
+            def finish(self):
+                raise ZeroDivisionError("the last word")
+
+        status, said = self.measure(self.jobs(9), Failing)
+        self.assertEqual((status, len(self.output.records())), (1, 9))
+        self.assertIn("the last word", said)
+
+    def test_a_merger_that_dies_ends_all_before_the_status_is_told(self):
+        given_back = []
+
+        class Dying(Nowhere):
+            def merger(self):
+                self.mergequeue.get()
+                raise ZeroDivisionError("dead")
+
+            def give_settings_back(self):
+                super().give_settings_back()
+                given_back.append(True)
+
+        status, said = self.measure(Endless(), Dying)
+        self.assertEqual((status, given_back), (1, [True]))
+        self.assertIn("dead", said)
+        self.assertIn("without a record", said)
+
+    def test_input_that_breaks(self):
+        class Broken(Endless):
+            def readline(self, _size=-1):
+                if self.number == 5:
+                    raise OSError(errno.EIO, "the disk is dead")
+                return super().readline()
+
+        status, said = self.measure(Broken())
+        self.assertEqual((status, len(self.output.records())), (1, 5))
+        self.assertIn("the disk is dead", said)
+
+
+class TestOutput(MeasurementCase):
+    def test_it_breaks_and_the_run_stops(self):
+        for error, words in ((errno.ENOSPC, "it takes no more"), (errno.EPIPE, "the reader of the output has gone")):
+            endless = Endless()
+            status, said = self.measure(endless, output=Output(10, error))
+            self.assertEqual((status, len(self.output.records())), (1, 10))
+            self.assertIn(words, said)
+            run = self.spider.pipeline
+            unmeasured = run.jobs.accepted - 10 - self.measurement.unwritten
+            self.assertGreater(self.measurement.unwritten, 0)
+            self.assertGreaterEqual(unmeasured, 0)
+            self.assertIn(f"{self.measurement.unwritten} targets were contacted without a record; --resume", said)
+            self.assertLess(run.jobs.accepted, 1000)  # queues, and no more
+
+    def test_values_that_json_has_no_room_for(self):
+        class Odd(Nowhere):
+            def conn(self, job, config):
+                return {"spdr_state": CONN_OK, "sp": 0, "odd": self.odd[job["dip"]]}
+
+            connections = [conn]
+
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                circle = []
+                circle.append(circle)
+                self.odd = {"192.0.2.1": float("nan"), "192.0.2.2": {("a", "b"): 1}, "192.0.2.3": circle,
+                            "192.0.2.4": b"\xff", "192.0.2.5": "\ud800", "192.0.2.6": [float("inf"), {"x": -1e999}]}
+                self.options = replace(self.options, output_flows=True)
+
+        status, _ = self.measure(self.jobs(6), Odd)
+        records = {record["dip"]: record for record in self.output.records()}
+        self.assertEqual((status, len(records)), (1, 6))
+        self.assertEqual(self.spider.pipeline.jobs_failed, 2)
+        for dip, written in (("192.0.2.1", None), ("192.0.2.4", "ff"), ("192.0.2.5", "\ud800"),
+                             ("192.0.2.6", [None, {"x": None}])):
+            self.assertEqual(records[dip]["flow_results"][0]["odd"], written)
+        for dip in ("192.0.2.2", "192.0.2.3"):
+            self.assertEqual(records[dip]["conditions"], ["pathspider.not_measured"])
+            self.assertIn("Error", records[dip]["error"])
+            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "conditions", "error"})
+        self.assertNotIn(b"NaN", self.output.data)
+
+
+class TestStops(MeasurementCase):
+    def test_the_first_signal_finishes_what_is_under_way(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            class Stopping(Nowhere):
+                def post_connect(self, job, rec, config, number=number, case=self):
+                    if job["dip"] == "10.0.0.20" and not config:
+                        case.measurement.stop_in_order(number)
+
+            status, said = self.measure(Endless(), Stopping, level="WARNING")
+            self.assertEqual(status, 128 + number)
+            self.assertIn("stopping", said)
+            records = self.output.records()
+            self.assertEqual(len(records), self.spider.pipeline.jobs.accepted)
+            stopped = next(record for record in records if record["dip"] == "10.0.0.20")
+            self.assertEqual(stopped["conditions"], ["up.0", "up.1"])
+
+    def test_the_second_ends_at_once_whatever_hangs(self):
+        code = """
+import io, json, sys, threading
+from pathspider.jobs import JobReader, RecordWriter, TargetFilter
+from pathspider.run.measurement import Measurement
+from tests.run.spiders import Nowhere, in_thread, make
+class Hanging(Nowhere):
+    def hang(self, job, config):
+        measurement.stop_in_order(2)
+        in_thread(measurement.end_at_once, 15)
+        threading.Event().wait()
+    connections = [hang]
+    def give_settings_back(self):
+        print("given back", flush=True)
+        threading.Event().wait()
+spider = make(Hanging)
+spider.start()
+reader = JobReader(io.BytesIO(b'{"dip": "192.0.2.1"}'), "x")
+measurement = Measurement(spider, reader, RecordWriter(sys.stdout.buffer), TargetFilter(80))
+measurement.run()
+"""
+        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
+                                 timeout=PATIENCE)
+        self.assertEqual((outcome.returncode, outcome.stdout), (130, "given back\n"), outcome.stderr)
+
+    def test_what_is_not_observed_at_all_is_said(self):
+        class Observing(Nowhere):
+            def conn(self, job, config):
+                return {"spdr_state": CONN_OK, "sp": 7}
+
+            connections = [conn]
+            chains = [BasicChain]
+
+            def create_observer(self):
+                return Observer("pcapfile:" + self.capture.name, chains=[BasicChain])
+
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                self.capture = tempfile.NamedTemporaryFile(suffix=".pcap")  # noqa: SIM115 - as long as the spider
+                self.capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+                self.capture.flush()
+
+        status, said = self.measure(self.jobs(3), Observing)
+        self.spider.capture.close()
+        self.assertEqual(status, 1)
+        self.assertIn("nothing at all was observed", said)
+        self.assertEqual({tuple(record["conditions"]) for record in self.output.records()},
+                         {("pathspider.not_observed", "pathspider.missed_flows:1")})
+
+
+if __name__ == "__main__":
+    unittest.main()
