@@ -159,7 +159,7 @@ def _exchange(
         try:
             transfer.prepare(url, job, curlopts or {})
             try:
-                outcome = yield Transfer(transfer.handle, deadline)
+                outcome = yield Transfer(transfer.handle, deadline, lambda: transfer.descriptor)
             except _pycurl().error as error:  # it cannot begin
                 return local_error(f"curl_{error.args[0]}", transfer.sp)
             return transfer.result(outcome or transfer.timed_out(timeout), curlinfos or ())
@@ -174,6 +174,8 @@ class _Transfer:
         self.sock, self.sp = sock, sp
         self.handle: Any = _pycurl().Curl()
         self.taken = False  # libcurl has the connection
+        self.descriptor = -1
+        """Libcurl's, of the connection."""
         self.size = 0
         self.body_ends = 0.0
         self.enough = False
@@ -216,9 +218,9 @@ class _Transfer:
         """pycurl takes a copy of the descriptor."""
         return self.sock
 
-    def take_socket(self, _descriptor: int, _purpose: int) -> int:
+    def take_socket(self, descriptor: int, _purpose: int) -> int:
         """libcurl has its copy: ours is closed, so that a worker needs fewer descriptors."""
-        self.taken = True
+        self.taken, self.descriptor = True, descriptor
         self.sock.close()
         already: int = _pycurl().SOCKOPT_ALREADY_CONNECTED
         return already
@@ -267,9 +269,9 @@ class _Transfer:
 class _FastOpenTransfer(_Transfer):
     """A transfer whose connection libcurl makes, when it sends the request, from the socket that we have prepared."""
 
-    def take_socket(self, _descriptor: int, _purpose: int) -> int:
+    def take_socket(self, descriptor: int, _purpose: int) -> int:
         """Ours stays open: it tells the port, and who sent an ICMP error."""
-        self.taken = True
+        self.taken, self.descriptor = True, descriptor
         ok: int = _pycurl().SOCKOPT_OK
         return ok
 

@@ -31,7 +31,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from time import monotonic
@@ -95,6 +95,9 @@ class Transfer(NamedTuple):
 
     handle: Any
     until: float
+    descriptor: Callable[[], int] | None = None
+    """Tells libcurl's descriptor of the connection, -1 before there is one; without it libcurl is asked, which knows it
+    only afterwards in some versions."""
 
 
 Result = TypeVar("Result")
@@ -462,7 +465,8 @@ class Poller:
             for handle, task in list(self._transfers.items()):
                 assert isinstance(task.step, Transfer)
                 if latest > task.step.until:
-                    descriptor = handle.getinfo(self._pycurl.LASTSOCKET)  # Debian 12 has no ACTIVESOCKET
+                    told = task.step.descriptor
+                    descriptor = told() if told is not None else handle.getinfo(self._pycurl.LASTSOCKET)
                     if descriptor in self._masks and self._late(descriptor, task.step):
                         found.add(descriptor)
                         self._end_transfer(handle, None)

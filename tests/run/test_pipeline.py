@@ -1,9 +1,9 @@
 """The stages together, with real connections over loopback and no capture: records, ends, and whoever dies."""
 
-import subprocess
 import sys
 import threading
 import unittest
+from unittest import mock
 
 from pathspider.base import CONN_DISCARD, SHUTDOWN_SENTINEL
 from pathspider.run.pipeline import MOST_IN_A_ROW
@@ -595,21 +595,19 @@ class TestLifetime(unittest.TestCase):
 
     def test_as_many_threads_as_there_may_be(self):
         """The start fails in order where a worker's thread cannot be made."""
-        code = """
-import logging, resource, sys, threading
-sys.path.insert(0, "")
-from tests.run.spiders import make
-logging.basicConfig(format="%(message)s")
-spider = make(workers=2000)
-used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
-try:
-    spider.start()
-except RuntimeError as error:
-    print(type(error).__name__, spider.running, spider.exception is error, threading.active_count() < 10)
-"""
-        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-        self.assertEqual(outcome.stdout, "RuntimeError False True True\n", outcome.stderr)
+        begin, before = threading.Thread.start, threading.active_count()
+
+        def start(thread):
+            if thread.name == "worker-50":
+                raise RuntimeError("can't start new thread")
+            begin(thread)
+
+        spider = make(workers=200)
+        with mock.patch.object(threading.Thread, "start", start), self.assertRaisesRegex(RuntimeError, "new thread"):
+            spider.start()
+        self.assertFalse(spider.running)
+        self.assertIsInstance(spider.exception, RuntimeError)
+        self.assertLess(threading.active_count(), before + 10)
 
 
 if __name__ == "__main__":
