@@ -82,6 +82,7 @@ class Pipeline:
         self._state = threading.Lock()
         self._ending = threading.Lock()
         self._observer_control = Channel(1)
+        self._attended = ExitStack()
         self._workers_over: Inlet | None = None
 
     # -- the run -------------------------------------------------------------------------------------------------
@@ -115,7 +116,6 @@ class Pipeline:
         with self._state:
             self.running = True
             not_said = self.exception
-        self._attended = ExitStack()
         self._attended.enter_context(poller.attended())
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
@@ -321,6 +321,7 @@ class Pipeline:
         self._wake_configurator()
         self._give_settings_back()
         self._observer_control.put(SHUTDOWN_SENTINEL)
+        self._attended.close()
         self.records.close()
 
     def _configurator(self, prepared: threading.Event) -> None:
