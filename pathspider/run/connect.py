@@ -54,12 +54,17 @@ class Connector:
         try:
             self.wait_for_moment(len(self.spider.plan()))
             with self.health.turn():
-                outcome = self._measure(job)
-            if isinstance(outcome, Result) and self._disturbance(outcome):
+                prepared = self.spider.pre_connect(job)
+                if not isinstance(prepared, dict):
+                    prepared = job
+                if self._is_blocked(prepared):  # it may have another address now
+                    return Unmeasured(job, conditions.BLOCKLISTED)
+                outcome = self._measure(job, prepared)
+            if self._disturbance(outcome):
                 self.wait_for_moment(len(self.spider.plan()))
                 with self.health.turn(rested=True):
-                    outcome = self._measure(job)
-                if isinstance(outcome, Result) and (kind := self._disturbance(outcome)):
+                    outcome = self._measure(job, prepared)
+                if kind := self._disturbance(outcome):
                     outcome.connections[0].update(local_error("paused" if kind == PAUSED else "overloaded"))
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
@@ -78,15 +83,10 @@ class Connector:
         blocklist = self.spider.options.blocklist
         return blocklist is not None and "dip" in self.spider.target_keys and job["dip"] in blocklist
 
-    def _measure(self, job: Job) -> Result | Unmeasured:
+    def _measure(self, job: Job, prepared: Job) -> Result:
         """Each connection that the plan names, in this job's order."""
         spider = self.spider
         began, losses = time.time(), spider.capture_losses()
-        prepared = spider.pre_connect(job)
-        if not isinstance(prepared, dict):
-            prepared = job
-        if self._is_blocked(prepared):  # it may have another address now
-            return Unmeasured(job, conditions.BLOCKLISTED)
         plan = spider.plan()
         order = self._order(job, len(plan))
         made: dict[int, Connection] = {}

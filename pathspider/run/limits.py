@@ -38,9 +38,8 @@ def allow_workers(count: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
-        most = max((hard - RESERVE) // PER_WORKER, 0)
         raise LimitError(f"{count} workers need {needed} open files, and this process may have {hard}: "
-                         f"use at most -w {most}, or raise the limit (ulimit -n {needed})")
+                         f"{at_most((hard - RESERVE) // PER_WORKER)}raise the limit (ulimit -n {needed})")
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
@@ -49,8 +48,13 @@ def check_threads(count: int, proc: Path = Path("/proc")) -> None:
     rooms = list(thread_limits(proc))
     room, what = min(rooms, default=(count + OTHER_THREADS, ""))
     if room < count + OTHER_THREADS:
-        raise LimitError(f"{count} workers are {count} threads, and {what}: use at most "
-                         f"-w {max(room - OTHER_THREADS, 0)}, or raise the limit")
+        raise LimitError(f"{count} workers are {count} threads, and {what}: {at_most(room - OTHER_THREADS)}raise the "
+                         "limit")
+
+
+def at_most(workers: int) -> str:
+    """The advice to have so many workers; none where not even one can be had."""
+    return f"use at most -w {workers}, or " if workers > 0 else ""
 
 
 def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:

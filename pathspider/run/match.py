@@ -42,9 +42,9 @@ class _Waiting:
         self.open = 0
         self.since = since
 
-    def connection(self, place: int) -> Connection:
-        """One of the connections."""
-        return self.result.connections[place]
+    def may_have(self, place: int, flow: Flow) -> bool:
+        """Whether a flow with its key can be that of the connection in this place."""
+        return fits_flow(self.result, self.result.connections[place], flow)
 
 
 def packed(address: str) -> bytes:
@@ -60,10 +60,15 @@ def connection_key(job: Job, connection: Connection) -> Key | None:
     return (packed(target), int(connection.get("dp") or job["dp"]), int(connection["sp"]))
 
 
-def fits_flow(connection: Connection, flow: Flow) -> bool:
-    """Whether both have the same transport protocol, as far as they tell it."""
+def fits_flow(result: Result, connection: Connection, flow: Flow) -> bool:
+    """Whether a flow with a connection's key can be that connection's.
+
+    Both have the same transport protocol, as far as they tell it, and the flow was not over when the job began: what
+    was sent again after an earlier flow's end makes a flow of its own, and the port may be used again.
+    """
     protocols = {connection.get("proto"), flow.get("proto")} - {None}
-    return len(protocols) < 2
+    over = flow.get("pkt_last")
+    return len(protocols) < 2 and (over is None or over >= result.began)
 
 
 class Matcher:
@@ -88,7 +93,7 @@ class Matcher:
         for place, (connection, key) in enumerate(zip(result.connections, keys, strict=True)):
             if key is None:
                 continue
-            if flow := _take(self._flows, key, partial(fits_flow, connection)):
+            if flow := _take(self._flows, key, partial(fits_flow, result, connection)):
                 waiting.flows[place] = flow
             else:
                 waiting.open += 1
@@ -103,7 +108,7 @@ class Matcher:
         """Take one finished flow."""
         if flow.get("sp") is not None and flow.get("dp") is not None:
             key = (packed(flow["dip"]), flow["dp"], flow["sp"])
-            if claimed := _take(self._connections, key, lambda claim: fits_flow(claim[0].connection(claim[1]), flow)):
+            if claimed := _take(self._connections, key, lambda claim: claim[0].may_have(claim[1], flow)):
                 waiting, place = claimed
                 waiting.flows[place] = flow
                 waiting.open -= 1

@@ -214,6 +214,20 @@ class TestDisturbed(ConnectCase):
         self.assertGreater(outcome.connections[0]["round"], 0)
         self.assertEqual(connector.health.repeated, 1)
 
+    def test_what_was_prepared_for_the_job_serves_again(self):
+        class Preparing(Logging):
+            def conn_fails(self, job, config):
+                self.seen.append(job["prepared"])
+                return {"spdr_state": CONN_TIMEOUT, "sp": 0}
+
+            connections = [conn_fails]
+
+        spider, connector = self.connector(Preparing, disturbance=["paused"])
+        spider.seen, calls = [], []
+        spider.pre_connect = lambda job: calls.append(job) or {**job, "prepared": len(calls)}
+        connector.take({"dip": "192.0.2.1", "dp": 80})
+        self.assertEqual((len(calls), spider.seen), (1, [1, 1]))
+
     def test_no_verdict_where_it_is_disturbed_again(self):
         for kind in ("paused", "overloaded"):
             _, connector = self.connector(Failing, disturbance=["paused", kind])

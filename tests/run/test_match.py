@@ -77,6 +77,22 @@ class TestMerger(unittest.TestCase):
         list(merger.add_flow(flow(97), 50))
         self.assertEqual((merger._connections, merger._results, len(merger._flows)), ({}, {}, 1))
 
+    def test_a_flow_that_was_over_before_the_job_began_is_another_connection_s(self):
+        """A FIN that is sent again after its flow's end makes a flow of its own; then the port is used again."""
+        for first in ("flow", "result"):
+            with self.subTest(first=first):
+                matcher, later = Matcher(patience=100), result(1, 5)._replace(began=50.0)
+                stale, own = flow(5, pkt_first=40.0, pkt_last=41.0), flow(5, pkt_first=50.1, pkt_last=50.2)
+                found = []
+                if first == "flow":
+                    found += matcher.add_flow(stale, 0)
+                found += matcher.add_result(later, 0)
+                if first == "result":
+                    found += matcher.add_flow(stale, 0)
+                self.assertEqual(found, [])
+                (job,) = matcher.add_flow(own, 0)
+                self.assertEqual(job.flows, [own])
+
     def test_a_flow_that_comes_too_late_is_not_given_to_another(self):
         merger = Matcher(patience=10)
         list(merger.add_result(result(1, 5), 0))
