@@ -179,8 +179,8 @@ class Poller:
         self._transfers: dict[Any, _Task] = {}
         self._masks: dict[int, int] = {}
         """libcurl's descriptors, and what it waits for."""
-        self.counts = {"rounds": 0, "at once": 0, "handed over": 0, "worker lag": 0.0, "worst worker lag": 0.0,
-                       "worst lag": 0.0}
+        self.rounds = 0
+        """How often it has looked."""
         threading.Thread(target=self._work, name="poller", daemon=True).start()
 
     # -- the worker's side ---------------------------------------------------------------------------------------
@@ -198,7 +198,6 @@ class Poller:
                     while isinstance(step, Wait) and (ready := self._look(step, before)):
                         before, step = self._time[0], exchange.send(ready)
                 except StopIteration as end:
-                    self.counts["at once"] += 1
                     result: Result = end.value
                     return result
             task.step, task.before = step, before
@@ -237,8 +236,6 @@ class Poller:
             raise
         self._wake(0)
         late = monotonic() - task.finished
-        self.counts["worker lag"] += late
-        self.counts["worst worker lag"] = max(self.counts["worst worker lag"], late)
         if late > DISTURBING:
             self._woken_late(task.finished, late)
         if task.error is not None:
@@ -325,7 +322,6 @@ class Poller:
         at, recent = self._recent
         if seconds > recent * 0.5 ** ((now - at) / HALVES_IN):
             self._recent = (now, seconds)
-            self.counts["worst lag"] = max(self.counts["worst lag"], seconds)
 
     def _attend(self, now: float, horizon: float) -> None:
         """We look: whatever we are late is lag; the next look is due at ``horizon``."""
@@ -377,10 +373,9 @@ class Poller:
                     select.poll().poll(100)
 
     def _one_round(self) -> None:
-        self.counts["rounds"] += 1
+        self.rounds += 1
         while self._incoming:
             task = self._incoming.popleft()
-            self.counts["handed over"] += 1
             self._begin_wait(task, task.step)
         # not after a lag: libcurl would read answers before it is asked whether they were in time
         if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
@@ -753,10 +748,3 @@ def attended() -> Iterator[None]:
         yield
     finally:
         poller._under_way.discard(mark)
-
-
-def statistics() -> dict[str, float]:
-    """Counts since the start, for benchmarks."""
-    if _current is None:
-        return {}
-    return {**_current.counts, "lag": _current._time[0], "lags": len(_current._lags)}
