@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+import tracemalloc
 import unittest
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pathspider.jobs import (
     MAX_LINE,
     MOST_NAMED,
     TARGET_KEYS,
+    CompactSet,
     JobReader,
     LineError,
     RecordWriter,
@@ -153,6 +155,30 @@ class TestTargets(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "2001:db8::1:0"}))
         for odd in ("2001:db8::1%eth0", "::\0", "x:y", ":"):
             self.assertFalse(seen.repeats({"dip": odd}))
+
+
+class TestCompactSet(unittest.TestCase):
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40) | st.integers(0, 2**64 - 1))))
+    def test_as_a_set(self, steps):
+        compact, plain = CompactSet(), set()
+        for adds, drawn in steps:
+            number = drawn * CompactSet.BUCKETS if drawn <= 40 else drawn  # some share a bucket
+            if adds:
+                self.assertEqual(compact.add(number), number not in plain)
+                plain.add(number)
+            else:
+                compact.discard(number)
+                plain.discard(number)
+
+    def test_a_target_costs_few_octets(self):
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        compact = CompactSet()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100_000):
+            compact.add(number * 0x9E3779B97F4A7C15 % 2**64)
+        after, _ = tracemalloc.get_traced_memory()
+        self.assertLess((after - before) / 100_000, 16)
 
 
 class TestResume(unittest.TestCase):
