@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import ipaddress
 import json
 import logging
 import os
@@ -168,6 +167,10 @@ class JobReader:
         return self.parse(text) if text else None
 
 
+IPV4_MAPPED = bytes(10) + b"\xff\xff"
+"""How an IPv6 address begins that stands for one of IPv4, :rfc:`4291` section 2.5.5.2."""
+
+
 def target_problem(job: Job) -> str | None:
     """Why no connection can be made to this job's target, as a word for a condition; None if one can."""
     if "dip" not in job:
@@ -176,16 +179,18 @@ def target_problem(job: Job) -> str | None:
 
 
 def _address_problem(dip: Any) -> str | None:
+    address, zone, _ = dip.partition("%") if isinstance(dip, str) else ("", "", "")
+    six = ":" in address
     try:
-        # An integer would be an address to ipaddress; from a user it is a mistake.
-        address = ipaddress.ip_address(dip if isinstance(dip, str) else "")
-    except ValueError:
+        octets = socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, address)
+    except (OSError, ValueError):
         return "dip_not_an_address"
-    if "%" in dip:
-        return "dip_has_a_zone"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+    if zone:
+        return "dip_has_a_zone" if six else "dip_not_an_address"
+    if octets.startswith(IPV4_MAPPED):
         return "dip_is_ipv4_mapped"
-    return "dip_not_unicast" if address.is_multicast or address.is_unspecified else None
+    multicast = octets[0] == 0xFF if six else octets[0] >> 4 == 0xE
+    return "dip_not_unicast" if multicast or not any(octets) else None
 
 
 def _port_problem(port: Any) -> str | None:
@@ -211,6 +216,8 @@ def target_asn(job: Job) -> str | None:
     candidates = [job.get("dip_asn")]
     candidates += [place.get("ASN") for place in (info, canid) if isinstance(place, dict)]
     for candidate in candidates:
+        if candidate is None:
+            continue
         digits = str(candidate).upper().removeprefix("AS")
         if isinstance(candidate, float):
             digits = digits.removesuffix(".0")  # tables with gaps in them have whole numbers so

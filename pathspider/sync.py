@@ -231,6 +231,8 @@ class SynchronizedSpider(Spider):
     def _look_after(self, carried: Configurations, job: Job) -> None:
         """Look whether the first targets are reached the same way with every configuration, and, each second, whether
         what they need is still there. What left otherwise than it should is seen in its flow."""
+        if self._verified >= TO_VERIFY and time.monotonic() < self._next_look:
+            return
         with self._turn:
             verify = self._verified < TO_VERIFY
             self._verified += verify

@@ -224,8 +224,7 @@ def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
 def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Exchange[Connection]:
     number = sock.connect_ex(target)
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
-    if sock.type == socket.SOCK_STREAM:
-        ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
+    ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
     if number not in WAITING:
         return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
     try:
@@ -283,6 +282,5 @@ def _datagrams(own: str, target: tuple[str, int], six: bool, sockopts: SockOpts 
 
 
 def _connected(sock: socket.socket, six: bool, sp: int) -> Connection:
-    if sock.type == socket.SOCK_STREAM:
-        _report_icmp(sock, six, False)  # an established connection is to survive an ICMP error, as TCP wants it
+    _report_icmp(sock, six, False)  # an established connection is to survive an ICMP error, as TCP wants it
     return {"spdr_state": CONN_OK, "sp": sp, "client": sock}

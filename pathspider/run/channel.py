@@ -12,6 +12,12 @@ from typing import Any
 from pathspider.jobs import canonical_address
 from pathspider.records import SHUTDOWN_SENTINEL, Job
 
+PLENTY = 200
+"""Items for which a consumer that gathers them is woken up at once."""
+
+GATHERS = 0.01
+"""Seconds for which it gathers them."""
+
 
 class Channel(queue.Queue[Any]):
     """A :class:`queue.Queue` that ends.
@@ -29,6 +35,8 @@ class Channel(queue.Queue[Any]):
         self.dropped = 0
         """Items that came after the end."""
         self._producers = 0
+        self._plenty = threading.Condition(self.mutex)
+        """Notified when :data:`PLENTY` items are there, or there is no room for more."""
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an item, waiting for room; the sentinel closes the channel.
@@ -39,13 +47,43 @@ class Channel(queue.Queue[Any]):
             self.close()
             return
         with self.not_full:
-            if not self.not_full.wait_for(self._has_room, timeout if block else 0):
+            if not self._has_room() and not self.not_full.wait_for(self._has_room, timeout if block else 0):
                 raise queue.Full
             if self.closed:
                 self.dropped += 1
             else:
                 self.queue.append(item)
                 self.not_empty.notify()
+                if len(self.queue) == min(PLENTY, self.maxsize):
+                    self._plenty.notify()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Take an item, waiting for one; the sentinel when the channel has ended.
+
+        :raises queue.Empty: there was none, without ``block`` or within ``timeout`` seconds
+        """
+        with self.not_empty:
+            if not self._qsize() and not self.not_empty.wait_for(self._qsize, timeout if block else 0):
+                raise queue.Empty
+            return self._get()
+
+    def gathered(self) -> Iterator[Any]:
+        """What comes, until the channel has ended; for a consumer that is faster than what it takes from.
+
+        It is woken up for :data:`PLENTY` items, or :data:`GATHERS` seconds after the first: to change threads for each
+        costs more than to deal with it.
+        """
+        while True:
+            with self.not_empty:
+                self.not_empty.wait_for(self._qsize)
+                self._plenty.wait_for(lambda: self.closed or len(self.queue) >= min(PLENTY, self.maxsize), GATHERS)
+                items = [*self.queue]
+                self.queue.clear()
+                self.not_full.notify_all()
+                ended = self.closed and not items
+            if ended:
+                return
+            yield from items
 
     def _has_room(self) -> bool:
         return self.closed or len(self.queue) < self.maxsize
@@ -58,6 +96,7 @@ class Channel(queue.Queue[Any]):
     def _close(self) -> None:
         self.closed = True
         self.not_empty.notify_all()
+        self._plenty.notify_all()
         self.not_full.notify_all()
 
     def abandon(self) -> None:
@@ -80,13 +119,19 @@ class Channel(queue.Queue[Any]):
         if last:
             self.close()
 
-    # -- what queue.Queue.get() asks for, under its mutex: it waits while the size is 0 ------------------------------
+    # -- under the mutex ---------------------------------------------------------------------------------------------
 
     def _qsize(self) -> int:
+        """What can be taken: the sentinel, too."""
         return len(self.queue) or int(self.closed)
 
     def _get(self) -> Any:
-        return self.queue.popleft() if self.queue else SHUTDOWN_SENTINEL
+        if not self.queue:
+            return SHUTDOWN_SENTINEL
+        item = self.queue.popleft()
+        if len(self.queue) == self.maxsize // 2:  # not for each item: to change threads costs more than to put one
+            self.not_full.notify_all()
+        return item
 
 
 class Inlet:
@@ -139,7 +184,8 @@ class JobQueue(Channel):
         """Take a job in, waiting for room; False if no more jobs are taken."""
         address = canonical_address(job.get("dip"))
         with self.not_full:
-            self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
+            if self._is_full(address):
+                self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
             if self.closed:
                 return False
             self.accepted += 1
@@ -184,12 +230,13 @@ class JobQueue(Channel):
                 self._under_way[address] = count - 1
             else:
                 del self._under_way[address]
+            if self._waiting_count >= MOST_WAITING:
+                self.not_full.notify_all()
             if waiting := self._waiting.get(address):
                 self._let_go(address, waiting.popleft())
                 self._waiting_count -= 1
                 if not waiting:
                     del self._waiting[address]
-            self.not_full.notify_all()  # some may wait for room for jobs, others for room for those that wait
             if self.closed and not self._waiting_count:
                 self.not_empty.notify_all()
 
@@ -217,10 +264,6 @@ class JobQueue(Channel):
             self._under_way[address] = self._under_way.get(address, 0) + 1
         self.queue.append(job)
         self.not_empty.notify()
-
-    def _get(self) -> Any:
-        self.not_full.notify_all()  # the one that Queue.get() wakes may wait for something else
-        return super()._get()
 
     def _qsize(self) -> int:
         # Closed, and jobs wait for their address: those who ask for one wait, too.

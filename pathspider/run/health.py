@@ -44,6 +44,8 @@ class Health:
         self._changed = clock()
         self._room = threading.Condition()
         self._over = False
+        self._held = 0
+        """Jobs that wait for their turn."""
 
     @contextmanager
     def turn(self, *, rested: bool = False) -> Iterator[None]:
@@ -54,7 +56,10 @@ class Health:
         with self._room:
             self.repeated += rested
             self._adapt()
-            self._room.wait_for(lambda: self._over or self.under_way < self._allowed_now(rested))
+            if self.under_way >= self._allowed_now(rested):
+                self._held += 1
+                self._room.wait_for(lambda: self._over or self.under_way < self._allowed_now(rested))
+                self._held -= 1
             self.under_way += 1
         try:
             yield
@@ -62,7 +67,8 @@ class Health:
             with self._room:
                 self.under_way -= 1
                 self._adapt()
-                self._room.notify(2)
+                if self._held:
+                    self._room.notify(2)
 
     def _allowed_now(self, rested: bool) -> float:
         return FEWEST if rested and self.allowed < self.workers else self.allowed

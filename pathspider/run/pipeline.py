@@ -166,7 +166,7 @@ class Pipeline:
 
     def match_and_judge(self) -> None:
         """Results and flows in, records out, until both have ended."""
-        while (item := self.made.get()) is not SHUTDOWN_SENTINEL:
+        for item in self.made.gathered():
             for record in self._records_of(item):
                 self.records.put(record)
         for merged in self.matcher.finish():

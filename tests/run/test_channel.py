@@ -133,6 +133,35 @@ class TestChannel(QueueCase):
         self.assertEqual(channel.dropped, 6)
         self.assertIs(channel.get(), SHUTDOWN_SENTINEL)
 
+    def test_gathered_when_there_is_no_room_for_more(self):
+        with mock.patch.object(module, "GATHERS", 10 * PATIENCE):
+            channel = NoticingChannel(3)
+            taker = self.spawn(lambda: [next(gathered) for gathered in [channel.gathered()] for _ in range(3)])
+            channel.wait_for_waiters(1)
+            for number in range(3):
+                channel.put(number)
+            self.assertEqual(self.ended(taker), [[0, 1, 2]])
+
+    def test_gathered_to_the_end(self):
+        with mock.patch.object(module, "GATHERS", 10 * PATIENCE):
+            channel = Channel(50)
+            channel.put("one of fifty")
+            taker = self.spawn(list, channel.gathered())
+            channel.close()
+            self.assertEqual(self.ended(taker), [["one of fifty"]])
+
+    def test_room_is_told_when_half_of_the_items_are_gone(self):
+        channel = NoticingChannel(4)
+        for number in range(4):
+            channel.put(number)
+        putters = [self.spawn(channel.put, number) for number in (4, 5)]
+        channel.wait_for_waiters(2)
+        channel.get()
+        self.assertTrue(all(thread.is_alive() for thread, _ in putters))
+        channel.get()
+        self.ended(*putters)
+        self.assertEqual([channel.get() for _ in range(2)], [2, 3])
+
     def test_closed_when_all_entrances_are(self):
         channel = Channel(5)
         one, two = channel.inlet(), channel.inlet()
@@ -155,7 +184,8 @@ class TestChannel(QueueCase):
             inlet.close()
 
         inlets = [channel.inlet() for _ in counts]
-        takers = [self.spawn(lambda: list(iter(channel.get, SHUTDOWN_SENTINEL))) for _ in range(getters)]
+        takers = [self.spawn(list, channel.gathered() if number % 2 else iter(channel.get, SHUTDOWN_SENTINEL))
+                  for number in range(getters)]
         producers = [self.spawn(produce, inlet, producer, count)
                      for producer, (inlet, count) in enumerate(zip(inlets, counts, strict=True))]
         self.ended(*producers)
