@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from pathspider.atomic import atomic_write, refuse_special
-from pathspider.records import Job, Record
+from pathspider.records import Flow, Job, Record
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def parse_ndjson(line: str) -> Job:
         raise LineError(f"not JSON: {error}") from None
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
-    return job
+    return cast(Job, job)
 
 
 def parse_job(line: str) -> Job:
@@ -71,12 +71,12 @@ def parse_record(line: str) -> Record:
     return check_record(parse_ndjson(line))
 
 
-def check_record(record: Record) -> Record:
-    """The record; :exc:`LineError` if it has no conditions."""
-    conditions = record.get("conditions")
+def check_record(job: Job) -> Record:
+    """A job as the record that it is; :exc:`LineError` if it has no conditions."""
+    conditions = job.get("conditions")
     if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
         raise LineError("not a record: it has no list of conditions")
-    return record
+    return cast(Record, job)
 
 
 def _no_constant(name: str) -> None:
@@ -103,7 +103,7 @@ def parse_csv(line: str) -> Job:
     if columns is None:
         known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
         raise LineError(f"{len(row)} columns, where {known} are known")
-    job: Job = dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    job: dict[str, Any] = dict(zip(columns, (cell.strip() for cell in row), strict=True))
     if len(row) == 2 and not job["rank"].isdecimal():
         raise LineError(f"rank {job['rank']!r} is not a number (CSV input has no header row)")
     if "dp" in job:
@@ -111,7 +111,7 @@ def parse_csv(line: str) -> Job:
             job["dp"] = int(job["dp"])
         except ValueError:
             raise LineError(f"port {job['dp']!r} is not a number (CSV input has no header row)") from None
-    return job
+    return cast(Job, job)
 
 
 class JobReader:
@@ -322,7 +322,8 @@ def resume(name: str, seen: TargetFilter, unfinished: Callable[[Record], bool],
 
 
 class RecordWriter:
-    """Writes records as ndjson, one whole line at a time, at once, so that a reader never waits for what is done.
+    """Writes records, jobs or flows as ndjson, one whole line at a time, at once, so that a reader never waits for
+    what is done.
 
     :param stream: unbuffered
     """
@@ -331,12 +332,12 @@ class RecordWriter:
         self._stream = stream
         self.written = 0
 
-    def write(self, record: Record) -> None:
+    def write(self, record: Job | Flow) -> None:
         """Write one record; ``OSError`` when the file cannot take it, which then ends with the record before it."""
         self._write(json_line(record))
         self.written += 1
 
-    def write_all(self, records: Iterable[Record]) -> None:
+    def write_all(self, records: Iterable[Job | Flow]) -> None:
         """Write records at once; where the file cannot take them, none of them is left in it."""
         from pathspider.libtrace import json_lines  # noqa: PLC0415 - native; whoever has many records has loaded it
 

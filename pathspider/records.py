@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, IntEnum
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Required, TypedDict, cast
 
 
 class Conn(IntEnum):
@@ -36,23 +36,101 @@ class Sentinel(Enum):
 SHUTDOWN_SENTINEL: Final = Sentinel.SHUTDOWN
 Shutdown = Literal[Sentinel.SHUTDOWN]
 
-Job = dict[str, Any]
-"""One target as read from the input: ``dip`` (str, IPv4 or IPv6 address) and, as the plugin needs, ``dp`` (int, port)
-and ``domain`` (str). Keys that no plugin knows are kept and come out in the record."""
 
-Connection = dict[str, Any]
-"""What a connection function tells: ``spdr_state`` (:class:`Conn`), ``sp`` (int, local port; 0 where no packet can have
-left), ``local_error`` (str) where our own machine failed, and what the helper adds."""
+class Job(TypedDict, total=False):
+    """One target as read from the input. Keys that are not named here are kept and come out in the record.
+
+    The types are those of a job that can be measured. Until ``job_problem()`` has looked at it, a value may be
+    anything: what somebody wrote.
+    """
+
+    dip: str
+    """The target's address, IPv4 or IPv6; only ``dnsresolv`` takes a job without one."""
+    dp: int
+    """The target's port; where it is absent or null in the input, the connection mode's is filled in."""
+    domain: str | None
+    """The name that HTTP, TLS and DNS ask for."""
+    qtype: str
+    """The type that a DNS query asks for; A unless given."""
+    dip_asn: int | str
+    """The number of the target's autonomous system, ``64496`` or ``"AS64496"``."""
+    info: Any
+    """May hold that number as ``info["ASN"]``."""
+    canid_info: Any
+    """May hold it as ``canid_info["ASN"]``."""
+    scenario: str
+    """In the lab: the name of the path that leads to this target."""
+
+
+class Connection(TypedDict, total=False):
+    """What a connection function tells, and what the run adds.
+
+    A connection function may put in any further key, for its plugin's conclusions. One with types declares it in a
+    class that extends this one.
+    """
+
+    spdr_state: Required[Conn]
+    """How the connection ended."""
+    sp: int
+    """Our port; 0 where no packet can have left."""
+    dip: str | None
+    """The address that it went to, where ``pre_connect`` put another in the place of the job's."""
+    dp: int
+    """The port that it went to: the job's, unless the connection function tells another."""
+    proto: int
+    """Number of the transport protocol, where the connection function tells it: 6 TCP, 17 UDP, 132 SCTP."""
+    config: int
+    """Its configuration, 0 for the baseline; from the run."""
+    client: Any
+    """What is still open and has a ``close()``; the run takes it out and closes it."""
+    error: str
+    """What the network said, or that it said nothing, for people."""
+    local_error: str
+    """What failed on our own machine, in a word for a condition; ``spdr_state`` is then ``CONN_SKIPPED``."""
+    skipped: str
+    """Why the experiment does not exist for this target, in a word for a condition; ``CONN_SKIPPED`` then, too."""
+    http_status: int
+    """Status code of the HTTP response. :rfc:`9110`"""
+    http_version: str | None
+    """Version of HTTP in which the response came, ``"1.1"`` for example; None where libcurl does not tell."""
+    curl_http_version: int
+    """The same as libcurl numbers it; as with other ``curl_<name>``, where it was asked for."""
+    http_info: dict[int, Any]
+    """All that libcurl was asked for, by pycurl's constant."""
+    dns_rcode: int
+    """Response code of the DNS response. :rfc:`1035`"""
+
 
 Flow = dict[str, Any]
-"""What the observer saw of one flow: the fields of its chains, ``pkt_first`` and ``pkt_last`` (seconds). Merged with
-its connection it also has ``config`` (0 for the baseline), ``spdr_state`` and ``observed`` (bool)."""
+"""What the observer saw of one flow: the fields of its chains, ``pkt_first`` and ``pkt_last`` (seconds since the
+epoch). Merged with its connection it also has what that told, ``observed`` (bool), and the job's keys.
 
-Record = dict[str, Any]
-"""One line of output: the job's keys, ``path`` (list of str), ``conditions`` (list of str), ``time`` (``from`` and
-``to``, UTC), and, where asked for, ``flow_results`` (list of :data:`Flow`) and ``missed_flows`` (int)."""
+A dict, since a plugin chooses which chains' fields there are, and chains and plugins compute many of these names."""
 
-RECORD_KEYS: Final = frozenset({"path", "conditions", "time", "order", "flow_results", "missed_flows", "error"})
+Period = TypedDict("Period", {"from": str, "to": str})
+"""Two moments, UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
+
+
+class Record(Job, total=False):
+    """One line of output: the job, and what was found of its target."""
+
+    path: list[str | None]
+    """From the vantage point's address to the target's, ``*`` for all between, with ASes where they are known."""
+    conditions: list[str]
+    """What was found, or why there is no verdict."""
+    time: Period
+    """The first packet's moment, or the first connection's, and the end of the last connection."""
+    order: list[int]
+    """The configurations of the connections as they were made, where there were several."""
+    flow_results: list[Flow]
+    """With ``--output-flows``: one for each connection, in the order of the plan."""
+    missed_flows: int
+    """With ``--output-flows``: how many flows were expected and not observed."""
+    error: str
+    """What went wrong in a plugin that left this job without a measurement."""
+
+
+RECORD_KEYS: Final = frozenset(Record.__annotations__.keys() - Job.__annotations__.keys())
 """The keys that a measurement adds to a job."""
 
 
@@ -60,7 +138,7 @@ def to_measure(job: Job) -> Job:
     """A job as it is measured: one that is the record of an earlier measurement loses what that one found."""
     if RECORD_KEYS.isdisjoint(job):
         return job
-    return {key: value for key, value in job.items() if key not in RECORD_KEYS}
+    return cast(Job, {key: value for key, value in job.items() if key not in RECORD_KEYS})
 
 
 class Result(NamedTuple):

@@ -15,7 +15,7 @@ from pathspider.base import Spider
 from pathspider.chains.base import Chain
 from pathspider.discovery import classes
 from pathspider.lab import Lab
-from pathspider.records import RECORD_KEYS
+from pathspider.records import RECORD_KEYS, Connection, Job
 from tests.libtrace.frames import pcap, tcp4, udp4
 
 SCHEMAS = Path(pathspider.schemas.__path__[0])
@@ -59,8 +59,12 @@ class TestSchemas(unittest.TestCase):
         for name, expected in chain_fields().items():
             self.assertEqual(properties.get(name), expected, f"{name} in flow.schema.json")
 
-    def test_the_record_schema_has_the_keys_of_a_record(self):
+    def test_the_schemas_have_the_keys_of_the_types(self):
+        self.assertEqual(set(read("job.schema.json")["properties"]), set(Job.__annotations__))
         self.assertEqual(set(read("record.schema.json")["properties"]), RECORD_KEYS)
+        told = Connection.__annotations__.keys() - {"client"}  # which is closed, and not written
+        seen = {*chain_fields(), "pkt_first", "pkt_last", "observed"}
+        self.assertEqual(set(read("flow.schema.json")["properties"]), told | seen)
 
     def test_jobs(self):
         for job in ({"dip": "192.0.2.1"}, {"dip": "2001:db8::1", "dp": None, "domain": None, "mine": [1]},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
@@ -185,10 +185,11 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     others = {*module_names(PLUGINS)} - {plugin}
 
     def parse(line: str) -> Record:
-        record = parse_ndjson(line)
-        if several and "conditions" not in record:
-            return record
-        for condition in check_record(record)["conditions"]:
+        job = parse_ndjson(line)
+        if several and "conditions" not in job:
+            return cast("Record", job)
+        record = check_record(job)
+        for condition in record["conditions"]:
             if (feature := condition.partition(".")[0]) in others:
                 raise LineError(f"a record of the {feature} plugin")
         return record

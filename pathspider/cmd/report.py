@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.atomic import atomic_write
 from pathspider.cmd.main import UsageError
@@ -25,7 +25,7 @@ from pathspider.cmd.output import refuse_same
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader
-    from pathspider.records import Record
+    from pathspider.records import Job, Record
     from pathspider.report.counting import Tally
     from pathspider.report.targets import Targets
 
@@ -168,7 +168,7 @@ def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
     from pathspider.jobs import JobReader, LineError, parse_record  # noqa: PLC0415
 
     class ResultReader(JobReader):
-        def _job(self, number: int, line: bytes) -> Record | None:
+        def _job(self, number: int, line: bytes) -> Job | None:
             try:
                 return super()._job(number, line)
             except LineError as error:
@@ -187,7 +187,8 @@ def read(tally: Tally, number: int, targets: Targets) -> bool:
         with open(0, "rb", closefd=False) if name == "-" else opener(name, "rb") as lines:
             reader = reader_of(lines, tally)
             try:
-                for record in reader:
+                for line in reader:
+                    record = cast("Record", line)  # parse_record() has seen to it
                     targets.add(number, record, tally.add(record))
             finally:
                 tally.bad_lines = reader.skipped

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pathspider.helpers import poller
 from pathspider.helpers.modes import MODES
@@ -252,7 +252,8 @@ class _Transfer:
             result["error"] = f"after the response's header: {text}"
         infos = {info: self.handle.getinfo(info) for info in curlinfos}
         if infos:
-            result |= {_info_names().get(info, f"curl_{info}"): value for info, value in infos.items()}
+            named = {_info_names().get(info, f"curl_{info}"): value for info, value in infos.items()}
+            result |= cast(Connection, named)
             result["http_info"] = infos
         return result
 

@@ -26,11 +26,10 @@ import select
 import socket
 import struct
 from collections.abc import Iterable
-from typing import Any
 
 from pathspider.helpers import poller, ports
 from pathspider.helpers.poller import Exchange, Wait
-from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Connection, Job
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 Source = tuple[str | None, str | None]
 """The vantage point's addresses: (IPv4 or ``None``, IPv6 or ``None``)."""
@@ -64,7 +63,7 @@ def local_error(name: str, sp: int = NO_PACKET_LEFT) -> Connection:
     return {"spdr_state": CONN_SKIPPED, "sp": sp, "local_error": name}
 
 
-def failed(state: Any, sp: int, error: str) -> Connection:
+def failed(state: Conn, sp: int, error: str) -> Connection:
     """The result of a connection that the network did not let through; ``error`` is for people."""
     return {"spdr_state": state, "sp": sp, "error": error}
 

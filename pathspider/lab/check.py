@@ -23,6 +23,7 @@ from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import Case, connect_mode, without_mode
 from pathspider.lab.session import Lab
+from pathspider.records import Record
 
 PARALLEL_LABS = 8
 """Labs side by side."""
@@ -158,7 +159,7 @@ def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
     records: dict[tuple[str, str], list[list[str]]] = {}
     for line in lines:
         try:
-            record: dict[str, Any] = json.loads(line)
+            record: Record = json.loads(line)
         except ValueError:
             continue  # the record that is not there is the difference
         where = (str(record.get("scenario")), str(record.get("dip")))

@@ -6,13 +6,14 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import case_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
+from pathspider.records import Job
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ class Case:
         return self.scenario.truth(self.version)
 
     @property
-    def job(self) -> dict[str, Any]:
+    def job(self) -> Job:
         """The target, as ``pspdr measure`` reads it."""
         name = self.scenario.name
         port = self.scenario.port or MODES[self.scenario.connect].port

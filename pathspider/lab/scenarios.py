@@ -6,13 +6,13 @@ import os
 import runpy
 import traceback
 from collections.abc import Iterator
-from typing import Any
 
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
+from pathspider.records import Job
 
 FAMILIES: dict[str, Family] = {
     "ecn": Family(1, ecn.SCENARIOS),
@@ -98,7 +98,7 @@ def mangled() -> dict[str, list[str]]:
     return {address: names for address, names in found.items() if names}
 
 
-def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[dict[str, Any]]:
+def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[Job]:
     """``number`` jobs of the clean range, IPv4 and IPv6 in turn unless told otherwise."""
     versions = (4, 6) if version is None else (version,)
     for index in range(number):

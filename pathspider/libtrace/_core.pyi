@@ -1,6 +1,6 @@
 """Types of the native core. What each attribute means stands in ``views.pxi``, ``table.pxi`` and ``capture.pxi``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -248,7 +248,7 @@ class FlowTable:
     def flush(self, limit: int = 0) -> list[dict[str, Any]]: ...
     def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None: ...
 
-def json_lines(records: Iterable[dict[str, Any]], default: Callable[[Any], Any] | None = None) -> bytes: ...
+def json_lines(records: Iterable[Mapping[str, Any]], default: Callable[[Any], Any] | None = None) -> bytes: ...
 
 class SourceError(Exception):
     why: int

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import cast
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.conditions import INVALID_JOB
@@ -17,6 +18,15 @@ from pathspider.records import CONN_FAILED, CONN_OK, Connection, Job, Record, Un
 from pathspider.run.match import Merged
 
 log = logging.getLogger("pathspider")
+
+
+class Answers(Connection):
+    """What the resolvers said of one name."""
+
+    addresses: list[str]
+    """IPv4 and IPv6."""
+    problem: str
+    """Where there is none: why, in a word for a condition."""
 
 
 class DNSResolv(DesynchronizedSpider, PluggableSpider):
@@ -67,9 +77,9 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         domain = job.get("domain")
         return None if isinstance(domain, str) and domain.strip(". ") else "domain_missing"
 
-    def conn_resolve(self, job: Job, config: int) -> Connection:
+    def conn_resolve(self, job: Job, config: int) -> Answers:
         """Ask for both kinds of address."""
-        found = [lookup(self.resolvers, job["domain"], qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in ("A", "AAAA")]
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,
@@ -79,14 +89,14 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     def outcome(self, merged: Merged) -> Iterator[Record]:
         """One job for each address that was found."""
-        connection, = merged.result.connections
+        answers, = cast(list[Answers], merged.result.connections)
         job = merged.result.job
-        jobs = [{**job, "dip": address} for address in connection["addresses"]]
+        jobs: list[Record] = [{**job, **Record(dip=address)} for address in answers["addresses"]]
         usable = [one for one in jobs if target_problem(one) is None]
         blocklist = self.options.blocklist
         allowed = [one for one in usable if blocklist is None or one["dip"] not in blocklist]
         if not allowed:
-            reason = "blocklisted" if usable else "no_target" if jobs else connection["problem"]
+            reason = "blocklisted" if usable else "no_target" if jobs else answers["problem"]
             yield from self._not_resolved(job, f"dnsresolv.unresolved:{reason}", reason)
             return
         self.resolved += 1
@@ -101,7 +111,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     def _not_resolved(self, job: Job, condition: str, reason: str) -> Iterator[Record]:
         self.unresolved[reason] += 1
         if self.args.output_unresolved:
-            yield {**job, "conditions": [condition]}
+            yield {**job, **Record(conditions=[condition])}
 
     def finish(self) -> None:
         """Say how many names were resolved."""

@@ -209,7 +209,7 @@ class JobQueue(Channel):
 
         The body may give the job another address, as a plugin's ``pre_connect()`` may.
         """
-        taken = {"dip": job.get("dip")}
+        taken = job.copy()
         try:
             yield
         finally:

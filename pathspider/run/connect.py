@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
 from pathspider.helpers.poller import PAUSED
@@ -150,7 +150,7 @@ def checked(connection: Any, config: int, job: Job) -> Connection:
     if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):
         raise TypeError(f"connection {config}: its ports are {connection['sp']!r} and {connection['dp']!r}, where "
                         "numbers are needed")
-    return connection
+    return cast(Connection, connection)
 
 
 def close_client(connection: Connection) -> None:

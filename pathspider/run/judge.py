@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pathspider import conditions
 from pathspider.jobs import target_asn
@@ -40,8 +40,7 @@ class Judge:
             found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
         found = found or checked(self.spider.combine_flows(flows))
         began = first_packet(merged.flows, result.began)
-        record = {
-            **job,
+        record: Record = {
             "path": path_to(job, self.beginnings),
             "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
@@ -51,24 +50,24 @@ class Judge:
         if self.options.output_flows:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
-        yield record
+        yield {**job, **record}
 
     def _joined(self, job: Job, flow: Flow | None, connection: Connection) -> Flow:
         """A connection, its flow and its job as one."""
         # A job's own keys never stand in for what was observed; the target is spelled as in the job.
         kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in (flow or ())}
-        joined = self.spider.merge(flow, {**kept, **connection})
+        joined = self.spider.merge(flow, cast(Connection, {**kept, **connection}))
         joined["spdr_state"] = int(joined["spdr_state"])
         return joined
 
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
         """The record of a job that was not measured."""
         moment = timestamp(item.moment or time.time())
-        record = {**item.job, "path": path_to(item.job, self.beginnings), "conditions": [item.condition],
-                  "time": {"from": moment, "to": moment}}
+        record: Record = {"path": path_to(item.job, self.beginnings), "conditions": [item.condition],
+                          "time": {"from": moment, "to": moment}}
         if item.error:
             record["error"] = item.error
-        yield record
+        yield {**item.job, **record}
 
 
 def checked(conditions: Iterable[str] | None) -> list[str]:

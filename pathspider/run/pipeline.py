@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
 from pathspider.helpers import poller
@@ -211,7 +211,8 @@ class Pipeline:
 
     def unwritable(self, record: Record, error: Exception) -> Record:
         """What is written in place of a record that JSON cannot hold."""
-        known = {key: record[key] for key in (*self.spider.target_keys, "path", "time") if key in record}
+        keys = {*self.spider.target_keys, "path", "time"}
+        known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
 
