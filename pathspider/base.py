@@ -167,9 +167,10 @@ class Spider:
         """Make connection number ``config`` to a job's target; the models say how."""
         raise NotImplementedError
 
-    def hold_back(self) -> None:
-        """Wait until one more connection may be made than :meth:`plan` says. See ``--rate``."""
-        self.pipeline.connector.wait_for_moment(1, under_way=True)
+    def one_more(self) -> None:
+        """Before a connection that :meth:`plan` does not tell: it counts for ``--rate``. Nothing is waited for, since
+        it belongs to those before it; other jobs wait for it."""
+        self.pipeline.connector.one_more()
 
     def pre_connect(self, job: Job) -> Job | None:
         """Prepare for a job, once, before its first connection.
@@ -356,6 +357,11 @@ class Spider:
     def flows_missed(self) -> int:
         """Flows that were expected and not observed."""
         return self.pipeline.flows_missed
+
+    def descriptors(self) -> int:
+        """How many files and sockets one worker has open at once, at most: its connections, and a copy of one for a
+        moment."""
+        return (len(self.plan()) if self.keep_open else 1) + 1
 
     def per_address(self) -> int | None:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job

@@ -33,6 +33,9 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT,
 FORGE_ATTEMPTS = 16
 """How often ``forge`` is called again when the source port that it chose is taken."""
 
+RAW_SOCKETS = 3
+"""Of one worker for one IP version: a sender, and receivers for two transport protocols."""
+
 
 class ForgeSpider(DesynchronizedSpider):
     """A spider whose connections are forged packets: ``packets`` for each target, made by :meth:`forge`.
@@ -90,6 +93,9 @@ class ForgeSpider(DesynchronizedSpider):
 
     def perform(self, job: Job, config: int) -> Connection:
         return self.connect(job, config)
+
+    def descriptors(self) -> int:
+        return super().descriptors() + 2 * RAW_SOCKETS
 
     def finish(self) -> None:
         """Close the workers' raw sockets."""

@@ -243,11 +243,10 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     try:
-        allow_workers(args.workers)
         check_interface(args.interface)
         source = source_addresses(args.interface)
         check_capabilities(*args.plugin.capabilities)
-    except (LimitError, InterfaceError, CapabilityError) as error:
+    except (InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
     if not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
@@ -256,8 +255,9 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
     spider.options = replace(options, source=source, beginnings=beginnings)
     try:
+        allow_workers(args.workers, spider.descriptors())
         spider.start()
-    except (CaptureError, SettingsError) as error:
+    except (CaptureError, LimitError, SettingsError) as error:
         raise UsageError(str(error)) from None
     except Exception as error:  # a plugin's mistake
         log.error("plugin %s: %s: %s; the run does not begin", spider.name, type(error).__name__, error, exc_info=error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -24,6 +25,10 @@ def block_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ends())
 
 
+ECHO = 0.2
+"""Seconds in which the same signal again is not another: timeout(1) sends it to the process and to its group."""
+
+
 def on_signals(*responses: Callable[[int], None]) -> None:
     """From now on, call the first response with the first signal's number, the second with the second's, and so on."""
 
@@ -31,6 +36,10 @@ def on_signals(*responses: Callable[[int], None]) -> None:
 
     def wait() -> None:
         for response in responses:
-            response(signal.sigwait(ends))
+            number = signal.sigwait(ends)
+            response(number)
+            over = time.monotonic() + ECHO
+            while signal.sigtimedwait({number}, max(over - time.monotonic(), 0)):
+                pass
 
     threading.Thread(target=wait, name="signals", daemon=True).start()

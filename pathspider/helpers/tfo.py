@@ -2,8 +2,8 @@
 
 With :data:`FAST_OPEN` among the ``sockopts`` of a connection helper, the SYN asks for a cookie; once the kernel has one
 for the target, it carries the cookie and the first data instead. The cache holds one cookie for each pair of addresses,
-whatever the ports: a measurement forgets it first (:meth:`CookieCache.forget`) and lets no other connection to the same
-address come between (:class:`KeyedLock`).
+whatever the ports: a measurement forgets it first (:meth:`CookieCache.forget`), and no other connection to the same
+address may come between.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 
 from pathspider.helpers.sockets import is_ipv6
 
@@ -106,24 +106,3 @@ def parse_attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             break
         yield kind & 0x3FFF, data[4:length]
         data = data[(length + 3) & ~3:]
-
-
-class KeyedLock:
-    """One thread at a time for each key; what others do with other keys does not matter."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._held: dict[Hashable, int] = {}
-
-    def acquire(self, key: Hashable) -> None:
-        """Wait until nobody holds ``key``, then hold it."""
-        with self._changed:
-            self._changed.wait_for(lambda: key not in self._held)
-            self._held[key] = threading.get_ident()
-
-    def release(self, key: Hashable) -> None:
-        """Let ``key`` go; nothing happens if this thread does not hold it."""
-        with self._changed:
-            if self._held.get(key) == threading.get_ident():
-                del self._held[key]
-                self._changed.notify_all()

@@ -14,7 +14,7 @@ from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
-from pathspider.helpers.tfo import FAST_OPEN, CookieCache, KeyedLock
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache
 from pathspider.libtrace import TCP
 from pathspider.records import CONN_OK, Connection, Flow, Job
 
@@ -83,7 +83,6 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
-        self.addresses = KeyedLock()
         self._cookies: CookieCache | None = None
 
     def borrow(self) -> None:
@@ -95,12 +94,9 @@ class TFO(DesynchronizedSpider, PluggableSpider):
             self.settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
         self._cookies = CookieCache()
 
-    def perform(self, job: Job, config: int) -> Connection:
-        try:
-            return super().perform(job, config)
-        except BaseException:
-            self.addresses.release(job["dip"])
-            raise
+    def per_address(self) -> int | None:
+        """One at most: nobody else may touch a target's cookie until it was used."""
+        return None if super().per_address() is None else 1
 
     @property
     def cookies(self) -> CookieCache:
@@ -118,12 +114,11 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         return connect(self.args.connect, self.source, job, self.args.timeout)
 
     def conn_cookie(self, job: Job, config: int) -> Connection:
-        """Ask for a cookie; nobody else may touch this target's until it was used."""
-        self.addresses.acquire(job["dip"])
+        """Ask for a cookie."""
         self.cookies.forget(job["dip"])
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and not self.cookies.cookie(job["dip"]):
-            self.hold_back()
+            self.one_more()
             connection = self._fast_open(job)
         return connection
 
@@ -135,9 +130,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         began = monotonic()
         connection = self._fast_open(job)
         if connection["spdr_state"] == CONN_OK and monotonic() - began >= FIRST_RESEND:
-            self.hold_back()
+            self.one_more()
             connection = self._fast_open(job)
-        self.addresses.release(job["dip"])
         return connection
 
     connections = [conn_no_tfo, conn_cookie, conn_tfo]

@@ -70,14 +70,18 @@ class Connector:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome
 
-    def wait_for_moment(self, connections: int, *, under_way: bool = False) -> None:
-        """Wait until so many connections may be made, right after each other. See ``--rate``.
-
-        :param under_way: the job has begun, so that an interruption does not end it
-        """
-        stop = self.aborting if under_way else self.interrupted
-        if stop.is_set() or (self.pace is not None and stop.wait(self.pace.delay(connections))):
+    def wait_for_moment(self, connections: int) -> None:
+        """Wait until so many connections may be made, right after each other. See ``--rate``."""
+        stop = self.interrupted
+        if stop.is_set() or (self.pace is not None and not self.pace.wait(connections, stop)):
             raise Stopped
+
+    def one_more(self) -> None:
+        """A job under way makes one more connection than was waited for, now; those that follow wait for it."""
+        if self.aborting.is_set():
+            raise Stopped
+        if self.pace is not None:
+            self.pace.made(1)
 
     def _is_blocked(self, job: Job) -> bool:
         blocklist = self.spider.options.blocklist

@@ -14,7 +14,7 @@ TOO_LATE = 0.5
 """Seconds of lag with which fewer jobs may be under way."""
 IN_TIME = 0.1
 """Seconds of lag below which more may be, again."""
-FEWER, MORE = 0.7, 1.05
+FEWER, MORE = 0.7, 1.2
 """By how much."""
 FEWEST = 10
 """Jobs that may be under way however late we are."""
@@ -46,20 +46,20 @@ class Health:
         self._over = False
         self._held = 0
         """Jobs that wait for their turn."""
+        self._attended = False
+        """Whether one of them looks now and then: how we are changes with time, too."""
 
     @contextmanager
     def turn(self, *, rested: bool = False) -> Iterator[None]:
         """Run the body as one of those under way; waits while too many are.
 
-        :param rested: this job is measured again: it begins when we are well, or alone
+        :param rested: this job is measured again: it begins when we are well, or when few others are under way
         """
         with self._room:
             self.repeated += rested
             self._adapt()
-            if self.under_way >= self._allowed_now(rested):
-                self._held += 1
-                self._room.wait_for(lambda: self._over or self.under_way < self._allowed_now(rested))
-                self._held -= 1
+            if not self._may_begin(rested):
+                self._wait(rested)
             self.under_way += 1
         try:
             yield
@@ -70,8 +70,20 @@ class Health:
                 if self._held:
                     self._room.notify(2)
 
-    def _allowed_now(self, rested: bool) -> float:
-        return FEWEST if rested and self.allowed < self.workers else self.allowed
+    def _may_begin(self, rested: bool) -> bool:
+        well = not rested or self._lag() < IN_TIME
+        return self.under_way < (self.allowed if well else FEWEST)
+
+    def _wait(self, rested: bool) -> None:
+        self._held += 1
+        while not (self._over or self._may_begin(rested)):
+            attends = not self._attended
+            self._attended = True
+            self._room.wait(BETWEEN if attends else None)
+            self._attended = self._attended and not attends
+            self._adapt()
+        self._held -= 1
+        self._room.notify()  # there may be room for the next one too, and somebody has to attend
 
     def _adapt(self) -> None:
         now = self._clock()

@@ -9,37 +9,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-PER_WORKER = 2
-"""Descriptors that one worker has open at most: its connection, and a copy of it for a moment."""
-
 RESERVE = 64
 """For all else: input, output, capture, settings, what libraries open."""
 
 OTHER_THREADS = 16
 """Threads beside the workers."""
 
-STACK_BYTES = 512 * 1024
-"""Of a worker's thread: address space, of which only what is used costs memory. The default is 8 MiB."""
+STACK_BYTES = 4 << 20
+"""Of a worker's thread: address space, of which only what is used costs memory. The default is 8 MiB; with 2 MiB a
+plugin's endless recursion through ``sorted()`` ends the process, with 4 it is a ``RecursionError``."""
 
 
 class LimitError(RuntimeError):
     """There cannot be as many workers as were asked for; the text says why and what to do."""
 
 
-def allow_workers(count: int) -> None:
+def allow_workers(count: int, descriptors: int) -> None:
     """Raise the limit of open files as far as ``count`` workers need, or raise :exc:`LimitError`.
 
-    A worker without a descriptor would look like a path that is broken, and one without a thread ends the run. See
-    getrlimit(2).
+    A worker without a descriptor gives no verdict, and one without a thread ends the run. See getrlimit(2).
+
+    :param descriptors: how many one worker has open at once, at most
     """
     check_threads(count)
-    needed = count * PER_WORKER + RESERVE
+    needed = count * descriptors + RESERVE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise LimitError(f"{count} workers need {needed} open files, and this process may have {hard}: "
-                         f"{at_most((hard - RESERVE) // PER_WORKER)}raise the limit (ulimit -n {needed})")
+                         f"{at_most((hard - RESERVE) // descriptors)}raise the limit (ulimit -n {needed})")
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
@@ -66,6 +65,11 @@ def thread_limits(proc: Path = Path("/proc")) -> Iterator[tuple[int, str]]:
         # a thread's stack and the guard page before it are one mapping each
         maps = int((proc / "sys/vm/max_map_count").read_text())
         yield maps // 2 - threading.active_count() - 500, f"vm.max_map_count is {maps}"
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if space != resource.RLIM_INFINITY:
+        with suppress(OSError, ValueError):
+            used = int((proc / "self/statm").read_text().split()[0]) * resource.getpagesize()
+            yield (space - used) // STACK_BYTES, f"this process may have {space >> 10} KiB of address space (ulimit -v)"
     if os.geteuid():
         soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
         if soft != resource.RLIM_INFINITY:

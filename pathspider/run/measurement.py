@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from pathspider import conditions
-from pathspider.records import SHUTDOWN_SENTINEL, Record
+from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -48,6 +48,8 @@ class Measurement:
         self.unmeasured = 0
         self.unwritten = 0
         """Records that came when the output could take no more: of targets that were contacted."""
+        self.refused: Job | None = None
+        """A job that was read when no more were taken."""
         self.repeats = 0
         self.local_errors: Counter[str] = Counter()
         """Records without a verdict for reasons of our own machine, by the reason."""
@@ -69,6 +71,7 @@ class Measurement:
                 if self.seen.repeats(job):
                     self.repeats += 1
                 elif not self.spider.add_job(job):
+                    self.refused = job
                     break
         except BaseException as error:
             self.spider.pipeline.fail(error)
@@ -76,16 +79,22 @@ class Measurement:
 
     def _write(self) -> None:
         """Write what comes until the records' end; when the output breaks, the run stops in order."""
-        while (record := self.spider.outqueue.get()) is not SHUTDOWN_SENTINEL:
-            if self.failure is None:
-                try:
-                    self._write_one(record)
-                    continue
-                except OSError as error:
-                    self.failure = error
-                    self._stop_in_another_thread()
-            found = record.get("conditions", [])
-            self.unwritten += found[:1] != [conditions.NOT_MEASURED]
+        for record in iter(self.spider.outqueue.get, SHUTDOWN_SENTINEL):
+            self._take(record)
+        if self.refused is not None:
+            for record in self.spider.unmeasured(Unmeasured(to_measure(self.refused), conditions.NOT_MEASURED)):
+                self._take(record)
+
+    def _take(self, record: Record) -> None:
+        if self.failure is None:
+            try:
+                self._write_one(record)
+                return
+            except OSError as error:
+                self.failure = error
+                self._stop_in_another_thread()
+        found = record.get("conditions", [])
+        self.unwritten += found[:1] != [conditions.NOT_MEASURED]
 
     def _write_one(self, record: Record) -> None:
         try:

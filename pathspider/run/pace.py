@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class Pace:
-    """Gives each caller a moment of its own; the next one's is as much later as this one's connections take.
+    """Lets one caller go at a time; the next one as much later as this one's connections take.
 
-    Moments that nobody asked for are not saved up, so there is never a burst but for the connections of one job, which
-    belong together.
+    Nobody has a moment ahead of time: those that nobody used, since nobody came or this process was stopped, are not
+    saved up. So there is never a burst but for the connections of one job, which belong together.
 
     :param rate: connections per second
     :param clock: seconds, never going back
@@ -22,13 +22,21 @@ class Pace:
             raise ValueError(f"a rate of {rate} per second: it must be over 0")
         self._interval = 1 / rate
         self._clock = clock
-        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        """Held by the one whose turn it is."""
+        self._state = threading.Lock()
         self._next = clock()
 
-    def delay(self, connections: int = 1) -> float:
-        """Take the next moment, for so many connections; the seconds until it comes."""
-        with self._lock:
-            now = self._clock()
-            moment = max(self._next, now)
-            self._next = moment + connections * self._interval
-            return moment - now
+    def wait(self, connections: int, stop: threading.Event) -> bool:
+        """Wait until so many connections may be made right after each other; False if ``stop`` was set before."""
+        with self._turn:
+            while (delay := self._next - self._clock()) > 0:
+                if stop.wait(delay):
+                    return False
+            self.made(connections)
+        return not stop.is_set()
+
+    def made(self, connections: int) -> None:
+        """So many connections are made now, whatever the pace; whoever comes next waits for them."""
+        with self._state:
+            self._next = max(self._next, self._clock()) + connections * self._interval

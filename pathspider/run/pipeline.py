@@ -261,6 +261,8 @@ class Pipeline:
         with self._state:
             stopper.start()
             self._stoppers.append(stopper)
+        # Whoever feeds us may wait for more to come, and not notice.
+        threading.Thread(target=self.shutdown, name="shutdown", daemon=True).start()
 
     def _thread(self, name: str, target: Callable[..., Any], *args: Any, takes: Channel | None = None,
                 gives: Channel | Inlet | None = None, over: Callable[[], None] | None = None) -> None:

@@ -3,7 +3,10 @@
 import signal
 import subprocess
 import sys
+import time
 import unittest
+
+from pathspider.cmd.signals import ECHO
 
 PROGRAM = """
 import os, queue, signal, sys, threading
@@ -44,9 +47,20 @@ class TestSignals(unittest.TestCase):
             self.assertEqual(self.line(process), "ready")
             process.send_signal(one)
             self.assertEqual(self.line(process), f"first {int(one)}")
+            time.sleep(1.5 * ECHO)
             process.send_signal(other)
             self.assertEqual(self.line(process), f"second {int(other)}")
             self.assertEqual(process.wait(), other)
+
+    def test_the_same_twice_at_once_is_one(self):
+        """timeout(1) sends its signal to the process, and then to the group that it is in."""
+        process = self.start()
+        self.assertEqual(self.line(process), "ready")
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(ECHO / 10)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual([self.line(process) for _ in range(2)], ["first 15", "second 2"])
 
     def test_two_that_come_at_once_are_two(self):
         process = self.start()

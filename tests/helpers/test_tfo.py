@@ -1,14 +1,13 @@
-"""The kernel's cookie cache, as root over loopback, and locks by key."""
+"""The kernel's cookie cache, as root over loopback."""
 
 import socket
 import struct
-import threading
 import unittest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.helpers.tfo import FAST_OPEN, CookieCache, KeyedLock, attribute, parse_attributes
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache, attribute, parse_attributes
 
 
 class TestAttributes(unittest.TestCase):
@@ -61,32 +60,3 @@ def server_fast_open():
     """Whether this machine's kernel hands out cookies: bit 1 of the sysctl."""
     with open("/proc/sys/net/ipv4/tcp_fastopen", encoding="ascii") as setting:
         return int(setting.read()) & 2
-
-
-class TestKeyedLock(unittest.TestCase):
-    def test_one_at_a_time(self):
-        lock = KeyedLock()
-        lock.acquire("a")
-        lock.acquire("b")
-        got = threading.Event()
-        thread = threading.Thread(target=lambda: (lock.acquire("a"), got.set(), lock.release("a")))
-        thread.start()
-        self.assertFalse(got.is_set())
-        lock.release("a")
-        self.assertTrue(got.wait(10))
-        thread.join()
-
-    def test_only_the_holder_can_release(self):
-        lock = KeyedLock()
-        lock.acquire("a")
-        thread = threading.Thread(target=lock.release, args=("a",))
-        thread.start()
-        thread.join()
-        lock.release("nobody's")
-        got = threading.Event()
-        waiting = threading.Thread(target=lambda: (lock.acquire("a"), got.set()), daemon=True)
-        waiting.start()
-        waiting.join(0.05)
-        self.assertFalse(got.is_set())
-        lock.release("a")
-        self.assertTrue(got.wait(10))

@@ -281,12 +281,12 @@ class TestPaceOfJobs(ConnectCase):
         for number in range(3):
             connector.take(job(number))
         # three connections take 1.5 seconds of two a second; none of the waits is within a job
-        self.assertEqual([seconds for seconds, _ in waits], [0.0, 1.5, 1.5])
-        self.assertEqual([count for _, count in waits], [0, 12, 24])
+        self.assertEqual([seconds for seconds, _ in waits], [1.5, 1.5])
+        self.assertEqual([count for _, count in waits], [12, 24])
 
-    def test_an_interruption_ends_the_wait_of_a_job_and_not_that_within_one(self):
+    def test_an_interruption_ends_the_wait_of_a_job_and_not_what_is_within_one(self):
         pace = Pace(0.01, lambda: 0.0)
-        pace.delay()
+        pace.made(1)
         _, connector = self.connector(pace=pace)
         waiting = in_thread(connector.take, job())
         connector.interrupted.set()
@@ -296,7 +296,7 @@ class TestPaceOfJobs(ConnectCase):
         class Holding(Logging):
             def hold(self, job, config):
                 self.pipeline.connector.interrupted.set()  # Ctrl-C, in the middle of this job
-                self.hold_back()
+                self.one_more()
                 return self.conn(job, config)
 
             connections = [hold]
@@ -304,11 +304,11 @@ class TestPaceOfJobs(ConnectCase):
         _, connector = self.connector(Holding, pace=Pace(1e6))
         self.assertIsInstance(connector.take(job()), Result)
 
-    def test_the_end_of_all_ends_the_wait_within_a_job(self):
+    def test_the_end_of_all_ends_a_job_that_would_go_on(self):
         _, connector = self.connector(pace=Pace(0.001, lambda: 0.0))
         connector.aborting.set()
         with self.assertRaises(Stopped):
-            connector.wait_for_moment(1, under_way=True)
+            connector.one_more()
 
 
 class TestWhatPluginsReturn(ConnectCase):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pathspider.run.limits import (
     OTHER_THREADS,
-    PER_WORKER,
     RESERVE,
     STACK_BYTES,
     LimitError,
@@ -29,7 +28,7 @@ def under_limit(soft, hard, workers):
     """What ``allow_workers`` does in a process with these limits."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        f"from pathspider.run.limits import allow_workers; allow_workers({workers})\n"
+        f"from pathspider.run.limits import allow_workers; allow_workers({workers}, 3)\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
@@ -37,20 +36,46 @@ def under_limit(soft, hard, workers):
 
 class TestLimits(unittest.TestCase):
     def test_the_soft_limit_is_raised_as_far_as_needed(self):
-        self.assertEqual(under_limit(256, 4096, 500).stdout, f"{500 * PER_WORKER + RESERVE}\n")
+        self.assertEqual(under_limit(256, 4096, 500).stdout, f"{500 * 3 + RESERVE}\n")
         self.assertEqual(under_limit(3000, 4096, 500).stdout, "3000\n")
 
     def test_beyond_the_hard_limit_is_an_error_that_says_what_to_do(self):
         outcome = under_limit(256, 256, 1000)
         self.assertIn("1000 workers need", outcome.stderr)
-        self.assertIn("at most -w 96", outcome.stderr)
+        self.assertIn("at most -w 64", outcome.stderr)
         self.assertIn("ulimit -n", outcome.stderr)
 
     def test_impossible_here(self):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY:
             with self.assertRaises(LimitError):
-                allow_workers(hard)
+                allow_workers(hard, 3)
+
+
+class TestStack(unittest.TestCase):
+    def test_a_plugin_that_calls_itself_without_end_is_an_error_and_no_crash(self):
+        recursions = {
+            "def f(x): return sorted([1, 2], key=f)": "f(1)",
+            "class A:\n def __getattr__(self, name): return getattr(A(), name)": "A().x",
+            "class A:\n x = property(lambda self: A().x)": "A().x",
+            "class A:\n def __lt__(self, other): return min(A(), A()) is None": "min(A(), A())",
+            "import re\ndef f(found): return re.sub('a', f, 'a')": "f(0)",
+        }
+        for setup, call in recursions.items():
+            with self.subTest(setup):
+                code = (f"import threading\nfrom pathspider.run.limits import stack_size\n{setup}\n"
+                        f"def work():\n try: {call}\n except RecursionError: print('said')\n"
+                        "with stack_size(): thread = threading.Thread(target=work)\n"
+                        "with stack_size(): thread.start()\nthread.join()")
+                outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                                         cwd=ROOT)
+                self.assertEqual((outcome.returncode, outcome.stdout), (0, "said\n"))
+
+    def test_address_space(self):
+        code = ("import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))\n"
+                "from pathspider.run.limits import check_threads; check_threads(400); check_threads(1000)")
+        outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+        self.assertRegex(outcome.stderr, r"LimitError: 1000 workers .*2097152 KiB .*-v\): use at most -w [45]\d\d")
 
 
 class TestThreads(unittest.TestCase):

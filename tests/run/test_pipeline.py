@@ -291,6 +291,20 @@ class TestWhoDies(DyingCase):
         records, _ = self.run_jobs(spider)
         self.check_all_recorded(spider, records)
 
+    def test_while_whoever_feeds_us_waits_for_more_to_come(self):
+        class Dying(Nowhere):
+            def merger(self):
+                self.mergequeue.get()
+                raise Died
+
+        spider = make(Dying)
+        with self.assertLogs("pathspider", "ERROR"):
+            spider.start()
+            spider.add_job(job())  # and no more, and no end
+            records_of(spider)
+            spider.shutdown()
+        self.assertFalse(spider.running)
+
     def test_all_workers_of_a_loop_of_a_third_party(self):
         class Dying(Nowhere):
             def worker(self, worker_number):
