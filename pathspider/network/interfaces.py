@@ -60,12 +60,6 @@ def interfaces_up() -> list[str]:
     return [name for name, (_, flags) in _links().items() if _is_up(flags)]
 
 
-def interface_up(name: str) -> bool:
-    """Whether the interface exists and can carry packets."""
-    link = _links().get(name)
-    return link is not None and _is_up(link[1])
-
-
 def check_interface(name: str) -> None:
     """Raise :class:`InterfaceError` unless the interface is there and up."""
     links = _links()
