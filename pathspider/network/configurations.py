@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 TCP_ECN, TCP_ECN_FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
 ACCEPT_ECN = "2"
 """``net.ipv4.tcp_ecn``: do not ask by yourself."""
+WAYS = {"bpf": "by a BPF program on our control group", "routes": "by copies of the routes"}
+"""How ECN is asked for, as a user is told."""
 SWITCH = "using the machine-wide switch"
 CONNECTION_SECONDS = 120
 """So long after its SYN a connection's packets are known by addresses and ports."""
@@ -259,7 +261,7 @@ class Configurations:
         else:
             raise ConfigurationError(f"ECN per connection: {'; '.join(refused)}; {SWITCH}")
         self.notes += [f"ECN per connection: {reason}; using {self.way}" for reason in refused]
-        for note in self.notes:
+        for note in (*self.notes, f"ECN per connection: {WAYS[self.way]}"):
             logger.debug(note)
 
     def _use_program(self) -> None:

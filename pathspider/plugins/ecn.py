@@ -37,6 +37,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
+    capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     conditions = {
         **connectivity_conditions("ecn"),
         "ecn.negotiation.succeeded": "the SYN-ACK had ECE alone",

@@ -1,11 +1,14 @@
-"""The ECN plugin's verdicts, from flow records."""
+"""The ECN plugin's verdicts, from flow records, and each way of asking for ECN through ``pspdr measure``."""
 
 import argparse
+import sys
 import unittest
 
 from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TCP_SAE, TCP_SAEC, TCP_SYN
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from tests.programs import as_nobody
+from tests.run.cases import CaseTest, clean
 
 ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
 MARKS = [
@@ -90,3 +93,39 @@ class TestECN(unittest.TestCase):
 
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(self.conditions(flow(synack=None), experiment()), {"pathspider.not_observed"})
+
+MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$0" "$@"']
+
+
+class TestWays(CaseTest):
+    """Whole runs: which way is taken, and that the verdicts are the same whichever it is."""
+
+    def works(self, *prefix):
+        command = [*prefix, sys.executable, "-m", "pathspider", "--verbose", "measure", "-i", "lab0"]
+        status, records, said = self.measure([*clean(20), *clean(20, 6)], "ecn", "--connect", "tcp", command=command)
+        self.assertEqual(status, 0, said)
+        for condition in ("ecn.connectivity.works", "ecn.negotiation.succeeded"):
+            self.assert_all(records, condition, 40)
+        return said
+
+    def test_root_asks_by_bpf(self):
+        """In a lab, as under ip-netns(8), another /sys covers the control groups."""
+        self.assertIn("ECN per connection: by a BPF program", self.works())
+
+    def test_where_control_groups_of_version_2_are_mounted(self):
+        for user in ([], ["setpriv", "--bounding-set=-sys_admin"], as_nobody("net_raw", "net_admin", "bpf")):
+            with self.subTest(user):
+                self.assertIn("ECN per connection: by a BPF program", self.works(*MOUNTED, *user))
+
+    def test_without_the_capability_by_routes_and_it_says_so(self):
+        said = self.works("setpriv", "--bounding-set=-bpf,-sys_admin")
+        self.assertRegex(said, r"ECN per connection: BPF needs CAP_BPF, which is missing; using routes")
+        self.assertNotIn("by a BPF program", said)
+
+    def test_where_no_control_group_can_be_had_by_routes(self):
+        said = self.works("setpriv", "--bounding-set=-sys_admin")
+        self.assertRegex(said, r"ECN per connection: .* mounted nowhere; using routes")
+
+
+if __name__ == "__main__":
+    unittest.main()
