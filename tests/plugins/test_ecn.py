@@ -14,6 +14,7 @@ ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
 MARKS = [
     f"ecn_{mark}_{kind}_{way}" for mark in ("ect0", "ect1", "ce") for kind in ("syn", "data") for way in ("fwd", "rev")
 ]
+NOT_CONFIGURED = {"pathspider.local_error:ecn_not_configured"}
 UNMARKED = {f"ecn.ipmark.{mark}.not_seen" for mark in ("ect0", "ect1", "ce")}
 
 
@@ -83,18 +84,52 @@ class TestECN(unittest.TestCase):
     def test_marks_on_the_way_back(self):
         found = self.conditions(
             flow(ecn_ect1_data_rev=True),
-            experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect1_data_fwd=True),
+            experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect0_data_fwd=True),
         )
         self.assertLessEqual({"ecn.ipmark.ect0.seen", "ecn.ipmark.ce.seen", "ecn.ipmark.ect1.not_seen"}, found)
 
     def test_a_wrong_configuration_is_our_own_fault(self):
         for baseline, experimental in ((flow(syn=ECN_SYN), experiment()), (flow(), flow())):
-            self.assertEqual(self.conditions(baseline, experimental), {"pathspider.local_error:ecn_not_configured"})
+            self.assertEqual(self.conditions(baseline, experimental), NOT_CONFIGURED)
+
+    def test_marks_of_ours_that_were_not_configured_are_our_own_fault(self):
+        """Seen: our rules were flushed in mid-run, SYNs left with ECT(0), and servers did not negotiate."""
+        for mark in ("ect0", "ect1", "ce"):
+            wrong = {f"ecn_{mark}_syn_fwd": True}
+            for baseline, experimental in (
+                (flow(), experiment(synack=TCP_SA, **wrong)),
+                (flow(), experiment(**wrong)),
+                (flow(), experiment(CONN_TIMEOUT, None, **wrong)),
+                (flow(**wrong), experiment()),
+                (flow(**{f"ecn_{mark}_data_fwd": True}), experiment()),
+                (flow(), experiment(synack=TCP_SA, **{f"ecn_{mark}_data_fwd": True})),
+            ):
+                with self.subTest(mark, baseline=baseline, experimental=experimental):
+                    self.assertEqual(self.conditions(baseline, experimental), NOT_CONFIGURED)
+        self.assertEqual(self.conditions(flow(), experiment(ecn_ect1_data_fwd=True)), NOT_CONFIGURED)
+        self.assertEqual(self.conditions(flow(last=ECN_SYN), experiment()), NOT_CONFIGURED)
+
+    def test_data_of_ours_that_a_queue_of_ours_marked(self):
+        for mark in ("ect0", "ce"):
+            reflected = experiment(synack=TCP_SAEC, **{f"ecn_{mark}_data_fwd": True})
+            self.assertIn("ecn.negotiation.reflected", self.conditions(flow(), reflected))
+            self.assertIn("ecn.connectivity.works",
+                          self.conditions(flow(), experiment(**{f"ecn_{mark}_data_fwd": True})))
+
+    def test_data_of_ours_without_a_mark_where_there_should_be_one(self):
+        self.spider.args.connect = "http"
+        self.assertEqual(self.conditions(flow(), experiment()), NOT_CONFIGURED)
+        for experimental in (experiment(ecn_ect0_data_fwd=True), experiment(ecn_ce_data_fwd=True),
+                             experiment(synack=TCP_SA), experiment(CONN_TIMEOUT)):  # no data may have left
+            self.assertNotEqual(self.conditions(flow(), experimental), NOT_CONFIGURED)
 
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(self.conditions(flow(synack=None), experiment()), {"pathspider.not_observed"})
 
 MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$0" "$@"']
+
+FLUSHED = 'for i in $(seq 600); do nft flush ruleset; sleep 0.05; done'
+"""For half a minute, what a firewall does that is loaded anew all the time."""
 
 
 class TestWays(CaseTest):
@@ -125,6 +160,18 @@ class TestWays(CaseTest):
     def test_where_no_control_group_can_be_had_by_routes(self):
         said = self.works("setpriv", "--bounding-set=-sys_admin")
         self.assertRegex(said, r"ECN per connection: .* mounted nowhere; using routes")
+
+    def test_rules_of_ours_that_somebody_flushes(self):
+        command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0"]
+        flushing = self.lab.popen(["sh", "-c", FLUSHED])
+        self.addCleanup(flushing.kill)
+        status, records, said = self.measure(clean(600), "--rate", "400", "ecn", "--connect", "tcp", command=command)
+        good = [record for record in records if "ecn.negotiation.succeeded" in record["conditions"]]
+        ours = [record for record in records if {*record["conditions"]} == NOT_CONFIGURED]
+        self.assertEqual(len(good) + len(ours), 600, said)
+        self.assertTrue(ours)
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, "something removed our nftables table")
 
 
 if __name__ == "__main__":
