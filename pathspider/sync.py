@@ -16,7 +16,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.base import Spider, Stopped
@@ -152,7 +152,10 @@ class SynchronizedSpider(Spider):
         if self.carried is not None:
             with self._turn:
                 self._turn.wait_for(lambda: self._finished and not any(self._wanting))
-            self.carried.close()
+            from pathspider.network.settings import SettingsError  # noqa: PLC0415 - heavy
+
+            with suppress(SettingsError):  # tried once more, and told, where all settings are put back
+                self.carried.close()
             return
         config = 0
         while (turn := self._next_turn(config)) is not None:

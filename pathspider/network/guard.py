@@ -10,10 +10,13 @@ One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is c
 (kind, name, what restoring needs, journal file or nothing, name of the borrower); with it come descriptors: the lock,
 kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
 ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
+Any other answer says what is wrong with a message.
 
 The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
-guard run nft; the answer is its exit status. The borrower does not: should it be killed meanwhile, its child would make
-the table again after the guard has deleted it.
+guard run nft; the answer is ``ok``, ``refused`` (nothing was changed), or what happened to it. The borrower does not
+run it: should it be killed meanwhile, its child would make the table again after the guard has deleted it.
+
+Whatever nft or standard error do, what can be put back is, and the guard comes to its end.
 
 What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a
 listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*
@@ -24,6 +27,7 @@ once), and looks whether another one still listens whose holder lives.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
@@ -31,12 +35,16 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 
 MESSAGE_BYTES = 8192
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 SHARES = 64
 """So many runs can share a thing."""
+COMMAND_SECONDS = 8.0
+"""A program that we start and that does not end by then is ended. Less than a borrower waits for an answer."""
+STARTS, START_AGAIN = 5, 0.1
+"""How often a program is started that cannot be for want of processes, and after how many seconds again."""
 GATE_SECONDS = 10.0
 """A gate is held for milliseconds: who holds it for so long has been stopped."""
 
@@ -47,22 +55,27 @@ Borrowed = tuple[str, str, str, str, list[int]]
 def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> str | None:
     """Restore one thing and delete its journal file; what went wrong, or ``None``. Doing it twice does no harm.
 
+    Never raises: whatever is wrong with one thing, there are others.
+
     ``sysctl``: write ``old`` to the descriptor after the lock's. ``shared``: the same, if nobody else shares it still;
     the lock is our share. ``nft``: delete a table of ours; ``old`` is the path of nft and the table's name. ``marks``:
     remove the rules and routes of a slot; ``old`` is the command that does, or nothing.
     """
-    if kind == "shared":
-        return _leave(old, descriptors, journal)
-    if kind == "sysctl":
-        problem = _write(descriptors[1], old)
-    elif kind == "nft":
-        nft, table = old.split(" ", 1)
-        problem = _run("nft", [nft, f"add table {table}; delete table {table}"], descriptors[0])
-    else:
-        problem = _run("removing routes", old.split("\t"), descriptors[0]) if old else None
-    if not problem:
-        remove(journal)
-    return problem
+    try:
+        if kind == "shared":
+            return _leave(old, descriptors, journal)
+        if kind == "sysctl":
+            problem = _write(descriptors[1], old)
+        elif kind == "nft":
+            nft, table = old.split(" ", 1)
+            problem = _run("nft", [nft, f"add table {table}; delete table {table}"], lock=descriptors[0])
+        else:
+            problem = _run("what removes routes", old.split("\t"), lock=descriptors[0]) if old else None
+        if not problem:
+            remove(journal)
+        return problem
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _write(descriptor: int, old: str) -> str | None:
@@ -75,10 +88,49 @@ def _write(descriptor: int, old: str) -> str | None:
 
 
 def _run(name: str, command: list[str], lock: int) -> str | None:
-    """Run a command, out of reach of Ctrl-C. It holds the lock too: should we be killed, nobody borrows meanwhile."""
-    actions = [(os.POSIX_SPAWN_DUP2, lock, 3)]
-    _, status = os.waitpid(os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions), 0)
+    """Run a command; what went wrong, in its own words. It holds the lock too: should we be killed, nobody borrows."""
+    with open(os.memfd_create("said"), "w+b") as said:
+        problem = _end_of(name, command, {2: said.fileno(), 3: lock})
+        said.seek(0)
+        words = " ".join(said.read(4096).decode("utf-8", "replace").split())
+    return f"{name}: {words}" if problem and words else problem
+
+
+def _end_of(name: str, command: list[str], streams: dict[int, int]) -> str | None:
+    """Run a command, out of reach of Ctrl-C, with these descriptors; what went wrong, or ``None``."""
+    # Copies that are out of the way of those that they are to become.
+    copies = {number: fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, 10) for number, stream in streams.items()}
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()]
+        pid = _start(command, actions)
+    except OSError as error:
+        return f"{name} cannot be started: {error.strerror}"
+    finally:
+        for copy in copies.values():
+            os.close(copy)
+    deadline, pause = monotonic() + COMMAND_SECONDS, 0.0005
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+        if monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)  # a group of its own
+            os.waitpid(pid, 0)
+            return f"{name} did not end within {COMMAND_SECONDS:g} s"
+        sleep(pause)
+        pause = min(2 * pause, 0.02)
+    status = os.waitstatus_to_exitcode(ended[1])
+    if status < 0:
+        return f"{name} was ended by signal {-status}"
     return f"{name} ended with status {status}" if status else None
+
+
+def _start(command: list[str], actions: list[tuple[int, int, int]]) -> int:
+    for attempt in range(STARTS):
+        try:
+            return os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions)
+        except BlockingIOError:  # no process more for this user or control group: one may end
+            if attempt == STARTS - 1:
+                raise
+            sleep(START_AGAIN)
+    raise AssertionError("not reached")
 
 
 def remove(journal: str) -> None:
@@ -201,7 +253,7 @@ def serve(channel: socket.socket, borrower: int) -> int:
             break
         try:
             message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 2)
-        except ConnectionError:
+        except OSError:
             break
         if message == b"done":
             return 0
@@ -210,15 +262,29 @@ def serve(channel: socket.socket, borrower: int) -> int:
         fields = message.decode("utf-8", "surrogateescape").split("\0")
         owner = fields[4] if len(fields) > 4 else owner
         try:
-            channel.send(_obey(fields, descriptors, borrowed))
+            answer = _obey(fields, descriptors, borrowed)
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}"[:MESSAGE_BYTES // 8].encode("utf-8", "surrogateescape")
+        try:
+            channel.send(answer)
         except OSError:
             break
-    status = 0
+    problems = []
     for kind, name, old, journal, descriptors in reversed(borrowed):
         if problem := put_back(kind, old, descriptors, journal):
-            print(f"{owner}: could not put back {name} ({old.strip()}): {problem}", file=sys.stderr)
-            status = 1
-    return status
+            problems.append(f"{owner}: could not put back {name} ({old.strip()}): {problem}")
+    for text in problems:
+        _say(text)
+    return 1 if problems else 0
+
+
+def _say(text: str) -> None:
+    """A line for standard error, if that takes it: it may be closed, or a full pipe that nobody reads."""
+    poller = select.poll()
+    poller.register(2, select.POLLOUT)
+    with suppress(OSError):
+        if any(event & select.POLLOUT for _, event in poller.poll(1000)):
+            os.write(2, text.encode("utf-8", "replace")[:select.PIPE_BUF - 1] + b"\n")
 
 
 def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> bytes:
@@ -229,20 +295,36 @@ def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -
             for descriptor in thing[4]:
                 os.close(descriptor)
     elif fields[0] == "fill":
-        script, said = descriptors
-        actions = [(os.POSIX_SPAWN_DUP2, script, 0), (os.POSIX_SPAWN_DUP2, said, 2)]
-        _, status = os.waitpid(os.posix_spawn(fields[1], [fields[1], "-f", "-"], os.environ, file_actions=actions), 0)
-        os.close(script)
-        os.close(said)
-        return b"%d" % os.waitstatus_to_exitcode(status)
+        return _fill(fields[1], *descriptors).encode("utf-8", "surrogateescape")
     else:
         kind, name, old, journal, _ = fields
+        if len(descriptors) < (2 if kind in ("sysctl", "shared") else 1):
+            raise ValueError(f"{len(descriptors)} descriptors came with {name}")
         borrowed.append((kind, name, old, journal, descriptors))
     return b"ok"
 
 
+def _fill(nft: str, script: int, said: int) -> str:
+    """Have nft read a script; the answer to ``fill``."""
+    try:
+        problem = _end_of("nft", [nft, "-f", "-"], {0: script, 2: said})
+        if problem and os.fstat(said).st_size == 0:
+            os.write(said, problem.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(script)
+        os.close(said)
+    if problem and ("did not end" in problem or "by signal" in problem):
+        return problem
+    return "refused" if problem else "ok"
+
+
 def main(arguments: list[str]) -> int:
     """``guard.py PID``: standard input is the guard's end of the socket pair, PID the borrower."""
+    for number in (1, 2):  # closed ones would become files of ours
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as channel:

@@ -83,7 +83,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
     def left_with_ecn(self, flow: Flow) -> bool:
         """Whether what left asked for ECN as :rfc:`3168` has it: by flags alone, and ECT(0) on data once negotiated.
 
-        CE on data is ECT(0) that a queue of our own machine has marked. Whether a reflected SYN negotiates, kernels differ.
+        CE on data is ECT(0) that a queue of our own machine has marked. Whether a reflected SYN negotiates is up to the
+        kernel.
         """
         if not asked_for_ecn(flow["tcp_synflags_fwd"]) or marked(flow, "syn") or flow["ecn_ect1_data_fwd"]:
             return False

@@ -1,6 +1,7 @@
 """The ECN plugin's verdicts, from flow records, and each way of asking for ECN through ``pspdr measure``."""
 
 import argparse
+import os
 import sys
 import unittest
 
@@ -8,7 +9,7 @@ from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TC
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from tests.programs import as_nobody
-from tests.run.cases import CaseTest, clean
+from tests.run.cases import COMMAND, CaseTest, clean
 
 ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
 MARKS = [
@@ -172,6 +173,35 @@ class TestWays(CaseTest):
         self.assertTrue(ours)
         self.assertEqual(status, 1, said)
         self.assertRegex(said, "something removed our nftables table")
+
+    def test_nft_that_is_gone_before_the_end(self):
+        """Seen: the run hung for ever, or the guard gave up half-way and tcp_ecn stayed as it was switched."""
+        state = ["sh", "-c", "sysctl -n net.ipv4.tcp_ecn net.ipv4.tcp_ecn_fallback; nft list tables; ip rule | wc -l"]
+        before = self.lab.run(state, capture_output=True).stdout
+        self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=1"])
+        for way, options in (("per connection", ()), ("lock-step", ("--lockstep",))):
+            for closed in ("", " 2>&-"):
+                with self.subTest(way=way, closed=closed):
+                    program = self.folder / "nft"
+                    program.write_text('#!/bin/sh\nexec /usr/sbin/nft "$@"\n')
+                    program.chmod(0o755)
+                    run = self.start(clean(200), *options, "--rate", "200", "ecn", "--connect", "tcp",
+                                     environment={"PATH": f"{self.folder}:{os.environ['PATH']}"},
+                                     command=["sh", "-c", f'exec "$@"{closed}', "sh", *COMMAND])
+                    self.wait_for_packets(self.sent() + 20)
+                    program.unlink()
+                    records, said = self.finish(run, 30)
+                    self.assertEqual(len(records), 200)
+                    left = self.lab.run(state, capture_output=True).stdout
+                    if way == "per connection":
+                        self.assertEqual(run.returncode, 1, said)
+                        self.assertEqual(b"pathspider" in left, True)
+                        if not closed:
+                            self.assertRegex(said, "could not put back table inet .*: nft cannot be started: No such")
+                    self.assertEqual(left.split()[:2], [b"1", b"1"], said)
+                    self.lab.run(["nft", "flush", "ruleset"])
+        self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=2"])
+        self.assertEqual(self.lab.run(state, capture_output=True).stdout, before)
 
 
 if __name__ == "__main__":
