@@ -91,15 +91,18 @@ class Configurations:
     permission at all.
 
     :param ways: how ECN may be asked for, in this order: ``bpf``, ``routes``
+    :param source: our addresses (IPv4, IPv6), which rules may ask for
     """
 
     def __init__(
-        self, settings: Settings, configurations: Sequence[Configuration], ways: Sequence[str] = ("bpf", "routes")
+        self, settings: Settings, configurations: Sequence[Configuration], ways: Sequence[str] = ("bpf", "routes"),
+        source: tuple[str | None, str | None] = (None, None),
     ) -> None:
         if len(configurations) > rtnetlink.MARKS_OF_A_SLOT:
             raise ValueError(f"more than {rtnetlink.MARKS_OF_A_SLOT} configurations")
         self._settings = settings
         self._configurations = tuple(configurations)
+        self._source = source
         self._pid = os.getpid()
         self._slot: int | None = None
         self._lock: socket.socket | None = None
@@ -138,14 +141,18 @@ class Configurations:
         """Compare the ways to the first 100 targets (address, port), with and without a mark, as the kernel says them.
 
         ``source``: our addresses (IPv4, IPv6), which rules may ask for. :class:`ConfigurationError` if there is a
-        difference other than the wish for ECN. Nothing to do where no routes are copied.
+        difference other than the wish for ECN. Nothing to do where no routes are copied. What cannot be compared just
+        now is not: each flow is judged by what was captured, too.
         """
-        if self._shadow is None:
+        shadow = self._shadow
+        if shadow is None:
             return
         try:
-            self._shadow.verify(islice(targets, VERIFIED), source)
+            shadow.verify(islice(targets, VERIFIED), source)
         except ShadowError as error:
-            raise ConfigurationError(f"{error}; {SWITCH}") from error
+            raise ConfigurationError(str(error)) from error
+        except OSError as error:
+            logger.debug("ways to targets cannot be compared: %s", error)
 
     def lost(self) -> str | None:
         """Whether something has removed what we set up, as text; it is put back where possible.
@@ -154,8 +161,11 @@ class Configurations:
         """
         if self._slot is None:
             return None
-        self._settings.check_guard()
         lost = []
+        try:
+            self._settings.check_guard()
+        except SettingsError as error:
+            lost.append(str(error))
         if self._program is not None and not self._program.attached():
             self._program.close()
             said = "something detached our program from its control group"
@@ -166,7 +176,12 @@ class Configurations:
                 lost.append(f"{said}: {error.strerror}")
         if self._shadow is not None and (said := self._shadow.lost()):
             lost.append(said)
-        if self._table and not _exists(self._table):
+        try:
+            gone = bool(self._table) and not _exists(self._table)
+        except OSError as error:
+            gone = False
+            lost.append(f"it cannot be seen whether our nftables table is there: {error.strerror}")
+        if gone:
             said = f"something removed our nftables table ({self._table}: a firewall that was loaded anew?)"
             try:
                 self._settings.nft_table(self._rules(), self._table)
@@ -254,9 +269,14 @@ class Configurations:
                     self._shadow = Shadow(slot, {self._mark(config): one.ecn
                                                  for config, one in enumerate(self._configurations)
                                                  if one.ecn is not None})
+                    self._shadow.verify(((address, 80) for address in islice(self._shadow.samples(), VERIFIED)),
+                                        self._source, local=False)
                 self.way = way
                 break
             except (BPFError, ShadowError) as error:
+                if self._shadow is not None:
+                    self._shadow.stop()
+                    self._shadow = None
                 refused.append(str(error.strerror if isinstance(error, BPFError) else error))
         else:
             raise ConfigurationError(f"ECN per connection: {'; '.join(refused)}; {SWITCH}")

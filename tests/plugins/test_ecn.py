@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import unittest
 
@@ -161,6 +162,20 @@ class TestWays(CaseTest):
     def test_where_no_control_group_can_be_had_by_routes(self):
         said = self.works("setpriv", "--bounding-set=-sys_admin")
         self.assertRegex(said, r"ECN per connection: .* mounted nowhere; using routes")
+
+    def test_a_target_that_would_be_reached_another_way_is_its_own_record(self):
+        """Copies of routes cannot ask on the way to our own addresses: once, 50 such targets ended the run."""
+        own = self.lab.run(["sh", "-c", "ip -4 -o addr show lab0 | sed 's/.*inet //;s,/.*,,'"], capture_output=True)
+        address = own.stdout.decode().strip()
+        jobs = [{"dip": address, "dp": 1000 + number, "number": 1000 + number} for number in range(60)]
+        command = ["setpriv", "--bounding-set=-bpf", *COMMAND]
+        status, records, said = self.measure([*jobs, *clean(30)], "-w", "4", "ecn", "--connect", "tcp", command=command)
+        self.assertEqual(status, 1)
+        self.assert_all(records[:30], "ecn.negotiation.succeeded", 30)
+        self.assert_all(records[30:], "pathspider.local_error:other_path", 60)
+        self.assertEqual(len(re.findall("the marked path to", said)), 1, said)
+        self.assertIn("60 other_path", said)
+        self.assertNotRegex(said, "machine-wide|plugin")
 
     def test_rules_of_ours_that_somebody_flushes(self):
         command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0"]
