@@ -48,6 +48,8 @@ CONNECTION_SECONDS = 120
 """So long after its SYN a connection's packets are known by addresses and ports."""
 CONNECTIONS = 1 << 18
 """How many connections of a configuration are known so at once; some 100 octets of the kernel's memory each."""
+MOST_STRANGERS = 8
+"""Slots of marks that strangers hold, after which no further one is tried."""
 VERIFIED = 100
 """Targets whose ways :meth:`Configurations.verify` compares."""
 NFT_MSG_GETTABLE = 10 << 8 | 1  # linux/netfilter/nfnetlink.h, nf_tables.h
@@ -237,14 +239,20 @@ class Configurations:
 
     def _free_slot(self, netlink: Netlink) -> tuple[int, socket.socket]:
         """A slot of marks that no living run has and that no rule of the machine looks at, and its lock."""
-        problem = ""
+        problem, strangers = "", 0
         rules = [rule for family in rtnetlink.FAMILIES for rule in rtnetlink.rules(netlink, family)]
         for slot in range(rtnetlink.SLOTS):
-            if problem := check_marks(rules, rtnetlink.slot_marks(slot)[:len(self._configurations)]):
+            if refused := check_marks(rules, rtnetlink.slot_marks(slot)[:len(self._configurations)]):
+                problem = refused
                 continue
             try:
                 lock = journal.lock(f"marks/{slot}")
             except journal.Busy:
+                continue
+            except TimeoutError as error:  # strangers hold it: a few such slots are passed over
+                problem = f"marks of ours: {error}"
+                if (strangers := strangers + 1) == MOST_STRANGERS:
+                    break
                 continue
             if journal.read(f"marks/{slot}") is None:
                 return slot, lock

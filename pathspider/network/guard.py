@@ -22,6 +22,10 @@ What several runs share, a sysctl at one value, is put back by the last one that
 listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*
 meanwhile, so joining and leaving have an order; whoever leaves shuts its share down (for all copies of the socket at
 once), and looks whether another one still listens whose holder lives.
+
+Any user can take an abstract name. So each lock, and each gate, has a series of names, and a name is a lock only in the
+hands of who may change the setting: root, ourselves, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that
+a stranger holds is passed over, and whoever holds one name of a series holds the lock.
 """
 
 from __future__ import annotations
@@ -34,19 +38,30 @@ import signal
 import socket
 import struct
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic, sleep
 
 MESSAGE_BYTES = 8192
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+SERIES = 8
+"""Names of a lock."""
+MOMENT = 0.1
+"""Seconds after which a name that is taken, and at which nobody listens, is a stranger's."""
 SHARES = 64
 """So many runs can share a thing."""
 COMMAND_SECONDS = 8.0
 """A program that we start and that does not end by then is ended. Less than a borrower waits for an answer."""
 STARTS, START_AGAIN = 5, 0.1
 """How often a program is started that cannot be for want of processes, and after how many seconds again."""
+PATIENCE = 2.0
+"""So long the guard of a dead holder may take to put back, if it cannot be seen whether he was one who may."""
+CAP_NET_ADMIN = 12
 GATE_SECONDS = 10.0
 """A gate is held for milliseconds: who holds it for so long has been stopped."""
+
+Holder = tuple[int, int]
+"""Who listens at a name: process, 0 if it cannot be seen from here, and user."""
+NOBODY: Holder = (0, -1)
 
 Borrowed = tuple[str, str, str, str, list[int]]
 """Kind, name, what restoring needs, journal file, descriptors."""
@@ -160,28 +175,76 @@ def bound(name: bytes) -> socket.socket | None:
     return sock
 
 
-def gate(name: bytes) -> socket.socket:
-    """Hold the gate of the thing whose lock is called ``name``, until closed. ``TimeoutError`` if it stays shut."""
-    deadline = monotonic() + GATE_SECONDS
-    while True:
-        if sock := bound(name + b"/gate"):
-            return sock
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
-            waiting.settimeout(max(deadline - monotonic(), 0.001))
-            try:
-                waiting.connect(name + b"/gate")
-                waiting.recv(1)  # nobody ever answers: this ends when the gate is opened
-            except (ConnectionError, BlockingIOError):
-                pass
-        if monotonic() > deadline:
-            raise TimeoutError("another run does not finish its change")
+class StrangersError(TimeoutError):
+    """All names of a lock are held by who may not change the setting; the text is for the user."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        pid, uid = holder or NOBODY
+        who = f"process {pid} of user {uid}, " if pid else f"a process of user {uid}, " if uid >= 0 else "a process "
+        super().__init__(f"{who}which may not change this setting, holds all names of its lock; end it")
 
 
-def holder(name: bytes) -> int | None:
-    """The process, alive or not, that made the socket which listens at a name; ``None`` if there is no such socket.
+def take(name: bytes, patient: bool) -> tuple[socket.socket | None, bytes]:
+    """Hold the lock of this name; or else a name of its series that another holds who may.
 
-    0 if the process cannot be seen from here.
+    :param patient: a dead process may have been one who may, and its guard at work still
+    :raises StrangersError: if strangers hold all names
     """
+    series = [name, *(b"%s~%d" % (name, number) for number in range(1, SERIES))]
+    until = monotonic() + MOMENT
+    sock, stranger = None, None
+    for one in series:
+        while sock is None and (sock := bound(one)) is None and holder(one) is None and monotonic() < until:
+            sleep(0.001)  # it is free just now, or its holder is about to listen
+        if sock is not None:
+            break
+        found = holder(one)
+        if found is not None and may_hold(*found, patient):
+            return None, one
+        stranger = stranger or found
+    if sock is None:
+        raise StrangersError(stranger)
+    own = sock.getsockname()
+    for one in series:  # also those that were a stranger's a moment ago: two who look both see the other
+        if one != own and (found := holder(one)) is not None and may_hold(*found, patient):
+            sock.close()
+            return None, one
+    return sock, name
+
+
+def gate(name: bytes) -> socket.socket:
+    """Hold the gate of the thing whose lock is called ``name``, until closed.
+
+    ``TimeoutError`` if it stays shut; :class:`StrangersError` if it cannot be had.
+    """
+    deadline = monotonic() + GATE_SECONDS
+    patience = monotonic() + PATIENCE
+    while True:
+        sock, held = take(name + b"/gate", monotonic() < patience)
+        if sock:
+            return sock
+        found = wait_for(held, min(deadline, monotonic() + PATIENCE))
+        if monotonic() > deadline:
+            raise TimeoutError(f"another run{f' (process {found[0]})' if found else ''} does not finish its change")
+
+
+def wait_for(name: bytes, deadline: float) -> Holder | None:
+    """Wait until nobody listens at a name any more (``None``), or who still does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        try:
+            sock.connect(name)
+            sock.recv(1)  # nobody ever answers: this ends when the lock is freed
+        except TimeoutError:
+            return holder(name)
+        except (ConnectionError, BlockingIOError):
+            pass
+        return None
+
+
+def holder(name: bytes) -> Holder | None:
+    """The process, alive or not, that made the socket which listens at a name, and its user; ``None`` if there is no
+    such socket. A socket that cannot be looked at, since others have filled its queue, is nobody's: ours is long."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -189,9 +252,40 @@ def holder(name: bytes) -> int | None:
         except ConnectionError:
             return None
         except BlockingIOError:
-            return 0
-        pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        return pid
+            return NOBODY
+        return peer(sock)
+
+
+def peer(sock: socket.socket) -> Holder:
+    """Who listens, of a socket that is connected: process (0 if it cannot be seen from here) and user."""
+    pid, uid, _ = struct.unpack("=iii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def may_hold(pid: int, uid: int, patient: bool = False) -> bool:
+    """Whether who holds a name of ours may, or, if he is dead, can have been one who may."""
+    return may_change(pid, uid) or (patient and pid > 0 and not lives(pid))
+
+
+def may_change(pid: int, uid: int) -> bool:
+    """Whether a process may change settings of the network as we may: root, our user, or ``CAP_NET_ADMIN``.
+
+    The capability must be one in our user namespace (user_namespaces(7)), where everybody has all in one of
+    his own, and not come with a program that takes another user's rights.
+    """
+    if uid in (0, os.geteuid()):
+        return True
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+        maps = []
+        for who in (pid, "self"):
+            with open(f"/proc/{who}/uid_map", encoding="ascii") as file:
+                maps.append(file.read().split())
+        capable = bool(int(status["CapEff"], 16) >> CAP_NET_ADMIN & 1)
+        return capable and maps[0] == maps[1] and set(status["Uid"].split()) == {str(uid)}
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def lives(pid: int) -> bool:
@@ -204,12 +298,13 @@ def lives(pid: int) -> bool:
     return line.rpartition(")")[2].split()[0] != "Z"
 
 
-def sharer(name: bytes, own: bytes = b"") -> int | None:
-    """A living process that shares the thing whose lock is called ``name``, other than by our share; or ``None``."""
+def sharer(name: bytes, own: bytes = b"") -> Holder | None:
+    """Who lives, may, and shares the thing whose lock is called ``name``, other than by our share; or ``None``."""
     for number in range(SHARES):
         share = b"%s/%d" % (name, number)
-        if share != own and (pid := holder(share)) is not None and (pid == 0 or lives(pid)):
-            return pid
+        if share != own and (found := holder(share)) is not None and may_change(*found) \
+                and (found[0] == 0 or lives(found[0])):
+            return found
     return None
 
 
@@ -217,8 +312,11 @@ def _leave(old: str, descriptors: list[int], journal: str) -> str | None:
     with socket.socket(fileno=os.dup(descriptors[0])) as share:
         own: bytes = share.getsockname()
         name = own.rpartition(b"/")[0]
+        held: AbstractContextManager[object]
         try:
             held = gate(name)
+        except StrangersError:  # nobody can join either, and of two who leave at once, the last sees that he is
+            held = nullcontext()
         except TimeoutError as error:
             return str(error)
         with held:

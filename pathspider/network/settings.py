@@ -280,19 +280,27 @@ class Settings:
     def clean_leftovers(self) -> None:
         """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
         for thing in journal.leftovers():
-            with (contextlib.suppress(journal.Busy, TimeoutError), journal.gate(thing),
-                  journal.lock_unshared(thing) as lock):
-                noted = journal.read(thing)
-                if noted is None:
-                    continue
-                pid, old, file = noted
-                problem = _put_back_leftover(thing, old, lock)
-                was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
-                if problem:
-                    logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
-                else:
-                    logger.warning("process %d left %s changed; put back%s", pid, thing, was)
-                    guard.remove(file)
+            try:
+                with journal.gate(thing), journal.lock_unshared(thing) as lock:
+                    self._clean_leftover(thing, lock)
+            except journal.Busy:
+                pass  # a living run's
+            except TimeoutError as error:
+                logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
+
+    @staticmethod
+    def _clean_leftover(thing: str, lock: socket.socket) -> None:
+        noted = journal.read(thing)
+        if noted is None:
+            return
+        pid, old, file = noted
+        problem = _put_back_leftover(thing, old, lock)
+        was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
+        if problem:
+            logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
+        else:
+            logger.warning("process %d left %s changed; put back%s", pid, thing, was)
+            guard.remove(file)
 
     def _forget(self) -> None:
         for borrowed in self._borrowed.values():
@@ -356,15 +364,15 @@ class Settings:
                     why = "of another user or container, whose journal cannot be read" if noted is None else (
                         f"at {old.strip()}, and this run needs {text}")
                     raise SettingsError(
-                        f"{name} is shared by {_who(other)} in this network namespace, {why}; wait for its end, or run "
-                        "in another network namespace"
+                        f"{name} is shared by {_who(*other)} in this network namespace, {why}; wait for its end, or "
+                        "run in another network namespace"
                     )
                 borrowed = _Borrowed("shared", name, noted[1] if noted else old, lock, descriptor)
                 self._register(thing, borrowed)
                 self._names[name] = borrowed
                 _set(borrowed, name, text)
         except journal.Busy as busy:
-            raise _refused(name, busy.pid) from None
+            raise _refused(name, busy) from None
         except TimeoutError as error:
             raise SettingsError(f"cannot set {name} to {text!r}: {error}") from error
         finally:
@@ -376,7 +384,7 @@ class Settings:
         nft = _nft()
         for number in range(1, 100):  # another process namespace may have the same pid, this process another Settings
             table = f"inet pathspider_{self._pid}" + (f"_{number}" if number > 1 else "")
-            with contextlib.suppress(journal.Busy):
+            with contextlib.suppress(journal.Busy, TimeoutError):
                 lock = journal.lock(f"nft/{table}")
                 self._register(f"nft/{table}", _Borrowed("nft", f"table {table}", f"{nft} {table}", lock))
                 return table
@@ -506,26 +514,27 @@ def _lock(thing: str, name: str) -> socket.socket:
     try:
         return journal.lock_alone(thing)
     except journal.Busy as busy:
-        raise _refused(name, busy.pid) from None
+        raise _refused(name, busy) from None
     except TimeoutError as error:
         raise SettingsError(f"cannot borrow {name}: {error}") from error
 
 
-def _refused(name: str, pid: int) -> SettingsError:
+def _refused(name: str, busy: journal.Busy) -> SettingsError:
     return SettingsError(
-        f"{name} is borrowed by {_who(pid)} in this network namespace: two runs would spoil each other's measurement; "
-        "wait for its end, or run in another network namespace"
+        f"{name} is borrowed by {_who(busy.pid, busy.uid)} in this network namespace: two runs would spoil each "
+        "other's measurement; wait for its end, or run in another network namespace"
     )
 
 
-def _who(pid: int) -> str:
+def _who(pid: int, uid: int) -> str:
     if pid == os.getpid():
         return "another part of this process"
-    return f"process {pid}" if pid else "a process that cannot be seen from here"
+    whose = "" if uid == os.geteuid() else f" of user {uid}"
+    return f"process {pid}{whose}" if pid else f"a process{whose} that cannot be seen from here"
 
 
 def _refused_rule(script: str, words: str) -> str:
-    """What nft refuses and why, of a script, from what it says: ``/dev/stdin:3:1-5: Error: …``, the line, ``^^^^^``."""
+    """What nft refuses and why, of a script, from what it says: ``/dev/stdin:3:1-5: Error: …``, the line, ``^^^^``."""
     said = re.search(r"^[^\n]*?:(\d+):\d+-\d+: (Error: [^\n]*)", words, re.MULTILINE)
     lines = script.split("\n")
     if said is None or int(said[1]) > len(lines):

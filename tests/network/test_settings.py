@@ -14,9 +14,10 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from pathspider.network import journal
+from pathspider.network import guard, journal
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
 from tests.helpers import netlab
+from tests.network.test_journal import STRANGER
 from tests.programs import as_nobody
 
 ECN, FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
@@ -566,6 +567,60 @@ class TestNft(NamespaceCase):
             settings.sysctl(ECN, 1)
         self.assertIn("No space left on device", logs.output[0])
         self.assertEqual(value(ECN), 2)
+
+
+class TestStrangers(NamespaceCase):
+    """A user without privileges holds names of ours: that changes nothing, or is told at once."""
+
+    def hold(self, *names):
+        process = subprocess.Popen([*as_nobody(), sys.executable, "-c", STRANGER, "listening", *names],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.assertEqual(process.stdout.readline(), "held\n")
+        return process
+
+    def series(self, name):
+        return [name, *(f"{name}~{number}" for number in range(1, guard.SERIES))]
+
+    THING = "pathspider/sysctl/net/ipv4/tcp_ecn_fallback"
+
+    def test_a_share_is_put_back(self):
+        """Seen: it was left as it was, without a word."""
+        began = time.monotonic()
+        with Settings() as settings:
+            settings.sysctl(FALLBACK, 0, shared=True)
+            self.hold(*(f"{self.THING}/{number}" for number in range(1, guard.SHARES)), *self.series(self.THING),
+                      *self.series(f"{self.THING}/gate"))
+            self.assertEqual(value(FALLBACK), 0)
+        self.assertEqual(value(FALLBACK), 1)
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_who_holds_all_names_is_named(self):
+        stranger = self.hold(*self.series(self.THING), *self.series(f"{self.THING}/gate"))
+        began = time.monotonic()
+        with Settings() as settings:
+            for shared in (True, False):
+                with self.assertRaisesRegex(SettingsError, f"{FALLBACK}.*: process {stranger.pid} of user 65534, .*end"):
+                    settings.sysctl(FALLBACK, 0, shared=shared)
+            settings.sysctl(ECN, 1)
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_leftovers_behind_a_stranger_are_told(self):
+        borrower = Borrower(self, "nft")
+        os.kill(borrower.guard, signal.SIGKILL)
+        borrower.kill(signal.SIGKILL)
+        stranger = self.hold(*self.series("pathspider/sysctl/net/ipv4/tcp_ecn"))
+        with self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings():
+            self.assertEqual((value(ECN), value(FALLBACK)), (1, 1))
+        self.assertRegex("\n".join(logs.output), f"tcp_ecn.*process {stranger.pid} of user 65534")
+        stranger.communicate()
+        with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():
+            pass
+
+    def test_a_table_of_our_own_all_the_same(self):
+        self.hold(*self.series(f"pathspider/nft/inet pathspider_{os.getpid()}"))
+        with Settings() as settings:
+            self.assertTrue(settings.nft_table("").endswith("_2"))
 
 
 class TestForeignJournals(NamespaceCase):
