@@ -119,6 +119,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
     "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
     "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
+    "pathspider.local_error:other_path": "a connection that asks for ECN would have taken another way than any other",
     "pathspider.local_error:paused": "the process or the machine stood still while a connection failed, twice",
     "pathspider.local_error:overloaded": "the machine was too busy to look in time while a connection failed, twice",
     "pathspider.local_error:capture_lost_packets": "the capture lost packets while this target was measured",

@@ -16,11 +16,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.base import Spider, Stopped
 from pathspider.helpers.modes import connect
+from pathspider.helpers.sockets import local_error
 from pathspider.records import Connection, Job
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class SynchronizedSpider(Spider):
         self._unattended = False
         """The configurator has ended before the workers: the gates say nothing any more."""
         self._verified = 0
+        self._other_path = False
         self._next_look = 0.0
         self._gates = [SemaphoreN(worker_count) for _ in self.configurations]
         for gate in self._gates:
@@ -137,7 +139,7 @@ class SynchronizedSpider(Spider):
             from pathspider.network.configurations import ConfigurationError, Configurations  # noqa: PLC0415 - heavy
 
             try:
-                self.carried = Configurations(self.settings, each)
+                self.carried = Configurations(self.settings, each, source=self.source)
                 return
             except ConfigurationError as error:
                 log.warning("%s: %s", self.name, error)
@@ -152,7 +154,10 @@ class SynchronizedSpider(Spider):
         if self.carried is not None:
             with self._turn:
                 self._turn.wait_for(lambda: self._finished and not any(self._wanting))
-            self.carried.close()
+            from pathspider.network.settings import SettingsError  # noqa: PLC0415 - heavy
+
+            with suppress(SettingsError):  # tried once more, and told, where all settings are put back
+                self.carried.close()
             return
         config = 0
         while (turn := self._next_turn(config)) is not None:
@@ -208,8 +213,9 @@ class SynchronizedSpider(Spider):
     def perform(self, job: Job, config: int) -> Connection:
         if self.carried is not None:
             with self._uses_what_is_carried(config):
-                self._look_after(self.carried, job)
-                return self.connect(job, config)
+                if self._look_after(self.carried, job):
+                    return self.connect(job, config)
+                return local_error("other_path")
         with self.configuration(config):
             return self.connect(job, config)
 
@@ -228,20 +234,32 @@ class SynchronizedSpider(Spider):
                 if self._finished:
                     self._turn.notify_all()
 
-    def _look_after(self, carried: Configurations, job: Job) -> None:
+    def _look_after(self, carried: Configurations, job: Job) -> bool:
         """Look whether the first targets are reached the same way with every configuration, and, each second, whether
-        what they need is still there. What left otherwise than it should is seen in its flow."""
+        what they need is still there. What left otherwise than it should is seen in its flow.
+
+        :returns: False if this target is reached another way, and so cannot be measured
+        """
+        from pathspider.network.configurations import ConfigurationError  # noqa: PLC0415 - heavy
+
         if self._verified >= TO_VERIFY and time.monotonic() < self._next_look:
-            return
+            return True
         with self._turn:
             verify = self._verified < TO_VERIFY
             self._verified += verify
             if look := time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + BETWEEN_LOOKS
-        if verify:
-            carried.verify([(job["dip"], job["dp"])], self.source)
         if look and (lost := carried.lost()):
             log.warning("%s: %s", self.name, lost)
+        try:
+            if verify:
+                carried.verify([(job["dip"], job["dp"])], self.source)
+        except ConfigurationError as error:
+            with self._turn:
+                first, self._other_path = not self._other_path, True
+            log.log(logging.WARNING if first else logging.DEBUG, "%s: %s", self.name, error)
+            return False
+        return True
 
     def connect(self, job: Job, config: int) -> Connection:
         """Make the connection that ``--connect`` asks for, under configuration ``config``."""

@@ -29,6 +29,7 @@ from pathspider.installed import (
     declared_conditions,
     find_plugin,
 )
+from pathspider.network.privileges import OPTIONAL
 
 MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
 
@@ -149,7 +150,7 @@ def facts(name: str = "") -> Iterator[str]:
         ("Connections", f"{connections_of(plugin)} to each target" if plugin.chains else "none to targets"),
         ("Modes", ", ".join(f"``{mode}``" for mode in plugin.connect_supported)
          + " (the first is the default)" * (len(plugin.connect_supported) > 1) or "none"),
-        ("Privileges", " and ".join(f"``{one}``" for one in plugin.capabilities) or "none"),
+        ("Privileges", needed(plugin.capabilities) or "none"),
         ("Chains", ", ".join(chain_link(plugin, chain) for chain in plugin.chains) or "none: it observes nothing"),
     ]
     rows += [("Option", f"{term(option)}: {plain(option.help)}") for option in command.options
@@ -189,13 +190,19 @@ def words(prefix: str) -> Iterator[str]:
     yield from table([("Word", "Meaning"), *rows], "words")
 
 
+def needed(capabilities: Iterable[str]) -> str:
+    """Capabilities in words: those without which a run does not begin, then those that it uses if they are there."""
+    must, may = ([f"``{one}``" for one in capabilities if (one in OPTIONAL) is optional] for optional in (False, True))
+    return "; ".join([" and ".join(must), *(f"{one} helps" for one in may)])
+
+
 def privileges() -> Iterator[str]:
     """The plugins by the capabilities that their runs need, those that need most first."""
     needs: dict[tuple[str, ...], list[str]] = {}
     for plugin in plugins():
         needs.setdefault(tuple(plugin.capabilities), []).append(f":doc:`{plugin.name} </plugins/{plugin.name}>`")
-    rows = [(", ".join(names), " and ".join(f"``{one}``" for one in needed) or "nothing")
-            for needed, names in sorted(needs.items(), key=lambda item: -len(item[0]))]
+    rows = [(", ".join(names), needed(capabilities) or "nothing")
+            for capabilities, names in sorted(needs.items(), key=lambda item: -len(item[0]))]
     yield from table([("Plugins", "Needed, of capabilities(7)"), *rows], "privileges")
 
 

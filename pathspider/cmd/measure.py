@@ -251,6 +251,10 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     if not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     beginnings = looked_up(source) if args.vantage_lookup else None
+    if "CAP_BPF" in args.plugin.capabilities:
+        from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
+
+        hold_cgroup()
     keep_only(args.plugin.capabilities)
     spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
     spider.options = replace(options, source=source, beginnings=beginnings)

@@ -10,7 +10,9 @@ What a SYN of such a socket carries beside the flags is ECT(0) in the IP header,
 ECN; :rfc:`3168` forbids that, and a Linux server then does not negotiate. Whoever uses this must take it off the SYN.
 
 bpf(2) by its number, since no library that Debian has offers it without a compiler. Needs ``CAP_BPF`` and
-``CAP_NET_ADMIN`` (before the first network namespace's user namespace), or root.
+``CAP_NET_ADMIN`` (before the first network namespace's user namespace), or root. Where control groups are mounted
+nowhere that we can see (ip-netns(8) and labs cover ``/sys``), ours can be had with ``CAP_SYS_ADMIN``, by a mount that
+has no place; who gives that up calls :func:`hold_cgroup` before.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ import socket
 import struct
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from pathspider.network.interfaces import effective_capabilities
 from pathspider.network.journal import SO_NETNS_COOKIE
+from pathspider.network.privileges import CAPABILITIES
 
 PROG_LOAD, OBJ_GET_INFO_BY_FD, LINK_CREATE = 5, 15, 28
 PROG_TYPE_SOCK_OPS, CGROUP_SOCK_OPS = 13, 3
@@ -41,6 +46,12 @@ SYSTEM_CALLS = {
 }
 """The number of bpf(2), by machine."""
 
+
+FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432
+"""Numbers of system calls, the same on all machines; since Linux 5.2."""
+FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
+FSCONFIG_CMD_CREATE = 6
+CAP_SYS_ADMIN = 21
 
 Instruction = tuple[int, int, int, int | str, int]
 """Operation, destination and source register, offset (or the name of where to jump), value."""
@@ -57,18 +68,20 @@ class AskForECN:
 
     def __init__(self, marks: Sequence[int]) -> None:
         self._link = -1
-        group = own_cgroup()
-        program = _load(instructions(marks, netns_cookie()))
+        if not effective_capabilities() & (1 << CAPABILITIES["CAP_BPF"] | 1 << CAP_SYS_ADMIN):
+            raise BPFError(errno.EPERM, "BPF needs CAP_BPF, which is missing")
+        folder = open_own_cgroup()
         try:
-            folder = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            program = _load(instructions(marks, netns_cookie()))
             try:
                 self._link = _bpf(LINK_CREATE, struct.pack("=IIII", program, folder, CGROUP_SOCK_OPS, 0))
             except OSError as error:
-                raise BPFError(error.errno, f"attaching a BPF program to {group}: {error.strerror}") from error
+                raise BPFError(error.errno, f"attaching a BPF program to our own control group: {error.strerror}"
+                               ) from error
             finally:
-                os.close(folder)
+                os.close(program)
         finally:
-            os.close(program)
+            os.close(folder)
         self._living.add(self)
 
     def attached(self) -> bool:
@@ -176,16 +189,74 @@ def netns_cookie() -> int:
     return cookie
 
 
-def own_cgroup(proc: Path = Path("/proc/self")) -> Path:
-    """The folder of our own control group of version 2, wherever its file system is mounted; :class:`BPFError`."""
+_held: int | None = None
+"""The folder of our own control group, from :func:`hold_cgroup`."""
+
+
+def hold_cgroup() -> None:
+    """Open our own control group while that is permitted; it is used later where the group is mounted nowhere."""
+    global _held  # noqa: PLW0603 - a process has one control group
+    if _held is None:
+        with suppress(BPFError):
+            _held = open_own_cgroup()
+
+
+def open_own_cgroup() -> int:
+    """A descriptor of the folder of our own control group, mounted or not; :class:`BPFError`."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    try:
+        try:
+            return os.open(own_cgroup(), flags)
+        except BPFError:
+            if _held is not None:
+                return os.dup(_held)
+            root = _detached_mount()
+            if root is None:
+                raise
+            try:
+                return os.open(cgroup_name().lstrip("/") or ".", flags, dir_fd=root)
+            finally:
+                os.close(root)
+    except BPFError:
+        raise
+    except OSError as error:
+        raise BPFError(error.errno, f"our own control group cannot be opened: {error.strerror}") from error
+
+
+def _detached_mount() -> int | None:
+    """The control groups of version 2, mounted at no place; None where that is not permitted, or not known."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    context = libc.syscall(ctypes.c_long(FSOPEN), b"cgroup2", FSOPEN_CLOEXEC)
+    if context < 0:
+        return None
+    try:
+        if libc.syscall(ctypes.c_long(FSCONFIG), context, FSCONFIG_CMD_CREATE, None, None, 0):
+            return None
+        root: int = libc.syscall(ctypes.c_long(FSMOUNT), context, FSMOUNT_CLOEXEC, 0)
+        return None if root < 0 else root
+    finally:
+        os.close(context)
+
+
+def cgroup_name(proc: Path = Path("/proc/self")) -> str:
+    """What our own control group of version 2 is called, such as ``/user.slice``; :class:`BPFError`."""
     try:
         groups = (proc / "cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-        mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
         raise BPFError(error.errno, f"no control groups here: {error.strerror}") from error
     own = next((line.removeprefix("0::") for line in groups if line.startswith("0::")), None)
     if own is None:
         raise BPFError(errno.ENOENT, "no control groups of version 2 here")
+    return own
+
+
+def own_cgroup(proc: Path = Path("/proc/self")) -> Path:
+    """The folder of our own control group of version 2, wherever its file system is mounted; :class:`BPFError`."""
+    own = cgroup_name(proc)
+    try:
+        mounts = (proc / "mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise BPFError(error.errno, f"no control groups here: {error.strerror}") from error
     for line in mounts:  # proc(5): "36 35 98:0 /root /mount/point rw,noatime master:1 - cgroup2 cgroup2 rw"
         before, _, after = line.partition(" - ")
         if after.split(" ", 1)[0] != "cgroup2":

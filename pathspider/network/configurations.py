@@ -41,11 +41,15 @@ logger = logging.getLogger(__name__)
 TCP_ECN, TCP_ECN_FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
 ACCEPT_ECN = "2"
 """``net.ipv4.tcp_ecn``: do not ask by yourself."""
+WAYS = {"bpf": "by a BPF program on our control group", "routes": "by copies of the routes"}
+"""How ECN is asked for, as a user is told."""
 SWITCH = "using the machine-wide switch"
 CONNECTION_SECONDS = 120
 """So long after its SYN a connection's packets are known by addresses and ports."""
 CONNECTIONS = 1 << 18
 """How many connections of a configuration are known so at once; some 100 octets of the kernel's memory each."""
+MOST_STRANGERS = 8
+"""Slots of marks that strangers hold, after which no further one is tried."""
 VERIFIED = 100
 """Targets whose ways :meth:`Configurations.verify` compares."""
 NFT_MSG_GETTABLE = 10 << 8 | 1  # linux/netfilter/nfnetlink.h, nf_tables.h
@@ -89,15 +93,18 @@ class Configurations:
     permission at all.
 
     :param ways: how ECN may be asked for, in this order: ``bpf``, ``routes``
+    :param source: our addresses (IPv4, IPv6), which rules may ask for
     """
 
     def __init__(
-        self, settings: Settings, configurations: Sequence[Configuration], ways: Sequence[str] = ("bpf", "routes")
+        self, settings: Settings, configurations: Sequence[Configuration], ways: Sequence[str] = ("bpf", "routes"),
+        source: tuple[str | None, str | None] = (None, None),
     ) -> None:
         if len(configurations) > rtnetlink.MARKS_OF_A_SLOT:
             raise ValueError(f"more than {rtnetlink.MARKS_OF_A_SLOT} configurations")
         self._settings = settings
         self._configurations = tuple(configurations)
+        self._source = source
         self._pid = os.getpid()
         self._slot: int | None = None
         self._lock: socket.socket | None = None
@@ -136,14 +143,18 @@ class Configurations:
         """Compare the ways to the first 100 targets (address, port), with and without a mark, as the kernel says them.
 
         ``source``: our addresses (IPv4, IPv6), which rules may ask for. :class:`ConfigurationError` if there is a
-        difference other than the wish for ECN. Nothing to do where no routes are copied.
+        difference other than the wish for ECN. Nothing to do where no routes are copied. What cannot be compared just
+        now is not: each flow is judged by what was captured, too.
         """
-        if self._shadow is None:
+        shadow = self._shadow
+        if shadow is None:
             return
         try:
-            self._shadow.verify(islice(targets, VERIFIED), source)
+            shadow.verify(islice(targets, VERIFIED), source)
         except ShadowError as error:
-            raise ConfigurationError(f"{error}; {SWITCH}") from error
+            raise ConfigurationError(str(error)) from error
+        except OSError as error:
+            logger.debug("ways to targets cannot be compared: %s", error)
 
     def lost(self) -> str | None:
         """Whether something has removed what we set up, as text; it is put back where possible.
@@ -152,8 +163,11 @@ class Configurations:
         """
         if self._slot is None:
             return None
-        self._settings.check_guard()
         lost = []
+        try:
+            self._settings.check_guard()
+        except SettingsError as error:
+            lost.append(str(error))
         if self._program is not None and not self._program.attached():
             self._program.close()
             said = "something detached our program from its control group"
@@ -164,7 +178,12 @@ class Configurations:
                 lost.append(f"{said}: {error.strerror}")
         if self._shadow is not None and (said := self._shadow.lost()):
             lost.append(said)
-        if self._table and not _exists(self._table):
+        try:
+            gone = bool(self._table) and not _exists(self._table)
+        except OSError as error:
+            gone = False
+            lost.append(f"it cannot be seen whether our nftables table is there: {error.strerror}")
+        if gone:
             said = f"something removed our nftables table ({self._table}: a firewall that was loaded anew?)"
             try:
                 self._settings.nft_table(self._rules(), self._table)
@@ -220,14 +239,20 @@ class Configurations:
 
     def _free_slot(self, netlink: Netlink) -> tuple[int, socket.socket]:
         """A slot of marks that no living run has and that no rule of the machine looks at, and its lock."""
-        problem = ""
+        problem, strangers = "", 0
         rules = [rule for family in rtnetlink.FAMILIES for rule in rtnetlink.rules(netlink, family)]
         for slot in range(rtnetlink.SLOTS):
-            if problem := check_marks(rules, rtnetlink.slot_marks(slot)[:len(self._configurations)]):
+            if refused := check_marks(rules, rtnetlink.slot_marks(slot)[:len(self._configurations)]):
+                problem = refused
                 continue
             try:
                 lock = journal.lock(f"marks/{slot}")
             except journal.Busy:
+                continue
+            except TimeoutError as error:  # strangers hold it: a few such slots are passed over
+                problem = f"marks of ours: {error}"
+                if (strangers := strangers + 1) == MOST_STRANGERS:
+                    break
                 continue
             if journal.read(f"marks/{slot}") is None:
                 return slot, lock
@@ -252,14 +277,19 @@ class Configurations:
                     self._shadow = Shadow(slot, {self._mark(config): one.ecn
                                                  for config, one in enumerate(self._configurations)
                                                  if one.ecn is not None})
+                    self._shadow.verify(((address, 80) for address in islice(self._shadow.samples(), VERIFIED)),
+                                        self._source, local=False)
                 self.way = way
                 break
             except (BPFError, ShadowError) as error:
+                if self._shadow is not None:
+                    self._shadow.stop()
+                    self._shadow = None
                 refused.append(str(error.strerror if isinstance(error, BPFError) else error))
         else:
             raise ConfigurationError(f"ECN per connection: {'; '.join(refused)}; {SWITCH}")
         self.notes += [f"ECN per connection: {reason}; using {self.way}" for reason in refused]
-        for note in self.notes:
+        for note in (*self.notes, f"ECN per connection: {WAYS[self.way]}"):
             logger.debug(note)
 
     def _use_program(self) -> None:

@@ -10,35 +10,58 @@ One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is c
 (kind, name, what restoring needs, journal file or nothing, name of the borrower); with it come descriptors: the lock,
 kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
 ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
+Any other answer says what is wrong with a message.
 
 The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
-guard run nft; the answer is its exit status. The borrower does not: should it be killed meanwhile, its child would make
-the table again after the guard has deleted it.
+guard run nft; the answer is ``ok``, ``refused`` (nothing was changed), or what happened to it. The borrower does not
+run it: should it be killed meanwhile, its child would make the table again after the guard has deleted it.
+
+Whatever nft or standard error do, what can be put back is, and the guard comes to its end.
 
 What several runs share, a sysctl at one value, is put back by the last one that leaves. Each holds a *share*: a
 listening abstract Unix socket, named after the thing with a number behind. Who joins or leaves holds the thing's *gate*
 meanwhile, so joining and leaving have an order; whoever leaves shuts its share down (for all copies of the socket at
 once), and looks whether another one still listens whose holder lives.
+
+Any user can take an abstract name. So each lock, and each gate, has a series of names, and a name is a lock only in the
+hands of who may change the setting: root, ourselves, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that
+a stranger holds is passed over, and whoever holds one name of a series holds the lock.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
 import socket
 import struct
 import sys
-from contextlib import suppress
-from time import monotonic
+from contextlib import AbstractContextManager, nullcontext, suppress
+from time import monotonic, sleep
 
 MESSAGE_BYTES = 8192
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+SERIES = 8
+"""Names of a lock."""
+MOMENT = 0.1
+"""Seconds after which a name that is taken, and at which nobody listens, is a stranger's."""
 SHARES = 64
 """So many runs can share a thing."""
+COMMAND_SECONDS = 8.0
+"""A program that we start and that does not end by then is ended. Less than a borrower waits for an answer."""
+STARTS, START_AGAIN = 5, 0.1
+"""How often a program is started that cannot be for want of processes, and after how many seconds again."""
+PATIENCE = 2.0
+"""So long the guard of a dead holder may take to put back, if it cannot be seen whether he was one who may."""
+CAP_NET_ADMIN = 12
 GATE_SECONDS = 10.0
 """A gate is held for milliseconds: who holds it for so long has been stopped."""
+
+Holder = tuple[int, int]
+"""Who listens at a name: process, 0 if it cannot be seen from here, and user."""
+NOBODY: Holder = (0, -1)
 
 Borrowed = tuple[str, str, str, str, list[int]]
 """Kind, name, what restoring needs, journal file, descriptors."""
@@ -47,22 +70,27 @@ Borrowed = tuple[str, str, str, str, list[int]]
 def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> str | None:
     """Restore one thing and delete its journal file; what went wrong, or ``None``. Doing it twice does no harm.
 
+    Never raises: whatever is wrong with one thing, there are others.
+
     ``sysctl``: write ``old`` to the descriptor after the lock's. ``shared``: the same, if nobody else shares it still;
     the lock is our share. ``nft``: delete a table of ours; ``old`` is the path of nft and the table's name. ``marks``:
     remove the rules and routes of a slot; ``old`` is the command that does, or nothing.
     """
-    if kind == "shared":
-        return _leave(old, descriptors, journal)
-    if kind == "sysctl":
-        problem = _write(descriptors[1], old)
-    elif kind == "nft":
-        nft, table = old.split(" ", 1)
-        problem = _run("nft", [nft, f"add table {table}; delete table {table}"], descriptors[0])
-    else:
-        problem = _run("removing routes", old.split("\t"), descriptors[0]) if old else None
-    if not problem:
-        remove(journal)
-    return problem
+    try:
+        if kind == "shared":
+            return _leave(old, descriptors, journal)
+        if kind == "sysctl":
+            problem = _write(descriptors[1], old)
+        elif kind == "nft":
+            nft, table = old.split(" ", 1)
+            problem = _run("nft", [nft, f"add table {table}; delete table {table}"], lock=descriptors[0])
+        else:
+            problem = _run("what removes routes", old.split("\t"), lock=descriptors[0]) if old else None
+        if not problem:
+            remove(journal)
+        return problem
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _write(descriptor: int, old: str) -> str | None:
@@ -75,10 +103,49 @@ def _write(descriptor: int, old: str) -> str | None:
 
 
 def _run(name: str, command: list[str], lock: int) -> str | None:
-    """Run a command, out of reach of Ctrl-C. It holds the lock too: should we be killed, nobody borrows meanwhile."""
-    actions = [(os.POSIX_SPAWN_DUP2, lock, 3)]
-    _, status = os.waitpid(os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions), 0)
+    """Run a command; what went wrong, in its own words. It holds the lock too: should we be killed, nobody borrows."""
+    with open(os.memfd_create("said"), "w+b") as said:
+        problem = _end_of(name, command, {2: said.fileno(), 3: lock})
+        said.seek(0)
+        words = " ".join(said.read(4096).decode("utf-8", "replace").split())
+    return f"{name}: {words}" if problem and words else problem
+
+
+def _end_of(name: str, command: list[str], streams: dict[int, int]) -> str | None:
+    """Run a command, out of reach of Ctrl-C, with these descriptors; what went wrong, or ``None``."""
+    # Copies that are out of the way of those that they are to become.
+    copies = {number: fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, 10) for number, stream in streams.items()}
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()]
+        pid = _start(command, actions)
+    except OSError as error:
+        return f"{name} cannot be started: {error.strerror}"
+    finally:
+        for copy in copies.values():
+            os.close(copy)
+    deadline, pause = monotonic() + COMMAND_SECONDS, 0.0005
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+        if monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)  # a group of its own
+            os.waitpid(pid, 0)
+            return f"{name} did not end within {COMMAND_SECONDS:g} s"
+        sleep(pause)
+        pause = min(2 * pause, 0.02)
+    status = os.waitstatus_to_exitcode(ended[1])
+    if status < 0:
+        return f"{name} was ended by signal {-status}"
     return f"{name} ended with status {status}" if status else None
+
+
+def _start(command: list[str], actions: list[tuple[int, int, int]]) -> int:
+    for attempt in range(STARTS):
+        try:
+            return os.posix_spawn(command[0], command, os.environ, setpgroup=0, file_actions=actions)
+        except BlockingIOError:  # no process more for this user or control group: one may end
+            if attempt == STARTS - 1:
+                raise
+            sleep(START_AGAIN)
+    raise AssertionError("not reached")
 
 
 def remove(journal: str) -> None:
@@ -108,28 +175,76 @@ def bound(name: bytes) -> socket.socket | None:
     return sock
 
 
-def gate(name: bytes) -> socket.socket:
-    """Hold the gate of the thing whose lock is called ``name``, until closed. ``TimeoutError`` if it stays shut."""
-    deadline = monotonic() + GATE_SECONDS
-    while True:
-        if sock := bound(name + b"/gate"):
-            return sock
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
-            waiting.settimeout(max(deadline - monotonic(), 0.001))
-            try:
-                waiting.connect(name + b"/gate")
-                waiting.recv(1)  # nobody ever answers: this ends when the gate is opened
-            except (ConnectionError, BlockingIOError):
-                pass
-        if monotonic() > deadline:
-            raise TimeoutError("another run does not finish its change")
+class StrangersError(TimeoutError):
+    """All names of a lock are held by who may not change the setting; the text is for the user."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        pid, uid = holder or NOBODY
+        who = f"process {pid} of user {uid}, " if pid else f"a process of user {uid}, " if uid >= 0 else "a process "
+        super().__init__(f"{who}which may not change this setting, holds all names of its lock; end it")
 
 
-def holder(name: bytes) -> int | None:
-    """The process, alive or not, that made the socket which listens at a name; ``None`` if there is no such socket.
+def take(name: bytes, patient: bool) -> tuple[socket.socket | None, bytes]:
+    """Hold the lock of this name; or else a name of its series that another holds who may.
 
-    0 if the process cannot be seen from here.
+    :param patient: a dead process may have been one who may, and its guard at work still
+    :raises StrangersError: if strangers hold all names
     """
+    series = [name, *(b"%s~%d" % (name, number) for number in range(1, SERIES))]
+    until = monotonic() + MOMENT
+    sock, stranger = None, None
+    for one in series:
+        while sock is None and (sock := bound(one)) is None and holder(one) is None and monotonic() < until:
+            sleep(0.001)  # it is free just now, or its holder is about to listen
+        if sock is not None:
+            break
+        found = holder(one)
+        if found is not None and may_hold(*found, patient):
+            return None, one
+        stranger = stranger or found
+    if sock is None:
+        raise StrangersError(stranger)
+    own = sock.getsockname()
+    for one in series:  # also those that were a stranger's a moment ago: two who look both see the other
+        if one != own and (found := holder(one)) is not None and may_hold(*found, patient):
+            sock.close()
+            return None, one
+    return sock, name
+
+
+def gate(name: bytes) -> socket.socket:
+    """Hold the gate of the thing whose lock is called ``name``, until closed.
+
+    ``TimeoutError`` if it stays shut; :class:`StrangersError` if it cannot be had.
+    """
+    deadline = monotonic() + GATE_SECONDS
+    patience = monotonic() + PATIENCE
+    while True:
+        sock, held = take(name + b"/gate", monotonic() < patience)
+        if sock:
+            return sock
+        found = wait_for(held, min(deadline, monotonic() + PATIENCE))
+        if monotonic() > deadline:
+            raise TimeoutError(f"another run{f' (process {found[0]})' if found else ''} does not finish its change")
+
+
+def wait_for(name: bytes, deadline: float) -> Holder | None:
+    """Wait until nobody listens at a name any more (``None``), or who still does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(max(deadline - monotonic(), 0.001))
+        try:
+            sock.connect(name)
+            sock.recv(1)  # nobody ever answers: this ends when the lock is freed
+        except TimeoutError:
+            return holder(name)
+        except (ConnectionError, BlockingIOError):
+            pass
+        return None
+
+
+def holder(name: bytes) -> Holder | None:
+    """The process, alive or not, that made the socket which listens at a name, and its user; ``None`` if there is no
+    such socket. A socket that cannot be looked at, since others have filled its queue, is nobody's: ours is long."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -137,9 +252,40 @@ def holder(name: bytes) -> int | None:
         except ConnectionError:
             return None
         except BlockingIOError:
-            return 0
-        pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        return pid
+            return NOBODY
+        return peer(sock)
+
+
+def peer(sock: socket.socket) -> Holder:
+    """Who listens, of a socket that is connected: process (0 if it cannot be seen from here) and user."""
+    pid, uid, _ = struct.unpack("=iii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def may_hold(pid: int, uid: int, patient: bool = False) -> bool:
+    """Whether who holds a name of ours may, or, if he is dead, can have been one who may."""
+    return may_change(pid, uid) or (patient and pid > 0 and not lives(pid))
+
+
+def may_change(pid: int, uid: int) -> bool:
+    """Whether a process may change settings of the network as we may: root, our user, or ``CAP_NET_ADMIN``.
+
+    The capability must be one in our user namespace (user_namespaces(7)), where everybody has all in one of
+    his own, and not come with a program that takes another user's rights.
+    """
+    if uid in (0, os.geteuid()):
+        return True
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            status = dict(line.split(":\t", 1) for line in file if ":\t" in line)
+        maps = []
+        for who in (pid, "self"):
+            with open(f"/proc/{who}/uid_map", encoding="ascii") as file:
+                maps.append(file.read().split())
+        capable = bool(int(status["CapEff"], 16) >> CAP_NET_ADMIN & 1)
+        return capable and maps[0] == maps[1] and set(status["Uid"].split()) == {str(uid)}
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def lives(pid: int) -> bool:
@@ -152,12 +298,13 @@ def lives(pid: int) -> bool:
     return line.rpartition(")")[2].split()[0] != "Z"
 
 
-def sharer(name: bytes, own: bytes = b"") -> int | None:
-    """A living process that shares the thing whose lock is called ``name``, other than by our share; or ``None``."""
+def sharer(name: bytes, own: bytes = b"") -> Holder | None:
+    """Who lives, may, and shares the thing whose lock is called ``name``, other than by our share; or ``None``."""
     for number in range(SHARES):
         share = b"%s/%d" % (name, number)
-        if share != own and (pid := holder(share)) is not None and (pid == 0 or lives(pid)):
-            return pid
+        if share != own and (found := holder(share)) is not None and may_change(*found) \
+                and (found[0] == 0 or lives(found[0])):
+            return found
     return None
 
 
@@ -165,8 +312,11 @@ def _leave(old: str, descriptors: list[int], journal: str) -> str | None:
     with socket.socket(fileno=os.dup(descriptors[0])) as share:
         own: bytes = share.getsockname()
         name = own.rpartition(b"/")[0]
+        held: AbstractContextManager[object]
         try:
             held = gate(name)
+        except StrangersError:  # nobody can join either, and of two who leave at once, the last sees that he is
+            held = nullcontext()
         except TimeoutError as error:
             return str(error)
         with held:
@@ -201,7 +351,7 @@ def serve(channel: socket.socket, borrower: int) -> int:
             break
         try:
             message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 2)
-        except ConnectionError:
+        except OSError:
             break
         if message == b"done":
             return 0
@@ -210,15 +360,29 @@ def serve(channel: socket.socket, borrower: int) -> int:
         fields = message.decode("utf-8", "surrogateescape").split("\0")
         owner = fields[4] if len(fields) > 4 else owner
         try:
-            channel.send(_obey(fields, descriptors, borrowed))
+            answer = _obey(fields, descriptors, borrowed)
+        except Exception as error:
+            answer = f"{type(error).__name__}: {error}"[:MESSAGE_BYTES // 8].encode("utf-8", "surrogateescape")
+        try:
+            channel.send(answer)
         except OSError:
             break
-    status = 0
+    problems = []
     for kind, name, old, journal, descriptors in reversed(borrowed):
         if problem := put_back(kind, old, descriptors, journal):
-            print(f"{owner}: could not put back {name} ({old.strip()}): {problem}", file=sys.stderr)
-            status = 1
-    return status
+            problems.append(f"{owner}: could not put back {name} ({old.strip()}): {problem}")
+    for text in problems:
+        _say(text)
+    return 1 if problems else 0
+
+
+def _say(text: str) -> None:
+    """A line for standard error, if that takes it: it may be closed, or a full pipe that nobody reads."""
+    poller = select.poll()
+    poller.register(2, select.POLLOUT)
+    with suppress(OSError):
+        if any(event & select.POLLOUT for _, event in poller.poll(1000)):
+            os.write(2, text.encode("utf-8", "replace")[:select.PIPE_BUF - 1] + b"\n")
 
 
 def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> bytes:
@@ -229,20 +393,36 @@ def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -
             for descriptor in thing[4]:
                 os.close(descriptor)
     elif fields[0] == "fill":
-        script, said = descriptors
-        actions = [(os.POSIX_SPAWN_DUP2, script, 0), (os.POSIX_SPAWN_DUP2, said, 2)]
-        _, status = os.waitpid(os.posix_spawn(fields[1], [fields[1], "-f", "-"], os.environ, file_actions=actions), 0)
-        os.close(script)
-        os.close(said)
-        return b"%d" % os.waitstatus_to_exitcode(status)
+        return _fill(fields[1], *descriptors).encode("utf-8", "surrogateescape")
     else:
         kind, name, old, journal, _ = fields
+        if len(descriptors) < (2 if kind in ("sysctl", "shared") else 1):
+            raise ValueError(f"{len(descriptors)} descriptors came with {name}")
         borrowed.append((kind, name, old, journal, descriptors))
     return b"ok"
 
 
+def _fill(nft: str, script: int, said: int) -> str:
+    """Have nft read a script; the answer to ``fill``."""
+    try:
+        problem = _end_of("nft", [nft, "-f", "-"], {0: script, 2: said})
+        if problem and os.fstat(said).st_size == 0:
+            os.write(said, problem.encode("utf-8", "surrogateescape"))
+    finally:
+        os.close(script)
+        os.close(said)
+    if problem and ("did not end" in problem or "by signal" in problem):
+        return problem
+    return "refused" if problem else "ok"
+
+
 def main(arguments: list[str]) -> int:
     """``guard.py PID``: standard input is the guard's end of the socket pair, PID the borrower."""
+    for number in (1, 2):  # closed ones would become files of ours
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as channel:

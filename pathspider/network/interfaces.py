@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from pathspider.network.privileges import CAPABILITIES
+from pathspider.network.privileges import CAPABILITIES, OPTIONAL
 
 # linux/if.h and linux/if_addr.h
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
@@ -58,12 +58,6 @@ def _is_up(flags: int) -> bool:
 def interfaces_up() -> list[str]:
     """The names of the interfaces that can carry packets, in the kernel's order."""
     return [name for name, (_, flags) in _links().items() if _is_up(flags)]
-
-
-def interface_up(name: str) -> bool:
-    """Whether the interface exists and can carry packets."""
-    link = _links().get(name)
-    return link is not None and _is_up(link[1])
 
 
 def check_interface(name: str) -> None:
@@ -129,7 +123,11 @@ def effective_capabilities(status: Path = Path("/proc/self/status")) -> int:
 
 
 def check_capabilities(*needed: str) -> None:
-    """Raise :class:`CapabilityError` unless each capability (``CAP_NET_RAW``, ``CAP_NET_ADMIN``) is effective."""
+    """Raise :class:`CapabilityError` unless each capability (``CAP_NET_RAW``, ``CAP_NET_ADMIN``) is effective.
+
+    Those that a run can do without are not asked for.
+    """
+    needed = tuple(name for name in needed if name not in OPTIONAL)
     effective = effective_capabilities()
     missing = [name for name in needed if not effective >> CAPABILITIES[name] & 1]
     if not missing:

@@ -2,7 +2,9 @@
 
 A lock is an abstract Unix socket (unix(7)): its name exists once in a network namespace, as a sysctl of ``net.`` does,
 whatever the user, the mount or the process namespace; the kernel frees it when the last holder (the borrower, then its
-guard) is gone, and tells who holds it (``SO_PEERCRED``). So runs in different namespaces never meet. What several runs
+guard) is gone, and tells who holds it (``SO_PEERCRED``). Any user can take such a name: one in the hands of somebody
+who may not change the setting is passed over (:mod:`pathspider.network.guard`). So runs in different namespaces never
+meet. What several runs
 may hold at once, each at the same value, they *share* (:mod:`pathspider.network.guard` tells how); such a thing has a
 gate, held for the moment in which somebody joins or leaves.
 
@@ -32,11 +34,11 @@ HANDOVER = 2.0
 
 
 class Busy(Exception):  # noqa: N818 - a state of the world that the caller words
-    """Another process holds the lock; ``pid`` is 0 where it cannot be seen from here."""
+    """Another process holds the lock; ``pid`` is 0 where it cannot be seen from here, ``uid`` its user."""
 
-    def __init__(self, pid: int) -> None:
-        super().__init__(pid)
-        self.pid = pid
+    def __init__(self, holder: guard.Holder) -> None:
+        super().__init__(*holder)
+        self.pid, self.uid = holder
 
 
 def namespace_key() -> str:
@@ -61,36 +63,26 @@ def _lock_name(thing: str) -> bytes:
 def lock(thing: str) -> socket.socket:
     """Lock ``thing`` in this network namespace until the socket (and each copy of it) is closed.
 
-    :class:`Busy` if a living process holds it. The guard of a dead one is waited for.
+    :class:`Busy` if a living process holds it that may, ``guard.StrangersError`` (a ``TimeoutError``) if all its names
+    are held by others. The guard of a dead one is waited for.
     """
     deadline = monotonic() + HANDOVER
     name = _lock_name(thing)
     while True:
-        if sock := guard.bound(name):
+        sock, held = guard.take(name, monotonic() < deadline)
+        if sock:
             return sock
-        pid = _wait_for_release(name, deadline)
-        if pid is not None:
-            raise Busy(pid)
+        holder = _wait_for_release(held, deadline)
+        if holder is not None and guard.may_hold(*holder):
+            raise Busy(holder)
 
 
-def _wait_for_release(name: bytes, deadline: float) -> int | None:
-    """Wait until a dead holder's lock is free (``None``), or tell the pid of the living one, or of one that hangs."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(max(deadline - monotonic(), 0.001))
-        try:
-            sock.connect(name)
-        except (ConnectionError, TimeoutError, BlockingIOError):
-            return 0 if monotonic() > deadline else None  # freed just now, or bound but not yet listening
-        pid: int = struct.unpack("=iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        if pid == 0 or guard.lives(pid):
-            return pid
-        try:
-            sock.recv(1)  # nobody ever answers: this ends when the lock is freed
-        except ConnectionError:
-            return None
-        except TimeoutError:
-            return pid
-    return None
+def _wait_for_release(name: bytes, deadline: float) -> guard.Holder | None:
+    """Wait until a dead holder's lock is free (``None``), or tell the living one, or one that hangs."""
+    holder = guard.holder(name)
+    if holder is None or holder[0] == 0 or guard.lives(holder[0]):
+        return holder
+    return guard.wait_for(name, deadline)
 
 
 def gate(thing: str) -> socket.socket:
@@ -104,10 +96,10 @@ def gate(thing: str) -> socket.socket:
 def lock_unshared(thing: str) -> socket.socket:
     """Lock ``thing`` while its gate is held; :class:`Busy` also if others share it."""
     held = lock(thing)
-    pid = guard.sharer(_lock_name(thing))
-    if pid is not None:
+    sharer = guard.sharer(_lock_name(thing))
+    if sharer is not None:
         held.close()
-        raise Busy(pid)
+        raise Busy(sharer)
     return held
 
 
@@ -120,17 +112,18 @@ def lock_alone(thing: str) -> socket.socket:
     while True:
         with gate(thing):
             held = lock_unshared(thing)
-            unfinished = [name for name in _shares(thing) if guard.holder(name) is not None]
+            unfinished = [name for name in _shares(thing) if (holder := guard.holder(name)) is not None
+                          and guard.may_hold(*holder, monotonic() < deadline)]
             if not unfinished:
                 return held
             held.close()  # the guard needs the gate
-        pid = _wait_for_release(unfinished[0], deadline)
-        if pid is not None:
-            raise Busy(pid)
+        holder = _wait_for_release(unfinished[0], deadline)
+        if holder is not None and guard.may_hold(*holder):
+            raise Busy(holder)
 
 
-def share(thing: str) -> tuple[socket.socket, int | None]:
-    """Join those who share ``thing``, while its gate is held: (our share, the pid of another sharer that lives).
+def share(thing: str) -> tuple[socket.socket, guard.Holder | None]:
+    """Join those who share ``thing``, while its gate is held: (our share, another sharer that lives).
 
     :class:`Busy` if somebody has locked it, or too many share it.
     """
@@ -139,7 +132,10 @@ def share(thing: str) -> tuple[socket.socket, int | None]:
     for own in _shares(thing):
         if sock := guard.bound(own):
             return sock, guard.sharer(name, own)
-    raise Busy(guard.sharer(name) or 0)
+    sharer = guard.sharer(name)
+    if sharer is None:
+        raise guard.StrangersError(guard.holder(name + b"/0"))
+    raise Busy(sharer)
 
 
 def _shares(thing: str) -> list[bytes]:

@@ -10,8 +10,11 @@ import ctypes
 import os
 from collections.abc import Iterable
 
-CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-"""Bit numbers of linux/capability.h, for those that a measurement can need."""
+CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_BPF": 39}
+"""Bit numbers of linux/capability.h, for those that a measurement can use."""
+
+OPTIONAL = frozenset({"CAP_BPF"})
+"""A run can do without: kept where a plugin names it and the process has it."""
 
 READING = "CAP_DAC_READ_SEARCH"
 """Stays: modules are loaded when they are first needed, perhaps from a folder that only its owner may read."""

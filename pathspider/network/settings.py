@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 PROC_SYS = Path("/proc/sys")
 GUARD_ANSWER_SECONDS = 10.0
+GUARD_END_SECONDS = 30.0
+"""So long a guard that has no more to do, or puts back what we could not, is waited for."""
 OWN_TABLE = re.compile(r"inet pathspider_[0-9]+(_[0-9]+)?")
 OUTPUT = "type route hook output priority mangle; policy accept;"
 """The chain that :meth:`Settings.nft` fills by default: outgoing packets, before they are routed again."""
@@ -45,6 +47,10 @@ OUTPUT = "type route hook output priority mangle; policy accept;"
 
 class SettingsError(RuntimeError):
     """A setting could not be borrowed, changed or put back; the text says which, why and what to do."""
+
+
+class _RefusedError(SettingsError):
+    """nft refuses a script: nothing of it was done."""
 
 
 class _Borrowed:
@@ -122,6 +128,7 @@ class Settings:
         self._borrowed: dict[str, _Borrowed] = {}
         self._names: dict[str, _Borrowed] = {}
         self._table: str | None = None
+        self._filled = False
         self._guard: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._pid = os.getpid()
@@ -183,7 +190,14 @@ class Settings:
             table = self._table = self._table or self._borrow_table()
             self._watch_guard()
             content = f"chain pathspider {{\n    {chain}\n{body}\n}}" if rules else ""
-            self._fill(table, content, str(rules))
+            try:
+                self._fill(table, content)
+            except _RefusedError:
+                if not self._filled:
+                    self._table = None
+                    self._drop(f"nft/{table}")
+                raise
+            self._filled = True
 
     def nft_table(self, content: str, name: str | None = None) -> str:
         """Have one more table of our own (family inet) with this content, as nft(8) writes it; its full name.
@@ -196,10 +210,10 @@ class Settings:
             table = name or self._borrow_table()
             self._watch_guard()
             try:
-                self._fill(table, content, content)
-            except BaseException:
+                self._fill(table, content)
+            except _RefusedError:
                 if name is None:
-                    self.give_back(f"table {table}")
+                    self._drop(f"nft/{table}")
                 raise
             return table
 
@@ -266,19 +280,27 @@ class Settings:
     def clean_leftovers(self) -> None:
         """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
         for thing in journal.leftovers():
-            with (contextlib.suppress(journal.Busy, TimeoutError), journal.gate(thing),
-                  journal.lock_unshared(thing) as lock):
-                noted = journal.read(thing)
-                if noted is None:
-                    continue
-                pid, old, file = noted
-                problem = _put_back_leftover(thing, old, lock)
-                was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
-                if problem:
-                    logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
-                else:
-                    logger.warning("process %d left %s changed; put back%s", pid, thing, was)
-                    guard.remove(file)
+            try:
+                with journal.gate(thing), journal.lock_unshared(thing) as lock:
+                    self._clean_leftover(thing, lock)
+            except journal.Busy:
+                pass  # a living run's
+            except TimeoutError as error:
+                logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
+
+    @staticmethod
+    def _clean_leftover(thing: str, lock: socket.socket) -> None:
+        noted = journal.read(thing)
+        if noted is None:
+            return
+        pid, old, file = noted
+        problem = _put_back_leftover(thing, old, lock)
+        was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
+        if problem:
+            logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
+        else:
+            logger.warning("process %d left %s changed; put back%s", pid, thing, was)
+            guard.remove(file)
 
     def _forget(self) -> None:
         for borrowed in self._borrowed.values():
@@ -342,15 +364,15 @@ class Settings:
                     why = "of another user or container, whose journal cannot be read" if noted is None else (
                         f"at {old.strip()}, and this run needs {text}")
                     raise SettingsError(
-                        f"{name} is shared by {_who(other)} in this network namespace, {why}; wait for its end, or run "
-                        "in another network namespace"
+                        f"{name} is shared by {_who(*other)} in this network namespace, {why}; wait for its end, or "
+                        "run in another network namespace"
                     )
                 borrowed = _Borrowed("shared", name, noted[1] if noted else old, lock, descriptor)
                 self._register(thing, borrowed)
                 self._names[name] = borrowed
                 _set(borrowed, name, text)
         except journal.Busy as busy:
-            raise _refused(name, busy.pid) from None
+            raise _refused(name, busy) from None
         except TimeoutError as error:
             raise SettingsError(f"cannot set {name} to {text!r}: {error}") from error
         finally:
@@ -362,14 +384,14 @@ class Settings:
         nft = _nft()
         for number in range(1, 100):  # another process namespace may have the same pid, this process another Settings
             table = f"inet pathspider_{self._pid}" + (f"_{number}" if number > 1 else "")
-            with contextlib.suppress(journal.Busy):
+            with contextlib.suppress(journal.Busy, TimeoutError):
                 lock = journal.lock(f"nft/{table}")
                 self._register(f"nft/{table}", _Borrowed("nft", f"table {table}", f"{nft} {table}", lock))
                 return table
         raise SettingsError("no name is left for an nftables table of our own")
 
-    def _fill(self, table: str, content: str, what: str) -> None:
-        """Replace the content of one of our tables, in one transaction; ``what`` is named if nft refuses it."""
+    def _fill(self, table: str, content: str) -> None:
+        """Replace the content of one of our tables, in one transaction; :class:`_RefusedError`: nothing came of it."""
         script = f"table {table}\ndelete table {table}\ntable {table} {{\n{content}\n}}\n"
         with open(os.memfd_create("rules"), "w+", encoding="utf-8") as rules, \
                 open(os.memfd_create("said"), "w+", encoding="utf-8", errors="replace") as said:
@@ -377,10 +399,12 @@ class Settings:
             rules.seek(0)
             status = self._ask_guard(f"fill\0{_nft()}", (rules.fileno(), said.fileno()))
             said.seek(0)
-            text = " ".join(said.read().split())
-        if status != b"0":
-            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in text else ""
-            raise SettingsError(f"nft refuses the rules {what}: {text}{hint}")
+            words = said.read()
+        if status == b"refused":
+            hint = "; this needs CAP_NET_ADMIN: run as root (sudo)" if "not permitted" in words else ""
+            raise _RefusedError(f"nft refuses {_refused_rule(script, words)}{hint}")
+        if status != b"ok":
+            raise SettingsError(f"rules for packets: {status.decode('utf-8', 'replace')}")
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
         """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
@@ -390,14 +414,29 @@ class Settings:
             if self._guard is None:
                 self._start_guard()
             self._tell_guard(borrowed)
+            problem = "there is no folder for it"
             if borrowed.journal:
-                journal.write(borrowed.journal, borrowed.old)
-            else:
-                logger.warning("no folder for the journal of borrowed settings: the guard process alone protects them")
+                try:
+                    journal.write(borrowed.journal, borrowed.old)
+                    problem = ""
+                except OSError as error:
+                    problem = str(error.strerror)
+            if problem:
+                logger.warning("the journal of borrowed settings cannot be written: %s; the guard process alone "
+                               "protects them", problem)
         except BaseException:
             borrowed.lock.close()
             raise
         self._borrowed[thing] = borrowed
+
+    def _drop(self, thing: str) -> None:
+        """Forget a thing that was registered, but never made: there is nothing to put back."""
+        borrowed = self._borrowed.pop(thing)
+        self._names = {known: other for known, other in self._names.items() if other is not borrowed}
+        self._watch_guard()
+        self._ask_guard(f"forget\0{borrowed.name}")
+        guard.remove(borrowed.journal)
+        borrowed.release()
 
     # -- the guard ---------------------------------------------------------------------------------------------------
 
@@ -420,14 +459,17 @@ class Settings:
 
     def _tell_guard(self, borrowed: _Borrowed) -> None:
         fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
-        self._ask_guard("\0".join(fields), borrowed.descriptors)
+        answer = self._ask_guard("\0".join(fields), borrowed.descriptors)
+        if answer != b"ok":
+            raise SettingsError(f"the guard of borrowed settings does not take {borrowed.name}: "
+                                f"{answer.decode('utf-8', 'replace')}")
 
     def _ask_guard(self, message: str, descriptors: Sequence[int] = ()) -> bytes:
         """Send a message; the answer."""
         assert self._channel is not None
         try:
             socket.send_fds(self._channel, [message.encode("utf-8", "surrogateescape")], descriptors)
-            answer = self._channel.recv(16)
+            answer = self._channel.recv(guard.MESSAGE_BYTES)
         except OSError as error:
             raise SettingsError(f"the guard of borrowed settings does not answer: {error}") from error
         if not answer:
@@ -442,7 +484,7 @@ class Settings:
             return
         logger.warning("the guard of borrowed settings (process %d) has died; starting another", self._guard.pid)
         self._channel.close()
-        self._guard.wait()
+        self._guard_status()
         self._start_guard()
         for borrowed in self._borrowed.values():
             self._tell_guard(borrowed)
@@ -455,29 +497,49 @@ class Settings:
             if all_done:
                 self._channel.send(b"done")
         self._channel.close()
-        return self._guard.wait() == 0
+        return self._guard_status() == 0
+
+    def _guard_status(self) -> int | None:
+        """How a guard that was told to end, or has closed its channel, ended; ``None`` if it does not."""
+        assert self._guard is not None
+        try:
+            return self._guard.wait(GUARD_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.warning("the guard of borrowed settings (process %d) has not ended within %g s: what is not back "
+                           "yet, it may put back later", self._guard.pid, GUARD_END_SECONDS)
+            return None
 
 
 def _lock(thing: str, name: str) -> socket.socket:
     try:
         return journal.lock_alone(thing)
     except journal.Busy as busy:
-        raise _refused(name, busy.pid) from None
+        raise _refused(name, busy) from None
     except TimeoutError as error:
         raise SettingsError(f"cannot borrow {name}: {error}") from error
 
 
-def _refused(name: str, pid: int) -> SettingsError:
+def _refused(name: str, busy: journal.Busy) -> SettingsError:
     return SettingsError(
-        f"{name} is borrowed by {_who(pid)} in this network namespace: two runs would spoil each other's measurement; "
-        "wait for its end, or run in another network namespace"
+        f"{name} is borrowed by {_who(busy.pid, busy.uid)} in this network namespace: two runs would spoil each "
+        "other's measurement; wait for its end, or run in another network namespace"
     )
 
 
-def _who(pid: int) -> str:
+def _who(pid: int, uid: int) -> str:
     if pid == os.getpid():
         return "another part of this process"
-    return f"process {pid}" if pid else "a process that cannot be seen from here"
+    whose = "" if uid == os.geteuid() else f" of user {uid}"
+    return f"process {pid}{whose}" if pid else f"a process{whose} that cannot be seen from here"
+
+
+def _refused_rule(script: str, words: str) -> str:
+    """What nft refuses and why, of a script, from what it says: ``/dev/stdin:3:1-5: Error: …``, the line, ``^^^^``."""
+    said = re.search(r"^[^\n]*?:(\d+):\d+-\d+: (Error: [^\n]*)", words, re.MULTILINE)
+    lines = script.split("\n")
+    if said is None or int(said[1]) > len(lines):
+        return f"our rules: {' '.join(words.split())}"
+    return f"the rule {lines[int(said[1]) - 1].strip()!r}: {said[2]}"
 
 
 def _set(borrowed: _Borrowed, name: str, text: str) -> None:
@@ -514,7 +576,10 @@ def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:
     """Restore what the journal says; only what a run of ours can have changed."""
     kind, _, name = thing.partition("/")
     if kind == "nft" and OWN_TABLE.fullmatch(name):
-        return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
+        try:
+            return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
+        except SettingsError as error:
+            return str(error)
     if kind == "marks" and name.isdecimal():
         return guard.put_back("marks", "\t".join(rtnetlink.removal(int(name))) if old else "", [lock.fileno()])
     if kind != "sysctl":

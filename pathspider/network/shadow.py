@@ -604,10 +604,29 @@ class Shadow:
             for family in rtnetlink.FAMILIES for body in rtnetlink.routes(netlink, family) if listed in body
         )
 
-    def verify(self, targets: Iterable[tuple[str, int]], source: tuple[str | None, str | None]) -> None:
-        """Compare the ways to targets with our marks and without; :class:`ShadowError` names a difference."""
+    def samples(self) -> Iterator[str]:
+        """Addresses on each route that is copied, default routes and link-local ones left out, then beside them all."""
+        wanted = self._wanted
+        for message in {} if wanted is None else wanted.routes:
+            fields, attrs = rtnetlink.ROUTE_HEADER.unpack_from(message), attributes(message, 12)
+            target = attrs.get(rtnetlink.RTA_DST)
+            if target is None or fields[7] != RTN_UNICAST or target[:2] == b"\xfe\x80":
+                continue
+            for host in (1, 2) if fields[1] < 8 * len(target) - 1 else (0,):  # one of them may be our own
+                address = int.from_bytes(target, "big") + host
+                yield socket.inet_ntop(fields[0], address.to_bytes(len(target), "big"))
+        yield from ("192.0.2.1", "2001:db8::1")
+
+    def verify(self, targets: Iterable[tuple[str, int]], source: tuple[str | None, str | None], *,
+               local: bool = True) -> None:
+        """Compare the ways to targets with our marks and without; :class:`ShadowError` names a difference.
+
+        :param local: also those to our own addresses, on which copies cannot ask
+        """
         with Netlink() as netlink:
             for address, port in targets:
+                if not local and way(netlink, address, port, source[":" in address], 0).place[0] == RTN_LOCAL:
+                    continue
                 plain = way(netlink, address, port, source[":" in address], 0)
                 for mark, ecn in self._marks.items():
                     marked = way(netlink, address, port, source[":" in address], mark)

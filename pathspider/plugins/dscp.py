@@ -80,7 +80,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         sent = (0, self.args.codepoint)
-        if any(first_codepoint(flow, "fwd") != codepoint for flow, codepoint in zip(flows, sent, strict=True)):
+        if any(codepoints(flow, "fwd") != [codepoint] for flow, codepoint in zip(flows, sent, strict=True)):
             return ["pathspider.local_error:dscp_not_configured"]
         if any(succeeded(flow) and not codepoints(flow, "rev") for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost it
@@ -102,8 +102,3 @@ def codepoints(flow: Flow, way: str) -> list[int]:
     """The codepoints seen on a flow's packets in one direction (``fwd``, ``rev``), each once: the SYN's, the data's."""
     marks = (flow[f"dscp_mark_{kind}_{way}"] for kind in ("syn", "data"))
     return list(dict.fromkeys(mark for mark in marks if mark is not None))
-
-
-def first_codepoint(flow: Flow, way: str) -> int | None:
-    """The codepoint of the first marked packet of one direction; None if there was none."""
-    return next(iter(codepoints(flow, way)), None)

@@ -37,6 +37,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
+    capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     conditions = {
         **connectivity_conditions("ecn"),
         "ecn.negotiation.succeeded": "the SYN-ACK had ECE alone",
@@ -45,7 +46,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
         **{f"ecn.ipmark.{mark}.{word}": f"{codepoint} {meaning} on packets that came back"
            for mark, codepoint in MARKS.items()
            for word, meaning in (("seen", "was seen"), ("not_seen", "was not seen"))},
-        "pathspider.local_error:ecn_not_configured": "the SYNs that left were not as configured",
+        "pathspider.local_error:ecn_not_configured": "the SYNs or data that left were not as configured",
     }
 
     def config_no_ecn(self) -> None:
@@ -69,7 +70,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         baseline, experiment = flows
-        if asked_for_ecn(baseline["tcp_synflags_fwd"]) or not asked_for_ecn(experiment["tcp_synflags_fwd"]):
+        if not (left_without_ecn(baseline) and self.left_with_ecn(experiment)):
             return ["pathspider.local_error:ecn_not_configured"]
         if any(succeeded(flow) and flow["tcp_synflags_rev"] is None for flow in flows):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
@@ -78,6 +79,32 @@ class ECN(SynchronizedSpider, PluggableSpider):
             *negotiation(experiment),
             *ip_marks(experiment),
         ]
+
+    def left_with_ecn(self, flow: Flow) -> bool:
+        """Whether what left asked for ECN as :rfc:`3168` has it: by flags alone, and ECT(0) on data once negotiated.
+
+        CE on data is ECT(0) that a queue of our own machine has marked. Whether a reflected SYN negotiates is up to the
+        kernel.
+        """
+        if not asked_for_ecn(flow["tcp_synflags_fwd"]) or marked(flow, "syn") or flow["ecn_ect1_data_fwd"]:
+            return False
+        answer = flow["tcp_synflags_rev"]
+        if answer is None or answer & TCP_SAEC == TCP_SAEC:
+            return True
+        if answer & TCP_SAEC != TCP_SAE:
+            return not marked(flow, "data")
+        return marked(flow, "data") or self.args.connect == "tcp" or not succeeded(flow)
+
+
+def left_without_ecn(flow: Flow) -> bool:
+    """Whether nothing that left had to do with ECN."""
+    return not (asked_for_ecn(flow["tcp_synflags_fwd"]) or asked_for_ecn(flow["synflags_last_fwd"])
+                or marked(flow, "syn") or marked(flow, "data"))
+
+
+def marked(flow: Flow, kind: str) -> bool:
+    """Whether packets of a kind (``syn``, ``data``) left with a codepoint of ECN in the IP header."""
+    return any(flow[f"ecn_{mark}_{kind}_fwd"] for mark in MARKS)
 
 
 def asked_for_ecn(synflags: int | None) -> bool:

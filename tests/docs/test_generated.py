@@ -18,6 +18,7 @@ from pathspider.conditions import RUN, matches
 from pathspider.discovery import classes
 from pathspider.installed import available_chains, declared_conditions
 from pathspider.network import interfaces
+from pathspider.network.privileges import OPTIONAL
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -122,7 +123,11 @@ class TestPages(unittest.TestCase):
     def test_capabilities_of_the_plugins(self):
         tables = {page: self.pages[page].split("Privileges\n", 1)[1] for page in ("faults", "installation")}
         for name, plugin in self.plugins.items():
-            needed = " and ".join(f'"{one}"' for one in plugin.capabilities) or "nothing"
+            must = [f'"{one}"' for one in plugin.capabilities if one not in OPTIONAL]
+            needed = " and ".join(must) or "nothing"
+            if len(must) < len(plugin.capabilities):
+                self.assertEqual(plugin.capabilities[len(must):], ("CAP_BPF",), name)
+                needed += '; "CAP_BPF" helps'
             self.assertRegex(tables["faults"], rf"(?m)^\|[^|]*\b{name}\b[^|]*\| {needed} +\|$")
             row = re.search(rf'(?m)^\| "pspdr measure[^|]*… {name}"[^|]*\| (.*?) +\|$', tables["installation"])
             said = row[1] if row else f"needs {needed}"

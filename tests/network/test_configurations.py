@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import unittest
+from unittest import mock
 
-from pathspider.network import journal
+from pathspider.network import journal, shadow
 from pathspider.network.configurations import Configuration, ConfigurationError, Configurations
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
 from tests.helpers import netlab
@@ -22,6 +23,7 @@ from tests.programs import as_nobody
 
 ECN_PLAN = [Configuration(ecn=False), Configuration(ecn=True)]
 DSCP_PLAN = [Configuration(dscp=0), Configuration(dscp=46)]
+REAL_WAY = shadow.way
 ASKS, SYN, ECT0 = 0xC2, 0x02, 2
 SETTINGS = ("net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback")
 MACHINE = "nft list ruleset; ip rule; ip route show table all; ip -6 rule; ip -6 route show table all; ip nexthop"
@@ -311,6 +313,34 @@ class TestRoutes(ECNCases, LabCase):
                 "something removed our rules or routes (2 of them; networkd?); put back"))
             configurations.verify([(netlab.V4, 80), (netlab.V6, 80)], netlab.SOURCE)
 
+
+    def test_a_difference_at_the_start_refuses_the_way(self):
+        with mock.patch.object(shadow, "way", self.differing_way), Settings() as settings:
+            with self.assertRaisesRegex(ConfigurationError, r"^ECN per connection: the marked path to 10\.\S+ differs: "
+                                                            ".*; using the machine-wide switch$"):
+                Configurations(settings, ECN_PLAN, ways=self.ways, source=netlab.SOURCE)
+            self.assertEqual((netlab.sh(MACHINE), values()), self.before)
+            with Configurations(settings, ECN_PLAN, ways=("routes", "bpf")) as configurations:
+                self.assertEqual((configurations.way, configurations._shadow), ("bpf", None))
+
+    @staticmethod
+    def differing_way(netlink, address, port, source, mark):
+        found = REAL_WAY(netlink, address, port, source, mark)
+        return found._replace(place=(*found.place, mark)) if address.startswith("10.") else found
+
+    def test_our_own_addresses_refuse_nothing_at_the_start(self):
+        configurations = self.have(ECN_PLAN, ways=self.ways, source=netlab.SOURCE)
+        with self.assertRaisesRegex(ConfigurationError, r"^the marked path to \S+ \(local dev lo\) does not ask"):
+            configurations.verify([(netlab.SOURCE[0], 80)], netlab.SOURCE)
+
+    def test_what_cannot_be_looked_at_is_told_and_raises_nothing(self):
+        configurations = self.have(ECN_PLAN, ways=self.ways)
+        with mock.patch.object(configurations._settings, "check_guard", side_effect=SettingsError("no guard")):
+            self.assertIn("no guard", configurations.lost())
+        with mock.patch("pathspider.network.configurations.Netlink", side_effect=OSError(24, "Too many open files")):
+            self.assertIn("Too many open files", configurations.lost())
+        with mock.patch.object(shadow, "Netlink", side_effect=OSError(24, "Too many open files")):
+            configurations.verify([(netlab.V4, 80)], netlab.SOURCE)
 
     def test_a_rule_that_cannot_be_copied(self):
         netlab.sh("ip rule add pref 77 not from 10.3.0.0/16 table 7")

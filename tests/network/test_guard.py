@@ -1,12 +1,15 @@
 """The guard by itself: what it is told, it puts back when its borrower is gone, in reverse order, once."""
 
+import contextlib
 import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from pathspider.network import guard
 
@@ -20,14 +23,14 @@ class TestGuard(unittest.TestCase):
         self.addCleanup(os.close, self.lock)
         self.addCleanup(os.close, other)
 
-    def start(self, borrower=None):
+    def start(self, borrower=None, prefix=(), stderr=subprocess.PIPE):
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.settimeout(10)
-        self.addCleanup(self.channel.close)
         with theirs:
-            process = subprocess.Popen([sys.executable, "-I", "-S", guard.__file__, str(borrower or os.getpid())],
-                                       stdin=theirs, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen([*prefix, sys.executable, "-I", "-S", guard.__file__,
+                                        str(borrower or os.getpid())], stdin=theirs, stderr=stderr, text=True)
         self.addCleanup(process.communicate)
+        self.addCleanup(self.channel.close)  # first: it ends with its borrower
         return process
 
     def borrow(self, old, kind="sysctl", name="the setting", journal=""):
@@ -38,6 +41,13 @@ class TestGuard(unittest.TestCase):
         finally:
             os.close(descriptor)
         self.assertEqual(self.channel.recv(9), b"ok")
+
+    def program(self, lines):
+        """A program in place of nft."""
+        path = self.folder / "nft"
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        return str(path)
 
     def end(self, process):
         self.channel.close()
@@ -75,6 +85,65 @@ class TestGuard(unittest.TestCase):
         self.assertRegex(said, r"^mytool: could not put back inet t \(.*inet t\): nft ended with status \d+\n$")
         self.assertEqual(self.setting.read_text(), "old")
         self.assertTrue(file.exists())
+
+    def test_a_program_that_cannot_be_started_stops_nothing(self):
+        for broken in ("/nowhere/nft", str(self.folder)):
+            process = self.start()
+            self.borrow("old")
+            self.borrow(f"{broken} inet t", kind="nft", name="table inet t")
+            self.borrow(broken, kind="marks", name="marks 7")
+            status, said = self.end(process)
+            self.assertEqual(status, 1)
+            self.assertRegex(said, r"^mytool: could not put back marks 7 .*: .* cannot be started: .+\n"
+                                   r"mytool: could not put back table inet t .*: nft cannot be started: .+\n$")
+            self.assertEqual(self.setting.read_text(), "old")
+
+    def test_whatever_standard_error_is_the_rest_is_put_back(self):
+        full, nobody = os.pipe(), os.pipe()
+        os.set_blocking(full[1], False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(full[1], bytes(65536))
+        os.set_blocking(full[1], True)
+        os.close(nobody[0])
+        for kind, prefix, stderr in (("closed", ["sh", "-c", 'exec "$@" 2>&-', "sh"], None),
+                                     ("full", [], full[1]), ("nobody reads", [], nobody[1])):
+            with self.subTest(kind):
+                process = self.start(prefix=prefix, stderr=stderr)
+                self.borrow("old")
+                self.borrow("/bin/false inet t", kind="nft", name="table inet t")
+                self.borrow("/nowhere/nft inet t", kind="nft", name="table inet t")
+                self.assertEqual(self.end(process)[0], 1)
+                self.assertEqual(self.setting.read_text(), "old")
+        for descriptor in (*full, nobody[1]):
+            os.close(descriptor)
+
+    def test_what_cannot_be_understood_is_refused_and_does_not_end_it(self):
+        process = self.start()
+        self.borrow("old")
+        with open(os.memfd_create("said"), "w+b") as said:
+            socket.send_fds(self.channel, [b"fill\0/nowhere/nft"], [said.fileno(), said.fileno()])
+            self.assertEqual(self.channel.recv(99), b"refused")
+            said.seek(0)
+            self.assertIn(b"cannot be started", said.read())
+        for message in (b"fill\0/bin/true", b"sysctl\0name", b"sysctl\0name\0old\0\0mytool", b"\xff"):
+            self.channel.send(message)
+            self.assertNotIn(self.channel.recv(99), (b"ok", b"0", b""))
+        self.assertEqual(self.end(process), (0, ""))
+        self.assertEqual(self.setting.read_text(), "old")
+
+    def test_the_programs_own_words(self):
+        for lines, words in (("echo Error: Operation not supported >&2; exit 1", "nft: Error: Operation not supported"),
+                             ("exit 3", "nft ended with status 3"), ("kill -9 $$", "nft was ended by signal 9")):
+            self.assertEqual(guard.put_back("nft", f"{self.program(lines)} inet t", [self.lock]), words)
+        self.assertIsNone(guard.put_back("nft", f"{self.program('exit 0')} inet t", [self.lock]))
+
+    def test_a_program_that_does_not_end(self):
+        file = self.folder / "child"
+        program = self.program(f"sleep 60 & echo $! >{file}; wait")
+        with mock.patch.object(guard, "COMMAND_SECONDS", 0.5):
+            self.assertEqual(guard.put_back("nft", f"{program} inet t", [self.lock]), "nft did not end within 0.5 s")
+        select.select([os.pidfd_open(int(file.read_text()))], [], [], 10)  # its children neither
 
     def test_signals_do_not_end_it(self):
         process = self.start()

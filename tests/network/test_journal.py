@@ -1,12 +1,15 @@
 """Locks that die with their holders, and the journal of a network namespace."""
 
 import os
+import select
 import subprocess
 import sys
+import time
 import unittest
 
-from pathspider.network import journal
+from pathspider.network import guard, journal
 from tests.helpers import netlab
+from tests.programs import as_nobody
 
 HOLDER = """
 import sys
@@ -24,8 +27,8 @@ class NamespaceCase(unittest.TestCase):
         self.addCleanup(netlab.enter, home)
         os.close(netlab.enter_new())
 
-    def hold(self, thing):
-        process = subprocess.Popen([sys.executable, "-c", HOLDER, thing], stdin=subprocess.PIPE,
+    def hold(self, thing, prefix=()):
+        process = subprocess.Popen([*prefix, sys.executable, "-c", HOLDER, thing], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True)
         self.addCleanup(process.communicate)
         self.assertEqual(process.stdout.readline(), "held\n")
@@ -60,6 +63,96 @@ class TestLocks(NamespaceCase):
             os.close(netlab.enter_new())
             self.assertNotEqual(journal.namespace_key(), here)
             journal.lock("thing").close()
+
+
+STRANGER = """
+import socket, sys
+held = []
+for name in sys.argv[2:]:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(chr(0) + name)
+    if sys.argv[1] != "deaf":
+        sock.listen(0 if sys.argv[1] == "full" else 9)
+    held.append(sock)
+    if sys.argv[1] == "full":
+        for _ in range(3):
+            other = socket.socket(socket.AF_UNIX)
+            other.setblocking(False)
+            other.connect_ex(chr(0) + name)
+            held.append(other)
+print("held", flush=True)
+sys.stdin.readline()
+"""
+"""A user without privileges who holds names of ours, in one of several ways."""
+SERIES = [f"pathspider/thing{more}" for more in ("", *(f"~{number}" for number in range(1, guard.SERIES)))]
+
+
+class StrangerCase(NamespaceCase):
+    def stranger(self, how, *names, prefix=()):
+        process = subprocess.Popen([*as_nobody(), *prefix, sys.executable, "-c", STRANGER, how, *names],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.assertEqual(process.stdout.readline(), "held\n")
+        return process
+
+    def setUp(self):
+        super().setUp()
+        began = time.monotonic()
+        self.addCleanup(lambda: self.assertLess(time.monotonic() - began, 8))
+
+
+class TestStrangers(StrangerCase):
+    """Only who may change the setting can hold its lock."""
+
+    def test_a_name_that_a_stranger_holds_is_passed_over(self):
+        for how in ("listening", "deaf", "full"):
+            for prefix in ((), ("unshare", "-Ur")):  # in a user namespace he seems to have all capabilities
+                with self.subTest(how=how, prefix=prefix):
+                    stranger = self.stranger(how, "pathspider/thing", prefix=prefix)
+                    began = time.monotonic()
+                    process = self.hold("thing")
+                    self.assertLess(time.monotonic() - began, 2)
+                    stranger.communicate()  # the first name is free again: that does not make two holders
+                    for _ in range(2):
+                        with self.assertRaises(journal.Busy) as caught:
+                            journal.lock("thing")
+                        self.assertEqual(caught.exception.pid, process.pid)
+                    process.communicate()
+                    journal.lock("thing").close()
+
+    def test_one_who_holds_all_names_is_named_at_once(self):
+        stranger = self.stranger("listening", *SERIES)
+        began = time.monotonic()
+        for act in (journal.lock, journal.lock_alone, journal.share):
+            with self.assertRaisesRegex(TimeoutError, f"process {stranger.pid} of user 65534, .* end it"):
+                act("thing")
+        self.assertLess(time.monotonic() - began, 1)
+
+    def test_a_gate_that_a_stranger_holds(self):
+        self.stranger("listening", "pathspider/thing/gate", "pathspider/thing/gate~1")
+        with journal.gate("thing"):
+            other = subprocess.Popen([sys.executable, "-c", "from pathspider.network import journal\n"
+                                      "with journal.gate('thing'): print('in')"], stdout=subprocess.PIPE, text=True)
+            self.addCleanup(other.wait)
+            self.addCleanup(other.stdout.close)
+            self.assertEqual(select.select([other.stdout], [], [], 0.5)[0], [])
+        self.assertEqual(other.stdout.read(), "in\n")
+
+    def test_shares_of_strangers_do_not_count(self):
+        for how in ("listening", "deaf", "full"):
+            stranger = self.stranger(how, *(f"pathspider/thing/{number}" for number in range(5)))
+            with journal.gate("thing"):
+                own, other = journal.share("thing")
+            self.assertIsNone(other)
+            own.close()
+            journal.lock_alone("thing").close()
+            stranger.communicate()
+
+    def test_a_user_with_the_capability_is_no_stranger(self):
+        process = self.hold("thing", as_nobody("net_admin"))
+        with self.assertRaises(journal.Busy) as caught:
+            journal.lock("thing")
+        self.assertEqual((caught.exception.pid, caught.exception.uid), (process.pid, 65534))
 
 
 class TestJournal(NamespaceCase):

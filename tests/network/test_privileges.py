@@ -27,6 +27,7 @@ class TestPrivileges(unittest.TestCase):
         self.assertEqual(self.left(), {1 << 2})
         self.assertEqual(self.left("CAP_NET_RAW"), {1 << 2 | 1 << 13})
         self.assertEqual(self.left("CAP_NET_RAW", "CAP_NET_ADMIN"), {1 << 2 | 1 << 12 | 1 << 13})
+        self.assertEqual(self.left("CAP_NET_RAW", "CAP_BPF"), {1 << 2 | 1 << 13 | 1 << 39})
 
     def test_an_unknown_name_is_refused(self):
         with self.assertRaises(subprocess.CalledProcessError):

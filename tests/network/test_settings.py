@@ -3,6 +3,7 @@
 import logging
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import threading
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
-from pathspider.network import journal
+from pathspider.network import guard, journal
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
 from tests.helpers import netlab
+from tests.network.test_journal import STRANGER
 from tests.programs import as_nobody
 
 ECN, FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
@@ -480,6 +483,144 @@ for _ in range(15):
         process.stdout.readline()
         process.wait()
         self.wait_for(1)
+
+
+class TestNft(NamespaceCase):
+    """nft that refuses, cannot be started, or goes away: its own words, and nothing else suffers."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(mock.patch.dict(os.environ, PATH=f"{self.folder}:{os.environ['PATH']}"))
+
+    def program(self, lines):
+        """What is found as nft from now on."""
+        path = self.folder / "nft"
+        path.write_text(f"#!/bin/sh\n{lines}\n")
+        path.chmod(0o755)
+        return path
+
+    def test_its_own_words_and_no_entry_for_what_was_never_made(self):
+        real = shutil.which("nft")
+        for lines in ("echo Error: Could not process rule: Operation not supported >&2; exit 1",
+                      f'[ "$1" = -f ] && exec {real} "$@"; echo Error: another one >&2; exit 1'):
+            self.program(lines)
+            with Settings() as settings:
+                settings.sysctl(ECN, 1)
+                for ask in (lambda: settings.nft(["ip dscp set 1", "bogus"]),  # noqa: B023 - called within the loop
+                            lambda: settings.nft_table("chain c {\nip dscp set 1\nbogus\n}")):  # noqa: B023
+                    with self.assertRaises(SettingsError) as caught:
+                        ask()
+                    said = str(caught.exception)
+                    self.assertNotRegex(said, "another one|256|could not put back")
+                    self.assertRegex(said, "^nft refuses (our rules|the rule 'bogus'): ")
+                    self.assertRegex(said, "Operation not supported" if "process" in lines else "syntax error")
+                    self.assertEqual([thing for thing in journal.leftovers() if thing.startswith("nft")], [])
+            self.assertEqual((value(ECN), journal.leftovers()), (2, []))
+
+    def test_the_second_rules_are_refused_and_the_first_stay(self):
+        with Settings() as settings:
+            settings.nft(["ip dscp set 1"])
+            with self.assertRaisesRegex(SettingsError, "the rule 'ip6 dscp set 77': .*exceeds"):
+                settings.nft(["ip dscp set 2", "ip6 dscp set 77"])
+            self.assertIn("ip dscp set lephb", netlab.sh("nft list ruleset"))
+
+    def test_what_can_be_put_back_is_where_nft_is_gone(self):
+        program = self.program(f'exec {shutil.which("nft")} "$@"')
+        settings = Settings()
+        settings.sysctl(ECN, 1)
+        settings.nft(["ip dscp set 1"])
+        settings.nft_table("")
+        settings.sysctl(FALLBACK, 0, shared=True)
+        program.unlink()
+        with self.assertRaisesRegex(SettingsError, "^could not put back table inet pathspider_[0-9]+_2 .*: nft cannot "
+                                                   "be started: No such file.*; table inet pathspider_[0-9]+ .*: nft "):
+            settings.close()
+        self.assertEqual((value(ECN), value(FALLBACK)), (2, 1))
+        self.assertEqual(settings._guard.returncode, 1)
+        with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():
+            pass  # puts back what is left
+
+    def test_give_back_says_what_cannot_be_put_back(self):
+        program = self.program(f'exec {shutil.which("nft")} "$@"')
+        with Settings() as settings:
+            table = settings.nft_table("")
+            program.unlink()
+            with self.assertRaisesRegex(SettingsError, f"^could not put back table {table}: nft cannot be started"):
+                settings.give_back(f"table {table}")
+            self.program(f'exec {shutil.which("nft", path="/usr/sbin")} "$@"')
+
+    def test_leftovers_that_cannot_be_put_back_are_told(self):
+        borrower = Borrower(self, "nft")
+        os.kill(borrower.guard, signal.SIGKILL)
+        borrower.kill(signal.SIGKILL)
+        with mock.patch.object(shutil, "which", return_value=None), \
+                self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings():
+            self.assertEqual(value(ECN), 2)
+        self.assertRegex("\n".join(logs.output), "left nft/inet pathspider_[0-9]+ changed: nft is not installed")
+        with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():
+            pass
+
+    def test_a_journal_that_cannot_be_written(self):
+        with mock.patch.object(journal, "write", side_effect=OSError(28, "No space left on device")), \
+                self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings() as settings:
+            settings.sysctl(ECN, 1)
+        self.assertIn("No space left on device", logs.output[0])
+        self.assertEqual(value(ECN), 2)
+
+
+class TestStrangers(NamespaceCase):
+    """A user without privileges holds names of ours: that changes nothing, or is told at once."""
+
+    def hold(self, *names):
+        process = subprocess.Popen([*as_nobody(), sys.executable, "-c", STRANGER, "listening", *names],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.assertEqual(process.stdout.readline(), "held\n")
+        return process
+
+    def series(self, name):
+        return [name, *(f"{name}~{number}" for number in range(1, guard.SERIES))]
+
+    THING = "pathspider/sysctl/net/ipv4/tcp_ecn_fallback"
+
+    def test_a_share_is_put_back(self):
+        """Seen: it was left as it was, without a word."""
+        began = time.monotonic()
+        with Settings() as settings:
+            settings.sysctl(FALLBACK, 0, shared=True)
+            self.hold(*(f"{self.THING}/{number}" for number in range(1, guard.SHARES)), *self.series(self.THING),
+                      *self.series(f"{self.THING}/gate"))
+            self.assertEqual(value(FALLBACK), 0)
+        self.assertEqual(value(FALLBACK), 1)
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_who_holds_all_names_is_named(self):
+        stranger = self.hold(*self.series(self.THING), *self.series(f"{self.THING}/gate"))
+        began = time.monotonic()
+        with Settings() as settings:
+            for shared in (True, False):
+                with self.assertRaisesRegex(SettingsError, f"{FALLBACK}.*: process {stranger.pid} of user 65534"):
+                    settings.sysctl(FALLBACK, 0, shared=shared)
+            settings.sysctl(ECN, 1)
+        self.assertLess(time.monotonic() - began, 2)
+
+    def test_leftovers_behind_a_stranger_are_told(self):
+        borrower = Borrower(self, "nft")
+        os.kill(borrower.guard, signal.SIGKILL)
+        borrower.kill(signal.SIGKILL)
+        stranger = self.hold(*self.series("pathspider/sysctl/net/ipv4/tcp_ecn"))
+        with self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings():
+            self.assertEqual((value(ECN), value(FALLBACK)), (1, 1))
+        self.assertRegex("\n".join(logs.output), f"tcp_ecn.*process {stranger.pid} of user 65534")
+        stranger.communicate()
+        with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():
+            pass
+
+    def test_a_table_of_our_own_all_the_same(self):
+        self.hold(*self.series(f"pathspider/nft/inet pathspider_{os.getpid()}"))
+        with Settings() as settings:
+            self.assertTrue(settings.nft_table("").endswith("_2"))
 
 
 class TestForeignJournals(NamespaceCase):

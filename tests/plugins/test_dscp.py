@@ -50,6 +50,13 @@ class TestDSCP(unittest.TestCase):
         for flows in ([flow(46, 0), flow(46, 0)], [flow(0, 0), flow(0, 0)], [flow(0, 0), flow(None, None)]):
             self.assertEqual(spider().combine_flows(flows), ["pathspider.local_error:dscp_not_configured"])
 
+    def test_data_of_another_codepoint_than_its_syn_is_our_own_fault(self):
+        for place in (0, 1):
+            flows = [flow(0, 0, data=8), flow(46, 0, data=8)]
+            self.assertIn("dscp.46.connectivity.works", spider().combine_flows(flows))
+            flows[place]["dscp_mark_data_fwd"] = 8
+            self.assertEqual(spider().combine_flows(flows), ["pathspider.local_error:dscp_not_configured"])
+
     def test_up_without_a_reply_was_not_observed(self):
         self.assertEqual(spider().combine_flows([flow(0, 0), flow(46, None)]), ["pathspider.not_observed"])
 

@@ -1,16 +1,22 @@
-"""The ECN plugin's verdicts, from flow records."""
+"""The ECN plugin's verdicts, from flow records, and each way of asking for ECN through ``pspdr measure``."""
 
 import argparse
+import os
+import re
+import sys
 import unittest
 
 from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TCP_SAE, TCP_SAEC, TCP_SYN
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from tests.programs import as_nobody
+from tests.run.cases import COMMAND, CaseTest, clean
 
 ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
 MARKS = [
     f"ecn_{mark}_{kind}_{way}" for mark in ("ect0", "ect1", "ce") for kind in ("syn", "data") for way in ("fwd", "rev")
 ]
+NOT_CONFIGURED = {"pathspider.local_error:ecn_not_configured"}
 UNMARKED = {f"ecn.ipmark.{mark}.not_seen" for mark in ("ect0", "ect1", "ce")}
 
 
@@ -80,13 +86,138 @@ class TestECN(unittest.TestCase):
     def test_marks_on_the_way_back(self):
         found = self.conditions(
             flow(ecn_ect1_data_rev=True),
-            experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect1_data_fwd=True),
+            experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect0_data_fwd=True),
         )
         self.assertLessEqual({"ecn.ipmark.ect0.seen", "ecn.ipmark.ce.seen", "ecn.ipmark.ect1.not_seen"}, found)
 
     def test_a_wrong_configuration_is_our_own_fault(self):
         for baseline, experimental in ((flow(syn=ECN_SYN), experiment()), (flow(), flow())):
-            self.assertEqual(self.conditions(baseline, experimental), {"pathspider.local_error:ecn_not_configured"})
+            self.assertEqual(self.conditions(baseline, experimental), NOT_CONFIGURED)
+
+    def test_marks_of_ours_that_were_not_configured_are_our_own_fault(self):
+        """Seen: our rules were flushed in mid-run, SYNs left with ECT(0), and servers did not negotiate."""
+        for mark in ("ect0", "ect1", "ce"):
+            wrong = {f"ecn_{mark}_syn_fwd": True}
+            for baseline, experimental in (
+                (flow(), experiment(synack=TCP_SA, **wrong)),
+                (flow(), experiment(**wrong)),
+                (flow(), experiment(CONN_TIMEOUT, None, **wrong)),
+                (flow(**wrong), experiment()),
+                (flow(**{f"ecn_{mark}_data_fwd": True}), experiment()),
+                (flow(), experiment(synack=TCP_SA, **{f"ecn_{mark}_data_fwd": True})),
+            ):
+                with self.subTest(mark, baseline=baseline, experimental=experimental):
+                    self.assertEqual(self.conditions(baseline, experimental), NOT_CONFIGURED)
+        self.assertEqual(self.conditions(flow(), experiment(ecn_ect1_data_fwd=True)), NOT_CONFIGURED)
+        self.assertEqual(self.conditions(flow(last=ECN_SYN), experiment()), NOT_CONFIGURED)
+
+    def test_data_of_ours_that_a_queue_of_ours_marked(self):
+        for mark in ("ect0", "ce"):
+            reflected = experiment(synack=TCP_SAEC, **{f"ecn_{mark}_data_fwd": True})
+            self.assertIn("ecn.negotiation.reflected", self.conditions(flow(), reflected))
+            self.assertIn("ecn.connectivity.works",
+                          self.conditions(flow(), experiment(**{f"ecn_{mark}_data_fwd": True})))
+
+    def test_data_of_ours_without_a_mark_where_there_should_be_one(self):
+        self.spider.args.connect = "http"
+        self.assertEqual(self.conditions(flow(), experiment()), NOT_CONFIGURED)
+        for experimental in (experiment(ecn_ect0_data_fwd=True), experiment(ecn_ce_data_fwd=True),
+                             experiment(synack=TCP_SA), experiment(CONN_TIMEOUT)):  # no data may have left
+            self.assertNotEqual(self.conditions(flow(), experimental), NOT_CONFIGURED)
 
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(self.conditions(flow(synack=None), experiment()), {"pathspider.not_observed"})
+
+MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$0" "$@"']
+
+FLUSHED = 'for i in $(seq 600); do nft flush ruleset; sleep 0.05; done'
+"""For half a minute, what a firewall does that is loaded anew all the time."""
+
+
+class TestWays(CaseTest):
+    """Whole runs: which way is taken, and that the verdicts are the same whichever it is."""
+
+    def works(self, *prefix):
+        command = [*prefix, sys.executable, "-m", "pathspider", "--verbose", "measure", "-i", "lab0"]
+        status, records, said = self.measure([*clean(20), *clean(20, 6)], "ecn", "--connect", "tcp", command=command)
+        self.assertEqual(status, 0, said)
+        for condition in ("ecn.connectivity.works", "ecn.negotiation.succeeded"):
+            self.assert_all(records, condition, 40)
+        return said
+
+    def test_root_asks_by_bpf(self):
+        """In a lab, as under ip-netns(8), another /sys covers the control groups."""
+        self.assertIn("ECN per connection: by a BPF program", self.works())
+
+    def test_where_control_groups_of_version_2_are_mounted(self):
+        for user in ([], ["setpriv", "--bounding-set=-sys_admin"], as_nobody("net_raw", "net_admin", "bpf")):
+            with self.subTest(user):
+                self.assertIn("ECN per connection: by a BPF program", self.works(*MOUNTED, *user))
+
+    def test_without_the_capability_by_routes_and_it_says_so(self):
+        said = self.works("setpriv", "--bounding-set=-bpf,-sys_admin")
+        self.assertRegex(said, r"ECN per connection: BPF needs CAP_BPF, which is missing; using routes")
+        self.assertNotIn("by a BPF program", said)
+
+    def test_where_no_control_group_can_be_had_by_routes(self):
+        said = self.works("setpriv", "--bounding-set=-sys_admin")
+        self.assertRegex(said, r"ECN per connection: .* mounted nowhere; using routes")
+
+    def test_a_target_that_would_be_reached_another_way_is_its_own_record(self):
+        """Copies of routes cannot ask on the way to our own addresses: once, 50 such targets ended the run."""
+        own = self.lab.run(["sh", "-c", "ip -4 -o addr show lab0 | sed 's/.*inet //;s,/.*,,'"], capture_output=True)
+        address = own.stdout.decode().strip()
+        jobs = [{"dip": address, "dp": 1000 + number, "number": 1000 + number} for number in range(60)]
+        command = ["setpriv", "--bounding-set=-bpf", *COMMAND]
+        status, records, said = self.measure([*jobs, *clean(30)], "-w", "4", "ecn", "--connect", "tcp", command=command)
+        self.assertEqual(status, 1)
+        self.assert_all(records[:30], "ecn.negotiation.succeeded", 30)
+        self.assert_all(records[30:], "pathspider.local_error:other_path", 60)
+        self.assertEqual(len(re.findall("the marked path to", said)), 1, said)
+        self.assertIn("60 other_path", said)
+        self.assertNotRegex(said, "machine-wide|plugin")
+
+    def test_rules_of_ours_that_somebody_flushes(self):
+        command = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0"]
+        flushing = self.lab.popen(["sh", "-c", FLUSHED])
+        self.addCleanup(flushing.kill)
+        status, records, said = self.measure(clean(600), "--rate", "400", "ecn", "--connect", "tcp", command=command)
+        good = [record for record in records if "ecn.negotiation.succeeded" in record["conditions"]]
+        ours = [record for record in records if {*record["conditions"]} == NOT_CONFIGURED]
+        self.assertEqual(len(good) + len(ours), 600, said)
+        self.assertTrue(ours)
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, "something removed our nftables table")
+
+    def test_nft_that_is_gone_before_the_end(self):
+        """Seen: the run hung for ever, or the guard gave up half-way and tcp_ecn stayed as it was switched."""
+        state = ["sh", "-c", "sysctl -n net.ipv4.tcp_ecn net.ipv4.tcp_ecn_fallback; nft list tables; ip rule | wc -l"]
+        before = self.lab.run(state, capture_output=True).stdout
+        self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=1"])
+        for way, options in (("per connection", ()), ("lock-step", ("--lockstep",))):
+            for closed in ("", " 2>&-"):
+                with self.subTest(way=way, closed=closed):
+                    program = self.folder / "nft"
+                    program.write_text('#!/bin/sh\nexec /usr/sbin/nft "$@"\n')
+                    program.chmod(0o755)
+                    run = self.start(clean(200), *options, "--rate", "200", "ecn", "--connect", "tcp",
+                                     environment={"PATH": f"{self.folder}:{os.environ['PATH']}"},
+                                     command=["sh", "-c", f'exec "$@"{closed}', "sh", *COMMAND])
+                    self.wait_for_packets(self.sent() + 20)
+                    program.unlink()
+                    records, said = self.finish(run, 30)
+                    self.assertEqual(len(records), 200)
+                    left = self.lab.run(state, capture_output=True).stdout
+                    if way == "per connection":
+                        self.assertEqual(run.returncode, 1, said)
+                        self.assertEqual(b"pathspider" in left, True)
+                        if not closed:
+                            self.assertRegex(said, "could not put back table inet .*: nft cannot be started: No such")
+                    self.assertEqual(left.split()[:2], [b"1", b"1"], said)
+                    self.lab.run(["nft", "flush", "ruleset"])
+        self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=2"])
+        self.assertEqual(self.lab.run(state, capture_output=True).stdout, before)
+
+
+if __name__ == "__main__":
+    unittest.main()
