@@ -25,7 +25,7 @@ def skip_name(message: bytes, at: int, known: set[int]) -> int:
     end = -1
     least = at
     size = len(message)
-    begun = []
+    begun: list[int] = []
     while at < size:
         if end >= 0 and at in known:
             known.update(begun)

@@ -20,12 +20,15 @@ from pathlib import Path
 
 import dnslib
 
+from tests.helpers.messages import pointer_chains
+
 CLONE_NEWNET = 0x40000000
 SOURCE = ("10.9.0.1", "fd00:9::1")
 V4, V6 = "10.9.0.2", "fd00:9::2"
 HTTP, DROP, UNREACHABLE, PROHIBITED, CLOSED = 80, 82, 83, 84, 81
 ENDLESS, GARBAGE, SILENT, RESET, TRICKLE, MUTE_END, TLS, HUGE, HALF = range(8001, 8010)
 DNS, DNS_BAD = 53, 5353
+LONGEST_DATAGRAM = 65507
 RULES = f"""
 table inet impair {{ chain input {{ type filter hook input priority 0; policy accept;
   meta l4proto {{ tcp, udp }} th dport {DROP} drop
@@ -224,6 +227,8 @@ def dns_datagrams(message: bytes, port: int) -> list[bytes]:
     answer = dns_answer(message, port)
     if kind == "first-id":
         return [bytes([answer[0] ^ 1]) + answer[1:], answer]
+    if kind == "chains":
+        return [pointer_chains(message, LONGEST_DATAGRAM)]
     if kind == "first-question":
         other = dnslib.DNSRecord.parse(message).reply()
         other.questions = [dnslib.DNSQuestion("another.example")]
@@ -237,6 +242,8 @@ def dns_answer(message: bytes, port: int) -> bytes:
     if port == DNS_BAD:
         kind = str(query.q.qname).split(".", maxsplit=1)[0]
         reply = query.reply()
+        if kind == "chains":
+            return pointer_chains(message)
         if kind == "garbage":
             return b"\x01garbage"
         if kind == "cut":
