@@ -127,14 +127,15 @@ def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
     kind: socket.SocketKind, source: Source, job: Job, message: bytes, deadline: float, sockopts: SockOpts | None
 ) -> Exchange[tuple[Connection, bytes]]:
     """What became of it, and where that is ``CONN_OK``, what came back, as it came."""
-    connection = yield from opening(source, job, deadline, sockopts, kind=kind)
+    stream = struct.pack("!H", len(message)) + message if kind == socket.SOCK_STREAM else b""
+    connection = yield from opening(source, job, deadline, sockopts, kind=kind, first=stream)
     if connection["spdr_state"] != CONN_OK:
         return connection, b""
     with connection["client"] as sock:
         channel = _Channel(sock, job["dip"], connection["sp"], deadline)
         try:
-            if kind == socket.SOCK_STREAM:
-                yield from channel.send(struct.pack("!H", len(message)) + message)
+            if stream:
+                yield from channel.send(stream[connection["sent"]:])
                 (length,) = struct.unpack("!H", (yield from channel.receive_exactly(2)))
                 return connection, (yield from channel.receive_exactly(length))
             return connection, (yield from channel.ask(message))
