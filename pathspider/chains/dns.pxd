@@ -4,11 +4,11 @@ from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
 
 
-@cython.locals(end=int, least=int, size=int, length=int)
-cpdef int skip_name(bytes message, int at) except? -2
+@cython.locals(end=int, least=int, size=int, length=int, begun=list)
+cpdef int skip_name(bytes message, int at, set known) except? -2
 
 
-@cython.locals(size=int, questions=int, records=int, at=int, kind=int, length=int)
+@cython.locals(size=int, questions=int, records=int, at=int, kind=int, length=int, known=set)
 cpdef bint is_response(bytes message) except -1
 
 

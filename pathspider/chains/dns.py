@@ -15,14 +15,25 @@ PARTS = 16
 the memory."""
 
 
-def skip_name(message: bytes, at: int) -> int:
-    """Offset behind the domain name at ``at``, -1 where it is malformed. Compression pointers point backwards."""
+def skip_name(message: bytes, at: int, known: set[int]) -> int:
+    """Offset behind the domain name at ``at``, -1 where it is malformed. Compression pointers point backwards.
+
+    :param known: where names of the message begin that are well-formed; it gets those of this name. Nothing that is
+        pointed at is read twice, so that no message costs more than its length: thousands of names may point to one
+        chain of a thousand pointers. :rfc:`9267`
+    """
     end = -1
     least = at
     size = len(message)
+    begun: list[int] = []
     while at < size:
+        if end >= 0 and at in known:
+            known.update(begun)
+            return end
+        begun.append(at)
         length = message[at]
         if length == 0:
+            known.update(begun)
             return at + 1 if end < 0 else end
         if length < 64:
             at += 1 + length
@@ -46,15 +57,16 @@ def is_response(message: bytes) -> bool:
         return False  # too short for a header, or a query
     questions = message[4] << 8 | message[5]
     records = (message[6] << 8 | message[7]) + (message[8] << 8 | message[9]) + (message[10] << 8 | message[11])
+    known: set[int] = set()
     at = 12
     while questions > 0:
-        at = skip_name(message, at)
+        at = skip_name(message, at, known)
         if at < 0 or at + 4 > size:
             return False
         at += 4
         questions -= 1
     while records > 0:
-        at = skip_name(message, at)
+        at = skip_name(message, at, known)
         if at < 0 or at + 10 > size:
             return False
         kind = message[at] << 8 | message[at + 1]

@@ -69,9 +69,44 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.set_defaults(func=run)
     parser.advice = partial(advice, parser._option_string_actions, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
-                                    metavar="PLUGIN", dest="plugin_name", required=True)
+                                    metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
     for plugin in available_plugins(argv):
-        plugin.register_args(plugins)
+        plugins.register_plugin(plugin)
+
+
+class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """The plugins' sub-commands. The one that is named has its arguments to itself, as ``plugin_args``: an option of a
+    plugin may be called as one of ``measure`` or ``pspdr``, and both have their own. ``plugin`` is its class."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.plugins: dict[str, Any] = {}
+
+    def register_plugin(self, plugin: Any) -> None:
+        """Have a plugin add its sub-command."""
+        before = set(self.choices or ())
+        plugin.register_args(self)
+        self.plugins |= dict.fromkeys(set(self.choices or ()) - before, plugin)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        """Parse the plugin's arguments, which are all that follow its name."""
+        own = argparse.Namespace()
+        super().__call__(parser, own, values, option_string)
+        unknown = vars(own).pop(argparse._UNRECOGNIZED_ARGS_ATTR, [])
+        if unknown:
+            vars(namespace).setdefault(argparse._UNRECOGNIZED_ARGS_ATTR, []).extend(unknown)
+        namespace.plugin_args = own
+        namespace.plugin_name = values[0]
+        namespace.plugin = self.plugins[values[0]]
+
+
+def make_spider(args: argparse.Namespace, options: RunOptions, *, workers: int = 1, uri: str = "") -> Spider:
+    """The plugin's spider. It sees the arguments of ``measure``, but where it has an option of that name, its own."""
+    seen = argparse.Namespace(**{**vars(args), **vars(args.plugin_args), "run_options": options})
+    spider: Spider = args.plugin(workers, uri, seen)
+    spider.options = options
+    return spider
 
 
 def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
@@ -115,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
     reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                        parse_csv if args.csv_input else parse_job)
-    seen = targets_done(args)
+    seen = targets_done(args, options)
     if args.dry_run:
         with open_output(args.output) as stream:
             start_afresh(args.output, stream)
@@ -154,12 +189,12 @@ def run_options(args: argparse.Namespace) -> RunOptions:
                       order=args.order, seed=args.seed, lockstep=args.lockstep)
 
 
-def targets_done(args: argparse.Namespace) -> TargetFilter:
+def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import is_unfinished  # noqa: PLC0415
     from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
 
-    spider = args.plugin(1, "", args)
+    spider = make_spider(args, options)
     seen = TargetFilter(spider.default_port(), spider.target_keys)
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
@@ -200,7 +235,7 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
 def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, seen: TargetFilter,
             writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
-    spider = args.plugin(args.workers, "", args)
+    spider = make_spider(args, options, workers=args.workers)
     counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
     for job in reader:
         if seen.repeats(job):
@@ -256,8 +291,8 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
 
         hold_cgroup()
     keep_only(args.plugin.capabilities)
-    spider: Spider = args.plugin(args.workers, f"int:{args.interface}", args)
-    spider.options = replace(options, source=source, beginnings=beginnings)
+    options = replace(options, source=source, beginnings=beginnings)
+    spider = make_spider(args, options, workers=args.workers, uri=f"int:{args.interface}")
     try:
         allow_workers(args.workers, spider.descriptors())
         spider.start()

@@ -16,13 +16,13 @@ import secrets
 import select
 import socket
 import struct
-from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from time import monotonic, time
 from types import ModuleType
 from typing import Any
 
+from pathspider.chains.dns import is_response
 from pathspider.helpers import poller
 from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.poller import Exchange, Wait, arrived, clock
@@ -45,6 +45,13 @@ OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 TIMESPEC = struct.Struct("@ll")
+
+HEADER_SIZE = 12
+RESPONSE = 0x80
+"""The bit QR, in the header's third octet."""
+RCODE = 0x0F
+"""The response code, in its fourth."""
+LONGEST_NAME, LONGEST_LABEL = 255, 63
 
 WITHOUT_QUESTION = {1, 4, 5, 9}
 """FORMERR, NOTIMP, REFUSED, NOTAUTH: some servers leave the question out of these."""
@@ -69,15 +76,13 @@ def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts
     Returns ``spdr_state``, ``sp`` and, if there was a valid response, ``dns_rcode`` (int); else ``error`` or
     ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
-    _dnslib()  # not on the connection's time
-    return poller.run(_exchange(socket.SOCK_STREAM, source, job, timeout, sockopts))
+    return _ask(socket.SOCK_STREAM, source, job, timeout, sockopts)
 
 
 def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """The same over UDP, one datagram each way. A query without an answer is sent again after 1, 3 and 7 seconds, as
     far as ``timeout`` allows. An ICMP error from the path is a failure."""
-    _dnslib()
-    return poller.run(_exchange(socket.SOCK_DGRAM, source, job, timeout, sockopts))
+    return _ask(socket.SOCK_DGRAM, source, job, timeout, sockopts)
 
 
 def query(job: Job) -> Any:
@@ -102,9 +107,10 @@ def query(job: Job) -> Any:
     return record
 
 
-def _exchange(
+def _ask(
     kind: socket.SocketKind, source: Source, job: Job, timeout: float, sockopts: SockOpts | None
-) -> Exchange[Connection]:
+) -> Connection:
+    _dnslib()  # not on the connection's time
     deadline = clock() + timeout
     try:
         question = query(job)
@@ -112,21 +118,29 @@ def _exchange(
     except (ValueError, _dnslib().DNSError):
         return local_error("bad_domain")
     job = {**job, "dp": job.get("dp") or DNS_PORT}
-    connection = yield from opening(source, job, deadline, sockopts, kind=kind)
+    connection, answer = poller.run(_exchange(kind, source, job, message, deadline, sockopts))
+    # here, in the worker's thread: in the poller's all other connections wait meanwhile
+    return judge(question, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
+
+
+def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
+    kind: socket.SocketKind, source: Source, job: Job, message: bytes, deadline: float, sockopts: SockOpts | None
+) -> Exchange[tuple[Connection, bytes]]:
+    """What became of it, and where that is ``CONN_OK``, what came back, as it came."""
+    stream = struct.pack("!H", len(message)) + message if kind == socket.SOCK_STREAM else b""
+    connection = yield from opening(source, job, deadline, sockopts, kind=kind, first=stream)
     if connection["spdr_state"] != CONN_OK:
-        return connection
+        return connection, b""
     with connection["client"] as sock:
         channel = _Channel(sock, job["dip"], connection["sp"], deadline)
         try:
-            if kind == socket.SOCK_STREAM:
-                yield from channel.send(struct.pack("!H", len(message)) + message)
+            if stream:
+                yield from channel.send(stream[connection["sent"]:])
                 (length,) = struct.unpack("!H", (yield from channel.receive_exactly(2)))
-                answer = yield from channel.receive_exactly(length)
-            else:
-                answer = yield from channel.ask(message, lambda datagram: belongs(question, datagram))
+                return connection, (yield from channel.receive_exactly(length))
+            return connection, (yield from channel.ask(message))
         except _Failure as end:
-            return end.result
-        return judge(question, answer, channel.sp)
+            return end.result, b""
 
 
 class _Channel:
@@ -145,7 +159,7 @@ class _Channel:
                     raise self.ended(error) from error
                 yield from self.wait(select.POLLOUT)
 
-    def ask(self, message: bytes, belongs: Callable[[bytes], bool]) -> Exchange[bytes]:
+    def ask(self, message: bytes) -> Exchange[bytes]:
         """Send a datagram, again while it is unanswered, and return the first that comes back and belongs to it."""
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         began, strangers = clock(), 0
@@ -156,16 +170,22 @@ class _Channel:
                 datagram, late = self.read_datagram()
                 if datagram is None:
                     continue
-                if not belongs(datagram):
+                if not belongs(message, datagram):
                     strangers += 1
+                    if late:  # they may come without end
+                        raise self.unanswered(strangers)
                 elif late:
                     raise _Failure(failed(CONN_TIMEOUT, self.sp, "the response came too late"))
                 else:
                     return datagram
             if until >= self.deadline:
                 break
+        raise self.unanswered(strangers)
+
+    def unanswered(self, strangers: int) -> _Failure:
+        """The end without an answer, while so many datagrams came that were none."""
         others = f", but {strangers} of another query" if strangers else ""
-        raise _Failure(failed(CONN_TIMEOUT, self.sp, f"no response{others}"))
+        return _Failure(failed(CONN_TIMEOUT, self.sp, f"no response{others}"))
 
     def read_datagram(self) -> tuple[bytes | None, bool]:
         """A datagram, if there is one, and whether it came after the deadline: it may be that we look late."""
@@ -234,34 +254,53 @@ class _Channel:
         return _Failure(failed(state, self.sp, errno_name(number)))
 
 
-def belongs(question: Any, datagram: bytes) -> bool:
-    """Whether a datagram is meant as the answer to the question: it has its id, and no other question."""
-    if datagram[:2] != struct.pack("!H", question.header.id):
+def belongs(message: bytes, datagram: bytes) -> bool:
+    """Whether a datagram is meant as the answer to the query ``message``: it has its id, and no other question.
+
+    It looks at header and question alone, which takes microseconds whatever a stranger has sent: all other connections
+    wait meanwhile.
+    """
+    if datagram[:2] != message[:2]:
         return False
-    try:
-        response = _dnslib().DNSRecord.parse(datagram)
-    except Exception:  # whatever a hostile message makes of the parser: it has the id, so that is the answer
+    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or _names(message, datagram) is not False
+
+
+def _names(message: bytes, response: bytes) -> bool | None:
+    """Whether a response names the question of the query ``message``, None where its own is malformed; some that
+    refuse the query name none."""
+    (count,) = struct.unpack_from("!H", response, 4)
+    if not count:
+        return response[3] & RCODE in WITHOUT_QUESTION
+    asked, named = message[HEADER_SIZE:], response[HEADER_SIZE:len(message)]
+    name = len(asked) - 4  # type and class follow
+    if count == 1 and named[:name].lower() == asked[:name].lower() and named[name:] == asked[name:]:
         return True
-    return not response.header.qr or _names(question, response)
+    return False if _is_question(response) else None
 
 
-def _names(question: Any, response: Any) -> bool:
-    """Whether a response names the question; some that refuse it name none."""
-    asked = (str(question.q.qname).lower(), question.q.qtype, question.q.qclass)
-    named = [(str(one.qname).lower(), one.qtype, one.qclass) for one in response.questions]
-    return named == [asked] or (not named and response.header.rcode in WITHOUT_QUESTION)
+def _is_question(message: bytes) -> bool:
+    """Whether there is a question behind the header. It stands first, so that its name can point at nothing."""
+    at = HEADER_SIZE
+    while at < min(len(message), HEADER_SIZE + LONGEST_NAME):
+        length = message[at]
+        if not length:
+            return at + 5 <= len(message)
+        if length > LONGEST_LABEL:
+            return False
+        at += 1 + length
+    return False
 
 
 def judge(question: Any, answer: bytes, sp: int) -> Connection:
-    """Whether the answer is a response to the question."""
-    dnslib = _dnslib()
-    try:
-        response = dnslib.DNSRecord.parse(answer)
-    except Exception as error:  # whatever a hostile message makes of the parser
-        return failed(CONN_FAILED, sp, f"not a DNS message: {type(error).__name__}")
-    header = response.header
-    if not header.qr or header.id != question.header.id:
+    """Whether the answer is a well-formed response to the question. What that costs grows with its length alone."""
+    message: bytes = question.pack()
+    if len(answer) < HEADER_SIZE:
+        return failed(CONN_FAILED, sp, "not a DNS message: too short")
+    if not answer[2] & RESPONSE or answer[:2] != message[:2]:
         return failed(CONN_FAILED, sp, "not a response to the query")
-    if not _names(question, response):
+    named = _names(message, answer)
+    if named is False:
         return failed(CONN_FAILED, sp, "a response to another question")
-    return {"spdr_state": CONN_OK, "sp": sp, "dns_rcode": int(header.rcode)}
+    if not named or not is_response(answer):
+        return failed(CONN_FAILED, sp, "not a DNS message: malformed")
+    return {"spdr_state": CONN_OK, "sp": sp, "dns_rcode": answer[3] & RCODE}

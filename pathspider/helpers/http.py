@@ -8,9 +8,11 @@ Nothing is looked up in the DNS: names go into the Host field and SNI.
 
 from __future__ import annotations
 
+import errno
 import re
+import select
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -21,14 +23,17 @@ from pathspider.helpers.modes import MODES
 from pathspider.helpers.poller import Exchange, Transfer, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
+    WAITING,
     SockOpts,
     Source,
     errno_name,
     failed,
+    is_connecting,
     is_ipv6,
     local_error,
     opening,
     pending_error,
+    settle,
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
@@ -159,7 +164,7 @@ def _exchange(
         try:
             transfer.prepare(url, job, curlopts or {})
             try:
-                outcome = yield Transfer(transfer.handle, deadline, lambda: transfer.descriptor)
+                outcome = yield Transfer(transfer.handle, deadline, lambda: transfer.descriptor, transfer.heed)
             except _pycurl().error as error:  # it cannot begin
                 return local_error(f"curl_{error.args[0]}", transfer.sp)
             return transfer.result(outcome or transfer.timed_out(timeout), curlinfos or ())
@@ -169,6 +174,9 @@ def _exchange(
 
 class _Transfer:
     """One libcurl transfer over a connected socket: its options, its callbacks, its result."""
+
+    heed: Callable[[int], int] | None = None
+    """See :class:`~pathspider.helpers.poller.Transfer`."""
 
     def __init__(self, sock: socket.socket, sp: int) -> None:
         self.sock, self.sp = sock, sp
@@ -270,11 +278,36 @@ class _Transfer:
 class _FastOpenTransfer(_Transfer):
     """A transfer whose connection libcurl makes, when it sends the request, from the socket that we have prepared."""
 
+    settled = False
+    """The handshake is complete, and ICMP errors are not reported any more."""
+    error = (0, False)
+    """The ICMP error that came before: errno, and whether the network caused it."""
+
     def take_socket(self, descriptor: int, _purpose: int) -> int:
         """Ours stays open: it tells the port, and who sent an ICMP error."""
         self.taken, self.descriptor = True, descriptor
         ok: int = _pycurl().SOCKOPT_OK
         return ok
+
+    def heed(self, ready: int) -> int:
+        """Before libcurl looks: an ICMP error ends the connection until its handshake is complete, and not after.
+
+        libcurl knows nothing of the error queue: it would find nothing, and be told again, without end.
+        """
+        if self.settled:
+            return ready
+        self.settled = settle(self.sock)
+        if self.settled:
+            return ready & ~select.EPOLLERR
+        if ready & select.EPOLLERR and is_connecting(self.sock):
+            self.error = self.pending_error()
+            self.sock.shutdown(socket.SHUT_RDWR)
+        return ready
+
+    def pending_error(self) -> tuple[int, bool]:
+        """See :func:`~pathspider.helpers.sockets.pending_error`."""
+        target: str = self.handle.getinfo(_pycurl().PRIMARY_IP)
+        return pending_error(self.sock, self.sock.getsockname()[0], target)
 
     def result(self, outcome: tuple[int, str], curlinfos: Iterable[int]) -> Connection:
         """As above; the port is known afterwards."""
@@ -283,13 +316,19 @@ class _FastOpenTransfer(_Transfer):
         return result
 
     def no_response(self, number: int, text: str) -> Connection:
-        """As above; a connection that could not be made may be our own machine's fault."""
-        if self.taken and number == _pycurl().E_COULDNT_CONNECT:
-            target: str = self.handle.getinfo(_pycurl().PRIMARY_IP)
-            reason, network = pending_error(self.sock, self.sock.getsockname()[0], target)
+        """As above; a connection that could not be made may be our own machine's fault.
+
+        It is made when the request is sent, so that libcurl may have found out only then, or when it waited.
+        """
+        pycurl = _pycurl()
+        unmade = (pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR)
+        if self.taken and not self.settled and number in unmade:
+            reason, network = self.error if self.error[0] else self.pending_error()
             if not reason:
-                reason = self.handle.getinfo(_pycurl().OS_ERRNO)
-                network = reason in ANSWERS
+                reason = self.handle.getinfo(pycurl.OS_ERRNO)
+                network = reason in ANSWERS or reason in WAITING or reason == errno.ETIMEDOUT
             if reason and not network:
                 return local_error(errno_name(reason))
+            if self.error[0]:
+                text = errno_name(reason)
         return super().no_response(number, text)

@@ -98,6 +98,9 @@ class Transfer(NamedTuple):
     descriptor: Callable[[], int] | None = None
     """Tells libcurl's descriptor of the connection, -1 before there is one; without it libcurl is asked, which knows it
     only afterwards in some versions."""
+    heed: Callable[[int], int] | None = None
+    """Is told what the connection is ready for, as epoll(7) says it, before libcurl is, and returns what libcurl is to
+    be told. Needs ``descriptor``."""
 
 
 Result = TypeVar("Result")
@@ -179,6 +182,10 @@ class Poller:
         self._transfers: dict[Any, _Task] = {}
         self._masks: dict[int, int] = {}
         """libcurl's descriptors, and what it waits for."""
+        self._heeds: dict[int, Callable[[int], int]] = {}
+        """Who is to be told first what libcurl's descriptors are ready for."""
+        self._unheeded: list[Transfer] = []
+        """Transfers whose descriptor is not known yet, of those that are to be told."""
         self.rounds = 0
         """How often it has looked."""
         threading.Thread(target=self._work, name="poller", daemon=True).start()
@@ -437,6 +444,8 @@ class Poller:
             elif descriptor in self._masks:
                 if descriptor in late:
                     continue
+                if (heed := self._heeds.get(descriptor)) is not None and not (ready := heed(ready)):
+                    continue
                 acted = True
                 self._multi.socket_action(descriptor, _curl_events(ready))
             elif descriptor == self._bell:
@@ -530,6 +539,8 @@ class Poller:
                     self._make_multi()
                 self._multi.add_handle(step.handle)
                 self._transfers[step.handle] = task
+                if step.heed is not None:
+                    self._unheeded.append(step)
             else:
                 raise TypeError(f"an exchange yielded {step!r}, where a Wait or a Transfer is needed")
         except Exception as error:  # no memory, no descriptor: the exchange knows what that means for it
@@ -555,6 +566,7 @@ class Poller:
                 if isinstance(task.step, Transfer):
                     self._transfers.pop(task.step.handle, None)
                     self._multi.remove_handle(task.step.handle)
+                    self._drop_heed(task.step)
                 else:
                     self._forget(task)
                 self._finish(task, None, None)
@@ -571,6 +583,8 @@ class Poller:
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         """libcurl says what it waits for."""
         pycurl = self._pycurl
+        if self._unheeded:
+            self._find_heeds()
         if what == pycurl.POLL_REMOVE:
             if self._masks.pop(descriptor, None) is not None:
                 with suppress(OSError):
@@ -585,6 +599,25 @@ class Poller:
             self._epoll.modify(descriptor, mask)
         self._masks[descriptor] = mask
 
+    def _find_heeds(self) -> None:
+        """libcurl has made connections: of whom?"""
+        waiting = []
+        for step in self._unheeded:
+            assert step.descriptor is not None
+            assert step.heed is not None
+            if (descriptor := step.descriptor()) >= 0:
+                self._heeds[descriptor] = step.heed
+            elif step.handle in self._transfers:
+                waiting.append(step)
+        self._unheeded = waiting
+
+    def _drop_heed(self, step: Any) -> None:
+        """A transfer is over."""
+        if step.heed is not None and step.descriptor is not None:
+            descriptor = step.descriptor()
+            if self._heeds.get(descriptor) == step.heed:  # else the number is another's by now
+                del self._heeds[descriptor]
+
     def _collect(self) -> None:
         """Resume the exchanges whose transfers are done."""
         more = 1
@@ -598,6 +631,7 @@ class Poller:
     def _end_transfer(self, handle: Any, outcome: tuple[int, str] | None) -> None:
         task = self._transfers.pop(handle)
         self._multi.remove_handle(handle)
+        self._drop_heed(task.step)
         self._go_on(task, outcome)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
 import dnslib
+from dnslib.label import DNSBuffer
 
-from pathspider.helpers.dns import judge, query
+from pathspider.chains.dns import skip_name
+from pathspider.helpers.dns import HEADER_SIZE, RCODE, judge, query
 from pathspider.helpers.modes import DNS_PORT
 from pathspider.records import CONN_OK
 
@@ -21,6 +23,8 @@ ROUNDS = 2
 """How often each resolver is asked over UDP."""
 
 NOERROR, NXDOMAIN = 0, 3
+TRUNCATED = 0x02
+"""The bit TC, in the header's third octet."""
 RETRY = {"timeout", "unreachable", "invalid", "servfail", "refused", "notimp", "formerr"}
 """What another resolver, or the same one a little later, may answer better."""
 
@@ -63,7 +67,7 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float, sour
         try:
             answer = ask(resolver, message, kind, deadline, source)
             response = read_response(question, answer)
-            if response is not None and response.header.tc and kind == socket.SOCK_DGRAM:
+            if response is not None and response[2] & TRUNCATED and kind == socket.SOCK_DGRAM:
                 answer = ask(resolver, message, socket.SOCK_STREAM, deadline + timeout / len(attempts), source)
                 response = read_response(question, answer)
         except TimeoutError:
@@ -117,18 +121,39 @@ def receive_exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
     return parts
 
 
-def read_response(question: dnslib.DNSRecord, answer: bytes) -> dnslib.DNSRecord | None:
+def read_response(question: dnslib.DNSRecord, answer: bytes) -> bytes | None:
     """The response to ``question``; None for what is none."""
-    return dnslib.DNSRecord.parse(answer) if judge(question, answer, 0)["spdr_state"] == CONN_OK else None
+    return answer if judge(question, answer, 0)["spdr_state"] == CONN_OK else None
 
 
-def read_answers(response: dnslib.DNSRecord, qtype: str) -> Lookup:
-    """The answers in a response, aliases followed by the resolver, or its response code in a word."""
-    rcode = response.header.rcode
+def read_answers(response: bytes, qtype: str) -> Lookup:
+    """The answers in a well-formed response, aliases followed by the resolver, or its response code in a word."""
+    rcode = response[3] & RCODE
     if rcode == NXDOMAIN:
         return Lookup([], "nxdomain")
     if rcode != NOERROR:
         return Lookup([], str(dnslib.RCODE.get(rcode)).lower())
     wanted = getattr(dnslib.QTYPE, qtype)
-    answers = [str(record.rdata) for record in response.rr if record.rtype == wanted]
+    try:
+        answers = [str(getattr(dnslib, qtype).parse(DNSBuffer(data), len(data)))
+                   for kind, data in records(response) if kind == wanted]
+    except dnslib.DNSError:
+        return Lookup([], "invalid")
     return Lookup(list(dict.fromkeys(answers)), "" if answers else "nodata")
+
+
+def records(response: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and data of each record in the answer section of a well-formed response.
+
+    dnslib would parse all records, and follow all names, however often they point at the same thousand pointers.
+    """
+    known: set[int] = set()
+    questions, answers = struct.unpack_from("!HH", response, 4)
+    at = HEADER_SIZE
+    for _ in range(questions):
+        at = skip_name(response, at, known) + 4
+    for _ in range(answers):
+        at = skip_name(response, at, known)
+        kind, _, _, length = struct.unpack_from("!HHIH", response, at)
+        at += 10 + length
+        yield kind, response[at - length:at]

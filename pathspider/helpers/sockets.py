@@ -14,6 +14,8 @@ How the two are told apart:
   since Linux 5.16) names the sender of the ICMP message: if that is our own address, or there was no such message, no
   packet has left, and the error is ours. It also reports an ICMP error that arrives while the call still runs, which
   the kernel otherwise ignores until it has sent a second SYN one second later.
+* Once the handshake is complete an ICMP error ends no connection, as TCP wants it (:func:`settle`): in every mode, with
+  and without TCP Fast Open, since a measurement compares them.
 * A local firewall that drops silently in its output hook cannot be told from a silent path here: it is a timeout, and
   so is a neighbour whose ARP fails after the deadline. The observer can tell, since it sees no packet leaving. A local
   firewall that answers with a TCP reset cannot be told from a server that does.
@@ -49,6 +51,7 @@ ANSWERS = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE
 RESEND_AFTER = (1.0, 3.0, 7.0)
 """Seconds after which an unanswered datagram or forged packet is sent again, as Linux does for a SYN: a lost packet is
 no verdict."""
+ESTABLISHED, SYN_SENT, CLOSE_WAIT = 1, 2, 8  # net/tcp_states.h
 WAITING = {errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY}
 NO_PACKET_LEFT = 0
 
@@ -136,6 +139,7 @@ def open_connection(
     *,
     kind: socket.SocketKind = socket.SOCK_STREAM,
     connect: bool = True,
+    first: bytes = b"",
 ) -> Connection:
     """Connect a socket from ``source`` to ``job["dip"]``, port ``job["dp"]``, until ``deadline``.
 
@@ -146,12 +150,16 @@ def open_connection(
     (``IP_BIND_ADDRESS_NO_PORT``), so that two targets can share one and 28,000 ports are no limit for a run; it is
     read right after, so that it is known for a failed connection too.
 
-    With ``connect=False`` the socket is ready for somebody else to connect it, and ``sp`` is 0 until then.
+    With ``connect=False`` the socket is ready for somebody else to connect it, and ``sp`` is 0 until then. Until
+    :func:`settle` has seen the handshake's end, the path's ICMP errors end the connection.
+
+    ``first`` is what the caller is about to send: where TCP Fast Open has a cookie, the SYN carries it, or as much as
+    there is room for. ``sent`` says how many bytes of it have left.
 
     ``sockopts`` are set before connecting; the ``OSError`` of an option that the kernel refuses is raised: it is a
     mistake of the plugin, or a missing privilege, and true for all jobs.
     """
-    return poller.run(opening(source, job, deadline, sockopts, kind=kind, connect=connect))
+    return poller.run(opening(source, job, deadline, sockopts, kind=kind, connect=connect, first=first))
 
 
 def opening(
@@ -162,6 +170,7 @@ def opening(
     *,
     kind: socket.SocketKind = socket.SOCK_STREAM,
     connect: bool = True,
+    first: bytes = b"",
 ) -> Exchange[Connection]:
     """:func:`open_connection` as an exchange, of which others are made."""
     try:
@@ -183,7 +192,7 @@ def opening(
             return failure(sock, error.errno or 0, False, NO_PACKET_LEFT)
         if not connect:
             return {"spdr_state": CONN_OK, "sp": NO_PACKET_LEFT, "client": sock}
-        return (yield from _connect(sock, six, (address, port), deadline))
+        return (yield from _connect(sock, six, (address, port), deadline, first))
     except BaseException:
         sock.close()
         raise
@@ -220,12 +229,16 @@ def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
             raise OSError(error.errno, text) from error
 
 
-def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: float) -> Exchange[Connection]:
-    number = sock.connect_ex(target)
+def _connect(
+    sock: socket.socket, six: bool, target: tuple[str, int], deadline: float, first: bytes
+) -> Exchange[Connection]:
+    number, sent = sock.connect_ex(target), 0
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
     ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
-    if number not in WAITING:
-        return failure(sock, number, number in ANSWERS, sp) if number else _connected(sock, six, sp)
+    if not number and not is_established(sock):  # TCP Fast Open, and there is a cookie: the SYN waits for data
+        number, sent = _send_syn(sock, first)
+    if number and number not in WAITING:
+        return failure(sock, number, number in ANSWERS, sp)
     try:
         ready = yield Wait(sock, select.POLLOUT, deadline)
     except OSError as error:  # nobody can wait for it: no descriptor, no memory
@@ -233,10 +246,44 @@ def _connect(sock: socket.socket, six: bool, target: tuple[str, int], deadline: 
     if not ready:
         sock.close()
         return failed(CONN_TIMEOUT, sp, "no answer to the SYN")
-    if not ready & (select.POLLERR | select.POLLHUP):
-        return _connected(sock, six, sp)
-    number, network = pending_error(sock, name, target[0])
-    return failure(sock, number, network, sp) if number else _connected(sock, six, sp)
+    if not settle(sock):
+        number, network = pending_error(sock, name, target[0])
+        if number:
+            return failure(sock, number, network, sp)
+        _report_icmp(sock, six, False)
+    return {"spdr_state": CONN_OK, "sp": sp, "client": sock, **({"sent": sent} if first else {})}
+
+
+def _send_syn(sock: socket.socket, first: bytes) -> tuple[int, int]:
+    """Have a SYN leave that waits for data, be there none; what connect(2) says, and how much of the data has left."""
+    try:
+        return errno.EINPROGRESS, sock.send(first)
+    except OSError as error:
+        return error.errno or 0, 0
+
+
+def is_established(sock: socket.socket) -> bool:
+    """Whether the handshake of our TCP connection is complete, and the connection still stands. tcp(7), ``TCP_INFO``"""
+    return _state(sock) in (ESTABLISHED, CLOSE_WAIT)
+
+
+def is_connecting(sock: socket.socket) -> bool:
+    """Whether a SYN is under way, or waits for data, and nothing has ended it."""
+    return _state(sock) == SYN_SENT
+
+
+def _state(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def settle(sock: socket.socket) -> bool:
+    """Whether the handshake is complete. From then on the connection survives ICMP errors, as TCP wants it, also those
+    that came before we looked. :rfc:`5927`"""
+    if not is_established(sock):
+        return False
+    _report_icmp(sock, sock.family == socket.AF_INET6, False)  # the error queue is emptied, too
+    sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return True
 
 
 class _Unmade(Exception):  # noqa: N818 - carries a result, is no error of ours
@@ -278,8 +325,3 @@ def _datagrams(own: str, target: tuple[str, int], six: bool, sockopts: SockOpts 
     except ports.AllUsed as error:
         return local_error(errno_name(error.errno or 0))
     return {"spdr_state": CONN_OK, "sp": sock.getsockname()[1], "client": sock}
-
-
-def _connected(sock: socket.socket, six: bool, sp: int) -> Connection:
-    _report_icmp(sock, six, False)  # an established connection is to survive an ICMP error, as TCP wants it
-    return {"spdr_state": CONN_OK, "sp": sp, "client": sock}

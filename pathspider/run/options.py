@@ -41,6 +41,17 @@ class RunOptions:
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> RunOptions:
-        """What a program gave together with the plugin's arguments, under these names."""
-        given = {one.name: getattr(args, one.name) for one in fields(cls) if getattr(args, one.name, None) is not None}
-        return cls(**given)
+        """What a program gave together with the plugin's arguments: under these names, or whole, as ``run_options``.
+
+        Whole, no option of the plugin's own can be taken for one of the run. None is a value where it is one of the
+        field's (:data:`MAY_BE_NONE`), else as if nothing was given.
+        """
+        whole = getattr(args, "run_options", None)
+        if isinstance(whole, cls):
+            return whole
+        given = {name: getattr(args, name) for name in (one.name for one in fields(cls)) if hasattr(args, name)}
+        return cls(**{name: value for name, value in given.items() if value is not None or name in MAY_BE_NONE})
+
+
+MAY_BE_NONE = frozenset({"beginnings", "rate", "per_address", "blocklist"})
+"""Options whose None says something."""

@@ -2,6 +2,7 @@
 
 import random
 import unittest
+from time import thread_time
 
 from dnslib import AAAA, MX, QTYPE, RR, TXT, A, DNSRecord
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from pathspider.chains.dns import DNSChain, Stream, is_response
 from tests.chains.flows import ChainTest
+from tests.helpers.messages import pointer_chains
 from tests.libtrace.frames import tcp4, tcp6, udp4
 
 QUERY = DNSRecord.question("www.example.org", "A")
@@ -106,6 +108,13 @@ class DNS(ChainTest):
     def test_a_loop_of_pointers(self):
         self.assertFalse(is_response(b"\0\0\x80\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1"))
         self.assertFalse(is_response(b"\0\0\x80\0\0\1\0\0\0\0\0\0\x01a\xc0\x0c\0\1\0\1"))
+
+    def test_names_that_are_long_chains_of_pointers_cost_no_more_than_others(self):
+        message = pointer_chains(QUERY)
+        began = thread_time()
+        self.assertTrue(is_response(message))
+        self.assertFalse(is_response(message[:-1]))
+        self.assertLess(thread_time() - began, 0.2)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,17 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from contextlib import redirect_stderr
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
+from unittest import mock
 
+from pathspider.cmd import measure
+from pathspider.cmd.main import build_parser
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
+from pathspider.plugins.mss import MSS
 from tests.cmd.test_main import pspdr
 
 COMMAND = [sys.executable, "-m", "pathspider", "measure"]
@@ -96,6 +102,77 @@ class TestErrors(unittest.TestCase):
         self.assertEqual(outcome.returncode, 0)
         for word in ("--connect", "http, https, tcp, dnstcp", "--timeout", "(Default: http)", "Example"):
             self.assertIn(word, " ".join(outcome.stdout.split()))
+
+
+THIRD = """
+from pathspider.plugins import mss
+
+OWN = ("rate", "order", "seed", "input", "output", "output_flows", "workers", "interface", "resume", "csv_input",
+       "per_address", "lockstep", "blocklist", "vantage_lookup", "dry_run", "func", "parser", "command", "version",
+       "verbose", "advice", "plugin", "plugin_name", "plugin_args", "run_options")
+
+class Third(mss.MSS):
+    name = "third"
+    conditions = {"third.saw:<values>": "what it was told"}
+    placeholders = {"values": ".*"}
+
+    @staticmethod
+    def extra_args(parser):
+        for name in OWN:
+            parser.add_argument(f"--{name}", dest=name, default=None)
+        parser.set_defaults(func=None)
+
+    def combine_flows(self, flows):
+        return [f"third.saw:{self.args.rate},{self.args.seed},{self.options.rate},{self.options.seed}"]
+"""
+"""A plugin whose options have the names of all those of the commands above it."""
+
+
+def third_plugin(test):
+    """A folder for PYTHONPATH that holds it."""
+    folder = test.enterContext(tempfile.TemporaryDirectory())
+    path = Path(folder, "pathspider", "plugins", "third.py")
+    path.parent.mkdir(parents=True)
+    path.write_text(THIRD)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])}
+
+
+class TestArguments(unittest.TestCase):
+    """A plugin's options are its own, whatever they are called."""
+
+    def parse(self, *words, own=("rate", "per_address", "order", "seed", "workers", "func", "plugin", "version")):
+        class Third(MSS):
+            name = "third"
+
+            @staticmethod
+            def extra_args(parser):
+                for name in own:
+                    parser.add_argument(f"--{name}", dest=name, default=None)
+
+        with mock.patch.object(measure, "available_plugins", return_value=[Third]):
+            return build_parser("measure", words).parse_args(["measure", *words]), Third
+
+    def test_the_run_s_are_what_was_told_to_measure(self):
+        args, plugin = self.parse("--rate", "10", "--order", "random", "--seed", "5", "--per-address", "7", "third",
+                                  "--seed", "mine")
+        options = measure.run_options(args)
+        self.assertEqual((options.rate, options.order, options.seed, options.per_address), (10, "random", 5, 7))
+        self.assertEqual((args.workers, args.plugin, args.func, args.version), (100, plugin, measure.run, False))
+        spider = measure.make_spider(args, options)
+        self.assertIsInstance(spider, plugin)
+        self.assertIs(spider.options, options)
+        self.assertEqual((spider.args.rate, spider.args.order, spider.args.seed, spider.args.workers),
+                         (None, None, "mine", None))
+
+    def test_a_plugin_sees_those_of_measure_where_it_has_none_of_that_name(self):
+        args, _ = self.parse("--seed", "5", "-w", "3", "third", "--timeout", "2", own=())
+        seen = measure.make_spider(args, measure.run_options(args)).args
+        self.assertEqual((seen.seed, seen.workers, seen.timeout, seen.connect), (5, 3, 2, MSS.connect_supported[0]))
+
+    def test_what_nobody_knows_is_refused(self):
+        with redirect_stderr(StringIO()) as told, self.assertRaises(SystemExit):
+            self.parse("third", "--unknown")
+        self.assertIn("unrecognized arguments: --unknown", told.getvalue())
 
 
 class LabCase(unittest.TestCase):
@@ -281,6 +358,20 @@ class TestMeasure(LabCase):
             self.assertNotEqual(self.settings(), before)  # the first run goes on
             run.communicate(timeout=30)
         self.assertEqual((run.returncode, self.settings()), (0, before))
+
+    def test_a_plugin_with_options_of_the_same_names(self):
+        (job,) = clean_jobs(1)
+        environment = third_plugin(self)
+        with tempfile.TemporaryDirectory() as folder:
+            jobs, records = Path(folder, "jobs"), Path(folder, "records")
+            jobs.write_bytes(ndjson([job]))
+            for more, seen in (((), "None"), (("--seed", "mine", "--version", "3"), "mine")):
+                outcome = self.lab.run([*COMMAND, "-i", "lab0", "--rate", "10", "--seed", "5", "--input", str(jobs),
+                                        "--output", str(records), "third", *more],
+                                       capture_output=True, timeout=60, env=environment)
+                self.assertEqual((outcome.returncode, outcome.stdout), (0, b""), outcome.stderr)
+                (record,) = map(json.loads, records.read_text().splitlines())
+                self.assertEqual(record["conditions"], [f"third.saw:None,{seen},10.0,5"])
 
     def test_a_plugin_that_cannot_be_configured(self):
         text = ("from pathspider.plugins import ecn\n"

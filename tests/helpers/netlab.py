@@ -20,12 +20,18 @@ from pathlib import Path
 
 import dnslib
 
+from tests.helpers.messages import pointer_chains
+
 CLONE_NEWNET = 0x40000000
 SOURCE = ("10.9.0.1", "fd00:9::1")
 V4, V6 = "10.9.0.2", "fd00:9::2"
 HTTP, DROP, UNREACHABLE, PROHIBITED, CLOSED = 80, 82, 83, 84, 81
 ENDLESS, GARBAGE, SILENT, RESET, TRICKLE, MUTE_END, TLS, HUGE, HALF = range(8001, 8010)
 DNS, DNS_BAD = 53, 5353
+HTTP_ERROR, TLS_ERROR, DNS_ERROR = range(8011, 8014)
+"""As HTTP, TLS and DNS; when the request has come, and before the response, an ICMP error comes from the path."""
+LONGEST_DATAGRAM = 65507
+TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RULES = f"""
 table inet impair {{ chain input {{ type filter hook input priority 0; policy accept;
   meta l4proto {{ tcp, udp }} th dport {DROP} drop
@@ -88,8 +94,8 @@ class NetLab:
             stack.callback(enter, home)
             server = enter_new()
             stack.callback(os.close, server)
-            sh("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv6.icmp.ratelimit=0"
-               " net.ipv4.tcp_fastopen=3")
+            sh("sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=10000"
+               " net.ipv6.icmp.ratelimit=0 net.ipv4.tcp_fastopen=3")
             client = enter_new()
             stack.callback(os.close, client)
             mac = "02:00:00:00:00:0"
@@ -99,7 +105,7 @@ class NetLab:
             _bring_up("vb", 2, 1)
             sh("nft -f -", RULES)
             self.tls = self._tls(stack)
-            for port in (HTTP, *range(ENDLESS, HALF + 1), DNS, DNS_BAD):
+            for port in (HTTP, *range(ENDLESS, HALF + 1), DNS, DNS_BAD, HTTP_ERROR, TLS_ERROR, DNS_ERROR):
                 self._listen(stack, port)
                 if port in (DNS, DNS_BAD):
                     self._answer_datagrams(stack, port)
@@ -147,25 +153,31 @@ class NetLab:
     def _serve(self, client: socket.socket, port: int) -> None:
         client.settimeout(10)
         with client, contextlib.suppress(OSError):
-            if port == TLS:
+            if port in (TLS, TLS_ERROR):
                 with self.tls.wrap_socket(client, server_side=True) as secured:
                     self.requests.put(secured.recv(4096))
+                    if port == TLS_ERROR:
+                        report_unreachable(secured)
                     self._respond(secured, port)
                 return
-            if port in (DNS, DNS_BAD):
+            if port in (DNS, DNS_BAD, DNS_ERROR):
                 (length,) = struct.unpack("!H", client.recv(2))
                 answer = dns_answer(client.recv(length), port)
+                if port == DNS_ERROR:
+                    report_unreachable(client)
                 client.sendall(struct.pack("!H", len(answer)) + answer)
                 client.recv(1)
                 return
             request = client.recv(4096)
             self.requests.put(request)
             if request:
+                if port == HTTP_ERROR:
+                    report_unreachable(client)
                 self._respond(client, port)
 
     def _respond(self, client: socket.socket, port: int) -> None:
         head = b"HTTP/1.1 200 OK\r\nServer: test\r\n"
-        if port in (HTTP, TLS):
+        if port in (HTTP, TLS, HTTP_ERROR, TLS_ERROR):
             client.sendall(head + b"Content-Length: 5\r\n\r\nhello")
             client.recv(1)
         elif port == HUGE:
@@ -210,6 +222,39 @@ class NetLab:
             threading.Thread(target=answer, daemon=True).start()
 
 
+def report_unreachable(server: socket.socket) -> None:
+    """Have an ICMP error, host unreachable, come to the client of an established connection, and take effect.
+
+    It quotes the number of the byte that the client sends next; that of an unknown one TCP ignores.
+    """
+    server.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    server.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_QUEUE, 1)
+    expected = server.getsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ) & 0xFFFFFFFF
+    server.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, -1)
+    (client, client_port, *_), (own, own_port, *_) = server.getpeername(), server.getsockname()
+    quoted = struct.pack("!HHI", client_port, own_port, expected)
+    if client.startswith("::ffff:"):
+        ends = [socket.inet_aton(one.removeprefix("::ffff:")) for one in (client, own)]
+        quoted = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0, *ends) + quoted
+        message = struct.pack("!BBHI", 3, 1, 0, 0) + quoted
+        message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            raw.sendto(message, (client.removeprefix("::ffff:"), 0))
+    else:
+        ends = [socket.inet_pton(socket.AF_INET6, one) for one in (client, own)]
+        quoted = struct.pack("!IHBB16s16s", 6 << 28, 20, socket.IPPROTO_TCP, 64, *ends) + quoted + bytes(12)
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.sendto(struct.pack("!BBHI", 1, 3, 0, 0) + quoted, (client, 0))  # the kernel fills in the checksum
+    threading.Event().wait(0.1)
+
+
+def checksum(data: bytes) -> int:
+    """Of an Internet header. :rfc:`1071`"""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
 def _wake(sock: socket.socket) -> None:
     """A blocked ``recvfrom`` returns an empty message."""
     with contextlib.suppress(OSError):
@@ -224,6 +269,8 @@ def dns_datagrams(message: bytes, port: int) -> list[bytes]:
     answer = dns_answer(message, port)
     if kind == "first-id":
         return [bytes([answer[0] ^ 1]) + answer[1:], answer]
+    if kind == "chains":
+        return [pointer_chains(message, LONGEST_DATAGRAM)]
     if kind == "first-question":
         other = dnslib.DNSRecord.parse(message).reply()
         other.questions = [dnslib.DNSQuestion("another.example")]
@@ -237,6 +284,8 @@ def dns_answer(message: bytes, port: int) -> bytes:
     if port == DNS_BAD:
         kind = str(query.q.qname).split(".", maxsplit=1)[0]
         reply = query.reply()
+        if kind == "chains":
+            return pointer_chains(message)
         if kind == "garbage":
             return b"\x01garbage"
         if kind == "cut":

@@ -6,12 +6,14 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
+from time import thread_time
 from unittest import mock
 
 import dnslib
 
 from pathspider.helpers import resolve
 from pathspider.helpers.resolve import Lookup, lookup, system_resolvers
+from tests.helpers.messages import pointer_chains
 
 
 def answering(*records, rcode=0, truncated=False):
@@ -119,6 +121,23 @@ class TestLookup(unittest.TestCase):
     def test_nonsense(self):
         self.serve(lambda query: b"nonsense", lambda query: b"nonsense")
         self.assertEqual(self.lookup().problem, "invalid")
+
+    def test_a_hostile_answer_costs_milliseconds(self):
+        self.serve(lambda query: pointer_chains(query, 65507))
+        began = thread_time()
+        self.assertEqual(self.lookup(), Lookup([], "nodata"))
+        self.assertLess(thread_time() - began, 0.5)
+
+    def test_texts(self):
+        self.serve(answering('alias.example.com 60 TXT "a b" "c"', "alias.example.com 60 A 192.0.2.7"))
+        self.assertEqual(self.lookup(qtype="TXT").answers, ['"a b","c"'])
+
+    def test_a_text_longer_than_its_record(self):
+        def answer(query):
+            reply = answering('alias.example.com 60 TXT "abc"')(query)
+            return reply[:-4] + b"\x09abc"
+        self.serve(answer, answer)
+        self.assertEqual(self.lookup(qtype="TXT").problem, "invalid")
 
     def test_a_name_that_cannot_be_asked_for(self):
         for name in ("x" * 64 + ".com", "x." * 200):

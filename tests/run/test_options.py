@@ -2,6 +2,7 @@
 
 import argparse
 import unittest
+from dataclasses import fields
 
 from pathspider.run.options import RunOptions
 
@@ -14,3 +15,14 @@ class TestRunOptions(unittest.TestCase):
         given = argparse.Namespace(source=("192.0.2.1", None), output_flows=True, rate=None)
         options = RunOptions.from_arguments(given)
         self.assertEqual((options.source, options.output_flows, options.rate), (("192.0.2.1", None), True, None))
+
+    def test_none_is_told_from_not_given_where_it_says_something(self):
+        none = argparse.Namespace(**dict.fromkeys(one.name for one in fields(RunOptions)))
+        self.assertEqual(RunOptions.from_arguments(none), RunOptions(per_address=None))
+        self.assertEqual(RunOptions.from_arguments(argparse.Namespace()).per_address, 2)
+
+    def test_given_whole_they_are_nobody_else_s(self):
+        options = RunOptions(rate=10, seed=7)
+        given = argparse.Namespace(rate=None, seed="mine", per_address=None, run_options=options)
+        self.assertIs(RunOptions.from_arguments(given), options)
+        self.assertEqual(RunOptions.from_arguments(argparse.Namespace(run_options="a plugin's", rate=3)).rate, 3)
