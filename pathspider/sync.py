@@ -154,10 +154,7 @@ class SynchronizedSpider(Spider):
         if self.carried is not None:
             with self._turn:
                 self._turn.wait_for(lambda: self._finished and not any(self._wanting))
-            from pathspider.network.settings import SettingsError  # noqa: PLC0415 - heavy
-
-            with suppress(SettingsError):  # tried once more, and told, where all settings are put back
-                self.carried.close()
+            self._take_down(self.carried)
             return
         config = 0
         while (turn := self._next_turn(config)) is not None:
@@ -169,6 +166,18 @@ class SynchronizedSpider(Spider):
             gate.empty()
         if config:
             self.configurations[0](self)
+
+    @staticmethod
+    def _take_down(carried: Configurations) -> None:
+        from pathspider.network.settings import SettingsError  # noqa: PLC0415 - heavy
+
+        with suppress(SettingsError):  # tried once more, and told, where all settings are put back
+            carried.close()
+
+    def give_settings_back(self) -> None:
+        if self.carried is not None:  # first: it would put back what is taken away, as a firewall's doing
+            self._take_down(self.carried)
+        super().give_settings_back()
 
     def configurator_over(self) -> None:
         """Nobody waits at a gate after an orderly end; after any other, those who do shall see that it is over."""

@@ -20,13 +20,14 @@ from functools import cache
 from importlib import import_module
 from time import monotonic, time
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from pathspider.chains.dns import is_response
 from pathspider.helpers import poller
 from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.poller import Exchange, Wait, arrived, clock
 from pathspider.helpers.sockets import (
+    Opened,
     ANSWERS,
     RESEND_AFTER,
     WAITING,
@@ -135,7 +136,7 @@ def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
         channel = _Channel(sock, job["dip"], connection["sp"], deadline)
         try:
             if stream:
-                yield from channel.send(stream[connection["sent"]:])
+                yield from channel.send(stream[cast(Opened, connection)["sent"]:])
                 (length,) = struct.unpack("!H", (yield from channel.receive_exactly(2)))
                 return connection, (yield from channel.receive_exactly(length))
             return connection, (yield from channel.ask(message))

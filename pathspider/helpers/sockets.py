@@ -56,6 +56,13 @@ WAITING = {errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY}
 NO_PACKET_LEFT = 0
 
 
+class Opened(Connection, total=False):
+    """A connection that came up, of which :func:`opening` was told what goes first."""
+
+    sent: int
+    """How many octets of that have left with the SYN."""
+
+
 def errno_name(number: int) -> str:
     """``ENETUNREACH`` for 101."""
     return errno.errorcode.get(number, f"errno {number}")
@@ -251,7 +258,10 @@ def _connect(
         if number:
             return failure(sock, number, network, sp)
         _report_icmp(sock, six, False)
-    return {"spdr_state": CONN_OK, "sp": sp, "client": sock, **({"sent": sent} if first else {})}
+    opened: Opened = {"spdr_state": CONN_OK, "sp": sp, "client": sock}
+    if first:
+        opened["sent"] = sent
+    return opened
 
 
 def _send_syn(sock: socket.socket, first: bytes) -> tuple[int, int]:

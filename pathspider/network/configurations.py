@@ -25,6 +25,7 @@ import logging
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -106,6 +107,7 @@ class Configurations:
         self._configurations = tuple(configurations)
         self._source = source
         self._pid = os.getpid()
+        self._closing = threading.Lock()
         self._slot: int | None = None
         self._lock: socket.socket | None = None
         self._table = ""
@@ -193,9 +195,13 @@ class Configurations:
         return "; ".join(lost) or None
 
     def close(self) -> None:
-        """Put everything back; may be called again."""
+        """Put everything back; may be called again, and by several threads."""
         if os.getpid() != self._pid:
             return
+        with self._closing:
+            self._close()
+
+    def _close(self) -> None:
         program, self._program = self._program, None
         shadow, self._shadow = self._shadow, None
         table, self._table = self._table, ""

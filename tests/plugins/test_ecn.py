@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import sys
 import unittest
 
@@ -10,7 +11,7 @@ from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TC
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from tests.programs import as_nobody
-from tests.run.cases import COMMAND, CaseTest, clean
+from tests.run.cases import COMMAND, CaseTest, clean, dead
 
 ECN_SYN = TCP_SYN | TCP_ECE | TCP_CWR
 MARKS = [
@@ -188,6 +189,22 @@ class TestWays(CaseTest):
         self.assertTrue(ours)
         self.assertEqual(status, 1, said)
         self.assertRegex(said, "something removed our nftables table")
+
+    def test_nothing_is_left_after_a_second_signal(self):
+        """Seen: what follows the machine's routes took the removal of its copies for somebody else's, and made them
+        anew."""
+        state = ["sh", "-c", "ip rule; ip -6 rule; ip route show table all; nft list tables; sysctl net.ipv4.tcp_ecn"]
+        before = self.lab.run(state, capture_output=True).stdout
+        self.drop()
+        for way in (["setpriv", "--bounding-set=-bpf"], []):
+            with self.subTest(way):
+                run = self.start([*clean(50), *dead(150)], "ecn", "--connect", "tcp", command=[*way, *COMMAND])
+                self.wait_for_packets(self.sent() + 400)
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    run.send_signal(number)
+                _, said = self.finish(run, timeout=10)
+                self.assertIn("ended at once", said)
+                self.assertEqual(self.lab.run(state, capture_output=True).stdout, before)
 
     def test_nft_that_is_gone_before_the_end(self):
         """Seen: the run hung for ever, or the guard gave up half-way and tcp_ecn stayed as it was switched."""
