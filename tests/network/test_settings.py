@@ -507,8 +507,8 @@ class TestNft(NamespaceCase):
             self.program(lines)
             with Settings() as settings:
                 settings.sysctl(ECN, 1)
-                for ask in (lambda: settings.nft(["ip dscp set 1", "bogus"]),  # noqa: B023 - called within the loop
-                            lambda: settings.nft_table("chain c {\nip dscp set 1\nbogus\n}")):  # noqa: B023
+                for ask in (lambda: settings.nft(["ip dscp set 1", "bogus"]),
+                            lambda: settings.nft_table("chain c {\nip dscp set 1\nbogus\n}")):
                     with self.assertRaises(SettingsError) as caught:
                         ask()
                     said = str(caught.exception)
