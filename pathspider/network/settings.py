@@ -294,7 +294,10 @@ class Settings:
         if noted is None:
             return
         pid, old, file = noted
-        problem = _put_back_leftover(thing, old, lock)
+        try:
+            problem = _put_back_leftover(thing, old, lock)
+        except SettingsError as error:  # without nft, for example
+            problem = str(error)
         was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
         if problem:
             logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
@@ -576,10 +579,7 @@ def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:
     """Restore what the journal says; only what a run of ours can have changed."""
     kind, _, name = thing.partition("/")
     if kind == "nft" and OWN_TABLE.fullmatch(name):
-        try:
-            return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
-        except SettingsError as error:
-            return str(error)
+        return guard.put_back("nft", f"{_nft()} {name}", [lock.fileno()])
     if kind == "marks" and name.isdecimal():
         return guard.put_back("marks", "\t".join(rtnetlink.removal(int(name))) if old else "", [lock.fileno()])
     if kind != "sysctl":

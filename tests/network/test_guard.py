@@ -138,6 +138,20 @@ class TestGuard(unittest.TestCase):
             self.assertEqual(guard.put_back("nft", f"{self.program(lines)} inet t", [self.lock]), words)
         self.assertIsNone(guard.put_back("nft", f"{self.program('exit 0')} inet t", [self.lock]))
 
+    def test_for_want_of_processes_it_is_started_again(self):
+        refused = BlockingIOError(11, "Resource temporarily unavailable")
+        child = os.posix_spawn("/bin/true", ["true"], os.environ)
+        for outcomes, said in (([refused] * (guard.STARTS - 1) + [child], None),
+                               ([refused] * guard.STARTS, "nft cannot be started: Resource temporarily unavailable")):
+            with mock.patch.object(os, "posix_spawn", side_effect=outcomes), \
+                    mock.patch.object(guard, "START_AGAIN", 0.001):
+                self.assertEqual(guard.put_back("nft", "/bin/true inet t", [self.lock]), said)
+
+    def test_whatever_goes_wrong_is_told_and_raises_nothing(self):
+        for kind, old, descriptors in (("sysctl", "é", [self.lock, self.lock]), ("shared", "1", [self.lock]),
+                                       ("nft", "no table", []), ("nft", "nothing", [self.lock])):
+            self.assertTrue(guard.put_back(kind, old, descriptors))
+
     def test_a_program_that_does_not_end(self):
         file = self.folder / "child"
         program = self.program(f"sleep 60 & echo $! >{file}; wait")
