@@ -27,10 +27,10 @@ from pathspider.helpers import poller
 from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.poller import Exchange, Wait, arrived, clock
 from pathspider.helpers.sockets import (
-    Opened,
     ANSWERS,
     RESEND_AFTER,
     WAITING,
+    Opened,
     SockOpts,
     Source,
     errno_name,
