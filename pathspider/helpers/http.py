@@ -289,6 +289,15 @@ class _FastOpenTransfer(_Transfer):
         ok: int = _pycurl().SOCKOPT_OK
         return ok
 
+    def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
+        """As above, with a look at the handshake between libcurl's steps: it reads right after it has sent."""
+        pycurl = _pycurl()
+        super().prepare(url, job, {pycurl.NOPROGRESS: 0, pycurl.XFERINFOFUNCTION: self.look, **curlopts})
+
+    def look(self, *_sizes: int) -> None:
+        """libcurl has taken a step: was it the handshake's last?"""
+        self.settled = self.settled or settle(self.sock)
+
     def heed(self, ready: int) -> int:
         """Before libcurl looks: an ICMP error ends the connection until its handshake is complete, and not after.
 
@@ -296,7 +305,7 @@ class _FastOpenTransfer(_Transfer):
         """
         if self.settled:
             return ready
-        self.settled = settle(self.sock)
+        self.look()
         if self.settled:
             return ready & ~select.EPOLLERR
         if ready & select.EPOLLERR and is_connecting(self.sock):
@@ -322,7 +331,7 @@ class _FastOpenTransfer(_Transfer):
         """
         pycurl = _pycurl()
         unmade = (pycurl.E_COULDNT_CONNECT, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SSL_CONNECT_ERROR)
-        if self.taken and not self.settled and number in unmade:
+        if self.taken and number in unmade and not self.settled and not settle(self.sock):
             reason, network = self.error if self.error[0] else self.pending_error()
             if not reason:
                 reason = self.handle.getinfo(pycurl.OS_ERRNO)

@@ -100,7 +100,7 @@ class Transfer(NamedTuple):
     only afterwards in some versions."""
     heed: Callable[[int], int] | None = None
     """Is told what the connection is ready for, as epoll(7) says it, before libcurl is, and returns what libcurl is to
-    be told. Needs ``descriptor``."""
+    be told. 0 where libcurl looks by itself. Needs ``descriptor``."""
 
 
 Result = TypeVar("Result")
@@ -386,7 +386,7 @@ class Poller:
             self._begin_wait(task, task.step)
         # not after a lag: libcurl would read answers before it is asked whether they were in time
         if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
-            self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+            self._run_timers()
             self._collect()
         timeout = self._sleep()
         began = monotonic()
@@ -455,7 +455,7 @@ class Poller:
                     self._drop_abandoned()
         if self._transfers and self._multi.timeout() == 0:
             acted = True
-            self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+            self._run_timers()
         if acted:
             self._collect()
 
@@ -598,6 +598,13 @@ class Poller:
         except FileExistsError:
             self._epoll.modify(descriptor, mask)
         self._masks[descriptor] = mask
+
+    def _run_timers(self) -> None:
+        """Have libcurl do what is due on its clock: that may be to look at a connection."""
+        self._find_heeds()
+        for heed in self._heeds.values():
+            heed(0)
+        self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
 
     def _find_heeds(self) -> None:
         """libcurl has made connections: of whom?"""
