@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.helpers import modes
 from pathspider.jobs import TARGET_KEYS, target_problem
-from pathspider.network.interfaces import PROTOCOL_NUMBERS
+from pathspider.network.interfaces import PROTOCOL_NUMBERS, asks_for_ecn
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -123,6 +123,8 @@ class Spider:
         self.server_mode = server_mode
         self.options = RunOptions.from_arguments(args)
         """Of the run; to be set before it is started."""
+        self.asks_for_ecn = False
+        """Whether all of this machine's SYNs ask for ECN; as it was when the run was started."""
         self.observer: Observer | DummyObserver | None = None
         self.pipeline = Pipeline(self)
         self._settings: Settings | None = None
@@ -257,6 +259,7 @@ class Spider:
         Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
         nothing stays borrowed.
         """
+        self.asks_for_ecn = asks_for_ecn()
         self.pipeline.start()
 
     def add_job(self, job: Job) -> bool:

@@ -296,6 +296,8 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     try:
         allow_workers(args.workers, spider.descriptors())
         spider.start()
+    except BlockingIOError as error:  # from starting the guard of what is borrowed
+        raise UsageError(f"no more processes can be started: {error.strerror} (ulimit -u, pids.max)") from None
     except (CaptureError, LimitError, SettingsError) as error:
         raise UsageError(str(error)) from None
     except Exception as error:  # a plugin's mistake

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
@@ -14,6 +15,8 @@ from pathspider.cmd.main import UsageError
 @contextmanager
 def open_output(name: str, append: bool = False) -> Iterator[IO[bytes]]:
     """The output file, or standard output for ``-``, unbuffered. What is in the file already stays, for now."""
+    if name == "-" and sys.stdout is None:  # what is opened next would get its number
+        raise UsageError("standard output is closed; name a file with --output, or lead it somewhere")
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     try:
         descriptor = 1 if name == "-" else os.open(name, flags, 0o666)

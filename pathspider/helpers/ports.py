@@ -2,7 +2,7 @@
 
 A reply that comes late, and what a middlebox remembers of a flow, would else be taken for the next connection's. The
 kernel does not see to that for UDP, and not for ports that it never connected (forged packets). For the kernel's own
-TCP connections ``TIME_WAIT`` and the order in which it gives ports do; those are only counted.
+TCP connections ``TIME_WAIT`` and the order in which it gives ports do.
 """
 
 from __future__ import annotations
@@ -81,5 +81,5 @@ def unused(ledger: Ledger, address: str, make: Callable[[], Holder]) -> Holder:
     raise AllUsed(errno.EADDRNOTAVAIL, f"{ATTEMPTS} ports were all used to {address} in the last {REST:.0f} seconds")
 
 
-UDP, TCP, FORGED_TCP = Ledger(), Ledger(), Ledger()
-"""The process's ledgers. Forged UDP shares that of UDP; what the kernel connects by TCP is noted, and never refused."""
+UDP, FORGED_TCP = Ledger(), Ledger()
+"""The process's ledgers. Forged UDP shares that of UDP; what the kernel connects by TCP is its own affair."""

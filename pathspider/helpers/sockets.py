@@ -241,7 +241,6 @@ def _connect(
 ) -> Exchange[Connection]:
     number, sent = sock.connect_ex(target), 0
     name, sp = sock.getsockname()[:2]  # the name as the kernel spells it
-    ports.TCP.claim(target[0], sp)  # noted only: the kernel knows its own connections
     if not number and not is_established(sock):  # TCP Fast Open, and there is a cookie: the SYN waits for data
         number, sent = _send_syn(sock, first)
     if number and number not in WAITING:

@@ -36,6 +36,18 @@ class CapabilityError(RuntimeError):
     """A privilege is missing; the text says which, and how to get it."""
 
 
+ASKING = {"1", "3", "4"}
+"""Values of net.ipv4.tcp_ecn with which each connection asks for ECN, of whatever kind. ip-sysctl"""
+
+
+def asks_for_ecn() -> bool:
+    """Whether this machine's TCP connections ask for ECN by themselves."""
+    try:
+        return Path("/proc/sys/net/ipv4/tcp_ecn").read_text(encoding="ascii").strip() in ASKING
+    except OSError:
+        return False
+
+
 @contextmanager
 def _rtnetlink() -> Iterator[Any]:
     from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415 - its import costs 0.13 s

@@ -11,7 +11,14 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    ECN_SWITCHED,
+    NOT_OBSERVED,
+    connectivity,
+    connectivity_conditions,
+    ecn_switched,
+    succeeded,
+)
 from pathspider.helpers.sockets import SockOpts
 from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
@@ -79,6 +86,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         return super().sockopts(config) or [(socket.SOL_SOCKET, socket.SO_MARK, self.mark)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if ecn_switched(flows, self.asks_for_ecn):
+            return [ECN_SWITCHED]
         sent = (0, self.args.codepoint)
         if any(codepoints(flow, "fwd") != [codepoint] for flow, codepoint in zip(flows, sent, strict=True)):
             return ["pathspider.local_error:dscp_not_configured"]

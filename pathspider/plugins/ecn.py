@@ -8,14 +8,11 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
-from pathspider.chains.tcp import TCP_CWR, TCP_ECE, TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
+from pathspider.conditions import NOT_OBSERVED, asked_for_ecn, connectivity, connectivity_conditions, succeeded
 from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
-
-ECN_SETUP = TCP_ECE | TCP_CWR
-"""Both flags on a SYN ask for ECN; ECE alone on the SYN-ACK accepts it. RFC 3168, section 6.1.1."""
 
 MARKS = {"ect0": "ECT(0)", "ect1": "ECT(1)", "ce": "CE"}
 """The codepoints of packets that ECN is used with, as conditions and fields call them, and as RFC 3168 does."""
@@ -105,11 +102,6 @@ def left_without_ecn(flow: Flow) -> bool:
 def marked(flow: Flow, kind: str) -> bool:
     """Whether packets of a kind (``syn``, ``data``) left with a codepoint of ECN in the IP header."""
     return any(flow[f"ecn_{mark}_{kind}_fwd"] for mark in MARKS)
-
-
-def asked_for_ecn(synflags: int | None) -> bool:
-    """True for the flags of an ECN-setup SYN."""
-    return synflags is not None and synflags & ECN_SETUP == ECN_SETUP
 
 
 def fell_back(flow: Flow) -> bool:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    ECN_SWITCHED,
+    NOT_OBSERVED,
+    connectivity,
+    connectivity_conditions,
+    ecn_switched,
+    succeeded,
+)
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
 from pathspider.records import Connection, Flow, Job
@@ -52,6 +59,8 @@ class H2(DesynchronizedSpider, PluggableSpider):
                        curlopts={pycurl.HTTP_VERSION: getattr(pycurl, version)}, curlinfos=[pycurl.INFO_HTTP_VERSION])
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if ecn_switched(flows, self.asks_for_ecn):
+            return [ECN_SWITCHED]
         baseline, experiment = flows
         if any(responded(flow) and not flow["tcp_connected"] for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost the handshake

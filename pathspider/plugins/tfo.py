@@ -11,7 +11,14 @@ from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, tcp_options
 from pathspider.chains.tfo import TFOChain, tfo_option
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    ECN_SWITCHED,
+    NOT_OBSERVED,
+    connectivity,
+    connectivity_conditions,
+    ecn_switched,
+    succeeded,
+)
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
 from pathspider.helpers.tfo import FAST_OPEN, CookieCache
@@ -140,6 +147,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         return connect(self.args.connect, self.source, job, self.args.timeout, sockopts=FAST_OPEN)
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if ecn_switched(flows, self.asks_for_ecn):
+            return [ECN_SWITCHED]
         baseline, request, experiment = flows
         if baseline["tfo_synkind"] or not request["tfo_synkind"] or request["tfo_synclen"] \
                 or not experiment["tfo_synkind"]:

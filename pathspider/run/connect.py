@@ -8,9 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
-from pathspider.helpers.poller import PAUSED
-from pathspider.helpers.sockets import local_error
-from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.records import CONN_FAILED, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
     from pathspider.run.experiment import Experiment
@@ -60,12 +58,13 @@ class Connector:
                 if self._is_blocked(prepared):  # it may have another address now
                     return Unmeasured(job, conditions.BLOCKLISTED)
                 outcome = self._measure(job, prepared)
-            if self._disturbance(outcome):
+            if self._disturbances(outcome):
                 self.wait_for_moment(len(self.spider.plan()))
                 with self.health.turn(rested=True):
                     outcome = self._measure(job, prepared)
-                if kind := self._disturbance(outcome):
-                    outcome.connections[0].update(local_error("paused" if kind == PAUSED else "overloaded"))
+                for connection, kind in self._disturbances(outcome):
+                    connection["spdr_state"] = CONN_SKIPPED
+                    connection["local_error"] = kind
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome
@@ -135,13 +134,18 @@ class Connector:
             del connections[0]
             self.spider.end_flow(job, connection)
 
-    def _disturbance(self, result: Result) -> str | None:
-        """``paused`` or ``overloaded``, if our own machine was so while a connection failed that would have come up."""
+    def _disturbances(self, result: Result) -> list[tuple[Connection, str]]:
+        """Connections that failed and might have come up, with what our own machine was meanwhile: ``paused`` or
+        ``overloaded``."""
+        found = []
+        longest = self.spider.longest_connection()
         for connection, (began, ended) in zip(result.connections, result.spans, strict=True):
-            if connection["spdr_state"] in (CONN_TIMEOUT, CONN_FAILED) \
-                    and (kind := self.health.disturbance(began, ended)):
-                return kind
-        return None
+            if connection["spdr_state"] not in (CONN_TIMEOUT, CONN_FAILED):
+                continue
+            under_way = max(began, ended - longest)  # before that it waited for its turn
+            if kind := self.health.disturbance(under_way, ended):
+                found.append((connection, kind))
+        return found
 
 
 def checked(connection: Any, config: int, job: Job) -> Connection:

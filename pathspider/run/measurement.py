@@ -99,6 +99,7 @@ class Measurement:
     def _write_one(self, record: Record) -> None:
         try:
             self.writer.write(record)
+            self.spider.pipeline.written()
         except (TypeError, ValueError, RecursionError) as error:  # a plugin's value that JSON cannot hold
             record = self.spider.pipeline.unwritable(record, error)
             self.writer.write(record)

@@ -29,7 +29,7 @@ from pathspider.run.channel import Channel, Inlet, JobQueue
 from pathspider.run.connect import Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
-from pathspider.run.limits import stack_size
+from pathspider.run.limits import LimitError, stack_size
 from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
@@ -45,6 +45,9 @@ MOST_IN_A_ROW = 50
 """Jobs that may fail by the plugin's mistake, one after the other, before the run is ended: it is true for all then."""
 MOST_NAMED = 10
 """Such jobs of which each is named on standard error; all are in their records."""
+
+PLUGIN_ERRORS = (Exception, SystemExit)
+"""What a plugin's function may raise and the run goes on."""
 
 FLOW_BACKLOG = 10
 """Results and flows, for each worker, that may wait to be matched; and as many records to be written."""
@@ -147,9 +150,10 @@ class Pipeline:
         """Connect: what a worker does with a job, whatever the plugin does in it."""
         try:
             outcome = self.connector.take(job)
-        except Exception as error:
+        except PLUGIN_ERRORS as error:
             return self._failed(job, error, "connect")
-        self._failed_in_a_row["connect"] = 0
+        if isinstance(outcome, Result):
+            self._failed_in_a_row["connect"] = 0
         return outcome
 
     def _merger(self) -> None:
@@ -204,10 +208,14 @@ class Pipeline:
         self.jobs_done += 1
         try:
             records = [*say()]
-        except Exception as error:
+        except PLUGIN_ERRORS as error:
             return [*self.judge.unmeasured(self._failed(job, error, "judge"))]
         self._failed_in_a_row["judge"] = 0
         return records
+
+    def written(self) -> None:
+        """A record could be written as it was."""
+        self._failed_in_a_row["write"] = 0
 
     def unwritable(self, record: Record, error: Exception) -> Record:
         """What is written in place of a record that JSON cannot hold."""
@@ -218,7 +226,7 @@ class Pipeline:
 
     # -- faults --------------------------------------------------------------------------------------------------
 
-    def _failed(self, job: Job, error: Exception, stage: str) -> Unmeasured:
+    def _failed(self, job: Job, error: BaseException, stage: str) -> Unmeasured:
         """A job that ended by the plugin's mistake: its record says so, and the others go on, unless all are so."""
         with self._state:
             self.jobs_failed += 1
@@ -279,7 +287,11 @@ class Pipeline:
                     over()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise LimitError(f"this machine lets us have no more than {threading.active_count()} threads: use fewer "
+                             "workers (-w), or raise the limit (ulimit -u, pids.max)") from error
         self._threads[name] = thread
 
     # -- the end -------------------------------------------------------------------------------------------------

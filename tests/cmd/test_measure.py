@@ -534,7 +534,7 @@ class TestEnds(LabCase):
         run.send_signal(signal.SIGINT)
         self.assertIn(b"stopping", run.stderr.readline())
         self.assertIsNone(run.poll())
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)
         self.assertEqual(run.wait(10), 130)
         self.assert_nothing_borrowed(before)
 
@@ -544,6 +544,6 @@ class TestEnds(LabCase):
         self.assertIsNone(run.poll())
         run.send_signal(signal.SIGINT)
         run.stderr.readline()
-        run.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGTERM)
         self.assertEqual(run.wait(10), 130)
         self.assert_nothing_borrowed(before)

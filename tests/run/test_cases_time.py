@@ -181,5 +181,34 @@ class TestTime(CaseTest):
             self.assertTrue(good, record)
 
 
+class TestECNSwitchedBySomebody(CaseTest):
+    """Another program's switch, on a path that drops SYNs that ask for ECN, is never the path's fault."""
+
+    GOOD = {"mss": "mss.connectivity.online", "dscp": "dscp.46.connectivity.works", "h2": "h2.connectivity.works",
+            "tfo": "tfo.connectivity.works"}
+
+    def test_in_mid_run(self):
+        self.drop("tcp flags & (syn | ack | ecn | cwr) == (syn | ecn | cwr) drop")
+        for plugin, good in self.GOOD.items():
+            with self.subTest(plugin):
+                self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=2"])
+                run = self.start(clean(40), "--rate", "60", plugin, "--timeout", "1")
+                self.wait_for_packets(self.sent() + 60)
+                self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=1"])
+                records, said = self.finish(run)
+                ours = [one for one in records if one["conditions"] == ["pathspider.local_error:ecn_switched"]]
+                self.assertGreater(len(ours), 0)
+                self.assertLess(len(ours), 40)
+                self.assert_all([one for one in records if one not in ours], good, 40 - len(ours))
+                self.assertIn("ecn_switched", said)
+
+    def test_a_machine_that_asks_for_ecn_anyway(self):
+        self.lab.run(["sysctl", "-qw", "net.ipv4.tcp_ecn=1"])
+        for plugin, good in self.GOOD.items():
+            with self.subTest(plugin):
+                _, records, _ = self.measure(clean(10), plugin)
+                self.assert_all(records, good, 10)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -235,6 +235,27 @@ class TestDisturbed(ConnectCase):
             self.assertEqual((first["spdr_state"], first["local_error"]), (CONN_SKIPPED, kind))
             self.assertEqual(second["spdr_state"], CONN_OK)
 
+    def test_it_is_said_of_the_connection_that_was_disturbed(self):
+        class Second(Logging):
+            def fails(self, job, config):
+                return {"spdr_state": CONN_FAILED, "sp": 5, "error": "refused"}
+
+            connections = [Logging.conn, fails]
+
+        _, connector = self.connector(Second, disturbance=["paused", "overloaded"])
+        first, second = connector.take(job()).connections
+        self.assertEqual((first["spdr_state"], second["spdr_state"], second["local_error"], second["sp"]),
+                         (CONN_OK, CONN_SKIPPED, "overloaded", 5))
+
+    def test_waiting_for_a_turn_is_no_time_in_which_it_could_have_come_up(self):
+        spans = []
+        _, connector = self.connector(Failing)
+        connector.health.disturbance = lambda began, ended: spans.append(ended - began)
+        result = connector.take(job())._replace(spans=[(0.0, 500.0), (500.0, 501.0)])
+        spans.clear()
+        connector._disturbances(result)
+        self.assertEqual(spans, [connector.spider.longest_connection()])
+
     def test_the_record_says_so(self):
         spider = make(Failing)
         spider.start()

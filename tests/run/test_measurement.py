@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import json
 import logging
 import signal
@@ -203,6 +204,21 @@ class TestOutput(MeasurementCase):
             self.assertIn("Error", records[dip]["error"])
             self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "conditions", "error"})
         self.assertNotIn(b"NaN", self.output.data)
+
+
+    def test_records_that_cannot_be_written_now_and_then(self):
+        """They do not end the run, however many they are: what follows is well."""
+        class Odd(Nowhere):
+            def combine_flows(self, flows):
+                return []
+
+            def outcome(self, merged, count=itertools.count()):
+                for record in super().outcome(merged):
+                    yield {**record, "odd": {("a", "b"): 1} if next(count) % 3 == 0 else 1}
+
+        status, _ = self.measure(self.jobs(400), Odd)
+        self.assertEqual((status, len(self.output.records()), self.spider.pipeline.jobs_failed), (1, 400, 134))
+        self.assertIsNone(self.spider.exception)
 
 
 class TestStops(MeasurementCase):

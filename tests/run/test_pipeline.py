@@ -6,6 +6,7 @@ import unittest
 from unittest import mock
 
 from pathspider.base import CONN_DISCARD, SHUTDOWN_SENTINEL
+from pathspider.run.limits import LimitError
 from pathspider.run.pipeline import MOST_IN_A_ROW
 from pathspider.sync import SynchronizedSpider
 from tests.run.spiders import PATIENCE, LoopbackCase, Nowhere, Twice, feed, in_thread, job, make, records_of, run_jobs
@@ -143,30 +144,32 @@ class TestEnds(PipelineCase):
         class Raising(Twice):
             def bad(self, job, config):
                 if job["number"] == 40:
-                    raise ZeroDivisionError("a mistake")
+                    raise error("a mistake")
                 return self.connect(job, config)
 
             connections = [Twice.connect, bad]
             name = "raising"
 
-        records, message = self.check_failure(self.make(Raising))
-        self.assertIn("raising", message)
-        self.assertIn("127.0.0.41", message)
-        self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
-        bad = next(record for record in records if record["number"] == 40)
-        self.assertEqual(
-            (bad["conditions"], bad["error"]), (["pathspider.not_measured"], "ZeroDivisionError: a mistake")
-        )
+        for error in (ZeroDivisionError, SystemExit):
+            records, message = self.check_failure(self.make(Raising))
+            self.assertIn("raising", message)
+            self.assertIn("127.0.0.41", message)
+            self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
+            bad = next(record for record in records if record["number"] == 40)
+            self.assertEqual(
+                (bad["conditions"], bad["error"]), (["pathspider.not_measured"], f"{error.__name__}: a mistake")
+            )
 
     def test_a_plugin_that_raises_in_combine_flows(self):
         class Raising(Twice):
             def combine_flows(self, flows):
                 if flows[0]["number"] == 40:
-                    raise ZeroDivisionError
+                    raise error
                 return super().combine_flows(flows)
 
-        records, _ = self.check_failure(self.make(Raising, workers=3))
-        self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
+        for error in (ZeroDivisionError, SystemExit):
+            records, _ = self.check_failure(self.make(Raising, workers=3))
+            self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
 
     def test_a_plugin_that_raises_for_every_job_ends_the_run(self):
         class Raising(Twice):
@@ -345,10 +348,9 @@ class TestWhoDies(DyingCase):
 
     def test_a_worker_by_system_exit(self):
         class Leaving(Nowhere):
-            def leave(self, job, config):
+            def worker(self, worker_number):
+                self.jobqueue.get()
                 sys.exit(3)
-
-            connections = [leave]
 
         spider = make(Leaving)
         self.run_jobs(spider, failure=SystemExit)
@@ -617,7 +619,7 @@ class TestLifetime(unittest.TestCase):
             begin(thread)
 
         spider = make(workers=200)
-        with mock.patch.object(threading.Thread, "start", start), self.assertRaisesRegex(RuntimeError, "new thread"):
+        with mock.patch.object(threading.Thread, "start", start), self.assertRaisesRegex(LimitError, r"no more than \d+ threads"):
             spider.start()
         self.assertFalse(spider.running)
         self.assertIsInstance(spider.exception, RuntimeError)
