@@ -164,10 +164,11 @@ class TestEnds(PipelineCase):
         class Raising(Twice):
             def combine_flows(self, flows):
                 if flows[0]["number"] == 40:
-                    raise error
+                    raise self.error
                 return super().combine_flows(flows)
 
         for error in (ZeroDivisionError, SystemExit):
+            Raising.error = error
             records, _ = self.check_failure(self.make(Raising, workers=3))
             self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
 
@@ -619,7 +620,8 @@ class TestLifetime(unittest.TestCase):
             begin(thread)
 
         spider = make(workers=200)
-        with mock.patch.object(threading.Thread, "start", start), self.assertRaisesRegex(LimitError, r"no more than \d+ threads"):
+        with mock.patch.object(threading.Thread, "start", start), \
+                self.assertRaisesRegex(LimitError, r"no more than \d+ threads"):
             spider.start()
         self.assertFalse(spider.running)
         self.assertIsInstance(spider.exception, RuntimeError)
