@@ -34,7 +34,7 @@ html_theme_options = {
 nitpicky = True  # a role that leads nowhere is an error
 nitpick_ignore_regex = [
     # Python's and Scapy's own documentation, to which these pages have no links.
-    ("py:.*", r"(argparse|collections|queue|scapy|socket|subprocess)(\..*)?"),
+    ("py:.*", r"(argparse|collections|queue|scapy|socket|subprocess|threading)(\..*)?"),
     # Names of types that annotations use and that have no entry.
     ("py:class", r"(.*\.)?(Blocklist|Experiment|SockOpts|Holder|Result)"),
 ]
