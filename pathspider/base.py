@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pathspider.helpers import modes
+from pathspider.helpers import modes, poller
 from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, asks_for_ecn
 from pathspider.records import (
@@ -286,6 +286,7 @@ class Spider:
 
         :param worker_number: the unique number of the worker
         """
+        poller.stays()
         while (job := self.jobqueue.get()) is not SHUTDOWN_SENTINEL:
             with self.jobqueue.under_way(job):
                 outcome = self.measure(job)

@@ -77,7 +77,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
-    return poller.run(exchange)
+    return poller.run(exchange, here=False)
 
 
 def connect_https(  # noqa: PLR0917
@@ -92,7 +92,7 @@ def connect_https(  # noqa: PLR0917
     job = {**job, "dp": job.get("dp") or MODES["https"].port}
     _pycurl()  # not on the connection's time
     exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
-    return poller.run(exchange)
+    return poller.run(exchange, here=False)
 
 
 @cache

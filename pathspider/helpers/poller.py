@@ -6,9 +6,10 @@ What a connection helper does is an *exchange*: a generator that yields what it 
 * ``Transfer(handle, until)``: libcurl carries out the transfer that a ``pycurl.Curl`` describes; it is resumed with
   (libcurl's error number, text), None when ``until`` has passed.
 
-:func:`run` is called by a worker thread. The first steps are taken there; as soon as the exchange has to wait it is
-handed to the one poller thread (epoll(7), and one libcurl *multi* handle), which carries it on to its end and wakes the
-worker once. The poller is started when it is first needed, and sleeps without waking up while nothing is under way.
+:func:`run` is called by a worker thread. The first steps are taken there, where they may be all; as soon as the
+exchange has to wait it is handed to the one poller thread (epoll(7), and one libcurl *multi* handle), which carries it
+on to its end and wakes the worker once. The poller is started when it is first needed, and sleeps without waking up
+while nothing is under way.
 
 **The attended clock.** :func:`clock` is ``CLOCK_MONOTONIC`` without the time in which we could not look: while the
 process was stopped, or starved of CPU or of the interpreter. All deadlines are moments on it. While anything is under
@@ -60,6 +61,9 @@ REMEMBERED = 4096
 
 HALVES_IN = 1.0
 """Seconds in which :func:`lag` forgets half of what was."""
+
+TAKES_IN = 0.01
+"""Seconds that the poller gives to what was handed to it, between two looks."""
 
 CPU_SAMPLE = 0.02
 """Seconds between two looks at the CPU time of the process: with 3,000 threads one look costs 0.1 ms."""
@@ -149,6 +153,7 @@ class Poller:
         self._own = threading.local()
         self._gate = threading.Lock()
         """One worker at a time takes its first steps: more would only wait for the interpreter, and cost."""
+        self._namespace = _namespace()
         self._under_way: set[object] = set()
         self._incoming: deque[_Task] = deque()
         self._finished: deque[_Task] = deque()
@@ -192,25 +197,33 @@ class Poller:
 
     # -- the worker's side ---------------------------------------------------------------------------------------
 
-    def run(self, exchange: Exchange[Result]) -> Result:
-        """Carry an exchange to its end; what it returns, or raises."""
+    def run(self, exchange: Exchange[Result], *, here: bool = True) -> Result:
+        """See :func:`run`."""
         task = _Task(exchange)
         self._under_way.add(task)
         if self._idle:
             self._ring()  # the clock is attended from here on
         try:
-            with self._gate:
-                try:
-                    before, step = self._time[0], exchange.send(None)
-                    while isinstance(step, Wait) and (ready := self._look(step, before)):
-                        before, step = self._time[0], exchange.send(ready)
-                except StopIteration as end:
-                    result: Result = end.value
-                    return result
-            task.step, task.before = step, before
+            if here or not getattr(self._own, "stays", False):
+                with self._gate:
+                    try:
+                        self._first_steps(task)
+                    except StopIteration as end:
+                        result: Result = end.value
+                        return result
             return self._hand_over(task)  # type: ignore[no-any-return]
         finally:
             self._under_way.discard(task)
+
+    def stays(self) -> None:
+        """See :func:`stays`."""
+        self._own.stays = self._namespace is not None and _namespace() == self._namespace
+
+    def _first_steps(self, task: _Task) -> None:
+        """Go on until the exchange has to wait; ``StopIteration`` if it is over before."""
+        task.before, task.step = self._time[0], task.exchange.send(None)
+        while isinstance(task.step, Wait) and (ready := self._look(task.step, task.before)):
+            task.before, task.step = self._time[0], task.exchange.send(ready)
 
     def _look(self, step: Wait, before: float) -> int:
         """What a socket is ready for at this moment; ``before`` is the sum of the lags before the step was taken."""
@@ -381,9 +394,13 @@ class Poller:
 
     def _one_round(self) -> None:
         self.rounds += 1
-        while self._incoming:
+        until = monotonic() + TAKES_IN
+        while self._incoming and monotonic() < until:
             task = self._incoming.popleft()
-            self._begin_wait(task, task.step)
+            if task.step is None:
+                self._begin(task)
+            else:
+                self._begin_wait(task, task.step)
         # not after a lag: libcurl would read answers before it is asked whether they were in time
         if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
             self._run_timers()
@@ -520,6 +537,19 @@ class Poller:
             self._finish(task, None, error)
         else:
             self._begin_wait(task, step)
+
+    def _begin(self, task: _Task) -> None:
+        """Take an exchange's first steps."""
+        if task.abandoned:
+            return
+        try:
+            self._first_steps(task)
+        except StopIteration as end:
+            self._finish(task, end.value, None)
+        except BaseException as error:
+            self._finish(task, None, error)
+        else:
+            self._begin_wait(task, task.step)
 
     def _begin_wait(self, task: _Task, step: Any) -> None:
         task.step, task.looked = step, self._round
@@ -713,16 +743,33 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def run(exchange: Exchange[Result]) -> Result:
-    """Carry an exchange to its end, without cost while it waits; what it returns, or raises.
+def run(exchange: Exchange[Result], *, here: bool = True) -> Result:
+    """Carry an exchange to its end, without cost while it waits; what it returns, or raises. It must not block.
 
-    Its first steps are taken in the calling thread, all others in the poller's. It must not block.
+    :param here: its first steps are taken in the calling thread, all others in the poller's. False for an exchange that
+        has to wait in any case: all may be taken in the poller's, which spares changes of threads. Sockets belong to
+        the network namespace of the thread that makes them: so only for a thread that has called :func:`stays`.
     """
     try:
         poller = _poller()
     except OSError as error:
         return _alone(exchange, error)
-    return poller.run(exchange)
+    return poller.run(exchange, here=here)
+
+
+def stays() -> None:
+    """This thread will not change its network namespace: the poller may make sockets for it, if it is in the same."""
+    with suppress(OSError):
+        _poller().stays()
+
+
+def _namespace() -> tuple[int, int] | None:
+    """The network namespace of this thread; None where it cannot be told. namespaces(7)"""
+    try:
+        found = os.stat("/proc/thread-self/ns/net")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _alone(exchange: Exchange[Result], reason: OSError) -> Result:

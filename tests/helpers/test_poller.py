@@ -131,6 +131,30 @@ class TestExchange(LabCase):
         self.assertEqual(poller.run(exchange()), select.POLLIN)
         self.assertEqual(threads, [threading.current_thread()])
 
+    def test_the_poller_begins_what_waits_in_any_case_for_a_thread_that_stays_in_its_network_namespace(self):
+        one, found = poller.Poller(), {}
+
+        def exchange():
+            ours, its = socket.socketpair()
+            with ours, its:
+                its.send(b"x")
+                began = threading.current_thread().name
+                yield Wait(ours, select.POLLIN, one.clock() + 5)
+            return began
+
+        def work(name, elsewhere, stays):
+            if elsewhere:
+                os.close(netlab.enter_new())
+            if stays:
+                one.stays()
+            found[name] = one.run(exchange(), here=False)
+
+        for name, elsewhere, stays in (("caller", False, False), ("stays", False, True), ("away", True, True)):
+            thread = threading.Thread(target=work, args=(name, elsewhere, stays), name=name)
+            thread.start()
+            thread.join(20)
+        self.assertEqual(found, {"caller": "caller", "stays": "poller", "away": "away"})
+
     def test_what_is_not_is_carried_on_by_the_poller(self):
         ours, theirs = self.pair()
         threads = []
