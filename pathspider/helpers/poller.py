@@ -11,10 +11,9 @@ exchange has to wait it is handed to the one poller thread (epoll(7), and one li
 on to its end and wakes the worker once. The poller is started when it is first needed, and sleeps without waking up
 while nothing is under way.
 
-**The attended clock.** :func:`clock` is ``CLOCK_MONOTONIC`` without the time in which we could not look: while the
-process was stopped, or starved of CPU or of the interpreter. All deadlines are moments on it. While anything is under
-way the poller looks at least every :data:`TICK` seconds, and at each look says until when it will look again; what the
-next look is later than that, is *lag*. A timer fires only after a look that began when it was due and found nothing.
+All deadlines are moments on the attended clock (:mod:`pathspider.helpers.attended`). While anything is under way the
+poller looks at least every :data:`TICK` seconds, and at each look says until when it will look again. A timer fires
+only after a look that began when it was due and found nothing.
 
 **In time is judged by arrival.** An answer that is found after a lag, and may have come after its deadline, is late if
 the kernel says that it came then (``TCP_INFO``; for UDP the exchange looks at ``SO_TIMESTAMPNS`` itself, see
@@ -30,7 +29,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -38,35 +36,15 @@ from importlib import import_module
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from pathspider.helpers.attended import ALLOWANCE, DISTURBING, NOTED, AttendedClock
+
 log = logging.getLogger("pathspider")
 
 TICK = 0.1
 """Seconds between two looks, at most, while anything is under way."""
 
-ALLOWANCE = 0.05
-"""Seconds that a look may come late, or take, before it is called lag."""
-
-NOTED = 0.05
-"""Lags of so many seconds are remembered one by one."""
-
-DISTURBING = 0.2
-"""Seconds of lag within a connection's time that make its failure doubtful."""
-
-DISTURBING_SHARE = 0.2
-"""The same as a share of that time: a connection has all the attended time that it may take, so that a long one bears
-more."""
-
-REMEMBERED = 4096
-"""How many lags are remembered."""
-
-HALVES_IN = 1.0
-"""Seconds in which :func:`lag` forgets half of what was."""
-
 TAKES_IN = 0.01
 """Seconds that the poller gives to what was handed to it, between two looks."""
-
-CPU_SAMPLE = 0.02
-"""Seconds between two looks at the CPU time of the process: with 3,000 threads one look costs 0.1 ms."""
 
 AWAKE = 4
 """How many threads may be waking up at once: each waiter for the interpreter's lock wakes up every 5 ms."""
@@ -75,8 +53,6 @@ MOST_EVENTS = 4096
 JIFFY = 0.01
 """The resolution of the kernel's ages, at worst: the doubt is for the network."""
 
-CORES = os.cpu_count() or 1
-PAUSED, OVERLOADED = "paused", "overloaded"
 
 
 class HasFileno(Protocol):
@@ -109,18 +85,6 @@ class Transfer(NamedTuple):
 
 Result = TypeVar("Result")
 Exchange = Generator[Wait | Transfer, Any, Result]
-
-
-class Lag(NamedTuple):
-    """A time in which we could not look, in monotonic seconds."""
-
-    began: float
-    ended: float
-    kind: str
-    """``paused``, the process used no CPU, or ``overloaded``, it was starved of CPU or of the interpreter."""
-    seconds: float
-    before: float
-    """The sum of the clock's lags before this one: a moment within it is told by that."""
 
 
 class _Task:
@@ -162,18 +126,9 @@ class Poller:
         self._abandoned = False
         self._failure: BaseException | None = None
 
-        self._time = (0.0, float("inf"))
-        """All lags so far, and the monotonic moment up to which the clock goes on without another look."""
-        self._looked = monotonic()
+        self.attended = AttendedClock()
         self._unlooked = 0.0
         """All lags up to the last look."""
-        self._lags: deque[Lag] = deque(maxlen=REMEMBERED)
-        self._woken: deque[Lag] = deque(maxlen=REMEMBERED)
-        """Lags that the clock does not know: workers that ran late, and the machine's sleep."""
-        self._recent = (0.0, 0.0)
-        self._cpu = (monotonic(), time.process_time())
-        self._asleep_before = _suspended()
-
         self._epoll = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
@@ -221,9 +176,9 @@ class Poller:
 
     def _first_steps(self, task: _Task) -> None:
         """Go on until the exchange has to wait; ``StopIteration`` if it is over before."""
-        task.before, task.step = self._time[0], task.exchange.send(None)
+        task.before, task.step = self.attended.lags, task.exchange.send(None)
         while isinstance(task.step, Wait) and (ready := self._look(task.step, task.before)):
-            task.before, task.step = self._time[0], task.exchange.send(ready)
+            task.before, task.step = self.attended.lags, task.exchange.send(ready)
 
     def _look(self, step: Wait, before: float) -> int:
         """What a socket is ready for at this moment; ``before`` is the sum of the lags before the step was taken."""
@@ -257,7 +212,7 @@ class Poller:
         self._wake(0)
         late = monotonic() - task.finished
         if late > DISTURBING:
-            self._woken_late(task.finished, late)
+            self.attended.woken_late(task.finished, late)
         if task.error is not None:
             raise task.error
         return task.result
@@ -286,90 +241,6 @@ class Poller:
                 continue
             task.awake = True
             task.wakeup.release()
-
-    # -- time ----------------------------------------------------------------------------------------------------
-
-    def clock(self) -> float:
-        """See :func:`clock`."""
-        total, horizon = self._time
-        return min(monotonic(), horizon) - total
-
-    def arrived(self, moment: float) -> float:
-        """See :func:`arrived`."""
-        offset = self._time[0]
-        for lag in reversed(list(self._lags)):
-            if moment >= lag.ended:
-                break
-            offset = lag.before
-        return moment - offset
-
-    def disturbance(self, began: float, ended: float) -> str | None:
-        """See :func:`disturbance`."""
-        total = worst = 0.0
-        kind = None
-        if ended > (due := self._time[1]):  # not looked yet
-            total = worst = max(monotonic() - due, 0.0)
-            kind = OVERLOADED
-        for lag in _overlapping(self._lags, began, ended):
-            total += lag.seconds
-            if lag.seconds > worst or (lag.kind == PAUSED and lag.seconds > worst / 2):
-                worst, kind = lag.seconds, lag.kind
-        for lag in _overlapping(self._woken, began, ended):
-            total = max(total, lag.seconds)
-            if lag.seconds > 2 * worst:
-                worst, kind = lag.seconds, lag.kind
-        return kind if total > max(DISTURBING, DISTURBING_SHARE * (ended - began)) else None
-
-    def lag(self) -> float:
-        """See :func:`lag`."""
-        now = monotonic()
-        at, recent = self._recent
-        forgotten: float = 0.5 ** ((now - at) / HALVES_IN)
-        return max(now - self._time[1], recent * forgotten, 0.0)
-
-    def _woken_late(self, began: float, seconds: float) -> None:
-        """Remember a worker that ran late; of many that were late together, the worst."""
-        ended = began + seconds
-        self._note(ended, seconds)
-        last = self._woken[-1] if self._woken else None
-        if last is None or began > last.ended:
-            self._woken.append(Lag(began, ended, OVERLOADED, seconds, 0.0))
-        elif seconds > last.seconds:
-            self._woken[-1] = Lag(began, ended, OVERLOADED, seconds, 0.0)
-
-    def _note(self, now: float, seconds: float) -> None:
-        """Keep the greatest lag of late."""
-        at, recent = self._recent
-        if seconds > recent * 0.5 ** ((now - at) / HALVES_IN):
-            self._recent = (now, seconds)
-
-    def _attend(self, now: float, horizon: float) -> None:
-        """We look: whatever we are late is lag; the next look is due at ``horizon``."""
-        total, due = self._time
-        if now > due:
-            seconds = now - due
-            self._remember(now, seconds, total)
-            total += seconds
-        self._time = (total, horizon)
-        self._looked = now
-
-    def _remember(self, now: float, seconds: float, before: float) -> None:
-        """Remember a lag of the poller, from the last look until now."""
-        self._note(now, seconds)
-        if seconds > NOTED:
-            began, (sampled, used) = self._looked, self._cpu
-            idle = time.process_time() - used <= CORES * (began - sampled) + 0.1 * seconds
-            self._lags.append(Lag(began, now, PAUSED if idle else OVERLOADED, seconds, before))
-
-    def _sample(self, now: float) -> None:
-        """The CPU time so far, against which a lag is judged; and whether the machine was asleep."""
-        if now - self._cpu[0] >= CPU_SAMPLE:
-            self._cpu = (now, time.process_time())
-        asleep = _suspended()
-        if asleep - self._asleep_before > DISTURBING:  # the monotonic clock stood still
-            self._note(now, asleep - self._asleep_before)
-            self._woken.append(Lag(self._looked, now, PAUSED, asleep - self._asleep_before, 0.0))
-        self._asleep_before = asleep
 
     # -- the poller's thread -------------------------------------------------------------------------------------
 
@@ -402,23 +273,23 @@ class Poller:
             else:
                 self._begin_wait(task, task.step)
         # not after a lag: libcurl would read answers before it is asked whether they were in time
-        if self._transfers and self._multi.timeout() == 0 and monotonic() <= self._time[1]:
+        if self._transfers and self._multi.timeout() == 0 and monotonic() <= self.attended.due:
             self._run_timers()
             self._collect()
         timeout = self._sleep()
         began = monotonic()
-        self._attend(began, began + timeout + ALLOWANCE)
-        due = began - self._time[0]
-        self._sample(began)
+        self.attended.attend(began, began + timeout + ALLOWANCE)
+        due = began - self.attended.lags
+        self.attended.sample(began)
         events = self._epoll.poll(None if timeout == float("inf") else timeout, MOST_EVENTS)
-        if not events and monotonic() > self._time[1]:
+        if not events and monotonic() > self.attended.due:
             events = self._epoll.poll(0, MOST_EVENTS)  # the select module does not look again after a signal's pause
         self._asleep = self._idle = False
         self._round += 1
         now = monotonic()
         before = self._unlooked
-        self._attend(now, now + ALLOWANCE)
-        self._unlooked = self._time[0]
+        self.attended.attend(now, now + ALLOWANCE)
+        self._unlooked = self.attended.lags
         self._handle(events, now, before)
         if len(events) < MOST_EVENTS:
             self._fire(due)
@@ -437,7 +308,7 @@ class Poller:
         while self._timers and self._timers[0][3].turn != self._timers[0][2]:
             heapq.heappop(self._timers)
         if self._timers:
-            timeout = min(timeout, self._timers[0][0] - self.clock())
+            timeout = min(timeout, self._timers[0][0] - self.attended.now())
         if self._transfers and (ahead := self._multi.timeout()) >= 0:
             timeout = min(timeout, ahead / 1000)
         return max(timeout, 0.0)
@@ -482,7 +353,7 @@ class Poller:
         ``latest`` is the time on the clock, had there been no lag since the last look.
         """
         found = set()
-        if latest - self.clock() > NOTED:
+        if latest - self.attended.now() > NOTED:
             for handle, task in list(self._transfers.items()):
                 assert isinstance(task.step, Transfer)
                 if latest > task.step.until:
@@ -496,7 +367,7 @@ class Poller:
     def _late(self, descriptor: int, step: Wait | Transfer) -> bool:
         """Whether what a TCP socket has to say came after the step's deadline."""
         moment = arrival(descriptor, connecting=isinstance(step, Wait) and bool(step.events & select.POLLOUT))
-        return moment is not None and self.arrived(moment) > step.until
+        return moment is not None and self.attended.arrived(moment) > step.until
 
     def _fire(self, due: float) -> None:
         """End the waits whose time is over: it was so when the last look began, and that found nothing."""
@@ -528,7 +399,7 @@ class Poller:
     def _go_on(self, task: _Task, value: Any) -> None:
         """Resume an exchange, with a value or an exception."""
         task.turn += 1
-        task.before = self._time[0]
+        task.before = self.attended.lags
         try:
             step = task.exchange.throw(value) if isinstance(value, Exception) else task.exchange.send(value)
         except StopIteration as end:
@@ -672,19 +543,10 @@ class Poller:
         self._go_on(task, outcome)
 
 
-def _overlapping(lags: deque[Lag], began: float, ended: float) -> list[Lag]:
-    return [lag for lag in list(lags) if lag.began < ended and lag.ended > began]
-
-
 def _curl_events(ready: int) -> int:
     """What epoll says, as ``CURL_CSELECT_*``."""
     return ((1 if ready & (select.EPOLLIN | select.EPOLLHUP) else 0) | (2 if ready & select.EPOLLOUT else 0)
             | (4 if ready & select.EPOLLERR else 0))
-
-
-def _suspended() -> float:
-    """Seconds that the machine has slept since it was started."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def arrival(descriptor: int, connecting: bool) -> float | None:
@@ -800,30 +662,23 @@ def _wait(sock: HasFileno, events: int, until: float) -> Exchange[int]:
 
 
 def clock() -> float:
-    """Monotonic seconds without the lag so far: what deadlines are told by."""
-    return monotonic() if _current is None else _current.clock()
+    """Seconds on the attended clock, :meth:`~pathspider.helpers.attended.AttendedClock.now`."""
+    return monotonic() if _current is None else _current.attended.now()
 
 
 def arrived(moment: float) -> float:
-    """The moment on :func:`clock` that an arrival at a monotonic moment is judged by.
-
-    A lag counts against an arrival within it, since the network went on; earlier lags do not.
-    """
-    return moment if _current is None else _current.arrived(moment)
+    """See :meth:`~pathspider.helpers.attended.AttendedClock.arrived`."""
+    return moment if _current is None else _current.attended.arrived(moment)
 
 
 def disturbance(began: float, ended: float) -> str | None:
-    """What of our own disturbed the time between two monotonic moments, by the worst lag: ``paused``, ``overloaded``.
-
-    None if the lags within it (of more than :data:`NOTED` seconds each) are :data:`DISTURBING` seconds or less in all,
-    or :data:`DISTURBING_SHARE` of it.
-    """
-    return None if _current is None else _current.disturbance(began, ended)
+    """See :meth:`~pathspider.helpers.attended.AttendedClock.disturbance`."""
+    return None if _current is None else _current.attended.disturbance(began, ended)
 
 
 def lag() -> float:
-    """How late we are at present, in seconds: since the last look, or lately, half of it forgotten each second."""
-    return 0.0 if _current is None else _current.lag()
+    """See :meth:`~pathspider.helpers.attended.AttendedClock.lag`."""
+    return 0.0 if _current is None else _current.attended.lag()
 
 
 @contextmanager
