@@ -7,7 +7,7 @@ or to see becomes a ``pathspider.*`` condition, and never the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE
 from pathspider.records import CONN_OK, CONN_SKIPPED, Connection, Flow, Record
@@ -51,7 +51,7 @@ LOCAL_ERROR = "pathspider.local_error"
 """Our own machine failed; how follows after a colon."""
 
 ECN_SWITCHED = f"{LOCAL_ERROR}:ecn_switched"
-"""A SYN asked for ECN, or did not, otherwise than this machine was set when the run began."""
+"""A connection failed whose SYN asked for ECN, which this machine's do not, or not all to this target."""
 
 ECN_SETUP = TCP_ECE | TCP_CWR
 """Both flags on a SYN ask for ECN; ECE alone on the SYN-ACK accepts it. RFC 3168, section 6.1.1."""
@@ -62,13 +62,15 @@ def asked_for_ecn(synflags: int | None) -> bool:
     return synflags is not None and synflags & ECN_SETUP == ECN_SETUP
 
 
-def ecn_switched(flows: Iterable[Flow], asks: bool) -> bool:
-    """Whether another program has switched ECN for connections of ours; a path may drop SYNs that ask for it.
+def ecn_switched(flows: Sequence[Flow], asks: bool) -> bool:
+    """Whether a connection may have failed since another program had switched ECN: paths drop SYNs that ask for it.
 
-    :param asks: whether SYNs of this machine ask for ECN
+    :param asks: whether SYNs of this machine ask for ECN by themselves
     """
-    syns = (flow.get("tcp_synflags_fwd") for flow in flows)
-    return any(flags is not None and asked_for_ecn(flags) != asks for flags in syns)
+    seen = [flow for flow in flows if flow.get("tcp_synflags_fwd") is not None]
+    asked = [flow for flow in seen if asked_for_ecn(flow["tcp_synflags_fwd"])]
+    meant = asks and len(asked) == len(seen)
+    return not meant and any(not succeeded(flow) for flow in asked)
 
 
 def local_reasons(found: Sequence[str]) -> list[str]:
@@ -140,7 +142,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
     "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
     "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
-    ECN_SWITCHED: "another program has switched whether this machine's connections ask for ECN",
+    ECN_SWITCHED: "a connection failed that asked for ECN, which another program has switched on",
     "pathspider.local_error:other_path": "a connection that asks for ECN would have taken another way than any other",
     "pathspider.local_error:paused": "the process or the machine stood still while a connection failed, twice",
     "pathspider.local_error:overloaded": "the machine was too busy to look in time while a connection failed, twice",

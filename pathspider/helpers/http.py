@@ -13,6 +13,7 @@ import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -310,7 +311,8 @@ class _FastOpenTransfer(_Transfer):
             return ready & ~select.EPOLLERR
         if ready & select.EPOLLERR and is_connecting(self.sock):
             self.error = self.pending_error()
-            self.sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # it has come to its end meanwhile
+                self.sock.shutdown(socket.SHUT_RDWR)
         return ready
 
     def pending_error(self) -> tuple[int, bool]:

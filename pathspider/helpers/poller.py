@@ -43,6 +43,9 @@ log = logging.getLogger("pathspider")
 TICK = 0.1
 """Seconds between two looks, at most, while anything is under way."""
 
+FRESH = 1.0
+"""Seconds after which libcurl looks at a connection by itself no more: it waits to be told."""
+
 TAKES_IN = 0.01
 """Seconds that the poller gives to what was handed to it, between two looks."""
 
@@ -145,6 +148,8 @@ class Poller:
         self._heeds: dict[int, Callable[[int], int]] = {}
         """Who is to be told first what libcurl's descriptors are ready for."""
         self._unheeded: list[Transfer] = []
+        self._fresh: deque[tuple[float, int]] = deque()
+        """When libcurl made which connections that have one, of late."""
         """Transfers whose descriptor is not known yet, of those that are to be told."""
         self.rounds = 0
         """How often it has looked."""
@@ -332,7 +337,7 @@ class Poller:
             elif descriptor in self._masks:
                 if descriptor in late:
                     continue
-                if (heed := self._heeds.get(descriptor)) is not None and not (ready := heed(ready)):
+                if not (ready := self._heeded(descriptor, ready)):
                     continue
                 acted = True
                 self._multi.socket_action(descriptor, _curl_events(ready))
@@ -503,9 +508,24 @@ class Poller:
     def _run_timers(self) -> None:
         """Have libcurl do what is due on its clock: that may be to look at a connection."""
         self._find_heeds()
-        for heed in self._heeds.values():
-            heed(0)
+        now = monotonic()
+        while self._fresh and self._fresh[0][0] < now - FRESH:
+            self._fresh.popleft()
+        for _, descriptor in [*self._fresh]:
+            self._heeded(descriptor, 0)
         self._multi.socket_action(self._pycurl.SOCKET_TIMEOUT, 0)
+
+    def _heeded(self, descriptor: int, ready: int) -> int:
+        """What libcurl is to be told of a connection that is ready for something."""
+        heed = self._heeds.get(descriptor)
+        if heed is None:
+            return ready
+        try:
+            return heed(ready)
+        except Exception:  # one connection's trouble is not that of all others
+            log.exception("descriptor %d cannot be looked at", descriptor)
+            del self._heeds[descriptor]
+            return ready
 
     def _find_heeds(self) -> None:
         """libcurl has made connections: of whom?"""
@@ -513,9 +533,12 @@ class Poller:
         for step in self._unheeded:
             assert step.descriptor is not None
             assert step.heed is not None
+            if step.handle not in self._transfers:
+                continue  # it is over
             if (descriptor := step.descriptor()) >= 0:
                 self._heeds[descriptor] = step.heed
-            elif step.handle in self._transfers:
+                self._fresh.append((monotonic(), descriptor))
+            else:
                 waiting.append(step)
         self._unheeded = waiting
 

@@ -63,6 +63,11 @@ Holder = tuple[int, int]
 """Who listens at a name: process, 0 if it cannot be seen from here, and user."""
 NOBODY: Holder = (0, -1)
 
+# linux/sock_diag.h, linux/unix_diag.h
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, TCP_LISTEN = 4, 20, 10
+UDIAG_SHOW_NAME, UDIAG_SHOW_UID, UNIX_DIAG_NAME, UNIX_DIAG_UID = 0x1, 0x40, 0, 7
+NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
+
 Borrowed = tuple[str, str, str, str, list[int]]
 """Kind, name, what restoring needs, journal file, descriptors."""
 
@@ -244,7 +249,7 @@ def wait_for(name: bytes, deadline: float) -> Holder | None:
 
 def holder(name: bytes) -> Holder | None:
     """The process, alive or not, that made the socket which listens at a name, and its user; ``None`` if there is no
-    such socket. A socket that cannot be looked at, since others have filled its queue, is nobody's: ours is long."""
+    such socket. The process is 0 where the socket's queue is full: each look stays in it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -252,8 +257,40 @@ def holder(name: bytes) -> Holder | None:
         except ConnectionError:
             return None
         except BlockingIOError:
-            return NOBODY
+            return owner(name)
         return peer(sock)
+
+
+def owner(name: bytes) -> Holder:
+    """The same without a look that stays: no process, and the user as the kernel lists him. sock_diag(7)"""
+    request = struct.pack("=IHHIIBBHIIIII", 40, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, socket.AF_UNIX,
+                          0, 0, 1 << TCP_LISTEN, 0, UDIAG_SHOW_NAME | UDIAG_SHOW_UID, 0, 0)
+    with suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as diag:
+        diag.settimeout(1)
+        diag.send(request)
+        while True:
+            answer = diag.recv(1 << 16)
+            while len(answer) >= 16:
+                size, kind = struct.unpack_from("=IH", answer)
+                if kind != SOCK_DIAG_BY_FAMILY:  # the end, or an error
+                    return NOBODY
+                told = _attributes(answer[32:size])
+                if told.get(UNIX_DIAG_NAME) == name and len(told.get(UNIX_DIAG_UID, b"")) == 4:
+                    return 0, struct.unpack("=I", told[UNIX_DIAG_UID])[0]
+                answer = answer[size + 3 & ~3:]
+    return NOBODY
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    """What netlink(7) attributes tell, by kind."""
+    found = {}
+    while len(data) >= 4:
+        size, kind = struct.unpack_from("=HH", data)
+        if size < 4:
+            break
+        found[kind] = data[4:size]
+        data = data[size + 3 & ~3:]
+    return found
 
 
 def peer(sock: socket.socket) -> Holder:
@@ -357,14 +394,15 @@ def serve(channel: socket.socket, borrower: int) -> int:
             return 0
         if not message:
             break
-        fields = message.decode("utf-8", "surrogateescape").split("\0")
+        number, *fields = message.decode("utf-8", "surrogateescape").split("\0")
         owner = fields[4] if len(fields) > 4 else owner
         try:
             answer = _obey(fields, descriptors, borrowed)
         except Exception as error:
             answer = f"{type(error).__name__}: {error}"[:MESSAGE_BYTES // 8].encode("utf-8", "surrogateescape")
         try:
-            channel.send(answer)
+            # with its number, so that one who gave up waiting for an earlier answer does not mistake that
+            channel.send(number.encode("utf-8", "surrogateescape") + b"\0" + answer)
         except OSError:
             break
     problems = []

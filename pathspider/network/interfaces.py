@@ -41,11 +41,15 @@ ASKING = {"1", "3", "4"}
 
 
 def asks_for_ecn() -> bool:
-    """Whether this machine's TCP connections ask for ECN by themselves."""
+    """Whether this machine's TCP connections ask for ECN by themselves, apart from what runs of ours have switched."""
+    from pathspider.network import journal  # noqa: PLC0415 - it needs settings' modules
+
     try:
-        return Path("/proc/sys/net/ipv4/tcp_ecn").read_text(encoding="ascii").strip() in ASKING
+        noted = journal.read("sysctl/net/ipv4/tcp_ecn")
+        value = noted[1] if noted else Path("/proc/sys/net/ipv4/tcp_ecn").read_text(encoding="ascii")
     except OSError:
         return False
+    return value.strip() in ASKING
 
 
 @contextmanager

@@ -131,6 +131,8 @@ class Settings:
         self._filled = False
         self._guard: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._asked = 0
+        """Messages to guards."""
         self._pid = os.getpid()
         self._closed = False
 
@@ -457,7 +459,7 @@ class Settings:
                 ours.close()
                 raise SettingsError(f"cannot start the guard of borrowed settings ({python}): {error}") from error
         self._channel = ours
-        self._channel_ended = select.poll()  # the guard says nothing unasked: an event is its end
+        self._channel_ended = select.poll()
         self._channel_ended.register(ours, select.POLLIN)
 
     def _tell_guard(self, borrowed: _Borrowed) -> None:
@@ -470,20 +472,29 @@ class Settings:
     def _ask_guard(self, message: str, descriptors: Sequence[int] = ()) -> bytes:
         """Send a message; the answer."""
         assert self._channel is not None
+        self._asked += 1
+        number = f"{self._asked}\0"
+        answer = b"-"
         try:
-            socket.send_fds(self._channel, [message.encode("utf-8", "surrogateescape")], descriptors)
-            answer = self._channel.recv(guard.MESSAGE_BYTES)
+            socket.send_fds(self._channel, [(number + message).encode("utf-8", "surrogateescape")], descriptors)
+            while answer and not answer.startswith(number.encode()):  # else a late one, to what came before
+                answer = self._channel.recv(guard.MESSAGE_BYTES)
         except OSError as error:
             raise SettingsError(f"the guard of borrowed settings does not answer: {error}") from error
         if not answer:
             raise SettingsError("the guard of borrowed settings ended early: nothing was changed")
-        return answer
+        return answer.removeprefix(number.encode())
 
     def _watch_guard(self) -> None:
         """Replace a guard that has died: what is borrowed must be safe before more is changed. One system call."""
         if self._guard is None or self._channel is None:
             return
-        if not self._channel_ended.poll(0):
+        while self._channel_ended.poll(0):
+            with contextlib.suppress(OSError):
+                if self._channel.recv(guard.MESSAGE_BYTES):
+                    continue  # an answer that nobody waits for any more
+            break
+        else:
             return
         logger.warning("the guard of borrowed settings (process %d) has died; starting another", self._guard.pid)
         self._channel.close()

@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
-from pathspider.records import CONN_FAILED, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.helpers.attended import PAUSED
+from pathspider.helpers.sockets import local_error
+from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
     from pathspider.run.experiment import Experiment
@@ -63,8 +65,8 @@ class Connector:
                 with self.health.turn(rested=True):
                     outcome = self._measure(job, prepared)
                 for connection, kind in self._disturbances(outcome):
-                    connection["spdr_state"] = CONN_SKIPPED
-                    connection["local_error"] = kind
+                    said = local_error("paused" if kind == PAUSED else "overloaded", connection.get("sp", 0))
+                    connection.update(said)
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         return outcome

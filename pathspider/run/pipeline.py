@@ -265,12 +265,18 @@ class Pipeline:
         self.connector.aborting.set()
         self._wake_configurator()
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.
+        if error is None:
+            return  # somebody stops already
         stopper = threading.Thread(target=self.interrupt, name="stopper", daemon=True)
-        with self._state:
-            stopper.start()
-            self._stoppers.append(stopper)
-        # Whoever feeds us may wait for more to come, and not notice.
-        threading.Thread(target=self.shutdown, name="shutdown", daemon=True).start()
+        try:
+            with self._state:
+                stopper.start()
+                self._stoppers.append(stopper)
+            # Whoever feeds us may wait for more to come, and not notice.
+            threading.Thread(target=self.shutdown, name="shutdown", daemon=True).start()
+        except RuntimeError:  # no more threads may be
+            self.connector.interrupted.set()
+            self.jobs.close()
 
     def _thread(self, name: str, target: Callable[..., Any], *args: Any, takes: Channel | None = None,
                 gives: Channel | Inlet | None = None, over: Callable[[], None] | None = None) -> None:

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 from pathspider.cmd.describe import program
 from pathspider.cmd.main import COMMANDS
 from pathspider.cmd.manpage import escape, pages, prose
+from pathspider.cmd.signals import ECHO
 from tests.cmd.test_main import pspdr
 from tests.lab.processes import descendants
 from tests.libtrace.frames import pcap, udp4
@@ -118,6 +120,7 @@ class TestManPages(unittest.TestCase):
                 process.send_signal(number)
                 while self.pending(process.pid, number):
                     self.assertIsNone(process.poll())
+                time.sleep(1.5 * ECHO)
                 process.send_signal(number)
                 return process.wait(20)
 

@@ -251,6 +251,7 @@ class TestExchange(LabCase):
         program = (
             "import os, select, signal, socket, threading\n"
             "from pathspider.helpers import poller\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us may have it ignored\n"
             "ours, theirs = socket.socketpair()\n"
             "def exchange():\n"
             "    try:\n"

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
-import select
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -36,11 +36,11 @@ class TestGuard(unittest.TestCase):
     def borrow(self, old, kind="sysctl", name="the setting", journal=""):
         descriptor = os.open(self.setting, os.O_WRONLY | os.O_TRUNC if kind == "sysctl" else os.O_RDONLY)
         try:
-            message = "\0".join((kind, name, old, journal, "mytool")).encode()
+            message = "\0".join(("7", kind, name, old, journal, "mytool")).encode()
             socket.send_fds(self.channel, [message], [self.lock, descriptor])
         finally:
             os.close(descriptor)
-        self.assertEqual(self.channel.recv(9), b"ok")
+        self.assertEqual(self.channel.recv(9), b"7\0ok")
 
     def program(self, lines):
         """A program in place of nft."""
@@ -122,13 +122,15 @@ class TestGuard(unittest.TestCase):
         process = self.start()
         self.borrow("old")
         with open(os.memfd_create("said"), "w+b") as said:
-            socket.send_fds(self.channel, [b"fill\0/nowhere/nft"], [said.fileno(), said.fileno()])
-            self.assertEqual(self.channel.recv(99), b"refused")
+            socket.send_fds(self.channel, [b"1\0fill\0/nowhere/nft"], [said.fileno(), said.fileno()])
+            self.assertEqual(self.channel.recv(99), b"1\0refused")
             said.seek(0)
             self.assertIn(b"cannot be started", said.read())
-        for message in (b"fill\0/bin/true", b"sysctl\0name", b"sysctl\0name\0old\0\0mytool", b"\xff"):
+        for message in (b"2\0fill\0/bin/true", b"3\0sysctl\0name", b"4\0sysctl\0name\0old\0\0mytool", b"\xff"):
             self.channel.send(message)
-            self.assertNotIn(self.channel.recv(99), (b"ok", b"0", b""))
+            number, _, said = self.channel.recv(99).partition(b"\0")
+            self.assertEqual(number, message.partition(b"\0")[0])
+            self.assertNotIn(said, (b"ok", b"0", b""))
         self.assertEqual(self.end(process), (0, ""))
         self.assertEqual(self.setting.read_text(), "old")
 
@@ -157,7 +159,9 @@ class TestGuard(unittest.TestCase):
         program = self.program(f"sleep 60 & echo $! >{file}; wait")
         with mock.patch.object(guard, "COMMAND_SECONDS", 0.5):
             self.assertEqual(guard.put_back("nft", f"{program} inet t", [self.lock]), "nft did not end within 0.5 s")
-        select.select([os.pidfd_open(int(file.read_text()))], [], [], 10)  # its children neither
+        deadline = time.monotonic() + 10
+        while guard.lives(int(file.read_text())):  # its children neither
+            self.assertLess(time.monotonic(), deadline)
 
     def test_signals_do_not_end_it(self):
         process = self.start()

@@ -87,6 +87,17 @@ sys.stdin.readline()
 SERIES = [f"pathspider/thing{more}" for more in ("", *(f"~{number}" for number in range(1, guard.SERIES)))]
 
 
+class TestLooks(NamespaceCase):
+    def test_a_lock_that_was_looked_at_very_often_is_held_still(self):
+        """Each look stays in the queue of the socket that is the lock."""
+        with journal.lock("thing"):
+            for _ in range(1100):
+                self.assertIsNotNone(guard.holder(b"\0pathspider/thing"))
+            self.assertEqual(guard.holder(b"\0pathspider/thing"), (0, os.getuid()))
+            with self.assertRaises(journal.Busy):
+                journal.lock("thing")
+
+
 class StrangerCase(NamespaceCase):
     def stranger(self, how, *names, prefix=()):
         process = subprocess.Popen([*as_nobody(), *prefix, sys.executable, "-c", STRANGER, how, *names],
