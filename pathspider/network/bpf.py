@@ -266,7 +266,7 @@ def own_cgroup(proc: Path = Path("/proc/self")) -> Path:
         if inside is None or ".." in inside.split("/"):
             continue
         folder = Path(point, inside.lstrip("/"))
-        if folder.is_dir():
+        if (folder / "cgroup.procs").exists():  # else something covers it: every /sys has a folder for them
             return folder
     raise BPFError(errno.ENOENT, f"our own control group, {own}, is mounted nowhere")
 

@@ -7,6 +7,8 @@ import socket
 import unittest
 from time import monotonic
 
+import pycurl
+
 from pathspider.helpers import poller
 from pathspider.helpers.dns import connect_dns_tcp
 from pathspider.helpers.http import connect_http, connect_https
@@ -68,7 +70,9 @@ class TestErrors(unittest.TestCase):
                 self.assertEqual(result["spdr_state"], CONN_FAILED, result)
                 self.assertNotIn("local_error", result)
                 self.assertGreater(result["sp"], 1023)
-                self.assertLess(monotonic() - began, 0.9)  # not only when the SYN is sent again
+                # not only when the SYN is sent again, but that libcurl with GnuTLS (Debian's) looks only then
+                late = connect is connect_https and "GnuTLS" in pycurl.version
+                self.assertLess(monotonic() - began, 1.9 if late else 0.9)
 
         self.each(check)
 

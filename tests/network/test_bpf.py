@@ -90,6 +90,9 @@ class TestOwnCgroup(unittest.TestCase):
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         for name in ("cg one/a/b", "other"):
             (folder / name).mkdir(parents=True)
+        for name in ("cg one", "cg one/a", "cg one/a/b", "other"):
+            (folder / name / "cgroup.procs").touch()
+        (folder / "cg one/covered").mkdir()
         (folder / "cgroup").write_text(cgroup)
         (folder / "mountinfo").write_text(mountinfo.replace("AT", str(folder)))
         return bpf.own_cgroup(folder).relative_to(folder)
@@ -99,7 +102,8 @@ class TestOwnCgroup(unittest.TestCase):
         for root, own, found in (("/", "/a/b", "cg one/a/b"), ("/", "/", "cg one"), ("/x", "/x/a", "cg one/a"),
                                  ("/x", "/x", "cg one")):
             self.assertEqual(str(self.find(f"1:name=systemd:/\n0::{own}\n", one.format(root))), found)
-        for cgroup, root in (("1:cpu:/\n", "/"), ("0::/a/gone\n", "/"), ("0::/../a\n", "/"), ("0::/xa\n", "/x")):
+        for cgroup, root in (("1:cpu:/\n", "/"), ("0::/a/gone\n", "/"), ("0::/covered\n", "/"),
+                             ("0::/../a\n", "/"), ("0::/xa\n", "/x")):
             with self.subTest(cgroup), self.assertRaises(BPFError):
                 self.find(cgroup, one.format(root))
 
