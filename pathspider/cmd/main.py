@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from pathspider.text import printable
+from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
@@ -44,7 +45,26 @@ class Parser(argparse.ArgumentParser):
     """What to add to an error's text, or nothing."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.advice(message))
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+        meant = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2])) if choice else ""
+        super().error(message + self.advice(message) + meant)
+
+
+def options_along(parser: argparse.ArgumentParser, argv: Sequence[str]) -> set[str]:
+    """The options of a parser and of the commands below it that the command line names."""
+    found = {*parser._option_string_actions}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for number, word in enumerate(argv, 1):
+                if word in action.choices:
+                    return found | options_along(action.choices[word], argv[number:])
+    return found
+
+
+def meant_option(unknown: Sequence[str], known: Collection[str]) -> str:
+    """For the end of an error: what the first unknown option that resembles a known one may have been meant to be."""
+    names = (word.partition("=")[0] for word in unknown if word.startswith("--"))
+    return next(filter(None, (did_you_mean(name, known) for name in names if name not in known)), "")
 
 
 def build_parser(command: str | None, argv: Sequence[str]) -> Parser:
@@ -133,7 +153,8 @@ def run(argv: list[str]) -> int:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         place = "; --verbose stands before the command's name" if "--verbose" in unknown else ""
-        getattr(args, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}{place}")
+        getattr(args, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}{place}"
+                                              + meant_option(unknown, options_along(parser, argv)))
     if args.version:
         print(f"pspdr {__version__}")
         return 0

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from pathspider.cmd.main import UsageError
+from pathspider.cmd.main import UsageError, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.installed import PLUGINS, available_plugins
@@ -118,17 +118,18 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     if kind == "argument PLUGIN":
         options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in {*own, "--verbose"}]
         if options:
-            return f"; {options[0]} is no option of measure: those of a plugin stand after its name"
+            return f"; {options[0]} is no option of measure: those of a plugin stand after its name" \
+                   + meant_option(options, own)
         from pathspider.discovery import whereabouts  # noqa: PLC0415
 
         name = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
         return f"; {whereabouts(PLUGINS, name[1] if name else '')}"
     if kind == "unrecognized arguments":
-        for word in words.split():
-            if word.partition("=")[0] in own:
-                return f"; options of measure, such as {word}, stand before the plugin's name"
-            if not word.startswith("-"):
-                return "; targets are read from standard input, or with --input FILE before the plugin's name"
+        first = words.split()[0]  # what follows may be its value
+        if first.partition("=")[0] in own:
+            return f"; options of measure, such as {first}, stand before the plugin's name"
+        if not first.startswith("-"):
+            return "; targets are read from standard input, or with --input FILE before the plugin's name"
     return ""
 
 
