@@ -20,6 +20,7 @@ from pathspider.version import __version__
 
 COMMANDS = {
     "filter": "Pre-process a target list",
+    "help": "Tell how a command is used",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
     "new-plugin": "Write the package of a new plugin",
