@@ -163,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
         on_signals(measurement.stop_in_order, measurement.end_at_once)
-        with Progress(spider.pipeline, reader):
+        with Progress(spider.pipeline, reader, stopping=lambda: measurement.signals):
             return measurement.run()
 
 
