@@ -46,7 +46,8 @@ class Progress:
         self._samples = deque([(self._began, 0)])
         """Moments of the last minute, and the jobs done by then."""
         self._done = threading.Event()
-        self._draws = self.stream.isatty()
+        self._draws = self.stream.isatty() and not reader._lines.isatty()
+        """Not over what the user is typing."""
         self._handlers: list[logging.Handler] = []
         """What writes messages where our line is."""
         self._thread = threading.Thread(target=self._draw if self._draws else self._log, name="progress", daemon=True)

@@ -101,22 +101,29 @@ class TestWhere(unittest.TestCase):
             time.sleep(0.1)
         self.assertIn("7 done, 0 under way", logged.output[0])
 
-    def on_terminal(self, columns, run, message=""):
+    def on_terminal(self, columns, run, message="", lines=None):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         with os.fdopen(theirs, "w") as stream, mock.patch.object(progress, "INTERVAL", 0.01):
             handler = logging.StreamHandler(stream)
             logging.getLogger().addHandler(handler)
             self.addCleanup(logging.getLogger().removeHandler, handler)
-            with Progress(run, JobReader(io.BytesIO(), "jobs"), stream):
+            with Progress(run, JobReader(lines or io.BytesIO(), "jobs"), stream):
                 time.sleep(0.1)
                 if message:
                     logging.getLogger("pathspider").warning(message)
-            written = ""
-            while not written.endswith("\x1b[K\r\n"):
-                written += os.read(ours, 10000).decode()
+        written = b""
+        with suppress(OSError):  # EIO: the other side is closed, and everything read
+            while part := os.read(ours, 10000):
+                written += part
         os.close(ours)
-        return written
+        return written.decode()
+
+    def test_what_the_user_types_is_not_drawn_over(self):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with os.fdopen(theirs, "rb") as typed:
+            self.assertEqual(self.on_terminal(80, run_of(7), lines=typed), "")
 
     def test_a_last_line_on_a_terminal(self):
         written = self.on_terminal(0, run_of(7, 2))
