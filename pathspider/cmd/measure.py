@@ -127,7 +127,7 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
         name = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
         return f"; {whereabouts(PLUGINS, name[1] if name else '')}"
     if kind == "unrecognized arguments":
-        first = words.split()[0]  # what follows may be its value
+        first = words.split(" ")[0]  # what follows may be its value
         if first.partition("=")[0] in own:
             return f"; options of measure, such as {first}, stand before the plugin's name"
         if not first.startswith("-"):

@@ -94,6 +94,7 @@ class TestErrors(unittest.TestCase):
         self.check(pspdr("measure", "--timeout", "3", "ecn"), 2, "--timeout is no option of measure", "after its name")
         self.check(pspdr("measure", "ecn", "--input", "x"), 2, "such as --input", "before the plugin's name")
         self.check(pspdr("measure", "ecn", "targets.ndjson"), 2, "targets.ndjson; targets are read from standard input")
+        self.check(pspdr("measure", "ecn", ""), 2, "targets are read from standard input")
         self.check(pspdr("measure", "no_such_plugin"), 2, "PYTHONPATH=.")
         self.check(pspdr("measure", "ecn", "--verbose"), 2, "such as --verbose, stand before the plugin's name")
         self.check(pspdr("report", "--verbose", "x"), 2, "--verbose stands before the command")
