@@ -133,6 +133,8 @@ class JobReader:
         """Bytes read so far."""
 
     def __iter__(self) -> Iterator[Job]:
+        if self._lines.isatty():
+            log.info("%s is a terminal: waiting for targets, one a line; Ctrl-D ends them", self.name)
         for number, line in enumerate(self._bounded(), 1):
             try:
                 job = self._job(number, line)
@@ -147,6 +149,8 @@ class JobReader:
             if job is not None:
                 self.jobs += 1
                 yield job
+        if not self.jobs and not self.skipped:
+            log.warning("%s: there were no targets in it", self.name)
 
     def _bounded(self) -> Iterator[bytes]:
         while line := self._lines.readline(MAX_LINE):

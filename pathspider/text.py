@@ -1,6 +1,8 @@
-"""Text of strangers (names of targets, what servers say) made harmless to look at."""
+"""Text of strangers (names of targets, what servers say) made harmless to look at; what a user may have meant."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -9,3 +11,12 @@ def printable(text: str) -> str:
         return text
     return "".join(character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
                    for character in text)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """For the end of an error: the known word that this one resembles most; nothing where there is none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for errors alone
+
+    by_name = {name.lstrip("-"): name for name in known if len(name) > 2 or not name.startswith("-")}
+    found = get_close_matches(word.lstrip("-"), by_name, n=1)
+    return f"; did you mean {by_name[found[0]]}?" if found else ""

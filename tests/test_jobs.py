@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pty
 import tempfile
 import tracemalloc
 import unittest
@@ -89,6 +91,24 @@ class TestJobReader(unittest.TestCase):
                     target_problem(job)
         finally:
             logging.disable(logging.NOTSET)
+
+
+    def test_an_input_without_targets_is_told_of(self):
+        for data in (b"", b"\n \n"):
+            with self.assertLogs("pathspider.jobs", "WARNING") as logs:
+                self.assertEqual(read(data)[0], [])
+            self.assertEqual(logs.output, ["WARNING:pathspider.jobs:targets: there were no targets in it"])
+        with self.assertLogs("pathspider.jobs") as logs:
+            read(b"oops\n")  # of which something else is told
+        self.assertEqual(len(logs.output), 1)
+
+    def test_a_terminal_is_asked_for_targets(self):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        os.write(ours, b'{"dip": "192.0.2.1"}\n\x04')
+        with os.fdopen(theirs, "rb") as lines, self.assertLogs("pathspider.jobs", "INFO") as logs:
+            self.assertEqual(list(JobReader(lines, "standard input")), [{"dip": "192.0.2.1"}])
+        self.assertIn("standard input is a terminal: waiting for targets", logs.output[0])
 
 
 class TestCSV(unittest.TestCase):

@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.text import printable
+from pathspider.text import did_you_mean, printable
 
 
 class TestPrintable(unittest.TestCase):
@@ -23,6 +23,15 @@ class TestPrintable(unittest.TestCase):
         harmless = printable(text)
         self.assertTrue(harmless.isprintable())
         self.assertEqual(printable(harmless), harmless)
+
+
+class TestDidYouMean(unittest.TestCase):
+    def test_the_word_that_resembles_most(self):
+        self.assertEqual(did_you_mean("enc", ["dscp", "ecn", "tfo"]), "; did you mean ecn?")
+        self.assertEqual(did_you_mean("--conect", ["--codepoint", "--connect", "-c"]), "; did you mean --connect?")
+
+    def test_dashes_are_no_resemblance(self):
+        self.assertEqual(did_you_mean("--xy", ["--ab", "-x"]), "")
 
 
 if __name__ == "__main__":

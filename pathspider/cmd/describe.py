@@ -117,6 +117,8 @@ def argument_of(action: argparse.Action, parser: argparse.ArgumentParser) -> Arg
     choices = tuple(str(choice) for choice in action.choices or ())
     if not choices and action.dest == "chains":
         choices = chain_names()
+    elif not choices and action.dest == "topic":
+        choices = tuple(COMMANDS)
     elif not choices and action.metavar == "PLUGIN":
         choices = plugin_names()
     formatter: Any = parser._get_formatter()

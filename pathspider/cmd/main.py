@@ -8,17 +8,19 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from pathspider.text import printable
+from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
     "filter": "Pre-process a target list",
+    "help": "Tell how a command is used",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
     "new-plugin": "Write the package of a new plugin",
@@ -44,14 +46,33 @@ class Parser(argparse.ArgumentParser):
     """What to add to an error's text, or nothing."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.advice(message))
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+        meant = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2])) if choice else ""
+        super().error(message + self.advice(message) + meant)
+
+
+def options_along(parser: argparse.ArgumentParser, argv: Sequence[str]) -> set[str]:
+    """The options of a parser and of the commands below it that the command line names."""
+    found = {*parser._option_string_actions}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for number, word in enumerate(argv, 1):
+                if word in action.choices:
+                    return found | options_along(action.choices[word], argv[number:])
+    return found
+
+
+def meant_option(unknown: Sequence[str], known: Collection[str]) -> str:
+    """For the end of an error: what the first unknown option that resembles a known one may have been meant to be."""
+    names = (word.partition("=")[0] for word in unknown if word.startswith("--"))
+    return next(filter(None, (did_you_mean(name, known) for name in names if name not in known)), "")
 
 
 def build_parser(command: str | None, argv: Sequence[str]) -> Parser:
     """The parser of ``pspdr``, with the arguments of ``command`` alone filled in."""
     parser = Parser(prog="pspdr", description="PATHspider will spider the paths.",
                     epilog="Spider safely!")
-    parser.add_argument("--verbose", action="store_true", help="Enable verbose logging")
+    add_loudness(parser, default=False)
     parser.add_argument("--version", action="store_true", help="Print the version and exit")
     subparsers = parser.add_subparsers(title="Commands", metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
@@ -61,6 +82,16 @@ def build_parser(command: str | None, argv: Sequence[str]) -> Parser:
         else:
             subparsers.add_parser(name, help=summary)
     return parser
+
+
+def add_loudness(parser: argparse.ArgumentParser, default: Any = argparse.SUPPRESS) -> None:
+    """The options of how much is told.
+
+    :param default: their value; unless given, a command that has them too leaves those before its name as they are
+    """
+    parser.add_argument("-v", "--verbose", action="store_true", default=default, help="Enable verbose logging.")
+    parser.add_argument("-q", "--quiet", action="store_true", default=default,
+                        help="Tell of warnings and errors alone, and of no progress.")
 
 
 def named_command(argv: Sequence[str]) -> str | None:
@@ -132,14 +163,22 @@ def run(argv: list[str]) -> int:
     parser = build_parser(named_command(argv), argv)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        place = "; --verbose stands before the command's name" if "--verbose" in unknown else ""
-        getattr(args, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}{place}")
+        told: Parser = getattr(args, "parser", parser)
+        early = [word for word in unknown
+                 if word in parser._option_string_actions and word not in told._option_string_actions]
+        place = f"; {early[0]} stands before the command's name" if early else ""
+        told.error(f"unrecognized arguments: {' '.join(unknown)}{place}"
+                   + meant_option(unknown, options_along(parser, argv)))
     if args.version:
         print(f"pspdr {__version__}")
         return 0
     if args.command is None:
         parser.print_help()
         return 2
+    if args.verbose and args.quiet:
+        raise UsageError("--verbose and --quiet: only one of them can be")
+    if args.quiet:
+        logging.getLogger("pathspider").setLevel(logging.WARNING)
     if args.verbose:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         # Of ours: libraries have much to say that helps nobody here.

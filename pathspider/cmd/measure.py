@@ -8,12 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from pathspider.cmd.main import UsageError
+from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.installed import PLUGINS, available_plugins
@@ -31,6 +32,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     """Add the ``measure`` command, with a sub-command for each plugin."""
     parser = subparsers.add_parser("measure", help="Perform a PATHspider measurement",
                                    description="Perform a PATHspider measurement.", epilog="Spider safely!")
+    add_loudness(parser)
     parser.add_argument("-i", "--interface", default="eth0",
                         help="The interface that leads to the targets; its packets are captured. (Default: eth0)")
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
@@ -39,13 +41,13 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="The list of jobs, one a line. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
+    parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
                         help="Where the records go. (Default: standard output)")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
-    parser.add_argument("--rate", type=float, metavar="N",
+    parser.add_argument("-r", "--rate", type=float, metavar="N",
                         help="Make at most N new connections per second; those to one target follow each other at "
                              "once.")
     parser.add_argument("--per-address", type=positive_int, default=2, metavar="N",
@@ -116,19 +118,20 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     """
     kind, _, words = message.partition(": ")
     if kind == "argument PLUGIN":
-        options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in {*own, "--verbose"}]
+        options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in own]
         if options:
-            return f"; {options[0]} is no option of measure: those of a plugin stand after its name"
+            return f"; {options[0]} is no option of measure: those of a plugin stand after its name" \
+                   + meant_option(options, own)
         from pathspider.discovery import whereabouts  # noqa: PLC0415
 
         name = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
         return f"; {whereabouts(PLUGINS, name[1] if name else '')}"
     if kind == "unrecognized arguments":
-        for word in words.split():
-            if word.partition("=")[0] in own:
-                return f"; options of measure, such as {word}, stand before the plugin's name"
-            if not word.startswith("-"):
-                return "; targets are read from standard input, or with --input FILE before the plugin's name"
+        first = words.split(" ")[0]  # what follows may be its value
+        if first.partition("=")[0] in own:
+            return f"; options of measure, such as {first}, stand before the plugin's name"
+        if not first.startswith("-"):
+            return "; targets are read from standard input, or with --input FILE before the plugin's name"
     return ""
 
 
@@ -162,7 +165,8 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
         on_signals(measurement.stop_in_order, measurement.end_at_once)
-        with Progress(spider.pipeline, reader):
+        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
+        with nullcontext() if args.quiet else progress:
             return measurement.run()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.installed import available_chains
+from pathspider.text import did_you_mean
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     names = args.chains or ["basic"]
     if unknown := [name for name in names if name not in chains]:
-        raise UsageError(f"no such chain: {', '.join(unknown)}; there are {', '.join(sorted(chains))}")
+        raise UsageError(f"no such chain: {', '.join(unknown)}; there are {', '.join(sorted(chains))}"
+                         + did_you_mean(unknown[0], chains))
     if args.snaplen < 1:
         raise UsageError(f"--snaplen {args.snaplen}: at least one byte is needed")
     return observe(args, [chains[name] for name in dict.fromkeys(names)])

@@ -1,35 +1,64 @@
-"""The progress line of a measurement, on standard error, where that is a terminal."""
+"""How far a measurement is, on standard error: a line drawn over and over on a terminal, one a minute in a log."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from pathspider.jobs import JobReader
     from pathspider.run.pipeline import Pipeline
 
+log = logging.getLogger("pathspider")
+
 INTERVAL = 0.5
-"""Seconds between two drawings."""
+"""Seconds between two drawings on a terminal."""
+
+LOG_INTERVAL = 60.0
+"""Seconds between two lines where there is no terminal: a run that is shorter has none."""
+
+RATE_SPAN = 60.0
+"""Seconds over which the rate is taken."""
 
 
 class Progress:
-    """Draws jobs done, rate, missed flows and the time left (where the input's length is known) while its body runs."""
+    """Tells jobs done, under way, the rate of the last minute, and the time left (where the input's length is known)
+    while its body runs.
 
-    def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None) -> None:
+    :param stopping: whether the user has asked for the end
+    """
+
+    def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None, *,
+                 stopping: Callable[[], object] = lambda: False) -> None:
         self.run = run
         self.reader = reader
         self.stream = stream or sys.stderr
+        self.stopping = stopping
         self.length = input_length(reader)
         self._began = time.monotonic()
+        self._samples = deque([(self._began, 0)])
+        """Moments of the last minute, and the jobs done by then."""
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._draw, name="progress", daemon=True)
+        self._draws = self.stream.isatty() and not reader._lines.isatty()
+        """Not over what the user is typing."""
+        self._handlers: list[logging.Handler] = []
+        """What writes messages where our line is."""
+        self._thread = threading.Thread(target=self._draw if self._draws else self._log, name="progress", daemon=True)
 
     def __enter__(self) -> Progress:
-        if self.stream.isatty():
+        if self._draws:
+            self._handlers = [handler for handler in logging.getLogger().handlers
+                              if getattr(handler, "stream", None) is self.stream]
+        for handler in self._handlers:
+            handler.addFilter(self._make_way)
+        with suppress(RuntimeError):  # no more threads may be; the measurement has its own
             self._thread.start()
         return self
 
@@ -37,39 +66,104 @@ class Progress:
         self._done.set()
         if self._thread.is_alive():
             self._thread.join()
-            self.stream.write("\r" + self.line() + "\x1b[K\n")
-            self.stream.flush()
+        for handler in self._handlers:
+            handler.removeFilter(self._make_way)
+        if self._draws:
+            self._show(self.last_line(time.monotonic()), "\n")
+
+    def _make_way(self, _record: logging.LogRecord) -> bool:
+        """Have a message begin where the line is. For a log handler."""
+        self._show("")
+        return True
 
     def _draw(self) -> None:
         while not self._done.wait(INTERVAL):
-            self.stream.write("\r" + self.line() + "\x1b[K")
+            self._show(self.line(time.monotonic()))
+
+    def _log(self) -> None:
+        while not self._done.wait(LOG_INTERVAL):
+            log.info("%s", self.line(time.monotonic()))
+
+    def _show(self, line: str, end: str = "") -> None:
+        # In the last column the cursor would go on to the next line, and the line could not be drawn over any more.
+        with suppress(OSError):  # the terminal has gone
+            self.stream.write("\r" + line[:width(self.stream) - 1] + "\x1b[K" + end)
             self.stream.flush()
 
-    def line(self) -> str:
-        """The line as it stands now."""
-        spent = max(time.monotonic() - self._began, 1e-9)
-        done = self.run.jobs_done
-        parts = [f"{done} done", f"{done / spent:.0f}/s", f"{self.run.flows_missed} flows missed"]
-        if (left := self._seconds_left(done, spent)) is not None:
-            parts.append(f"{duration(left)} left")
-        return ", ".join(parts)
+    def line(self, now: float) -> str:
+        """The line as it stands at this moment of the monotonic clock."""
+        done, under_way = self.run.jobs_done, self.run.jobs_under_way
+        rate = self._rate(now, done)
+        if self.stopping():
+            parts = [f"stopping, {under_way:,} under way"]
+        else:
+            parts = [self._done_of(done), f"{under_way:,} under way", per_second(rate)]
+            total = self._total()
+            if total is not None and rate > 0:
+                parts.append(f"about {rough((total - done) / rate)} left")
+        return ", ".join(parts + self._missed())
 
-    def _seconds_left(self, done: int, spent: float) -> float | None:
-        """Estimated from the share of the input that the jobs done so far took."""
-        if not self.length or not done or not self.reader.jobs:
+    def last_line(self, now: float) -> str:
+        """The line that stays when all is over."""
+        spent = max(now - self._began, 1e-9)
+        done = self.run.jobs_done
+        return ", ".join([f"{self._done_of(done)} in {duration(spent)}", per_second(done / spent), *self._missed()])
+
+    def _missed(self) -> list[str]:
+        return [f"{self.run.flows_missed:,} flows missed"] if self.run.flows_missed else []
+
+    def _done_of(self, done: int) -> str:
+        total = self._total()
+        if total is None:
+            return f"{done:,} done"
+        if self._all_read():
+            return f"{done:,} of {total:,} done"
+        digits = len(str(total))  # of an estimate, two say something
+        return f"{done:,} of about {round(total, min(0, 2 - digits)):,} done"
+
+    def _rate(self, now: float, done: int) -> float:
+        """Jobs per second in the last minute."""
+        self._samples.append((now, done))
+        while self._samples[1][0] <= now - RATE_SPAN:
+            self._samples.popleft()
+        then, done_then = self._samples[0]
+        return (done - done_then) / max(now - then, 1e-9)
+
+    def _all_read(self) -> bool:
+        return self.length is not None and self.reader.position >= self.length
+
+    def _total(self) -> int | None:
+        """Jobs of the whole run: those taken, and, for the rest of the input, as many to an octet as before."""
+        taken, read = self.run.jobs.accepted, self.reader.position
+        if self.length is None or not read:
             return None
-        share = self.reader.position / self.length * done / self.reader.jobs
-        return max(0.0, spent / share - spent) if share else None
+        return taken + round(self.reader.jobs * max(self.length - read, 0) / read)
 
 
 def input_length(reader: JobReader) -> int | None:
-    """Bytes of the input, where it is a regular file; None where it is not."""
+    """Octets that the reader has read and will read, where its input is a regular file; None where it is not."""
     lines: Any = reader._lines
     try:
         descriptor = lines.fileno()
-        return os.fstat(descriptor).st_size if os.path.isfile(f"/proc/self/fd/{descriptor}") else None
+        if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
+            return None
+        before = lines.tell() - reader.position  # as where a shell has read the first line of what it hands on
+        return int(os.fstat(descriptor).st_size - before)
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def width(stream: TextIO) -> int:
+    """Columns of the terminal; 80 where it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def per_second(rate: float) -> str:
+    """A rate with the digits that say something."""
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
 
 
 def duration(seconds: float) -> str:
@@ -77,3 +171,14 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rough(seconds: float) -> str:
+    """A time as one would say it: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 57.5:
+        return f"{round(seconds) if seconds < 10 else round(seconds / 5) * 5} s"
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(round(minutes / 10) * 10, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

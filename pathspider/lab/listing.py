@@ -12,6 +12,7 @@ from pathspider.helpers.modes import MODES
 from pathspider.lab.errors import LabError
 from pathspider.lab.scenario import Case, Scenario, connect_mode, without_mode
 from pathspider.lab.scenarios import all_cases, clean_jobs
+from pathspider.text import did_you_mean
 
 
 def cases_for(plugins: Sequence[str], connect: str | None = None, version: int | None = None) -> list[Case]:
@@ -19,7 +20,8 @@ def cases_for(plugins: Sequence[str], connect: str | None = None, version: int |
     known = {case.scenario.plugin: None for case in all_cases()}
     for plugin in plugins:
         if plugin not in known:
-            raise LabError(f"no paths for a plugin called {plugin!r}; there are paths for {', '.join(known)}")
+            raise LabError(f"no paths for a plugin called {plugin!r}; there are paths for {', '.join(known)}"
+                           + did_you_mean(plugin, known))
     return [case for plugin in (plugins or known) for case in all_cases(plugin, connect, version)]
 
 

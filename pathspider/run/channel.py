@@ -180,6 +180,12 @@ class JobQueue(Channel):
         self._waiting: dict[Hashable, deque[Job]] = {}
         self._waiting_count = 0
 
+    @property
+    def begun(self) -> int:
+        """Jobs that a worker has taken."""
+        with self.mutex:
+            return self.accepted - len(self.queue) - self._waiting_count
+
     def offer(self, job: Job) -> bool:
         """Take a job in, waiting for room; False if no more jobs are taken."""
         address = canonical_address(job.get("dip"))

@@ -224,6 +224,11 @@ class Pipeline:
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
 
+    @property
+    def jobs_under_way(self) -> int:
+        """Jobs that have begun and have no record yet."""
+        return max(0, self.jobs.begun - self.jobs_done)
+
     # -- faults --------------------------------------------------------------------------------------------------
 
     def _failed(self, job: Job, error: BaseException, stage: str) -> Unmeasured:

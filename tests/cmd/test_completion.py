@@ -36,6 +36,7 @@ class TestCompletion(unittest.TestCase):
     def test_commands(self):
         self.assertEqual(self.complete("pspdr", ""), list(COMMANDS))
         self.assertEqual(self.complete("pspdr", "--verbose", "mea"), ["measure"])
+        self.assertEqual(self.complete("pspdr", "help", "mea"), ["measure"])
 
     def test_plugins_behind_options_with_values(self):
         self.assertIn("ecn", self.complete("pspdr", "measure", "-i", "ecn0", "-w", "5", ""))

@@ -70,6 +70,22 @@ class TestMain(unittest.TestCase):
         self.assertEqual(outcome.returncode, 2)
         self.assertIn("mesure", outcome.stderr)
 
+    def test_a_slip_of_the_finger(self):
+        for words, meant in (
+                ("mesure", "measure"), ("measure enc", "ecn"), ("measure ecn --conect tcp", "--connect"),
+                ("measure ecn --conect=tcp", "--connect"), ("measure --iput x ecn", "--input"), ("lab chek", "check"),
+                ("lab check enc", "ecn"), ("lab check --severs nginx", "--servers"),
+                ("report --formt json x", "--format"), ("observe bsic", "basic"),
+                ("measure ecn --connect htps", "https"), ("--vrsion", "--version")):
+            outcome = pspdr(*words.split(), input="")
+            self.assertEqual(outcome.returncode, 2, words)
+            self.assertTrue(outcome.stderr.endswith(f"; did you mean {meant}?\n"), outcome.stderr)
+            self.assertNotIn("targets are read", outcome.stderr)
+
+    def test_what_resembles_nothing_is_not_guessed_at(self):
+        for words in ("xyzzy", "measure xyzzy", "measure ecn --xyzzy", "measure --timeout 3 ecn"):
+            self.assertNotIn("did you mean", pspdr(*words.split(), input="").stderr)
+
     @unittest.skipUnless(os.geteuid() == 0, "who is not root leaves files of their own")
     def test_behind_sudo_no_bytecode_is_left_in_the_users_folder(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -94,8 +94,10 @@ class TestErrors(unittest.TestCase):
         self.check(pspdr("measure", "--timeout", "3", "ecn"), 2, "--timeout is no option of measure", "after its name")
         self.check(pspdr("measure", "ecn", "--input", "x"), 2, "such as --input", "before the plugin's name")
         self.check(pspdr("measure", "ecn", "targets.ndjson"), 2, "targets.ndjson; targets are read from standard input")
+        self.check(pspdr("measure", "ecn", ""), 2, "targets are read from standard input")
         self.check(pspdr("measure", "no_such_plugin"), 2, "PYTHONPATH=.")
-        self.check(pspdr("measure", "--verbose", "ecn"), 2, "--verbose stands before the command")
+        self.check(pspdr("measure", "ecn", "--verbose"), 2, "such as --verbose, stand before the plugin's name")
+        self.check(pspdr("report", "--verbose", "x"), 2, "--verbose stands before the command")
 
     def test_plugin_help(self):
         outcome = pspdr("measure", "ecn", "--help")
@@ -109,7 +111,7 @@ from pathspider.plugins import mss
 
 OWN = ("rate", "order", "seed", "input", "output", "output_flows", "workers", "interface", "resume", "csv_input",
        "per_address", "lockstep", "blocklist", "vantage_lookup", "dry_run", "func", "parser", "command", "version",
-       "verbose", "advice", "plugin", "plugin_name", "plugin_args", "run_options")
+       "verbose", "quiet", "advice", "plugin", "plugin_name", "plugin_args", "run_options")
 
 class Third(mss.MSS):
     name = "third"
@@ -135,6 +137,23 @@ def third_plugin(test):
     path.parent.mkdir(parents=True)
     path.write_text(THIRD)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])}
+
+
+class TestLoudness(unittest.TestCase):
+    JOBS = '{"dip": "192.0.2.1"}\noops\n'
+
+    def test_warnings_and_errors_alone(self):
+        outcome = pspdr("measure", "-q", "--dry-run", "ecn", input=self.JOBS)
+        self.assertIn("line 2", outcome.stderr)
+        self.assertNotIn("would connect", outcome.stderr)
+
+    def test_verbose_after_the_command(self):
+        self.assertRegex(pspdr("measure", "-v", "--dry-run", "ecn", input=self.JOBS).stderr, "INFO pathspider: would")
+
+    def test_not_both(self):
+        outcome = pspdr("-v", "measure", "-q", "ecn", input=self.JOBS)
+        self.assertEqual((outcome.returncode, outcome.stdout), (2, ""))
+        self.assertIn("only one", outcome.stderr)
 
 
 class TestArguments(unittest.TestCase):
@@ -168,6 +187,22 @@ class TestArguments(unittest.TestCase):
         args, _ = self.parse("--seed", "5", "-w", "3", "third", "--timeout", "2", own=())
         seen = measure.make_spider(args, measure.run_options(args)).args
         self.assertEqual((seen.seed, seen.workers, seen.timeout, seen.connect), (5, 3, 2, MSS.connect_supported[0]))
+
+    def test_short_options(self):
+        args, _ = self.parse("-o", "records", "-r", "5", "-w3", "third", own=())
+        self.assertEqual((args.output, args.rate, args.workers, args.verbose, args.quiet),
+                         ("records", 5, 3, False, False))
+
+    def test_how_much_is_told_may_stand_before_or_after_the_command(self):
+        class Third(MSS):
+            name = "third"
+
+        with mock.patch.object(measure, "available_plugins", return_value=[Third]):
+            for words, told in ((["-v", "measure"], (True, False)), (["measure", "-v"], (True, False)),
+                                (["-q", "measure"], (False, True)), (["measure", "--quiet"], (False, True)),
+                                (["measure"], (False, False))):
+                args = build_parser("measure", words).parse_args([*words, "third"])
+                self.assertEqual((args.verbose, args.quiet), told, words)
 
     def test_what_nobody_knows_is_refused(self):
         with redirect_stderr(StringIO()) as told, self.assertRaises(SystemExit):

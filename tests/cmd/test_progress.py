@@ -1,60 +1,161 @@
-"""The progress line: only on a terminal, and with an honest estimate."""
+"""The progress line: an honest estimate, no wider than the terminal, and little of it in a log."""
 
+import fcntl
 import io
+import logging
 import os
 import pty
+import struct
 import tempfile
+import termios
+import time
 import types
 import unittest
+from contextlib import suppress
+from unittest import mock
 
-from pathspider.cmd.progress import Progress, duration, input_length
+from pathspider.cmd import progress
+from pathspider.cmd.progress import Progress, duration, input_length, rough
 from pathspider.jobs import JobReader
 
-
-def spider(done=0, missed=0):
-    return types.SimpleNamespace(jobs_done=done, flows_missed=missed)
+LINE = b'{"dip": "192.0.2.1"}\n'
 
 
-class TestProgress(unittest.TestCase):
-    def test_silent_where_there_is_no_terminal(self):
+def run_of(done=0, missed=0, under_way=0):
+    return types.SimpleNamespace(jobs_done=done, flows_missed=missed, jobs_under_way=under_way,
+                                 jobs=types.SimpleNamespace(accepted=done + under_way))
+
+
+class TestLine(unittest.TestCase):
+    def reader(self, lines, read):
+        jobs = self.enterContext(tempfile.TemporaryFile())
+        jobs.write(LINE * lines)
+        jobs.seek(0)
+        reader = JobReader(jobs, "jobs")
+        source = iter(reader)
+        for _ in range(read):
+            next(source)
+        return reader
+
+    def test_where_the_length_is_known(self):
+        run = run_of()
+        told = Progress(run, self.reader(3000, 510), io.StringIO())
+        for second in range(1, 101):  # nothing, and then 10 a second
+            run.jobs_done = max(0, second - 60) * 10
+            told.line(told._began + second)
+        run.jobs_done, run.jobs_under_way = 410, 100
+        run.jobs.accepted = 510
+        self.assertEqual(told.line(told._began + 101),
+                         "410 of about 3,000 done, 100 under way, 6.8/s, about 6 min left")
+
+    def test_the_rate_is_that_of_the_last_minute(self):
+        run = run_of()
+        told = Progress(run, self.reader(30000, 7000), io.StringIO())
+        for second in range(400):
+            run.jobs_done = max(0, second - 300) * 61
+            line = told.line(told._began + second)
+        self.assertIn(", 61/s, about ", line)
+        self.assertLessEqual(len(told._samples), 62)
+
+    def test_all_read(self):
+        run = run_of(9, under_way=1)
+        reader = self.reader(12, 12)  # two are repeated
+        self.assertTrue(Progress(run, reader, io.StringIO()).line(time.monotonic()).startswith("9 of 10 done, 1 under"))
+
+    def test_what_is_left_of_an_earlier_run_is_counted_alone(self):
+        run = run_of(0, under_way=10)
+        told = Progress(run, self.reader(100, 60), io.StringIO())  # 50 have their records
+        self.assertTrue(told.line(told._began + 1).startswith("0 of about 50 done, 10 under way, 0.0/s"))
+        self.assertNotIn("left", told.line(told._began + 2))
+
+    def test_a_pipe_has_no_total(self):
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb"):
+            told = Progress(run_of(5, under_way=3), JobReader(stream, "pipe"), io.StringIO())
+            self.assertEqual(told.line(told._began + 1), "5 done, 3 under way, 5.0/s")
+            self.assertIsNone(told.length)
+
+    def test_input_that_somebody_has_begun_to_read(self):
+        reader = self.reader(100, 0)
+        reader._lines.seek(50 * len(LINE))
+        self.assertEqual(input_length(reader), 50 * len(LINE))
+        next(iter(reader))
+        self.assertEqual(input_length(reader), 50 * len(LINE))
+
+    def test_stopping(self):
+        told = Progress(run_of(410, under_way=37), self.reader(3000, 510), io.StringIO(), stopping=lambda: True)
+        self.assertEqual(told.line(told._began + 9), "stopping, 37 under way")
+        self.assertEqual(told.last_line(told._began + 10), "410 of about 2,900 done in 0:10, 41/s")
+
+
+class TestWhere(unittest.TestCase):
+    def test_silent_where_there_is_no_terminal_and_the_run_is_short(self):
         stream = io.StringIO()
-        with Progress(spider(), JobReader(io.BytesIO(), "jobs"), stream):
+        with self.assertNoLogs("pathspider"), Progress(run_of(), JobReader(io.BytesIO(), "jobs"), stream):
             pass
         self.assertEqual(stream.getvalue(), "")
 
-    def test_a_last_line_on_a_terminal(self):
+    def test_a_line_a_minute_in_a_log(self):
+        with mock.patch.object(progress, "LOG_INTERVAL", 0.01), self.assertLogs("pathspider") as logged, \
+                Progress(run_of(7), JobReader(io.BytesIO(), "jobs"), io.StringIO()):
+            time.sleep(0.1)
+        self.assertIn("7 done, 0 under way", logged.output[0])
+
+    def on_terminal(self, columns, run, message="", lines=None):
         ours, theirs = pty.openpty()
-        with os.fdopen(theirs, "w") as stream:
-            with Progress(spider(7, 2), JobReader(io.BytesIO(), "jobs"), stream):
-                pass
-            written = os.read(ours, 1000).decode()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        with os.fdopen(theirs, "w") as stream, mock.patch.object(progress, "INTERVAL", 0.01):
+            handler = logging.StreamHandler(stream)
+            logging.getLogger().addHandler(handler)
+            self.addCleanup(logging.getLogger().removeHandler, handler)
+            with Progress(run, JobReader(lines or io.BytesIO(), "jobs"), stream):
+                time.sleep(0.1)
+                if message:
+                    logging.getLogger("pathspider").warning(message)
+        written = b""
+        with suppress(OSError):  # EIO: the other side is closed, and everything read
+            while part := os.read(ours, 10000):
+                written += part
         os.close(ours)
-        self.assertIn("7 done", written)
-        self.assertIn("2 flows missed", written)
-        self.assertTrue(written.endswith("\n"))
-        self.assertNotIn("left", written)
+        return written.decode()
 
-    def test_time_left_where_the_length_is_known(self):
-        with tempfile.TemporaryFile() as jobs:
-            jobs.write(b'{"dip": "192.0.2.1"}\n' * 100)
-            jobs.seek(0)
-            reader = JobReader(jobs, "jobs")
-            source = iter(reader)
-            for _ in range(50):
-                next(source)
-            progress = Progress(spider(50), reader)
-            self.assertEqual(input_length(reader), 2100)
-            self.assertAlmostEqual(progress._seconds_left(50, 10.0), 10.0, delta=0.5)
-            self.assertAlmostEqual(progress._seconds_left(25, 10.0), 30.0, delta=1)
-            self.assertIsNone(progress._seconds_left(0, 10.0))
+    def test_what_the_user_types_is_not_drawn_over(self):
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with os.fdopen(theirs, "rb") as typed:
+            self.assertEqual(self.on_terminal(80, run_of(7), lines=typed), "")
 
-    def test_length_of_a_pipe_is_not_known(self):
-        reading, writing = os.pipe()
-        with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb"):
-            self.assertIsNone(input_length(JobReader(stream, "pipe")))
+    def test_a_last_line_on_a_terminal(self):
+        written = self.on_terminal(0, run_of(7, 2))
+        self.assertIn("7 done, 0 under way", written)
+        self.assertRegex(written, r"\r7 done in 0:00, [\d,]+/s, 2 flows missed\x1b\[K\r\n$")
 
+    def test_a_message_has_its_line_to_itself(self):
+        self.assertIn("\r\x1b[Koops\r\n\r7 done in", self.on_terminal(80, run_of(7), "oops"))
+
+    def test_a_terminal_that_has_gone(self):
+        ours, theirs = pty.openpty()
+        stream = os.fdopen(theirs, "w")
+        with mock.patch.object(progress, "INTERVAL", 0.01), \
+                Progress(run_of(7), JobReader(io.BytesIO(), "jobs"), stream):
+            os.close(ours)
+            time.sleep(0.05)
+        with suppress(OSError):
+            stream.close()
+
+    def test_no_wider_than_the_terminal(self):
+        written = self.on_terminal(20, run_of(7, 2))
+        lines = [line.removesuffix("\x1b[K") for line in written.split("\r") if line != "\n"]
+        self.assertEqual(max(map(len, lines)), 19, lines)
+
+
+class TestTimes(unittest.TestCase):
     def test_duration(self):
         self.assertEqual(
             [duration(seconds) for seconds in (0, 59.6, 61, 3600, 86399)],
             ["0:00", "1:00", "1:01", "1:00:00", "23:59:59"],
         )
+
+    def test_rough(self):
+        self.assertEqual([rough(seconds) for seconds in (0.2, 7, 42, 58, 100, 3600, 12000, 14400)],
+                         ["0 s", "7 s", "40 s", "1 min", "2 min", "60 min", "3 h 20 min", "4 h"])

@@ -207,7 +207,9 @@ class TestJobQueue(QueueCase):
         jobs = JobQueue(100, 2)
         for number in range(5):
             self.assertTrue(jobs.offer(job(number)))
+        self.assertEqual((jobs.accepted, jobs.begun), (5, 0))
         under_way = [jobs.get(block=False), jobs.get(block=False)]
+        self.assertEqual(jobs.begun, 2)
         order = []
         while under_way:
             with self.assertRaises(queue.Empty):
