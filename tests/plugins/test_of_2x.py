@@ -1,0 +1,59 @@
+"""Plugins as they were written for 2.x: what the released tool promised beyond its documentation holds."""
+
+import os
+import subprocess
+
+from tests.run.cases import COMMAND, CaseTest, clean
+
+PLUGIN = '''
+from pathspider.base import CONN_OK, PluggableSpider
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.tcp import connect_tcp
+
+class Old(DesynchronizedSpider, PluggableSpider):
+    name = "old"
+    description = "Written for 2.x"
+    version = "1.0.0"
+    chains = [BasicChain, TCPChain]
+    connect_supported = ["tcp"]
+
+    def conn_one(self, job, config):
+        return connect_tcp(self.source, job, self.args.timeout)
+
+    def conn_two(self, job, config):
+        return connect_tcp(self.source, job, self.args.timeout)
+
+    connections = [conn_one, conn_two]
+'''
+COMBINE = '''
+    def combine_flows(self, flows):
+        return [f"old.observed:{sum(flow['observed'] for flow in flows)}"]
+'''
+
+
+class TestPlugins(CaseTest):
+    def run_plugin(self, source, *words, count=60, before=("-w", "8")):
+        """The records of clean targets; there is one for each, also where more fail in a row than end a run."""
+        status, records, errors = self.measure(clean(count), *before, "old", *words, tree=self.tree("old", source),
+                                               timeout=30)
+        self.assertEqual((status, len(records)), (0, count), errors)
+        return records
+
+    def assert_conditions(self, records, *conditions):
+        for record in records:
+            self.assertEqual(record["conditions"], [*conditions], record)
+
+    def help_of(self, source, *words):
+        done = subprocess.run([*COMMAND, *words, "--help"], cwd=self.tree("old", source), capture_output=True,
+                              text=True, env={**os.environ, "PYTHONPATH": "."}, check=False, timeout=30)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+    def test_connections_may_be_bound_methods(self):
+        self.assert_conditions(self.run_plugin(PLUGIN + '''
+    def __init__(self, worker_count, libtrace_uri, args, server_mode=False):
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        self.connections = [self.conn_one, self.conn_two]
+''' + COMBINE), "old.observed:2")
