@@ -1,6 +1,7 @@
 """Plugins as they were written for 2.x: what the released tool promised beyond its documentation holds."""
 
 import os
+import shutil
 import subprocess
 
 from tests.run.cases import COMMAND, CaseTest, clean
@@ -31,11 +32,22 @@ COMBINE = '''
     def combine_flows(self, flows):
         return [f"old.observed:{sum(flow['observed'] for flow in flows)}"]
 '''
+WORKER = '''
+    def worker(self, worker_number):
+        import time
+        from pathspider.base import SHUTDOWN_SENTINEL
+        from pathspider.records import Result
+        while (job := self.jobqueue.get()) != SHUTDOWN_SENTINEL:
+            began = time.time()
+            made = [conn(self, job, config) for config, conn in enumerate(self.connections)]
+            self.mergequeue.put(Result(job, made, began, time.time()))
+'''
 
 
 class TestPlugins(CaseTest):
     def run_plugin(self, source, *words, count=60, before=("-w", "8")):
         """The records of clean targets; there is one for each, also where more fail in a row than end a run."""
+        shutil.rmtree(self.folder / "pathspider-old", ignore_errors=True)
         status, records, errors = self.measure(clean(count), *before, "old", *words, tree=self.tree("old", source),
                                                timeout=30)
         self.assertEqual((status, len(records)), (0, count), errors)
@@ -57,3 +69,11 @@ class TestPlugins(CaseTest):
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self.connections = [self.conn_one, self.conn_two]
 ''' + COMBINE), "old.observed:2")
+
+    def test_a_connection_may_tell_its_port_alone(self):
+        source = PLUGIN.replace("return connect_tcp(self.source, job, self.args.timeout)",
+                                """rec = connect_tcp(self.source, job, self.args.timeout)
+        rec["client"].close()
+        return {"sp": rec["sp"]}""")
+        self.assert_conditions(self.run_plugin(source + COMBINE), "old.observed:2")
+        self.assert_conditions(self.run_plugin(source + COMBINE + WORKER), "old.observed:2")
