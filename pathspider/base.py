@@ -194,9 +194,10 @@ class Spider:
     def combine_flows(self, flows: list[Flow]) -> list[str] | None:
         """The conditions that follow from a job's flow records, one for each connection, in the order of :meth:`plan`.
 
-        Called when every flow was observed (where the plugin has chains) and our own machine did not fail.
+        Called when every flow was observed (where the plugin has chains) and our own machine did not fail. A plugin
+        without this concludes nothing: its records have no conditions of its own.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no combine_flows()")
+        return None
 
     def borrow(self) -> None:
         """Borrow the settings that the run changes, before anything else is begun: it may be that they cannot be had.

@@ -21,7 +21,10 @@ class TestSpider(unittest.TestCase):
     def test_a_spider_without_a_model_says_so(self):
         spider = Spider(1, "int:lo", argparse.Namespace())
         with self.assertRaises(NotImplementedError):
-            spider.combine_flows([])
+            spider.configuration_count()
+
+    def test_without_combine_flows_there_is_nothing_to_say(self):
+        self.assertIsNone(Spider(1, "int:lo", argparse.Namespace()).combine_flows([]))
 
     def test_a_worker_loop_of_a_plugin_s_own_does_not_tell_when_a_job_is_over(self):
         class Own(Nowhere):

@@ -77,3 +77,6 @@ class TestPlugins(CaseTest):
         return {"sp": rec["sp"]}""")
         self.assert_conditions(self.run_plugin(source + COMBINE), "old.observed:2")
         self.assert_conditions(self.run_plugin(source + COMBINE + WORKER), "old.observed:2")
+
+    def test_without_combine_flows_records_have_no_conditions(self):
+        self.assert_conditions(self.run_plugin(PLUGIN))
