@@ -79,10 +79,13 @@ class PluggableSpider:
     placeholders: ClassVar[Mapping[str, str]] = {}
     """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
 
-    @staticmethod
-    def register_args(subparsers: Any) -> None:
-        """Add this plugin's sub-command to ``subparsers``. The models implement it."""
-        raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")
+    @classmethod
+    def register_args(cls, subparsers: Any) -> None:
+        """Add this plugin's sub-command to ``subparsers``. The models implement it, named before this class or after."""
+        of_model = getattr(super(), "register_args", None)
+        if of_model is None:
+            raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")
+        of_model(subparsers)
 
 
 class Spider:

@@ -57,8 +57,9 @@ class TestPlugins(CaseTest):
         for record in records:
             self.assertEqual(record["conditions"], [*conditions], record)
 
-    def help_of(self, source, *words):
-        done = subprocess.run([*COMMAND, *words, "--help"], cwd=self.tree("old", source), capture_output=True,
+    def help_of(self, *words):
+        """The help of ``measure``, in the tree of the last plugin."""
+        done = subprocess.run([*COMMAND, *words, "--help"], cwd=self.folder / "pathspider-old", capture_output=True,
                               text=True, env={**os.environ, "PYTHONPATH": "."}, check=False, timeout=30)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout
@@ -80,3 +81,19 @@ class TestPlugins(CaseTest):
 
     def test_without_combine_flows_records_have_no_conditions(self):
         self.assert_conditions(self.run_plugin(PLUGIN))
+
+    def test_the_base_classes_in_either_order(self):
+        for order in ("DesynchronizedSpider, PluggableSpider", "PluggableSpider, DesynchronizedSpider"):
+            source = PLUGIN.replace("DesynchronizedSpider, PluggableSpider):", f"{order}):") + COMBINE
+            self.assert_conditions(self.run_plugin(source, "--connect", "tcp"), "old.observed:2")
+
+    def test_a_plugin_may_add_its_sub_command_by_itself(self):
+        for order in ("DesynchronizedSpider, PluggableSpider", "PluggableSpider, DesynchronizedSpider"):
+            source = PLUGIN.replace("DesynchronizedSpider, PluggableSpider):", f"{order}):") + COMBINE + '''
+    @classmethod
+    def register_args(cls, subparsers):
+        parser = subparsers.add_parser("old", help="As 2.x had it")
+        parser.add_argument("--timeout", default=5, type=int)
+        parser.set_defaults(spider=cls)
+'''
+            self.assert_conditions(self.run_plugin(source, "--timeout", "3"), "old.observed:2")
