@@ -61,7 +61,7 @@ __all__ = [
     "timestamp",
 ]
 
-DEFAULT_TIMEOUT = 5.0
+DEFAULT_TIMEOUT = 5
 """Seconds that one connection may take."""
 
 
@@ -142,7 +142,8 @@ class Spider:
         """Add this plugin's sub-command: ``--connect``, ``--timeout`` and what :meth:`extra_args` adds."""
         parser = subparsers.add_parser(cls.name, help=cls.description,
                                        description=inspect.cleandoc(cls.__doc__ or cls.description),
-                                       formatter_class=argparse.RawDescriptionHelpFormatter)
+                                       formatter_class=argparse.RawDescriptionHelpFormatter,
+                                       conflict_handler="resolve")  # the plugin's own options win
         parser.set_defaults(plugin=cls)
         if cls.connect_supported:
             default = cls.connect_supported[0]
@@ -150,7 +151,7 @@ class Spider:
             parser.add_argument("--connect", choices=cls.connect_supported, default=default, metavar="MODE",
                                 help=f"Kind of connection: {modes}. (Default: {default})")
         parser.add_argument("--timeout", type=positive_seconds, default=DEFAULT_TIMEOUT, metavar="SECONDS",
-                            help=f"Time that one connection may take. (Default: {DEFAULT_TIMEOUT:g})")
+                            help=f"Time that one connection may take. (Default: {DEFAULT_TIMEOUT})")
         cls.extra_args(parser)
 
     @staticmethod
@@ -416,8 +417,8 @@ class Spider:
 
 
 def positive_seconds(text: str) -> float:
-    """An option's value as a time over 0, for argparse."""
+    """An option's value as a time over 0, for argparse; an int where it is whole, which plugins of 2.x may rely on."""
     with suppress(ValueError):
         if 0 < (value := float(text)) < float("inf"):
-            return value
+            return int(value) if value.is_integer() else value
     raise argparse.ArgumentTypeError(f"{text}: a number of seconds over 0 is needed")

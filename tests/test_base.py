@@ -13,7 +13,7 @@ class TestSpider(unittest.TestCase):
             make(workers=0)
 
     def test_positive_seconds(self):
-        self.assertEqual(positive_seconds("0.5"), 0.5)
+        self.assertEqual([repr(positive_seconds(text)) for text in ("0.5", "3", "3.0", "1e1")], ["0.5", "3", "3", "10"])
         for text in ("0", "-1", "inf", "nan"):
             with self.assertRaises(argparse.ArgumentTypeError):
                 positive_seconds(text)

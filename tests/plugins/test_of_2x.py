@@ -97,3 +97,21 @@ class TestPlugins(CaseTest):
         parser.set_defaults(spider=cls)
 '''
             self.assert_conditions(self.run_plugin(source, "--timeout", "3"), "old.observed:2")
+
+    def test_a_plugin_s_own_timeout_wins(self):
+        self.assert_conditions(self.run_plugin(PLUGIN + '''
+    @staticmethod
+    def extra_args(parser):
+        parser.add_argument("--timeout", default=7, type=int, help="Of our own")
+
+    def combine_flows(self, flows):
+        return [f"old.timeout:{self.args.timeout!r}"]
+'''), "old.timeout:7")
+
+    def test_a_timeout_that_is_whole_is_an_int(self):
+        source = PLUGIN + '''
+    def combine_flows(self, flows):
+        return [f"old.timeout:{self.args.timeout!r}"]
+'''
+        for words, value in (((), "5"), (("--timeout", "3"), "3"), (("--timeout", "2.5"), "2.5")):
+            self.assert_conditions(self.run_plugin(source, *words, count=5), f"old.timeout:{value}")
