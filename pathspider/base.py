@@ -81,7 +81,7 @@ class PluggableSpider:
 
     @classmethod
     def register_args(cls, subparsers: Any) -> None:
-        """Add this plugin's sub-command to ``subparsers``. The models implement it, named before this class or after."""
+        """Add this plugin's sub-command to ``subparsers``. The models implement it, named before this one or after."""
         of_model = getattr(super(), "register_args", None)
         if of_model is None:
             raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")

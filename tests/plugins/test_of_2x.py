@@ -115,3 +115,13 @@ class TestPlugins(CaseTest):
 '''
         for words, value in (((), "5"), (("--timeout", "3"), "3"), (("--timeout", "2.5"), "2.5")):
             self.assert_conditions(self.run_plugin(source, *words, count=5), f"old.timeout:{value}")
+
+    def test_a_base_class_without_a_name_is_no_plugin(self):
+        source = PLUGIN.replace("class Old(DesynchronizedSpider, PluggableSpider):", '''class Shared(ORDER):
+    chains = [BasicChain, TCPChain]
+
+class Old(Shared):''') + COMBINE
+        for order in ("DesynchronizedSpider, PluggableSpider", "PluggableSpider, DesynchronizedSpider"):
+            self.assert_conditions(self.run_plugin(source.replace("ORDER", order)), "old.observed:2")
+            self.assertNotIn("    spider", self.help_of())
+            self.assertIn("Written for 2.x", self.help_of())
