@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.conditions import connectivity
 from pathspider.helpers import modes, poller
 from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, asks_for_ecn
@@ -202,6 +203,20 @@ class Spider:
         without this concludes nothing: its records have no conditions of its own.
         """
         return None
+
+    def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,
+                             prefix: str | None = None) -> str:
+        """The connectivity condition: ``works``, ``broken``, ``transient`` or ``offline``; of a baseline alone
+        ``online`` or ``offline``.
+
+        :param baseline: whether the connection came up; its ``spdr_state`` (an int) says so, too
+        :param experimental: the same of the other connection, where there is one
+        :param prefix: what the condition begins with; the plugin's name unless given
+        """
+        name = self.name if prefix is None else prefix
+        if experimental is None:
+            return f"{name}.connectivity.{'online' if came_up(baseline) else 'offline'}"
+        return connectivity(name, came_up(baseline), came_up(experimental))
 
     def borrow(self) -> None:
         """Borrow the settings that the run changes, before anything else is begun: it may be that they cannot be had.
@@ -414,6 +429,11 @@ class Spider:
                 self._settings_closed = True
             if settings is not None:
                 settings.close()
+
+
+def came_up(state: bool | int) -> bool:
+    """Whether a connection came up: a truth value as it is; of a ``spdr_state``, ``CONN_OK`` (0) alone."""
+    return state if isinstance(state, bool) else state == CONN_OK
 
 
 def positive_seconds(text: str) -> float:

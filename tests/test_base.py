@@ -4,6 +4,7 @@ import argparse
 import unittest
 
 from pathspider.base import Spider, positive_seconds
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from tests.run.spiders import Nowhere, make
 
 
@@ -32,6 +33,16 @@ class TestSpider(unittest.TestCase):
                 pass
 
         self.assertEqual((make().per_address(), make(Own).per_address()), (2, None))
+
+    def test_combine_connectivity(self):
+        spider = make()
+        for arguments, word in (
+            ((True, True), "works"), ((True, False), "broken"), ((False, True), "transient"), ((False, False), "offline"),
+            ((CONN_OK, CONN_TIMEOUT), "broken"), ((2, 0), "transient"), ((0, 0), "works"), ((1, CONN_FAILED), "offline"),
+            ((True,), "online"), ((False,), "offline"), ((CONN_OK,), "online"), ((1,), "offline"),
+        ):
+            self.assertEqual(spider.combine_connectivity(*arguments), f"spider.connectivity.{word}")
+            self.assertEqual(spider.combine_connectivity(*arguments, prefix="x.y"), f"x.y.connectivity.{word}")
 
     def test_the_plan_with_the_baseline_between(self):
         class Between(Nowhere):

@@ -125,3 +125,11 @@ class Old(Shared):''') + COMBINE
             self.assert_conditions(self.run_plugin(source.replace("ORDER", order)), "old.observed:2")
             self.assertNotIn("    spider", self.help_of())
             self.assertIn("Written for 2.x", self.help_of())
+
+    def test_combine_connectivity(self):
+        self.assert_conditions(self.run_plugin(PLUGIN + '''
+    def combine_flows(self, flows):
+        up = [flow["spdr_state"] == CONN_OK for flow in flows]
+        return [self.combine_connectivity(*up), self.combine_connectivity(up[0], not up[1], "other"),
+                self.combine_connectivity(up[0], prefix="alone")]
+'''), "old.connectivity.works", "other.connectivity.broken", "alone.connectivity.online")
