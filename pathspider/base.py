@@ -92,7 +92,7 @@ class PluggableSpider:
 class Spider:
     """A run of one experiment over many targets.
 
-    :param worker_count: how many jobs are under way at once, at most
+    :param worker_count: how many jobs are under way at once, at most; 0 for a spider that is only asked to combine
     :param libtrace_uri: packet source of the observer, such as ``int:eth0``
     :param args: the plugin's parsed arguments; ``connect`` and ``timeout`` are the common ones
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
@@ -119,8 +119,8 @@ class Spider:
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
-        if worker_count < 1:
-            raise ValueError(f"{worker_count} workers: at least one is needed")
+        if worker_count < 0:
+            raise ValueError(f"{worker_count} workers")
         self.worker_count = worker_count
         self.libtrace_uri = libtrace_uri
         self.args = args
@@ -279,6 +279,8 @@ class Spider:
         Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
         nothing stays borrowed.
         """
+        if not self.worker_count:
+            raise ValueError("a run without workers: at least one is needed")
         self.asks_for_ecn = asks_for_ecn()
         self.pipeline.start()
 

@@ -5,13 +5,28 @@ import unittest
 
 from pathspider.base import Spider, positive_seconds
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from pathspider.sync import SynchronizedSpider
 from tests.run.spiders import Nowhere, make
+
+
+class Switching(SynchronizedSpider):
+    """One of the other model: its gates have a token a worker."""
+
+    configurations = [lambda self: None] * 2
+
+    def combine_flows(self, flows):
+        return []
 
 
 class TestSpider(unittest.TestCase):
     def test_at_least_one_worker(self):
-        with self.assertRaises(ValueError):
-            make(workers=0)
+        for spider in (Nowhere, Switching):
+            with self.assertRaises(ValueError):
+                make(spider, workers=-1)
+            without = make(spider, workers=0)  # is only asked to combine
+            self.assertEqual(without.combine_flows([]), [])
+            with self.assertRaises(ValueError):
+                without.start()
 
     def test_positive_seconds(self):
         self.assertEqual([repr(positive_seconds(text)) for text in ("0.5", "3", "3.0", "1e1")], ["0.5", "3", "3", "10"])

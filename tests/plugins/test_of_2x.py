@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 from tests.run.cases import COMMAND, CaseTest, clean
 
@@ -133,3 +134,12 @@ class Old(Shared):''') + COMBINE
         return [self.combine_connectivity(*up), self.combine_connectivity(up[0], not up[1], "other"),
                 self.combine_connectivity(up[0], prefix="alone")]
 '''), "old.connectivity.works", "other.connectivity.broken", "alone.connectivity.online")
+
+    def test_a_spider_without_workers_is_asked_to_combine(self):
+        source = PLUGIN + COMBINE + '''
+if __name__ == "__main__":
+    print(Old(0, "", None).combine_flows([{"observed": True}]))
+'''
+        done = subprocess.run([sys.executable, "pathspider/plugins/old.py"], cwd=self.tree("old", source), text=True,
+                              capture_output=True, env={**os.environ, "PYTHONPATH": "."}, check=False, timeout=30)
+        self.assertEqual((done.stdout, done.stderr), ("['old.observed:1']\n", ""))
