@@ -52,8 +52,9 @@ class TestSpider(unittest.TestCase):
     def test_combine_connectivity(self):
         spider = make()
         for arguments, word in (
-            ((True, True), "works"), ((True, False), "broken"), ((False, True), "transient"), ((False, False), "offline"),
-            ((CONN_OK, CONN_TIMEOUT), "broken"), ((2, 0), "transient"), ((0, 0), "works"), ((1, CONN_FAILED), "offline"),
+            ((True, True), "works"), ((True, False), "broken"), ((False, True), "transient"),
+            ((False, False), "offline"), ((CONN_OK, CONN_TIMEOUT), "broken"), ((2, 0), "transient"),
+            ((0, 0), "works"), ((1, CONN_FAILED), "offline"),
             ((True,), "online"), ((False,), "offline"), ((CONN_OK,), "online"), ((1,), "offline"),
         ):
             self.assertEqual(spider.combine_connectivity(*arguments), f"spider.connectivity.{word}")
