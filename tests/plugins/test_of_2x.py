@@ -46,11 +46,11 @@ WORKER = '''
 
 
 class TestPlugins(CaseTest):
-    def run_plugin(self, source, *words, count=60, before=("-w", "8")):
+    def run_plugin(self, source, *words, count=60, version=4, before=("-w", "8")):
         """The records of clean targets; there is one for each, also where more fail in a row than end a run."""
         shutil.rmtree(self.folder / "pathspider-old", ignore_errors=True)
-        status, records, errors = self.measure(clean(count), *before, "old", *words, tree=self.tree("old", source),
-                                               timeout=30)
+        status, records, errors = self.measure(clean(count, version), *before, "old", *words,
+                                               tree=self.tree("old", source), timeout=30)
         self.assertEqual((status, len(records)), (0, count), errors)
         return records
 
@@ -143,3 +143,29 @@ if __name__ == "__main__":
         done = subprocess.run([sys.executable, "pathspider/plugins/old.py"], cwd=self.tree("old", source), text=True,
                               capture_output=True, env={**os.environ, "PYTHONPATH": "."}, check=False, timeout=30)
         self.assertEqual((done.stdout, done.stderr), ("['old.observed:1']\n", ""))
+
+    def test_hooks_of_chains_name_their_parameters_as_documented(self):
+        """A chain that extends ours may pass them on by name."""
+        source = PLUGIN.replace("class Old(", '''from pathspider.chains.icmp import ICMPChain
+from pathspider.chains.noop import NoOpChain
+
+class Passing(NoOpChain):
+    def new_flow(self, rec, ip):
+        rec["passed"] = 0
+        return super().new_flow(rec=rec, ip=ip)
+
+    def ip6(self, rec, ip6, rev):
+        rec["passed"] += 1
+        return super().ip6(rec=rec, ip6=ip6, rev=rev)
+
+    def tcp(self, rec, tcp, rev):
+        return super().tcp(rec=rec, tcp=tcp, rev=rev)
+
+class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
+    def combine_flows(self, flows):
+        for chain in (NoOpChain(), ICMPChain()):
+            chain.icmp4(rec={}, ip=None, q=None, rev=False)
+            chain.icmp6(rec={}, ip6=None, q=None, rev=False)
+        return [f"old.passed:{all(flow['passed'] for flow in flows)}"]
+'''
+        self.assert_conditions(self.run_plugin(source, version=6), "old.passed:True")
