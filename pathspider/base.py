@@ -199,7 +199,8 @@ class Spider:
     def combine_flows(self, flows: list[Flow]) -> list[str] | None:
         """The conditions that follow from a job's flow records, one for each connection, in the order of :meth:`plan`.
 
-        Called when every flow was observed (where the plugin has chains) and our own machine did not fail. A plugin
+        Called unless our own machine failed or a connection was skipped. ``observed`` is False for a flow that was not
+        observed; its chains' fields have their initial values, and no conclusion that needs them may be drawn. A plugin
         without this concludes nothing: its records have no conditions of its own.
         """
         return None

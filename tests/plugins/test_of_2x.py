@@ -1,10 +1,15 @@
 """Plugins as they were written for 2.x: what the released tool promised beyond its documentation holds."""
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
+import unittest
 
+from pathspider.conditions import NOT_OBSERVED
+from pathspider.installed import available_plugins
+from pathspider.records import CONN_OK
 from tests.run.cases import COMMAND, CaseTest, clean
 
 PLUGIN = '''
@@ -169,3 +174,28 @@ class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
         return [f"old.passed:{all(flow['passed'] for flow in flows)}"]
 '''
         self.assert_conditions(self.run_plugin(source, version=6), "old.passed:True")
+
+    def test_combine_flows_gets_flows_that_were_not_observed(self):
+        tree = self.tree("old", PLUGIN + '''
+    def combine_flows(self, flows):
+        return [f"old.{flow['observed']}.{flow['tcp_synflags_fwd']}.{flow['tcp_connected']}" for flow in flows]
+''')
+        jobs = [*clean(5), {"dip": "127.0.0.1", "number": 5, "tcp_connected": True}]  # of which lab0 sees nothing
+        status, records, errors = self.measure(jobs, "old", tree=tree)
+        self.assertEqual((status, len(records)), (0, 6), errors)
+        self.assert_conditions(records[:5], "old.True.2.True", "old.True.2.True")
+        self.assert_conditions(records[5:], "old.False.None.False", "old.False.None.False",
+                               "pathspider.missed_flows:2")
+
+
+class TestOurs(unittest.TestCase):
+    def test_no_conclusion_from_a_flow_that_was_not_observed(self):
+        for plugin in available_plugins():
+            if not plugin.chains or not plugin.__module__.startswith("pathspider.plugins."):
+                continue
+            spider = plugin(0, "", argparse.Namespace(connect=plugin.connect_supported[0], codepoint=46, timeout=5))
+            unseen = {name: field.initial for chain in plugin.chains for name, field in chain.fields.items()}
+            plan = spider.plan()
+            for missed in plan:
+                flows = [{**unseen, "spdr_state": CONN_OK, "observed": place != missed} for place in range(len(plan))]
+                self.assertEqual(spider.combine_flows(flows), [NOT_OBSERVED], plugin.name)
