@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pathspider.conditions import connectivity
 from pathspider.helpers import modes, poller
 from pathspider.jobs import TARGET_KEYS, target_problem
-from pathspider.network.interfaces import PROTOCOL_NUMBERS, asks_for_ecn
+from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn, source_addresses
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -93,7 +93,8 @@ class Spider:
     """A run of one experiment over many targets.
 
     :param worker_count: how many jobs are under way at once, at most; 0 for a spider that is only asked to combine
-    :param libtrace_uri: packet source of the observer, such as ``int:eth0``
+    :param libtrace_uri: packet source of the observer, such as ``int:eth0``; its addresses are those that connections
+        come from, unless others are given
     :param args: the plugin's parsed arguments; ``connect`` and ``timeout`` are the common ones
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
     """
@@ -127,6 +128,8 @@ class Spider:
         self.server_mode = server_mode
         self.options = RunOptions.from_arguments(args)
         """Of the run; to be set before it is started."""
+        if not any(self.source):
+            self.source = addresses_of(libtrace_uri)
         self.asks_for_ecn = False
         """Whether all of this machine's SYNs ask for ECN; as it was when the run was started."""
         self.observer: Observer | DummyObserver | None = None
@@ -432,6 +435,15 @@ class Spider:
                 self._settings_closed = True
             if settings is not None:
                 settings.close()
+
+
+def addresses_of(uri: str) -> tuple[str | None, str | None]:
+    """The addresses, IPv4 and IPv6, of the interface that ``int:IF`` names; None for what is not there."""
+    kind, _, interface = uri.partition(":")
+    if kind == "int":
+        with suppress(InterfaceError):  # the observer says it, where the run begins
+            return source_addresses(interface)
+    return None, None
 
 
 def came_up(state: bool | int) -> bool:

@@ -1,6 +1,7 @@
 """Plugins as they were written for 2.x: what the released tool promised beyond its documentation holds."""
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import unittest
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.installed import available_plugins
 from pathspider.records import CONN_OK
-from tests.run.cases import COMMAND, CaseTest, clean
+from tests.run.cases import COMMAND, CaseTest, clean, ndjson
 
 PLUGIN = '''
 from pathspider.base import CONN_OK, PluggableSpider
@@ -33,6 +34,20 @@ class Old(DesynchronizedSpider, PluggableSpider):
         return connect_tcp(self.source, job, self.args.timeout)
 
     connections = [conn_one, conn_two]
+'''
+PROGRAM = '''
+import json, sys, threading
+from argparse import Namespace
+from pathspider.base import SHUTDOWN_SENTINEL
+from pathspider.plugins.ecn import ECN
+
+spider = ECN(5, "int:lab0", Namespace(connect="tcp", timeout=3))
+spider.start()
+for line in sys.stdin:
+    spider.add_job(json.loads(line))
+threading.Thread(target=spider.shutdown).start()
+while (record := spider.outqueue.get()) != SHUTDOWN_SENTINEL:
+    print(json.dumps(record))
 '''
 COMBINE = '''
     def combine_flows(self, flows):
@@ -186,6 +201,16 @@ class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
         self.assert_conditions(records[:5], "old.True.2.True", "old.True.2.True")
         self.assert_conditions(records[5:], "old.False.None.False", "old.False.None.False",
                                "pathspider.missed_flows:2")
+
+    def test_a_program_s_spider_finds_its_source_addresses_itself(self):
+        jobs = [*clean(3), *clean(3, 6)]
+        done = self.lab.run([sys.executable, "-c", PROGRAM], data=ndjson(jobs), capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(len(records), len(jobs), done.stderr)
+        for record in records:
+            self.assertIn("ecn.connectivity.works", record["conditions"], record)
+            self.assertIsNotNone(record["path"][0], record)
 
 
 class TestOurs(unittest.TestCase):
