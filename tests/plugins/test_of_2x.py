@@ -78,12 +78,12 @@ class TestPlugins(CaseTest):
         for record in records:
             self.assertEqual(record["conditions"], [*conditions], record)
 
-    def help_of(self, *words):
+    def help_of(self, *words, status=0):
         """The help of ``measure``, in the tree of the last plugin."""
         done = subprocess.run([*COMMAND, *words, "--help"], cwd=self.folder / "pathspider-old", capture_output=True,
                               text=True, env={**os.environ, "PYTHONPATH": "."}, check=False, timeout=30)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        return done.stdout
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
 
     def test_connections_may_be_bound_methods(self):
         self.assert_conditions(self.run_plugin(PLUGIN + '''
@@ -144,8 +144,10 @@ class TestPlugins(CaseTest):
 class Old(Shared):''') + COMBINE
         for order in ("DesynchronizedSpider, PluggableSpider", "PluggableSpider, DesynchronizedSpider"):
             self.assert_conditions(self.run_plugin(source.replace("ORDER", order)), "old.observed:2")
-            self.assertNotIn("    spider", self.help_of())
-            self.assertIn("Written for 2.x", self.help_of())
+            helped = self.help_of()
+            self.assertNotIn("    spider", helped.stdout)
+            self.assertIn("Written for 2.x", helped.stdout)
+            self.assertEqual(helped.stderr, "")
 
     def test_combine_connectivity(self):
         self.assert_conditions(self.run_plugin(PLUGIN + '''
@@ -211,6 +213,19 @@ class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
         for record in records:
             self.assertIn("ecn.connectivity.works", record["conditions"], record)
             self.assertIsNotNone(record["path"][0], record)
+
+    def test_a_chain_s_notes_of_its_own_do_not_reach_records(self):
+        source = PLUGIN.replace("class Old(", '''from pathspider.chains.base import Chain
+
+class Noting(Chain):
+    def new_flow(self, rec, ip):
+        rec["_noted"] = rec["noted"] = True
+        return True
+
+class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
+        for record in self.run_plugin(source, before=("--output-flows",)):
+            for flow in record["flow_results"]:
+                self.assertEqual((flow["noted"], [key for key in flow if key.startswith("_")]), (True, []))
 
 
 class TestOurs(unittest.TestCase):
