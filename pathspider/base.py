@@ -144,7 +144,7 @@ class Spider:
     @classmethod
     def register_args(cls, subparsers: Any) -> None:
         """Add this plugin's sub-command: ``--connect``, ``--timeout`` and what :meth:`extra_args` adds."""
-        parser = subparsers.add_parser(cls.name, help=cls.description,
+        parser = subparsers.add_parser(cls.name, help=cls.description.replace("%", "%%"),
                                        description=inspect.cleandoc(cls.__doc__ or cls.description),
                                        formatter_class=argparse.RawDescriptionHelpFormatter,
                                        conflict_handler="resolve")  # the plugin's own options win

@@ -227,6 +227,29 @@ class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
             for flow in record["flow_results"]:
                 self.assertEqual((flow["noted"], [key for key in flow if key.startswith("_")]), (True, []))
 
+    def test_a_plugin_that_cannot_be_set_up_is_named_and_left_out(self):
+        for broken in ("raise RuntimeError('not today')", "parser.add_argument('nonsense', '--x')",
+                       "import nothing_such", "raise SystemExit('not today')"):
+            shutil.rmtree(self.folder / "pathspider-old", ignore_errors=True)
+            self.tree("old", PLUGIN + f'''
+    @staticmethod
+    def extra_args(parser):
+        {broken}
+''')
+            helped = self.help_of()
+            self.assertIn("pathspider.plugins.old cannot be set up", helped.stderr)
+            self.assertEqual(helped.stderr.count("\n"), 1, helped.stderr)
+            self.assertNotIn("Written for 2.x", helped.stdout)
+            self.assertIn("Explicit Congestion Notification", helped.stdout)
+            self.assertEqual(self.help_of("ecn").stderr, "")
+            itself = self.help_of("old", status=2)
+            self.assertIn("cannot be set up", itself.stderr)
+            self.assertNotIn("Traceback", itself.stderr)
+
+    def test_a_description_may_hold_any_character(self):
+        self.tree("old", PLUGIN.replace("Written for 2.x", "100 % of %(prog)s"))
+        self.assertIn("100 % of %(prog)s", self.help_of().stdout)
+
 
 class TestOurs(unittest.TestCase):
     def test_no_conclusion_from_a_flow_that_was_not_observed(self):
