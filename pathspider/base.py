@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.conditions import connectivity
 from pathspider.helpers import modes, poller
 from pathspider.jobs import TARGET_KEYS, target_problem
-from pathspider.network.interfaces import PROTOCOL_NUMBERS, asks_for_ecn
+from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn, source_addresses
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -61,7 +62,7 @@ __all__ = [
     "timestamp",
 ]
 
-DEFAULT_TIMEOUT = 5.0
+DEFAULT_TIMEOUT = 5
 """Seconds that one connection may take."""
 
 
@@ -79,17 +80,21 @@ class PluggableSpider:
     placeholders: ClassVar[Mapping[str, str]] = {}
     """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
 
-    @staticmethod
-    def register_args(subparsers: Any) -> None:
-        """Add this plugin's sub-command to ``subparsers``. The models implement it."""
-        raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")
+    @classmethod
+    def register_args(cls, subparsers: Any) -> None:
+        """Add this plugin's sub-command to ``subparsers``. The models implement it, named before this one or after."""
+        of_model = getattr(super(), "register_args", None)
+        if of_model is None:
+            raise NotImplementedError("a plugin extends one of the models: SynchronizedSpider, DesynchronizedSpider, …")
+        of_model(subparsers)
 
 
 class Spider:
     """A run of one experiment over many targets.
 
-    :param worker_count: how many jobs are under way at once, at most
-    :param libtrace_uri: packet source of the observer, such as ``int:eth0``
+    :param worker_count: how many jobs are under way at once, at most; 0 for a spider that is only asked to combine
+    :param libtrace_uri: packet source of the observer, such as ``int:eth0``; its addresses are those that connections
+        come from, unless others are given
     :param args: the plugin's parsed arguments; ``connect`` and ``timeout`` are the common ones
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
     """
@@ -115,14 +120,16 @@ class Spider:
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
-        if worker_count < 1:
-            raise ValueError(f"{worker_count} workers: at least one is needed")
+        if worker_count < 0:
+            raise ValueError(f"{worker_count} workers")
         self.worker_count = worker_count
         self.libtrace_uri = libtrace_uri
         self.args = args
         self.server_mode = server_mode
         self.options = RunOptions.from_arguments(args)
         """Of the run; to be set before it is started."""
+        if not any(self.source):
+            self.source = addresses_of(libtrace_uri)
         self.asks_for_ecn = False
         """Whether all of this machine's SYNs ask for ECN; as it was when the run was started."""
         self.observer: Observer | DummyObserver | None = None
@@ -137,9 +144,10 @@ class Spider:
     @classmethod
     def register_args(cls, subparsers: Any) -> None:
         """Add this plugin's sub-command: ``--connect``, ``--timeout`` and what :meth:`extra_args` adds."""
-        parser = subparsers.add_parser(cls.name, help=cls.description,
+        parser = subparsers.add_parser(cls.name, help=cls.description.replace("%", "%%"),
                                        description=inspect.cleandoc(cls.__doc__ or cls.description),
-                                       formatter_class=argparse.RawDescriptionHelpFormatter)
+                                       formatter_class=argparse.RawDescriptionHelpFormatter,
+                                       conflict_handler="resolve")  # the plugin's own options win
         parser.set_defaults(plugin=cls)
         if cls.connect_supported:
             default = cls.connect_supported[0]
@@ -147,7 +155,7 @@ class Spider:
             parser.add_argument("--connect", choices=cls.connect_supported, default=default, metavar="MODE",
                                 help=f"Kind of connection: {modes}. (Default: {default})")
         parser.add_argument("--timeout", type=positive_seconds, default=DEFAULT_TIMEOUT, metavar="SECONDS",
-                            help=f"Time that one connection may take. (Default: {DEFAULT_TIMEOUT:g})")
+                            help=f"Time that one connection may take. (Default: {DEFAULT_TIMEOUT})")
         cls.extra_args(parser)
 
     @staticmethod
@@ -194,9 +202,25 @@ class Spider:
     def combine_flows(self, flows: list[Flow]) -> list[str] | None:
         """The conditions that follow from a job's flow records, one for each connection, in the order of :meth:`plan`.
 
-        Called when every flow was observed (where the plugin has chains) and our own machine did not fail.
+        Called unless our own machine failed or a connection was skipped. ``observed`` is False for a flow that was not
+        observed; its chains' fields have their initial values, and no conclusion that needs them may be drawn. A plugin
+        without this concludes nothing: its records have no conditions of its own.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no combine_flows()")
+        return None
+
+    def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,
+                             prefix: str | None = None) -> str:
+        """The connectivity condition: ``works``, ``broken``, ``transient`` or ``offline``; of a baseline alone
+        ``online`` or ``offline``.
+
+        :param baseline: whether the connection came up; its ``spdr_state`` (an int) says so, too
+        :param experimental: the same of the other connection, where there is one
+        :param prefix: what the condition begins with; the plugin's name unless given
+        """
+        name = self.name if prefix is None else prefix
+        if experimental is None:
+            return f"{name}.connectivity.{'online' if came_up(baseline) else 'offline'}"
+        return connectivity(name, came_up(baseline), came_up(experimental))
 
     def borrow(self) -> None:
         """Borrow the settings that the run changes, before anything else is begun: it may be that they cannot be had.
@@ -259,6 +283,8 @@ class Spider:
         Raises what the observer raises when it cannot capture, and what :meth:`borrow` raises; nothing runs then, and
         nothing stays borrowed.
         """
+        if not self.worker_count:
+            raise ValueError("a run without workers: at least one is needed")
         self.asks_for_ecn = asks_for_ecn()
         self.pipeline.start()
 
@@ -411,9 +437,23 @@ class Spider:
                 settings.close()
 
 
+def addresses_of(uri: str) -> tuple[str | None, str | None]:
+    """The addresses, IPv4 and IPv6, of the interface that ``int:IF`` names; None for what is not there."""
+    kind, _, interface = uri.partition(":")
+    if kind == "int":
+        with suppress(InterfaceError):  # the observer says it, where the run begins
+            return source_addresses(interface)
+    return None, None
+
+
+def came_up(state: bool | int) -> bool:
+    """Whether a connection came up: a truth value as it is; of a ``spdr_state``, ``CONN_OK`` (0) alone."""
+    return state if isinstance(state, bool) else state == CONN_OK
+
+
 def positive_seconds(text: str) -> float:
-    """An option's value as a time over 0, for argparse."""
+    """An option's value as a time over 0, for argparse; an int where it is whole, which plugins of 2.x may rely on."""
     with suppress(ValueError):
         if 0 < (value := float(text)) < float("inf"):
-            return value
+            return int(value) if value.is_integer() else value
     raise argparse.ArgumentTypeError(f"{text}: a number of seconds over 0 is needed")

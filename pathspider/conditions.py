@@ -47,6 +47,11 @@ def succeeded(flow: Flow) -> bool:
     return bool(flow["spdr_state"] == CONN_OK)
 
 
+def all_observed(flows: Sequence[Flow]) -> bool:
+    """True if each of these flows was observed; a flow that does not tell is taken for one that was."""
+    return all(flow.get("observed", True) for flow in flows)
+
+
 LOCAL_ERROR = "pathspider.local_error"
 """Our own machine failed; how follows after a colon."""
 
@@ -104,9 +109,9 @@ CAPTURE_LOST = f"{LOCAL_ERROR}:capture_lost_packets"
 """The capture lost packets while this job was measured; what it did not see may have been there."""
 
 
-def missed_flows(count: int) -> list[str]:
-    """What to say of ``count`` flows that were expected and not observed: nothing when it is 0."""
-    return [NOT_OBSERVED, f"pathspider.missed_flows:{count}"] if count else []
+def missed_flows(found: Sequence[str], count: int) -> list[str]:
+    """What was found, and that ``count`` flows were expected and not observed; it is why, where nothing was found."""
+    return [*(found or [NOT_OBSERVED]), f"pathspider.missed_flows:{count}"] if count else [*found]
 
 
 CONNECTIVITY = {

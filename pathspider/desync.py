@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from inspect import ismethod
 
 from pathspider.base import Spider
 from pathspider.records import Connection, Job
@@ -12,13 +12,15 @@ from pathspider.records import Connection, Job
 class DesynchronizedSpider(Spider):
     """A spider whose connections differ in how they are made.
 
-    ``connections`` lists functions of the plugin, each ``conn(self, job, config)``; the first is the baseline.
+    ``connections`` lists functions of the plugin, each ``conn(self, job, config)``; the first is the baseline. An
+    instance may list methods that are bound to it.
     """
 
-    connections: ClassVar[Sequence[Callable[[Any, Job, int], Connection]]] = []
+    connections: Sequence[Callable[..., Connection]] = []
 
     def configuration_count(self) -> int:
         return len(self.connections)
 
     def perform(self, job: Job, config: int) -> Connection:
-        return self.connections[config](self, job, config)
+        connection = self.connections[config]
+        return connection(job, config) if ismethod(connection) else connection(self, job, config)

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 Base = TypeVar("Base")
 
-_failed: set[str] = set()
-"""The modules that could not be imported; it was said of each."""
+_failed: dict[str, str] = {}
+"""The modules that cannot be used, with what could not be done to them; it was said of each."""
 
 
 def module_names(namespace: str) -> list[str]:
@@ -60,8 +60,8 @@ def classes(namespace: str, base: type[Base], only: str | None = None) -> list[t
 
 def whereabouts(namespace: str, name: str) -> str:
     """For an error: where a module is looked for that was not found; that it was found, if it failed."""
-    if f"{namespace}.{name}" in _failed:
-        return "its module cannot be imported, for the reason above"
+    if what := _failed.get(f"{namespace}.{name}"):
+        return f"its module cannot be {what}, for the reason above"
     return "one of your own is found when it is installed with pip, or with PYTHONPATH=. before pspdr (behind sudo), " \
            "from its package's folder"
 
@@ -69,9 +69,17 @@ def whereabouts(namespace: str, name: str) -> str:
 def _import(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        if name not in _failed:  # who looks for one plugin and does not find it looks through all
-            _failed.add(name)
-            log.warning("%s cannot be imported and is skipped: %s: %s", name, type(error).__name__, error)
-            log.debug("%s", name, exc_info=error)
+    except (Exception, SystemExit) as error:
+        is_skipped(name, "imported", error)
         return None
+
+
+def is_skipped(name: str, what: str, error: BaseException) -> None:
+    """Say that a module is not used, once: who looks for one plugin and does not find it looks through all.
+
+    :param what: what could not be done to it: it cannot be ``imported``, for example
+    """
+    if name not in _failed:
+        _failed[name] = what
+        log.warning("%s cannot be %s and is skipped: %s: %s", name, what, type(error).__name__, error)
+        log.debug("%s", name, exc_info=error)

@@ -32,7 +32,15 @@ def available_plugins(words: Sequence[str] = ()) -> list[Any]:
             named = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=word) if plugin.name == word]
             if named:
                 return named
-    return sorted(classes(PLUGINS, PluggableSpider), key=lambda plugin: plugin.name)
+    return sorted(filter(has_command, classes(PLUGINS, PluggableSpider)), key=lambda plugin: plugin.name)
+
+
+def has_command(plugin: Any) -> bool:
+    """Whether a class has a name for its sub-command, or adds that by itself: others are what plugins extend."""
+    from pathspider.base import PluggableSpider, Spider  # noqa: PLC0415 - not needed for `pspdr --help`
+
+    ours = (Spider.register_args.__func__, PluggableSpider.register_args.__func__)  # type: ignore[attr-defined]
+    return plugin.name not in ("", Spider.name) or getattr(plugin.register_args, "__func__", None) not in ours
 
 
 @cache

@@ -70,7 +70,7 @@ class Connection(TypedDict, total=False):
     """
 
     spdr_state: Required[Conn]
-    """How the connection ended."""
+    """How the connection ended; ``OK`` where a connection function tells its port alone."""
     sp: int
     """Our port; 0 where no packet can have left."""
     dip: str | None

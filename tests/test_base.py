@@ -3,17 +3,33 @@
 import argparse
 import unittest
 
-from pathspider.base import Spider, positive_seconds
+from pathspider.base import Spider, addresses_of, positive_seconds
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from pathspider.sync import SynchronizedSpider
 from tests.run.spiders import Nowhere, make
+
+
+class Switching(SynchronizedSpider):
+    """One of the other model: its gates have a token a worker."""
+
+    configurations = [lambda self: None] * 2
+
+    def combine_flows(self, flows):
+        return []
 
 
 class TestSpider(unittest.TestCase):
     def test_at_least_one_worker(self):
-        with self.assertRaises(ValueError):
-            make(workers=0)
+        for spider in (Nowhere, Switching):
+            with self.assertRaises(ValueError):
+                make(spider, workers=-1)
+            without = make(spider, workers=0)  # is only asked to combine
+            self.assertEqual(without.combine_flows([]), [])
+            with self.assertRaises(ValueError):
+                without.start()
 
     def test_positive_seconds(self):
-        self.assertEqual(positive_seconds("0.5"), 0.5)
+        self.assertEqual([repr(positive_seconds(text)) for text in ("0.5", "3", "3.0", "1e1")], ["0.5", "3", "3", "10"])
         for text in ("0", "-1", "inf", "nan"):
             with self.assertRaises(argparse.ArgumentTypeError):
                 positive_seconds(text)
@@ -21,7 +37,10 @@ class TestSpider(unittest.TestCase):
     def test_a_spider_without_a_model_says_so(self):
         spider = Spider(1, "int:lo", argparse.Namespace())
         with self.assertRaises(NotImplementedError):
-            spider.combine_flows([])
+            spider.configuration_count()
+
+    def test_without_combine_flows_there_is_nothing_to_say(self):
+        self.assertIsNone(Spider(1, "int:lo", argparse.Namespace()).combine_flows([]))
 
     def test_a_worker_loop_of_a_plugin_s_own_does_not_tell_when_a_job_is_over(self):
         class Own(Nowhere):
@@ -29,6 +48,23 @@ class TestSpider(unittest.TestCase):
                 pass
 
         self.assertEqual((make().per_address(), make(Own).per_address()), (2, None))
+
+    def test_addresses_of_the_interface(self):
+        self.assertEqual(addresses_of("int:lo")[0], "127.0.0.1")
+        for uri in ("", "lo", "pcapfile:lo", "int:", "int:no such", "int:lo0123456789abcdef"):
+            self.assertEqual(addresses_of(uri), (None, None))
+        self.assertEqual(make(source=("192.0.2.1", None)).source, ("192.0.2.1", None))
+
+    def test_combine_connectivity(self):
+        spider = make()
+        for arguments, word in (
+            ((True, True), "works"), ((True, False), "broken"), ((False, True), "transient"),
+            ((False, False), "offline"), ((CONN_OK, CONN_TIMEOUT), "broken"), ((2, 0), "transient"),
+            ((0, 0), "works"), ((1, CONN_FAILED), "offline"),
+            ((True,), "online"), ((False,), "offline"), ((CONN_OK,), "online"), ((1,), "offline"),
+        ):
+            self.assertEqual(spider.combine_connectivity(*arguments), f"spider.connectivity.{word}")
+            self.assertEqual(spider.combine_connectivity(*arguments, prefix="x.y"), f"x.y.connectivity.{word}")
 
     def test_the_plan_with_the_baseline_between(self):
         class Between(Nowhere):

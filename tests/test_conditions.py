@@ -52,5 +52,15 @@ class TestConditions(unittest.TestCase):
         self.assertEqual(said, set(conditions.connectivity_conditions("x")))
 
     def test_missed_flows(self):
-        self.assertEqual(conditions.missed_flows(0), [])
-        self.assertEqual(conditions.missed_flows(2), ["pathspider.not_observed", "pathspider.missed_flows:2"])
+        for found, count, expected in (
+            ([], 0, []),
+            (["x.y"], 0, ["x.y"]),
+            ([], 2, ["pathspider.not_observed", "pathspider.missed_flows:2"]),
+            (["x.y"], 1, ["x.y", "pathspider.missed_flows:1"]),
+        ):
+            self.assertEqual(conditions.missed_flows(found, count), expected)
+
+    def test_all_observed(self):
+        seen, missed = {"observed": True}, {"observed": False}
+        for flows, expected in (([], True), ([seen, {}], True), ([seen, missed], False)):
+            self.assertIs(conditions.all_observed(flows), expected)

@@ -30,9 +30,9 @@ class ICMPChain(Chain):
             return False
         return True
 
-    def icmp6(self, rec: dict[str, Any], ip: IP6, q: IP6 | None, rev: bool) -> bool:
+    def icmp6(self, rec: dict[str, Any], ip6: IP6, q: IP6 | None, rev: bool) -> bool:
         """Records ICMPv6 details; as :meth:`icmp4`."""
-        if rev and ip.icmp6.type == ICMP6_UNREACHABLE:
+        if rev and ip6.icmp6.type == ICMP6_UNREACHABLE:
             rec["icmp_unreachable"] = True
             return False
         return True

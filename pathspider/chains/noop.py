@@ -30,7 +30,7 @@ class NoOpChain(Chain):
         """
         return True
 
-    def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
+    def ip6(self, rec: dict[str, Any], ip6: IP6, rev: bool) -> bool:
         """An IPv6 packet of the flow; else as :meth:`ip4`."""
         return True
 
@@ -59,6 +59,6 @@ class NoOpChain(Chain):
         """
         return True
 
-    def icmp6(self, rec: dict[str, Any], ip: IP6, q: IP6 | None, rev: bool) -> bool:
+    def icmp6(self, rec: dict[str, Any], ip6: IP6, q: IP6 | None, rev: bool) -> bool:
         """An ICMPv6 message; else as :meth:`icmp4`."""
         return True

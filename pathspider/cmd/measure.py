@@ -85,10 +85,19 @@ class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]
         self.plugins: dict[str, Any] = {}
 
     def register_plugin(self, plugin: Any) -> None:
-        """Have a plugin add its sub-command."""
-        before = set(self.choices or ())
-        plugin.register_args(self)
-        self.plugins |= dict.fromkeys(set(self.choices or ()) - before, plugin)
+        """Have a plugin add its sub-command. One that cannot is named and left out, and the others work."""
+        before = set(self._name_parser_map)
+        try:
+            plugin.register_args(self)
+        except (Exception, SystemExit) as error:
+            from pathspider.discovery import is_skipped  # noqa: PLC0415
+
+            is_skipped(plugin.__module__, "set up", error)
+            self._choices_actions = [one for one in self._choices_actions if one.dest in before]
+            for name in set(self._name_parser_map) - before:
+                del self._name_parser_map[name]
+            return
+        self.plugins |= dict.fromkeys(set(self._name_parser_map) - before, plugin)
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
                  option_string: str | None = None) -> None:

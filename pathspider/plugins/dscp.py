@@ -14,6 +14,7 @@ from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import (
     ECN_SWITCHED,
     NOT_OBSERVED,
+    all_observed,
     connectivity,
     connectivity_conditions,
     ecn_switched,
@@ -86,6 +87,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         return super().sockopts(config) or [(socket.SOL_SOCKET, socket.SO_MARK, self.mark)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         if ecn_switched(flows, self.asks_for_ecn):
             return [ECN_SWITCHED]
         sent = (0, self.args.codepoint)

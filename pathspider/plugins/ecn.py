@@ -9,7 +9,14 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
 from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
-from pathspider.conditions import NOT_OBSERVED, asked_for_ecn, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    NOT_OBSERVED,
+    all_observed,
+    asked_for_ecn,
+    connectivity,
+    connectivity_conditions,
+    succeeded,
+)
 from pathspider.network.configurations import Configuration
 from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
@@ -66,6 +73,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
         return [Configuration(ecn=False), Configuration(ecn=True)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         baseline, experiment = flows
         if not (left_without_ecn(baseline) and self.left_with_ecn(experiment)):
             return ["pathspider.local_error:ecn_not_configured"]

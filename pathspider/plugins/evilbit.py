@@ -11,7 +11,7 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.evil import EvilChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -56,6 +56,8 @@ class EvilBit(ForgeSpider, PluggableSpider):
         return super().judge(job, packet, reply)
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         baseline, experiment = flows
         if (seen(baseline, "fwd"), seen(experiment, "fwd")) != (False, True):
             return ["pathspider.local_error:evil_bit_not_as_forged"]

@@ -8,6 +8,7 @@ from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import (
     ECN_SWITCHED,
     NOT_OBSERVED,
+    all_observed,
     connectivity,
     connectivity_conditions,
     ecn_switched,
@@ -59,6 +60,8 @@ class H2(DesynchronizedSpider, PluggableSpider):
                        curlopts={pycurl.HTTP_VERSION: getattr(pycurl, version)}, curlinfos=[pycurl.INFO_HTTP_VERSION])
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         if ecn_switched(flows, self.asks_for_ecn):
             return [ECN_SWITCHED]
         baseline, experiment = flows

@@ -6,7 +6,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.mss import MSSChain
 from pathspider.chains.tcp import TCPChain, has_syn_ack
-from pathspider.conditions import ECN_SWITCHED, NOT_OBSERVED, ecn_switched, succeeded
+from pathspider.conditions import ECN_SWITCHED, NOT_OBSERVED, all_observed, ecn_switched, succeeded
 from pathspider.records import Flow
 from pathspider.single import SingleSpider
 
@@ -37,6 +37,8 @@ class MSS(SingleSpider, PluggableSpider):
     }
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         if ecn_switched(flows, self.asks_for_ecn):
             return [ECN_SWITCHED]
         (flow,) = flows

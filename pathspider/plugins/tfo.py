@@ -14,6 +14,7 @@ from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import (
     ECN_SWITCHED,
     NOT_OBSERVED,
+    all_observed,
     connectivity,
     connectivity_conditions,
     ecn_switched,
@@ -147,6 +148,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         return connect(self.args.connect, self.source, job, self.args.timeout, sockopts=FAST_OPEN)
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         if ecn_switched(flows, self.asks_for_ecn):
             return [ECN_SWITCHED]
         baseline, request, experiment = flows

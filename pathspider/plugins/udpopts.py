@@ -11,7 +11,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.segments import ones_complement_sum
 from pathspider.libtrace import IP, IP6
@@ -107,6 +107,8 @@ class UDPOpts(ForgeSpider, PluggableSpider):
         return self.dns_answer(packet, reply)
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         baseline, experiment = flows
         if baseline["udp_surplus_fwd"] != 0 or not experiment["udp_surplus_fwd"]:
             return ["pathspider.local_error:surplus_not_as_forged"]

@@ -10,7 +10,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.udp import UDPChain
-from pathspider.conditions import NOT_OBSERVED, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -50,6 +50,8 @@ class UDPZero(ForgeSpider, PluggableSpider):
         return self.dns_answer(packet, reply)
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
+        if not all_observed(flows):
+            return [NOT_OBSERVED]
         baseline, experiment = flows
         if (baseline["udp_zero_checksum_fwd"], experiment["udp_zero_checksum_fwd"]) != (False, True):
             return ["pathspider.local_error:checksum_not_as_forged"]

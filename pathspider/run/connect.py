@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pathspider import conditions
 from pathspider.helpers.attended import PAUSED
 from pathspider.helpers.sockets import local_error
-from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 
 if TYPE_CHECKING:
     from pathspider.run.experiment import Experiment
@@ -151,10 +151,13 @@ class Connector:
 
 
 def checked(connection: Any, config: int, job: Job) -> Connection:
-    """What a connection function returned, made complete; ``TypeError`` where it is not what the API asks for."""
-    if not isinstance(connection, dict) or "spdr_state" not in connection:
+    """What a connection function returned, made complete; ``TypeError`` where it is not what the API asks for.
+
+    One that tells its port alone came up, as in 2.x.
+    """
+    if not isinstance(connection, dict) or not connection.keys() & {"spdr_state", "sp"}:
         raise TypeError(f"connection {config} returned {connection!r}, where a dict with 'spdr_state' is needed")
-    connection["spdr_state"] = Conn(connection["spdr_state"])
+    connection["spdr_state"] = Conn(connection.get("spdr_state", CONN_OK))
     connection["config"] = config
     connection.setdefault("dp", job.get("dp"))
     if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):

@@ -24,6 +24,8 @@ class Judge:
         self.spider = spider
         self.options = spider.options
         source = spider.source
+        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()}
+        """The chains' fields before the first packet."""
         self.beginnings: Beginnings = spider.options.beginnings or ([source[0]], [source[1]])
 
     def record(self, merged: Merged) -> Iterator[Record]:
@@ -34,11 +36,12 @@ class Judge:
             return
         flows = [self._joined(job, flow, connection)
                  for flow, connection in zip(merged.flows, connections, strict=True)]
-        found = (conditions.local_errors(connections) or conditions.missed_flows(merged.missed)
-                 or conditions.skipped(connections))
-        if not found and self.spider.capture_losses() > result.losses:
-            found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
-        found = found or checked(self.spider.combine_flows(flows))
+        found = conditions.local_errors(connections)
+        if not found:
+            found = conditions.skipped(connections)
+            if not found and self.spider.capture_losses() > result.losses:
+                found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
+            found = conditions.missed_flows(found or checked(self.spider.combine_flows(flows)), merged.missed)
         began = first_packet(merged.flows, result.began)
         record: Record = {
             "path": path_to(job, self.beginnings),
@@ -53,10 +56,14 @@ class Judge:
         yield {**job, **record}
 
     def _joined(self, job: Job, flow: Flow | None, connection: Connection) -> Flow:
-        """A connection, its flow and its job as one."""
+        """A connection, its flow and its job as one; of a flow that was not observed, what chains note of no packet."""
         # A job's own keys never stand in for what was observed; the target is spelled as in the job.
-        kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in (flow or ())}
-        joined = self.spider.merge(flow, cast(Connection, {**kept, **connection}))
+        unseen = self.unseen if flow is None else {}
+        if flow is not None:  # what chains of 2.x note for themselves; "scratch" of ours is gone by now
+            flow = {key: value for key, value in flow.items() if not key.startswith("_")}
+        noted = unseen if flow is None else flow
+        kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in noted}
+        joined = {**unseen, **self.spider.merge(flow, cast(Connection, {**kept, **connection}))}
         joined["spdr_state"] = int(joined["spdr_state"])
         return joined
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
 from pathspider.helpers import poller
-from pathspider.records import SHUTDOWN_SENTINEL, Flow, Job, Record, Result, Unmeasured
+from pathspider.records import CONN_OK, SHUTDOWN_SENTINEL, Flow, Job, Record, Result, Unmeasured
 from pathspider.run.channel import Channel, Inlet, JobQueue
 from pathspider.run.connect import Connector
 from pathspider.run.health import Health
@@ -185,8 +185,12 @@ class Pipeline:
             return
         stage = f"match {type(item).__name__}"
         try:
-            found = self.matcher.add_result(item, now) if isinstance(item, Result) else self.matcher.add_flow(item, now)
-            merged = [*found]
+            if isinstance(item, Result):
+                for connection in item.connections:  # of a worker loop of the plugin's own
+                    connection.setdefault("spdr_state", CONN_OK)
+                merged = [*self.matcher.add_result(item, now)]
+            else:
+                merged = [*self.matcher.add_flow(item, now)]
         except Exception as error:  # what a plugin's connection or chain says of itself cannot be used
             if isinstance(item, Result):
                 self.jobs_done += 1

@@ -335,7 +335,7 @@ class TestPaceOfJobs(ConnectCase):
 class TestWhatPluginsReturn(ConnectCase):
     def test_rubbish(self):
         nan = float("nan")
-        for rubbish in (None, nan, "OK", [], {}, {"sp": 1}, {"spdr_state": nan}, {"spdr_state": 77},
+        for rubbish in (None, nan, "OK", [], {}, {"dp": 1}, {"spdr_state": nan}, {"spdr_state": 77},
                         {"spdr_state": "x"}, {"spdr_state": None}, {"spdr_state": 0, "sp": nan},
                         {"spdr_state": 0, "sp": "5"}, {"spdr_state": 0, "sp": 5, "dp": "80"},
                         {"spdr_state": 0, "sp": 5, "dp": nan}, {"spdr_state": 0, "sp": 5.5}):
@@ -345,6 +345,7 @@ class TestWhatPluginsReturn(ConnectCase):
     def test_what_is_left_out_is_filled_in(self):
         self.assertEqual(checked({"spdr_state": 0}, 1, {"dp": 80}), {"spdr_state": CONN_OK, "config": 1, "dp": 80})
         self.assertEqual(checked({"spdr_state": 1, "sp": 9, "dp": 81}, 0, {})["dp"], 81)
+        self.assertIs(checked({"sp": 9}, 0, {"dp": 80})["spdr_state"], CONN_OK)
 
     def test_a_run_over_rubbish_has_a_record_for_each(self):
         class Rubbish(Nowhere):

@@ -4,6 +4,8 @@ import time
 import unittest
 from datetime import UTC, datetime
 
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCPChain
 from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured
 from pathspider.run.judge import Judge, first_packet, path_to, timestamp
 from pathspider.run.match import Merged
@@ -65,11 +67,37 @@ class TestRecord(JudgeCase):
         for merged, expected in (
             (self.merged(local_error="EMFILE", spdr_state=CONN_SKIPPED), ["pathspider.local_error:EMFILE"]),
             (self.merged(spdr_state=CONN_SKIPPED, skipped="because"), ["pathspider.skipped:because"]),
-            (self.merged(missed=2), ["pathspider.not_observed", "pathspider.missed_flows:2"]),
+            (self.merged(spdr_state=CONN_SKIPPED, skipped="because", missed=1),
+             ["pathspider.skipped:because", "pathspider.missed_flows:1"]),
+            (self.merged(missed=2), ["up.0", "up.1", "pathspider.missed_flows:2"]),
             (self.merged(), ["up.0", "up.1"]),
         ):
             (record,) = self.judge().record(merged)
             self.assertEqual(record["conditions"], expected)
+
+    def test_a_flow_that_was_not_observed_has_its_chains_initial_values(self):
+        seen = []
+
+        class Looking(Nowhere):
+            chains = [BasicChain, TCPChain]
+
+            def combine_flows(self, flows):
+                seen.extend(flows)
+
+        job = {"dip": "192.0.2.1", "dp": 80, "rank": 7, "tcp_connected": True, "pkt_rev": 9}
+        (record,) = self.judge(Looking).record(self.merged([None], job, (0,), missed=1))
+        self.assertEqual(record["conditions"], ["pathspider.not_observed", "pathspider.missed_flows:1"])
+        (flow,) = seen
+        self.assertEqual({**flow, "observed": False, "dip": "192.0.2.1", "dp": 80, "sp": 1, "rank": 7, "proto": None,
+                          "tcp_connected": False, "tcp_synflags_fwd": None, "pkt_rev": 0}, flow)
+
+    def test_the_plugin_is_not_asked_while_the_capture_loses_packets(self):
+        judge = self.judge()
+        judge.spider.capture_losses = lambda: 1
+        for missed, expected in ((0, []), (1, ["pathspider.missed_flows:1"])):
+            (record,) = judge.record(self.merged(missed=missed))
+            self.assertEqual(record["conditions"], ["pathspider.not_observed",
+                                                    "pathspider.local_error:capture_lost_packets", *expected])
 
     def test_flows_where_they_are_asked_for(self):
         (record,) = self.judge(output_flows=True).record(self.merged(missed=1))

@@ -285,7 +285,7 @@ measurement.run()
         self.assertEqual(status, 1)
         self.assertIn("nothing at all was observed", said)
         self.assertEqual({tuple(record["conditions"]) for record in self.output.records()},
-                         {("pathspider.not_observed", "pathspider.missed_flows:1")})
+                         {("up.0", "pathspider.missed_flows:1")})
 
 
 if __name__ == "__main__":

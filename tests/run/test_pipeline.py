@@ -23,7 +23,7 @@ class TestRun(PipelineCase):
         self.assertEqual(sorted(record["number"] for record in records), list(range(300)))
         for record in records:
             self.assertEqual(record["conditions"], ["up.0", "up.1"])
-            self.assertEqual(record["path"], [None, "*", record["dip"]])
+            self.assertEqual(record["path"], ["127.0.0.1", "*", record["dip"]])
             self.assertLessEqual(record["time"]["from"], record["time"]["to"])
             self.assertNotIn("flow_results", record)
 

@@ -4,7 +4,7 @@ from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.example_chain import ExampleChainChain
-from pathspider.conditions import NOT_OBSERVED, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, succeeded
 from pathspider.single import SingleSpider
 
 
@@ -28,6 +28,8 @@ class ExampleChainPlugin(SingleSpider, PluggableSpider):
 
     def combine_flows(self, flows):
         """The conditions of one target, from its one flow: what the connection told, and the chains' fields."""
+        if not all_observed(flows):
+            return [NOT_OBSERVED]  # no verdict on what was not seen
         (flow,) = flows
         codepoint = flow["dscp_mark_syn_rev"]
         if not succeeded(flow):

@@ -6,7 +6,7 @@ from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.mss import MSSChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.http import connect_http
 
@@ -46,6 +46,8 @@ class ExampleDesyncPlugin(DesynchronizedSpider, PluggableSpider):
 
     def combine_flows(self, flows):
         """The conditions of one target. What the chains saw says whether the packets left as they should."""
+        if not all_observed(flows):
+            return [NOT_OBSERVED]  # no verdict on what was not seen
         baseline, experiment = flows
         if experiment["mss_value_fwd"] != self.args.segment:
             return ["pathspider.local_error:mss_not_configured"]

@@ -5,7 +5,7 @@ from scapy.layers.inet import TCP
 from pathspider.base import PluggableSpider
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 
 
@@ -33,6 +33,8 @@ class ExampleForgePlugin(ForgeSpider, PluggableSpider):
 
     def combine_flows(self, flows):
         """The conditions of one target: flows[0] is the baseline's, flows[1] the experiment's."""
+        if not all_observed(flows):
+            return [NOT_OBSERVED]  # no verdict on what was not seen
         baseline, experiment = flows
         found = connectivity("example_forge", succeeded(baseline), succeeded(experiment))
         return [found]
