@@ -81,9 +81,10 @@ class Pipeline:
         """By the stage: what one stage does well says nothing of the next."""
         self._workers_left = workers
         self._threads: dict[str, threading.Thread] = {}
-        self._stoppers: list[threading.Thread] = []
         self._state = threading.Lock()
         self._ending = threading.Lock()
+        self._interrupting = threading.Lock()
+        """Held while jobs that nobody has begun are handed on: the merger's queue is not closed meanwhile."""
         self._observer_control = Channel(1)
         self._attended = ExitStack()
         self._workers_over: Inlet | None = None
@@ -276,11 +277,8 @@ class Pipeline:
         # Not in this thread: it may be the one that empties the queue that interrupt() fills.
         if error is None:
             return  # somebody stops already
-        stopper = threading.Thread(target=self.interrupt, name="stopper", daemon=True)
         try:
-            with self._state:
-                stopper.start()
-                self._stoppers.append(stopper)
+            threading.Thread(target=self.interrupt, name="stopper", daemon=True).start()
             # Whoever feeds us may wait for more to come, and not notice.
             threading.Thread(target=self.shutdown, name="shutdown", daemon=True).start()
         except RuntimeError:  # no more threads may be
@@ -314,8 +312,9 @@ class Pipeline:
     def interrupt(self) -> None:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
         self.connector.interrupted.set()
-        for job in self.jobs.stop():
-            self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
+        with self._interrupting:
+            for job in self.jobs.stop():
+                self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
 
     def shutdown(self) -> None:
         """End in order: the jobs that were taken complete, everything is matched and judged. Blocks."""
@@ -332,10 +331,6 @@ class Pipeline:
             self._observer_control.put(SHUTDOWN_SENTINEL)
             self._join("observer")
             self.interrupt()  # jobs that are left where every worker has died
-            with self._state:
-                stoppers = [*self._stoppers]
-            for stopper in stoppers:
-                stopper.join()
             assert self._workers_over is not None
             self._workers_over.close()
             self._join("merger")

@@ -598,6 +598,32 @@ class TestLifetime(unittest.TestCase):
             interrupter.join(PATIENCE)
             self.assertEqual(sorted(record["number"] for record in records), list(range(spider.pipeline.jobs.accepted)))
 
+    def test_shut_down_while_an_interruption_hands_on_what_nobody_has_begun(self):
+        """Seen as a record that was missing once in 36 runs: Ctrl-C, and the feeder that notices."""
+        class Slow(Nowhere):
+            go_on = threading.Event()
+
+            def merger(self):
+                self.go_on.wait(PATIENCE)
+                super().merger()
+
+        spider = make(Slow, 1, per_address=1)
+        spider.start()
+        begun = threading.Event()
+        spider.pipeline.connector.take = lambda job, take=spider.pipeline.connector.take: (
+            begun.set() or (Slow.go_on.wait(PATIENCE) and take(job)))
+        for number in range(100):  # more than the merger's queue has room for
+            self.assertTrue(spider.add_job({**job(), "number": number}))
+        self.assertTrue(begun.wait(PATIENCE))
+        interrupting = in_thread(spider.interrupt)
+        while not spider.mergequeue.full():
+            threading.Event().wait(0.001)
+        ending = in_thread(spider.shutdown)
+        Slow.go_on.set()
+        self.assertEqual({record["number"] for record in records_of(spider)}, set(range(100)))
+        for thread in (interrupting, ending):
+            thread.join(PATIENCE)
+
     def test_a_plugin_that_moves_targets_keeps_nobody_waiting(self):
         class Moving(Nowhere):
             def pre_connect(self, job):
