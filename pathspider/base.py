@@ -112,6 +112,8 @@ class Spider:
     """With more than one experiment: repeat the baseline before each, to see that the path still stands (A B1 A B2)."""
     keep_open: ClassVar[bool] = False
     """A job's connections are all open together, and finished off after the last; otherwise each before the next."""
+    most_per_address: ClassVar[int | None] = None
+    """Jobs that may be under way to one address at once, whatever ``--per-address`` says; None: any number."""
     fixed_order: ClassVar[bool] = False
     """Each connection builds on the one before it: their order cannot be drawn."""
     name: ClassVar[str] = "spider"
@@ -396,7 +398,8 @@ class Spider:
     def per_address(self) -> int | None:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job
         is over."""
-        return self.options.per_address if type(self).worker is Spider.worker else None
+        most = [most for most in (self.options.per_address, self.most_per_address) if most is not None]
+        return min(most, default=None) if type(self).worker is Spider.worker else None
 
     def capture_losses(self) -> int:
         """Packets that the capture has lost so far."""

@@ -87,6 +87,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     }
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     fixed_order = True
+    most_per_address = 1  # nobody else may touch a target's cookie until it was used
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
@@ -101,10 +102,6 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if self.settings.read("net.ipv4.tcp_fastopen_blackhole_timeout_sec") != "0":
             self.settings.sysctl("net.ipv4.tcp_fastopen_blackhole_timeout_sec", 0)
         self._cookies = CookieCache()
-
-    def per_address(self) -> int | None:
-        """One at most: nobody else may touch a target's cookie until it was used."""
-        return None if super().per_address() is None else 1
 
     @property
     def cookies(self) -> CookieCache:

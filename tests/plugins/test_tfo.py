@@ -140,7 +140,7 @@ class TestConnections(unittest.TestCase):
             self.assertEqual(self.run_all([b"cookie"], [CONN_OK, CONN_OK, CONN_TIMEOUT]), [None, FAST_OPEN, FAST_OPEN])
 
     def test_nobody_else_touches_a_target_s_cookie_meanwhile(self):
-        for asked in (1, 2, 50):
+        for asked in (1, 2, 50, None):
             measurement = tfo.TFO(1, "int:lo", argparse.Namespace(connect="http", timeout=1, per_address=asked))
             self.assertEqual(measurement.per_address(), 1)
 
