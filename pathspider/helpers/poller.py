@@ -148,9 +148,9 @@ class Poller:
         self._heeds: dict[int, Callable[[int], int]] = {}
         """Who is to be told first what libcurl's descriptors are ready for."""
         self._unheeded: list[Transfer] = []
-        self._fresh: deque[tuple[float, int]] = deque()
-        """When libcurl made which connections that have one, of late."""
         """Transfers whose descriptor is not known yet, of those that are to be told."""
+        self._fresh: deque[tuple[float, int]] = deque()
+        """When libcurl made which of their connections, of late."""
         self.rounds = 0
         """How often it has looked."""
         threading.Thread(target=self._work, name="poller", daemon=True).start()

@@ -274,9 +274,9 @@ class Pipeline:
             log.error("plugin %s: %s%s; the run stops", self.spider.name, kind, error, exc_info=None if ours else error)
         self.connector.aborting.set()
         self._wake_configurator()
-        # Not in this thread: it may be the one that empties the queue that interrupt() fills.
         if error is None:
             return  # somebody stops already
+        # Not in this thread: it may be the one that empties the queue that interrupt() fills.
         try:
             threading.Thread(target=self.interrupt, name="stopper", daemon=True).start()
             # Whoever feeds us may wait for more to come, and not notice.

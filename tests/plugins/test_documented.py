@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from pathspider.lab.scenarios import all_cases
-from tests.run.cases import COMMAND, CaseTest, clean, observed
+from tests.run.cases import COMMAND, CaseTest, clean, observed, twice
 
 COMBINE = '''
     def combine_flows(self, flows):
@@ -189,32 +189,10 @@ class ForgeSpiderPlugin(ForgeSpider, PluggableSpider):
                 "forgesnippet.rst." + ("answered" if flows[1]["pkt_rev"] else "not_answered")]
 '''
 
-OVERRIDES = '''
-from pathspider.base import SHUTDOWN_SENTINEL, PluggableSpider
-from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCPChain
-from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.tcp import connect_tcp
-
-class Overriding(DesynchronizedSpider, PluggableSpider):
-    name = "overriding"
-    description = "Overrides a method"
-    version = "1.0.0"
-    chains = [BasicChain, TCPChain]
-    connect_supported = ["tcp"]
-
-    def conn_one(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
-    def conn_two(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
-    connections = [conn_one, conn_two]
-
+OBSERVED = '''
     def combine_flows(self, flows):
         return [f"overriding.observed:{sum(flow['observed'] for flow in flows)}",
                 *(f"overriding.saw:{flow['seen']}" for flow in flows if "seen" in flow)]
-%s
 '''
 WORKER = '''
     def worker(self, worker_number):
@@ -307,7 +285,7 @@ class TestOverrides(CaseTest):
     """What the documentation lists as a spider's methods may be written anew."""
 
     def run_override(self, override, *conditions, count=60):
-        tree = self.tree("overriding", OVERRIDES % override)
+        tree = self.tree("overriding", twice("overriding", OBSERVED + override))
         status, records, errors = self.measure(clean(count), "-w", "8", "overriding", tree=tree, timeout=30)
         self.assertEqual(status, 0, errors)
         self.assertEqual(len(records), count, errors)

@@ -11,30 +11,9 @@ import unittest
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.installed import available_plugins
 from pathspider.records import CONN_OK
-from tests.run.cases import COMMAND, CaseTest, clean, ndjson
+from tests.run.cases import COMMAND, CaseTest, clean, ndjson, twice
 
-PLUGIN = '''
-from pathspider.base import CONN_OK, PluggableSpider
-from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCPChain
-from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.tcp import connect_tcp
-
-class Old(DesynchronizedSpider, PluggableSpider):
-    name = "old"
-    description = "Written for 2.x"
-    version = "1.0.0"
-    chains = [BasicChain, TCPChain]
-    connect_supported = ["tcp"]
-
-    def conn_one(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
-    def conn_two(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
-    connections = [conn_one, conn_two]
-'''
+PLUGIN = twice("old")
 PROGRAM = '''
 import json, sys, threading
 from argparse import Namespace
@@ -146,7 +125,7 @@ class Old(Shared):''') + COMBINE
             self.assert_conditions(self.run_plugin(source.replace("ORDER", order)), "old.observed:2")
             helped = self.help_of()
             self.assertNotIn("    spider", helped.stdout)
-            self.assertIn("Written for 2.x", helped.stdout)
+            self.assertIn("Of a third party", helped.stdout)
             self.assertEqual(helped.stderr, "")
 
     def test_combine_connectivity(self):
@@ -239,7 +218,7 @@ class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
             helped = self.help_of()
             self.assertIn("pathspider.plugins.old cannot be set up", helped.stderr)
             self.assertEqual(helped.stderr.count("\n"), 1, helped.stderr)
-            self.assertNotIn("Written for 2.x", helped.stdout)
+            self.assertNotIn("Of a third party", helped.stdout)
             self.assertIn("Explicit Congestion Notification", helped.stdout)
             self.assertEqual(self.help_of("ecn").stderr, "")
             itself = self.help_of("old", status=2)
@@ -247,7 +226,7 @@ class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
             self.assertNotIn("Traceback", itself.stderr)
 
     def test_a_description_may_hold_any_character(self):
-        self.tree("old", PLUGIN.replace("Written for 2.x", "100 % of %(prog)s"))
+        self.tree("old", PLUGIN.replace("Of a third party", "100 % of %(prog)s"))
         self.assertIn("100 % of %(prog)s", self.help_of().stdout)
 
 

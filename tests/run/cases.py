@@ -19,6 +19,35 @@ DEAD = "10.127.1."
 """Addresses of a /24 that the router drops packets to, once :meth:`CaseTest.drop` was called."""
 
 
+TWICE = """
+from pathspider.base import CONN_OK, SHUTDOWN_SENTINEL, PluggableSpider
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.tcp import connect_tcp
+
+class CLASS(DesynchronizedSpider, PluggableSpider):
+    name = "NAME"
+    description = "Of a third party"
+    version = "1.0.0"
+    chains = [BasicChain, TCPChain]
+    connect_supported = ["tcp"]
+
+    def conn_one(self, job, config):
+        return connect_tcp(self.source, job, self.args.timeout)
+
+    def conn_two(self, job, config):
+        return connect_tcp(self.source, job, self.args.timeout)
+BODY
+    connections = [conn_one, conn_two]
+"""
+
+
+def twice(name, body=""):
+    """A plugin of a third party that connects twice by TCP; ``body`` may give its class other functions."""
+    return TWICE.replace("CLASS", name.capitalize()).replace("NAME", name).replace("BODY", body)
+
+
 def clean(count, version=4, port=80, **more):
     return [{"dip": clean_address(number, version), "dp": port, "number": number, **more} for number in range(count)]
 

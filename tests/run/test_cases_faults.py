@@ -7,35 +7,12 @@ import subprocess
 import sys
 import unittest
 
-from tests.run.cases import COMMAND, CaseTest, clean, dead, ndjson, pids_cgroup
+from tests.run.cases import COMMAND, CaseTest, clean, dead, ndjson, pids_cgroup, twice
 
-PLUGIN = '''
-from pathspider.base import PluggableSpider
-from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCPChain
-from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.tcp import connect_tcp
-
-class Faulty(DesynchronizedSpider, PluggableSpider):
-    """A plugin of a third party."""
-    name = "faulty"
-    description = "A plugin with a fault"
-    version = "1.0"
-    chains = [BasicChain, TCPChain]
-    connect_supported = ["tcp"]
-
-    def conn_one(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
-    def conn_two(self, job, config):
-        return connect_tcp(self.source, job, self.args.timeout)
-
+FINE = '''
     def combine_flows(self, flows):
         return ["faulty.fine"]
-%s
-    connections = [conn_one, conn_two]
 '''
-"""``%s``: the fault."""
 AT_SEVEN = "job['number'] == 7"
 
 
@@ -45,8 +22,8 @@ class TestPlugins(CaseTest):
     tracebacks = True
 
     def one_is_named(self, fault, status=1):
-        code, records, errors = self.measure(clean(40), "-w", "10", "faulty", tree=self.tree("faulty", PLUGIN % fault),
-                                             timeout=30)
+        tree = self.tree("faulty", twice("faulty", FINE + fault))
+        code, records, errors = self.measure(clean(40), "-w", "10", "faulty", tree=tree, timeout=30)
         self.assertEqual(len(records), 40, errors)
         self.assertEqual(code, status, errors)
         for record in records:
@@ -128,21 +105,21 @@ class TestPlugins(CaseTest):
 """)
 
     def test_many_in_a_row_end_the_run(self):
-        tree = self.tree("faulty", PLUGIN % """
+        tree = self.tree("faulty", twice("faulty", FINE + """
     def conn_two(self, job, config):
         raise KeyError("always")
-""")
+"""))
         status, records, errors = self.measure(clean(2000), "-w", "10", "faulty", tree=tree)
         self.assertEqual(status, 1, errors)
         self.assertLess(sum("error" in record for record in records), 1000, "it went on for ever")
         self.assertIn("KeyError", errors)
 
     def test_a_merger_that_raises(self):
-        tree = self.tree("faulty", PLUGIN % """
+        tree = self.tree("faulty", twice("faulty", FINE + """
     def merger(self):
         self.mergequeue.get()
         raise RuntimeError("a merger of my own")
-""")
+"""))
         status, _, errors = self.measure(clean(300), "-w", "10", "faulty", tree=tree, timeout=30)
         self.assertEqual(status, 1, errors)
         self.assertIn("a merger of my own", errors)
