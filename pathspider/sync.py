@@ -23,6 +23,7 @@ from pathspider.base import Spider, Stopped
 from pathspider.helpers.modes import connect
 from pathspider.helpers.sockets import local_error
 from pathspider.records import Connection, Job
+from pathspider.run.connect import LATE_PACKETS
 
 if TYPE_CHECKING:
     from pathspider.helpers.sockets import SockOpts
@@ -154,6 +155,8 @@ class SynchronizedSpider(Spider):
         if self.carried is not None:
             with self._turn:
                 self._turn.wait_for(lambda: self._finished and not any(self._wanting))
+            if self.carried.marks_packets:  # also those that the kernel sends when a connection is closed
+                self.pipeline.connector.aborting.wait(LATE_PACKETS)
             self._take_down(self.carried)
             return
         config = 0

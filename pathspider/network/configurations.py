@@ -133,6 +133,11 @@ class Configurations:
     ) -> None:
         self.close()
 
+    @property
+    def marks_packets(self) -> bool:
+        """Whether something is set on each packet of a connection, to its last."""
+        return any(configuration.dscp is not None for configuration in self._configurations)
+
     def sockopts(self, config: int) -> list[SockOpt]:
         """What is to be set on a connection's socket before it connects."""
         configuration = self._configurations[config]

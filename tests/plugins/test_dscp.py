@@ -3,11 +3,17 @@
 import argparse
 import contextlib
 import io
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
+from scapy.layers.inet import IP, TCP
+from scapy.utils import rdpcap
+
 from pathspider.plugins.dscp import DSCP
 from pathspider.records import CONN_OK, CONN_TIMEOUT
+from tests.run.cases import CaseTest, clean
 
 
 def flow(sent, reply, state=CONN_OK, data=None):
@@ -77,3 +83,39 @@ class TestDSCP(unittest.TestCase):
         for wrong in ("64", "-1", "ef"):
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
                 parser.parse_args(["--codepoint", wrong])
+
+
+SLOW_SERVER = """
+import socket, threading
+server = socket.create_server(("", 8099), backlog=100)
+print("listens", flush=True)
+while True:
+    connection, _ = server.accept()
+    threading.Timer(0.4, connection.close).start()
+"""
+"""Closes its end of a connection later than we do."""
+
+
+class TestPackets(CaseTest):
+    def test_also_the_last_ones_of_a_run_carry_the_codepoint(self):
+        """Seen on a busy machine: the rules were gone when the kernel confirmed the end of connections."""
+        server = self.lab.popen([sys.executable, "-c", SLOW_SERVER], room="server", stdout=subprocess.PIPE)
+        self.addCleanup(server.kill)
+        self.assertEqual(server.stdout.readline(), b"listens\n")
+        capture = self.folder / "capture"
+        tcpdump = self.lab.popen(["tcpdump", "-i", "lab0", "-Z", "root", "-U", "--immediate-mode", "-w", str(capture),
+                                  "tcp", "port", "8099"], stderr=subprocess.PIPE)
+        self.addCleanup(tcpdump.kill)
+        self.assertIn(b"listening on", tcpdump.stderr.readline())
+        status, records, said = self.measure(clean(20, port=8099), "dscp", "--connect", "tcp")
+        self.assertEqual(status, 0, said)
+        self.assert_all(records, "dscp.46.connectivity.works", 20)
+        self.lab.run(["sleep", "0.5"])  # for those that would come after the end
+        tcpdump.send_signal(2)
+        tcpdump.wait(10)
+        sent = {}
+        for packet in rdpcap(str(capture)):
+            if packet[IP].src == "10.0.0.2":
+                sent.setdefault((packet[TCP].sport, packet[IP].dst), []).append(packet[IP].tos >> 2)
+        self.assertEqual({len(marks) for marks in sent.values()}, {4})  # SYN, ACK, FIN, and ACK of the other's FIN
+        self.assertEqual({tuple(marks) for marks in sent.values()}, {(0,) * 4, (46,) * 4})
