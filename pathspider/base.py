@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from pathspider.records import (
     Unmeasured,
     to_measure,
 )
+from pathspider.run.confirm import suspicious
 from pathspider.run.connect import LATE_PACKETS, Stopped
 from pathspider.run.judge import path_to, timestamp
 from pathspider.run.options import RunOptions
@@ -209,6 +211,15 @@ class Spider:
         without this concludes nothing: its records have no conditions of its own.
         """
         return None
+
+    def suspicious(self, found: Sequence[str]) -> Sequence[str]:
+        """Those of a record's conditions that are to be confirmed (``--confirm``): connectivity that is ``broken`` or
+        ``transient``, in whatever name.
+
+        A plugin may add others of its own. In the place of ``X.what.word`` the record then also has
+        ``X.stable.what.word``, if every round said the same, or ``X.stable.what.unstable``.
+        """
+        return suspicious(found)
 
     def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,
                              prefix: str | None = None) -> str:
@@ -399,7 +410,7 @@ class Spider:
         """Jobs under way to one address at once; None where a worker loop of the plugin's own does not tell when a job
         is over."""
         most = [most for most in (self.options.per_address, self.most_per_address) if most is not None]
-        return min(most, default=None) if type(self).worker is Spider.worker else None
+        return min(most, default=sys.maxsize) if type(self).worker is Spider.worker else None
 
     def capture_losses(self) -> int:
         """Packets that the capture has lost so far."""

@@ -22,6 +22,8 @@ INVALID_JOB = "pathspider.invalid_job"
 """The job cannot be measured as it stands; what is wrong follows after a colon."""
 BLOCKLISTED = "pathspider.blocklisted"
 """The target is in a network that asked not to be measured."""
+UNCONFIRMED = "pathspider.unconfirmed"
+"""The target was to be measured again, since it may be chance what its first connections say, and that was not done."""
 SKIPPED = "pathspider.skipped"
 """The experiment does not exist for this target; the reason follows after a colon."""
 
@@ -86,7 +88,7 @@ def local_reasons(found: Sequence[str]) -> list[str]:
 def is_unfinished(record: Record) -> bool:
     """True for a record without a verdict that a second try could give: the run had ended, or our machine failed."""
     found = record.get("conditions", [])
-    return NOT_MEASURED in found or bool(local_reasons(found))
+    return NOT_MEASURED in found or UNCONFIRMED in found or bool(local_reasons(found))
 
 
 def local_errors(connections: Sequence[Connection]) -> list[str]:
@@ -131,6 +133,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.not_observed": "what a conclusion needs was not seen: the capture missed a flow or a packet of it",
     "pathspider.missed_flows:<count>": "so many flows of this target were not observed",
     "pathspider.not_measured": "the run ended before this target was measured",
+    UNCONFIRMED: "what the first connections said was to be confirmed, and the run ended before",
     "pathspider.blocklisted": "the target is in a network of the blocklist",
     "pathspider.skipped:not_applicable": "a plugin skipped the target without a reason of its own",
     "pathspider.invalid_job:dip_missing": "the job has no dip",

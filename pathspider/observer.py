@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
@@ -86,6 +87,8 @@ class Observer:
         self._observing = bool(instances)
         self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
         self._capture = Capture(lturi, bpf, snaplen, buffer_size)
+        self._flushes: deque[Callable[[], None]] = deque()
+        """Whom to tell when the flows that are open have been given out."""
 
     def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
         """Blocks; puts the records of flows into ``flowqueue`` as they end.
@@ -122,16 +125,29 @@ class Observer:
             sink = _drop
         table, capture = self._table, self._capture
         try:
-            while (flows := capture.feed(table)) is not None:
+            while True:
+                asked = len(self._flushes)
+                if (flows := capture.feed(table)) is None:
+                    break
                 if flows:
                     sink(flows)
+                for _ in range(asked):
+                    self._flushes.popleft()()
         finally:
             while flows := table.flush(FLUSH):
                 sink(flows)
+            while self._flushes:
+                self._flushes.popleft()()
 
-    def flush(self) -> None:
-        """Thread-safe: the flows that are open now end, and observing goes on."""
+    def flush(self, ended: Callable[[], None] | None = None) -> None:
+        """Thread-safe: the flows that are open now end, and observing goes on.
+
+        :param ended: called, by the observer's thread, when they have been given out
+        """
         self._capture.flush()
+        if ended is not None:
+            self._flushes.append(ended)
+            self._capture.flush()  # so that it is called also where the first one was taken before it was noted
 
     def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
         """The flow of a connection that is over ends soon, though it is neither complete nor quiet for long.
@@ -221,8 +237,10 @@ class DummyObserver:
                 listener.end()
             flowqueue.put(SHUTDOWN_SENTINEL)
 
-    def flush(self) -> None:
+    def flush(self, ended: Callable[[], None] | None = None) -> None:
         """There are no flows to end."""
+        if ended is not None:
+            ended()
 
     def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
         """There is no flow to end."""

@@ -111,6 +111,20 @@ Period = TypedDict("Period", {"from": str, "to": str})
 """Two moments, UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
 
 
+class RoundRecord(TypedDict, total=False):
+    """One round of a confirmation."""
+
+    order: list[int]
+    """The configurations of its connections as they were made."""
+    states: list[int]
+    """How each of these ended: its ``spdr_state``."""
+    time: Period
+    conditions: list[str]
+    """What this round said by itself."""
+    flow_results: list[Flow]
+    """With ``--output-flows``: as a record's."""
+
+
 class Record(Job, total=False):
     """One line of output: the job, and what was found of its target."""
 
@@ -126,6 +140,8 @@ class Record(Job, total=False):
     """With ``--output-flows``: one for each connection, in the order of the plan."""
     missed_flows: int
     """With ``--output-flows``: how many flows were expected and not observed."""
+    rounds: list[RoundRecord]
+    """Of a suspect: what was seen when its connections were made again."""
     error: str
     """What went wrong in a plugin that left this job without a measurement."""
 

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
+
+MOST_ROUNDS = 100
+"""Rounds that a suspect may have."""
 
 def register(subparsers: Any, argv: Sequence[str]) -> None:
     """Add the ``measure`` command, with a sub-command for each plugin."""
@@ -60,6 +63,11 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "records tell it. (Default: fixed)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="What random orders are drawn from. (Default: 0)")
+    parser.add_argument("--confirm", type=rounds, default=4, metavar="N",
+                        help="Measure targets that are broken or transient N more times, in other orders, and say what "
+                             "is stable; 0: do not. (Default: 4)")
+    parser.add_argument("--confirm-gap", type=seconds, default=15.0, metavar="SECONDS",
+                        help="Time from the end of such a target's last connection to the next. (Default: 15)")
     parser.add_argument("--lockstep", action="store_true",
                         help="Switch the whole machine from one configuration to the next, all workers in step, also "
                              "where each connection could carry its own (ecn, dscp).")
@@ -153,6 +161,21 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def rounds(text: str) -> int:
+    """An option's value as a number of rounds, for argparse."""
+    if not text.isdecimal() or int(text) > MOST_ROUNDS:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {MOST_ROUNDS} is needed")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """An option's value as a time, for argparse."""
+    with suppress(ValueError):
+        if 0 <= (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: a number of seconds is needed")
+
+
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.progress import Progress  # noqa: PLC0415
@@ -202,7 +225,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     except BlocklistError as error:
         raise UsageError(str(error)) from None
     return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
-                      order=args.order, seed=args.seed, lockstep=args.lockstep)
+                      order=args.order, seed=args.seed, confirm=args.confirm, confirm_gap=args.confirm_gap,
+                      lockstep=args.lockstep)
 
 
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -168,23 +168,49 @@ class JobQueue(Channel):
     :meth:`under_way` lets the next one go.
 
     :param maxsize: jobs that may wait for a worker
-    :param per_address: jobs under way to one address at once; None: as many as there are workers
+    :param per_address: jobs under way to one address at once; None: nobody tells when a job is over
     """
 
     def __init__(self, maxsize: int, per_address: int | None = None) -> None:
         super().__init__(maxsize)
         self.accepted = 0
         """Jobs that were taken in."""
+        self.again = 0
+        """Jobs that were put in once more."""
         self.per_address = per_address
         self._under_way: dict[Hashable, int] = {}
-        self._waiting: dict[Hashable, deque[Job]] = {}
+        self._alone: set[Hashable] = set()
+        """Addresses to which one job is under way and no other may be."""
+        self._waiting: dict[Hashable, deque[tuple[Job, bool]]] = {}
+        """Jobs that wait for their address, and whether they want it alone."""
         self._waiting_count = 0
+        self._takers = 0
+        """Threads that wait for a job."""
+        self._held = False
+        self.when_empty: Callable[[], None] = lambda: None
+        """Called by a thread that begins to wait for a job where none is left to be offered."""
 
     @property
     def begun(self) -> int:
-        """Jobs that a worker has taken."""
+        """Jobs that a worker has taken; one that was put in once more is counted again."""
         with self.mutex:
-            return self.accepted - len(self.queue) - self._waiting_count
+            return self.accepted + self.again - len(self.queue) - self._waiting_count
+
+    @property
+    def held(self) -> bool:
+        """The queue does not end when it is closed and empty: jobs may be put in once more."""
+        return self._held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        with self.mutex:
+            self._held = held
+            self.not_empty.notify_all()
+
+    def is_idle(self, workers: int) -> bool:
+        """Whether no job is there, and so many workers wait for one: then none is under way."""
+        with self.mutex:
+            return not self.queue and not self._waiting_count and self._takers >= workers
 
     def offer(self, job: Job) -> bool:
         """Take a job in, waiting for room; False if no more jobs are taken."""
@@ -196,11 +222,21 @@ class JobQueue(Channel):
                 return False
             self.accepted += 1
             if self._is_busy(address):
-                self._waiting.setdefault(address, deque()).append(job)
-                self._waiting_count += 1
+                self._wait(address, job, alone=False)
             else:
-                self._let_go(address, job)
+                self._let_go(address, job, alone=False)
             return True
+
+    def once_more(self, job: Job) -> None:
+        """Put a job in that was taken before: the next one to be taken. There is always room, and no other job is under
+        way to its address meanwhile, as far as it is told when one is over."""
+        address = canonical_address(job.get("dip"))
+        with self.mutex:
+            self.again += 1
+            if self._has_turn(address, alone=True):
+                self._let_go(address, job, alone=True)
+            else:
+                self._wait(address, job, alone=True)
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """As :meth:`offer`; the sentinel closes the queue."""
@@ -208,6 +244,18 @@ class JobQueue(Channel):
             self.close()
         else:
             self.offer(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        with self.mutex:
+            self._takers += 1
+            empty = self.closed and self._held and not self.queue
+        try:
+            if empty:
+                self.when_empty()
+            return super().get(block, timeout)
+        finally:
+            with self.mutex:
+                self._takers -= 1
 
     @contextmanager
     def under_way(self, job: Job) -> Iterator[None]:
@@ -236,41 +284,62 @@ class JobQueue(Channel):
                 self._under_way[address] = count - 1
             else:
                 del self._under_way[address]
+                self._alone.discard(address)
             if self._waiting_count >= MOST_WAITING:
                 self.not_full.notify_all()
-            if waiting := self._waiting.get(address):
-                self._let_go(address, waiting.popleft())
+            waiting = self._waiting.get(address)
+            while waiting and self._has_turn(address, alone=waiting[0][1]):
+                self._let_go(address, *waiting.popleft())
                 self._waiting_count -= 1
-                if not waiting:
-                    del self._waiting[address]
+            if waiting is not None and not waiting:
+                del self._waiting[address]
             if self.closed and not self._waiting_count:
                 self.not_empty.notify_all()
 
     def stop(self) -> list[Job]:
         """Take no more jobs, and give those back that nobody has begun."""
         with self.mutex:
-            left = [*self.queue, *(job for waiting in self._waiting.values() for job in waiting)]
+            left = [*self.queue, *(job for waiting in self._waiting.values() for job, _ in waiting)]
             self.queue.clear()
             self._waiting.clear()
             self._waiting_count = 0
             self._close()
         return left
 
+    def _has_turn(self, address: Any, *, alone: bool) -> bool:
+        """Whether one more job may be under way to an address."""
+        if self.per_address is None or not isinstance(address, str):
+            return True
+        most = 1 if alone else self.per_address
+        return address not in self._alone and self._under_way.get(address, 0) < most
+
     def _is_busy(self, address: Any) -> bool:
-        return (self.per_address is not None and isinstance(address, str)
-                and self._under_way.get(address, 0) >= self.per_address)
+        return isinstance(address, str) and (address in self._waiting or not self._has_turn(address, alone=False))
 
     def _is_full(self, address: Any) -> bool:
         if self._is_busy(address):
             return self._waiting_count >= MOST_WAITING
         return len(self.queue) >= self.maxsize
 
-    def _let_go(self, address: Any, job: Job) -> None:
+    def _wait(self, address: Any, job: Job, *, alone: bool) -> None:
+        waiting = self._waiting.setdefault(address, deque())
+        if alone:
+            waiting.appendleft((job, alone))
+        else:
+            waiting.append((job, alone))
+        self._waiting_count += 1
+
+    def _let_go(self, address: Any, job: Job, alone: bool) -> None:
         if self.per_address is not None and isinstance(address, str):
             self._under_way[address] = self._under_way.get(address, 0) + 1
-        self.queue.append(job)
+            if alone:
+                self._alone.add(address)
+        if alone:
+            self.queue.appendleft(job)
+        else:
+            self.queue.append(job)
         self.not_empty.notify()
 
     def _qsize(self) -> int:
-        # Closed, and jobs wait for their address: those who ask for one wait, too.
-        return len(self.queue) or int(self.closed and not self._waiting_count)
+        # Closed, and jobs wait for their address, or for being put in once more: those who ask for one wait, too.
+        return len(self.queue) or int(self.closed and not self._waiting_count and not self._held)

@@ -11,6 +11,7 @@ from pathspider import conditions
 from pathspider.helpers.attended import PAUSED
 from pathspider.helpers.sockets import local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
+from pathspider.run.confirm import Round
 
 if TYPE_CHECKING:
     from pathspider.run.experiment import Experiment
@@ -121,6 +122,8 @@ class Connector:
 
     def _order(self, job: Job, count: int) -> list[int]:
         """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""
+        if isinstance(job, Round):
+            return job.order
         order = list(range(count))
         options = self.spider.options
         if options.order == "random" and not self.spider.fixed_order:

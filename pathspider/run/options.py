@@ -36,6 +36,10 @@ class RunOptions:
     order: Order = "fixed"
     seed: int = 0
     """From which random orders are drawn: the same seed gives a target the same order."""
+    confirm: int = 0
+    """Rounds in which a suspect's connections are made again; 0: the first pair's word stands alone, as in 2.0."""
+    confirm_gap: float = 15.0
+    """Seconds between the end of a suspect's last connection and its next round."""
     lockstep: bool = False
     """Switch the whole machine between configurations, also where a plugin can do it for each connection."""
 

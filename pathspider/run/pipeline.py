@@ -2,10 +2,11 @@
 
 ::
 
-    jobs ─► connect ─► match ─► judge ─► records
-              │ ▲        ▲
-              ▼ │        │ flows
-            network ─► observer
+    jobs ─► connect ─► match ─► judge ─► confirm ─► records
+             ▲ │ ▲       ▲                  │
+             │ ▼ │       │ flows            │
+             │ network ─► observer          │
+             └──────────────────────────────┘ suspects, once more
 
 Every queue is bounded and blocks, so a slow reader of records slows the whole run down instead of filling memory. The
 end follows the arrows. What one target does to a stage ends in that target's record. A stage that dies lets those
@@ -24,9 +25,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
 from pathspider.helpers import poller
-from pathspider.records import CONN_OK, SHUTDOWN_SENTINEL, Flow, Job, Record, Result, Unmeasured
+from pathspider.records import CONN_OK, SHUTDOWN_SENTINEL, Job, Record, Result, Unmeasured
 from pathspider.run.channel import Channel, Inlet, JobQueue
-from pathspider.run.connect import Connector
+from pathspider.run.confirm import Confirmer, Round
+from pathspider.run.connect import LATE_PACKETS, Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
 from pathspider.run.limits import LimitError, stack_size
@@ -49,6 +51,9 @@ MOST_NAMED = 10
 PLUGIN_ERRORS = (Exception, SystemExit)
 """What a plugin's function may raise and the run goes on."""
 
+GIVE_UP = object()
+"""Among results and flows: no more flows come of the results that there are."""
+
 FLOW_BACKLOG = 10
 """Results and flows, for each worker, that may wait to be matched; and as many records to be written."""
 
@@ -67,6 +72,11 @@ class Pipeline:
         self.health = Health(workers, poller.lag, poller.disturbance, time.monotonic)
         self.connector = Connector(spider, self.health)
 
+        self.confirmer = Confirmer(0, 0, 0, suspicious=spider.suspicious, plan=0)
+        """As the run's options have it from :meth:`start` on."""
+        self._judged_at = time.monotonic()
+        self._judged_count = 0
+        """Results and unmeasured jobs that were dealt with, of rounds too."""
         self.jobs_done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
@@ -86,6 +96,12 @@ class Pipeline:
         self._interrupting = threading.Lock()
         """Held while jobs that nobody has begun are handed on: the merger's queue is not closed meanwhile."""
         self._observer_control = Channel(1)
+        self._news = threading.Condition()
+        """Something happened that the confirmer may wait for."""
+        self._idle_since = 0.0
+        """Since when no connection is under way, and none to come but rounds; 0: some are."""
+        self._flushed = self._given_up = -1
+        """How many jobs had begun when flows were ended early for them, and when no more were waited for."""
         self._attended = ExitStack()
         self._workers_over: Inlet | None = None
 
@@ -105,6 +121,10 @@ class Pipeline:
         longest_job = spider.longest_connection() * len(spider.plan())
         self.matcher = Matcher(PATIENCE + longest_job, observing=bool(spider.chains))
         self.judge = Judge(spider)
+        self.confirmer = Confirmer(options.confirm, options.confirm_gap, options.seed, suspicious=spider.suspicious,
+                                   plan=len(spider.plan()), fixed_order=spider.fixed_order)
+        self.jobs.held = bool(options.confirm)
+        self.jobs.when_empty = self._tell
         try:
             prepared = threading.Event()
             self._thread("configurator", self._configurator, prepared)
@@ -126,6 +146,8 @@ class Pipeline:
         try:
             self._thread("merger", self._merger, takes=self.made, gives=self.records)
             self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
+            if options.confirm:
+                self._thread("confirmer", self._confirmer)
             with stack_size():
                 for number in range(spider.worker_count):
                     self._thread(f"worker-{number}", spider.worker, number, over=self._worker_over)
@@ -133,6 +155,7 @@ class Pipeline:
             with self._state:
                 self.exception = self.exception or error
             self.connector.aborting.set()
+            self.confirmer.stop()
             flows.close()  # perhaps there is no observer
             self.shutdown()
             raise
@@ -144,6 +167,7 @@ class Pipeline:
         with self._state:
             self._workers_left -= 1
             last = not self._workers_left
+        self._tell()
         if last and not self.jobs.closed:
             self.fail(RuntimeError("every worker has ended, and jobs are still to come"))
 
@@ -177,12 +201,21 @@ class Pipeline:
         for merged in self.matcher.finish():
             for record in self._judged(merged):
                 self.records.put(record)
+        for record in self.confirmer.left():
+            self.jobs_done += 1
+            self.records.put(record)
 
-    def _records_of(self, item: Result | Unmeasured | Flow) -> Iterator[Record]:
-        """The records of the jobs that are complete with this item."""
+    def _records_of(self, item: Any) -> Iterator[Record]:
+        """The records of the jobs that are complete with this item: a result, an unmeasured job, or a flow."""
         now = time.monotonic()
+        if item is GIVE_UP:
+            for incomplete in self.matcher.finish():
+                yield from self._judged(incomplete)
+            self._given_up = self._flushed
+            self._tell()
+            return
         if isinstance(item, Unmeasured):
-            yield from self._said_of(item.job, lambda: self.spider.unmeasured(item))
+            yield from self._said_of(item.job, None, lambda: self.spider.unmeasured(item))
             return
         stage = f"match {type(item).__name__}"
         try:
@@ -194,8 +227,8 @@ class Pipeline:
                 merged = [*self.matcher.add_flow(item, now)]
         except Exception as error:  # what a plugin's connection or chain says of itself cannot be used
             if isinstance(item, Result):
-                self.jobs_done += 1
-                yield from self.judge.unmeasured(self._failed(item.job, error, stage))
+                failed = self._failed(item.job, error, stage)
+                yield from self._said_of(item.job, None, lambda: self.judge.unmeasured(failed))
             else:
                 self._failed({}, error, stage)
             return
@@ -206,17 +239,88 @@ class Pipeline:
     def _judged(self, merged: Merged) -> Iterator[Record]:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
-        yield from self._said_of(merged.result.job, lambda: self.spider.outcome(merged))
+        result = merged.result
+        yield from self._said_of(result.job, result, lambda: self.spider.outcome(merged))
 
-    def _said_of(self, job: Job, say: Callable[[], Iterable[Record]]) -> list[Record]:
-        """The records of a job that has been dealt with."""
-        self.jobs_done += 1
+    def _said_of(self, job: Job, result: Result | None, say: Callable[[], Iterable[Record]]) -> list[Record]:
+        """The records of a job that has been dealt with; none of one that is to be confirmed.
+
+        :param result: None for a job that was not measured
+        """
+        self._judged_count += 1
+        self._judged_at = time.monotonic()
         try:
             records = [*say()]
+            self._failed_in_a_row["judge"] = 0
         except PLUGIN_ERRORS as error:
-            return [*self.judge.unmeasured(self._failed(job, error, "judge"))]
-        self._failed_in_a_row["judge"] = 0
+            records, result = [*self.judge.unmeasured(self._failed(job, error, "judge"))], None
+        ended = max((end for _, end in result.spans), default=self._judged_at) if result else 0.0
+        if isinstance(job, Round):
+            records = self.confirmer.another(job, records, result, ended)
+            self.jobs_done += bool(records)
+        elif result is None or not self.confirmer.suspects_first(result, records, ended):
+            self.jobs_done += 1
+        else:
+            records = []
+        if self.jobs.held and (self.jobs.closed or not records):
+            self._tell()
         return records
+
+    # -- confirmation --------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        """Have the confirmer look again."""
+        with self._news:
+            self._news.notify_all()
+
+    def _confirmer(self) -> None:
+        """Give suspects their rounds, until no job can make another suspect."""
+        try:
+            while (step := self._next_step()) is not None:
+                if step is GIVE_UP:
+                    assert self.spider.observer is not None
+                    self.spider.observer.flush(lambda: self.made.put(GIVE_UP))
+                else:
+                    self.jobs.once_more(cast(Job, step))
+        finally:
+            self.confirmer.stop()
+            self.jobs.held = False
+
+    def _next_step(self) -> Round | object | None:
+        """Waits for what the confirmer is to do: a round, or :data:`GIVE_UP` waiting for flows; None: nothing more."""
+        with self._news:
+            while not self.confirmer.stopped:
+                now = time.monotonic()
+                if again := self.confirmer.take_due(now):
+                    return again
+                due = self.confirmer.next_due()
+                moments = [] if due is None else [due]
+                if self.jobs.closed and self._is_idle(now, moments):
+                    begun = self.jobs.begun
+                    all_judged = self._judged_count >= begun or self._given_up == begun
+                    if all_judged and due is None:
+                        return None
+                    if not all_judged and self._flushed != begun:
+                        # Flows of rounds end by themselves; those of the run's last connections are not waited for.
+                        flush_at = self._idle_since + (2 * LATE_PACKETS if self.jobs.again else 0)
+                        if flush_at <= now:
+                            self._flushed = begun
+                            return GIVE_UP
+                        moments.append(flush_at)
+                self._news.wait(min(moments) - now if moments else None)
+        return None
+
+    def _is_idle(self, now: float, moments: list[float]) -> bool:
+        """Whether no connection is under way: the workers say so or, where they do not wait for jobs as ours do, long
+        silence does. Adds the moment at which to look again."""
+        if self.jobs.is_idle(self._workers_left):
+            if self._idle_since == 0:
+                self._idle_since = now
+            return True
+        self._idle_since = 0.0
+        silent_at = self._judged_at + self.matcher.patience
+        moments.append(silent_at)
+        return silent_at <= now
 
     def written(self) -> None:
         """A record could be written as it was."""
@@ -312,6 +416,8 @@ class Pipeline:
     def interrupt(self) -> None:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
         self.connector.interrupted.set()
+        self.confirmer.stop()
+        self._tell()
         with self._interrupting:
             for job in self.jobs.stop():
                 self.made.put(Unmeasured(job, conditions.NOT_MEASURED, "", time.time()))
@@ -319,6 +425,7 @@ class Pipeline:
     def shutdown(self) -> None:
         """End in order: the jobs that were taken complete, everything is matched and judged. Blocks."""
         self.jobs.close()
+        self._tell()
         with self._ending:
             if not self.running:
                 return
@@ -326,6 +433,7 @@ class Pipeline:
                 self._join(f"worker-{number}")
             self.health.end()
             self._wake_configurator()
+            self._join("confirmer")
             self._join("configurator")
             self._give_settings_back()
             self._observer_control.put(SHUTDOWN_SENTINEL)
@@ -341,6 +449,8 @@ class Pipeline:
     def terminate(self) -> None:
         """End as quickly as possible: connections under way are given up, nothing waits for them."""
         self.jobs.stop()
+        self.confirmer.stop()
+        self._tell()
         self.connector.interrupted.set()
         self.connector.aborting.set()
         self._wake_configurator()

@@ -1,0 +1,237 @@
+"""The stage that confirms: what the first pair of connections says may be chance, or the work of a rate limiter.
+
+A target whose first pair says ``broken`` or ``transient`` is a suspect. Its connections are made again, in rounds:
+later, in another order, one at a time. Its record waits for them, and then has the stable word beside the first.
+Values in, values out; :mod:`pathspider.run.pipeline` has the threads.
+
+The word *stable* is the Path Transparency Observatory's.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pathspider import conditions
+from pathspider.records import Job, Record, Result, RoundRecord
+from pathspider.run.spool import Spool
+
+REPEATS = 2
+"""Rounds that are made once more since they gave no word (our own machine was not well, a flow was not observed)."""
+
+SUSPICIOUS = re.compile(r".+\.connectivity\.(?:broken|transient)")
+"""Conditions that make a suspect of whatever plugin."""
+
+UNSTABLE = "unstable"
+
+
+def suspicious(found: Iterable[str]) -> list[str]:
+    """Those of a record's conditions that are to be confirmed, whatever the plugin."""
+    return [condition for condition in found if SUSPICIOUS.fullmatch(condition)]
+
+
+@dataclass
+class Suspect:
+    """A target that is measured again, and what is known of it by now."""
+
+    job: Job
+    record: Record
+    """What the first pair said."""
+    suspicions: list[str]
+    """Those of its conditions that are to be confirmed."""
+    due: float = 0.0
+    """The moment, by the run's clock, before which the next round does not begin."""
+    rounds: list[RoundRecord] = field(default_factory=list)
+    words: dict[str, list[str]] = field(default_factory=dict)
+    """By the suspicion, what each round that counts said in its place."""
+
+
+class Round(dict[str, Any]):
+    """A job once more: one round of a suspect, whose connections are made in this order.
+
+    :param order: places of the plan
+    """
+
+    def __init__(self, suspect: Suspect, order: list[int]) -> None:
+        super().__init__(suspect.job)
+        self.suspect = suspect
+        self.order = order
+
+
+class Confirmer:
+    """Holds suspects between their rounds, and puts their records together.
+
+    :param most: rounds for each suspect; 0: nobody is a suspect
+    :param gap: seconds from a target's last connection to its next round
+    :param seed: what the orders of rounds are drawn from
+    :param suspicious: those of a record's conditions that are to be confirmed
+    :param plan: how many connections a round has
+    :param fixed_order: their order is not drawn
+    """
+
+    def __init__(self, most: int, gap: float, seed: int, *, suspicious: Callable[[Sequence[str]], Sequence[str]],
+                 plan: int, fixed_order: bool = False) -> None:
+        self.most = most
+        self.gap = gap
+        self.seed = seed
+        self.fixed_order = fixed_order
+        self.plan = plan
+        self.suspects = 0
+        """Targets that became suspects."""
+        self.unconfirmed = 0
+        """Of those, the ones whose rounds came to no end."""
+        self.stopped = False
+        self._suspicious = suspicious
+        self._waiting: Spool[Suspect] = Spool()
+        self._out: dict[int, Suspect] = {}
+        """Suspects with a round under way, by their identity."""
+        self._last_due = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def open(self) -> int:
+        """Suspects without a record: between rounds, and with one under way."""
+        with self._lock:
+            return len(self._waiting) + len(self._out)
+
+    # -- in: what has been judged ------------------------------------------------------------------------------------
+
+    def suspects_first(self, result: Result, records: list[Record], ended: float) -> bool:
+        """A first pair has been judged. Whether this makes a suspect, whose record comes later.
+
+        :param ended: when its last connection ended, by the run's clock
+        """
+        if not self.most or len(records) != 1:
+            return False
+        record, = records
+        suspicions = [*self._suspicious(record.get("conditions", []))]
+        if not suspicions:
+            return False
+        suspect = Suspect(result.job, record, suspicions, words={suspicion: [] for suspicion in suspicions})
+        with self._lock:
+            self.suspects += 1
+            self._wait(suspect, ended)
+        return True
+
+    def another(self, again: Round, records: list[Record], result: Result | None, ended: float) -> list[Record]:
+        """A round has been judged, or was not made (``result`` is None). The suspect's record, when it is complete."""
+        suspect = again.suspect
+        with self._lock:
+            if self._out.pop(id(suspect), None) is None:
+                return []  # a worker loop of a third party said it twice
+        if result is None or len(records) != 1:
+            return [self._record(suspect)]
+        record, = records
+        found = record.get("conditions", [])
+        suspect.rounds.append(round_record(record, result))
+        said = {suspicion: word_of(suspicion, found) for suspicion in suspect.suspicions}
+        if all(said.values()):
+            for suspicion, word in said.items():
+                suspect.words[suspicion].append(cast(str, word))
+        settled = all(is_settled(suspicion, words, self.most) for suspicion, words in suspect.words.items())
+        with self._lock:
+            if not (settled or self.stopped or len(suspect.rounds) >= self.most + REPEATS):
+                self._wait(suspect, ended)
+                return []
+        return [self._record(suspect)]
+
+    def _wait(self, suspect: Suspect, ended: float) -> None:
+        self._last_due = suspect.due = max(self._last_due, ended + self.gap)
+        self._waiting.put(suspect)
+
+    def _record(self, suspect: Suspect) -> Record:
+        """The record of a suspect, with what its rounds came to."""
+        stable = [stable_condition(suspicion, words, self.most) for suspicion, words in suspect.words.items()]
+        found = [condition for condition in stable if condition]
+        if len(found) < len(stable):
+            self.unconfirmed += 1
+            found.append(conditions.UNCONFIRMED)
+        return {**suspect.record, "conditions": [*suspect.record["conditions"], *found], "rounds": suspect.rounds}
+
+    # -- out: what is to be done -------------------------------------------------------------------------------------
+
+    def next_due(self) -> float | None:
+        """The moment of the next round, by the run's clock; None if no suspect waits."""
+        with self._lock:
+            return self._waiting.peek().due if len(self._waiting) else None
+
+    def take_due(self, now: float) -> Round | None:
+        """A round whose moment has come; None if there is none."""
+        with self._lock:
+            if self.stopped or not len(self._waiting) or self._waiting.peek().due > now:
+                return None
+            suspect = self._waiting.get()
+            self._out[id(suspect)] = suspect
+        return Round(suspect, self._order(suspect))
+
+    def stop(self) -> None:
+        """No round begins any more; those under way count."""
+        with self._lock:
+            self.stopped = True
+
+    def left(self) -> Iterator[Record]:
+        """At the run's end: the records of those whose rounds came to no end."""
+        self.stop()
+        while self.open:
+            with self._lock:
+                suspect = self._out.popitem()[1] if self._out else self._waiting.get()
+            yield self._record(suspect)
+
+    def _order(self, suspect: Suspect) -> list[int]:
+        """Drawn anew from the same seed, the same. Of two rounds, the second has the first one's order reversed, since
+        whoever lets the first connection pass and not the second has to be seen in both."""
+        order = list(range(self.plan))
+        if self.fixed_order:
+            return order
+        pair, second = divmod(len(suspect.rounds), 2)
+        job = suspect.job
+        random.Random(f"{self.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')} {pair}").shuffle(order)
+        return order[::-1] if second else order
+
+
+def word_of(suspicion: str, found: Iterable[str]) -> str | None:
+    """What a round's conditions say in the place of a suspicion: the last word of one like it, or None."""
+    like = suspicion.rpartition(".")[0]
+    return next((word for place, _, word in (condition.rpartition(".") for condition in found) if place == like), None)
+
+
+def is_settled(suspicion: str, words: Sequence[str], most: int) -> bool:
+    """Whether further rounds could not change the stable word: all have been made, or they differ, or they say what
+    is not suspicious."""
+    like = suspicion.rpartition(".")[0]
+    return len(words) >= most or len(set(words)) > 1 or any(
+        f"{like}.{word}" != suspicion and not SUSPICIOUS.fullmatch(f"{like}.{word}") for word in words)
+
+
+def stable_condition(suspicion: str, words: Sequence[str], most: int) -> str | None:
+    """The stable condition in the place of a suspicion; None if its rounds are not complete.
+
+    ``X.stable.connectivity.broken`` (or ``transient``, ``works``): every round said so; ``unstable``: they differ, or
+    the target was ``offline`` in between.
+    """
+    if not words or not is_settled(suspicion, words, most):
+        return None
+    like = suspicion.rpartition(".")[0]
+    name, _, what = like.rpartition(".")
+    word = words[0] if len(set(words)) == 1 and words[0] != "offline" else UNSTABLE
+    return f"{name}.stable.{what}.{word}"
+
+
+def round_record(record: Record, result: Result) -> RoundRecord:
+    """What a record tells of one round."""
+    connections = result.connections
+    places = range(len(connections))
+    made = sorted(places, key=lambda place: result.spans[place]) if result.spans else [*places]
+    told: RoundRecord = {
+        "order": [connections[place]["config"] for place in made],
+        "states": [int(connections[place]["spdr_state"]) for place in made],
+        "time": record["time"],
+        "conditions": record["conditions"],
+    }
+    if "flow_results" in record:
+        told["flow_results"] = record["flow_results"]
+    return told
