@@ -302,7 +302,8 @@ class Pipeline:
                         return None
                     if not all_judged and self._flushed != begun:
                         # Flows of rounds end by themselves; those of the run's last connections are not waited for.
-                        flush_at = self._idle_since + (2 * LATE_PACKETS if self.jobs.again else 0)
+                        waits = self.jobs.again and self.matcher.observing
+                        flush_at = self._idle_since + (2 * LATE_PACKETS if waits else 0)
                         if flush_at <= now:
                             self._flushed = begun
                             return GIVE_UP
