@@ -159,7 +159,7 @@ def with_rate(slices: Sequence[Slice]) -> Iterator[str]:
     slow, fast = together(timed[:third]), together(timed[-third:])
     if fast.rate > 1.5 * slow.rate and differ(fast, slow, "offline"):
         yield (f"offline rises with the rate: {percent(fast, 'offline')} at {fast.rate:,.0f}/s, "
-               f"{percent(slow, 'offline')} at {slow.rate:,.0f}/s: something near us drops connections; measure with --rate")
+               f"{percent(slow, 'offline')} at {slow.rate:,.0f}/s: something near us drops connections; use --rate")
 
 
 def with_time(slices: Sequence[Slice]) -> Iterator[str]:
