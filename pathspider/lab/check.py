@@ -137,7 +137,8 @@ def perform(
     ``options``: those of ``pspdr measure``, such as ``--lockstep``.
     """
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
-    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", *options, *run.measure]
+    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", "0", *options,
+               *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()
