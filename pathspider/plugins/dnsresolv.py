@@ -79,7 +79,8 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     def conn_resolve(self, job: Job, config: int) -> Answers:
         """Ask for both kinds of address."""
-        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout, self.options.source)
+                 for qtype in ("A", "AAAA")]
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,
