@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -180,8 +180,7 @@ class Sources:
         other = "another interface"
         with suppress(OSError):
             other = socket.if_indextoname(route.ifindex)
-        where = f"{target} is this machine" if route.local else f"the route to {target} leads"
-        raise ElsewhereError("other_interface", f"{where}: through {other}, not {self.interface}")
+        raise ElsewhereError("other_interface", f"the route to {target} leads through {other}, not {self.interface}")
 
     def _captured(self, source: str | None) -> str | None:
         """The address itself, if its packets are captured; for a new temporary one the stable one beside it."""
@@ -203,19 +202,23 @@ class Sources:
             route = self._routes.to(SOMEWHERE[version])
             if route.ifindex == self.ifindex and route.source is not None:
                 return self._stable.get(route.source, route.source)
-        if own is None and self._is_routed(rtnetlink.FAMILIES[version]):
+        for target in self._routed(rtnetlink.FAMILIES[version]) if own is None else ():
             with suppress(OSError):
-                return self._routes.to(SOMEWHERE[version], ifindex=self.ifindex).source
+                if (source := self._routes.to(target, ifindex=self.ifindex).source) is not None:
+                    return source
         return own
 
-    def _is_routed(self, family: int) -> bool:
-        """Whether a route leads through our interface, link-local ones left out."""
+    def _routed(self, family: int) -> Iterator[str]:
+        """An address behind each route through our interface, link-local ones left out."""
         device = attribute(rtnetlink.RTA_OIF, rtnetlink.u32(self.ifindex))
         with Netlink() as netlink:
-            return any(body[7] == RTN_UNICAST and device in body
-                       and not attributes(body, 12).get(rtnetlink.RTA_DST, b"").startswith((LINK_LOCAL, b"\xff"))
-                       for body in rtnetlink.routes(netlink, family))
-
+            found = rtnetlink.routes(netlink, family)
+        for body in found:
+            network = attributes(body, 12).get(rtnetlink.RTA_DST, b"")
+            if body[7] == RTN_UNICAST and device in body and not network.startswith((LINK_LOCAL, b"\xff")):
+                host = body[1] < 8 * len(network)  # not the network's own address
+                target = (int.from_bytes(network, "big") + host).to_bytes(len(network), "big")
+                yield socket.inet_ntop(family, target) if network else SOMEWHERE[family == socket.AF_INET6]
 
 def stable(found: Iterable[Address]) -> Mapping[str, str]:
     """For each temporary IPv6 address the stable one of the same interface and network, where there is one."""
