@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from pathspider.conditions import NEW_SOURCE, OTHER_INTERFACE
 from pathspider.helpers.sockets import Source
 from pathspider.network import rtnetlink
 from pathspider.network.interfaces import (
@@ -26,8 +27,8 @@ from pathspider.network.interfaces import (
 from pathspider.network.rtnetlink import Netlink, attribute, attributes, number
 
 RTN_UNICAST, RTN_LOCAL = 1, 2  # linux/rtnetlink.h
-LINK_LOCAL = b"\xfe\x80"
-"""How IPv6 addresses of a link begin. No IPv4 address of ours does. :rfc:`4291`"""
+LINK_LOCAL, LOOPBACK = b"\xfe\x80", bytes(15)
+"""How IPv6 addresses begin that the kernel takes where there is no other, ``fe80::…`` and ``::1``. :rfc:`4291`"""
 SOMEWHERE: tuple[str, str] = ("192.0.2.1", "2001:db8::1")
 """An address of each IP version that only default routes lead to. :rfc:`5737`, :rfc:`3849`"""
 
@@ -59,6 +60,9 @@ class Routes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()  # a spider need not be run
+
     def close(self) -> None:
         """Close the socket; the next question opens one again."""
         with self._mutex:
@@ -88,10 +92,10 @@ class Routes:
         if body[7] not in (RTN_UNICAST, RTN_LOCAL):  # of IPv6: a route that says that there is none
             raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
         found = attributes(body, 12)
-        preferred = found.get(rtnetlink.RTA_PREFSRC, LINK_LOCAL)
-        return Route(number(found.get(rtnetlink.RTA_OIF)),
-                     None if preferred.startswith(LINK_LOCAL) else socket.inet_ntop(family, preferred),
-                     body[7] == RTN_LOCAL)
+        local, preferred = body[7] == RTN_LOCAL, found.get(rtnetlink.RTA_PREFSRC)  # the latter where we named none
+        if preferred is not None and (local or not preferred.startswith((LINK_LOCAL, LOOPBACK))):
+            source = socket.inet_ntop(family, preferred)
+        return Route(number(found.get(rtnetlink.RTA_OIF)), source, local)
 
     def is_ours(self, address: str) -> bool:
         """Whether a numeric address is one of this machine's, be it one of a whole prefix (a route of type local)."""
@@ -102,11 +106,11 @@ class Routes:
 
 
 class ElsewhereError(Exception):
-    """Packets to this target would not be captured; the text says why, ``word`` does so for a condition."""
+    """Packets to this target would not be captured; the text says why, and so does the record's ``condition``."""
 
-    def __init__(self, word: str, text: str) -> None:
-        super().__init__(text)
-        self.word = word
+    def __init__(self, condition: str, because: str) -> None:
+        super().__init__(because)
+        self.condition = condition
 
 
 class Sources:
@@ -180,7 +184,8 @@ class Sources:
         other = "another interface"
         with suppress(OSError):
             other = socket.if_indextoname(route.ifindex)
-        raise ElsewhereError("other_interface", f"the route to {target} leads through {other}, not {self.interface}")
+        raise ElsewhereError(OTHER_INTERFACE,
+                             f"the route to {target} leads through {other}, not {self.interface}")
 
     def _captured(self, source: str | None) -> str | None:
         """The address itself, if its packets are captured; for a new temporary one the stable one beside it."""
@@ -192,8 +197,8 @@ class Sources:
             substitute = self._stable.get(source)
         if substitute in self.known:
             return substitute
-        raise ElsewhereError("new_source", f"packets would leave from {source}, which this machine did not have when "
-                                           "the run began")
+        raise ElsewhereError(NEW_SOURCE, f"packets would leave from {source}, which this machine did not have when the "
+                                         "run began")
 
     def _usual(self, version: int, own: str | None) -> str | None:
         """The address for targets that are not known yet: the default route's, if that is ours, or the interface's own,

@@ -74,7 +74,7 @@ class Connector:
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
         except ElsewhereError as error:
-            return Unmeasured(job, f"{conditions.LOCAL_ERROR}:{error.word}", str(error))
+            return Unmeasured(job, error.condition, str(error))
         finally:
             self.spider.leave_for(None)
         return outcome
@@ -106,7 +106,7 @@ class Connector:
         if options.blocklist is not None and job["dip"] in options.blocklist:
             return conditions.BLOCKLISTED
         if options.lab_networks is not None and job["dip"] in options.lab_networks:
-            return f"{conditions.LOCAL_ERROR}:lab_address"
+            return conditions.LAB_ADDRESS
         return None
 
     def _measure(self, job: Job, prepared: Job) -> Result:

@@ -5,6 +5,7 @@ import re
 import socket
 import unittest
 
+from pathspider.conditions import NEW_SOURCE, OTHER_INTERFACE
 from pathspider.network.interfaces import InterfaceError, addresses
 from pathspider.network.routes import (
     ElsewhereError,
@@ -109,7 +110,7 @@ class TestRoutes(unittest.TestCase):
         for target in ("10.2.0.9", "2001:db8:4::9"):
             with self.assertRaisesRegex(ElsewhereError, "through wa, not va") as caught:
                 sources.toward(target)
-            self.assertEqual(caught.exception.word, "other_interface")
+            self.assertEqual(caught.exception.condition, OTHER_INTERFACE)
         with self.assertRaisesRegex(ElsewhereError, "through lo, not va"):
             sources.toward("10.1.0.1")
 
@@ -142,6 +143,13 @@ class TestRoutes(unittest.TestCase):
         self.assertEqual(sources.toward("203.0.113.9"), ("192.0.2.7", "2001:db8:7::7"))
         self.assertEqual(sources.toward("2001:db8:2::9"), ("192.0.2.7", "2001:db8:7::7"))
 
+    def test_no_address_that_reaches_beyond_this_machine(self):
+        netlab.sh("ip -6 addr add fe80::1/64 dev va nodad; ip -6 route add default via fe80::99 dev va")
+        self.assertEqual(self.sources().toward("2001:db8:2::1"), (None, None))  # the kernel: fe80::1
+        netlab.sh("ip -6 addr flush dev va")
+        netlab.sh("ip -6 route replace default via fe80::99 dev va")
+        self.assertEqual(self.sources().toward("2001:db8:2::1"), (None, None))  # the kernel: ::1
+
     def test_an_interface_without_address_and_routes(self):
         netlab.sh("ip addr add 10.1.0.1/24 dev va; ip -6 addr add 2001:db8:1::1/64 dev va nodad;"
                   "ip route add default via 10.1.0.99")
@@ -160,7 +168,7 @@ class TestRoutes(unittest.TestCase):
         netlab.sh("ip addr add 10.1.0.55/24 dev va; ip route replace default via 10.1.0.99 src 10.1.0.55")
         with self.assertRaisesRegex(ElsewhereError, "10.1.0.55") as caught:
             sources.toward("203.0.113.1")
-        self.assertEqual(caught.exception.word, "new_source")
+        self.assertEqual(caught.exception.condition, NEW_SOURCE)
         netlab.sh("ip route replace default via 10.1.0.99")
         self.assertEqual(sources.toward("203.0.113.1")[0], "10.1.0.1")
 
