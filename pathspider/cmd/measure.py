@@ -269,7 +269,7 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
             writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = make_spider(args, options, workers=args.workers)
-    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
+    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
     for job in reader:
         if seen.repeats(job):
             counts["repeated"] += 1
@@ -277,12 +277,15 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
             counts["invalid"] += 1
         elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
+        elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
+            counts["of the lab"] += 1
         else:
             counts["measured"] += 1
             writer.write(to_measure(job))
-    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d invalid; "
+    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
+             "the lab (--allow-lab-addresses measures them here), %d invalid; "
              "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
-    return 1 if counts["invalid"] or reader.skipped else 0
+    return 1 if counts["invalid"] or counts["of the lab"] or reader.skipped else 0
 
 
 def open_input(name: str) -> IO[bytes]:

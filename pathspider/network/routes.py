@@ -117,10 +117,9 @@ class Sources:
     """The addresses of ours that packets through one interface leave from. Any thread may use it.
 
     The address is the kernel's choice for each target. Of IPv6 a stable address stands in for a temporary one
-    (:rfc:`8981`), as in :func:`~pathspider.network.interfaces.source_addresses`.
+    (:rfc:`8981`), as in ``interfaces.source_addresses()``.
 
-    :param interface: where packets are captured; :class:`~pathspider.network.interfaces.InterfaceError` if there is
-        none of that name
+    :param interface: where packets are captured; ``interfaces.InterfaceError`` if there is none of that name
     """
 
     def __init__(self, interface: str) -> None:

@@ -35,7 +35,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     Each address, IPv4 and IPv6, becomes one job with all that its line of input held. Names that did not resolve are
     counted and left out. Only the resolvers are asked; nothing connects to the addresses.
 
-    Example: pspdr measure -i eth0 --csv dnsresolv <dnsresolvtest.csv >targets.ndjson
+    Example: pspdr measure --csv-input dnsresolv <dnsresolvtest.csv >targets.ndjson
     """
 
     name = "dnsresolv"
