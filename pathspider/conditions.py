@@ -105,6 +105,12 @@ def skipped(connections: Sequence[Connection]) -> list[str]:
     return [f"{SKIPPED}:{reason}" for reason in dict.fromkeys(reasons)]
 
 
+OTHER_INTERFACE = f"{LOCAL_ERROR}:other_interface"
+"""The route to the target leads through another interface than the one whose packets are captured."""
+NEW_SOURCE = f"{LOCAL_ERROR}:new_source"
+"""Packets would leave from an address that was not there when the run, and its capture, began."""
+LAB_ADDRESS = f"{LOCAL_ERROR}:lab_address"
+"""The target is one of the lab's, and this is not the lab."""
 CAPTURE_LOST = f"{LOCAL_ERROR}:capture_lost_packets"
 """The capture lost packets while this job was measured; what it did not see may have been there."""
 
@@ -143,6 +149,9 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.local_error:<errno>": "our own kernel gave this error, before a packet left or instead of it",
     "pathspider.local_error:no_ipv4_source": "the interface has no IPv4 address to measure from",
     "pathspider.local_error:no_ipv6_source": "the interface has no IPv6 address to measure from",
+    OTHER_INTERFACE: "the route to the target leads through another interface",
+    NEW_SOURCE: "packets would leave from an address that was not there when the run began",
+    LAB_ADDRESS: "the target is one of pspdr lab's, and this is not the lab",
     "pathspider.local_error:bad_dip": "dip cannot be connected to, as a plugin changed it",
     "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
     "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",

@@ -156,6 +156,8 @@ class Result(NamedTuple):
     """The configurations in the order in which the connections were made."""
     spans: Sequence[tuple[float, float]] = ()
     """When each connection began and ended, in monotonic seconds."""
+    source: tuple[str | None, str | None] | None = None
+    """The addresses of ours that they left from, by IP version; None: the usual ones of the run."""
 
 
 class Unmeasured(NamedTuple):

@@ -7,13 +7,15 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
+from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import Signals
@@ -22,7 +24,7 @@ from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.records import Record
+    from pathspider.records import Job, Record
     from pathspider.run.options import Beginnings, RunOptions
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
@@ -35,8 +37,14 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser("measure", help="Perform a PATHspider measurement",
                                    description="Perform a PATHspider measurement.", epilog="Spider safely!")
     add_loudness(parser)
-    parser.add_argument("-i", "--interface", default="eth0",
-                        help="The interface that leads to the targets; its packets are captured. (Default: eth0)")
+    parser.add_argument("-i", "--interface",
+                        help="The interface that leads to the targets; its packets are captured. (Default: where the "
+                             "route to the first target leads)")
+    parser.add_argument("--source-ip", action="append", type=source_ip, default=[], metavar="ADDRESS",
+                        help="Have all packets leave from this address of this machine; may be given twice, for IPv4 "
+                             "and for IPv6. (Default: the kernel's choice for each target)")
+    parser.add_argument("--allow-lab-addresses", action="store_true",
+                        help="Measure also addresses that are those of pspdr lab, in a network that is not the lab.")
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
                         help="Number of workers to use. (Default: 100)")
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
@@ -196,11 +204,16 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
             return dry_run(args, options, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+        jobs: Iterable[Job] = reader
+        if args.interface is None and needs_interface(args.plugin):  # it waits for a target: signals end it as they do
+            following = iter(reader)
+            args.interface, ahead = for_targets(following, options.source)
+            jobs = chain(ahead, following)
         signals = Signals()
         spider = start_spider(args, options)
         if not args.resume:
             start_afresh(args.output, stream)
-        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
+        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume), jobs=jobs)
         signals.respond(measurement.stop_in_order, measurement.end_at_once)
         progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
         with nullcontext() if args.quiet else progress:
@@ -227,7 +240,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     except BlocklistError as error:
         raise UsageError(str(error)) from None
     return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
-                      order=args.order, seed=args.seed, lockstep=args.lockstep)
+                      order=args.order, seed=args.seed, lockstep=args.lockstep, source=pair(args.source_ip),
+                      lab_networks=None if args.allow_lab_addresses else lab_networks())
 
 
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
@@ -280,7 +294,7 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
             writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = make_spider(args, options, workers=args.workers)
-    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
+    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
     for job in reader:
         if seen.repeats(job):
             counts["repeated"] += 1
@@ -288,12 +302,15 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
             counts["invalid"] += 1
         elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
+        elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
+            counts["of the lab"] += 1
         else:
             counts["measured"] += 1
             writer.write(to_measure(job))
-    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d invalid; "
+    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
+             "the lab (--allow-lab-addresses measures them here), %d invalid; "
              "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
-    return 1 if counts["invalid"] or reader.skipped else 0
+    return 1 if counts["invalid"] or counts["of the lab"] or reader.skipped else 0
 
 
 def open_input(name: str) -> IO[bytes]:
@@ -307,6 +324,11 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
+def needs_interface(plugin: type[Spider]) -> bool:
+    """Whether a plugin observes, or connects to targets; dnsresolv does neither."""
+    return bool(plugin.chains) or "dip" in plugin.target_keys
+
+
 def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
@@ -315,19 +337,25 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         InterfaceError,
         check_capabilities,
         check_interface,
-        source_addresses,
+        interface_name,
     )
     from pathspider.network.privileges import keep_only  # noqa: PLC0415
+    from pathspider.network.routes import Sources  # noqa: PLC0415
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     try:
-        check_interface(args.interface)
-        source = source_addresses(args.interface)
+        if args.interface is None:
+            uri, usual = "", options.source
+        else:
+            check_interface(args.interface)
+            args.interface = interface_name(args.interface)
+            uri, usual = f"int:{args.interface}", Sources(args.interface).default
         check_capabilities(*args.plugin.capabilities)
     except (InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
-    if not any(source):
+    source = options.source[0] or usual[0], options.source[1] or usual[1]
+    if uri and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     beginnings = looked_up(source) if args.vantage_lookup else None
     if "CAP_BPF" in args.plugin.capabilities:
@@ -335,8 +363,8 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
 
         hold_cgroup()
     keep_only(args.plugin.capabilities)
-    options = replace(options, source=source, beginnings=beginnings)
-    spider = make_spider(args, options, workers=args.workers, uri=f"int:{args.interface}")
+    options = replace(options, beginnings=beginnings)
+    spider = make_spider(args, options, workers=args.workers, uri=uri)
     try:
         allow_workers(args.workers, spider.descriptors())
         spider.start()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains
@@ -29,9 +30,10 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                    description="Passively observe network traffic: one record a flow, as flows end.",
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list-chains", action="store_true", help="Print the available chains and exit.")
-    parser.add_argument("-i", "--interface", default="eth0",
+    parser.add_argument("-i", "--interface",
                         help="The interface to capture on; or a capture file (pcap or pcapng, also .gz, .xz, .bz2, "
-                             ".zst), - for a pcap on standard input, or any libtrace URI. (Default: eth0)")
+                             ".zst), - for a pcap on standard input, or any libtrace URI. (Default: where the "
+                             "default route leads, or the only interface that is up)")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
                         help="Where the records go. (Default: standard output)")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
@@ -71,7 +73,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
-    kind, name = parse(args.interface)
+    interface = args.interface or to_observe()
+    kind, name = parse(interface)
     if kind == "stdin":
         refuse_same(os.fstat(0), args.output)
     elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
@@ -80,7 +83,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     with open_output(args.output) as stream:
         signals = Signals()
         try:
-            observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
+            observer = Observer(interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)

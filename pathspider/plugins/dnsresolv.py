@@ -35,7 +35,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     Each address, IPv4 and IPv6, becomes one job with all that its line of input held. Names that did not resolve are
     counted and left out. Only the resolvers are asked; nothing connects to the addresses.
 
-    Example: pspdr measure -i eth0 --csv dnsresolv <dnsresolvtest.csv >targets.ndjson
+    Example: pspdr measure --csv-input dnsresolv <dnsresolvtest.csv >targets.ndjson
     """
 
     name = "dnsresolv"
@@ -79,7 +79,8 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     def conn_resolve(self, job: Job, config: int) -> Answers:
         """Ask for both kinds of address."""
-        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout, self.options.source)
+                 for qtype in ("A", "AAAA")]
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,

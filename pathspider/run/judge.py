@@ -13,6 +13,7 @@ from pathspider.run.match import Merged
 from pathspider.targets.problems import target_asn
 
 if TYPE_CHECKING:
+    from pathspider.helpers.sockets import Source
     from pathspider.run.experiment import Experiment
     from pathspider.run.options import Beginnings
 
@@ -23,10 +24,11 @@ class Judge:
     def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         self.options = spider.options
-        source = spider.source
+        self.source = spider.source
         self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()}
         """The chains' fields before the first packet."""
-        self.beginnings: Beginnings = spider.options.beginnings or ([source[0]], [source[1]])
+        self.beginnings: Beginnings = spider.options.beginnings or ([self.source[0]], [self.source[1]])
+        """Of paths that begin with the usual source addresses."""
 
     def record(self, merged: Merged) -> Iterator[Record]:
         """The record of a measured job; none if the plugin wants none."""
@@ -44,7 +46,7 @@ class Judge:
             found = conditions.missed_flows(found or checked(self.spider.combine_flows(flows)), merged.missed)
         began = first_packet(merged.flows, result.began)
         record: Record = {
-            "path": path_to(job, self.beginnings),
+            "path": path_to(job, self._beginnings(result.source)),
             "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
         }
@@ -54,6 +56,14 @@ class Judge:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
         yield {**job, **record}
+
+    def _beginnings(self, source: Source | None) -> Beginnings:
+        """How paths from these addresses begin: what was looked up is true of the usual ones alone."""
+        if source is None:
+            return self.beginnings
+        four, six = (looked_up if own == usual else [own]
+                     for own, usual, looked_up in zip(source, self.source, self.beginnings, strict=True))
+        return four, six
 
     def _joined(self, job: Job, flow: Flow | None, connection: Connection) -> Flow:
         """A connection, its flow and its job as one; of a flow that was not observed, what chains note of no packet."""

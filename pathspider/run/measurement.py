@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pathspider import conditions
@@ -22,6 +23,9 @@ log = logging.getLogger("pathspider")
 HINTS = {
     "EADDRNOTAVAIL": " (has the interface lost its address, or are all ports in use?)",
     "ENETUNREACH": " (has the route to it gone?)",
+    "other_interface": " (-i names an interface; those behind another are another run's)",
+    "new_source": " (has the interface another address now? A new run leaves from it)",
+    "lab_address": " (pspdr lab run -- pspdr measure … measures it in the lab; --allow-lab-addresses here)",
     "EHOSTUNREACH": " (has its neighbour on the way gone?)",
 }
 """What an error of our own kernel may come from."""
@@ -37,12 +41,14 @@ class Measurement:
 
     :param seen: targets that are not measured (again)
     :param resumes: the records continue those of an earlier run
+    :param jobs: the reader's jobs, where some of them have been read already
     """
 
     def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
-                 resumes: bool = False) -> None:
+                 resumes: bool = False, jobs: Iterable[Job] | None = None) -> None:
         self.spider = spider
         self.reader = reader
+        self.jobs = reader if jobs is None else jobs
         self.writer = writer
         self.seen = seen
         self.resumes = resumes
@@ -72,7 +78,7 @@ class Measurement:
 
     def _feed(self) -> None:
         try:
-            for job in self.reader:
+            for job in self.jobs:
                 if self.seen.repeats(job):
                     self.repeats += 1
                 elif not self.spider.add_job(job):

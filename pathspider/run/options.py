@@ -22,9 +22,9 @@ class RunOptions:
     """One run's options. All have a default: a program that makes a spider by itself need not know them."""
 
     source: tuple[str | None, str | None] = (None, None)
-    """The vantage point's addresses, IPv4 and IPv6."""
+    """The addresses of ours, IPv4 and IPv6, that all packets leave from; None: the kernel's choice for each target."""
     beginnings: Beginnings | None = None
-    """Where they differ from the source addresses."""
+    """Of paths from the usual source addresses, where they do not begin with these."""
     output_flows: bool = False
     """Records hold their flows."""
     rate: float | None = None
@@ -33,6 +33,8 @@ class RunOptions:
     """Jobs under way to one address at once; None: no limit."""
     blocklist: Blocklist | None = None
     """Networks that are not measured."""
+    lab_networks: Blocklist | None = None
+    """Networks of ``pspdr lab`` that are refused, since this is not the lab."""
     order: Order = "fixed"
     seed: int = 0
     """From which random orders are drawn: the same seed gives a target the same order."""
@@ -53,5 +55,5 @@ class RunOptions:
         return cls(**{name: value for name, value in given.items() if value is not None or name in MAY_BE_NONE})
 
 
-MAY_BE_NONE = frozenset({"beginnings", "rate", "per_address", "blocklist"})
+MAY_BE_NONE = frozenset({"beginnings", "rate", "per_address", "blocklist", "lab_networks"})
 """Options whose None says something."""

@@ -16,6 +16,7 @@ from dnslib.label import DNSBuffer
 from pathspider.chains.dns import skip_name
 from pathspider.helpers.dns import HEADER_SIZE, RCODE, judge, query
 from pathspider.helpers.modes import DNS_PORT
+from pathspider.helpers.sockets import Source
 from pathspider.records import CONN_OK
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -46,11 +47,11 @@ def system_resolvers(path: Path = RESOLV_CONF) -> list[str]:
     return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"] or ["127.0.0.1"]
 
 
-def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float, source: str | None = None) -> Lookup:
+def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float, source: Source = (None, None)) -> Lookup:
     """The addresses of ``name``, where ``qtype`` is ``A`` or ``AAAA``, or its texts in quotes, where it is ``TXT``.
 
     Each resolver is asked over UDP, twice if need be, then the first one over TCP, all within ``timeout`` seconds, from
-    ``source``, an address of ours, where it is given. A truncated answer is asked for again over TCP. ``problem`` is
+    ``source`` (IPv4, IPv6), where it is given. A truncated answer is asked for again over TCP. ``problem`` is
     ``nxdomain``, ``nodata`` (the name exists and has no such record), ``timeout``, ``unreachable``, ``invalid``,
     ``bad_domain`` or another response code.
     """
@@ -84,14 +85,14 @@ def lookup(resolvers: Sequence[str], name: str, qtype: str, timeout: float, sour
 
 
 def ask(
-    resolver: str, message: bytes, kind: socket.SocketKind, deadline: float, source: str | None = None
+    resolver: str, message: bytes, kind: socket.SocketKind, deadline: float, source: Source = (None, None)
 ) -> bytes:
     """Send a query and return what comes back until ``deadline`` (monotonic seconds); ``OSError`` for what fails."""
     info = socket.getaddrinfo(resolver, DNS_PORT, type=kind, flags=socket.AI_NUMERICHOST)[0]
     with socket.socket(info[0], kind) as sock:
         sock.settimeout(max(deadline - monotonic(), 0.001))
-        if source is not None:
-            sock.bind((source, 0))
+        if (own := source[info[0] == socket.AF_INET6]) is not None:
+            sock.bind((own, 0))
         sock.connect(info[4])
         if kind == socket.SOCK_DGRAM:
             sock.send(message)

@@ -21,6 +21,7 @@ from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.plugins.mss import MSS
 from tests.cmd.test_main import pspdr
+from tests.run.cases import unseen
 
 COMMAND = [sys.executable, "-m", "pathspider", "measure"]
 SETTINGS = ["net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"]
@@ -319,7 +320,8 @@ class TestMeasure(LabCase):
             self.assertEqual(Path(records.name).read_bytes().count(b"\n"), 1)
 
     def test_where_nothing_is_observed_the_interface_is_the_wrong_one(self):
-        for jobs, status in (([{"dip": "127.0.0.1"}], 1), ([{"dip": "127.0.0.1"}, *clean_jobs(1)], 0)):
+        unseen(self.lab, "10.70.0.1", self)
+        for jobs, status in (([{"dip": "10.70.0.1"}], 1), ([{"dip": "10.70.0.1"}, *clean_jobs(1)], 0)):
             outcome, records = self.measure("mss", "--connect", "tcp", data=ndjson(jobs))
             self.assertEqual(outcome.returncode, status, outcome.stderr)
             self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:1"],

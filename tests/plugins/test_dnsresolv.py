@@ -29,7 +29,7 @@ class TestDNSResolv(unittest.TestCase):
     def run_jobs(self, jobs, **arguments):
         arguments = {"timeout": 1, "output_unresolved": False, "resolver": ["192.0.2.53"], **arguments}
         spider = dnsresolv.DNSResolv(3, "int:lo", argparse.Namespace(**arguments))
-        with mock.patch.object(dnsresolv, "lookup", side_effect=lambda _r, name, qtype, _t: ANSWERS[name, qtype]), \
+        with mock.patch.object(dnsresolv, "lookup", side_effect=lambda _r, name, qtype, *_: ANSWERS[name, qtype]), \
                 self.assertLogs("pathspider", "INFO") as logs:
             spider.start()
 

@@ -11,7 +11,7 @@ import unittest
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.installed import available_plugins
 from pathspider.records import CONN_OK
-from tests.run.cases import COMMAND, CaseTest, clean, ndjson, twice
+from tests.run.cases import COMMAND, CaseTest, clean, ndjson, twice, unseen
 
 PLUGIN = twice("old")
 PROGRAM = '''
@@ -193,7 +193,8 @@ class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
     def combine_flows(self, flows):
         return [f"old.{flow['observed']}.{flow['tcp_synflags_fwd']}.{flow['tcp_connected']}" for flow in flows]
 ''')
-        jobs = [*clean(5), {"dip": "127.0.0.1", "number": 5, "tcp_connected": True}]  # of which lab0 sees nothing
+        unseen(self.lab, "10.70.0.1", self)
+        jobs = [*clean(5), {"dip": "10.70.0.1", "number": 5, "tcp_connected": True}]
         status, records, errors = self.measure(jobs, "old", tree=tree)
         self.assertEqual((status, len(records)), (0, 6), errors)
         self.assert_conditions(records[:5], "old.True.2.True", "old.True.2.True")

@@ -340,7 +340,7 @@ measurement.run()
                 self.capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
                 self.capture.flush()
 
-        status, said = self.measure(self.jobs(3), Observing)
+        status, said = self.measure([{**job, "dip": "127.0.0.1"} for job in self.jobs(3)], Observing)
         self.spider.capture.close()
         self.assertEqual(status, 1)
         self.assertIn("nothing at all was observed", said)
