@@ -8,7 +8,6 @@ it dies. In between stands a small parent that stays in the machine's PID namesp
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -76,7 +75,7 @@ class Init:
         try:
             for path in scenarios:
                 add_scenarios(path)
-            self.build(servers)
+            self.build(servers, scenarios)
             messages.send(self.control, {"event": "ready"})
             self.serve()
         except LabError as error:
@@ -100,7 +99,7 @@ class Init:
                     elif not self.obey():
                         return
 
-    def build(self, servers: str) -> None:
+    def build(self, servers: str, scenarios: list[str]) -> None:
         """The servers start while the links are laid; the rules come last."""
         namespaces.mount("proc", "/proc")
         # What a run in here notes about borrowed settings shall go when they do, with the lab.
@@ -116,8 +115,8 @@ class Init:
             except OSError as error:
                 raise LabError(f"cannot make a TUN device ({error}): modprobe tun, or give the container "
                                "/dev/net/tun") from error
-        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), json.dumps(mangled())],
-                                  (self.tun,))
+        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), *scenarios], (self.tun,),
+                                  cwd=os.getcwd())
         topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())
         with namespaces.inside(self.rooms.router, self.rooms.client):
             load_rules()
@@ -175,7 +174,7 @@ class Init:
             if pid in self.commands:
                 messages.send(self.control, {"event": "ended", "id": self.commands.pop(pid), "status": code})
             elif self.servers is not None and (name := self.servers.names.get(pid)):
-                raise LabError(f"the lab's {name} ended with status {code}")
+                raise self.servers.failed(name, f"ended with status {code}")
 
 
 def starter(name: str) -> Callable[[topology.Rooms, int], Servers]:

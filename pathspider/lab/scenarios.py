@@ -11,6 +11,7 @@ from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
+from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
@@ -92,10 +93,10 @@ def served_by(*kinds: str) -> dict[str, str]:
     return {case.address: case.scenario.server for case in all_cases() if case.scenario.server in kinds}
 
 
-def mangled() -> dict[str, list[str]]:
+def mangled() -> dict[str, list[Mangler]]:
     """Address -> what the middlebox in user space does there, of the cases that need it."""
-    found = {case.address: [one.mangle for one in case.scenario.path if one.mangle] for case in all_cases()}
-    return {address: names for address, names in found.items() if names}
+    found = {case.address: [one.mangler for one in case.scenario.path if one.mangler] for case in all_cases()}
+    return {address: manglers for address, manglers in found.items() if manglers}
 
 
 def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[Job]:
