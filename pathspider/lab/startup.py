@@ -10,8 +10,12 @@ from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.errors import LabError
-from pathspider.lab.scenarios import served_by
+from pathspider.lab.scenarios import names, served_by
 from pathspider.lab.topology import Rooms
+
+ABOUT = "about.json"
+"""What the built-in servers read: ``kinds``, address -> kind, says which addresses are served otherwise than the rest;
+``names``, name -> type -> address."""
 
 
 class Servers:
@@ -70,12 +74,16 @@ class Servers:
 class BuiltIn(Servers):
     """The product's own servers: one Python process with sockets in both server rooms."""
 
-    def __init__(self, rooms: Rooms, directory: int, *, web: bool = True) -> None:
+    services: tuple[str, ...] = ("web", "http1", "dns", "echo")
+    """What it serves, as :mod:`pathspider.lab.servers.main` knows it."""
+
+    def __init__(self, rooms: Rooms, directory: int) -> None:
         super().__init__(rooms, directory)
         self.ready, writer = os.pipe()
-        kinds = served_by("http1", "servfail", "dns-silent", "dns-tcp-only")
+        about = {"kinds": served_by("http1", "servfail", "dns-silent", "dns-tcp-only"), "names": names()}
+        (self.directory / ABOUT).write_text(json.dumps(about), encoding="ascii")
         served = (rooms.server, rooms.no_ecn)
-        arguments = ["web" if web else "no-web", str(writer), str(self.directory), json.dumps(kinds), *map(str, served)]
+        arguments = [",".join(self.services), str(writer), str(self.directory), *map(str, served)]
         self.spawn_python("servers", "pathspider.lab.servers.main", arguments, (writer, *served))
         os.close(writer)
 

@@ -1,15 +1,23 @@
 """Packets in, packets out: the router's part in user space."""
 
+import json
+import os
 import random
 import struct
+import subprocess
+import sys
+import tempfile
 import unittest
 from ipaddress import ip_address
+from pathlib import Path
 
 from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
+from pathspider.lab import Lab
 from pathspider.lab.mangler import MANGLERS, Packet, checksum, mangle
+from pathspider.lab.scenarios import all_cases
 
 TARGETS = {4: "10.20.9.1", 6: "fd00:20::9:1"}
 CLIENTS = {4: "10.0.0.2", 6: "fd00:10::2"}
@@ -181,6 +189,108 @@ class TestAnyPacket(unittest.TestCase):
                 changed += 1
                 self.assertIsNotNone(Packet.parse(made), (data.hex(), made.hex()))
         self.assertGreater(changed, 100)
+
+
+SENDER = """
+import json, random, socket, sys
+from scapy.layers.inet import IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
+from scapy.packet import Raw
+
+def length_of_echo(address, data):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.sendto(data, (address, 7))
+        return json.loads(sock.recv(65535))["length"]
+
+four, six = sys.argv[1:]
+rng = random.Random(14)
+raw = {4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
+       6: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)}
+options = UDP(dport=7, len=11) / Raw(b"abc" + bytes(4))
+packets = [IP(dst=four) / UDP(len=length) / Raw(b"x" * 30) for length in (0, 7, 8, 20, 38, 39, 65535)]
+packets += [IP(dst=four) / TCP(dataofs=words, flags=flags) for words in (0, 4, 5, 6, 15) for flags in ("S", "SA", "PA")]
+packets += [IP(dst=four, proto=proto) / Raw(bytes(size)) for proto in (6, 17, 47, 132) for size in (0, 1, 4, 7, 19)]
+packets += [IPv6(dst=six) / kind / options for kind in (IPv6ExtHdrDestOpt(), IPv6ExtHdrHopByHop(),
+                                                        IPv6ExtHdrFragment(m=1), IPv6ExtHdrFragment(offset=9))]
+packets += [IPv6(dst=six, nh=proto) / Raw(bytes(size)) for proto in (0, 6, 17, 44, 59, 60) for size in (0, 1, 7, 19)]
+packets += fragment(IP(dst=four) / UDP(dport=7) / Raw(bytes(3000)), 8)[:40]
+for _ in range(1000):  # and what no list thinks of
+    packets.append(IP(dst=four, options=[], proto=rng.choice((6, 17)), flags=rng.choice(("", "MF", "DF")),
+                      frag=rng.choice((0, 0, 0, 1, 8191))) / Raw(rng.randbytes(rng.randrange(60))))
+    packets.append(IPv6(dst=six, nh=rng.choice((0, 6, 17, 43, 44, 51, 60))) / Raw(rng.randbytes(rng.randrange(60))))
+for packet in packets:
+    version = packet.version
+    raw[version].sendto(bytes(packet), (four if version == 4 else six, 0))
+print(json.dumps([length_of_echo(address, bytes(size)) for address in (four, six)
+                  for size in (3, 1472, 1476, 1477, 9000, 65507)]))
+"""
+
+FILE = """
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
+import mine_words
+from pathspider.lab.impairments import Impairment
+from pathspider.lab.scenario import Scenario
+
+def louder(packet, towards):
+    if not towards or not packet.data.startswith(mine_words.QUIET):
+        return packet
+    if packet.data.endswith(b"!"):
+        raise RuntimeError("too loud")
+    ip = (IP if packet.version == 4 else IPv6)(packet.build())
+    ip[UDP].payload = Raw(bytes(ip[UDP].payload).upper() * 400)  # larger than the path can take at once
+    ip.flags = 0  # not DF
+    for layer, name in ((ip, "len"), (ip, "plen"), (ip, "chksum"), (ip[UDP], "len"), (ip[UDP], "chksum")):
+        if name in layer.fields:
+            delattr(layer, name)
+    return ip
+
+SCENARIOS = [Scenario("mine-louder", [Impairment("makes words louder", mangle=louder)],
+                      ["udpzero", "--connect", "dnsudp"], {"udpzero.connectivity.works"})]
+"""
+
+ECHO = """
+import json, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(10)
+sock.connect((socket.gethostbyname("mine-louder.lab.test"), 7))
+for word in sys.argv[1:]:
+    sock.send(word.encode())
+    seen = json.loads(sock.recv(65535))
+    print(seen["length"], bytes.fromhex(seen["data"])[:10].decode())
+"""
+
+
+class TestInALab(unittest.TestCase):
+    def test_whatever_comes_the_lab_stays(self):
+        """Real packets through a real router: malformed ones, fragments and IPv6 extension headers, then large ones."""
+        addresses = [case.address for case in all_cases("udpopts") if case.scenario.name == "udpopts-dropped"]
+        with Lab() as lab:
+            done = lab.run([sys.executable, "-c", SENDER, *addresses], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        self.assertEqual(json.loads(done.stdout), [3, 1472, 1476, 1477, 9000, 65507] * 2)
+
+    def run_file(self, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "mine.py").write_text(FILE)
+            Path(folder, "mine_words.py").write_text("QUIET = b'quiet'\n")
+            return subprocess.run(
+                [sys.executable, "-P", "-m", "pathspider", "lab", "run", "--scenarios", "mine.py", "--",
+                 sys.executable, "-c", ECHO, *words], cwd=folder, env=os.environ | {"PYTHONPATH": "."},
+                capture_output=True, text=True, timeout=60, check=False)
+
+    def test_of_a_file_of_scenarios(self):
+        done = self.run_file("word", "quiet", "quietly")
+        self.assertEqual((done.returncode, done.stdout), (0, "4 word\n2000 QUIETQUIET\n2800 QUIETLYQUI\n"), done.stderr)
+
+    def test_one_that_raises_ends_the_lab_and_is_named(self):
+        done = self.run_file("quiet", "quiet!")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"(?s)^pspdr lab: the lab's middlebox ended with status 1; its log:\n.*"
+                                      r"mine\.py\", line 13, in louder\n.*RuntimeError: too loud\nThe packet was 4500")
 
 
 class TestChecksum(unittest.TestCase):
