@@ -33,7 +33,8 @@ HTTP_ERROR, TLS_ERROR, DNS_ERROR = range(8011, 8014)
 BLOCKS = 8014
 """An interim response, headers that come twice, are folded or hold any octet, and trailers behind the body."""
 BLOCKS_ANSWER = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
-                 b"HTTP/1.1 404 Not Found\r\nServer: test\r\nSet-Cookie: a=1\r\nset-cookie:b=\xe9:2 \r\nX-Long: one\r\n two\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n"
+                 b"HTTP/1.1 404 Not Found\r\nServer: test\r\nSet-Cookie: a=1\r\n"
+                 b"set-cookie:b=\xe9:2 \r\nX-Long: one\r\n two\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n"
                  b"Connection: close\r\n\r\n5\r\n\0\xffabc\r\n0\r\nX-Trailer: 7\r\n\r\n")
 LONGEST_DATAGRAM = 65507
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
