@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
@@ -22,9 +22,11 @@ from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.jobs import JobReader, RecordWriter, TargetFilter
     from pathspider.records import Record
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.reading import JobReader
+    from pathspider.targets.repeats import TargetFilter
+    from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
 
@@ -69,11 +71,36 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
+    named = named_plugin(parser, argv)
     parser.advice = partial(advice, parser._option_string_actions, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
-    for plugin in available_plugins(argv):
+    for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
+
+
+def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
+    """The word of a command line that stands where the plugin's name does, behind the options of ``measure``.
+
+    :param parser: with these options and nothing else
+    """
+    class Refused(Exception):  # noqa: N818 - never seen
+        pass
+
+    class Reader(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise Refused
+
+    reader = Reader(add_help=False)
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction):
+            reader._add_action(action)
+    reader.add_argument("rest", nargs=argparse.REMAINDER)
+    try:
+        rest = reader.parse_known_args(list(argv)[list(argv).index("measure") + 1:])[0].rest
+    except (Refused, ValueError):  # the parser itself will say it
+        return None
+    return rest[0] if rest else None
 
 
 class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]
@@ -154,8 +181,9 @@ def positive_int(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.progress import Progress  # noqa: PLC0415
-    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
     from pathspider.run.measurement import Measurement  # noqa: PLC0415
+    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     options = run_options(args)
     lines = open_input(args.input)
@@ -181,8 +209,8 @@ def run(args: argparse.Namespace) -> int:
 
 def run_options(args: argparse.Namespace) -> RunOptions:
     """The options of the run; :exc:`UsageError` for what cannot be."""
-    from pathspider.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
     from pathspider.run.options import RunOptions  # noqa: PLC0415
+    from pathspider.targets.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
 
     if args.resume and args.output != "-":
         raise UsageError("--resume names the output already: leave --output out")
@@ -205,7 +233,10 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import is_unfinished  # noqa: PLC0415
-    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
+    from pathspider.run.resume import resume  # noqa: PLC0415
+    from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
+    from pathspider.targets.reading import LineError  # noqa: PLC0415
+    from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
 
     spider = make_spider(args, options)
     seen = TargetFilter(spider.default_port(), spider.target_keys)
@@ -228,7 +259,7 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
     """
     from pathspider.discovery import module_names  # noqa: PLC0415
-    from pathspider.jobs import LineError, check_record, parse_ndjson  # noqa: PLC0415
+    from pathspider.targets.reading import LineError, check_record, parse_ndjson  # noqa: PLC0415
 
     others = {*module_names(PLUGINS)} - {plugin}
 
