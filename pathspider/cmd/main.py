@@ -120,6 +120,9 @@ def escape_controls(record: logging.LogRecord) -> bool:
     harmless = "\n".join(map(printable, text.split("\n")))
     if harmless != text:
         record.msg, record.args = harmless, None
+    if record.exc_info and not record.exc_text:
+        trace = logging.Formatter().formatException(record.exc_info)
+        record.exc_text = "\n".join(map(printable, trace.split("\n")))
     return True
 
 

@@ -128,6 +128,17 @@ class TestMain(unittest.TestCase):
                                  check=False, timeout=60)
         self.assertEqual((outcome.returncode, outcome.stderr), (0, b""))
 
+    def test_control_characters_in_a_traceback(self):
+        record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed", (), None)
+        try:
+            raise ValueError("\x1b[2J\a of a stranger")
+        except ValueError:
+            record.exc_info = sys.exc_info()
+        self.assertTrue(escape_controls(record))
+        text = logging.Formatter().format(record)
+        self.assertIn("of a stranger", text)
+        self.assertFalse(set(text) & {"\x1b", "\a"})
+
     def test_named_command(self):
         self.assertEqual(named_command(["--verbose", "measure", "lab"]), "measure")
         self.assertIsNone(named_command(["--version"]))
