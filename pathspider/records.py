@@ -97,6 +97,10 @@ class Connection(TypedDict, total=False):
     """The same as libcurl numbers it; as with other ``curl_<name>``, where it was asked for."""
     http_info: dict[int, Any]
     """All that libcurl was asked for, by pycurl's constant."""
+    http_headers: list[tuple[str, str]]
+    """Names, in lower case, and values of the response's header fields, as they came; where it was asked for."""
+    http_body: str
+    """The first 64 KiB of the response's body, one character an octet (latin-1); where it was asked for."""
     dns_rcode: int
     """Response code of the DNS response. :rfc:`1035`"""
 

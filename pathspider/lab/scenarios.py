@@ -8,9 +8,10 @@ import traceback
 from collections.abc import Iterator
 
 from pathspider.helpers.modes import MODES
-from pathspider.lab.addresses import clean_address
+from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
+from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
@@ -40,12 +41,11 @@ def add_scenarios(path: str) -> None:
     They form a family of their own. Raises LabError when the file cannot be used.
     """
     scenarios = scenarios_of(path)
-    known = {one.name: one for family in FAMILIES.values() for one in family.scenarios}
+    known = {one.name.lower(): one for family in FAMILIES.values() for one in family.scenarios}
     for one in scenarios:
-        if one.name in known:
-            raise LabError(f"{one.where}: a scenario called {one.name!r} exists already "
-                           f"({known[one.name].where}); give it another name")
-        known[one.name] = one
+        if (other := known.setdefault(one.name.lower(), one)) is not one:
+            raise LabError(f"{one.where}: a scenario called {other.name!r} exists already "
+                           f"({other.where}); give it another name")
     number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
     FAMILIES[os.path.abspath(path)] = Family(number, scenarios)
 
@@ -92,10 +92,19 @@ def served_by(*kinds: str) -> dict[str, str]:
     return {case.address: case.scenario.server for case in all_cases() if case.scenario.server in kinds}
 
 
-def mangled() -> dict[str, list[str]]:
+def mangled() -> dict[str, list[Mangler]]:
     """Address -> what the middlebox in user space does there, of the cases that need it."""
-    found = {case.address: [one.mangle for one in case.scenario.path if one.mangle] for case in all_cases()}
-    return {address: names for address, names in found.items() if names}
+    found = {case.address: [one.mangler for one in case.scenario.path if one.mangler] for case in all_cases()}
+    return {address: manglers for address, manglers in found.items() if manglers}
+
+
+def names() -> dict[str, dict[str, str]]:
+    """The name of each path, in lower case -> its address by DNS type, ``A`` and ``AAAA``."""
+    found: dict[str, dict[str, str]] = {}
+    for case in all_cases():
+        name = name_of(case.scenario.name).lower()
+        found.setdefault(name, {})["A" if case.version == 4 else "AAAA"] = case.address
+    return found
 
 
 def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[Job]:
@@ -104,7 +113,7 @@ def clean_jobs(number: int, connect: str = "http", version: int | None = None) -
     for index in range(number):
         round_, turn = divmod(index, len(versions))
         yield {"dip": clean_address(round_, versions[turn]), "dp": MODES[connect].port,
-               "domain": f"clean-{index + 1}.lab.test", "scenario": "clean"}
+               "domain": clean_name(round_), "scenario": "clean"}
 
 
 def twin_of(case: Case) -> Case | None:

@@ -128,6 +128,36 @@ class TestHttp(LabCase):
         self.assertIn(b"User-Agent: other\r\n", request)
         self.assertIn(b"X-Test: 1\r\n", request)
 
+    def test_response_for_those_who_ask(self):
+        server = ("server", "test")
+        for port, connect, headers, body in (
+            (netlab.HTTP, connect_http, [server, ("content-length", "5")], "hello"),
+            (netlab.TLS, connect_https, [server, ("content-length", "5")], "hello"),
+            (netlab.HUGE, connect_http, [server, ("content-length", "99000000000")], "\0" * 65536),
+            (netlab.ENDLESS, connect_http, [server], "\0" * 65536),
+            (netlab.BLOCKS, connect_http, [
+                server, ("set-cookie", "a=1"), ("set-cookie", "b=\xe9:2"), ("x-long", "one two"), ("empty", ""),
+                ("transfer-encoding", "chunked"), ("connection", "close")], "\0\xffabc"),
+        ):
+            for options in ({}, {"sockopts": FAST_OPEN}):
+                with self.subTest(port=port, options=options):
+                    result = get(port, connect=connect, response=True, **options)
+                    self.assertEqual((result["http_headers"], result["http_body"]), (headers, body))
+                    without = get(port, connect=connect, **options)
+                    self.assertEqual(result.keys() - without.keys(), {"http_headers", "http_body"})
+        half = get(netlab.HALF, timeout=0.4, response=True)
+        self.assertEqual((half["http_headers"], half["http_body"]), ([server, ("content-length", "5")], "he"))
+        for port in (netlab.MUTE_END, netlab.CLOSED, netlab.GARBAGE):
+            self.assertNotIn("http_body", get(port, response=True), port)
+
+    def test_headers_without_end_are_not_kept(self):
+        kept = http._Response()
+        kept.take_header(b"HTTP/1.1 200 OK\r\n")
+        for number in range(100_000):
+            kept.take_header(b"X-%d: y\r\n" % number)
+        self.assertLessEqual(sum(len(name) + len(value) for name, value in kept.headers), 65_536)
+        self.assertGreater(len(kept.headers), 5_000)
+
     def test_domains_that_cannot_be_asked_for(self):
         for domain in ("a b", "a\r\nX-Evil: 1", "a/b", "user@host", "a#b", "a:99", 7, "x" * 300, ".." * 200):
             with self.subTest(domain=domain):
