@@ -18,7 +18,9 @@ import socket as _socket
 
 cdef extern from "Python.h":
     unsigned long Py_TPFLAGS_HEAPTYPE
-    unsigned long PyType_GetFlags(object type)
+    ctypedef struct PyTypeObject:
+        pass
+    unsigned long PyType_GetFlags(PyTypeObject *type)
     Py_ssize_t Py_REFCNT(PyObject *o) nogil
 
 ps_seed(int.from_bytes(_os.urandom(8), "little"))

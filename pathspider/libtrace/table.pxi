@@ -227,7 +227,8 @@ def _definer(cls, name, stop):
 def is_compiled(cls, name):
     """Whether the hook ``name`` of a chain class is called through the vtable."""
     definer = _definer(cls, name, ())
-    return issubclass(cls, ChainBase) and definer is not None and not PyType_GetFlags(definer) & Py_TPFLAGS_HEAPTYPE
+    return (issubclass(cls, ChainBase) and definer is not None
+            and not PyType_GetFlags(<PyTypeObject *>definer) & Py_TPFLAGS_HEAPTYPE)
 
 
 def flow_key(bytes data, int linktype=1):
