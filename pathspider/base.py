@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.conditions import connectivity
 from pathspider.helpers import modes, poller
-from pathspider.jobs import TARGET_KEYS, target_problem
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn, source_addresses
 from pathspider.records import (
     CONN_DISCARD,
@@ -38,6 +37,7 @@ from pathspider.run.connect import LATE_PACKETS, Stopped
 from pathspider.run.judge import path_to, timestamp
 from pathspider.run.options import RunOptions
 from pathspider.run.pipeline import Pipeline
+from pathspider.targets.problems import TARGET_KEYS, target_problem
 from pathspider.version import __version__
 
 if TYPE_CHECKING:

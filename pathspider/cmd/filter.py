@@ -12,8 +12,8 @@ from pathspider.cmd.measure import open_input
 from pathspider.cmd.output import open_output, refuse_same, start_afresh
 
 if TYPE_CHECKING:
-    from pathspider.jobs import JobReader
     from pathspider.records import Job
+    from pathspider.targets.reading import JobReader
 
 log = logging.getLogger("pathspider")
 
@@ -46,7 +46,8 @@ def port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Filter the list; the exit status is 1 if something in it was no job."""
-    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     with open_input(args.input) as lines, open_output(args.output) as stream:
         refuse_same(os.fstat(lines.fileno()), args.output)
@@ -76,7 +77,7 @@ class Sieve:
 
     def jobs(self, reader: JobReader) -> Iterator[Job]:
         """The jobs of a reader that are let through."""
-        from pathspider.jobs import TargetFilter  # noqa: PLC0415
+        from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
 
         seen = TargetFilter()
         for job in reader:
@@ -94,7 +95,7 @@ class Sieve:
 
 def problem_of(job: Job) -> str | None:
     """Why this is no target, in a word; None if it is one."""
-    from pathspider.jobs import target_problem  # noqa: PLC0415
+    from pathspider.targets.problems import target_problem  # noqa: PLC0415
 
     if "dip" in job or not job.get("domain"):
         return target_problem(job)

@@ -22,9 +22,11 @@ from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.jobs import JobReader, RecordWriter, TargetFilter
     from pathspider.records import Record
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.reading import JobReader
+    from pathspider.targets.repeats import TargetFilter
+    from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
 
@@ -154,8 +156,9 @@ def positive_int(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.progress import Progress  # noqa: PLC0415
-    from pathspider.jobs import JobReader, RecordWriter, parse_csv, parse_job  # noqa: PLC0415
     from pathspider.run.measurement import Measurement  # noqa: PLC0415
+    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     options = run_options(args)
     lines = open_input(args.input)
@@ -181,8 +184,8 @@ def run(args: argparse.Namespace) -> int:
 
 def run_options(args: argparse.Namespace) -> RunOptions:
     """The options of the run; :exc:`UsageError` for what cannot be."""
-    from pathspider.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
     from pathspider.run.options import RunOptions  # noqa: PLC0415
+    from pathspider.targets.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
 
     if args.resume and args.output != "-":
         raise UsageError("--resume names the output already: leave --output out")
@@ -205,7 +208,10 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
     from pathspider.conditions import is_unfinished  # noqa: PLC0415
-    from pathspider.jobs import TARGET_KEYS, LineError, TargetFilter, resume  # noqa: PLC0415
+    from pathspider.run.resume import resume  # noqa: PLC0415
+    from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
+    from pathspider.targets.reading import LineError  # noqa: PLC0415
+    from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
 
     spider = make_spider(args, options)
     seen = TargetFilter(spider.default_port(), spider.target_keys)
@@ -228,7 +234,7 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
     """
     from pathspider.discovery import module_names  # noqa: PLC0415
-    from pathspider.jobs import LineError, check_record, parse_ndjson  # noqa: PLC0415
+    from pathspider.targets.reading import LineError, check_record, parse_ndjson  # noqa: PLC0415
 
     others = {*module_names(PLUGINS)} - {plugin}
 

@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
 def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     """Write the flows of one packet source; the exit status."""
     from pathspider.cmd.output import open_output, refuse_same, start_afresh  # noqa: PLC0415
-    from pathspider.jobs import RecordWriter  # noqa: PLC0415
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     kind, name = parse(args.interface)
     if kind == "stdin":

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from pathspider.jobs import JobReader
     from pathspider.run.pipeline import Pipeline
+    from pathspider.targets.reading import JobReader
 
 log = logging.getLogger("pathspider")
 

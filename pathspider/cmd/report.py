@@ -24,10 +24,10 @@ from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import refuse_same
 
 if TYPE_CHECKING:
-    from pathspider.jobs import JobReader
     from pathspider.records import Job, Record
     from pathspider.report.counting import Tally
     from pathspider.report.targets import Targets
+    from pathspider.targets.reading import JobReader
 
 log = logging.getLogger("pathspider")
 
@@ -165,7 +165,7 @@ def short_name(name: str) -> str:
 
 def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
     """A reader of records that has the tally know which lines are none."""
-    from pathspider.jobs import JobReader, LineError, parse_record  # noqa: PLC0415
+    from pathspider.targets.reading import JobReader, LineError, parse_record  # noqa: PLC0415
 
     class ResultReader(JobReader):
         def _job(self, number: int, line: bytes) -> Job | None:

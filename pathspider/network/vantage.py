@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from pathspider.helpers.resolve import lookup, system_resolvers
+from pathspider.targets.resolve import lookup, system_resolvers
 
 WHO_ASKS = "o-o.myaddr.l.google.com"
 WHO_ASKS_SERVERS = {4: "216.239.32.10", 6: "2001:4860:4802:32::a"}

@@ -12,10 +12,10 @@ from typing import cast
 from pathspider.base import PluggableSpider, __version__
 from pathspider.conditions import INVALID_JOB
 from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.resolve import lookup, system_resolvers
-from pathspider.jobs import target_problem
 from pathspider.records import CONN_FAILED, CONN_OK, Connection, Job, Record, Unmeasured
 from pathspider.run.match import Merged
+from pathspider.targets.problems import target_problem
+from pathspider.targets.resolve import lookup, system_resolvers
 
 log = logging.getLogger("pathspider")
 

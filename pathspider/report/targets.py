@@ -12,10 +12,10 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from pathspider.jobs import TARGET_KEYS, canonical_address, target_asn
 from pathspider.records import Record
 from pathspider.report.counting import FOLDED, Verdicts
 from pathspider.report.questions import natural_key
+from pathspider.targets.problems import TARGET_KEYS, canonical_address, target_asn
 
 BATCH = 10_000
 MOST_MOVES = 10_000

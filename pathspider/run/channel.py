@@ -9,8 +9,8 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pathspider.jobs import canonical_address
 from pathspider.records import SHUTDOWN_SENTINEL, Job
+from pathspider.targets.problems import canonical_address
 
 PLENTY = 200
 """Items for which a consumer that gathers them is woken up at once."""

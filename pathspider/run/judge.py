@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from pathspider import conditions
-from pathspider.jobs import target_asn
 from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unmeasured
 from pathspider.run.match import Merged
+from pathspider.targets.problems import target_asn
 
 if TYPE_CHECKING:
     from pathspider.run.experiment import Experiment

@@ -13,7 +13,9 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_me
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.jobs import JobReader, RecordWriter, TargetFilter
+    from pathspider.targets.reading import JobReader
+    from pathspider.targets.repeats import TargetFilter
+    from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from pathspider.blocklist import Blocklist
+    from pathspider.targets.blocklist import Blocklist
 
 Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
 """How paths begin, over IPv4 and over IPv6: our address and, where it was looked up, our AS."""

@@ -16,7 +16,7 @@ from unittest import mock
 
 from pathspider.cmd import progress
 from pathspider.cmd.progress import Progress, duration, input_length, rough
-from pathspider.jobs import JobReader
+from pathspider.targets.reading import JobReader
 
 LINE = b'{"dip": "192.0.2.1"}\n'
 

@@ -19,8 +19,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from pathspider.cmd.main import build_parser, named_command
-from pathspider.jobs import json_line
 from pathspider.lab import Lab
+from pathspider.writing import json_line
 from tests import in_checkout
 from tests.libtrace.frames import pcap, tcp4
 from tests.packaging.files import ROOT

@@ -7,10 +7,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from pathspider.jobs import json_line
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.network import vantage
+from pathspider.writing import json_line
 
 SERVERS = """\
 import socket, sys, threading, dnslib

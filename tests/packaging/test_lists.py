@@ -4,8 +4,8 @@ import ipaddress
 import unittest
 
 from pathspider.cmd.filter import Sieve
-from pathspider.jobs import JobReader, parse_csv, parse_ndjson
 from pathspider.lab.addresses import CASES_4, CASES_6, CLEAN_4, CLEAN_6
+from pathspider.targets.reading import JobReader, parse_csv, parse_ndjson
 from tests import in_checkout
 from tests.packaging.files import ROOT
 

@@ -9,12 +9,12 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from pathspider.helpers.resolve import Lookup
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import all_cases
 from pathspider.plugins import dnsresolv
 from pathspider.records import SHUTDOWN_SENTINEL
+from pathspider.targets.resolve import Lookup
 
 ANSWERS = {
     ("both.example", "A"): Lookup(["192.0.2.1", "192.0.2.2"]), ("both.example", "AAAA"): Lookup(["2001:db8::1"]),

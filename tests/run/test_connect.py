@@ -5,11 +5,11 @@ import unittest
 from dataclasses import replace
 from types import SimpleNamespace
 
-from pathspider.blocklist import Blocklist
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Result, Unmeasured
 from pathspider.run.connect import Connector, Stopped, checked, close_client
 from pathspider.run.health import Health
 from pathspider.run.pace import Pace
+from pathspider.targets.blocklist import Blocklist
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, job, make, run_jobs
 
 

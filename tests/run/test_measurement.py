@@ -14,10 +14,12 @@ import unittest
 from dataclasses import replace
 
 from pathspider.chains.basic import BasicChain
-from pathspider.jobs import JobReader, RecordWriter, TargetFilter
 from pathspider.observer import Observer
 from pathspider.records import CONN_OK, CONN_SKIPPED
 from pathspider.run.measurement import Measurement
+from pathspider.targets.reading import JobReader
+from pathspider.targets.repeats import TargetFilter
+from pathspider.writing import RecordWriter
 from tests.packaging.files import ROOT
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
 
@@ -241,7 +243,9 @@ class TestStops(MeasurementCase):
     def test_the_second_ends_at_once_whatever_hangs(self):
         code = """
 import io, json, sys, threading
-from pathspider.jobs import JobReader, RecordWriter, TargetFilter
+from pathspider.targets.reading import JobReader
+from pathspider.targets.repeats import TargetFilter
+from pathspider.writing import RecordWriter
 from pathspider.run.measurement import Measurement
 from tests.run.spiders import Nowhere, in_thread, make
 class Hanging(Nowhere):

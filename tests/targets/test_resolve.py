@@ -11,8 +11,8 @@ from unittest import mock
 
 import dnslib
 
-from pathspider.helpers import resolve
-from pathspider.helpers.resolve import Lookup, lookup, system_resolvers
+from pathspider.targets import resolve
+from pathspider.targets.resolve import Lookup, lookup, system_resolvers
 from tests.helpers.messages import pointer_chains
 
 

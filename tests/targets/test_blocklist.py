@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.blocklist import Blocklist, BlocklistError
+from pathspider.targets.blocklist import Blocklist, BlocklistError
 
 NETWORKS = st.ip_addresses().flatmap(
     lambda address: st.integers(0, address.max_prefixlen).map(

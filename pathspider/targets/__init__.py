@@ -1,0 +1,1 @@
+"""What is measured: lists of targets read, checked, told apart, left out; names and their addresses."""

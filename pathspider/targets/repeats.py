@@ -1,0 +1,67 @@
+"""Which targets have come by, in bounded room for each."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from pathspider.records import Job
+from pathspider.targets.problems import TARGET_KEYS, canonical_address
+
+
+class CompactSet:
+    """A set of 64-bit numbers in some 9 octets each: sorted arrays, one for each value of the low bits.
+
+    A Python set of as many numbers takes 80 octets each. Adding takes 1.5 microseconds (3 million), a set 0.6.
+    """
+
+    BUCKETS = 1 << 12
+
+    def __init__(self) -> None:
+        self._buckets = [array("Q") for _ in range(self.BUCKETS)]
+
+    def _find(self, number: int) -> tuple[array[int], int, bool]:
+        """The bucket of a number, its place there, and whether it is there."""
+        bucket = self._buckets[number % self.BUCKETS]
+        place = bisect_left(bucket, number)
+        return bucket, place, place < len(bucket) and bucket[place] == number
+
+    def add(self, number: int) -> bool:
+        """Add a number; False if it was there."""
+        bucket, place, there = self._find(number)
+        if not there:
+            bucket.insert(place, number)
+        return not there
+
+    def discard(self, number: int) -> None:
+        """Take a number out, if it is there."""
+        bucket, place, there = self._find(number)
+        if there:
+            del bucket[place]
+
+
+class TargetFilter:
+    """Remembers which targets have come by; a hash of each.
+
+    :param default_port: the port of a job that names none
+    :param keys: the keys of a job that tell its target from others
+    """
+
+    def __init__(self, default_port: int | None = None, keys: Sequence[str] = TARGET_KEYS) -> None:
+        self._seen = CompactSet()
+        self._default_port = default_port
+        self._keys = keys
+
+    def target(self, job: Job) -> int:
+        """A number for the job's target, in this process alone."""
+        named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
+        return hash(tuple(str(canonical_address(named.get(key))) for key in self._keys)) % (1 << 64)
+
+    def repeats(self, job: Job) -> bool:
+        """True if this target has come before; from now on it has."""
+        return not self._seen.add(self.target(job))
+
+    def forget(self, target: int) -> None:
+        """As if this target had not come by."""
+        self._seen.discard(target)

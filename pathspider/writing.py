@@ -1,0 +1,76 @@
+"""Writing records, jobs and flows as ndjson, whole lines at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from math import isfinite
+from typing import IO, Any
+
+from pathspider.records import Flow, Job
+
+
+class RecordWriter:
+    """Writes records, jobs or flows as ndjson, one whole line at a time, at once, so that a reader never waits for
+    what is done.
+
+    :param stream: unbuffered
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.written = 0
+
+    def write(self, record: Job | Flow) -> None:
+        """Write one record; ``OSError`` when the file cannot take it, which then ends with the record before it."""
+        self._write(json_line(record))
+        self.written += 1
+
+    def write_all(self, records: Iterable[Job | Flow]) -> None:
+        """Write records at once; where the file cannot take them, none of them is left in it."""
+        from pathspider.libtrace import json_lines  # noqa: PLC0415 - native; whoever has many records has loaded it
+
+        lines = json_lines(records, _plain)
+        self._write(lines)
+        self.written += lines.count(b"\n")
+
+    def _write(self, line: bytes) -> None:
+        done = 0
+        try:
+            while done < len(line):
+                done += self._stream.write(line[done:])
+        except OSError:
+            with suppress(OSError):  # a pipe cannot be cut
+                self._stream.truncate(self._stream.seek(-done, os.SEEK_CUR))
+            raise
+
+
+def json_line(value: Any) -> bytes:
+    """A value as one line of ASCII JSON, its newline included. JSON has no NaN and no infinity: they become null."""
+    try:
+        text = _encode(value)
+    except ValueError:
+        text = _encode(_finite_only(value))
+    return text.encode("ascii") + b"\n"
+
+
+def _finite_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_only(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_only(one) for one in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no type for: bytes as hexadecimal, sets sorted, anything else by its text."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)
+
+
+_encode = json.JSONEncoder(default=_plain, allow_nan=False).encode  # made once: json.dumps() makes one for each call

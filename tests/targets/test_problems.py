@@ -1,0 +1,40 @@
+"""What makes a job a target that can be measured."""
+
+import unittest
+
+from pathspider.targets.problems import target_problem
+
+
+class TestTargets(unittest.TestCase):
+    def test_good_ones(self):
+        for job in (
+            {"dip": "192.0.2.1"},
+            {"dip": "2001:db8::1", "dp": 443, "domain": "x"},
+            {"dip": "127.0.0.1", "dp": None},
+        ):
+            with self.subTest(job=job):
+                self.assertIsNone(target_problem(job))
+
+    def test_bad_ones(self):
+        cases = {
+            "dip_missing": [{}, {"domain": "x"}],
+            "dip_not_an_address": [
+                {"dip": ""},
+                {"dip": "example.com"},
+                {"dip": 1},
+                {"dip": None},
+                {"dip": ["192.0.2.1"]},
+                {"dip": "192.0.2.300"},
+                {"dip": "192.0.2.1/24"},
+                {"dip": "192.0.2.1\0"},
+            ],
+            "dip_has_a_zone": [{"dip": "fe80::1%eth0"}],
+            "dip_not_unicast": [{"dip": "224.0.0.1"}, {"dip": "ff02::1"}, {"dip": "0.0.0.0"}, {"dip": "::"}],
+            "dip_is_ipv4_mapped": [{"dip": "::ffff:192.0.2.1"}],
+            "dp_not_a_port": [{"dip": "192.0.2.1", "dp": port} for port in (0, -1, 65536, "80", 80.0, True, [])],
+            "domain_not_a_string": [{"dip": "192.0.2.1", "domain": domain} for domain in (5, [], {})],
+        }
+        for problem, jobs in cases.items():
+            for job in jobs:
+                with self.subTest(job=job):
+                    self.assertEqual(target_problem(job), problem)

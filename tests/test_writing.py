@@ -1,0 +1,34 @@
+"""Writing records: whole lines of JSON, whatever is in them."""
+
+import io
+import json
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pathspider.writing import RecordWriter, json_line
+
+
+class TestRecordWriter(unittest.TestCase):
+    def test_one_line_each_whatever_the_text(self):
+        stream = io.BytesIO()
+        writer = RecordWriter(stream)
+        writer.write({"domain": "line\nbreak \u2028 \ud800", "cookie": b"\x01\x02", "infos": {"b", "a"}})
+        writer.write({})
+        lines = stream.getvalue().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertEqual(json.loads(lines[0])["cookie"], "0102")
+        self.assertEqual(json.loads(lines[0])["infos"], ["a", "b"])
+        self.assertEqual(writer.written, 2)
+
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        )
+    )
+    def test_what_was_json_stays_what_it_was(self, value):
+        line = json_line(value)
+        self.assertEqual(line.count(b"\n"), 1)
+        self.assertEqual(json.loads(line), value)
