@@ -166,6 +166,23 @@ cdef void _end_key(const Flow *flow, ps_key *key) noexcept:
         memcpy(key.hi_port, flow.key.lo_port, 2)
 
 
+cdef int _drop_private(dict rec) except -1:
+    """Takes out the keys that begin with "_", which chains use among themselves."""
+    cdef PyObject *key
+    cdef Py_ssize_t place = 0
+    cdef list found = None
+    while PyDict_Next(rec, &place, &key, NULL):
+        if (PyUnicode_CheckExact(<object>key) and PyUnicode_GET_LENGTH(<object>key)
+                and PyUnicode_READ_CHAR(<object>key, 0) == c"_"):
+            if found is None:
+                found = []
+            found.append(<object>key)
+    if found is not None:
+        for name in found:
+            del rec[name]
+    return 0
+
+
 cdef inline void _append(List *lst, Flow *flow) noexcept nogil:
     flow.before = lst.tail
     flow.after = NULL
@@ -299,6 +316,7 @@ cdef class FlowTable:
     cdef bint started
     cdef dict template
     cdef list scratch
+    cdef bint foreign       # a chain is not one of our compiled ones, which declare all that they note: look at each key
     cdef list keep
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
@@ -346,6 +364,7 @@ cdef class FlowTable:
                 initial = {name: field.initial for name, field in getattr(chain, "fields", {}).items()}
             self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
+            self.foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.keep.append(chains)
         self.names = []
@@ -681,6 +700,8 @@ cdef class FlowTable:
         if held != NULL:
             rec = <dict>held
             Py_DECREF(rec)
+            if self.foreign:
+                _drop_private(rec)
             for key in self.scratch:
                 rec.pop(key, None)
             PyDict_SetItem(rec, PKT_FIRST, _seconds(first))

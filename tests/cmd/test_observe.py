@@ -151,7 +151,8 @@ class TestFiles(FileCase):
             "    'The TTL that arrived.'\n"
             "    fields = {'ttl_rev': Field(int, None, 'TTL in the reverse direction')}\n"
             "    def ip4(self, rec, ip, rev):\n"
-            "        if rev: rec['ttl_rev'] = ip.ttl\n"
+            "        rec['_ttl'] = ip.ttl\n"
+            "        if rev: rec['ttl_rev'] = rec['_ttl']\n"
             "        return True\n"
         )
         outcome = subprocess.run(
@@ -164,6 +165,7 @@ class TestFiles(FileCase):
         )
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
         self.assertEqual({json.loads(line)["ttl_rev"] for line in outcome.stdout.splitlines()}, {64, None})
+        self.assertNotIn('"_', outcome.stdout)
 
 
 class TestBadInput(FileCase):

@@ -432,6 +432,26 @@ class Chains(unittest.TestCase):
         flows.feed(tcp6("S"), 1.0)
         self.assertEqual([f["third"] for f in flows.flush()], [40, 0])
 
+    def test_keys_that_begin_with_an_underscore_are_the_chains_own(self):
+        class Noting:
+            def new_flow(self, rec, ip):
+                rec["_noted"] = rec["noted"] = rec[7] = rec[""] = rec["\u00e9"] = rec["_"] = True
+                return True
+
+            def ip4(self, rec, ip, rev):
+                rec["_size"] = rec["_noted"] and ip.size
+                rec["size"] = rec["_size"]
+                return True
+
+        class Declaring(Chain):
+            fields = {"_declared": Field(bool, True, "test"), "declared": Field(bool, True, "test")}
+            scratch = {"plain": 1}
+
+        flows = FlowTable([Noting(), Declaring()])
+        flows.feed(tcp4("S"), 1.0)
+        self.assertEqual(flows.flush(), [{"noted": True, 7: True, "": True, "\u00e9": True, "size": 40,
+                                          "declared": True, "pkt_first": 1.0, "pkt_last": 1.0}])
+
     def test_what_is_no_chain_is_refused(self):
         with self.assertRaises(TypeError):
             FlowTable([object()])
