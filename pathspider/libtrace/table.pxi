@@ -179,7 +179,7 @@ cdef int _drop_private(dict rec) except -1:
             found.append(<object>key)
     if found is not None:
         for name in found:
-            del rec[name]
+            rec.pop(name, None)  # what goes may have a destructor, which may take out others
     return 0
 
 
@@ -346,10 +346,10 @@ cdef class FlowTable:
         self.max_flows = max_flows
         self.out = []
         self.shapes = {}
-        self._register(list(chains))
+        self.register(list(chains))
         self.state = READY
 
-    def _register(self, chains):
+    cdef int register(self, list chains) except -1:
         cdef int hook, i
         cdef Hook *table
         self.template = {}
@@ -385,6 +385,7 @@ cdef class FlowTable:
                     method = getattr(chain, name)
                     self.keep.append(method)
                     table[i].call = <void *>method
+        return 0
 
     @staticmethod
     def _defines(chain, name):

@@ -286,6 +286,35 @@ class Misuse(unittest.TestCase):
                 self.assertIn("RuntimeError:", done.stdout)
                 self.assertEqual(done.stdout.splitlines()[-1], "1")
 
+    def test_a_view_of_the_table_made_anew_within_a_hook(self):
+        class Again(Chain):
+            def udp(self, rec, udp, rev):
+                udp.__init__(bytes(8))
+                return True
+
+        flows = table(Again())
+        with self.assertRaisesRegex(RuntimeError, "once"):
+            flows.feed(udp4(b"x" * 500), 1.0)
+
+    def test_what_goes_with_private_keys_may_take_out_others(self):
+        class Takes:
+            def __init__(self, rec):
+                self.rec = rec
+
+            def __del__(self):
+                self.rec.clear()
+
+        class Notes(ThirdParty):
+            def new_flow(self, rec, ip):
+                for number in range(20):
+                    rec[f"_{number}"] = number
+                rec["_0"] = Takes(rec)
+                return super().new_flow(rec, ip)
+
+        flows = table(Notes())
+        flows.feed(udp4(), 1.0)
+        self.assertEqual(flows.flush(), [{"pkt_first": 1.0, "pkt_last": 1.0}])
+
     def test_set_up_twice_or_never(self):
         flows = table()
         with self.assertRaisesRegex(RuntimeError, "once"):
