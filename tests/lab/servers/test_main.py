@@ -45,8 +45,8 @@ def served(web, function, kinds=None):
                 namespaces.enter_network(room)
                 found.append(function())
         finally:
-            process.kill()
-            process.wait()
+            process.terminate()
+            process.wait(20)
             for descriptor in (home, ready, *rooms):
                 os.close(descriptor)
         return said, found
