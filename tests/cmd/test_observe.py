@@ -179,7 +179,8 @@ class TestBadInput(FileCase):
         capture = self.file(pcap(FRAMES))
         self.check("-i", capture, "basic", "nonsense", words=["nonsense", "basic"])
         self.check("-i", capture, "--filter", "what is this", words=["what is this"])
-        self.check("-i", capture, "--snaplen", "0", words=["--snaplen"])
+        for snaplen in ("0", "-1", "2147483648", "99999999999"):
+            self.check("-i", capture, "--snaplen", snaplen, words=[f"--snaplen {snaplen}: 1 byte or more"])
         self.check("-i", capture, "--output", "/nonexistent/file", words=["/nonexistent/file"])
 
     def test_what_is_no_capture(self):
