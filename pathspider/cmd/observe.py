@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if unknown := [name for name in names if name not in chains]:
         raise UsageError(f"no such chain: {', '.join(unknown)}; there are {', '.join(sorted(chains))}"
                          + did_you_mean(unknown[0], chains))
-    if args.snaplen < 1:
-        raise UsageError(f"--snaplen {args.snaplen}: at least one byte is needed")
+    if not 1 <= args.snaplen < 1 << 31:
+        raise UsageError(f"--snaplen {args.snaplen}: 1 byte or more, below 2 GiB")
     return observe(args, [chains[name] for name in dict.fromkeys(names)])
 
 

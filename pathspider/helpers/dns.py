@@ -37,6 +37,7 @@ from pathspider.helpers.sockets import (
     failed,
     local_error,
     opening,
+    over,
     pending_error,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
@@ -71,6 +72,7 @@ def _dnslib() -> ModuleType:
     return import_module("dnslib")
 
 
+@over(socket.IPPROTO_TCP)
 def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """Ask the DNS server at ``job["dip"]``, port ``job["dp"]`` (default 53), over TCP, all within ``timeout`` seconds.
 
@@ -80,6 +82,7 @@ def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts
     return _ask(socket.SOCK_STREAM, source, job, timeout, sockopts)
 
 
+@over(socket.IPPROTO_UDP)
 def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """The same over UDP, one datagram each way. A query without an answer is sent again after 1, 3 and 7 seconds, as
     far as ``timeout`` allows. An ICMP error from the path is a failure."""

@@ -33,6 +33,7 @@ from pathspider.helpers.sockets import (
     is_ipv6,
     local_error,
     opening,
+    over,
     pending_error,
     settle,
 )
@@ -58,6 +59,7 @@ LONG_MS = 2_000_000_000
 CurlOpts = Mapping[int, Any]
 
 
+@over(socket.IPPROTO_TCP)
 def connect_http(  # noqa: PLR0917 - the documented order
     source: Source,
     job: Job,
@@ -89,6 +91,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     return poller.run(exchange, here=False)
 
 
+@over(socket.IPPROTO_TCP)
 def connect_https(  # noqa: PLR0917
     source: Source,
     job: Job,

@@ -25,7 +25,8 @@ class Judge:
         self.spider = spider
         self.options = spider.options
         self.source = spider.source
-        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()}
+        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()
+                       if not name.startswith("_")}
         """The chains' fields before the first packet."""
         self.beginnings: Beginnings = spider.options.beginnings or ([self.source[0]], [self.source[1]])
         """Of paths that begin with the usual source addresses."""
@@ -69,8 +70,6 @@ class Judge:
         """A connection, its flow and its job as one; of a flow that was not observed, what chains note of no packet."""
         # A job's own keys never stand in for what was observed; the target is spelled as in the job.
         unseen = self.unseen if flow is None else {}
-        if flow is not None:  # what chains of 2.x note for themselves; "scratch" of ours is gone by now
-            flow = {key: value for key, value in flow.items() if not key.startswith("_")}
         noted = unseen if flow is None else flow
         kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in noted}
         joined = {**unseen, **self.spider.merge(flow, cast(Connection, {**kept, **connection}))}

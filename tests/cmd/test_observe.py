@@ -151,7 +151,8 @@ class TestFiles(FileCase):
             "    'The TTL that arrived.'\n"
             "    fields = {'ttl_rev': Field(int, None, 'TTL in the reverse direction')}\n"
             "    def ip4(self, rec, ip, rev):\n"
-            "        if rev: rec['ttl_rev'] = ip.ttl\n"
+            "        rec['_ttl'] = ip.ttl\n"
+            "        if rev: rec['ttl_rev'] = rec['_ttl']\n"
             "        return True\n"
         )
         outcome = subprocess.run(
@@ -164,6 +165,7 @@ class TestFiles(FileCase):
         )
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
         self.assertEqual({json.loads(line)["ttl_rev"] for line in outcome.stdout.splitlines()}, {64, None})
+        self.assertNotIn('"_', outcome.stdout)
 
 
 class TestBadInput(FileCase):
@@ -177,7 +179,8 @@ class TestBadInput(FileCase):
         capture = self.file(pcap(FRAMES))
         self.check("-i", capture, "basic", "nonsense", words=["nonsense", "basic"])
         self.check("-i", capture, "--filter", "what is this", words=["what is this"])
-        self.check("-i", capture, "--snaplen", "0", words=["--snaplen"])
+        for snaplen in ("0", "-1", "2147483648", "99999999999"):
+            self.check("-i", capture, "--snaplen", snaplen, words=[f"--snaplen {snaplen}: 1 byte or more"])
         self.check("-i", capture, "--output", "/nonexistent/file", words=["/nonexistent/file"])
 
     def test_what_is_no_capture(self):

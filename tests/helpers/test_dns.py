@@ -159,7 +159,8 @@ class TestConnections(unittest.TestCase):
             for address, own in ((V4, SOURCE[0]), (V6, SOURCE[1])):
                 with self.subTest(connect=connect.__name__, address=address):
                     result = self.ask(connect, address=address, domain="Example.ORG")
-                    self.assertEqual({**result, "sp": 0}, {"spdr_state": CONN_OK, "sp": 0, "dns_rcode": 0})
+                    self.assertEqual({**result, "sp": 0}, {"spdr_state": CONN_OK, "sp": 0, "dns_rcode": 0,
+                                                           "proto": 6 if connect is connect_dns_tcp else 17})
                     self.assertTrue(lab.saw(own, result["sp"]))
                     self.assertEqual(connect(SOURCE, {"dip": address}, 3)["dns_rcode"], 5)
 

@@ -43,7 +43,8 @@ class TestHttp(LabCase):
                 result = get(netlab.HTTP, address)
                 self.assertTrue(lab.saw(own, result["sp"]))
                 self.assertEqual({**result, "sp": 0},
-                                 {"spdr_state": CONN_OK, "sp": 0, "http_status": 200, "http_version": "1.1"})
+                                 {"spdr_state": CONN_OK, "sp": 0, "proto": 6, "http_status": 200,
+                                  "http_version": "1.1"})
                 request = lab.requests.get(timeout=5).decode()
                 self.assertTrue(request.startswith("GET / HTTP/1.1\r\nHost: example.org\r\n"), request)
                 self.assertIn(f"User-Agent: PATHspider/{__version__}", request)
@@ -162,7 +163,7 @@ class TestHttp(LabCase):
         for domain in ("a b", "a\r\nX-Evil: 1", "a/b", "user@host", "a#b", "a:99", 7, "x" * 300, ".." * 200):
             with self.subTest(domain=domain):
                 result = get(netlab.HTTP, domain=domain)
-                self.assertEqual(result, {"spdr_state": CONN_SKIPPED, "sp": 0, "local_error": "bad_domain"})
+                self.assertEqual(result, {"spdr_state": CONN_SKIPPED, "sp": 0, "proto": 6, "local_error": "bad_domain"})
         self.assertEqual(connect_http(SOURCE, {"dip": "example.org"}, 1)["local_error"], "bad_dip")
         self.assertEqual(connect_http(SOURCE, {"dip": None}, 1)["local_error"], "bad_dip")
         self.assertEqual(url_host({"dip": V4, "domain": "bücher.example"}), "xn--bcher-kva.example")

@@ -44,6 +44,32 @@ WORKER = '''
 '''
 
 
+OTHER_TRANSPORT = '''
+    def conn_one(self, job, config):
+        made = connect_tcp(self.source, job, self.args.timeout)
+        made["client"].close()
+        job["port"] = made["sp"]
+        return {"sp": made["sp"]}
+
+    def conn_two(self, job, config):
+        import socket
+        here, there = (self.source[0], job["port"]), (job["dip"], job["dp"])
+        if PROTOCOL == 17:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind(here)
+                sock.sendto(b"x", there)
+        else:  # an INIT chunk, :rfc:`9260`, whether or not this kernel has SCTP
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, PROTOCOL) as sock:
+                sock.bind((here[0], 0))
+                ports = here[1].to_bytes(2, "big") + there[1].to_bytes(2, "big")
+                sock.sendto(ports + bytes(8) + b"\\1\\0\\0\\x14" + bytes(16), (there[0], 0))
+        return {"sp": here[1]}
+
+    def combine_flows(self, flows):
+        return [f"old.{'.'.join(str(flow['observed'] and flow['proto']) for flow in flows)}"]
+'''
+
+
 class TestPlugins(CaseTest):
     def run_plugin(self, source, *words, count=60, version=4, before=("-w", "8")):
         """The records of clean targets; there is one for each, also where more fail in a row than end a run."""
@@ -95,6 +121,11 @@ class TestPlugins(CaseTest):
         return {"sp": rec["sp"]}""")
         self.assert_conditions(self.run_plugin(source + COMBINE), "old.observed:2")
         self.assert_conditions(self.run_plugin(source + COMBINE + WORKER), "old.observed:2")
+
+    def test_another_transport_in_b_from_the_same_port(self):
+        for protocol in (17, 132):
+            body = OTHER_TRANSPORT.replace("PROTOCOL", str(protocol))
+            self.assert_conditions(self.run_plugin(twice("old", body), "--connect", "tcp"), f"old.6.{protocol}")
 
     def test_without_combine_flows_records_have_no_conditions(self):
         self.assert_conditions(self.run_plugin(PLUGIN))
