@@ -106,6 +106,7 @@ class Init:
         # What a run in here notes about borrowed settings shall go when they do, with the lab.
         journal.RUN.mkdir(exist_ok=True)
         namespaces.mount("tmpfs", str(journal.RUN))
+        journal.RUN.chmod(0o755)  # else others could write there, and no run would believe what it says
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
         directory = namespaces.unnamed_directory()
