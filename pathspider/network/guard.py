@@ -24,8 +24,8 @@ meanwhile, so joining and leaving have an order; whoever leaves shuts its share 
 once), and looks whether another one still listens whose holder lives.
 
 Any user can take an abstract name. So each lock, and each gate, has a series of names, and a name is a lock only in the
-hands of who may change the setting: root, ourselves, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that
-a stranger holds is passed over, and whoever holds one name of a series holds the lock.
+hands of who may change the setting: root, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that a stranger
+holds is passed over, and whoever holds one name of a series holds the lock.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ STARTS, START_AGAIN = 5, 0.1
 """How often a program is started that cannot be for want of processes, and after how many seconds again."""
 PATIENCE = 2.0
 """So long the guard of a dead holder may take to put back, if it cannot be seen whether he was one who may."""
+ANSWERING = 1.0
+"""After so long, a guard that puts back answers for the locks itself: a dead user's who is not root are not believed
+for longer than :data:`PATIENCE`."""
 CAP_NET_ADMIN = 12
 GATE_SECONDS = 10.0
 """A gate is held for milliseconds: who holds it for so long has been stopped."""
@@ -345,12 +348,14 @@ def may_hold(pid: int, uid: int, patient: bool = False) -> bool:
 
 
 def may_change(pid: int, uid: int) -> bool:
-    """Whether a process may change settings of the network as we may: root, our user, or ``CAP_NET_ADMIN``.
+    """Whether a process may change settings of the network as we may: root, or ``CAP_NET_ADMIN``.
 
     The capability must be one in our user namespace (user_namespaces(7)), where everybody has all in one of
-    his own, and not come with a program that takes another user's rights.
+    his own, and not come with a program that takes another user's rights. Our own user is no reason: a run that gave
+    up root's rights has one that others have. Who of it cannot be looked at (in another process namespace, or where
+    ``/proc`` shows nobody else's) is believed.
     """
-    if uid in (0, os.geteuid()):
+    if uid == 0:
         return True
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
@@ -362,7 +367,7 @@ def may_change(pid: int, uid: int) -> bool:
         capable = bool(int(status["CapEff"], 16) >> CAP_NET_ADMIN & 1)
         return capable and maps[0] == maps[1] and set(status["Uid"].split()) == {str(uid)}
     except (OSError, ValueError, KeyError):
-        return False
+        return uid == os.geteuid() and (pid == 0 or lives(pid))
 
 
 def lives(pid: int) -> bool:
@@ -370,8 +375,12 @@ def lives(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             line = file.read()
-    except OSError:
-        return False
+    except OSError:  # there is none, or /proc hides it
+        try:
+            os.kill(pid, 0)
+        except OSError as error:
+            return error.errno == errno.EPERM
+        return True
     return line.rpartition(")")[2].split()[0] != "Z"
 
 
@@ -448,6 +457,8 @@ def serve(channel: socket.socket, borrower: int, journal: Journal | None = None)
 
 
 def _put_back_all(borrowed: list[Borrowed], owner: str, journal: Journal | None) -> int:
+    signal.signal(signal.SIGALRM, lambda *_: _answer_for_locks(borrowed))
+    signal.setitimer(signal.ITIMER_REAL, ANSWERING)
     problems = []
     for kind, name, old, thing, descriptors in reversed(borrowed):
         if problem := put_back(kind, old, descriptors, journal, thing):
@@ -457,6 +468,14 @@ def _put_back_all(borrowed: list[Borrowed], owner: str, journal: Journal | None)
     if journal and not problems:
         journal.delete()
     return 1 if problems else 0
+
+
+def _answer_for_locks(borrowed: list[Borrowed]) -> None:
+    """Be who holds the locks, in place of their dead borrower: who listens anew is who listens (unix(7))."""
+    for kind, _, _, _, descriptors in borrowed:
+        if kind != "shared":
+            with suppress(OSError), socket.socket(fileno=os.dup(descriptors[0])) as lock:
+                lock.listen(1024)
 
 
 def _say(text: str) -> None:

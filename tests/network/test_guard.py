@@ -109,6 +109,23 @@ class TestGuard(unittest.TestCase):
         with self.assertRaises(FileNotFoundError):
             journal.note("sysctl/a", "")
 
+    def test_a_guard_that_needs_long_answers_for_the_lock(self):
+        """Its borrower is dead, and of a user who is believed no longer then."""
+        name = f"\0pathspider-test/{os.getpid()}".encode()
+        with socket.socket(socket.AF_UNIX) as lock:
+            lock.bind(name)
+            lock.listen()
+            os.dup2(lock.fileno(), self.lock)
+        self.assertEqual(guard.holder(name), (os.getpid(), os.getuid()))
+        process = self.start()
+        self.borrow(f"{self.program('exec sleep 4')} inet t", kind="nft", name="table inet t")
+        self.channel.close()
+        deadline = time.monotonic() + 4
+        while guard.holder(name) != (process.pid, os.getuid()):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(self.end(process), (0, ""))
+
     def test_a_program_that_cannot_be_started_stops_nothing(self):
         for broken in ("/nowhere/nft", str(self.folder)):
             process = self.start()

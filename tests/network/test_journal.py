@@ -70,13 +70,18 @@ class TestLocks(NamespaceCase):
 
 
 STRANGER = """
-import socket, sys
+import os, socket, sys
 held = []
 for name in sys.argv[2:]:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(chr(0) + name)
-    if sys.argv[1] != "deaf":
-        sock.listen(0 if sys.argv[1] == "full" else 9)
+    if sys.argv[1] == "dead":  # who listened has ended, and another has the socket
+        if not os.fork():
+            sock.listen(99)
+            os._exit(0)
+        os.wait()
+    elif sys.argv[1] != "deaf":
+        sock.listen(0 if sys.argv[1] == "full" else 99)
     held.append(sock)
     if sys.argv[1] == "full":
         for _ in range(3):
@@ -173,6 +178,25 @@ class TestStrangers(StrangerCase):
         with self.assertRaises(journal.Busy) as caught:
             journal.lock("thing")
         self.assertEqual((caught.exception.pid, caught.exception.uid), (process.pid, 65534))
+
+
+    def test_our_own_user_is_a_stranger_without_the_capability(self):
+        """A run that gave up root's rights has a user that other processes have too."""
+        for how in ("listening", "dead"):
+            with self.subTest(how=how):
+                stranger = self.stranger(how, "pathspider/thing")
+                process = self.hold("thing", as_nobody("net_admin"))
+                for prefix in ((), as_nobody("net_admin")):
+                    other = subprocess.run([*prefix, sys.executable, "-c", HOLDER, "thing"], stdin=subprocess.DEVNULL,
+                                           capture_output=True, text=True, check=False)
+                    self.assertIn(f"journal.Busy: ({process.pid}, 65534)", other.stderr)
+                process.communicate()
+                stranger.communicate()
+
+    def test_who_cannot_be_looked_at_is_believed_if_he_is_of_our_user(self):
+        self.assertTrue(guard.may_change(0, os.geteuid()))
+        self.assertTrue(guard.may_change(0, 0))
+        self.assertFalse(guard.may_change(0, 65534))
 
 
 class TestJournal(NamespaceCase):
