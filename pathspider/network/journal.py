@@ -11,7 +11,7 @@ gate, held for the moment in which somebody joins or leaves.
 The journal holds the old value of what is borrowed, for the one case that the guard cannot cover: that borrower and
 guard were killed together. It lies in ``/run/pathspider``, or, where that cannot be written, in ``$XDG_RUNTIME_DIR`` or
 a private folder for temporary files; one folder for a boot and a network namespace, one file for a run. A run that
-gives up root's rights opens its file before (:func:`open_early`): what root puts back is what a file of root's says.
+gives up root's rights opens its file before (``open_early()``): what root puts back is what a file of root's says.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _shares(thing: str) -> list[bytes]:
 # -- the journal ---------------------------------------------------------------------------------------------------
 
 _opened: guard.Journal | None = None
-"""By :func:`open_early`, for whoever borrows first."""
+"""By ``open_early()``, for whoever borrows first."""
 
 
 def open_early() -> None:
