@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
@@ -198,12 +198,12 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
             return dry_run(args, options, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        block_signals()
+        signals = Signals()
         spider = start_spider(args, options)
         if not args.resume:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
-        on_signals(measurement.stop_in_order, measurement.end_at_once)
+        signals.respond(measurement.stop_in_order, measurement.end_at_once)
         progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
         with nullcontext() if args.quiet else progress:
             return measurement.run()
