@@ -106,7 +106,10 @@ class Spider:
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
-    """What the run needs of capabilities(7): to capture, at least."""
+    """What the run needs of capabilities(7): to capture, at least. Where a plugin does not say, ``CAP_NET_ADMIN`` stays
+    too, if it is there."""
+    keeps_root: ClassVar[bool] = False
+    """A run that root has begun goes on as root: the plugin writes files of root's, or calls what asks for it."""
     target_keys: ClassVar[Sequence[str]] = TARGET_KEYS
     """The keys of a job that say what is measured. A plugin that puts out several lines for a job names those by which
     they belong together."""

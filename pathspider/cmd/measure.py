@@ -76,6 +76,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--vantage-lookup", action="store_true",
                         help="Ask the DNS (servers of Google and Team Cymru) for our public addresses and their AS: "
                              "paths begin with them.")
+    parser.add_argument("--user", metavar="NAME",
+                        help="Where root begins the run, go on as this user. (Default: who called sudo, else nobody)")
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
@@ -339,7 +341,6 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         check_interface,
         interface_name,
     )
-    from pathspider.network.privileges import keep_only  # noqa: PLC0415
     from pathspider.network.routes import Sources  # noqa: PLC0415
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
@@ -357,12 +358,8 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     source = options.source[0] or usual[0], options.source[1] or usual[1]
     if uri and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
+    give_up_privileges(args)
     beginnings = looked_up(source) if args.vantage_lookup else None
-    if "CAP_BPF" in args.plugin.capabilities:
-        from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
-
-        hold_cgroup()
-    keep_only(args.plugin.capabilities)
     options = replace(options, beginnings=beginnings)
     spider = make_spider(args, options, workers=args.workers, uri=uri)
     try:
@@ -376,6 +373,28 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         log.error("plugin %s: %s: %s; the run does not begin", spider.name, type(error).__name__, error, exc_info=error)
         sys.exit(1)
     return spider
+
+
+def give_up_privileges(args: argparse.Namespace) -> None:
+    """Open what can be opened now alone, and give up what this run does not need. Before any thread is started."""
+    from pathspider.network.privileges import UserError, keep_only, of_plugin, run_user  # noqa: PLC0415
+
+    try:
+        user = run_user(args.user)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+    kept = of_plugin(args.plugin)
+    if "CAP_BPF" in kept:
+        from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
+
+        hold_cgroup()
+    if "CAP_NET_ADMIN" in kept:
+        from pathspider.network import journal  # noqa: PLC0415 - it needs settings' modules
+        from pathspider.network.settings import Settings  # noqa: PLC0415 - heavy
+
+        Settings.clean_leftovers()
+        journal.open_early()
+    keep_only(kept, None if args.plugin.keeps_root else user)
 
 
 def looked_up(source: tuple[str | None, str | None]) -> Beginnings:

@@ -70,6 +70,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     """Write the flows of one packet source; the exit status."""
     from pathspider.cmd.output import open_output, refuse_same, start_afresh  # noqa: PLC0415
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
+    from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
@@ -87,6 +88,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)
+        keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:

@@ -111,6 +111,7 @@ class Init:
         journal.RUN.mkdir(exist_ok=True)
         namespaces.mount("tmpfs", str(journal.RUN))
         ask_the_lab_for_names()
+        journal.RUN.chmod(0o755)  # else others could write there, and no run would believe what it says
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
         directory = namespaces.unnamed_directory()

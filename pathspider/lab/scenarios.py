@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import runpy
+import stat
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address, clean_name, name_of
@@ -51,7 +53,12 @@ def add_scenarios(path: str) -> None:
 
 
 def scenarios_of(path: str) -> list[Scenario]:
-    """What a user's file defines as ``SCENARIOS``. Raises LabError that names the line."""
+    """What a user's file defines as ``SCENARIOS``. Raises LabError that names the line.
+
+    The file runs as code; for root, only if nobody but root and who called sudo can have written it.
+    """
+    if os.geteuid() == 0:
+        check_trusted(path)
     try:
         defined = runpy.run_path(path)
     except (Exception, SystemExit) as error:
@@ -73,6 +80,39 @@ def scenarios_of(path: str) -> list[Scenario]:
     if len(scenarios) > LARGEST_FAMILY:
         raise LabError(f"{path}: {len(scenarios)} scenarios; a file holds up to {LARGEST_FAMILY}, make it two")
     return list(scenarios)
+
+
+def check_trusted(path: str) -> None:
+    """Raise LabError if others can change what is at this path: the file, a link to it, or any folder above.
+
+    Others are not root, who called sudo(8), with the group of the same number, and who owns PATHspider itself. A file
+    that is not there is no matter of trust.
+    """
+    caller = [int(os.environ[key]) for key in ("SUDO_UID", "SUDO_GID") if os.environ.get(key, "").isdecimal()]
+    owners = {0, os.stat(__file__).st_uid, *caller[:1]}
+    groups = {0, *(caller[:1] if caller[:1] == caller[1:] else ())}
+    whole = os.path.realpath(path)
+    for one in dict.fromkeys([whole, *_above(whole), os.path.abspath(path), *_above(os.path.abspath(path))]):
+        try:
+            found = os.lstat(one)
+        except OSError:
+            continue
+        others = 0o002 if found.st_gid in groups else 0o022
+        # nobody can replace what is another's in a folder with the sticky bit; the mode of a link is no matter
+        open_to_all = not stat.S_ISLNK(found.st_mode) and found.st_mode & others and not (
+            stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
+        if found.st_uid in owners and not open_to_all:
+            continue
+        what, remedy = (f"belongs to user {found.st_uid}", f"chown -h root {one}") if found.st_uid not in owners else (
+            f"can be written by others (mode {stat.S_IMODE(found.st_mode):04o})", f"chmod go-w {one}")
+        where = "it" if one == whole else f"{one}, on the way to it,"
+        raise LabError(f"{path}: {where} {what}, and root would run the file as code; look at it, then {remedy}, or "
+                       "copy it to a folder of your own")
+
+
+def _above(path: str) -> list[str]:
+    """The folders above an absolute path, the nearest first."""
+    return [str(folder) for folder in Path(path).parents]
 
 
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:

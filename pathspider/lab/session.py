@@ -220,6 +220,12 @@ class Lab:
                        "own_group": own_group, "env": dict(os.environ) if env is None else env,
                        "cwd": os.getcwd() if cwd is None else os.fspath(cwd)}
             self._send(message, tuple(theirs))
+        except BaseException:
+            self._commands.pop(command._number, None)
+            for pipe in (command.stdin, command.stdout, command.stderr):
+                if pipe is not None:
+                    pipe.close()
+            raise
         finally:
             for descriptor in opened:
                 os.close(descriptor)

@@ -60,7 +60,6 @@ class _Borrowed:
         self.kind, self.name, self.old, self.current = kind, name, old, old
         self.lock = lock
         self.sysctl = sysctl
-        self.journal = ""
 
     @property
     def descriptors(self) -> list[int]:
@@ -129,6 +128,7 @@ class Settings:
         self._names: dict[str, _Borrowed] = {}
         self._table: str | None = None
         self._filled = False
+        self._journal: guard.Journal | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._asked = 0
@@ -252,7 +252,7 @@ class Settings:
             found = [(thing, borrowed) for thing, borrowed in self._borrowed.items()
                      if borrowed is self._names.get(name) or borrowed.name == name]
             for thing, borrowed in found:
-                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
+                problem = self._put_back(thing, borrowed)
                 if problem:  # close() and the guard will try again
                     raise SettingsError(f"could not put back {borrowed.name}: {problem}")
                 self._watch_guard()
@@ -269,43 +269,33 @@ class Settings:
                 self._forget()  # a forked child: its parent has borrowed, not we
                 return
             problems = []
-            for borrowed in reversed(self._borrowed.values()):
-                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
+            for thing, borrowed in reversed(self._borrowed.items()):
+                problem = self._put_back(thing, borrowed)
                 if problem:
                     problems.append(f"{borrowed.name} = {borrowed.old.strip()}: {problem}")
             if self._dismiss_guard(all_done=not problems):
                 problems.clear()  # the guard tried again, and could
+            if self._journal is not None and not problems:
+                self._journal.delete()
             self._forget()
         if problems:
             raise SettingsError("could not put back " + "; ".join(problems))
 
-    def clean_leftovers(self) -> None:
-        """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
-        for thing in journal.leftovers():
-            try:
-                with journal.gate(thing), journal.lock_unshared(thing) as lock:
-                    self._clean_leftover(thing, lock)
-            except journal.Busy:
-                pass  # a living run's
-            except TimeoutError as error:
-                logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
+    def _put_back(self, thing: str, borrowed: _Borrowed) -> str | None:
+        return guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, self._journal, thing)
 
     @staticmethod
-    def _clean_leftover(thing: str, lock: socket.socket) -> None:
-        noted = journal.read(thing)
-        if noted is None:
-            return
-        pid, old, file = noted
-        try:
-            problem = _put_back_leftover(thing, old, lock)
-        except SettingsError as error:  # without nft, for example
-            problem = str(error)
-        was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
-        if problem:
-            logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
-        else:
-            logger.warning("process %d left %s changed; put back%s", pid, thing, was)
-            guard.remove(file)
+    def clean_leftovers() -> None:
+        """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
+        for pid, things, noted in journal.of_dead_runs():
+            for thing, old in things.items():
+                try:
+                    with journal.gate(thing), journal.lock_unshared(thing) as lock:
+                        _clean_leftover(pid, thing, old, noted, lock)
+                except journal.Busy:
+                    pass  # a living run has it too
+                except TimeoutError as error:
+                    logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
 
     def _forget(self) -> None:
         for borrowed in self._borrowed.values():
@@ -314,6 +304,9 @@ class Settings:
         self._names.clear()
         if self._channel is not None:
             self._channel.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -412,17 +405,17 @@ class Settings:
             raise SettingsError(f"rules for packets: {status.decode('utf-8', 'replace')}")
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
-        """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
+        """Guard and journal know of it before it is changed: the guard first, since it notes what is back."""
         try:
-            borrowed.journal = journal.place(thing)
             self._watch_guard()
             if self._guard is None:
+                self._journal = self._journal or journal.open_own()
                 self._start_guard()
-            self._tell_guard(borrowed)
+            self._tell_guard(thing, borrowed)
             problem = "there is no folder for it"
-            if borrowed.journal:
+            if self._journal is not None:
                 try:
-                    journal.write(borrowed.journal, borrowed.old)
+                    self._journal.note(thing, borrowed.old)
                     problem = ""
                 except OSError as error:
                     problem = str(error.strerror)
@@ -440,7 +433,8 @@ class Settings:
         self._names = {known: other for known, other in self._names.items() if other is not borrowed}
         self._watch_guard()
         self._ask_guard(f"forget\0{borrowed.name}")
-        guard.remove(borrowed.journal)
+        if self._journal is not None:
+            self._journal.forget(thing)
         borrowed.release()
 
     # -- the guard ---------------------------------------------------------------------------------------------------
@@ -449,11 +443,14 @@ class Settings:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(GUARD_ANSWER_SECONDS)
         python = sys.executable or "/usr/bin/python3"
+        noted = self._journal
+        more = [] if noted is None else [str(noted.descriptor), noted.path, str(noted.lock)]
         with theirs:
             try:
                 self._guard = subprocess.Popen(
-                    [python, "-I", "-S", guard.__file__, str(os.getpid())],
+                    [python, "-I", "-S", guard.__file__, str(os.getpid()), *more],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                    pass_fds=() if noted is None else (noted.descriptor, noted.lock),
                 )
             except OSError as error:
                 ours.close()
@@ -462,8 +459,8 @@ class Settings:
         self._channel_ended = select.poll()
         self._channel_ended.register(ours, select.POLLIN)
 
-    def _tell_guard(self, borrowed: _Borrowed) -> None:
-        fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
+    def _tell_guard(self, thing: str, borrowed: _Borrowed) -> None:
+        fields = (borrowed.kind, borrowed.name, borrowed.old, thing, f"pathspider {self._pid}")
         answer = self._ask_guard("\0".join(fields), borrowed.descriptors)
         if answer != b"ok":
             raise SettingsError(f"the guard of borrowed settings does not take {borrowed.name}: "
@@ -500,8 +497,8 @@ class Settings:
         self._channel.close()
         self._guard_status()
         self._start_guard()
-        for borrowed in self._borrowed.values():
-            self._tell_guard(borrowed)
+        for thing, borrowed in self._borrowed.items():
+            self._tell_guard(thing, borrowed)
 
     def _dismiss_guard(self, all_done: bool) -> bool:
         """End the guard. Unless all is done, it puts back what it can; whether everything is back then."""
@@ -584,6 +581,19 @@ def _explained(name: str, error: OSError, value: str | None = None) -> SettingsE
     if error.errno in (errno.EINVAL, errno.ERANGE):
         return SettingsError(f"{what}: the kernel refuses this value")
     return SettingsError(f"{what}: {error.strerror}")
+
+
+def _clean_leftover(pid: int, thing: str, old: str, noted: guard.Journal, lock: socket.socket) -> None:
+    try:
+        problem = _put_back_leftover(thing, old, lock)
+    except SettingsError as error:  # without nft, for example
+        problem = str(error)
+    was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
+    if problem:
+        logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
+    else:
+        logger.warning("process %d left %s changed; put back%s", pid, thing, was)
+        noted.forget(thing)
 
 
 def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:

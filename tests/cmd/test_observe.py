@@ -50,6 +50,42 @@ class FileCase(unittest.TestCase):
         return sorted(outcome.stdout.splitlines()), outcome.stderr
 
 
+class TestPrivileges(FileCase):
+    def test_what_is_not_needed_any_more_is_given_up(self):
+        """Once all is open: what a file of root's, or an interface, gives is read by nobody."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe, 0o600)
+        for interface in (pipe, "lo"):
+            output = self.folder / "flows"
+            output.write_text("")
+            output.chmod(0o600)
+            run = subprocess.Popen([*COMMAND, "-i", interface, "--output", output], stderr=subprocess.PIPE, text=True)
+            with run.stderr:
+                if interface is pipe:
+                    writer = pipe.open("wb")  # waits for the reader
+                    writer.write(pcap(FRAMES[:3]))
+                    writer.flush()
+                self.addCleanup(run.kill)
+                self.assertTrue(any("NoNewPrivs:\t1\n" in self.status(run) for _ in range(50000)))  # the last step
+                for line in ("Groups:\t \n", "Gid:\t65534\t65534\t65534\t65534\n"):
+                    self.assertIn(line, self.status(run))
+                for task in Path(f"/proc/{run.pid}/task").iterdir():
+                    status = (task / "status").read_text()
+                    self.assertIn("Uid:\t65534\t65534\t65534\t65534\n", status)
+                    capable = int(status.split("CapPrm:\t")[1].split()[0], 16)
+                    self.assertEqual(capable & ~(1 << 2), 0)  # reading, where this checkout needs it
+                if interface is pipe:
+                    writer.close()
+                else:
+                    run.send_signal(signal.SIGINT)
+                self.assertEqual(run.wait(20), 0, run.stderr.read())
+            if interface is pipe:
+                self.assertEqual(len(output.read_text().splitlines()), 1)
+
+    def status(self, run):
+        return Path(f"/proc/{run.pid}/status").read_text()
+
+
 class TestFiles(FileCase):
     def test_default_chain_and_summary(self):
         records, messages = self.observe("-i", self.file(pcap(FRAMES)))

@@ -1,5 +1,6 @@
 """The table of truth holds together."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathspider.lab.scenarios import (
     served_by,
     twin_of,
 )
+from tests.programs import as_nobody
 
 OWN = """
 from pathspider.lab.impairments import silent_drop
@@ -176,6 +178,53 @@ class TestOwnScenarios(unittest.TestCase):
             add_scenarios("/nonexistent/missing.py")
         with self.assertRaisesRegex(LabError, "300 scenarios"):
             add_scenarios(self.write(OWN + "SCENARIOS = SCENARIOS * 150"))
+
+    def test_root_runs_nothing_that_others_can_write(self):
+        path = Path(self.write(OWN))
+        for one in (path, path.parent):
+            ours = one.stat().st_mode
+            for mode, owner, group, words in (
+                (0o722, 0, 5, r"can be written by others \(mode 0722\), and root would run .* chmod go-w "),
+                (0o720, 0, 5, r"can be written by others"), (0o702, 0, 0, "can be written by others"),
+                (0o700, 1234, 0, "belongs to user 1234, and root would run .* chown -h root "),
+            ):
+                os.chown(one, owner, group)
+                one.chmod(mode)
+                where = "it" if one == path else f"{one}, on the way to it,"
+                with self.subTest(one=one, mode=mode), self.assertRaisesRegex(LabError, f"^{path}: {where} {words}"):
+                    add_scenarios(str(path))
+            os.chown(one, 0, 0)
+            one.chmod(ours)
+        add_scenarios(str(path))
+
+    def test_root_follows_no_link_of_somebody_else_s(self):
+        link = Path(self.write("")).with_name("link.py")
+        link.symlink_to(self.write(OWN))
+        os.chown(link, 1234, 1234, follow_symlinks=False)
+        with self.assertRaisesRegex(LabError, f"^{link}: {link}, on the way to it, belongs to user 1234"):
+            add_scenarios(str(link))
+
+    def test_what_belongs_to_who_called_sudo_is_run(self):
+        for environment, mode, trusted in (({"SUDO_UID": "1234", "SUDO_GID": "1234"}, 0o664, True),
+                                           ({"SUDO_UID": "1234", "SUDO_GID": "100"}, 0o644, True),
+                                           ({"SUDO_UID": "1234", "SUDO_GID": "100"}, 0o664, False),
+                                           ({"SUDO_UID": "1235", "SUDO_GID": "1235"}, 0o644, False)):
+            path = self.write(OWN.replace("example-", f"example-{environment['SUDO_GID']}-"))
+            os.chown(path, 1234, int(environment["SUDO_GID"]))
+            os.chmod(path, mode)
+            with self.subTest(environment), mock.patch.dict(os.environ, environment):
+                if trusted:
+                    add_scenarios(path)
+                else:
+                    self.assertRaisesRegex(LabError, "root would run", add_scenarios, path)
+
+    def test_who_is_not_root_runs_his_own_risk(self):
+        path = Path(self.write(OWN))
+        path.parent.chmod(0o777)
+        path.chmod(0o666)
+        done = subprocess.run([*as_nobody(), sys.executable, "-m", "pathspider", "lab", "list", "--scenarios", path],
+                              capture_output=True, text=True, check=False)
+        self.assertIn("example-dropped", done.stdout, done.stderr)
 
     def test_values_that_cannot_be(self):
         for old, new, words in (
