@@ -9,7 +9,6 @@ Nothing is looked up in the DNS: names go into the Host field and SNI.
 from __future__ import annotations
 
 import errno
-import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +37,7 @@ from pathspider.helpers.sockets import (
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.targets.names import HOST, to_wire
 from pathspider.version import __version__
 
 BODY_BYTES = 100_000
@@ -45,9 +45,6 @@ BODY_BYTES = 100_000
 
 BODY_SECONDS = 1.0
 """Likewise after so many seconds of body: an endless trickle must not keep a worker until its timeout."""
-
-DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
-"""What may stand as host in a URL: nothing that could end the host part or the header line."""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 LONG_MS = 2_000_000_000
@@ -129,13 +126,12 @@ def url_host(job: Job) -> str:
     if domain is None or domain == "":
         address = str(job.get("dip"))
         return f"[{address}]" if ":" in address else address  # whether it is one is seen when connecting
-    if not isinstance(domain, str):
-        raise ValueError(f"not a domain name: {domain!r}")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")  # UnicodeError is a ValueError
-    if DOMAIN.fullmatch(domain):
+    domain = to_wire(domain)
+    if HOST.fullmatch(domain):
         return domain
-    return f"[{domain}]" if is_ipv6(domain) else domain
+    if is_ipv6(domain):
+        return f"[{domain}]"
+    raise ValueError(f"not a host name: {domain!r}")
 
 
 def _exchange(
