@@ -258,10 +258,10 @@ def belongs(message: bytes, datagram: bytes) -> bool:
     """
     if datagram[:2] != message[:2]:
         return False
-    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or _names(message, datagram) is not False
+    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or names_question(message, datagram) is not False
 
 
-def _names(message: bytes, response: bytes) -> bool | None:
+def names_question(message: bytes, response: bytes) -> bool | None:
     """Whether a response names the question of the query ``message``, None where its own is malformed; some that
     refuse the query name none."""
     (count,) = struct.unpack_from("!H", response, 4)
@@ -294,7 +294,7 @@ def judge(message: bytes, answer: bytes, sp: int) -> Connection:
         return failed(CONN_FAILED, sp, "not a DNS message: too short")
     if not answer[2] & RESPONSE or answer[:2] != message[:2]:
         return failed(CONN_FAILED, sp, "not a response to the query")
-    named = _names(message, answer)
+    named = names_question(message, answer)
     if named is False:
         return failed(CONN_FAILED, sp, "a response to another question")
     if not named or not is_response(answer):

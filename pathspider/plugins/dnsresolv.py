@@ -15,7 +15,7 @@ from pathspider.desync import DesynchronizedSpider
 from pathspider.records import CONN_FAILED, CONN_OK, Connection, Job, Record, Unmeasured
 from pathspider.run.match import Merged
 from pathspider.targets.problems import target_problem
-from pathspider.targets.resolve import lookup, system_resolvers
+from pathspider.targets.resolve import UNANSWERED, descriptors, lookups, system_resolvers
 
 log = logging.getLogger("pathspider")
 
@@ -79,7 +79,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     def conn_resolve(self, job: Job, config: int) -> Answers:
         """Ask for both kinds of address."""
-        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        found = lookups(self.resolvers, str(job["domain"]), ("A", "AAAA"), self.args.timeout)
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,
