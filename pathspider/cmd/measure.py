@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import block_signals, on_signals, signals_allowed
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
@@ -207,7 +207,6 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
-    from pathspider.conditions import is_unfinished  # noqa: PLC0415
     from pathspider.run.resume import resume  # noqa: PLC0415
     from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
     from pathspider.targets.reading import LineError  # noqa: PLC0415
@@ -218,7 +217,7 @@ def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
-            done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several),
+            done = resume(args.resume, seen, spider.is_unfinished, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
@@ -296,15 +295,19 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
+    connects = "dip" in args.plugin.target_keys  # a resolver does not: it needs no interface
+    source: tuple[str | None, str | None] = (None, None)
     try:
-        check_interface(args.interface)
-        source = source_addresses(args.interface)
+        if connects:
+            check_interface(args.interface)
+            source = source_addresses(args.interface)
         check_capabilities(*args.plugin.capabilities)
     except (InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
-    if not any(source):
+    if connects and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
-    beginnings = looked_up(source) if args.vantage_lookup else None
+    with signals_allowed():  # nothing is borrowed yet
+        beginnings = looked_up(source) if args.vantage_lookup and connects else None
     if "CAP_BPF" in args.plugin.capabilities:
         from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
 

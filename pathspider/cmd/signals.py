@@ -10,7 +10,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -23,6 +24,16 @@ def _ends() -> set[signal.Signals]:
 def block_signals() -> None:
     """Keep the signals pending; to be called before any thread is started, since threads inherit it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ends())
+
+
+@contextmanager
+def signals_allowed() -> Iterator[None]:
+    """While the body runs, and may wait for others, signals end us as if they had not been blocked."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ends())
+    try:
+        yield
+    finally:
+        block_signals()
 
 
 ECHO = 0.2

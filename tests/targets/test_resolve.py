@@ -9,7 +9,6 @@ import threading
 import unittest
 from pathlib import Path
 from time import monotonic, thread_time
-from unittest import mock
 
 import dnslib
 from hypothesis import given
@@ -19,74 +18,10 @@ from pathspider.helpers.dns import query
 from pathspider.targets import resolve
 from pathspider.targets.resolve import Lookup, lookup, lookups, read_answers, system_resolvers
 from tests.helpers.messages import pointer_chains
+from tests.helpers.resolvers import ADDRESS, KnotCase, ResolverCase, answering
 
 
-def answering(*records, rcode=0, truncated=False):
-    """A server's behaviour: answer every query with these records."""
-    def answer(query):
-        reply = dnslib.DNSRecord.parse(query).reply()
-        reply.header.rcode = rcode
-        reply.header.tc = truncated
-        for record in records:
-            reply.add_answer(*dnslib.RR.fromZone(record))
-        return reply.pack()
-    return answer
-
-
-ADDRESS = answering("alias.example.com 60 CNAME real.example.com", "real.example.com 60 A 192.0.2.7",
-                    "real.example.com 60 A 192.0.2.8", "real.example.com 60 A 192.0.2.7")
-NOTHING = object()
-"""A server that does not listen."""
-
-
-class TestLookup(unittest.TestCase):
-    def serve(self, udp=None, tcp=NOTHING, address="127.0.0.1", watch=None):
-        """A resolver; ``None`` is silent. Several addresses share one port."""
-        for kind, answer in ((socket.SOCK_DGRAM, udp), (socket.SOCK_STREAM, tcp)):
-            if answer is NOTHING:
-                continue
-            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
-            sock.bind((address, self.port))
-            if kind == socket.SOCK_STREAM:
-                sock.listen()
-            thread = threading.Thread(target=self.run_server, args=(sock, kind, answer, watch), daemon=True)
-            thread.start()
-            self.addCleanup(self.stop, sock)
-
-    @staticmethod
-    def stop(sock):
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-        sock.close()
-
-    @staticmethod
-    def run_server(sock, kind, answer, watch):
-        try:
-            while True:
-                if kind == socket.SOCK_DGRAM:
-                    query, client = sock.recvfrom(2000)
-                    if not client:
-                        return
-                    if watch is not None:
-                        watch(query, client)
-                    if answer is not None:
-                        sock.sendto(answer(query), client)
-                else:
-                    connection, _ = sock.accept()
-                    with connection:
-                        query = connection.recv(2000)[2:]
-                        message = answer(query)
-                        connection.sendall(len(message).to_bytes(2, "big") + message)
-        except OSError:
-            pass
-
-    def setUp(self):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        patch = mock.patch.object(resolve, "DNS_PORT", self.port)
-        patch.start()
-        self.addCleanup(patch.stop)
-
+class TestLookup(ResolverCase):
     def lookup(self, *resolvers, timeout=5.0, qtype="A"):
         return lookup(resolvers or ["127.0.0.1"], "alias.example.com", qtype, timeout)
 
@@ -177,7 +112,6 @@ class TestLookup(unittest.TestCase):
 
         def silent(query):
             asked.set()
-            return b""
 
         self.serve(late)
         self.serve(silent, address="127.0.0.2")
@@ -337,6 +271,29 @@ class TestLookup(unittest.TestCase):
     def test_a_name_that_cannot_be_asked_for(self):
         for name in ("x" * 64 + ".com", "x." * 200):
             self.assertEqual(lookup(["127.0.0.1"], name, "A", 1), Lookup([], "bad_domain"))
+
+
+class TestKnot(KnotCase):
+    """A real server: authoritative for ``example``, and it refuses all else."""
+
+    def lookups(self, name, *qtypes):
+        return lookups(["127.0.0.1"], name, qtypes or ("A", "AAAA"), 5)
+
+    def test_what_it_says(self):
+        both = [Lookup(["192.0.2.1", "192.0.2.2"]), Lookup(["2001:db8::1"])]
+        for name in ("web.example", "WEB.example.", "first.example", "xn--strae-oqa.example", "straße.example"):
+            with self.subTest(name):
+                found = self.lookups(name)
+                self.assertEqual([sorted(found[0].answers), *found[1:]], [both[0].answers, both[1]])
+        for name, problem in (("four.example", "nodata"), ("gone.example", "nxdomain"), ("away.example", "nodata"),
+                              ("www.example.org", "refused"), (".", "refused")):
+            with self.subTest(name):
+                self.assertEqual(self.lookups(name, "AAAA"), [Lookup([], problem)])
+        self.assertEqual(self.lookups("-lead._under.example", "A"), [Lookup(["192.0.2.9"])])
+
+    def test_more_than_a_datagram_holds(self):
+        (found,) = self.lookups("many.example", "A")
+        self.assertEqual(len(found.answers), 100)
 
 
 class TestResolvConf(unittest.TestCase):
