@@ -331,8 +331,10 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         raise UsageError(str(error)) from None
     if connects and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
-    with signals_allowed():  # nothing is borrowed yet
-        beginnings = looked_up(source) if args.vantage_lookup and connects else None
+    beginnings = None
+    if args.vantage_lookup and connects:
+        with signals_allowed():  # nothing is borrowed yet
+            beginnings = looked_up(source)
     if "CAP_BPF" in args.plugin.capabilities:
         from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
 
