@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals, signals_allowed
+from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
@@ -196,12 +196,12 @@ def run(args: argparse.Namespace) -> int:
             start_afresh(args.output, stream)
             return dry_run(args, options, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        block_signals()
-        spider = start_spider(args, options)
+        signals = Signals()
+        spider = start_spider(args, options, signals)
         if not args.resume:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
-        on_signals(measurement.stop_in_order, measurement.end_at_once)
+        signals.respond(measurement.stop_in_order, measurement.end_at_once)
         progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
         with nullcontext() if args.quiet else progress:
             return measurement.run()
@@ -306,7 +306,7 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
-def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
+def start_spider(args: argparse.Namespace, options: RunOptions, signals: Signals) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
     from pathspider.network.interfaces import (  # noqa: PLC0415
@@ -333,7 +333,7 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     beginnings = None
     if args.vantage_lookup and connects:
-        with signals_allowed():  # nothing is borrowed yet
+        with signals.allowed():  # nothing is borrowed yet
             beginnings = looked_up(source)
     if "CAP_BPF" in args.plugin.capabilities:
         from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
