@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pathspider.conditions import connectivity
+from pathspider.conditions import connectivity, is_unfinished
 from pathspider.helpers import modes, poller
 from pathspider.helpers.sockets import Source
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn
@@ -244,6 +244,14 @@ class Spider:
 
     def configurator_over(self) -> None:
         """The configurator has ended, perhaps before its time: nobody may wait for it any more."""
+
+    def is_unfinished(self, record: Record) -> bool:
+        """True for a record without a verdict that a second try could give: ``--resume`` measures its target again."""
+        return is_unfinished(record)
+
+    def undone(self) -> Iterator[tuple[int, str]]:
+        """How many of what were not done, beside what records say: each number over 0 makes the exit status 1."""
+        return iter(())
 
     def finish(self) -> None:
         """Give back what this plugin holds, once, when all jobs have their records."""

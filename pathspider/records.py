@@ -130,6 +130,8 @@ class Record(Job, total=False):
     """With ``--output-flows``: one for each connection, in the order of the plan."""
     missed_flows: int
     """With ``--output-flows``: how many flows were expected and not observed."""
+    domain_ascii: str
+    """``domain`` as it went on the wire, where that is another spelling."""
     error: str
     """What went wrong in a plugin that left this job without a measurement."""
 

@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> int:
             args.interface, ahead = for_targets(following, options.source)
             jobs = chain(ahead, following)
         signals = Signals()
-        spider = start_spider(args, options)
+        spider = start_spider(args, options, signals)
         if not args.resume:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume), jobs=jobs)
@@ -248,7 +248,6 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 
 def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
-    from pathspider.conditions import is_unfinished  # noqa: PLC0415
     from pathspider.run.resume import resume  # noqa: PLC0415
     from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
     from pathspider.targets.reading import LineError  # noqa: PLC0415
@@ -259,7 +258,7 @@ def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
-            done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several),
+            done = resume(args.resume, seen, spider.is_unfinished, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
@@ -331,7 +330,7 @@ def needs_interface(plugin: type[Spider]) -> bool:
     return bool(plugin.chains) or "dip" in plugin.target_keys
 
 
-def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
+def start_spider(args: argparse.Namespace, options: RunOptions, signals: Signals) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
     from pathspider.network.interfaces import (  # noqa: PLC0415
@@ -346,7 +345,7 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     try:
-        if args.interface is None:
+        if args.interface is None or not needs_interface(args.plugin):
             uri, usual = "", options.source
         else:
             check_interface(args.interface)
@@ -359,7 +358,10 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
     if uri and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     give_up_privileges(args)
-    beginnings = looked_up(source) if args.vantage_lookup else None
+    beginnings = None
+    if args.vantage_lookup and uri:
+        with signals.allowed():  # nothing is borrowed yet
+            beginnings = looked_up(source)
     options = replace(options, beginnings=beginnings)
     spider = make_spider(args, options, workers=args.workers, uri=uri)
     try:

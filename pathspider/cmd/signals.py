@@ -12,7 +12,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
@@ -31,9 +32,27 @@ class Signals:
         told.setblocking(False)
         self._told = told  # open as long as this object: the interpreter has its number alone
         signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-        for number in ENDS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, lambda *_: None)
+        self._before = {number: handler for number in ENDS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        self._keep()
+
+    def _keep(self) -> None:
+        for number in self._before:
+            signal.signal(number, lambda *_: None)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """While the body runs, and waits for others, signals end us as they did before; one that has come, too."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        try:
+            with suppress(BlockingIOError):
+                while True:
+                    come = self._numbers.recv(1, socket.MSG_DONTWAIT)[0]
+                    if come in ENDS:
+                        signal.raise_signal(come)
+            yield
+        finally:
+            self._keep()
 
     def respond(self, *responses: Callable[[int], None]) -> None:
         """Call the first response with the first signal's number, the second with the second's, and so on. Those that

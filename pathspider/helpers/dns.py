@@ -41,6 +41,7 @@ from pathspider.helpers.sockets import (
     pending_error,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.targets.names import ROOT, to_wire
 
 OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 """What sending and receiving on a connection that is being made, or was, tells of our own machine."""
@@ -94,21 +95,16 @@ def query(job: Job) -> Any:
     dnslib = _dnslib()
     domain, qtype = job.get("domain"), job.get("qtype")
     if not domain:
-        domain, qtype = ".", qtype or "NS"
-    if not isinstance(domain, str):
-        raise ValueError(f"not a domain name: {domain!r}")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")
-    number = getattr(dnslib.QTYPE, str(qtype or "A").upper(), None)
+        domain, qtype = ROOT, qtype or "NS"
+    name = to_wire(domain)
+    try:
+        number = getattr(dnslib.QTYPE, str(qtype or "A").upper())
+    except dnslib.DNSError:
+        number = None
     if not isinstance(number, int):
         raise ValueError(f"not a DNS record type: {qtype!r}")
     header = dnslib.DNSHeader(id=secrets.randbelow(65536), rd=1)
-    record = dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
-    try:
-        record.pack()
-    except (dnslib.DNSError, import_module("dnslib.label").DNSLabelError) as error:  # two families
-        raise ValueError(f"not a domain name: {domain!r}") from error
-    return record
+    return dnslib.DNSRecord(header, q=dnslib.DNSQuestion(b"" if name == ROOT else name.encode("ascii"), number))
 
 
 def _ask(
@@ -117,14 +113,13 @@ def _ask(
     _dnslib()  # not on the connection's time
     deadline = clock() + timeout
     try:
-        question = query(job)
-        message: bytes = question.pack()
-    except (ValueError, _dnslib().DNSError):
+        message: bytes = query(job).pack()
+    except ValueError:
         return local_error("bad_domain")
     job = {**job, "dp": job.get("dp") or DNS_PORT}
     connection, answer = poller.run(_exchange(kind, source, job, message, deadline, sockopts))
     # here, in the worker's thread: in the poller's all other connections wait meanwhile
-    return judge(question, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
+    return judge(message, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
 
 
 def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
@@ -266,10 +261,10 @@ def belongs(message: bytes, datagram: bytes) -> bool:
     """
     if datagram[:2] != message[:2]:
         return False
-    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or _names(message, datagram) is not False
+    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or names_question(message, datagram) is not False
 
 
-def _names(message: bytes, response: bytes) -> bool | None:
+def names_question(message: bytes, response: bytes) -> bool | None:
     """Whether a response names the question of the query ``message``, None where its own is malformed; some that
     refuse the query name none."""
     (count,) = struct.unpack_from("!H", response, 4)
@@ -295,14 +290,14 @@ def _is_question(message: bytes) -> bool:
     return False
 
 
-def judge(question: Any, answer: bytes, sp: int) -> Connection:
-    """Whether the answer is a well-formed response to the question. What that costs grows with its length alone."""
-    message: bytes = question.pack()
+def judge(message: bytes, answer: bytes, sp: int) -> Connection:
+    """Whether the answer is a well-formed response to the query ``message``. What that costs grows with its length
+    alone."""
     if len(answer) < HEADER_SIZE:
         return failed(CONN_FAILED, sp, "not a DNS message: too short")
     if not answer[2] & RESPONSE or answer[:2] != message[:2]:
         return failed(CONN_FAILED, sp, "not a response to the query")
-    named = _names(message, answer)
+    named = names_question(message, answer)
     if named is False:
         return failed(CONN_FAILED, sp, "a response to another question")
     if not named or not is_response(answer):

@@ -9,7 +9,6 @@ Nothing is looked up in the DNS: names go into the Host field and SNI.
 from __future__ import annotations
 
 import errno
-import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -39,6 +38,7 @@ from pathspider.helpers.sockets import (
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.targets.names import HOST, to_wire
 from pathspider.version import __version__
 
 BODY_BYTES = 100_000
@@ -49,9 +49,6 @@ BODY_SECONDS = 1.0
 
 KEPT_BYTES = 65_536
 """So much of a response's headers, and so much of its body, is kept for a plugin that asks."""
-
-DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
-"""What may stand as host in a URL: nothing that could end the host part or the header line."""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 LONG_MS = 2_000_000_000
@@ -142,13 +139,12 @@ def url_host(job: Job) -> str:
     if domain is None or domain == "":
         address = str(job.get("dip"))
         return f"[{address}]" if ":" in address else address  # whether it is one is seen when connecting
-    if not isinstance(domain, str):
-        raise ValueError(f"not a domain name: {domain!r}")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")  # UnicodeError is a ValueError
-    if DOMAIN.fullmatch(domain):
+    domain = to_wire(domain)
+    if HOST.fullmatch(domain):
         return domain
-    return f"[{domain}]" if is_ipv6(domain) else domain
+    if is_ipv6(domain):
+        return f"[{domain}]"
+    raise ValueError(f"not a host name: {domain!r}")
 
 
 def _exchange(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pathspider import conditions
 from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unmeasured
 from pathspider.run.match import Merged
+from pathspider.targets.names import both_spellings
 from pathspider.targets.problems import target_asn
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Judge:
         if self.options.output_flows:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
-        yield {**job, **record}
+        yield {**job, **both_spellings(job), **record}
 
     def _beginnings(self, source: Source | None) -> Beginnings:
         """How paths from these addresses begin: what was looked up is true of the usual ones alone."""
@@ -83,7 +84,7 @@ class Judge:
                           "time": {"from": moment, "to": moment}}
         if item.error:
             record["error"] = item.error
-        yield {**item.job, **record}
+        yield {**item.job, **both_spellings(item.job), **record}
 
 
 def checked(conditions: Iterable[str] | None) -> list[str]:

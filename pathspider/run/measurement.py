@@ -173,6 +173,7 @@ class Measurement:
              + "; --resume measures them again"),
             (self.unwritten + run.jobs.accepted - run.jobs_done,
              "targets were contacted without a record; --resume FILE measures them again"),
+            *spider.undone(),
         ]
         status = 0
         for count, what in undone:

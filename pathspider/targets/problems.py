@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pathspider.records import Job
+from pathspider.targets.names import ROOT, BadNameError, canonical_domain, to_wire
 
 TARGET_KEYS = ("dip", "dp", "domain")
 """The keys of a job that say what is measured."""
@@ -43,7 +44,17 @@ def _port_problem(port: Any) -> str | None:
 
 
 def _domain_problem(domain: Any) -> str | None:
-    return None if isinstance(domain, str | None) else "domain_not_a_string"
+    if not isinstance(domain, str | None):
+        return "domain_not_a_string"
+    with suppress(BadNameError):
+        to_wire(domain or ROOT)
+        return None
+    return "domain_not_a_name"
+
+
+def canonical(key: str, value: Any) -> Any:
+    """The value of one of :data:`TARGET_KEYS` in the one form that all ways of writing it have in common."""
+    return canonical_domain(value) if key == "domain" else canonical_address(value)
 
 
 def canonical_address(value: Any) -> Any:

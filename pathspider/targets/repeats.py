@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from pathspider.records import Job
-from pathspider.targets.problems import TARGET_KEYS, canonical_address
+from pathspider.targets.problems import TARGET_KEYS, canonical
 
 
 class CompactSet:
@@ -56,7 +56,7 @@ class TargetFilter:
     def target(self, job: Job) -> int:
         """A number for the job's target, in this process alone."""
         named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
-        return hash(tuple(str(canonical_address(named.get(key))) for key in self._keys)) % (1 << 64)
+        return hash(tuple(str(canonical(key, named.get(key))) for key in self._keys)) % (1 << 64)
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""

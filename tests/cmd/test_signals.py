@@ -30,6 +30,34 @@ sys.exit(ended.get())
 """
 
 
+ALLOWED = """
+import os, signal, sys, time
+from pathspider.cmd.signals import Signals
+signals = Signals()
+number, when = map(int, sys.argv[1:])
+if when == 0:
+    os.kill(os.getpid(), number)
+with signals.allowed():
+    if when == 1:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+if when == 2:
+    os.kill(os.getpid(), number)
+    signals.respond(lambda number: os._exit(100 + number))
+    time.sleep(60)
+"""
+
+
+class TestAllowed(unittest.TestCase):
+    def test_signals_end_us_before_and_within_and_are_kept_after(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for when in range(4):
+                with self.subTest(number=number, when=when):
+                    done = subprocess.run([sys.executable, "-c", ALLOWED, str(int(number)), str(when)], check=False,
+                                          timeout=50, capture_output=True)
+                    self.assertEqual(done.returncode, (-number, -number, 100 + number, 0)[when], done.stderr)
+
+
 class TestSignals(unittest.TestCase):
     def start(self, *arguments):
         process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE,

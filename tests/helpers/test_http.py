@@ -166,8 +166,17 @@ class TestHttp(LabCase):
                 self.assertEqual(result, {"spdr_state": CONN_SKIPPED, "sp": 0, "proto": 6, "local_error": "bad_domain"})
         self.assertEqual(connect_http(SOURCE, {"dip": "example.org"}, 1)["local_error"], "bad_dip")
         self.assertEqual(connect_http(SOURCE, {"dip": None}, 1)["local_error"], "bad_dip")
-        self.assertEqual(url_host({"dip": V4, "domain": "bücher.example"}), "xn--bcher-kva.example")
         self.assertEqual(url_host({"dip": V4, "domain": "2001:db8::1"}), "[2001:db8::1]")
+
+    def test_names_as_they_are_sent(self):
+        for domain, host in (("straße.de", b"xn--strae-oqa.de"), ("💩.la", b"xn--ls8h.la"),
+                             ("EXAMPLE.org.", b"example.org"), ("XN--ls8h.la", b"xn--ls8h.la"),
+                             ("xn--a-.example", b"xn--a-.example"),
+                             ("-lead.tumblr.example", b"-lead.tumblr.example"), ("trail-.a_b-", b"trail-.a_b-"),
+                             ("192.0.2.1", b"192.0.2.1"), ("2001:DB8::1", b"[2001:db8::1]")):
+            with self.subTest(domain):
+                self.assertEqual(get(netlab.HTTP, domain=domain)["spdr_state"], CONN_OK)
+                self.assertIn(b"\r\nHost: " + host + b"\r\n", lab.requests.get(timeout=5))
 
     def test_connections_are_closed_and_share_nothing(self):
         before = len(os.listdir("/proc/self/fd"))
@@ -219,6 +228,19 @@ class TestHttps(LabCase):
         result = get(netlab.HTTP, connect=connect_https)
         self.assertEqual(result["spdr_state"], CONN_FAILED, result)
         self.assertEqual(get(netlab.SILENT, connect=connect_https, timeout=0.4)["spdr_state"], CONN_TIMEOUT)
+
+    def test_the_servers_name_is_the_wires_and_no_address(self):
+        """A server that speaks no TLS sees the ClientHello as it is."""
+        for domain, name in (("straße.de.", b"xn--strae-oqa.de"), ("-lead.a_b", b"-lead.a_b"), ("192.0.2.1", None),
+                             ("2001:db8::1", None), (None, None)):
+            with self.subTest(domain):
+                get(netlab.HTTP, connect=connect_https, domain=domain)
+                hello = lab.requests.get(timeout=5)
+                self.assertEqual(hello[:1], b"\x16")
+                if name:
+                    self.assertIn(b"\0" + bytes([0, 0, len(name)])[1:] + name, hello)
+                else:
+                    self.assertNotRegex(hello, rb"192\.0\.2|2001:|fd00:")
 
     def test_no_session_is_resumed(self):
         for _ in range(3):

@@ -11,6 +11,8 @@ class TestTargets(unittest.TestCase):
             {"dip": "192.0.2.1"},
             {"dip": "2001:db8::1", "dp": 443, "domain": "x"},
             {"dip": "127.0.0.1", "dp": None},
+            *({"dip": "192.0.2.1", "domain": domain} for domain in (
+                None, "", "straße.de", "💩.la", "-lead.tumblr.example", "trail-.a_b", "192.0.2.1", "2001:db8::1", "."))
         ):
             with self.subTest(job=job):
                 self.assertIsNone(target_problem(job))
@@ -32,6 +34,8 @@ class TestTargets(unittest.TestCase):
             "dip_not_unicast": [{"dip": "224.0.0.1"}, {"dip": "ff02::1"}, {"dip": "0.0.0.0"}, {"dip": "::"}],
             "dip_is_ipv4_mapped": [{"dip": "::ffff:192.0.2.1"}],
             "dp_not_a_port": [{"dip": "192.0.2.1", "dp": port} for port in (0, -1, 65536, "80", 80.0, True, [])],
+            "domain_not_a_name": [{"dip": "192.0.2.1", "domain": domain} for domain in (
+                "a b", "a..b", "x" * 64, "x." * 128, "a\0", "ü\n", "\u0301", " a")],
             "domain_not_a_string": [{"dip": "192.0.2.1", "domain": domain} for domain in (5, [], {})],
         }
         for problem, jobs in cases.items():

@@ -26,6 +26,16 @@ class TestTargetFilter(unittest.TestCase):
         for odd in ("2001:db8::1%eth0", "::\0", "x:y", ":"):
             self.assertFalse(seen.repeats({"dip": odd}))
 
+    def test_a_name_has_one_canonical_form(self):
+        seen = TargetFilter()
+        for first, *others in (("example.org", "EXAMPLE.ORG", "example.org."), ("straße.de", "xn--strae-oqa.DE"),
+                               ("strasse.de",), ("a b",), ("", None)):
+            self.assertFalse(seen.repeats({"dip": "192.0.2.1", "domain": first}))
+            for other in others:
+                self.assertTrue(seen.repeats({"dip": "192.0.2.1", "domain": other}))
+        self.assertTrue(seen.repeats({"dip": "192.0.2.1"}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.1", "domain": ["unhashable"]}))
+
 
 class TestCompactSet(unittest.TestCase):
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40) | st.integers(0, 2**64 - 1))))
