@@ -78,8 +78,9 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         return None if isinstance(domain, str) and domain.strip(". ") else "domain_missing"
 
     def conn_resolve(self, job: Job, config: int) -> Answers:
-        """Ask for both kinds of address."""
-        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in ("A", "AAAA")]
+        """Ask for both kinds of address, or for that which is wanted."""
+        qtypes = {None: ("A", "AAAA"), 4: ("A",), 6: ("AAAA",)}[self.options.ip_version]
+        found = [lookup(self.resolvers, str(job["domain"]), qtype, self.args.timeout) for qtype in qtypes]
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         return {"spdr_state": CONN_OK if addresses else CONN_FAILED, "sp": 0, "addresses": addresses,

@@ -19,6 +19,7 @@ from pathspider.records import CONN_OK, CONN_SKIPPED
 from pathspider.run.measurement import Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from tests.packaging.files import ROOT
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
@@ -55,9 +56,11 @@ class Endless(io.RawIOBase):
     def readable(self):
         return True
 
-    def readline(self, _size=-1):
+    def readinto(self, buffer):
         self.number += 1
-        return b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        line = b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        buffer[:len(line)] = line
+        return len(line)
 
 
 class MeasurementCase(unittest.TestCase):
@@ -68,8 +71,9 @@ class MeasurementCase(unittest.TestCase):
             job if isinstance(job, bytes) else json.dumps(job).encode() + b"\n" for job in jobs))
         self.spider = make(spider, workers)
         self.spider.start()
-        self.measurement = Measurement(self.spider, JobReader(lines, "jobs"), RecordWriter(self.output),
-                                       TargetFilter(80))
+        reader = JobReader(lines, "jobs")
+        self.measurement = Measurement(self.spider, reader, Selection(reader, TargetFilter(80)),
+                                       RecordWriter(self.output))
         outcome = []
         with self.assertLogs("pathspider", logging.INFO) as logs:
             logging.getLogger("pathspider").info("begin")
@@ -244,7 +248,7 @@ class TestStops(MeasurementCase):
         code = """
 import io, json, sys, threading
 from pathspider.targets.reading import JobReader
-from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from pathspider.run.measurement import Measurement
 from tests.run.spiders import Nowhere, in_thread, make
@@ -260,7 +264,7 @@ class Hanging(Nowhere):
 spider = make(Hanging)
 spider.start()
 reader = JobReader(io.BytesIO(b'{"dip": "192.0.2.1"}'), "x")
-measurement = Measurement(spider, reader, RecordWriter(sys.stdout.buffer), TargetFilter(80))
+measurement = Measurement(spider, reader, Selection(reader), RecordWriter(sys.stdout.buffer))
 measurement.run()
 """
         outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
