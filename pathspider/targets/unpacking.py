@@ -244,7 +244,7 @@ def foreign(head: bytes) -> str | None:
 def _enough(head: bytes) -> bool:
     if any(len(head) < len(magic) and magic.startswith(head) for magic in MAGICS):
         return False
-    return len(head) >= ENOUGH or not CONTROLS.search(head)
+    return head.startswith(MAGICS) or len(head) >= ENOUGH or not CONTROLS.search(head)
 
 
 def unpack(feed: Feed, packing: Packing) -> Iterator[bytes]:
@@ -287,6 +287,7 @@ def unzip(feed: Feed) -> Iterator[bytes]:
     """The chunks of the only file in a zip archive (APPNOTE.TXT 6.3.10), from its beginning on, as a pipe is read."""
     header = _zip_header(feed)
     while header is not None and header.name.endswith("/"):
+        feed.exactly(header.size)
         header = _zip_header(feed)
     if header is None:
         raise UnreadableError("a zip archive without a file in it")

@@ -159,10 +159,10 @@ class TestStatus(MeasurementCase):
 
     def test_input_that_breaks(self):
         class Broken(Endless):
-            def readline(self, _size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, "the disk is dead")
-                return super().readline()
+                return super().readinto(buffer)
 
         status, said = self.measure(Broken())
         self.assertEqual((status, len(self.output.records())), (1, 5))
