@@ -78,6 +78,8 @@ class TestJobReader(unittest.TestCase):
                 if not reader.broken_off:
                     self.assertEqual(reader.position, len(data))
                     self.assertLessEqual(reader.jobs + reader.skipped, data.count(b"\n") + 1)
+        finally:
+            logging.disable(logging.NOTSET)
 
     @given(st.lists(st.sampled_from(['{"dip": "192.0.2.1"}', "192.0.2.2,80", "oops", '{"dip"', "2001:db8::1", "1,a.test"])),
            st.none() | st.integers(0, 9), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
@@ -93,9 +95,9 @@ class TestJobReader(unittest.TestCase):
         finally:
             logging.disable(logging.NOTSET)
 
-    def test_a_million_lines_take_no_memory(self):
+    def test_many_lines_take_no_memory(self):
         class Lines(io.RawIOBase):
-            left = 1_000_000 // 4
+            left = 0
 
             def readable(self):
                 return True
@@ -108,7 +110,7 @@ class TestJobReader(unittest.TestCase):
                 buffer[:len(octets)] = octets
                 return len(octets)
 
-        for seed, lines in ((None, 250_000), (1, 10_000)):
+        for seed, lines in ((None, 50_000), (1, 5_000)):
             source = Lines()
             source.left = lines
             tracemalloc.start()
@@ -128,15 +130,13 @@ class TestJobReader(unittest.TestCase):
             self.assertIn(says, logs.output[0])
 
     def test_what_breaks_off_has_no_torn_line(self):
-        packed = gzip.compress(b"".join(b"192.0.2.%d\n" % (number % 256) for number in range(99999)))
+        packed = gzip.compress(b"".join(b"192.0.2.%d\n" % (number % 256) for number in range(2999)))
         for at in range(len(packed) // 2, len(packed) // 2 + 40):
             with self.assertLogs("pathspider.targets.reading", "ERROR") as logs:
                 reader = TargetReader(io.BytesIO(packed[:at]), "targets")
                 jobs = list(reader)
             self.assertEqual([job["dip"] for job in jobs], [f"192.0.2.{number % 256}" for number in range(len(jobs))])
             self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off after", logs.output[0])
-        finally:
-            logging.disable(logging.NOTSET)
 
 
     def test_an_input_without_targets_is_told_of(self):

@@ -50,7 +50,8 @@ class TestSelection(unittest.TestCase):
         self.assertEqual(list(Selection(TargetReader(Pipe(), "pipe"), most=1)), [{"dip": "192.0.2.1"}])
 
     def test_advice_once_for_each_kind(self):
-        data = b'{"address": "192.0.2.1", "port": 1}\n{"dip": "example.org"}\nexample.org\n{"host": "example.net"}\n' * 3
+        data = (b'{"address": "192.0.2.1", "port": 1}\n{"dip": "example.org"}\nexample.org\n'
+                b'{"host": "example.net"}\n') * 3
         for keys, says in ((("dip", "dp", "domain"), ['"dip", not from "address"', '"dp", not from "port"',
                                                       "a name stands where the address", "a name alone"]),
                            (("dp", "domain"), ['"dp", not from "port"', '"domain", not from "host"'])):
