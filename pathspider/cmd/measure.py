@@ -192,8 +192,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         raise UsageError(f"--resume {args.resume}: standard output leads there too, and after > the shell has emptied "
                          "the file by now; --resume writes to it by itself: leave the redirection out")
     if args.resume and args.allow_repeats:
-        raise UsageError("--resume leaves out targets that have a record, and --allow-repeats none: only one of them can "
-                         "be")
+        raise UsageError("--resume leaves out targets that have a record, and --allow-repeats none: only one of them "
+                         "can be")
     if args.resume and isinstance(args.shuffle, DrawnSeed):
         raise UsageError("--resume with --shuffle: name the seed that the run told, as --shuffle=SEED")
     if args.order == "random" and args.plugin.fixed_order:

@@ -1,9 +1,9 @@
 """Target lists: what a line says, in whatever of the usual forms it is.
 
 Read are jobs as JSON objects; an address, ``address:port``, ``[address]:port`` or a name; ``address,port``,
-``rank,domain``, ``dip,dp,domain`` and ``dip,dp,domain,rank``; and CSV with a header row that names its columns. So lists
-that are published can be taken as they come: Tranco and Umbrella (``rank,domain``), hitlists (an address a line), ZMap's
-output (``saddr``).
+``rank,domain``, ``dip,dp,domain`` and ``dip,dp,domain,rank``; and CSV with a header row that names its columns. So
+lists that are published can be taken as they come: Tranco and Umbrella (``rank,domain``), hitlists (an address a line),
+ZMap's output (``saddr``).
 """
 
 from __future__ import annotations

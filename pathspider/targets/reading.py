@@ -138,8 +138,8 @@ class JobReader:
                 if job is not None:
                     self.jobs += 1
                     yield job
-        except UnreadableError as what:
-            error = what
+        except UnreadableError as what:  # of its first line
+            error, number = what, 0
         if (error := error or text.error) is not None:
             self._break_off(number, error)
         elif not self.jobs and not self.skipped:

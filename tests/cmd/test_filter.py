@@ -57,10 +57,12 @@ class TestFilter(unittest.TestCase):
             self.assertEqual(path.read_text(encoding="utf-8"), '{"dip": "192.0.2.1"}\n')
 
     def test_what_is_csv_after_all(self):
-        self.assertEqual(self.filter("192.0.2.1,80,a.example\n"), [{"dip": "192.0.2.1", "dp": 80, "domain": "a.example"}])
+        self.assertEqual(self.filter("192.0.2.1,80,a.example\n"),
+                         [{"dip": "192.0.2.1", "dp": 80, "domain": "a.example"}])
         self.assertEqual(self.filter("rank,domain\n1,a.example\n"), [{"rank": "1", "domain": "a.example"}])
         self.assertEqual(len(self.filter("rank,domain\n1,a.example\n", "--csv", status=1)), 1)
-        self.assertIn("line 1: rank 'rank' is not a number (a header row is read without --csv-input)", self.messages[0])
+        self.assertIn("line 1: rank 'rank' is not a number (a header row is read without --csv-input)",
+                      self.messages[0])
         self.assertEqual(self.filter('{"dp": 80}\n', "--csv-input", status=1), [])
         self.assertIn("this looks like JSON: leave --csv-input out", self.messages[0])
 

@@ -75,7 +75,7 @@ class TestLine(unittest.TestCase):
         with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb"):
             told = Progress(run_of(5, under_way=3), JobReader(stream, "pipe"), io.StringIO())
             self.assertEqual(told.line(told._began + 1), "5 done, 3 under way, 5.0/s")
-            self.assertIsNone(told.length)
+            self.assertIsNone(told._total())
 
     def test_input_that_somebody_has_begun_to_read(self):
         jobs = self.enterContext(tempfile.TemporaryFile())

@@ -77,7 +77,8 @@ class TestReader(unittest.TestCase):
 
     def test_rows_that_do_not_fit(self):
         with self.assertLogs("pathspider", "ERROR") as logs:
-            self.assertEqual(self.read("ip,port\n192.0.2.1\n192.0.2.1,http\n192.0.2.1,80\n"), [{"dip": "192.0.2.1", "dp": 80}])
+            self.assertEqual(self.read("ip,port\n192.0.2.1\n192.0.2.1,http\n192.0.2.1,80\n"),
+                             [{"dip": "192.0.2.1", "dp": 80}])
         self.assertIn("line 2: 1 columns, where the header row has 2", logs.output[0])
         self.assertIn("line 3: port 'http'", logs.output[1])
 
@@ -89,6 +90,6 @@ class TestReader(unittest.TestCase):
     def test_json_where_csv_was_promised(self):
         with self.assertLogs("pathspider", "ERROR") as logs:
             self.assertEqual(self.read('{"dip": "192.0.2.1", "dp": 80}\n' * 9, csv_input=True), [])
-        self.assertEqual(logs.output, ["ERROR:pathspider.targets.reading:targets: this looks like JSON: leave --csv-input "
-                                       "out"])
+        self.assertEqual([record.getMessage() for record in logs.records],
+                         ["targets: this looks like JSON: leave --csv-input out"])
         self.assertFalse(self.reader.all_were_jobs)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pathspider.targets.lists import TargetReader
 from pathspider.targets.problems import key_advice, target_problem
-from pathspider.targets.selection import Selection
 from pathspider.targets.reading import MAX_LINE, MOST_NAMED, JobReader, parse_ndjson
+from pathspider.targets.selection import Selection
 
 
 def read(data, parse=parse_ndjson):
@@ -81,7 +81,7 @@ class TestJobReader(unittest.TestCase):
         finally:
             logging.disable(logging.NOTSET)
 
-    @given(st.lists(st.sampled_from(['{"dip": "192.0.2.1"}', "192.0.2.2,80", "oops", '{"dip"', "2001:db8::1", "1,a.test"])),
+    @given(st.lists(st.sampled_from(['{"dip": "192.0.2.1"}', "192.0.2.2,80", "oops", '{"dip"', "2001:db8::1"])),
            st.none() | st.integers(0, 9), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
            st.sampled_from([bytes, gzip.compress, lzma.compress]), st.sampled_from(["\n", "\r\n", "\n\n"]))
     def test_every_line_is_accounted_for(self, lines, seed, encoding, pack, end):
@@ -136,7 +136,7 @@ class TestJobReader(unittest.TestCase):
                 reader = TargetReader(io.BytesIO(packed[:at]), "targets")
                 jobs = list(reader)
             self.assertEqual([job["dip"] for job in jobs], [f"192.0.2.{number % 256}" for number in range(len(jobs))])
-            self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off after", logs.output[0])
+            self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off", logs.output[0])
 
 
     def test_an_input_without_targets_is_told_of(self):

@@ -104,7 +104,7 @@ class TestPackings(unittest.TestCase):
             at = len(packed) // 2
             with self.subTest(name):
                 found, text = read(packed[:at] + random.Random(7).randbytes(64) + packed[at + 64:])
-                self.assertRegex(str(text.error), "damaged|cut off")
+                self.assertRegex(str(text.error), "binary" if name == "bzip2" else "damaged|cut off")
                 if "stored" not in name:
                     self.assertNotEqual(found, PLAIN)
 
