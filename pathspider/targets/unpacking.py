@@ -362,12 +362,12 @@ def _not_a_character(error: UnicodeError) -> tuple[str, int]:
     return "\udcff", error.end
 
 
-codecs.register_error("pathspider.not_a_character", _not_a_character)
+codecs.register_error("pathspider_not_a_character", _not_a_character)
 
 
 def transcode(feed: Feed, encoding: str) -> Iterator[bytes]:
     """The chunks of text in another encoding, in UTF-8. What is no character spoils no more than its line."""
-    decoder = codecs.getincrementaldecoder(encoding)("pathspider.not_a_character")
+    decoder = codecs.getincrementaldecoder(encoding)("pathspider_not_a_character")
     while chunk := feed.take(CHUNK):
         if text := decoder.decode(chunk):
             yield text.encode("utf-8", "surrogatepass")

@@ -39,7 +39,7 @@ class TestMeasure(unittest.TestCase):
         first = self.dry("--shuffle=7", "--max-targets", "9")
         self.assertEqual(first, self.dry("--shuffle=7", "--max-targets", "9"))
         self.assertEqual(len(set(first)), 9)
-        self.dry("--shuffle", "-4")
+        self.assertEqual(len(self.dry("--shuffle", "-4", "--seed", "-5")), 20)
         self.assertRegex(self.said, r"--shuffle=\d+ is the same again")
         self.dry("--shuffle=x", status=2)
         self.assertIn("a whole number is needed", self.said)
