@@ -60,9 +60,9 @@ class TargetReader(JobReader):
 
 def parse_target(line: str) -> Job | None:
     """One line of a target list as a job; None for a comment; :exc:`LineError` for what is neither."""
-    if line.startswith("{"):
+    if line[0] == "{":
         return parse_ndjson(line)
-    if line.startswith("#"):
+    if line[0] == "#":
         return None
     cells = [cell.strip() for cell in split(line.partition(" #")[0])]
     match cells:

@@ -210,10 +210,11 @@ class JobReader:
         return bool(text) and not self._begins_with(text)
 
     def _job(self, number: int, line: bytes) -> Job | None:
-        text = self._decoded(number, line)
-        if self._begun:
-            return self.parse(text) if text else None
-        return self.parse(text) if text and not self._begins_with(text) else None
+        if not self._begun or len(line) >= MAX_LINE or not line.isascii():
+            text = self._decoded(number, line)
+            return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
+        text = line.decode("ascii").strip()
+        return self.parse(text) if text else None
 
     @staticmethod
     def _decoded(number: int, line: bytes) -> str:

@@ -33,7 +33,7 @@ class TestLists(unittest.TestCase):
             with self.subTest(path.name), path.open("rb") as lines:
                 reader = TargetReader(lines, path.name, csv_input=path.suffix == ".csv")
                 sieve = Sieve(reader)
-                selection = Selection(sieve, TargetFilter())
+                selection = Selection(sieve, TargetFilter(), keys=())
                 jobs = list(selection)
                 self.assertGreater(len(jobs), 2)
                 self.assertEqual((reader.skipped, sieve.invalid, selection.repeated), (0, 0, 0))
