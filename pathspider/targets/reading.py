@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 MAX_LINE = 1 << 20
 """Octets in a line of input at most: one that is longer is no job."""
 
+NEWLINE = ord("\n")
+
 MOST_NAMED = 10
 """Lines that are no jobs, of which each is named; a file that is something else has very many."""
 
@@ -164,15 +166,14 @@ class JobReader:
         """The lines; of one that is too long, its beginning. One that is torn where the file breaks off is none."""
         readline = text.readline
         while line := readline(MAX_LINE):
-            octets = len(line)
-            if not line.endswith(b"\n"):
+            if line[-1] != NEWLINE:
                 whole = line
                 while len(whole) == MAX_LINE and not whole.endswith(b"\n"):
                     whole = readline(MAX_LINE)
-                    octets += len(whole)
+                    self._read += len(whole)
                 if text.error is not None:
                     return
-            self._read += octets
+            self._read += len(line)
             yield line
 
     def _shuffled(self, text: Text) -> Iterator[tuple[int, bytes]]:
@@ -210,11 +211,14 @@ class JobReader:
         return bool(text) and not self._begins_with(text)
 
     def _job(self, number: int, line: bytes) -> Job | None:
-        if not self._begun or len(line) >= MAX_LINE or not line.isascii():
-            text = self._decoded(number, line)
-            return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
-        text = line.decode("ascii").strip()
-        return self.parse(text) if text else None
+        if self._begun and len(line) < MAX_LINE:
+            try:
+                text = line.decode().strip()
+            except UnicodeDecodeError as error:
+                raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+            return self.parse(text) if text else None
+        text = self._decoded(number, line)
+        return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
 
     @staticmethod
     def _decoded(number: int, line: bytes) -> str:

@@ -242,14 +242,14 @@ class TestOutput(MeasurementCase):
 class TestInput(MeasurementCase):
     def test_an_input_that_cannot_be_read_any_further(self):
         class Breaking(Endless):
-            def readline(self, size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
-                return super().readline(size)
+                return super().readinto(buffer)
 
         status, said = self.measure(Breaking())
         self.assertEqual((status, len(self.output.records())), (1, 5))
-        self.assertIn("jobs: Input/output error; the run stops", said)
+        self.assertIn("jobs breaks off after 5 lines: reading fails: Input/output error", said)
         self.assertNotIn("plugin", said)
         self.assertNotIn("Traceback", said)
 
