@@ -211,7 +211,7 @@ class JobReader:
         return bool(text) and not self._begins_with(text)
 
     def _job(self, number: int, line: bytes) -> Job | None:
-        if self._begun and len(line) < MAX_LINE:
+        if self._begun and number != 1 and len(line) < MAX_LINE:
             try:
                 text = line.decode().strip()
             except UnicodeDecodeError as error:
