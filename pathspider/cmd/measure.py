@@ -12,9 +12,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from pathspider.cmd.input import (
+    DrawnSeed,
+    add_input_options,
+    bare_shuffle,
+    open_input,
+    positive_int,
+    select,
+    target_reader,
+)
 from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from pathspider.run.options import Beginnings, RunOptions
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
+    from pathspider.targets.selection import Selection
     from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
@@ -47,10 +56,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Measure also addresses that are those of pspdr lab, in a network that is not the lab.")
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
                         help="Number of workers to use. (Default: 100)")
-    parser.add_argument("--input", metavar="INPUTFILE", default="-",
-                        help="The list of jobs, one a line. (Default: standard input)")
-    parser.add_argument("--csv-input", action="store_true",
-                        help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    add_input_options(parser)
     parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
                         help="Where the records go. (Default: standard output)")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
@@ -87,6 +93,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
     for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
+    parser.words = partial(bare_shuffle, ends=plugins.choices)
 
 
 def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
@@ -105,9 +112,10 @@ def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | 
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
             reader._add_action(action)
+    reader._has_negative_number_optionals.clear()
     reader.add_argument("rest", nargs=argparse.REMAINDER)
     try:
-        rest = reader.parse_known_args(list(argv)[list(argv).index("measure") + 1:])[0].rest
+        rest = reader.parse_known_args(bare_shuffle(list(argv)[list(argv).index("measure") + 1:]))[0].rest
     except (Refused, ValueError):  # the parser itself will say it
         return None
     return rest[0] if rest else None
@@ -181,43 +189,35 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     return ""
 
 
-def positive_int(text: str) -> int:
-    """An option's value as a number over 0, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number over 0 is needed")
-    return int(text)
-
-
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.progress import Progress  # noqa: PLC0415
     from pathspider.run.measurement import Measurement  # noqa: PLC0415
-    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     options = run_options(args)
     lines = open_input(args.input)
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
-    reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                       parse_csv if args.csv_input else parse_job)
-    seen = targets_done(args, options)
+    reader = target_reader(args, lines)
+    seen, keys = targets_done(args, options)
+    targets = select(args, reader, seen, keys)
     if args.dry_run:
         with open_output(args.output) as stream:
             start_afresh(args.output, stream)
-            return dry_run(args, options, reader, seen, RecordWriter(stream))
+            return dry_run(args, options, reader, targets, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        jobs: Iterable[Job] = reader
+        jobs: Iterable[Job] = targets
         if args.interface is None and needs_interface(args.plugin):  # it waits for a target: signals end it as they do
-            following = iter(reader)
+            following = iter(targets)
             args.interface, ahead = for_targets(following, options.source)
             jobs = chain(ahead, following)
         signals = Signals()
         spider = start_spider(args, options, signals)
         if not args.resume:
             start_afresh(args.output, stream)
-        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume), jobs=jobs)
+        measurement = Measurement(spider, reader, targets, RecordWriter(stream), resumes=bool(args.resume), jobs=jobs)
         signals.respond(measurement.stop_in_order, measurement.end_at_once)
-        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
+        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals, targets=targets)
         with nullcontext() if args.quiet else progress:
             return measurement.run()
 
@@ -232,6 +232,11 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     if args.resume and is_file(1, args.resume):
         raise UsageError(f"--resume {args.resume}: standard output leads there too, and after > the shell has emptied "
                          "the file by now; --resume writes to it by itself: leave the redirection out")
+    if args.resume and args.allow_repeats:
+        raise UsageError("--resume leaves out targets that have a record, and --allow-repeats none: only one of them "
+                         "can be")
+    if args.resume and isinstance(args.shuffle, DrawnSeed):
+        raise UsageError("--resume with --shuffle: name the seed that the run told, as --shuffle=SEED")
     if args.order == "random" and args.plugin.fixed_order:
         raise UsageError(f"--order random: connections of {args.plugin.name} build on each other, so that their order "
                          "cannot be drawn; leave the option off")
@@ -243,11 +248,12 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         raise UsageError(str(error)) from None
     return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
                       order=args.order, seed=args.seed, lockstep=args.lockstep, source=pair(args.source_ip),
-                      lab_networks=None if args.allow_lab_addresses else lab_networks())
+                      lab_networks=None if args.allow_lab_addresses else lab_networks(), ip_version=args.ip_version)
 
 
-def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
-    """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
+def targets_done(args: argparse.Namespace, options: RunOptions) -> tuple[TargetFilter, Sequence[str]]:
+    """The targets that need no measuring: none, or, for ``--resume``, those that have a record. And the keys of a job
+    that tell its target."""
     from pathspider.run.resume import resume  # noqa: PLC0415
     from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
     from pathspider.targets.reading import LineError  # noqa: PLC0415
@@ -265,7 +271,7 @@ def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
         except LineError as error:
             raise UsageError(f"--resume {error}") from None
         log.info("resuming: %d records are there", done)
-    return seen
+    return seen, spider.target_keys
 
 
 def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
@@ -291,15 +297,13 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     return parse
 
 
-def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, seen: TargetFilter,
+def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, targets: Selection,
             writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = make_spider(args, options, workers=args.workers)
-    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
-    for job in reader:
-        if seen.repeats(job):
-            counts["repeated"] += 1
-        elif spider.job_problem(job):
+    counts = {"measured": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
+    for job in targets:
+        if spider.job_problem(job):
             counts["invalid"] += 1
         elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
@@ -309,20 +313,10 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
             counts["measured"] += 1
             writer.write(to_measure(job))
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
-             "the lab (--allow-lab-addresses measures them here), %d invalid; "
-             "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
-    return 1 if counts["invalid"] or counts["of the lab"] or reader.skipped else 0
-
-
-def open_input(name: str) -> IO[bytes]:
-    """The input file, or standard input for ``-``.
-
-    It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
-    """
-    try:
-        return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
-    except OSError as error:
-        raise UsageError(f"input {name}: {error.strerror}") from None
+             "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
+             len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"], counts["invalid"],
+             reader.skipped, targets.left_out("; "))
+    return 0 if reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"] else 1
 
 
 def needs_interface(plugin: type[Spider]) -> bool:

@@ -31,9 +31,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list-chains", action="store_true", help="Print the available chains and exit.")
     parser.add_argument("-i", "--interface",
-                        help="The interface to capture on; or a capture file (pcap or pcapng, also .gz, .xz, .bz2, "
-                             ".zst), - for a pcap on standard input, or any libtrace URI. (Default: where the "
-                             "default route leads, or the only interface that is up)")
+                        help="The interface to capture on; or a capture file (pcap or pcapng, also compressed), - for "
+                             "a pcap on standard input, or any libtrace URI. (Default: where the default route leads, "
+                             "or the only interface that is up)")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
                         help="Where the records go. (Default: standard output)")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")

@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from pathspider.run.pipeline import Pipeline
     from pathspider.targets.reading import JobReader
+    from pathspider.targets.selection import Selection
 
 log = logging.getLogger("pathspider")
 
@@ -33,20 +34,21 @@ class Progress:
     while its body runs.
 
     :param stopping: whether the user has asked for the end
+    :param targets: those of the reader that are measured
     """
 
     def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None, *,
-                 stopping: Callable[[], object] = lambda: False) -> None:
+                 stopping: Callable[[], object] = lambda: False, targets: Selection | None = None) -> None:
         self.run = run
         self.reader = reader
         self.stream = stream or sys.stderr
         self.stopping = stopping
-        self.length = input_length(reader)
+        self.targets = targets
         self._began = time.monotonic()
         self._samples = deque([(self._began, 0)])
         """Moments of the last minute, and the jobs done by then."""
         self._done = threading.Event()
-        self._draws = self.stream.isatty() and not reader._lines.isatty()
+        self._draws = self.stream.isatty() and not reader.is_terminal()
         """Not over what the user is typing."""
         self._handlers: list[logging.Handler] = []
         """What writes messages where our line is."""
@@ -130,27 +132,22 @@ class Progress:
         return (done - done_then) / max(now - then, 1e-9)
 
     def _all_read(self) -> bool:
-        return self.length is not None and self.reader.position >= self.length
+        length = self.reader.length
+        return self._left() == 0 or (length is not None and self.reader.position >= length)
+
+    def _left(self) -> int | None:
+        """How many targets more will be taken at most; None where nothing bounds them."""
+        return None if self.targets is None else self.targets.left
 
     def _total(self) -> int | None:
         """Jobs of the whole run: those taken, and, for the rest of the input, as many to an octet as before."""
-        taken, read = self.run.jobs.accepted, self.reader.position
-        if self.length is None or not read:
+        taken, read, length, left = self.run.jobs.accepted, self.reader.position, self.reader.length, self._left()
+        if left == 0:
+            return taken
+        if length is None or not read:
             return None
-        return taken + round(self.reader.jobs * max(self.length - read, 0) / read)
-
-
-def input_length(reader: JobReader) -> int | None:
-    """Octets that the reader has read and will read, where its input is a regular file; None where it is not."""
-    lines: Any = reader._lines
-    try:
-        descriptor = lines.fileno()
-        if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
-            return None
-        before = lines.tell() - reader.position  # as where a shell has read the first line of what it hands on
-        return int(os.fstat(descriptor).st_size - before)
-    except (OSError, ValueError, AttributeError):
-        return None
+        coming = round(self.reader.jobs * max(length - read, 0) / read)
+        return taken + (coming if left is None else min(coming, left))
 
 
 def width(stream: TextIO) -> int:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import bz2
-import gzip
 import logging
-import lzma
 import os
-import shutil
 import signal
 import sqlite3
-import subprocess
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.atomic import atomic_write
+from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import refuse_same
 
@@ -32,23 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pathspider")
 
 
-@contextmanager
-def open_zst(name: str, mode: str) -> Iterator[IO[bytes]]:
-    """What zstd(1) unpacks, for Python cannot; ``OSError`` where it fails, at the end of what could be unpacked."""
-    if shutil.which("zstd") is None:
-        raise UsageError(f"results {name}: zstd is needed to unpack this file: install it, or unpack the file")
-    with open(name, mode) as packed, subprocess.Popen(["zstd", "-qdc"], stdin=packed, stdout=subprocess.PIPE,
-                                                      stderr=subprocess.PIPE) as unpacker:
-        assert unpacker.stdout is not None
-        assert unpacker.stderr is not None
-        yield unpacker.stdout
-        said = unpacker.stderr.read().decode(errors="replace").strip()
-        if unpacker.wait():
-            raise OSError(said)
-
-
-OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".zst": open_zst}
-"""How compressed results are read, by the ending of the file's name."""
+PACKED = (".gz", ".xz", ".bz2", ".zst", ".zip")
+"""How names of compressed results end."""
 
 FORMATS = ("html", "json", "csv", "md")
 
@@ -69,7 +48,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
-                        help="Output of pspdr measure, also compressed (.gz, .xz, .bz2, .zst); - for standard input.")
+                        help="Output of pspdr measure, also compressed; - for standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
     parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
@@ -158,7 +137,7 @@ def labels(args: argparse.Namespace) -> list[str]:
 
 def short_name(name: str) -> str:
     """A file's name without what tells its format and how it is packed."""
-    for endings in (OPENERS, (".ndjson", ".jsonl", ".json")):
+    for endings in (PACKED, (".ndjson", ".jsonl", ".json")):
         name = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
     return name
 
@@ -181,24 +160,16 @@ def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
 
 def read(tally: Tally, number: int, targets: Targets) -> bool:
     """Count a file; whether all of it could be read."""
-    name = tally.name
-    opener = OPENERS.get(Path(name).suffix, open)
-    try:
-        with open(0, "rb", closefd=False) if name == "-" else opener(name, "rb") as lines:
-            reader = reader_of(lines, tally)
-            try:
-                for line in reader:
-                    record = cast("Record", line)  # parse_record() has seen to it
-                    targets.add(number, record, tally.add(record))
-            finally:
-                tally.bad_lines = reader.skipped
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        tally.broken_off = str(error)
-        log.error("%s breaks off after %d records: %s; the report has what stands before", name, tally.records, error)
-        return False
+    with open_input(tally.name) as lines:
+        reader = reader_of(lines, tally)
+        for line in reader:
+            record = cast("Record", line)  # parse_record() has seen to it
+            targets.add(number, record, tally.add(record))
+    tally.broken_off = reader.broken_off
+    tally.bad_lines = reader.skipped
     if not tally.records:
         log.error("%s holds no records", reader.name)
-    return bool(tally.records) and not tally.bad_lines
+    return bool(tally.records) and reader.all_were_jobs
 
 
 def put(name: str, pieces: Iterator[str]) -> None:

@@ -102,10 +102,10 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         return None if isinstance(domain, str) and domain.strip(". ") else "domain_missing"
 
     def conn_resolve(self, job: Job, config: int) -> Answers:
-        """Ask for both kinds of address."""
+        """Ask for both kinds of address, or for that which is wanted."""
+        qtypes = {None: ("A", "AAAA"), 4: ("A",), 6: ("AAAA",)}[self.options.ip_version]
         domain = str(job["domain"])
-        found = as_address(domain) or lookups(self.resolvers, domain, ("A", "AAAA"), self.args.timeout,
-                                              self.options.source)
+        found = as_address(domain) or lookups(self.resolvers, domain, qtypes, self.args.timeout, self.options.source)
         problems = [one.problem for one in found if one.problem]
         addresses = [address for one in found for address in one.answers]
         problem = "nxdomain" if "nxdomain" in problems else next((one for one in problems if one != "nodata"), "nodata")

@@ -15,7 +15,7 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_me
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.targets.reading import JobReader
-    from pathspider.targets.repeats import TargetFilter
+    from pathspider.targets.selection import Selection
     from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
@@ -39,18 +39,18 @@ class Measurement:
 
     A signal, once: no new jobs, what is under way is finished and written; twice: at once.
 
-    :param seen: targets that are not measured (again)
+    :param targets: the jobs of the reader that are to be measured
     :param resumes: the records continue those of an earlier run
-    :param jobs: the reader's jobs, where some of them have been read already
+    :param jobs: these jobs, where some of them have been read already
     """
 
-    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
+    def __init__(self, spider: Spider, reader: JobReader, targets: Selection, writer: RecordWriter, *,
                  resumes: bool = False, jobs: Iterable[Job] | None = None) -> None:
         self.spider = spider
         self.reader = reader
-        self.jobs = reader if jobs is None else jobs
+        self.jobs = targets if jobs is None else jobs
         self.writer = writer
-        self.seen = seen
+        self.targets = targets
         self.resumes = resumes
         self.invalid = 0
         self.unmeasured = 0
@@ -58,7 +58,6 @@ class Measurement:
         """Records that came when the output could take no more: of targets that were contacted."""
         self.refused: Job | None = None
         """A job that was read when no more were taken."""
-        self.repeats = 0
         self.local_errors: Counter[str] = Counter()
         """Records without a verdict for reasons of our own machine, by the reason."""
         self.signals: list[int] = []
@@ -79,9 +78,7 @@ class Measurement:
     def _feed(self) -> None:
         try:
             for job in self.jobs:
-                if self.seen.repeats(job):
-                    self.repeats += 1
-                elif not self.spider.add_job(job):
+                if not self.spider.add_job(job):
                     self.refused = job
                     break
         except OSError as error:
@@ -161,9 +158,12 @@ class Measurement:
     def _report(self) -> int:
         """Say what was not done; the exit status."""
         spider, run = self.spider, self.spider.pipeline
-        if self.repeats:
-            log.info("%d targets were left out: %s", self.repeats, "they have a record already, or are repeated"
-                     if self.resumes else "they are repeated (same dip, dp and domain)")
+        if self.targets.other_version:
+            log.info("%s", self.targets.left_out())
+        if self.targets.repeated:
+            log.info("%d targets were left out: %s", self.targets.repeated,
+                     "they have a record already, or are repeated" if self.resumes
+                     else "they are repeated (same dip, dp and domain)")
         undone = [
             (self.reader.skipped, "lines of input were not jobs and were skipped"),
             (self.invalid, "jobs were invalid; their records say why"),
@@ -194,7 +194,7 @@ class Measurement:
             log.error("the reader of the output has gone; the run was stopped")
         elif self.failure is not None:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
-        if self.failure or self.unread or spider.exception is not None or run.jobs_failed:
+        if self.failure or self.unread or self.reader.broken_off or spider.exception is not None or run.jobs_failed:
             status = 1
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]

@@ -38,6 +38,8 @@ class RunOptions:
     order: Order = "fixed"
     seed: int = 0
     """From which random orders are drawn: the same seed gives a target the same order."""
+    ip_version: Literal[4, 6] | None = None
+    """The only kind of address that is measured, and that a resolver asks for; None: both."""
     lockstep: bool = False
     """Switch the whole machine between configurations, also where a plugin can do it for each connection."""
 
@@ -55,5 +57,5 @@ class RunOptions:
         return cls(**{name: value for name, value in given.items() if value is not None or name in MAY_BE_NONE})
 
 
-MAY_BE_NONE = frozenset({"beginnings", "rate", "per_address", "blocklist", "lab_networks"})
+MAY_BE_NONE = frozenset({"beginnings", "rate", "per_address", "blocklist", "lab_networks", "ip_version"})
 """Options whose None says something."""

@@ -128,6 +128,8 @@ class TestFiles(FileCase):
             self.file(gzip.compress(ng), "c.pcapng.gz"),
             self.file(lzma.compress(whole), "d.pcap.xz"),
             str(zst),
+            self.file(gzip.compress(whole), "e.pcap"),
+            self.file(whole, "f.gz"),
         ]
         if HAVE_LIBTRACE:
             names.append("libtrace:pcapfile:" + self.file(whole))

@@ -71,6 +71,11 @@ class TestDNSResolv(ResolverCase):
             {"rank": "1", "domain": "both.example", "note": [1], "dip": dip}
             for dip in ("192.0.2.1", "192.0.2.2", "2001:db8::1")])
 
+    def test_one_ip_version_is_asked_for(self):
+        for version, found in ((4, ["192.0.2.1", "192.0.2.2"]), (6, ["2001:db8::1"])):
+            records = self.run_jobs([{"domain": "both.example"}], ip_version=version)
+            self.assertEqual([record["dip"] for record in records], found)
+
     def test_what_does_not_resolve_is_counted_and_left_out(self):
         names = ("six.example", "none.example", "gone.example", "nowhere.example", "")
         self.assertEqual(self.run_jobs([{"domain": name} for name in names]),

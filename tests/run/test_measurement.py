@@ -24,6 +24,7 @@ from pathspider.records import CONN_OK, CONN_SKIPPED
 from pathspider.run.measurement import Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from tests.packaging.files import ROOT
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
@@ -68,9 +69,11 @@ class Endless(io.RawIOBase):
     def readable(self):
         return True
 
-    def readline(self, _size=-1):
+    def readinto(self, buffer):
         self.number += 1
-        return b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        line = b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        buffer[:len(line)] = line
+        return len(line)
 
 
 class MeasurementCase(unittest.TestCase):
@@ -81,8 +84,9 @@ class MeasurementCase(unittest.TestCase):
             job if isinstance(job, bytes) else json.dumps(job).encode() + b"\n" for job in jobs))
         self.spider = make(spider, workers)
         self.spider.start()
-        self.measurement = Measurement(self.spider, JobReader(lines, "jobs"), RecordWriter(self.output),
-                                       TargetFilter(80))
+        reader = JobReader(lines, "jobs")
+        self.measurement = Measurement(self.spider, reader, Selection(reader, TargetFilter(80)),
+                                       RecordWriter(self.output))
         outcome = []
         with self.assertLogs("pathspider", logging.INFO) as logs:
             logging.getLogger("pathspider").info("begin")
@@ -168,10 +172,10 @@ class TestStatus(MeasurementCase):
 
     def test_input_that_breaks(self):
         class Broken(Endless):
-            def readline(self, _size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, "the disk is dead")
-                return super().readline()
+                return super().readinto(buffer)
 
         status, said = self.measure(Broken())
         self.assertEqual((status, len(self.output.records())), (1, 5))
@@ -238,14 +242,14 @@ class TestOutput(MeasurementCase):
 class TestInput(MeasurementCase):
     def test_an_input_that_cannot_be_read_any_further(self):
         class Breaking(Endless):
-            def readline(self, size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
-                return super().readline(size)
+                return super().readinto(buffer)
 
         status, said = self.measure(Breaking())
         self.assertEqual((status, len(self.output.records())), (1, 5))
-        self.assertIn("jobs: Input/output error; the run stops", said)
+        self.assertIn("jobs breaks off after 5 lines: reading fails: Input/output error", said)
         self.assertNotIn("plugin", said)
         self.assertNotIn("Traceback", said)
 
@@ -272,7 +276,7 @@ class TestStops(MeasurementCase):
         code = """
 import io, json, sys, threading
 from pathspider.targets.reading import JobReader
-from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from pathspider.run.measurement import Measurement
 from tests.run.spiders import Nowhere, in_thread, make
@@ -288,7 +292,7 @@ class Hanging(Nowhere):
 spider = make(Hanging)
 spider.start()
 reader = JobReader(io.BytesIO(b'{"dip": "192.0.2.1"}'), "x")
-measurement = Measurement(spider, reader, RecordWriter(sys.stdout.buffer), TargetFilter(80))
+measurement = Measurement(spider, reader, Selection(reader), RecordWriter(sys.stdout.buffer))
 measurement.run()
 """
         outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,

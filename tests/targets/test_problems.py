@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.targets.problems import target_problem
+from pathspider.targets.problems import canonical_domain, identity, key_advice, looks_like_name, target_problem
 
 
 class TestTargets(unittest.TestCase):
@@ -42,3 +42,30 @@ class TestTargets(unittest.TestCase):
             for job in jobs:
                 with self.subTest(job=job):
                     self.assertEqual(target_problem(job), problem)
+
+
+class TestNames(unittest.TestCase):
+    def test_one_form(self):
+        self.assertEqual([canonical_domain(one) for one in ("EXAMPLE.org.", "example.org", 7, None)],
+                         ["example.org", "example.org", 7, None])
+        self.assertEqual(identity({"dip": "2001:DB8::0:1", "domain": "A.B."}), ["2001:db8::1", None, "a.b"])
+
+    def test_what_looks_like_a_name(self):
+        for text in ("example.org", "straße.de.", "_dmarc.example.org", "-lead.tumblr.example", "xn--nxasmq6b.test"):
+            self.assertTrue(looks_like_name(text), text)
+        for text in ("oops", "192.0.2.999", "a b.c", "x.y/z", ".example", "a..b", "", 7, None, "a@b.org"):
+            self.assertFalse(looks_like_name(text), text)
+
+    def test_advice(self):
+        for job, says in (({"ip": "192.0.2.1", "port": 80}, ['"dip", not from "ip"', '"dp", not from "port"']),
+                          ({"IPv4": "192.0.2.1", "dp": 80}, ['not from "IPv4"']),
+                          ({"host": "192.0.2.1", "dp": 80}, ['"dip", not from "host"']),
+                          ({"host": "example.org", "dp": 80}, []),
+                          ({"dip": "example.org"}, ["a name stands where"]),
+                          ({"domain": "example.org"}, ["a name alone"]),
+                          ({"dip": "192.0.2.1", "domain": "example.org"}, []), ({}, []), ({"ip": 7}, [])):
+            with self.subTest(job):
+                found = list(key_advice(job))
+                self.assertEqual(len(found), len(says))
+                for text, part in zip(found, says, strict=True):
+                    self.assertIn(part, text)
