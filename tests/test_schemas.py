@@ -122,6 +122,7 @@ class TestMeasured(unittest.TestCase):
             ("conditions", None),
             ("time", None),
             ("time", "from", "2026-11-22T10:00:00Z"),
+            ("run", "1"),
             ("path", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
             ("flow_results", 0, "spdr_state", 7),
             ("flow_results", 0, "pkt_fwd", "3"),

@@ -97,7 +97,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         allowed = [one for one in usable if blocklist is None or one["dip"] not in blocklist]
         if not allowed:
             reason = "blocklisted" if usable else "no_target" if jobs else answers["problem"]
-            yield from self._not_resolved(job, f"dnsresolv.unresolved:{reason}", reason)
+            yield from self._not_resolved(Unmeasured(job, f"dnsresolv.unresolved:{reason}"), reason)
             return
         self.resolved += 1
         self.addresses += len(allowed)
@@ -106,12 +106,12 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
         """A name that was not asked for."""
         reason = item.condition.removeprefix(f"{INVALID_JOB}:").removeprefix("pathspider.")
-        yield from self._not_resolved(item.job, item.condition, reason)
+        yield from self._not_resolved(item, reason)
 
-    def _not_resolved(self, job: Job, condition: str, reason: str) -> Iterator[Record]:
+    def _not_resolved(self, item: Unmeasured, reason: str) -> Iterator[Record]:
         self.unresolved[reason] += 1
         if self.args.output_unresolved:
-            yield {**job, **Record(conditions=[condition])}
+            yield from super().unmeasured(item)
 
     def finish(self) -> None:
         """Say how many names were resolved."""

@@ -47,6 +47,7 @@ class Judge:
             "path": path_to(job, self.beginnings),
             "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
+            "run": self.options.run,
         }
         if len(result.order) > 1:
             record["order"] = list(result.order)
@@ -71,7 +72,7 @@ class Judge:
         """The record of a job that was not measured."""
         moment = timestamp(item.moment or time.time())
         record: Record = {"path": path_to(item.job, self.beginnings), "conditions": [item.condition],
-                          "time": {"from": moment, "to": moment}}
+                          "time": {"from": moment, "to": moment}, "run": self.options.run}
         if item.error:
             record["error"] = item.error
         yield {**item.job, **record}

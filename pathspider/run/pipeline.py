@@ -224,7 +224,7 @@ class Pipeline:
 
     def unwritable(self, record: Record, error: Exception) -> Record:
         """What is written in place of a record that JSON cannot hold."""
-        keys = {*self.spider.target_keys, "path", "time"}
+        keys = {*self.spider.target_keys, "path", "time", "run"}
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}

@@ -204,7 +204,7 @@ class TestOutput(MeasurementCase):
         for dip in ("192.0.2.2", "192.0.2.3"):
             self.assertEqual(records[dip]["conditions"], ["pathspider.not_measured"])
             self.assertIn("Error", records[dip]["error"])
-            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "conditions", "error"})
+            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "run", "conditions", "error"})
         self.assertNotIn(b"NaN", self.output.data)
 
 
