@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.measure import open_input
-from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
 
 if TYPE_CHECKING:
     from pathspider.records import Job
@@ -32,8 +32,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
     parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the jobs go. (Default: standard output)")
+    add_output(parser, "the jobs")
     parser.set_defaults(func=run)
 
 
@@ -49,13 +48,14 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
-    with open_input(args.input) as lines, open_output(args.output) as stream:
+    with open_input(args.input) as lines:
         refuse_same(os.fstat(lines.fileno()), args.output)
-        start_afresh(args.output, stream)
         reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                            parse_csv if args.csv_input else parse_job)
         sieve = Sieve(args.dp)
-        RecordWriter(stream).write_all(sieve.jobs(reader))
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
+            RecordWriter(stream).write_all(sieve.jobs(reader))
     log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs", sieve.kept,
              sieve.repeated, sieve.invalid, reader.skipped)
     return 1 if sieve.invalid or reader.skipped else 0

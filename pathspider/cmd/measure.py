@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
-from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
+from pathspider.cmd.output import add_output, is_file, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
@@ -43,8 +43,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="The list of jobs, one a line. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
-    parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the records go. (Default: standard output)")
+    add_output(parser, "the records", more=" With --resume: go on also where options or targets are others.")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
@@ -167,14 +166,15 @@ def run(args: argparse.Namespace) -> int:
                        parse_csv if args.csv_input else parse_job)
     seen = targets_done(args, options)
     if args.dry_run:
-        with open_output(args.output) as stream:
-            start_afresh(args.output, stream)
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
             return dry_run(args, options, reader, seen, RecordWriter(stream))
-    with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+    with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
+                     instead=f", continue that run with --resume {args.output}") as stream:
         block_signals()
         spider = start_spider(args, options)
         if not args.resume:
-            start_afresh(args.output, stream)
+            start_afresh(stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
         on_signals(measurement.stop_in_order, measurement.end_at_once)
         progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)

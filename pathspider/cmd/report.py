@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.atomic import atomic_write
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import refuse_same
+from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
 
 if TYPE_CHECKING:
     from pathspider.records import Job, Record
@@ -72,8 +72,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Output of pspdr measure, also compressed (.gz, .xz, .bz2, .zst); - for standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output the report to. Defaults to standard output.")
+    add_output(parser, "the report")
     parser.add_argument("--label", action="append", default=[], metavar="NAME",
                         help="What to call a result file, in their order; may be given several times. "
                              "(Default: the file's name)")
@@ -141,6 +140,10 @@ def check(args: argparse.Namespace) -> None:
         other = seen.setdefault((status.st_dev, status.st_ino), name)
         if other is not name:
             log.warning("results %s and %s are one file", other, name)
+    if args.output != "-" and os.path.exists(args.output) and not args.force:
+        status = os.stat(args.output)
+        if not is_same(status, 1):
+            refuse_content(status, args.output)
 
 
 def labels(args: argparse.Namespace) -> list[str]:

@@ -402,7 +402,7 @@ class TestMeasure(LabCase):
             jobs.write_bytes(ndjson([job]))
             for more, seen in (((), "None"), (("--seed", "mine", "--version", "3"), "mine")):
                 outcome = self.lab.run([*COMMAND, "-i", "lab0", "--rate", "10", "--seed", "5", "--input", str(jobs),
-                                        "--output", str(records), "third", *more],
+                                        "--output", str(records), "-f", "third", *more],
                                        capture_output=True, timeout=60, env=environment)
                 self.assertEqual((outcome.returncode, outcome.stdout), (0, b""), outcome.stderr)
                 (record,) = map(json.loads, records.read_text().splitlines())

@@ -344,9 +344,11 @@ class TestInput(ReportCase):
     def test_the_output_is_whole_or_as_it_was(self):
         self.write("results", [record("192.0.2.1", WORKS)])
         (self.folder / "page.html").write_text("before")
-        self.report("empty", "--output", "page.html", status=2)
+        self.report("results", "--output", "page.html", status=2)
+        self.assertIn("there is something in this file already", self.said)
+        self.report("empty", "-f", "--output", "page.html", status=2)
         self.assertEqual((self.folder / "page.html").read_text(), "before")
-        self.report("results", "--output", "page.html")
+        self.report("results", "--force", "--output", "page.html")
         self.assertTrue((self.folder / "page.html").read_text().endswith("</html>\n"))
         mask = os.umask(0)
         os.umask(mask)
