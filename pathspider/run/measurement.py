@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from signal import Signals
+from typing import TYPE_CHECKING, NamedTuple
 
 from pathspider import conditions
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
+from pathspider.run.counts import Counts
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -30,6 +32,15 @@ AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
 
 
+class Ended(NamedTuple):
+    """Why a run ended."""
+
+    why: str
+    """``input``: all of it was measured; ``signal``, ``output`` or ``fault``: it was not."""
+    what: str = ""
+    """The signal's name, or what is wrong."""
+
+
 class Measurement:
     """Feeds a spider and writes what it puts out.
 
@@ -37,24 +48,28 @@ class Measurement:
 
     :param seen: targets that are not measured (again)
     :param resumes: the records continue those of an earlier run
+    :param at_end: called when all is over and :attr:`status` is known, also where a second signal ends all at once
     """
 
     def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
-                 resumes: bool = False) -> None:
+                 resumes: bool = False, at_end: Callable[[], None] = lambda: None) -> None:
         self.spider = spider
         self.reader = reader
         self.writer = writer
         self.seen = seen
         self.resumes = resumes
-        self.invalid = 0
-        self.unmeasured = 0
+        self.at_end = at_end
+        self.counts = Counts()
+        """Of what was written."""
+        self.all_read = False
+        """Whether the input was read to its end."""
+        self.status: int | None = None
+        """The exit status, when all is over."""
         self.unwritten = 0
         """Records that came when the output could take no more: of targets that were contacted."""
         self.refused: Job | None = None
         """A job that was read when no more were taken."""
         self.repeats = 0
-        self.local_errors: Counter[str] = Counter()
-        """Records without a verdict for reasons of our own machine, by the reason."""
         self.signals: list[int] = []
         self.failure: OSError | None = None
 
@@ -63,7 +78,22 @@ class Measurement:
         threading.Thread(target=self._feed, name="feeder", daemon=True).start()
         self._write()
         self.spider.shutdown()  # where a stage has died, records end before the rest of the run
-        return self._report()
+        self.status = self._report()
+        self.at_end()
+        return self.status
+
+    @property
+    def ended(self) -> Ended:
+        """Why the run ended, where it has."""
+        if isinstance(self.failure, BrokenPipeError):
+            return Ended("output", "its reader has gone")
+        if self.failure is not None:
+            return Ended("output", self.failure.strerror or str(self.failure))
+        if (error := self.spider.exception) is not None:
+            return Ended("fault", f"{type(error).__name__}: {error}")
+        if self.signals:
+            return Ended("signal", Signals(self.signals[0]).name)
+        return Ended("input")
 
     # -- the threads' functions ----------------------------------------------------------------------------------
 
@@ -75,6 +105,8 @@ class Measurement:
                 elif not self.spider.add_job(job):
                     self.refused = job
                     break
+            else:
+                self.all_read = True
         except BaseException as error:
             self.spider.pipeline.fail(error)
         self.spider.shutdown()
@@ -108,17 +140,12 @@ class Measurement:
         self._count(record)
 
     def _count(self, record: Record) -> None:
-        found = record.get("conditions", [])  # a resolver puts out jobs
-        first = found[0] if found else ""
-        if not first.startswith(conditions.RUN):
-            return
-        self.invalid += first.startswith(conditions.INVALID_JOB)
-        self.unmeasured += first == conditions.NOT_MEASURED
-        for reason in conditions.local_reasons(found)[:1]:
-            self.local_errors[reason] += 1
-            if self.local_errors[reason] == 1:
-                log.warning("no verdict on %s for a reason of this machine: %s%s; further ones are counted",
-                            record.get("dip"), reason, HINTS.get(reason, ""))
+        first = self.counts.add(record)
+        if first.startswith(f"{conditions.RUN}."):
+            for reason in conditions.local_reasons(record["conditions"])[:1]:
+                if self.counts.local_errors[reason] == 1:
+                    log.warning("no verdict on %s for a reason of this machine: %s%s; further ones are counted",
+                                record.get("dip"), reason, HINTS.get(reason, ""))
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -131,11 +158,17 @@ class Measurement:
     def end_at_once(self, _number: int) -> None:
         """The second: give the settings back and be gone. Nothing else is waited for, not even a reader who does not
         read."""
-        thread = threading.Thread(target=self.spider.terminate, name="terminate", daemon=True)
+        self.status = 128 + self.signals[0]
+
+        def end() -> None:
+            self.spider.terminate()
+            self.at_end()
+
+        thread = threading.Thread(target=end, name="terminate", daemon=True)
         thread.start()
         thread.join(AT_ONCE)
         log.error("ended at once, after %d records", self.writer.written)
-        os._exit(128 + self.signals[0])
+        os._exit(self.status)
 
     def _stop_in_another_thread(self) -> None:
         def stop() -> None:
@@ -154,10 +187,10 @@ class Measurement:
                      if self.resumes else "they are repeated (same dip, dp and domain)")
         undone = [
             (self.reader.skipped, "lines of input were not jobs and were skipped"),
-            (self.invalid, "jobs were invalid; their records say why"),
-            (self.unmeasured, "jobs were read but not measured; their records say so"),
-            (self.local_errors.total(), "targets got no verdict for a reason of this machine: "
-             + ", ".join(f"{count} {reason}" for reason, count in self.local_errors.most_common())
+            (self.counts.of(conditions.INVALID_JOB), "jobs were invalid; their records say why"),
+            (self.counts.of(conditions.NOT_MEASURED), "jobs were read but not measured; their records say so"),
+            (self.counts.local_errors.total(), "targets got no verdict for a reason of this machine: "
+             + ", ".join(f"{count} {reason}" for reason, count in self.counts.local_errors.most_common())
              + "; --resume measures them again"),
             (self.unwritten + run.jobs.accepted - run.jobs_done,
              "targets were contacted without a record; --resume FILE measures them again"),
@@ -171,8 +204,8 @@ class Measurement:
             stats = spider.observer.stats
             lost = stats.dropped_kernel + stats.dropped_ring
             log.log(logging.WARNING if lost or run.flows_missed else logging.INFO,
-                    "%d records; observed %d packets, %d lost by the capture, %d flows missed%s", self.writer.written,
-                    stats.packets, lost, run.flows_missed, self._own_troubles())
+                    "observed %d packets, %d lost by the capture, %d flows missed%s", stats.packets, lost,
+                    run.flows_missed, self._own_troubles())
             if run.flows_missed and not run.flows_found:
                 log.error("nothing at all was observed of these connections: does the interface lead to the targets? "
                           "`ip route get ADDRESS` names the one that does")
@@ -181,6 +214,7 @@ class Measurement:
             log.error("the reader of the output has gone; the run was stopped")
         elif self.failure is not None:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
+        log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
         if self.failure is not None or spider.exception is not None or run.jobs_failed:
             status = 1
         if self.signals and spider.exception is None:
