@@ -47,6 +47,34 @@ class RecordWriter:
             raise
 
 
+class JSONFile:
+    """A file that holds one JSON value at a time, rewritten in place: also by a process that cannot open it any more.
+
+    It is rewritten with one call, and never becomes shorter (spaces fill it up): whoever reads it meanwhile finds no
+    rest of an earlier value.
+
+    :param descriptor: of an ordinary file, opened for writing; it is closed by whoever opened it
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._length = 0
+
+    def write(self, value: Any) -> None:
+        """Write a value in place of what is there.
+
+        :raises OSError: if there is no room for it
+        """
+        text = json.dumps(_finite_only(value), default=_plain, indent=1)
+        data = text.ljust(self._length - 1).encode("ascii") + b"\n"
+        done = 0
+        while done < len(data):
+            done += os.pwrite(self._descriptor, data[done:], done)
+        if not self._length:
+            os.ftruncate(self._descriptor, len(data))
+        self._length = len(data)
+
+
 def json_line(value: Any) -> bytes:
     """A value as one line of ASCII JSON, its newline included. JSON has no NaN and no infinity: they become null."""
     try:

@@ -6,24 +6,35 @@ import argparse
 import logging
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
-from pathspider.cmd.output import add_output, is_file, open_output, refuse_same, start_afresh
+from pathspider.cmd.output import (
+    add_output,
+    is_file,
+    open_output,
+    open_rewritten,
+    refuse_one_file,
+    refuse_same,
+    start_afresh,
+)
 from pathspider.cmd.signals import block_signals, on_signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
+from pathspider.targets.digest import open_hashing
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.records import Record
+    from pathspider.run.metadata import Facts
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.digest import Digest
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
     from pathspider.writing import RecordWriter
@@ -48,6 +59,14 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
+    parser.add_argument("--metadata", metavar="FILE",
+                        help="Where the run's facts go. (Default: beside the output, RECORDS.meta.json; none where "
+                             "that is no file)")
+    parser.add_argument("--vantage", metavar="NAME", help="What this vantage point is called, for the metadata.")
+    parser.add_argument("--log-file", metavar="FILE",
+                        help="Append all messages to this file, with their times, also those that -q keeps back.")
+    parser.add_argument("--status-file", metavar="FILE",
+                        help="Keep this file up to date with how far the run is: JSON, once a second.")
     parser.add_argument("-r", "--rate", type=float, metavar="N",
                         help="Make at most N new connections per second; those to one target follow each other at "
                              "once.")
@@ -154,8 +173,15 @@ def positive_int(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
-    from pathspider.cmd.progress import Progress  # noqa: PLC0415
-    from pathspider.run.measurement import Measurement  # noqa: PLC0415
+    from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
+
+    with logging_to(args.log_file):
+        return measure(args)
+
+
+def measure(args: argparse.Namespace) -> int:
+    """As :func:`run`, with messages going where they shall."""
+    from pathspider.targets.digest import Digest  # noqa: PLC0415
     from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
@@ -164,22 +190,125 @@ def run(args: argparse.Namespace) -> int:
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
     reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
                        parse_csv if args.csv_input else parse_job)
+    digest = Digest(lines)
+    earlier = earlier_runs(args, digest) if args.resume else []
     seen = targets_done(args, options)
     if args.dry_run:
         with open_output(args.output, force=args.force) as stream:
             start_afresh(stream)
             return dry_run(args, options, reader, seen, RecordWriter(stream))
     with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
-                     instead=f", continue that run with --resume {args.output}") as stream:
+                     instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
+        files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
         block_signals()
         spider = start_spider(args, options)
         if not args.resume:
             start_afresh(stream)
-        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
-        on_signals(measurement.stop_in_order, measurement.end_at_once)
-        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
-        with nullcontext() if args.quiet else progress:
-            return measurement.run()
+        return follow(args, spider, reader, writer=RecordWriter(stream), seen=seen, digest=digest, files=files)
+
+
+def follow(args: argparse.Namespace, spider: Spider, reader: JobReader, *, writer: RecordWriter, seen: TargetFilter,
+           digest: Digest, files: Files) -> int:
+    """Measure with a spider that has been started, and keep the files up to date; the exit status."""
+    from pathspider.cmd.progress import Progress  # noqa: PLC0415
+    from pathspider.cmd.status import StatusFile  # noqa: PLC0415
+    from pathspider.run import metadata  # noqa: PLC0415
+    from pathspider.run.measurement import Measurement  # noqa: PLC0415
+
+    def end() -> None:
+        if files.earlier and metadata.other_targets(files.earlier[-1], digest.found(complete=measurement.all_read)[0]):
+            log.warning("the list of targets is not the one of the run that was continued")
+        files.note({**metadata.at_end(measurement), "targets": metadata.of_targets(measurement, digest)})
+        if status_file is not None:
+            status_file.write()
+
+    measurement = Measurement(spider, reader, writer, seen, resumes=bool(args.resume), at_end=end)
+    if files.metadata is not None:
+        files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
+    progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
+    status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
+    on_signals(measurement.stop_in_order, measurement.end_at_once)
+    with status_file or nullcontext(), nullcontext() if args.quiet else progress:
+        status = measurement.run()
+    return status or int(files.failed)
+
+
+class Files:
+    """What is written beside the records.
+
+    :param stack: closes the files
+    :param earlier: the runs that this one continues
+    """
+
+    def __init__(self, args: argparse.Namespace, output: IO[bytes], lines: IO[bytes], stack: ExitStack,
+                 earlier: Sequence[Facts]) -> None:
+        from pathspider.run.metadata import ENDING, Metadata, read  # noqa: PLC0415
+        from pathspider.writing import JSONFile  # noqa: PLC0415
+
+        self.earlier = earlier
+        self.failed = False
+        self.metadata: Metadata | None = None
+        self.status: JSONFile | None = None
+        opened = {"the input": lines.fileno(), "the output": output.fileno()}
+        name = args.metadata
+        if name is None and output.fileno() != 1 and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+            name = (args.resume or args.output) + ENDING
+        if name is not None:
+            opened["the metadata"] = open_rewritten(name, "metadata", read if args.resume else partial(refused, args))
+            stack.callback(os.close, opened["the metadata"])
+            self.metadata = Metadata(JSONFile(opened["the metadata"]), earlier)
+        if args.status_file is not None:
+            opened["the status file"] = open_rewritten(args.status_file, "status file", partial(refused, args))
+            stack.callback(os.close, opened["the status file"])
+            self.status = JSONFile(opened["the status file"])
+        refuse_one_file(opened)
+
+    def note(self, facts: Facts) -> None:
+        """Add these facts to the metadata, where there are some."""
+        if self.metadata is not None:
+            try:
+                self.metadata.write(facts)
+            except OSError as error:
+                log.error("metadata: %s", error.strerror)
+                self.failed = True
+
+
+def refused(args: argparse.Namespace, stream: IO[bytes]) -> None:
+    """``ValueError`` for a file that has content, unless that may be overwritten."""
+    from pathspider.cmd.status import is_status  # noqa: PLC0415
+
+    if not (args.force or is_status(stream)):
+        raise ValueError("there is something in this file already; name another one, or overwrite it with --force (-f)")
+
+
+def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
+    """The runs whose records are resumed; :exc:`UsageError` where options or targets are not as they were."""
+    from pathspider.run import metadata  # noqa: PLC0415
+
+    name = args.metadata or args.resume + metadata.ENDING
+    try:
+        with open(name, "rb") as stream:
+            runs = metadata.read(stream) if os.fstat(stream.fileno()).st_size else []
+    except FileNotFoundError:
+        runs = []
+    except OSError as error:
+        raise UsageError(f"metadata {name}: {error.strerror}") from None
+    except metadata.MetadataError as error:
+        raise UsageError(f"metadata {name}: {error}") from None
+    if not runs:
+        log.warning("there is no metadata of the run that is resumed (%s): whether options and targets are the same is "
+                    "not known", name)
+        return runs
+    now = metadata.what(args)
+    found = metadata.differences(runs[-1], now)
+    if metadata.other_targets(runs[-1], digest.found(complete=False)[0]):
+        found.append("the list of targets is another one, or has changed")
+    if found and not args.force:
+        raise UsageError(f"--resume {args.resume}: {'; '.join(found)}. Give the options and targets of the run that is "
+                         "resumed, or go on all the same with --force (-f)")
+    for difference in (*found, *metadata.other_versions(runs[-1], now)):
+        log.warning("--resume %s: %s", args.resume, difference)
+    return runs
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:
@@ -272,12 +401,12 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, se
 
 
 def open_input(name: str) -> IO[bytes]:
-    """The input file, or standard input for ``-``.
+    """The input file, or standard input for ``-``; :class:`~pathspider.targets.digest.Digest` can tell of it.
 
     It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
     """
     try:
-        return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
+        return open_hashing(0, closefd=False) if name == "-" else open_hashing(name)
     except OSError as error:
         raise UsageError(f"input {name}: {error.strerror}") from None
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -46,6 +46,43 @@ def open_output(name: str, *, append: bool = False, force: bool = False, instead
         if not (is_standard or append or force):
             refuse_content(os.fstat(descriptor), name, instead)
         yield stream
+
+
+def open_rewritten(name: str, what: str, accept: Callable[[IO[bytes]], object]) -> int:
+    """A descriptor of an ordinary file that is kept up to date; what is in it already stays, for now.
+
+    :param what: it is, in messages
+    :param accept: raises ``ValueError`` for content that may not be overwritten; an empty file is not asked for
+    :raises UsageError: for content that is not accepted, for a pipe or a device, and where it cannot be opened
+    """
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise UsageError(f"{what} {name}: {error.strerror}") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{what} {name}: not an ordinary file; name another one")
+        if status.st_size:
+            with open(descriptor, "rb", closefd=False) as stream:
+                accept(stream)
+    except BaseException as error:
+        os.close(descriptor)
+        if isinstance(error, ValueError):
+            raise UsageError(f"{what} {name}: {error}") from None
+        raise
+    return descriptor
+
+
+def refuse_one_file(files: Mapping[str, int]) -> None:
+    """:exc:`UsageError` if two of these descriptors, named by what they are, lead to one ordinary file."""
+    seen: dict[tuple[int, int], str] = {}
+    for what, descriptor in files.items():
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            other = seen.setdefault((status.st_dev, status.st_ino), what)
+            if other is not what:
+                raise UsageError(f"{other} and {what} are one file; name another one")
 
 
 def start_afresh(stream: IO[bytes]) -> None:

@@ -83,6 +83,12 @@ class Measurement:
         return self.status
 
     @property
+    def without_record(self) -> int:
+        """Targets that were contacted and have no record, when all is over."""
+        run = self.spider.pipeline
+        return max(0, self.unwritten + run.jobs.accepted - run.jobs_done)
+
+    @property
     def ended(self) -> Ended:
         """Why the run ended, where it has."""
         if isinstance(self.failure, BrokenPipeError):
@@ -192,7 +198,7 @@ class Measurement:
             (self.counts.local_errors.total(), "targets got no verdict for a reason of this machine: "
              + ", ".join(f"{count} {reason}" for reason, count in self.counts.local_errors.most_common())
              + "; --resume measures them again"),
-            (self.unwritten + run.jobs.accepted - run.jobs_done,
+            (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
         ]
         status = 0
