@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pathspider.cmd.main import UsageError, escape_controls
 
@@ -55,7 +55,8 @@ def logging_to(name: str | None) -> Iterator[None]:
         raise
     finally:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):  # of a full disk it has been told
+            handler.close()
         ours.setLevel(level)
         for other, before in others:
             other.setLevel(before)

@@ -49,8 +49,12 @@ class RunOptions:
     """From which random orders are drawn: the same seed gives a target the same order."""
     lockstep: bool = False
     """Switch the whole machine between configurations, also where a plugin can do it for each connection."""
-    run: str = field(default_factory=new_run_id, compare=False)
-    """The run's id, which each record has."""
+    run: str = field(default="", compare=False)
+    """The run's id, which each record has; a new one unless it is given."""
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            object.__setattr__(self, "run", new_run_id())
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> RunOptions:
