@@ -15,7 +15,7 @@ import os
 import platform
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -159,13 +159,16 @@ class Metadata:
         self._file.write({"runs": [*self._earlier, self.facts]})
 
 
-def differences(before: Facts, now: Facts) -> list[str]:
-    """What is not as it was, of what changes what is found of a target: ``connect was http, and is tcp``."""
+def differences(before: Facts, now: Facts, but: Collection[str] = ()) -> list[str]:
+    """What is not as it was, of what changes what is found of a target: ``connect was http, and is tcp``.
+
+    :param but: options that may differ
+    """
     found = [] if name_of(before) == name_of(now) else [f"plugin was {name_of(before)}, and is {name_of(now)}"]
     for group in ("measure", "plugin"):
         was, is_ = (_options(one, group) for one in (before, now))
         found += [f"{name} was {was[name]!s}, and is {is_[name]!s}" for name in sorted(was.keys() & is_.keys())
-                  if name not in NO_DIFFERENCE and plain(was[name]) != plain(is_[name])]
+                  if name not in NO_DIFFERENCE and name not in but and plain(was[name]) != plain(is_[name])]
     if before.get("blocklist_sha256") != now.get("blocklist_sha256"):
         found.append("the blocklist is another one")
     return found
