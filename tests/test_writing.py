@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -48,3 +49,12 @@ class TestJSONFile(unittest.TestCase):
                 self.assertTrue(text.endswith(b"\n"))
                 self.assertEqual(json.loads(text), {"b": None} if "b" in value else value)
                 self.assertNotIn(b"x", text)
+            last = Path(file.name).read_bytes()
+            descriptor = os.dup(file.fileno())
+            written = JSONFile(descriptor)
+            written.write({"a": 1})
+            written.close()
+            self.assertLess(len(Path(file.name).read_bytes()), len(last))
+            self.assertLess(os.fstat(file.fileno()).st_blocks * 512, JSONFile.AHEAD)
+            with self.assertRaises(OSError):
+                os.fstat(descriptor)

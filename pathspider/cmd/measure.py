@@ -253,14 +253,16 @@ class Files:
         name = args.metadata
         if name is None and output.fileno() != 1 and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
             name = (args.resume or args.output) + ENDING
-        if name is not None:
-            opened["the metadata"] = open_rewritten(name, "metadata", read if args.resume else partial(refused, args))
-            stack.callback(os.close, opened["the metadata"])
-            self.metadata = Metadata(JSONFile(opened["the metadata"]), earlier)
-        if args.status_file is not None:
-            opened["the status file"] = open_rewritten(args.status_file, "status file", partial(refused, args))
-            stack.callback(os.close, opened["the status file"])
-            self.status = JSONFile(opened["the status file"])
+        for what, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
+                                   ("status file", args.status_file, partial(refused, args))):
+            if path is not None:
+                opened[f"the {what}"] = open_rewritten(path, what, accept)
+                kept = JSONFile(opened[f"the {what}"])
+                stack.callback(kept.close)
+                if what == "metadata":
+                    self.metadata = Metadata(kept, earlier)
+                else:
+                    self.status = kept
         refuse_one_file(opened)
 
     def note(self, facts: Facts) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pathspider import conditions
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
 from pathspider.run.counts import Counts
+from pathspider.run.room import Room
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -27,6 +28,9 @@ HINTS = {
     "EHOSTUNREACH": " (has its neighbour on the way gone?)",
 }
 """What an error of our own kernel may come from."""
+
+RECORD_OCTETS, FLOW_OCTETS = 1024, 2048
+"""Octets that a record, and a flow in it, may have, until it is known what they have."""
 
 AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
@@ -72,12 +76,20 @@ class Measurement:
         self.repeats = 0
         self.signals: list[int] = []
         self.failure: OSError | None = None
+        self.no_room: OSError | None = None
+        """Why no more jobs begin: there would be no room for their records. Those under way are written."""
+        self.left_out = 0
+        """Records of jobs that were not measured for that, which are not written."""
+        flows = len(spider.plan()) if spider.options.output_flows else 0
+        self._room = Room(writer, RECORD_OCTETS + FLOW_OCTETS * flows)
+        spider.pipeline.may_begin = self._may_begin
 
     def run(self) -> int:
         """Measure all jobs; the exit status."""
         threading.Thread(target=self._feed, name="feeder", daemon=True).start()
         self._write()
         self.spider.shutdown()  # where a stage has died, records end before the rest of the run
+        self._room.release()
         self.status = self._report()
         self.at_end()
         return self.status
@@ -93,10 +105,10 @@ class Measurement:
         """Why the run ended, where it has."""
         if isinstance(self.failure, BrokenPipeError):
             return Ended("output", "its reader has gone")
-        if self.failure is not None:
-            return Ended("output", self.failure.strerror or str(self.failure))
-        if (error := self.spider.exception) is not None:
-            return Ended("fault", f"{type(error).__name__}: {error}")
+        if (error := self.failure or self.no_room) is not None:
+            return Ended("output", error.strerror or str(error))
+        if (fault := self.spider.exception) is not None:
+            return Ended("fault", f"{type(fault).__name__}: {fault}")
         if self.signals:
             return Ended("signal", Signals(self.signals[0]).name)
         return Ended("input")
@@ -125,7 +137,23 @@ class Measurement:
             for record in self.spider.unmeasured(Unmeasured(to_measure(self.refused), conditions.NOT_MEASURED)):
                 self._take(record)
 
+    def _may_begin(self) -> bool:
+        """Whether there is room for one more record, beside those of the jobs under way. Any worker may ask."""
+        run = self.spider.pipeline
+        if self.no_room is None:
+            try:
+                self._room.ensure(run.jobs_under_way + run.records.qsize() + 1, run.jobs_done)
+            except OSError as error:
+                first, self.no_room = self.no_room is None, error
+                if first:
+                    self._stop_in_another_thread()
+        return self.no_room is None
+
     def _take(self, record: Record) -> None:
+        not_measured = record.get("conditions", [])[:1] == [conditions.NOT_MEASURED]
+        if not_measured and self.no_room is not None:  # the room is for those that were contacted
+            self.left_out += 1
+            return
         if self.failure is None:
             try:
                 self._write_one(record)
@@ -133,8 +161,7 @@ class Measurement:
             except OSError as error:
                 self.failure = error
                 self._stop_in_another_thread()
-        found = record.get("conditions", [])
-        self.unwritten += found[:1] != [conditions.NOT_MEASURED]
+        self.unwritten += not not_measured
 
     def _write_one(self, record: Record) -> None:
         try:
@@ -195,6 +222,7 @@ class Measurement:
             (self.reader.skipped, "lines of input were not jobs and were skipped"),
             (self.counts.of(conditions.INVALID_JOB), "jobs were invalid; their records say why"),
             (self.counts.of(conditions.NOT_MEASURED), "jobs were read but not measured; their records say so"),
+            (self.left_out, "jobs were read but not measured, and there is no room for their records"),
             (self.counts.local_errors.total(), "targets got no verdict for a reason of this machine: "
              + ", ".join(f"{count} {reason}" for reason, count in self.counts.local_errors.most_common())
              + "; --resume measures them again"),
@@ -220,8 +248,11 @@ class Measurement:
             log.error("the reader of the output has gone; the run was stopped")
         elif self.failure is not None:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
+        elif self.no_room is not None:
+            log.error("output: %s; the run was stopped before anything was lost: --resume FILE goes on where there is "
+                      "room", self.no_room.strerror)
         log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
-        if self.failure is not None or spider.exception is not None or run.jobs_failed:
+        if self.failure or self.no_room or spider.exception is not None or run.jobs_failed:
             status = 1
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]

@@ -172,12 +172,10 @@ class TestEnds(CaseTest):
         contacted = self.lab.run(["ss", "-Htan", "state", "time-wait"], capture_output=True).stdout.count(b"\n")
         self.assertEqual(run.returncode, 1, errors)
         self.assertIn(b"No space left", errors)
-        said = re.search(rb"(\d[\d,]*) .*without a record", errors)
-        self.assertTrue(said, errors)
         self.assertIn(b"--resume", errors)
-        without = int(said[1].replace(b",", b""))
-        self.assertLess(without, 500)
-        self.assertLessEqual(contacted, written + without + 1)
+        self.assertNotIn(b"without a record", errors)
+        self.assertGreater(written, 20)
+        self.assertLessEqual(contacted, written)
 
     def test_standard_output_that_takes_nothing(self):
         command = ["sh", "-c", '"$@" >/dev/full', "sh", *COMMAND, "-w", "10"]
