@@ -60,7 +60,7 @@ class JSONFile:
     :param descriptor: of an ordinary file, opened for writing; :meth:`close` closes it
     """
 
-    AHEAD = 1 << 15
+    AHEAD = 1 << 14
     """Octets for which room is kept, so that a later value is written also on a disk that has become full."""
 
     def __init__(self, descriptor: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import (
@@ -89,11 +89,36 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
+    named = named_plugin(parser, argv)
     parser.advice = partial(advice, parser._option_string_actions, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
-    for plugin in available_plugins(argv):
+    for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
+
+
+def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
+    """The word of a command line that stands where the plugin's name does, behind the options of ``measure``.
+
+    :param parser: with these options and nothing else
+    """
+    class Refused(Exception):  # noqa: N818 - never seen
+        pass
+
+    class Reader(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise Refused
+
+    reader = Reader(add_help=False)
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction):
+            reader._add_action(action)
+    reader.add_argument("rest", nargs=argparse.REMAINDER)
+    try:
+        rest = reader.parse_known_args(list(argv)[list(argv).index("measure") + 1:])[0].rest
+    except (Refused, ValueError):  # the parser itself will say it
+        return None
+    return rest[0] if rest else None
 
 
 class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]

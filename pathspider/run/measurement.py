@@ -40,7 +40,7 @@ class Ended(NamedTuple):
     """Why a run ended."""
 
     why: str
-    """``input``: all of it was measured; ``signal``, ``output`` or ``fault``: it was not."""
+    """``input``: all of it was measured; ``input_error``, ``signal``, ``output`` or ``fault``: it was not."""
     what: str = ""
     """The signal's name, or what is wrong."""
 
@@ -76,6 +76,9 @@ class Measurement:
         self.repeats = 0
         self.signals: list[int] = []
         self.failure: OSError | None = None
+        """The output can take no more."""
+        self.unread: OSError | None = None
+        """The input cannot be read any further."""
         self.no_room: OSError | None = None
         """Why no more jobs begin: there would be no room for their records. Those under way are written."""
         self.left_out = 0
@@ -109,6 +112,8 @@ class Measurement:
             return Ended("output", error.strerror or str(error))
         if (fault := self.spider.exception) is not None:
             return Ended("fault", f"{type(fault).__name__}: {fault}")
+        if self.unread is not None:
+            return Ended("input_error", self.unread.strerror or str(self.unread))
         if self.signals:
             return Ended("signal", Signals(self.signals[0]).name)
         return Ended("input")
@@ -125,6 +130,9 @@ class Measurement:
                     break
             else:
                 self.all_read = True
+        except OSError as error:
+            self.unread = error
+            log.error("%s: %s; the run stops", self.reader.name, error.strerror or error)
         except BaseException as error:
             self.spider.pipeline.fail(error)
         self.spider.shutdown()
@@ -185,8 +193,8 @@ class Measurement:
     def stop_in_order(self, number: int) -> None:
         """The first signal."""
         self.signals.append(number)
-        log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
         self._stop_in_another_thread()  # this one waits for the second signal
+        say("stopping: no new jobs; what is under way is finished (once more to stop at once)")
 
     def end_at_once(self, _number: int) -> None:
         """The second: give the settings back and be gone. Nothing else is waited for, not even a reader who does not
@@ -200,7 +208,7 @@ class Measurement:
         thread = threading.Thread(target=end, name="terminate", daemon=True)
         thread.start()
         thread.join(AT_ONCE)
-        log.error("ended at once, after %d records", self.writer.written)
+        say(f"ended at once, after {self.writer.written} records").join(AT_ONCE)
         os._exit(self.status)
 
     def _stop_in_another_thread(self) -> None:
@@ -252,7 +260,7 @@ class Measurement:
             log.error("output: %s; the run was stopped before anything was lost: --resume FILE goes on where there is "
                       "room", self.no_room.strerror)
         log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
-        if self.failure or self.no_room or spider.exception is not None or run.jobs_failed:
+        if self.failure or self.no_room or self.unread or spider.exception is not None or run.jobs_failed:
             status = 1
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]
@@ -261,3 +269,10 @@ class Measurement:
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated
         return f"; {repeated} jobs measured again, since this machine was not well" if repeated else ""
+
+
+def say(text: str) -> threading.Thread:
+    """Tell of a warning without waiting for who reads it: the end of a pipe may not read (``2>&1 | less``)."""
+    thread = threading.Thread(target=log.warning, args=("%s", text), name="say", daemon=True)
+    thread.start()
+    return thread

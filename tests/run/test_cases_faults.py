@@ -163,7 +163,7 @@ class TestEnds(CaseTest):
 
     def test_a_full_disk(self):
         """As soon as nothing can be written, nobody is contacted any more."""
-        program = ('mount -t tmpfs -o size=64k none /mnt && "$@"; status=$?; wc -l </mnt/records; exit $status')
+        program = ('mount -t tmpfs -o size=128k none /mnt && "$@"; status=$?; wc -l </mnt/records; exit $status')
         command = ["unshare", "-m", "sh", "-c", program, "sh", *COMMAND, "-w", "20", "--output", "/mnt/records"]
         # A record comes a second after its connection: at this rate some 200 are under way.
         run = self.start(clean(3000), "--rate", "200", "mss", "--connect", "tcp", command=command)
