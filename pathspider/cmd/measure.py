@@ -24,7 +24,7 @@ from pathspider.cmd.output import (
     refuse_same,
     start_afresh,
 )
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 from pathspider.targets.digest import open_hashing
@@ -225,15 +225,16 @@ def measure(args: argparse.Namespace) -> int:
     with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
                      instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
         files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
-        block_signals()
+        signals = Signals()
         spider = start_spider(args, options)
         if not args.resume:
             start_afresh(stream)
-        return follow(args, spider, reader, writer=RecordWriter(stream), seen=seen, digest=digest, files=files)
+        return follow(args, spider, reader, writer=RecordWriter(stream), seen=seen, digest=digest, files=files,
+                      signals=signals)
 
 
 def follow(args: argparse.Namespace, spider: Spider, reader: JobReader, *, writer: RecordWriter, seen: TargetFilter,
-           digest: Digest, files: Files) -> int:
+           digest: Digest, files: Files, signals: Signals) -> int:
     """Measure with a spider that has been started, and keep the files up to date; the exit status."""
     from pathspider.cmd.progress import Progress  # noqa: PLC0415
     from pathspider.cmd.status import StatusFile  # noqa: PLC0415
@@ -252,7 +253,7 @@ def follow(args: argparse.Namespace, spider: Spider, reader: JobReader, *, write
         files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
     progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
     status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
-    on_signals(measurement.stop_in_order, measurement.end_at_once)
+    signals.respond(measurement.stop_in_order, measurement.end_at_once)
     with status_file or nullcontext(), nullcontext() if args.quiet else progress:
         status = measurement.run()
     return status or int(files.failed)

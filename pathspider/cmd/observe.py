@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains
 from pathspider.text import did_you_mean
 
@@ -77,13 +77,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         refuse_same(os.stat(path), args.output)
     status = 0
     with open_output(args.output, force=args.force) as stream:
-        block_signals()
+        signals = Signals()
         try:
             observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
-        on_signals(lambda _: observer.stop(), lambda number: os._exit(128 + number))
+        signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)

@@ -31,10 +31,10 @@ from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
 SIGTERM_BIT = 1 << signal.SIGTERM - 1
 
 
-def blocked(pid):
-    """The signals that a process keeps pending, as a bit set. proc(5)"""
+def caught(pid):
+    """The signals that a process has handlers for, as a bit set. proc(5)"""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^SigBlk:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
+    return int(re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
 
 
 class Output(io.RawIOBase):
@@ -328,7 +328,7 @@ measurement.run()
     def signalled(self, process):
         """The status of a process that is told to end until it has, once it takes it for two signals."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and SIGTERM_BIT & ~blocked(process.pid):
+        while time.monotonic() < deadline and not SIGTERM_BIT & caught(process.pid):
             time.sleep(0.05)
         while time.monotonic() < deadline and process.poll() is None:
             process.send_signal(signal.SIGTERM)
