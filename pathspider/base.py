@@ -142,6 +142,8 @@ class Spider:
         """Whether all of this machine's SYNs ask for ECN; as it was when the run was started."""
         self.observer: Observer | DummyObserver | None = None
         self.pipeline = Pipeline(self)
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What was borrowed so far, by its name: what it was ``set`` to and, of a sysctl, the value ``before``."""
         self._settings: Settings | None = None
         self._settings_closed = False
         self._settings_state = threading.Lock()
@@ -467,6 +469,7 @@ class Spider:
                 from pathspider.network.settings import Settings  # noqa: PLC0415 - only where something is borrowed
 
                 self._settings = Settings()
+                self.changes = self._settings.changes
                 self._settings.__enter__()
             return self._settings
 

@@ -124,6 +124,8 @@ class Record(Job, total=False):
     """What was found, or why there is no verdict."""
     time: Period
     """The first packet's moment, or the first connection's, and the end of the last connection."""
+    run: str
+    """The id of the run that this record is of."""
     order: list[int]
     """The configurations of the connections as they were made, where there were several."""
     flow_results: list[Flow]

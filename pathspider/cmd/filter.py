@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import add_input_options, open_input, select, target_reader
-from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
 
 if TYPE_CHECKING:
     from pathspider.records import Job
@@ -29,8 +29,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         description="Turn a target list into jobs: each target once. What is no job is left out, and named.")
     add_input_options(parser)
     parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the jobs go. (Default: standard output)")
+    add_output(parser, "the jobs")
     parser.set_defaults(func=run)
 
 
@@ -46,13 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
-    with open_input(args.input) as lines, open_output(args.output) as stream:
+    with open_input(args.input) as lines:
         refuse_same(os.fstat(lines.fileno()), args.output)
-        start_afresh(args.output, stream)
         reader = target_reader(args, lines)
         sieve = Sieve(reader, args.dp)
         selection = select(args, sieve, TargetFilter(), keys=())
-        RecordWriter(stream).write_all(iter(selection))
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
+            RecordWriter(stream).write_all(iter(selection))
     log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs%s", selection.kept,
              selection.repeated, sieve.invalid, reader.skipped, selection.left_out("; "))
     return 0 if reader.all_were_jobs and not sieve.invalid else 1

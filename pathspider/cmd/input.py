@@ -6,10 +6,10 @@ import argparse
 import logging
 import secrets
 from collections.abc import Container, Sequence
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import Parser, UsageError
+from pathspider.targets.digest import open_hashing
 
 if TYPE_CHECKING:
     from pathspider.targets.lists import TargetReader
@@ -80,12 +80,12 @@ def seed(text: str) -> int:
 
 
 def open_input(name: str) -> IO[bytes]:
-    """The input file, or standard input for ``-``.
+    """The input file, or standard input for ``-``; :class:`~pathspider.targets.digest.Digest` can tell of it.
 
     It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
     """
     try:
-        return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
+        return open_hashing(0, closefd=False) if name == "-" else open_hashing(name)
     except OSError as error:
         raise UsageError(f"input {name}: {error.strerror}") from None
 

@@ -6,13 +6,14 @@ import argparse
 import logging
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.input import (
     DrawnSeed,
@@ -25,7 +26,15 @@ from pathspider.cmd.input import (
 )
 from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
-from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
+from pathspider.cmd.output import (
+    add_output,
+    is_file,
+    open_output,
+    open_rewritten,
+    refuse_one_file,
+    refuse_same,
+    start_afresh,
+)
 from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
@@ -33,7 +42,10 @@ from pathspider.records import to_measure
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.records import Job, Record
+    from pathspider.run.measurement import Measurement
+    from pathspider.run.metadata import Facts
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.digest import Digest
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
     from pathspider.targets.selection import Selection
@@ -57,12 +69,19 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
                         help="Number of workers to use. (Default: 100)")
     add_input_options(parser)
-    parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the records go. (Default: standard output)")
+    add_output(parser, "the records", more=" With --resume: go on also where options or targets are others.")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
+    parser.add_argument("--metadata", metavar="FILE",
+                        help="Where the run's facts go. (Default: beside the output, RECORDS.meta.json; none where "
+                             "that is no file)")
+    parser.add_argument("--vantage", metavar="NAME", help="What this vantage point is called, for the metadata.")
+    parser.add_argument("--log-file", metavar="FILE",
+                        help="Append all messages to this file, with their times, also those that -q keeps back.")
+    parser.add_argument("--status-file", metavar="FILE",
+                        help="Keep this file up to date with how far the run is: JSON, once a second.")
     parser.add_argument("-r", "--rate", type=float, metavar="N",
                         help="Make at most N new connections per second; those to one target follow each other at "
                              "once.")
@@ -191,21 +210,33 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
-    from pathspider.cmd.progress import Progress  # noqa: PLC0415
+    from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
+
+    with logging_to(args.log_file):
+        return measure(args)
+
+
+def measure(args: argparse.Namespace) -> int:
+    """As :func:`run`, with messages going where they shall."""
     from pathspider.run.measurement import Measurement  # noqa: PLC0415
+    from pathspider.targets.digest import Digest  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     options = run_options(args)
     lines = open_input(args.input)
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
+    digest = Digest(lines)
     reader = target_reader(args, lines)
+    earlier = earlier_runs(args, digest) if args.resume else []
     seen, keys = targets_done(args, options)
     targets = select(args, reader, seen, keys)
     if args.dry_run:
-        with open_output(args.output) as stream:
-            start_afresh(args.output, stream)
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
             return dry_run(args, options, reader, targets, RecordWriter(stream))
-    with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
+    with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
+                     instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
+        files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
         jobs: Iterable[Job] = targets
         if args.interface is None and needs_interface(args.plugin):  # it waits for a target: signals end it as they do
             following = iter(targets)
@@ -214,12 +245,116 @@ def run(args: argparse.Namespace) -> int:
         signals = Signals()
         spider = start_spider(args, options, signals)
         if not args.resume:
-            start_afresh(args.output, stream)
+            start_afresh(stream)
         measurement = Measurement(spider, reader, targets, RecordWriter(stream), resumes=bool(args.resume), jobs=jobs)
-        signals.respond(measurement.stop_in_order, measurement.end_at_once)
-        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals, targets=targets)
-        with nullcontext() if args.quiet else progress:
-            return measurement.run()
+        return follow(args, measurement, digest=digest, files=files, signals=signals)
+
+
+def follow(args: argparse.Namespace, measurement: Measurement, *, digest: Digest, files: Files,
+           signals: Signals) -> int:
+    """Measure with a spider that has been started, and keep the files up to date; the exit status."""
+    from pathspider.cmd.progress import Progress  # noqa: PLC0415
+    from pathspider.cmd.status import StatusFile  # noqa: PLC0415
+    from pathspider.run import metadata  # noqa: PLC0415
+
+    def end() -> None:
+        if files.earlier and metadata.other_targets(files.earlier[-1], digest.found(complete=measurement.all_read)[0]):
+            log.warning("the list of targets is not the one of the run that was continued")
+        files.note({**metadata.at_end(measurement), "targets": metadata.of_targets(measurement, digest)})
+        if status_file is not None:
+            status_file.write()
+
+    spider = measurement.spider
+    measurement.at_end = end
+    if files.metadata is not None:
+        files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
+    progress = Progress(spider.pipeline, measurement.reader, stopping=lambda: measurement.signals,
+                        targets=measurement.targets)
+    status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
+    signals.respond(measurement.stop_in_order, measurement.end_at_once)
+    with status_file or nullcontext(), nullcontext() if args.quiet else progress:
+        status = measurement.run()
+    return status or int(files.failed)
+
+
+class Files:
+    """What is written beside the records.
+
+    :param stack: closes the files
+    :param earlier: the runs that this one continues
+    """
+
+    def __init__(self, args: argparse.Namespace, output: IO[bytes], lines: IO[bytes], stack: ExitStack,
+                 earlier: Sequence[Facts]) -> None:
+        from pathspider.run.metadata import ENDING, Metadata, read  # noqa: PLC0415
+        from pathspider.writing import JSONFile  # noqa: PLC0415
+
+        self.earlier = earlier
+        self.failed = False
+        self.metadata: Metadata | None = None
+        self.status: JSONFile | None = None
+        opened = {"the input": lines.fileno(), "the output": output.fileno()}
+        name = args.metadata
+        if name is None and output.fileno() != 1 and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+            name = (args.resume or args.output) + ENDING
+        for what, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
+                                   ("status file", args.status_file, partial(refused, args))):
+            if path is not None:
+                opened[f"the {what}"] = open_rewritten(path, what, accept)
+                kept = JSONFile(opened[f"the {what}"])
+                stack.callback(kept.close)
+                if what == "metadata":
+                    self.metadata = Metadata(kept, earlier)
+                else:
+                    self.status = kept
+        refuse_one_file(opened)
+
+    def note(self, facts: Facts) -> None:
+        """Add these facts to the metadata, where there are some."""
+        if self.metadata is not None:
+            try:
+                self.metadata.write(facts)
+            except OSError as error:
+                log.error("metadata: %s", error.strerror)
+                self.failed = True
+
+
+def refused(args: argparse.Namespace, stream: IO[bytes]) -> None:
+    """``ValueError`` for a file that has content, unless that may be overwritten."""
+    from pathspider.cmd.status import is_status  # noqa: PLC0415
+
+    if not (args.force or is_status(stream)):
+        raise ValueError("there is something in this file already; name another one, or overwrite it with --force (-f)")
+
+
+def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
+    """The runs whose records are resumed; :exc:`UsageError` where options or targets are not as they were."""
+    from pathspider.run import metadata  # noqa: PLC0415
+
+    name = args.metadata or args.resume + metadata.ENDING
+    try:
+        with open(name, "rb") as stream:
+            runs = metadata.read(stream) if os.fstat(stream.fileno()).st_size else []
+    except FileNotFoundError:
+        runs = []
+    except OSError as error:
+        raise UsageError(f"metadata {name}: {error.strerror}") from None
+    except metadata.MetadataError as error:
+        raise UsageError(f"metadata {name}: {error}") from None
+    if not runs:
+        log.warning("there is no metadata of the run that is resumed (%s): whether options and targets are the same is "
+                    "not known", name)
+        return runs
+    now = metadata.what(args)
+    found = metadata.differences(runs[-1], now)
+    if metadata.other_targets(runs[-1], digest.found(complete=False)[0]):
+        found.append("the list of targets is another one, or has changed")
+    if found and not args.force:
+        raise UsageError(f"--resume {args.resume}: {'; '.join(found)}. Give the options and targets of the run that is "
+                         "resumed, or go on all the same with --force (-f)")
+    for difference in (*found, *metadata.other_versions(runs[-1], now)):
+        log.warning("--resume %s: %s", args.resume, difference)
+    return runs
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:
@@ -314,8 +449,8 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, ta
             writer.write(to_measure(job))
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
              "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
-             len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"], counts["invalid"],
-             reader.skipped, targets.left_out("; "))
+             len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],
+             counts["invalid"], reader.skipped, targets.left_out("; "))
     return 0 if reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"] else 1
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains
 from pathspider.text import did_you_mean
@@ -34,8 +35,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="The interface to capture on; or a capture file (pcap or pcapng, also compressed), - for "
                              "a pcap on standard input, or any libtrace URI. (Default: where the default route leads, "
                              "or the only interface that is up)")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the records go. (Default: standard output)")
+    add_output(parser, "the records")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
     parser.add_argument("--snaplen", type=int, default=65535, metavar="BYTES",
                         help="Bytes kept of each packet. (Default: 65535)")
@@ -68,7 +68,6 @@ def run(args: argparse.Namespace) -> int:
 
 def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     """Write the flows of one packet source; the exit status."""
-    from pathspider.cmd.output import open_output, refuse_same, start_afresh  # noqa: PLC0415
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
@@ -81,13 +80,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
         refuse_same(os.stat(path), args.output)
     status = 0
-    with open_output(args.output) as stream:
+    with open_output(args.output, force=args.force) as stream:
         signals = Signals()
         try:
             observer = Observer(interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
-        start_afresh(args.output, stream)
+        start_afresh(stream)
         keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from pathspider.run.pipeline import Pipeline
@@ -27,6 +27,20 @@ LOG_INTERVAL = 60.0
 
 RATE_SPAN = 60.0
 """Seconds over which the rate is taken."""
+
+
+class Numbers(NamedTuple):
+    """How far a measurement is."""
+
+    done: int
+    """Jobs that have their record."""
+    total: int | None
+    """Jobs of the whole run, an estimate until all is read; None where nothing tells."""
+    under_way: int
+    rate: float
+    """Jobs per second in the last minute."""
+    seconds_left: float | None
+    missed_flows: int
 
 
 class Progress:
@@ -47,6 +61,7 @@ class Progress:
         self._began = time.monotonic()
         self._samples = deque([(self._began, 0)])
         """Moments of the last minute, and the jobs done by then."""
+        self._sampling = threading.Lock()
         self._done = threading.Event()
         self._draws = self.stream.isatty() and not reader.is_terminal()
         """Not over what the user is typing."""
@@ -94,16 +109,21 @@ class Progress:
 
     def line(self, now: float) -> str:
         """The line as it stands at this moment of the monotonic clock."""
-        done, under_way = self.run.jobs_done, self.run.jobs_under_way
-        rate = self._rate(now, done)
+        numbers = self.numbers(now)
         if self.stopping():
-            parts = [f"stopping, {under_way:,} under way"]
+            parts = [f"stopping, {numbers.under_way:,} under way"]
         else:
-            parts = [self._done_of(done), f"{under_way:,} under way", per_second(rate)]
-            total = self._total()
-            if total is not None and rate > 0:
-                parts.append(f"about {rough((total - done) / rate)} left")
+            parts = [self._done_of(numbers.done), f"{numbers.under_way:,} under way", per_second(numbers.rate)]
+            if numbers.seconds_left is not None:
+                parts.append(f"about {rough(numbers.seconds_left)} left")
         return ", ".join(parts + self._missed())
+
+    def numbers(self, now: float) -> Numbers:
+        """How it stands at this moment of the monotonic clock. Any thread may ask."""
+        done = self.run.jobs_done
+        rate, total = self._rate(now, done), self._total()
+        left = None if total is None or rate <= 0 else max(total - done, 0) / rate
+        return Numbers(done, total, self.run.jobs_under_way, rate, left, self.run.flows_missed)
 
     def last_line(self, now: float) -> str:
         """The line that stays when all is over."""
@@ -125,10 +145,11 @@ class Progress:
 
     def _rate(self, now: float, done: int) -> float:
         """Jobs per second in the last minute."""
-        self._samples.append((now, done))
-        while self._samples[1][0] <= now - RATE_SPAN:
-            self._samples.popleft()
-        then, done_then = self._samples[0]
+        with self._sampling:
+            self._samples.append((now, done))
+            while self._samples[1][0] <= now - RATE_SPAN:
+                self._samples.popleft()
+            then, done_then = self._samples[0]
         return (done - done_then) / max(now - then, 1e-9)
 
     def _all_read(self) -> bool:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 from pathspider.atomic import atomic_write
 from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import refuse_same
+from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
 
 if TYPE_CHECKING:
     from pathspider.records import Job, Record
@@ -51,8 +51,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Output of pspdr measure, also compressed; - for standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output the report to. Defaults to standard output.")
+    add_output(parser, "the report")
     parser.add_argument("--label", action="append", default=[], metavar="NAME",
                         help="What to call a result file, in their order; may be given several times. "
                              "(Default: the file's name)")
@@ -68,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently  # noqa: PLC0415
+    from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
@@ -80,13 +80,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Targets(verdicts) as targets:
             whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
+            for tally in tallies:
+                read_runs(tally)
             if not any(tally.records for tally in tallies):
                 raise UsageError("there are no records to report of")
             report = Report(args.title, tallies, targets)
             put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in measured_again(report):
+    for remark in (*measured_differently(report), *measured_again(report)):
         log.warning("%s%s", *remark)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
@@ -120,6 +122,10 @@ def check(args: argparse.Namespace) -> None:
         other = seen.setdefault((status.st_dev, status.st_ino), name)
         if other is not name:
             log.warning("results %s and %s are one file", other, name)
+    if args.output != "-" and os.path.exists(args.output) and not args.force:
+        status = os.stat(args.output)
+        if not is_same(status, 1):
+            refuse_content(status, args.output)
 
 
 def labels(args: argparse.Namespace) -> list[str]:

@@ -31,6 +31,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pathspider.network import guard, journal, rtnetlink
 
@@ -40,6 +41,8 @@ PROC_SYS = Path("/proc/sys")
 GUARD_ANSWER_SECONDS = 10.0
 GUARD_END_SECONDS = 30.0
 """So long a guard that has no more to do, or puts back what we could not, is waited for."""
+MOST_VALUES = 16
+"""Different values of a setting that are noted."""
 OWN_TABLE = re.compile(r"inet pathspider_[0-9]+(_[0-9]+)?")
 OUTPUT = "type route hook output priority mangle; policy accept;"
 """The chain that :meth:`Settings.nft` fills by default: outgoing packets, before they are routed again."""
@@ -124,6 +127,8 @@ class Settings:
 
     def __init__(self) -> None:
         self._mutex = threading.RLock()
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What was borrowed, by its name, and what it was set to: still told when it was given back."""
         self._borrowed: dict[str, _Borrowed] = {}
         self._names: dict[str, _Borrowed] = {}
         self._table: str | None = None
@@ -174,6 +179,7 @@ class Settings:
             self._watch_guard()
             previous = borrowed.current
             _set(borrowed, name, text)
+            self._note(borrowed.name, text)
             return Undo(self, borrowed, previous)
 
     def nft(self, rules: Iterable[str], chain: str = OUTPUT) -> None:
@@ -369,6 +375,7 @@ class Settings:
                 self._register(thing, borrowed)
                 self._names[name] = borrowed
                 _set(borrowed, name, text)
+                self._note(name, text)
         except journal.Busy as busy:
             raise _refused(name, busy) from None
         except TimeoutError as error:
@@ -403,6 +410,7 @@ class Settings:
             raise _RefusedError(f"nft refuses {_refused_rule(script, words)}{hint}")
         if status != b"ok":
             raise SettingsError(f"rules for packets: {status.decode('utf-8', 'replace')}")
+        self._note(f"table {table}", content)
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
         """Guard and journal know of it before it is changed: the guard first, since it notes what is back."""
@@ -426,10 +434,18 @@ class Settings:
             borrowed.lock.close()
             raise
         self._borrowed[thing] = borrowed
+        self.changes.setdefault(borrowed.name, {"name": borrowed.name, "set": []} | (
+            {"before": borrowed.old.strip()} if borrowed.sysctl is not None else {}))
+
+    def _note(self, name: str, value: str) -> None:
+        values = self.changes[name]["set"]
+        if value not in values and len(values) < MOST_VALUES:
+            values.append(value)
 
     def _drop(self, thing: str) -> None:
         """Forget a thing that was registered, but never made: there is nothing to put back."""
         borrowed = self._borrowed.pop(thing)
+        del self.changes[borrowed.name]
         self._names = {known: other for known, other in self._names.items() if other is not borrowed}
         self._watch_guard()
         self._ask_guard(f"forget\0{borrowed.name}")

@@ -129,7 +129,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         allowed = [one for one in usable if blocklist is None or one["dip"] not in blocklist]
         if not allowed:
             reason = "blocklisted" if usable else "no_target" if jobs else answers["problem"]
-            yield from self._not_resolved(job, f"dnsresolv.unresolved:{reason}", reason)
+            yield from self._not_resolved(Unmeasured(job, f"dnsresolv.unresolved:{reason}"), reason)
             return
         self.resolved += 1
         self.addresses += len(allowed)
@@ -138,7 +138,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
         """A name that was not asked for."""
         reason = item.condition.removeprefix(f"{INVALID_JOB}:").removeprefix("pathspider.")
-        yield from self._not_resolved(item.job, item.condition, reason)
+        yield from self._not_resolved(item, reason)
 
     def _heed(self, answers: Answers) -> None:
         """Count what was not answered; say at once where nothing is."""
@@ -151,11 +151,6 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         if not self.answered and self.asked == FIRST_NAMES and problem != "bad_domain":
             log.error("not one of the first %d names could be resolved (%s): can %s be reached, and does it resolve "
                       "for this machine? --resolver asks another", FIRST_NAMES, problem, " or ".join(self.resolvers))
-
-    def _not_resolved(self, job: Job, condition: str, reason: str) -> Iterator[Record]:
-        self.unresolved[reason] += 1
-        if self.args.output_unresolved:
-            yield {**job, **both_spellings(job), **Record(conditions=[condition])}
 
     def is_unfinished(self, record: Record) -> bool:
         """Also a name that was not answered."""
@@ -170,6 +165,11 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
         yield (self.unanswered.total(),
                f"names got no answer from the resolvers ({reasons}); --resume FILE asks for them again")
         yield self.in_part, "names were answered for A or AAAA alone"
+
+    def _not_resolved(self, item: Unmeasured, reason: str) -> Iterator[Record]:
+        self.unresolved[reason] += 1
+        if self.args.output_unresolved:
+            yield from super().unmeasured(item)
 
     def finish(self) -> None:
         """Say how many names were resolved."""

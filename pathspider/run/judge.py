@@ -51,6 +51,7 @@ class Judge:
             "path": path_to(job, self._beginnings(result.source)),
             "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
+            "run": self.options.run,
         }
         if len(result.order) > 1:
             record["order"] = list(result.order)
@@ -81,7 +82,7 @@ class Judge:
         """The record of a job that was not measured."""
         moment = timestamp(item.moment or time.time())
         record: Record = {"path": path_to(item.job, self.beginnings), "conditions": [item.condition],
-                          "time": {"from": moment, "to": moment}}
+                          "time": {"from": moment, "to": moment}, "run": self.options.run}
         if item.error:
             record["error"] = item.error
         yield {**item.job, **both_spellings(item.job), **record}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import secrets
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal
+from uuid import UUID
 
 if TYPE_CHECKING:
     from pathspider.targets.blocklist import Blocklist
@@ -15,6 +18,14 @@ Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
 
 Order = Literal["fixed", "random"]
 """The order of a job's connections: as the plugin's plan has it, or drawn for each job."""
+
+
+def new_run_id() -> str:
+    """A name that no other run has: a UUID of version 7, which begins with the time, so that later ones sort behind
+    earlier ones. :rfc:`9562`, section 5.7"""
+    milliseconds = time.time_ns() // 10 ** 6
+    random = secrets.randbits(74)
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | random >> 62 << 64 | 2 << 62 | random & (1 << 62) - 1))
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,12 @@ class RunOptions:
     """The only kind of address that is measured, and that a resolver asks for; None: both."""
     lockstep: bool = False
     """Switch the whole machine between configurations, also where a plugin can do it for each connection."""
+    run: str = field(default="", compare=False)
+    """The run's id, which each record has; a new one unless it is given."""
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            object.__setattr__(self, "run", new_run_id())
 
     @classmethod
     def from_arguments(cls, args: argparse.Namespace) -> RunOptions:

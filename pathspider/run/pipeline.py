@@ -67,6 +67,8 @@ class Pipeline:
         self.health = Health(workers, poller.lag, poller.disturbance, time.monotonic)
         self.connector = Connector(spider, self.health)
 
+        self.may_begin: Callable[[], bool] = lambda: True
+        """Whether one more job may begin: whoever takes the records may have no room for one more."""
         self.jobs_done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
@@ -149,6 +151,8 @@ class Pipeline:
 
     def take(self, job: Job) -> Result | Unmeasured:
         """Connect: what a worker does with a job, whatever the plugin does in it."""
+        if not self.may_begin():
+            return Unmeasured(job, conditions.NOT_MEASURED, "", time.time())
         try:
             outcome = self.connector.take(job)
         except PLUGIN_ERRORS as error:
@@ -224,7 +228,7 @@ class Pipeline:
 
     def unwritable(self, record: Record, error: Exception) -> Record:
         """What is written in place of a record that JSON cannot hold."""
-        keys = {*self.spider.target_keys, "path", "time"}
+        keys = {*self.spider.target_keys, "path", "time", "run"}
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}

@@ -15,9 +15,20 @@ class TestFilter(unittest.TestCase):
             source.write_text(text, encoding="utf-8")
             target.write_text("what was there before\n" * 100, encoding="utf-8")
             with self.assertLogs("pathspider") as logs:
-                self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), *options]), status)
+                self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), "-f", *options]),
+                                 status)
             self.messages = logs.output
             return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+    def test_a_list_that_is_there_is_not_overwritten(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in"), Path(folder, "out")
+            source.write_text('{"dip": "192.0.2.1"}\n')
+            target.write_text("precious\n")
+            with self.assertLogs("pathspider") as logs:
+                self.assertEqual(main(["filter", "--input", str(source), "-o", str(target)]), 2)
+            self.assertEqual(target.read_text(), "precious\n")
+            self.assertIn("--force", logs.output[0])
 
     def test_each_target_once(self):
         jobs = [{"dip": "192.0.2.1", "dp": 80}, {"dip": "192.0.2.1", "dp": 443}, {"dip": "192.0.2.1", "domain": "a"}]

@@ -147,7 +147,10 @@ class TestFiles(FileCase):
     def test_output_filter_and_snaplen(self):
         output = self.folder / "flows"
         output.write_text("what was here before, and was longer than what comes\n" * 100)
-        printed, _ = self.observe("-i", self.file(pcap(FRAMES)), "--output", str(output), "--filter", "udp")
+        _, told = self.observe("-i", self.file(pcap(FRAMES)), "--output", str(output), status=2)
+        self.assertIn("--force", told)
+        self.assertEqual(output.read_text().count("what was here before"), 100)
+        printed, _ = self.observe("-i", self.file(pcap(FRAMES)), "-f", "--output", str(output), "--filter", "udp")
         self.assertEqual(printed, [])
         (flow,) = (json.loads(line) for line in output.read_text().splitlines())
         self.assertEqual(flow["proto"], 17)

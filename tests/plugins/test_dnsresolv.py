@@ -15,7 +15,7 @@ from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import all_cases
 from pathspider.plugins import dnsresolv
-from pathspider.records import SHUTDOWN_SENTINEL
+from pathspider.records import SHUTDOWN_SENTINEL, to_measure
 from tests.helpers.resolvers import ResolverCase, answering
 
 ZONE = {
@@ -87,9 +87,11 @@ class TestDNSResolv(ResolverCase):
 
     def test_or_written_when_asked_for(self):
         records = self.run_jobs([{"domain": "gone.example", "rank": "7"}, {"rank": "8"}], output_unresolved=True)
-        self.assertEqual(records, [
-            {"domain": "gone.example", "rank": "7", "conditions": ["dnsresolv.unresolved:nxdomain"]},
-            {"rank": "8", "conditions": ["pathspider.invalid_job:domain_missing"]}])
+        self.assertEqual([record["conditions"] for record in records],
+                         [["dnsresolv.unresolved:nxdomain"], ["pathspider.invalid_job:domain_missing"]])
+        for record, job in zip(records, ({"domain": "gone.example", "rank": "7"}, {"rank": "8"}), strict=True):
+            self.assertEqual(to_measure(record), job)
+            self.assertEqual(set(record), {*job, "path", "conditions", "time", "run"})
 
     def test_the_blocklist_is_for_addresses(self):
         self.assertEqual(self.run_jobs([{"domain": "six.example"}, {"domain": "both.example"}], blocklist={

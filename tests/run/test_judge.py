@@ -133,10 +133,12 @@ class TestRecord(JudgeCase):
 
 class TestUnmeasured(JudgeCase):
     def test_the_moment_of_the_decision(self):
-        (record,) = self.judge().unmeasured(Unmeasured({"dip": "192.0.2.1"}, "pathspider.blocklisted", moment=12.5))
+        judge = self.judge()
+        (record,) = judge.unmeasured(Unmeasured({"dip": "192.0.2.1"}, "pathspider.blocklisted", moment=12.5))
         self.assertEqual(record, {"dip": "192.0.2.1", "path": ["192.0.2.200", "*", "192.0.2.1"],
                                   "conditions": ["pathspider.blocklisted"],
-                                  "time": {"from": timestamp(12.5), "to": timestamp(12.5)}})
+                                  "time": {"from": timestamp(12.5), "to": timestamp(12.5)},
+                                  "run": judge.options.run})
 
     def test_now_where_it_is_not_told(self):
         before = time.time()

@@ -21,7 +21,7 @@ from pathlib import Path
 from pathspider.chains.basic import BasicChain
 from pathspider.observer import Observer
 from pathspider.records import CONN_OK, CONN_SKIPPED
-from pathspider.run.measurement import Measurement
+from pathspider.run.measurement import Ended, Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
 from pathspider.targets.selection import Selection
@@ -105,6 +105,8 @@ class TestStatus(MeasurementCase):
     def test_all_is_well(self):
         status, said = self.measure(self.jobs(100))
         self.assertEqual((status, said, len(self.output.records())), (0, "", 100))
+        self.assertEqual((self.measurement.status, self.measurement.ended, self.measurement.all_read),
+                         (0, Ended("input"), True))
 
     def test_nothing_to_do(self):
         self.assertEqual(self.measure([])[0], 0)
@@ -132,6 +134,11 @@ class TestStatus(MeasurementCase):
         self.assertIn("5 targets got no verdict for a reason of this machine: 3 EMFILE, 2 EADDRNOTAVAIL; --resume",
                       said)
         self.assertEqual(said.count("further ones are counted"), 2)  # once a kind
+        self.assertEqual(said.splitlines()[-1], "20 records: 15 up.0; 5 without a verdict: 3 EMFILE, 2 EADDRNOTAVAIL")
+
+    def test_the_last_line_counts_verdicts(self):
+        _, said = self.measure([*self.jobs(9), {"dip": "nonsense"}], level="INFO")
+        self.assertEqual(said.splitlines()[-1], "10 records: 9 up.0; 1 without a verdict: 1 invalid_job")
 
     def test_a_plugin_s_mistake(self):
         class Failing(Nowhere):
@@ -167,6 +174,8 @@ class TestStatus(MeasurementCase):
 
         status, said = self.measure(Endless(), Dying)
         self.assertEqual((status, given_back), (1, [True]))
+        self.assertEqual((self.measurement.ended, self.measurement.all_read),
+                         (Ended("fault", "ZeroDivisionError: dead"), False))
         self.assertIn("dead", said)
         self.assertIn("without a record", said)
 
@@ -180,6 +189,7 @@ class TestStatus(MeasurementCase):
         status, said = self.measure(Broken())
         self.assertEqual((status, len(self.output.records())), (1, 5))
         self.assertIn("the disk is dead", said)
+        self.assertEqual(self.measurement.ended, Ended("input_error", "the disk is dead"))
 
 
 class TestOutput(MeasurementCase):
@@ -189,6 +199,7 @@ class TestOutput(MeasurementCase):
             status, said = self.measure(endless, output=Output(10, error))
             self.assertEqual((status, len(self.output.records())), (1, 10))
             self.assertIn(words, said)
+            self.assertEqual(self.measurement.ended.why, "output")
             run = self.spider.pipeline
             unmeasured = run.jobs.accepted - 10 - self.measurement.unwritten
             self.assertGreater(self.measurement.unwritten, 0)
@@ -221,7 +232,7 @@ class TestOutput(MeasurementCase):
         for dip in ("192.0.2.2", "192.0.2.3"):
             self.assertEqual(records[dip]["conditions"], ["pathspider.not_measured"])
             self.assertIn("Error", records[dip]["error"])
-            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "conditions", "error"})
+            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "run", "conditions", "error"})
         self.assertNotIn(b"NaN", self.output.data)
 
 
@@ -264,6 +275,7 @@ class TestStops(MeasurementCase):
 
             status, said = self.measure(Endless(), Stopping, level="WARNING")
             self.assertEqual(status, 128 + number)
+            self.assertEqual(self.measurement.ended, Ended("signal", number.name))
             self.assertIn("stopping", said)
             records = self.output.records()
             # the one that was read when no more were taken has a record, too
