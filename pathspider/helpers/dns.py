@@ -270,24 +270,26 @@ def names_question(message: bytes, response: bytes) -> bool | None:
     (count,) = struct.unpack_from("!H", response, 4)
     if not count:
         return response[3] & RCODE in WITHOUT_QUESTION
-    asked, named = message[HEADER_SIZE:], response[HEADER_SIZE:len(message)]
+    end = _question_end(message) or len(message)  # behind it there may be more, as options of UDP
+    asked, named = message[HEADER_SIZE:end], response[HEADER_SIZE:end]
     name = len(asked) - 4  # type and class follow
     if count == 1 and named[:name].lower() == asked[:name].lower() and named[name:] == asked[name:]:
         return True
-    return False if _is_question(response) else None
+    return False if _question_end(response) else None
 
 
-def _is_question(message: bytes) -> bool:
-    """Whether there is a question behind the header. It stands first, so that its name can point at nothing."""
+def _question_end(message: bytes) -> int | None:
+    """Where the question behind the header ends; None if there is none. It stands first, so that its name can point at
+    nothing."""
     at = HEADER_SIZE
     while at < min(len(message), HEADER_SIZE + LONGEST_NAME):
         length = message[at]
         if not length:
-            return at + 5 <= len(message)
+            return at + 5 if at + 5 <= len(message) else None
         if length > LONGEST_LABEL:
-            return False
+            return None
         at += 1 + length
-    return False
+    return None
 
 
 def judge(message: bytes, answer: bytes, sp: int) -> Connection:

@@ -116,8 +116,8 @@ class Measurement:
             return Ended("output", error.strerror or str(error))
         if (fault := self.spider.exception) is not None:
             return Ended("fault", f"{type(fault).__name__}: {fault}")
-        if self.unread is not None:
-            return Ended("input_error", self.unread.strerror or str(self.unread))
+        if (broken := (self.unread and self.unread.strerror) or self.reader.broken_off):
+            return Ended("input_error", broken)
         if self.signals:
             return Ended("signal", Signals(self.signals[0]).name)
         return Ended("input")

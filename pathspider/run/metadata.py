@@ -46,7 +46,7 @@ NO_OPTIONS = frozenset({"advice", "command", "func", "parser", "plugin", "plugin
 """What is among the parsed arguments and was not told to ``measure``."""
 
 NO_DIFFERENCE = frozenset({"dry_run", "force", "input", "log_file", "max_targets", "metadata", "output", "per_address",
-                           "quiet", "rate", "resume", "status_file", "verbose", "workers", "blocklist"})
+                           "quiet", "rate", "resume", "status_file", "user", "verbose", "workers", "blocklist"})
 """Options that change neither what is found of a target nor how records look. Of a blocklist its content counts, and
 of the input too."""
 

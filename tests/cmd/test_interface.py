@@ -249,7 +249,7 @@ class TestMeasure(InterfaceCase):
         run = self.waiting()
         run.stdin.write("this is no job\n")
         run.stdin.flush()
-        self.assertIn("not JSON", run.stderr.readline())
+        self.assertIn("not a target", run.stderr.readline())
         run.send_signal(signal.SIGINT)
         self.assertEqual(run.wait(timeout=30), 130)
 

@@ -189,7 +189,7 @@ class TestStatus(MeasurementCase):
         status, said = self.measure(Broken())
         self.assertEqual((status, len(self.output.records())), (1, 5))
         self.assertIn("the disk is dead", said)
-        self.assertEqual(self.measurement.ended, Ended("input_error", "the disk is dead"))
+        self.assertEqual(self.measurement.ended, Ended("input_error", "reading fails: the disk is dead"))
 
 
 class TestOutput(MeasurementCase):
