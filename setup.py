@@ -54,7 +54,7 @@ def extensions():
             depends=included,
             libraries=["pcap"] + (["trace"] if libtrace else []),
             define_macros=[("PATHSPIDER_HAVE_LIBTRACE", "1" if libtrace else "0")],
-            extra_compile_args=["-O2", "-fno-strict-aliasing"],
+            extra_compile_args=["-fno-strict-aliasing"],
             extra_link_args=["-pthread"],
         )
         for source in sorted((HERE / "pathspider" / "libtrace").glob("*.pyx"))
@@ -85,7 +85,7 @@ def compiled_chains():
         write_changed(HERE / twins / f"{types.stem}.py", f'{text}\n\nSOURCE_DIGEST = "{digest}"\n')
         modules.append(Extension(f"pathspider.libtrace.compiled.{types.stem}", [str(twins / f"{types.stem}.py")],
                                  include_dirs=[str(Path("pathspider", "libtrace"))],
-                                 extra_compile_args=["-O2", "-fno-strict-aliasing", "-Wno-unused-function"]))
+                                 extra_compile_args=["-fno-strict-aliasing", "-Wno-unused-function"]))
     return modules
 
 

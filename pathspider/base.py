@@ -16,9 +16,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pathspider.conditions import connectivity
+from pathspider.conditions import connectivity, is_unfinished
 from pathspider.helpers import modes, poller
-from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn, source_addresses
+from pathspider.helpers.sockets import Source
+from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn
+from pathspider.network.routes import ElsewhereError, Sources
 from pathspider.records import (
     CONN_DISCARD,
     CONN_FAILED,
@@ -95,8 +97,8 @@ class Spider:
     """A run of one experiment over many targets.
 
     :param worker_count: how many jobs are under way at once, at most; 0 for a spider that is only asked to combine
-    :param libtrace_uri: packet source of the observer, such as ``int:eth0``; its addresses are those that connections
-        come from, unless others are given
+    :param libtrace_uri: packet source of the observer, such as ``int:eth0``; connections leave from the addresses that
+        the kernel chooses for packets through this interface, unless others are given (:attr:`source`)
     :param args: the plugin's parsed arguments; ``connect`` and ``timeout`` are the common ones
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
     """
@@ -106,7 +108,10 @@ class Spider:
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
-    """What the run needs of capabilities(7): to capture, at least."""
+    """What the run needs of capabilities(7): to capture, at least. Where a plugin does not say, ``CAP_NET_ADMIN`` stays
+    too, if it is there."""
+    keeps_root: ClassVar[bool] = False
+    """A run that root has begun goes on as root: the plugin writes files of root's, or calls what asks for it."""
     target_keys: ClassVar[Sequence[str]] = TARGET_KEYS
     """The keys of a job that say what is measured. A plugin that puts out several lines for a job names those by which
     they belong together."""
@@ -132,12 +137,15 @@ class Spider:
         self.server_mode = server_mode
         self.options = RunOptions.from_arguments(args)
         """Of the run; to be set before it is started."""
-        if not any(self.source):
-            self.source = addresses_of(libtrace_uri)
+        self.sources = sources_of(libtrace_uri)
+        """What the kernel chooses; None where packets are not captured from an interface."""
+        self._job = threading.local()
         self.asks_for_ecn = False
         """Whether all of this machine's SYNs ask for ECN; as it was when the run was started."""
         self.observer: Observer | DummyObserver | None = None
         self.pipeline = Pipeline(self)
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What was borrowed so far, by its name: what it was ``set`` to and, of a sysctl, the value ``before``."""
         self._settings: Settings | None = None
         self._settings_closed = False
         self._settings_state = threading.Lock()
@@ -250,6 +258,14 @@ class Spider:
     def configurator_over(self) -> None:
         """The configurator has ended, perhaps before its time: nobody may wait for it any more."""
 
+    def is_unfinished(self, record: Record) -> bool:
+        """True for a record without a verdict that a second try could give: ``--resume`` measures its target again."""
+        return is_unfinished(record)
+
+    def undone(self) -> Iterator[tuple[int, str]]:
+        """How many of what were not done, beside what records say: each number over 0 makes the exit status 1."""
+        return iter(())
+
     def finish(self) -> None:
         """Give back what this plugin holds, once, when all jobs have their records."""
 
@@ -263,11 +279,12 @@ class Spider:
 
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
+        ours = {address for address in self.source if address} | (self.sources.known if self.sources else frozenset())
         if not any(self.source):
             return None
         from pathspider.network.interfaces import capture_filter  # noqa: PLC0415 - not needed for --help
 
-        return capture_filter(self.source)
+        return capture_filter(sorted(ours))
 
     def job_problem(self, job: Job) -> str | None:
         """Why this job cannot be measured, as a word for a condition; None if it can. Fills in the default port."""
@@ -349,13 +366,38 @@ class Spider:
             self.pipeline.fail(error)
 
     @property
-    def source(self) -> tuple[str | None, str | None]:
-        """The vantage point's addresses, IPv4 and IPv6; None for one that it has not."""
-        return self.options.source
+    def source(self) -> Source:
+        """Our addresses, IPv4 and IPv6, that packets leave from; None for one that there is not.
+
+        In a worker's thread those for the target of its job: the kernel's choice for it, which another target need not
+        have. Elsewhere the usual ones. What is set, here or in the run's options, holds for all targets.
+        """
+        for_job: Source | None = getattr(self._job, "source", None)
+        if for_job is not None:
+            return for_job
+        named, usual = self.options.source, self.sources.default if self.sources else (None, None)
+        return named[0] or usual[0], named[1] or usual[1]
 
     @source.setter
-    def source(self, source: tuple[str | None, str | None]) -> None:
+    def source(self, source: Source) -> None:
+        self._job.source = None
         self.options = replace(self.options, source=source)
+
+    def leave_for(self, job: Job | None) -> None:
+        """From now on :attr:`source` is, in this thread, what packets to a job's target leave from; None: the usual.
+
+        :raises ElsewhereError: they would leave where nothing is captured of them
+        """
+        self._job.source = None
+        if job is None or self.sources is None or "dip" not in self.target_keys:
+            return
+        try:
+            self._job.source = self.sources.toward(job["dip"], self.options.source)
+        except ElsewhereError:
+            if self.chains:
+                raise
+        except (KeyError, TypeError, ValueError, OSError):
+            pass  # no address, as a plugin changed it: whoever connects says so
 
     def longest_connection(self) -> float:
         """Seconds that one connection may take."""
@@ -438,6 +480,7 @@ class Spider:
                 from pathspider.network.settings import Settings  # noqa: PLC0415 - only where something is borrowed
 
                 self._settings = Settings()
+                self.changes = self._settings.changes
                 self._settings.__enter__()
             return self._settings
 
@@ -447,17 +490,19 @@ class Spider:
             with self._settings_state:
                 settings, self._settings = self._settings, None
                 self._settings_closed = True
+            if self.sources is not None:
+                self.sources.close()
             if settings is not None:
                 settings.close()
 
 
-def addresses_of(uri: str) -> tuple[str | None, str | None]:
-    """The addresses, IPv4 and IPv6, of the interface that ``int:IF`` names; None for what is not there."""
+def sources_of(uri: str) -> Sources | None:
+    """Where packets leave from through the interface that ``int:IF`` names; None if it is not there, or for others."""
     kind, _, interface = uri.partition(":")
     if kind == "int":
         with suppress(InterfaceError):  # the observer says it, where the run begins
-            return source_addresses(interface)
-    return None, None
+            return Sources(interface)
+    return None
 
 
 def came_up(state: bool | int) -> bool:

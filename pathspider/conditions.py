@@ -107,6 +107,12 @@ def skipped(connections: Sequence[Connection]) -> list[str]:
     return [f"{SKIPPED}:{reason}" for reason in dict.fromkeys(reasons)]
 
 
+OTHER_INTERFACE = f"{LOCAL_ERROR}:other_interface"
+"""The route to the target leads through another interface than the one whose packets are captured."""
+NEW_SOURCE = f"{LOCAL_ERROR}:new_source"
+"""Packets would leave from an address that was not there when the run, and its capture, began."""
+LAB_ADDRESS = f"{LOCAL_ERROR}:lab_address"
+"""The target is one of the lab's, and this is not the lab."""
 CAPTURE_LOST = f"{LOCAL_ERROR}:capture_lost_packets"
 """The capture lost packets while this job was measured; what it did not see may have been there."""
 
@@ -122,6 +128,17 @@ CONNECTIVITY = {
     "transient": "the experiment came up, the baseline did not",
     "offline": "neither came up",
 }
+
+
+STABLE = {
+    "broken": "in every further round the baseline came up, the experiment did not",
+    "transient": "in every further round the experiment came up, the baseline did not",
+    "works": "in a further round both connections came up",
+    "unstable": "further rounds differ, or neither connection came up in one",
+}
+"""What ``X.stable.connectivity.word`` says, which the run concludes of what a plugin said."""
+
+STABLE_CONDITION = re.compile(rf".+\.stable\.connectivity\.(?P<word>{'|'.join(STABLE)})")
 
 
 def connectivity_conditions(name: str) -> dict[str, str]:
@@ -143,12 +160,16 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.invalid_job:dip_is_ipv4_mapped": "dip is an IPv4 address in the notation of IPv6",
     "pathspider.invalid_job:dp_not_a_port": "dp is not a number from 1 to 65535",
     "pathspider.invalid_job:domain_not_a_string": "domain is not a string",
+    "pathspider.invalid_job:domain_not_a_name": "domain cannot be a name in the DNS",
     "pathspider.local_error:<errno>": "our own kernel gave this error, before a packet left or instead of it",
     "pathspider.local_error:no_ipv4_source": "the interface has no IPv4 address to measure from",
     "pathspider.local_error:no_ipv6_source": "the interface has no IPv6 address to measure from",
+    OTHER_INTERFACE: "the route to the target leads through another interface",
+    NEW_SOURCE: "packets would leave from an address that was not there when the run began",
+    LAB_ADDRESS: "the target is one of pspdr lab's, and this is not the lab",
     "pathspider.local_error:bad_dip": "dip cannot be connected to, as a plugin changed it",
     "pathspider.local_error:bad_dp": "dp cannot be connected to, as a plugin changed it",
-    "pathspider.local_error:bad_domain": "the job's domain cannot stand in a request",
+    "pathspider.local_error:bad_domain": "the job's domain cannot stand in such a request",
     "pathspider.local_error:curl_<number>": "libcurl could not begin; its error number",
     ECN_SWITCHED: "a connection failed that asked for ECN, which another program has switched on",
     "pathspider.local_error:other_path": "a connection that asks for ECN would have taken another way than any other",

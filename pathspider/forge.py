@@ -14,7 +14,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
@@ -236,8 +235,7 @@ def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
 
 def answer_state(message: bytes, reply: bytes) -> Conn:
     """Whether ``reply`` is a valid DNS response to the query ``message``, whatever it answers."""
-    state: Conn = judge_answer(DNSRecord.parse(message), reply, 0)["spdr_state"]
-    return state
+    return judge_answer(message, reply, 0)["spdr_state"]
 
 
 def last_protocol(packet: Packet) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pathspider.conditions import PLACEHOLDERS, RUN, RUN_CONDITIONS, matches
+from pathspider.conditions import PLACEHOLDERS, RUN, RUN_CONDITIONS, STABLE, STABLE_CONDITION, matches
 from pathspider.discovery import classes, is_skipped, module_names
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ def declared(condition: str, plugin: str) -> tuple[str, str] | None:
 
     :param plugin: the name of the plugin that concluded it
     """
+    if stable := STABLE_CONDITION.fullmatch(condition):
+        return condition, STABLE[stable["word"]]
     found = find_plugin(plugin)
     own, placeholders = (found.conditions, found.placeholders) if found else ({}, {})
     for known in (RUN_CONDITIONS, own):

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 from pathspider.libtrace._core import FlowTable
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
-from pathspider.libtrace.sources import Capture
+from pathspider.libtrace.sources import Capture, parse
+from pathspider.network.interfaces import interface_name
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
 
 __all__ = ["CaptureError", "DummyObserver", "Observer", "PacketClockTimer", "Stats"]
@@ -69,7 +70,7 @@ class Observer:
 
     When the constructor returns, packets are being captured.
 
-    :param lturi: ``int:IF`` or the name of an interface; ``pcapfile:FILE`` or its name; ``-``; any libtrace URI
+    :param lturi: ``int:IF`` or a name of an interface; ``pcapfile:FILE`` or its name; ``-``; any libtrace URI
     :param chains: chain classes (or instances); none: packets are counted, no flow records are made
     :param idle_timeout: seconds of packet time after which a quiet flow ends
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
@@ -86,7 +87,7 @@ class Observer:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
-        self._capture = Capture(lturi, bpf, snaplen, buffer_size)
+        self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
         self._flushes: deque[Callable[[], None]] = deque()
         """Whom to tell when the flows that are open have been given out."""
 
@@ -191,6 +192,12 @@ class Observer:
         table, counts = self._table, self._capture.counts()
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
                      table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"])
+
+
+def _by_known_name(lturi: str) -> str:
+    """A URI by which libpcap finds an interface that is named by an alternative name."""
+    kind, name = parse(lturi)
+    return f"int:{interface_name(name)}" if kind == "live" else lturi
 
 
 def _drop(flows: list[Flow]) -> None:

@@ -97,6 +97,10 @@ class Connection(TypedDict, total=False):
     """The same as libcurl numbers it; as with other ``curl_<name>``, where it was asked for."""
     http_info: dict[int, Any]
     """All that libcurl was asked for, by pycurl's constant."""
+    http_headers: list[tuple[str, str]]
+    """Names, in lower case, and values of the response's header fields, as they came; where it was asked for."""
+    http_body: str
+    """The first 64 KiB of the response's body, one character an octet (latin-1); where it was asked for."""
     dns_rcode: int
     """Response code of the DNS response. :rfc:`1035`"""
 
@@ -134,6 +138,8 @@ class Record(Job, total=False):
     """What was found, or why there is no verdict."""
     time: Period
     """The first packet's moment, or the first connection's, and the end of the last connection."""
+    run: str
+    """The id of the run that this record is of."""
     order: list[int]
     """The configurations of the connections as they were made, where there were several."""
     flow_results: list[Flow]
@@ -142,6 +148,8 @@ class Record(Job, total=False):
     """With ``--output-flows``: how many flows were expected and not observed."""
     rounds: list[RoundRecord]
     """Of a suspect: what was seen when its connections were made again."""
+    domain_ascii: str
+    """``domain`` as it went on the wire, where that is another spelling."""
     error: str
     """What went wrong in a plugin that left this job without a measurement."""
 
@@ -172,6 +180,8 @@ class Result(NamedTuple):
     """The configurations in the order in which the connections were made."""
     spans: Sequence[tuple[float, float]] = ()
     """When each connection began and ended, in monotonic seconds."""
+    source: tuple[str | None, str | None] | None = None
+    """The addresses of ours that they left from, by IP version; None: the usual ones of the run."""
 
 
 class Unmeasured(NamedTuple):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from math import isfinite
 from typing import IO, Any
 
+from pathspider.fallocate import reserve
 from pathspider.records import Flow, Job
 
 
@@ -20,8 +21,10 @@ class RecordWriter:
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+        self.stream = stream
         self.written = 0
+        self.octets = 0
+        """Of all lines that were written."""
 
     def write(self, record: Job | Flow) -> None:
         """Write one record; ``OSError`` when the file cannot take it, which then ends with the record before it."""
@@ -40,11 +43,52 @@ class RecordWriter:
         done = 0
         try:
             while done < len(line):
-                done += self._stream.write(line[done:])
+                done += self.stream.write(line[done:])
+            self.octets += done
         except OSError:
             with suppress(OSError):  # a pipe cannot be cut
-                self._stream.truncate(self._stream.seek(-done, os.SEEK_CUR))
+                self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))
             raise
+
+
+class JSONFile:
+    """A file that holds one JSON value at a time, rewritten in place: also by a process that cannot open it any more.
+
+    It is rewritten with one call, and never becomes shorter (spaces fill it up): whoever reads it meanwhile finds no
+    rest of an earlier value.
+
+    :param descriptor: of an ordinary file, opened for writing; :meth:`close` closes it
+    """
+
+    AHEAD = 1 << 14
+    """Octets for which room is kept, so that a later value is written also on a disk that has become full."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._length = 0
+
+    def write(self, value: Any) -> None:
+        """Write a value in place of what is there.
+
+        :raises OSError: if there is no room for it
+        """
+        text = json.dumps(_finite_only(value), default=_plain, indent=1)
+        data = text.ljust(self._length - 1).encode("ascii") + b"\n"
+        done = 0
+        while done < len(data):
+            done += os.pwrite(self._descriptor, data[done:], done)
+        if not self._length:
+            os.ftruncate(self._descriptor, len(data))
+            with suppress(OSError):  # there is no room, or the file system does not do it
+                reserve(self._descriptor, len(data), self.AHEAD)
+        self._length = len(data)
+
+    def close(self) -> None:
+        """Give back the room that was not needed, and close the file."""
+        with suppress(OSError):
+            if self._length:
+                os.ftruncate(self._descriptor, self._length)
+        os.close(self._descriptor)
 
 
 def json_line(value: Any) -> bytes:

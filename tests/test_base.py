@@ -3,7 +3,7 @@
 import argparse
 import unittest
 
-from pathspider.base import Spider, addresses_of, positive_seconds
+from pathspider.base import Spider, positive_seconds, sources_of
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from pathspider.sync import SynchronizedSpider
 from tests.run.spiders import Nowhere, make
@@ -50,10 +50,12 @@ class TestSpider(unittest.TestCase):
         self.assertEqual((make().per_address(), make(Own).per_address()), (2, None))
 
     def test_addresses_of_the_interface(self):
-        self.assertEqual(addresses_of("int:lo")[0], "127.0.0.1")
+        self.assertEqual(sources_of("int:lo").default[0], "127.0.0.1")
         for uri in ("", "lo", "pcapfile:lo", "int:", "int:no such", "int:lo0123456789abcdef"):
-            self.assertEqual(addresses_of(uri), (None, None))
-        self.assertEqual(make(source=("192.0.2.1", None)).source, ("192.0.2.1", None))
+            self.assertIsNone(sources_of(uri))
+        self.assertEqual(make().source[0], "127.0.0.1")
+        self.assertEqual(make(source=("192.0.2.1", "2001:db8::1")).source, ("192.0.2.1", "2001:db8::1"))
+        self.assertEqual(make(source=(None, "2001:db8::1")).source, ("127.0.0.1", "2001:db8::1"))
 
     def test_combine_connectivity(self):
         spider = make()

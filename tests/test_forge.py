@@ -42,8 +42,8 @@ class Datagrams(Syns):
         return self.dns_answer(packet, reply)
 
 
-def make(spider=Syns, timeout=5.0, source=("127.0.0.1", "::1")):
-    return spider(4, "int:lo", argparse.Namespace(connect="tcp", timeout=timeout, source=source))
+def make(spider=Syns, timeout=5.0, source=("127.0.0.1", "::1"), uri="int:lo"):
+    return spider(4, uri, argparse.Namespace(connect="tcp", timeout=timeout, source=source))
 
 
 def closed_port(family, kind=socket.SOCK_STREAM):
@@ -111,7 +111,7 @@ class TestExchange(ExchangeCase):
         self.assertEqual((connection["spdr_state"], len(ports)), (CONN_OK, 2))
 
     def test_no_address_of_that_version(self):
-        connection = self.connect(make(source=("127.0.0.1", None)), {"dip": "::1", "dp": 80})
+        connection = self.connect(make(source=("127.0.0.1", None), uri=""), {"dip": "::1", "dp": 80})
         self.assertEqual((connection["spdr_state"], connection["local_error"]), (CONN_SKIPPED, "no_ipv6_source"))
 
     def test_no_route_is_our_own_fault(self):
@@ -142,9 +142,10 @@ class TestExchange(ExchangeCase):
                 self.assertEqual(make().connect({"dip": "127.0.0.1", "dp": 80}, 0)["local_error"], "EMFILE")
 
     def test_without_the_privilege_the_run_cannot_be(self):
+        spider = make()
         with mock.patch("socket.socket", side_effect=PermissionError(errno.EPERM, "")), \
                 self.assertRaisesRegex(PermissionError, "CAP_NET_RAW"):
-            make().connect({"dip": "127.0.0.1", "dp": 80}, 0)
+            spider.connect({"dip": "127.0.0.1", "dp": 80}, 0)
 
     def test_what_is_not_a_packet_is_the_plugin_s_mistake(self):
         class Wrong(Syns):

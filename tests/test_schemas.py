@@ -50,7 +50,7 @@ def chain_fields():
 class TestSchemas(unittest.TestCase):
     def test_each_is_a_schema(self):
         names = {path.name for path in SCHEMAS.glob("*.json")}
-        self.assertEqual(names, {"job.schema.json", "record.schema.json", "flow.schema.json"})
+        self.assertEqual(names, {"job.schema.json", "record.schema.json", "flow.schema.json", "metadata.schema.json"})
         for name in names:
             Draft202012Validator.check_schema(read(name))
 
@@ -100,13 +100,31 @@ class TestMeasured(unittest.TestCase):
                                  [[]] * targets.count(b"\n"))
                 jobs = Path(folder, plugin)
                 jobs.write_bytes(targets + b'{"dip": "nonsense"}\n{"domain": "a.example"}\n')
-                command = [*PSPDR, "measure", "-i", "lab0", "--output-flows", "--input", str(jobs), plugin,
+                command = [*PSPDR, "measure", "-i", "lab0", "--output-flows", "--input", str(jobs),
+                           "--metadata", f"{jobs}.meta.json", plugin,
                            "--connect", mode, "--timeout", "1"]
                 runs.append((plugin, targets.count(b"\n") + 2,
                              lab.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
             for plugin, count, process in runs:
                 with self.subTest(plugin=plugin):
                     self.check(count, *process.communicate(timeout=60))
+                    self.check_metadata(json.loads(Path(folder, f"{plugin}.meta.json").read_text()), plugin, count)
+
+    def check_metadata(self, metadata, plugin, count):
+        self.assertEqual(errors("metadata.schema.json", metadata), [])
+        (run,) = metadata["runs"]
+        self.assertEqual((run["plugin"]["name"], run["connect"], run["records"], run["targets"]["complete"]),
+                         (plugin, PLUGINS[plugin], count, True))
+        for *path, key, value in (("run", "1"), ("end", "now"), ("ended", "why", "boredom"), ("targets", "sha256", "x"),
+                                  ("targets", "jobs", -1), ("conditions", {"x": 0}), ("vantage", "ipv4", 7)):
+            broken = copy.deepcopy(run)
+            place = broken
+            for step in path:
+                place = place[step]
+            place[key] = value
+            self.assertNotEqual(errors("metadata.schema.json", {"runs": [broken]}), [], (path, key, value))
+            del place[key]
+            self.assertNotEqual(errors("metadata.schema.json", {"runs": [broken]}), [], key)
 
     def check(self, count, out, err):
         records = [json.loads(line) for line in out.splitlines()]
@@ -122,6 +140,7 @@ class TestMeasured(unittest.TestCase):
             ("conditions", None),
             ("time", None),
             ("time", "from", "2026-11-22T10:00:00Z"),
+            ("run", "1"),
             ("path", ["192.0.2.1", "192.0.2.2", "192.0.2.3"]),
             ("flow_results", 0, "spdr_state", 7),
             ("flow_results", 0, "pkt_fwd", "3"),

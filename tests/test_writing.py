@@ -2,12 +2,15 @@
 
 import io
 import json
+import os
+import tempfile
 import unittest
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.writing import RecordWriter, json_line
+from pathspider.writing import JSONFile, RecordWriter, json_line
 
 
 class TestRecordWriter(unittest.TestCase):
@@ -32,3 +35,26 @@ class TestRecordWriter(unittest.TestCase):
         line = json_line(value)
         self.assertEqual(line.count(b"\n"), 1)
         self.assertEqual(json.loads(line), value)
+
+
+class TestJSONFile(unittest.TestCase):
+    def test_whoever_reads_finds_one_whole_value(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"x" * 500)
+            file.flush()
+            written = JSONFile(file.fileno())
+            for value in ({"a": "long " * 50}, {"b": float("nan")}, {"c": ["longer "] * 100}):
+                written.write(value)
+                text = Path(file.name).read_bytes()
+                self.assertTrue(text.endswith(b"\n"))
+                self.assertEqual(json.loads(text), {"b": None} if "b" in value else value)
+                self.assertNotIn(b"x", text)
+            last = Path(file.name).read_bytes()
+            descriptor = os.dup(file.fileno())
+            written = JSONFile(descriptor)
+            written.write({"a": 1})
+            written.close()
+            self.assertLess(len(Path(file.name).read_bytes()), len(last))
+            self.assertLess(os.fstat(file.fileno()).st_blocks * 512, JSONFile.AHEAD)
+            with self.assertRaises(OSError):
+                os.fstat(descriptor)

@@ -24,7 +24,7 @@ class Chain(ChainBase):
 
     scratch: ClassVar[dict[str, Any]] = {}
     """Keys (with their initial values) under which the chain notes things in the record while the flow is open; they
-    are removed when it ends."""
+    are removed when it ends, and so are all keys that begin with ``_``."""
 
     absent_hooks: ClassVar[bool] = True
     """The hooks of this very class only say "go on": the flow table need not call them."""

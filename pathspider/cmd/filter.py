@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathspider.cmd.measure import open_input
-from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.cmd.input import add_input_options, open_input, select, target_reader
+from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
 
 if TYPE_CHECKING:
     from pathspider.records import Job
@@ -27,13 +27,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser(
         "filter", help="Pre-process a target list", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Turn a target list into jobs: each target once. What is no job is left out, and named.")
-    parser.add_argument("--input", metavar="INPUTFILE", default="-",
-                        help="The list of targets, one a line. (Default: standard input)")
-    parser.add_argument("--csv-input", action="store_true",
-                        help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    add_input_options(parser)
     parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the jobs go. (Default: standard output)")
+    add_output(parser, "the jobs")
     parser.set_defaults(func=run)
 
 
@@ -46,50 +42,60 @@ def port(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Filter the list; the exit status is 1 if something in it was no job."""
-    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
-    with open_input(args.input) as lines, open_output(args.output) as stream:
+    with open_input(args.input) as lines:
         refuse_same(os.fstat(lines.fileno()), args.output)
-        start_afresh(args.output, stream)
-        reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                           parse_csv if args.csv_input else parse_job)
-        sieve = Sieve(args.dp)
-        RecordWriter(stream).write_all(sieve.jobs(reader))
-    log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs", sieve.kept,
-             sieve.repeated, sieve.invalid, reader.skipped)
-    return 1 if sieve.invalid or reader.skipped else 0
+        reader = target_reader(args, lines)
+        sieve = Sieve(reader, args.dp)
+        selection = select(args, sieve, TargetFilter(), keys=())
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
+            RecordWriter(stream).write_all(iter(selection))
+    log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs%s", selection.kept,
+             selection.repeated, sieve.invalid, reader.skipped, selection.left_out("; "))
+    return 0 if reader.all_were_jobs and not sieve.invalid else 1
 
 
 class Sieve:
-    """Lets each target through once, and nothing that is none.
+    """Iterates over the jobs of a reader that have a target, and names those that have none.
 
     A target has a good ``dip``, or no ``dip`` yet and a ``domain``: that is one for the dnsresolv plugin.
 
     :param dp: the port to set, or None
     """
 
-    def __init__(self, dp: int | None = None) -> None:
+    def __init__(self, reader: JobReader, dp: int | None = None) -> None:
+        self.reader = reader
+        self.name = reader.name
         self.dp = dp
-        self.kept = 0
-        self.repeated = 0
         self.invalid = 0
 
-    def jobs(self, reader: JobReader) -> Iterator[Job]:
-        """The jobs of a reader that are let through."""
-        from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
+    @property
+    def jobs(self) -> int:
+        """Jobs read so far."""
+        return self.reader.jobs
 
-        seen = TargetFilter()
-        for job in reader:
+    def __iter__(self) -> Iterator[Job]:
+        from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
+        from pathspider.targets.reading import MOST_NAMED  # noqa: PLC0415
+        from pathspider.targets.selection import Advice  # noqa: PLC0415
+
+        advice = Advice()
+        for job in self.reader:
             if self.dp is not None:
                 job["dp"] = self.dp
-            if problem := problem_of(job):
+            problem = problem_of(job)
+            advice.give(self, job, TARGET_KEYS if problem or "dip" in job else ("dp",))
+            if problem:
                 self.invalid += 1
-                log.error("%s, job %d: %s: %.200s", reader.name, reader.jobs, problem, job)
-            elif seen.repeats(job):
-                self.repeated += 1
+                if self.invalid <= MOST_NAMED:
+                    log.error("%s, job %d: %s: %.200s", self.name, self.jobs, problem, job)
+                if self.invalid == MOST_NAMED:
+                    log.error("%s: these were %d invalid jobs; further ones are counted, and not named", self.name,
+                              MOST_NAMED)
             else:
-                self.kept += 1
                 yield job
 
 

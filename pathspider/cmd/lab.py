@@ -68,8 +68,9 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
 def _add_scenarios(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenarios", action="append", default=[], metavar="FILE.py",
-                        help="A Python file with SCENARIOS of your own, beside the built-in ones; may be given several "
-                             "times.")
+                        help="A Python file with SCENARIOS of your own, beside the built-in ones. It runs as code, "
+                             "where root runs this as root, and then others must not be able to write it. May be "
+                             "given several times.")
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:

@@ -46,6 +46,12 @@ class Parser(argparse.ArgumentParser):
 
     advice: Callable[[str], str] = staticmethod(lambda message: "")
     """What to add to an error's text, or nothing."""
+    words: Callable[[Sequence[str]], list[str]] = staticmethod(lambda words: [*words])
+    """What argparse is to read in place of the words of the command line."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, once the words are as it can read them."""
+        return super().parse_known_args(self.words(sys.argv[1:] if args is None else args), namespace)
 
     def error(self, message: str) -> NoReturn:
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)

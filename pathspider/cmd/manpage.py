@@ -47,7 +47,7 @@ FURTHER_STATUS: dict[str, list[tuple[int | str, str]]] = {
 FURTHER = {
     "pspdr": ["pspdr lab demo", "pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'",
               "pspdr measure -i eth0 ecn <targets.ndjson >records.ndjson"],
-    "pspdr-measure": ["pspdr measure -i eth0 --csv-input dnsresolv <names.csv >targets.ndjson",
+    "pspdr-measure": ["pspdr measure --csv-input dnsresolv <names.csv >targets.ndjson",
                       "pspdr measure -i eth0 ecn --connect https <targets.ndjson >records.ndjson"],
 }
 """Examples beside those of the epilogs."""

@@ -6,26 +6,49 @@ import argparse
 import logging
 import os
 import re
+import stat
 import sys
-from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
+from pathspider.cmd.input import (
+    DrawnSeed,
+    add_input_options,
+    bare_shuffle,
+    open_input,
+    positive_int,
+    select,
+    target_reader,
+)
+from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
-from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.output import (
+    add_output,
+    is_file,
+    open_output,
+    open_rewritten,
+    refuse_one_file,
+    refuse_same,
+    start_afresh,
+)
+from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
-    from pathspider.records import Record
+    from pathspider.records import Job, Record
+    from pathspider.run.measurement import Measurement
+    from pathspider.run.metadata import Facts
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.digest import Digest
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
+    from pathspider.targets.selection import Selection
     from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
@@ -38,20 +61,30 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser("measure", help="Perform a PATHspider measurement",
                                    description="Perform a PATHspider measurement.", epilog="Spider safely!")
     add_loudness(parser)
-    parser.add_argument("-i", "--interface", default="eth0",
-                        help="The interface that leads to the targets; its packets are captured. (Default: eth0)")
+    parser.add_argument("-i", "--interface",
+                        help="The interface that leads to the targets; its packets are captured. (Default: where the "
+                             "route to the first target leads)")
+    parser.add_argument("--source-ip", action="append", type=source_ip, default=[], metavar="ADDRESS",
+                        help="Have all packets leave from this address of this machine; may be given twice, for IPv4 "
+                             "and for IPv6. (Default: the kernel's choice for each target)")
+    parser.add_argument("--allow-lab-addresses", action="store_true",
+                        help="Measure also addresses that are those of pspdr lab, in a network that is not the lab.")
     parser.add_argument("-w", "--workers", type=positive_int, default=100,
                         help="Number of workers to use. (Default: 100)")
-    parser.add_argument("--input", metavar="INPUTFILE", default="-",
-                        help="The list of jobs, one a line. (Default: standard input)")
-    parser.add_argument("--csv-input", action="store_true",
-                        help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
-    parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the records go. (Default: standard output)")
+    add_input_options(parser)
+    add_output(parser, "the records", more=" With --resume: go on also where options or targets are others.")
     parser.add_argument("--output-flows", action="store_true", help="Include flow results in output.")
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
+    parser.add_argument("--metadata", metavar="FILE",
+                        help="Where the run's facts go. (Default: beside the output, RECORDS.meta.json; none where "
+                             "that is no file)")
+    parser.add_argument("--vantage", metavar="NAME", help="What this vantage point is called, for the metadata.")
+    parser.add_argument("--log-file", metavar="FILE",
+                        help="Append all messages to this file, with their times, also those that -q keeps back.")
+    parser.add_argument("--status-file", metavar="FILE",
+                        help="Keep this file up to date with how far the run is: JSON, once a second.")
     parser.add_argument("-r", "--rate", type=float, metavar="N",
                         help="Make at most N new connections per second; those to one target follow each other at "
                              "once.")
@@ -63,9 +96,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "records tell it. (Default: fixed)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="What random orders are drawn from. (Default: 0)")
-    parser.add_argument("--confirm", type=rounds, default=4, metavar="N",
+    parser.add_argument("--confirm", type=rounds, default=0, metavar="N",
                         help="Measure targets that are broken or transient N more times, in other orders, and say what "
-                             "is stable; 0: do not. (Default: 4)")
+                             "is stable; 0: do not. (Default: 0)")
     parser.add_argument("--confirm-gap", type=seconds, default=15.0, metavar="SECONDS",
                         help="Time from the end of such a target's last connection to the next. (Default: 15)")
     parser.add_argument("--lockstep", action="store_true",
@@ -76,6 +109,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--vantage-lookup", action="store_true",
                         help="Ask the DNS (servers of Google and Team Cymru) for our public addresses and their AS: "
                              "paths begin with them.")
+    parser.add_argument("--user", metavar="NAME",
+                        help="Where root begins the run, go on as this user. (Default: who called sudo, else nobody)")
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
@@ -85,6 +120,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
     for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
+    parser.words = partial(bare_shuffle, ends=plugins.choices)
 
 
 def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
@@ -103,9 +139,10 @@ def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | 
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
             reader._add_action(action)
+    reader._has_negative_number_optionals.clear()
     reader.add_argument("rest", nargs=argparse.REMAINDER)
     try:
-        rest = reader.parse_known_args(list(argv)[list(argv).index("measure") + 1:])[0].rest
+        rest = reader.parse_known_args(bare_shuffle(list(argv)[list(argv).index("measure") + 1:]))[0].rest
     except (Refused, ValueError):  # the parser itself will say it
         return None
     return rest[0] if rest else None
@@ -179,13 +216,6 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     return ""
 
 
-def positive_int(text: str) -> int:
-    """An option's value as a number over 0, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number over 0 is needed")
-    return int(text)
-
-
 def rounds(text: str) -> int:
     """An option's value as a number of rounds, for argparse."""
     if not text.isdecimal() or int(text) > MOST_ROUNDS:
@@ -203,31 +233,151 @@ def seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
-    from pathspider.cmd.progress import Progress  # noqa: PLC0415
+    from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
+
+    with logging_to(args.log_file):
+        return measure(args)
+
+
+def measure(args: argparse.Namespace) -> int:
+    """As :func:`run`, with messages going where they shall."""
     from pathspider.run.measurement import Measurement  # noqa: PLC0415
-    from pathspider.targets.reading import JobReader, parse_csv, parse_job  # noqa: PLC0415
+    from pathspider.targets.digest import Digest  # noqa: PLC0415
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     options = run_options(args)
     lines = open_input(args.input)
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
-    reader = JobReader(lines, "standard input" if args.input == "-" else args.input,
-                       parse_csv if args.csv_input else parse_job)
-    seen = targets_done(args, options)
+    digest = Digest(lines)
+    reader = target_reader(args, lines)
+    earlier = earlier_runs(args, digest) if args.resume else []
+    seen, keys = targets_done(args, options)
+    targets = select(args, reader, seen, keys)
     if args.dry_run:
-        with open_output(args.output) as stream:
-            start_afresh(args.output, stream)
-            return dry_run(args, options, reader, seen, RecordWriter(stream))
-    with open_output(args.resume or args.output, append=bool(args.resume)) as stream:
-        block_signals()
-        spider = start_spider(args, options)
+        with open_output(args.output, force=args.force) as stream:
+            start_afresh(stream)
+            return dry_run(args, options, reader, targets, RecordWriter(stream))
+    with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
+                     instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
+        files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
+        jobs: Iterable[Job] = targets
+        if args.interface is None and needs_interface(args.plugin):  # it waits for a target: signals end it as they do
+            following = iter(targets)
+            args.interface, ahead = for_targets(following, options.source)
+            jobs = chain(ahead, following)
+        signals = Signals()
+        spider = start_spider(args, options, signals)
         if not args.resume:
-            start_afresh(args.output, stream)
-        measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume))
-        on_signals(measurement.stop_in_order, measurement.end_at_once)
-        progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
-        with nullcontext() if args.quiet else progress:
-            return measurement.run()
+            start_afresh(stream)
+        measurement = Measurement(spider, reader, targets, RecordWriter(stream), resumes=bool(args.resume), jobs=jobs)
+        return follow(args, measurement, digest=digest, files=files, signals=signals)
+
+
+def follow(args: argparse.Namespace, measurement: Measurement, *, digest: Digest, files: Files,
+           signals: Signals) -> int:
+    """Measure with a spider that has been started, and keep the files up to date; the exit status."""
+    from pathspider.cmd.progress import Progress  # noqa: PLC0415
+    from pathspider.cmd.status import StatusFile  # noqa: PLC0415
+    from pathspider.run import metadata  # noqa: PLC0415
+
+    def end() -> None:
+        if files.earlier and metadata.other_targets(files.earlier[-1], digest.found(complete=measurement.all_read)[0]):
+            log.warning("the list of targets is not the one of the run that was continued")
+        files.note({**metadata.at_end(measurement), "targets": metadata.of_targets(measurement, digest)})
+        if status_file is not None:
+            status_file.write()
+
+    spider = measurement.spider
+    measurement.at_end = end
+    if files.metadata is not None:
+        files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
+    progress = Progress(spider.pipeline, measurement.reader, stopping=lambda: measurement.signals,
+                        targets=measurement.targets)
+    status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
+    signals.respond(measurement.stop_in_order, measurement.end_at_once)
+    with status_file or nullcontext(), nullcontext() if args.quiet else progress:
+        status = measurement.run()
+    return status or int(files.failed)
+
+
+class Files:
+    """What is written beside the records.
+
+    :param stack: closes the files
+    :param earlier: the runs that this one continues
+    """
+
+    def __init__(self, args: argparse.Namespace, output: IO[bytes], lines: IO[bytes], stack: ExitStack,
+                 earlier: Sequence[Facts]) -> None:
+        from pathspider.run.metadata import ENDING, Metadata, read  # noqa: PLC0415
+        from pathspider.writing import JSONFile  # noqa: PLC0415
+
+        self.earlier = earlier
+        self.failed = False
+        self.metadata: Metadata | None = None
+        self.status: JSONFile | None = None
+        opened = {"the input": lines.fileno(), "the output": output.fileno()}
+        name = args.metadata
+        if name is None and output.fileno() != 1 and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+            name = (args.resume or args.output) + ENDING
+        for what, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
+                                   ("status file", args.status_file, partial(refused, args))):
+            if path is not None:
+                opened[f"the {what}"] = open_rewritten(path, what, accept)
+                kept = JSONFile(opened[f"the {what}"])
+                stack.callback(kept.close)
+                if what == "metadata":
+                    self.metadata = Metadata(kept, earlier)
+                else:
+                    self.status = kept
+        refuse_one_file(opened)
+
+    def note(self, facts: Facts) -> None:
+        """Add these facts to the metadata, where there are some."""
+        if self.metadata is not None:
+            try:
+                self.metadata.write(facts)
+            except OSError as error:
+                log.error("metadata: %s", error.strerror)
+                self.failed = True
+
+
+def refused(args: argparse.Namespace, stream: IO[bytes]) -> None:
+    """``ValueError`` for a file that has content, unless that may be overwritten."""
+    from pathspider.cmd.status import is_status  # noqa: PLC0415
+
+    if not (args.force or is_status(stream)):
+        raise ValueError("there is something in this file already; name another one, or overwrite it with --force (-f)")
+
+
+def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
+    """The runs whose records are resumed; :exc:`UsageError` where options or targets are not as they were."""
+    from pathspider.run import metadata  # noqa: PLC0415
+
+    name = args.metadata or args.resume + metadata.ENDING
+    try:
+        with open(name, "rb") as stream:
+            runs = metadata.read(stream) if os.fstat(stream.fileno()).st_size else []
+    except FileNotFoundError:
+        runs = []
+    except OSError as error:
+        raise UsageError(f"metadata {name}: {error.strerror}") from None
+    except metadata.MetadataError as error:
+        raise UsageError(f"metadata {name}: {error}") from None
+    if not runs:
+        log.warning("there is no metadata of the run that is resumed (%s): whether options and targets are the same is "
+                    "not known", name)
+        return runs
+    now = metadata.what(args)
+    found = metadata.differences(runs[-1], now)
+    if metadata.other_targets(runs[-1], digest.found(complete=False)[0]):
+        found.append("the list of targets is another one, or has changed")
+    if found and not args.force:
+        raise UsageError(f"--resume {args.resume}: {'; '.join(found)}. Give the options and targets of the run that is "
+                         "resumed, or go on all the same with --force (-f)")
+    for difference in (*found, *metadata.other_versions(runs[-1], now)):
+        log.warning("--resume %s: %s", args.resume, difference)
+    return runs
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:
@@ -240,6 +390,11 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     if args.resume and is_file(1, args.resume):
         raise UsageError(f"--resume {args.resume}: standard output leads there too, and after > the shell has emptied "
                          "the file by now; --resume writes to it by itself: leave the redirection out")
+    if args.resume and args.allow_repeats:
+        raise UsageError("--resume leaves out targets that have a record, and --allow-repeats none: only one of them "
+                         "can be")
+    if args.resume and isinstance(args.shuffle, DrawnSeed):
+        raise UsageError("--resume with --shuffle: name the seed that the run told, as --shuffle=SEED")
     if args.order == "random" and args.plugin.fixed_order:
         raise UsageError(f"--order random: connections of {args.plugin.name} build on each other, so that their order "
                          "cannot be drawn; leave the option off")
@@ -251,12 +406,13 @@ def run_options(args: argparse.Namespace) -> RunOptions:
         raise UsageError(str(error)) from None
     return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
                       order=args.order, seed=args.seed, confirm=args.confirm, confirm_gap=args.confirm_gap,
-                      lockstep=args.lockstep)
+                      lockstep=args.lockstep, source=pair(args.source_ip),
+                      lab_networks=None if args.allow_lab_addresses else lab_networks(), ip_version=args.ip_version)
 
 
-def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
-    """The targets that need no measuring: none, or, for ``--resume``, those that have a record."""
-    from pathspider.conditions import is_unfinished  # noqa: PLC0415
+def targets_done(args: argparse.Namespace, options: RunOptions) -> tuple[TargetFilter, Sequence[str]]:
+    """The targets that need no measuring: none, or, for ``--resume``, those that have a record. And the keys of a job
+    that tell its target."""
     from pathspider.run.resume import resume  # noqa: PLC0415
     from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
     from pathspider.targets.reading import LineError  # noqa: PLC0415
@@ -267,14 +423,14 @@ def targets_done(args: argparse.Namespace, options: RunOptions) -> TargetFilter:
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
-            done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several),
+            done = resume(args.resume, seen, spider.is_unfinished, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:
             raise UsageError(f"--resume {args.resume}: {error.strerror}") from None
         except LineError as error:
             raise UsageError(f"--resume {error}") from None
         log.info("resuming: %d records are there", done)
-    return seen
+    return seen, spider.target_keys
 
 
 def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
@@ -300,38 +456,34 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     return parse
 
 
-def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, seen: TargetFilter,
+def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, targets: Selection,
             writer: RecordWriter) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = make_spider(args, options, workers=args.workers)
-    counts = {"measured": 0, "repeated": 0, "blocklisted": 0, "invalid": 0}
-    for job in reader:
-        if seen.repeats(job):
-            counts["repeated"] += 1
-        elif spider.job_problem(job):
+    counts = {"measured": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
+    for job in targets:
+        if spider.job_problem(job):
             counts["invalid"] += 1
         elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
+        elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
+            counts["of the lab"] += 1
         else:
             counts["measured"] += 1
             writer.write(to_measure(job))
-    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d invalid; "
-             "%d lines are no jobs", len(spider.plan()), *counts.values(), reader.skipped)
-    return 1 if counts["invalid"] or reader.skipped else 0
+    log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
+             "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
+             len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],
+             counts["invalid"], reader.skipped, targets.left_out("; "))
+    return 0 if reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"] else 1
 
 
-def open_input(name: str) -> IO[bytes]:
-    """The input file, or standard input for ``-``.
-
-    It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
-    """
-    try:
-        return open(0, "rb", closefd=False) if name == "-" else Path(name).open("rb")
-    except OSError as error:
-        raise UsageError(f"input {name}: {error.strerror}") from None
+def needs_interface(plugin: type[Spider]) -> bool:
+    """Whether a plugin observes, or connects to targets; dnsresolv does neither."""
+    return bool(plugin.chains) or "dip" in plugin.target_keys
 
 
-def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
+def start_spider(args: argparse.Namespace, options: RunOptions, signals: Signals) -> Spider:
     """Make the plugin's spider for this vantage point and start it; :exc:`UsageError` if that cannot be."""
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
     from pathspider.network.interfaces import (  # noqa: PLC0415
@@ -339,28 +491,32 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         InterfaceError,
         check_capabilities,
         check_interface,
-        source_addresses,
+        interface_name,
     )
-    from pathspider.network.privileges import keep_only  # noqa: PLC0415
+    from pathspider.network.routes import Sources  # noqa: PLC0415
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     try:
-        check_interface(args.interface)
-        source = source_addresses(args.interface)
+        if args.interface is None or not needs_interface(args.plugin):
+            uri, usual = "", options.source
+        else:
+            check_interface(args.interface)
+            args.interface = interface_name(args.interface)
+            uri, usual = f"int:{args.interface}", Sources(args.interface).default
         check_capabilities(*args.plugin.capabilities)
     except (InterfaceError, CapabilityError) as error:
         raise UsageError(str(error)) from None
-    if not any(source):
+    source = options.source[0] or usual[0], options.source[1] or usual[1]
+    if uri and not any(source):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
-    beginnings = looked_up(source) if args.vantage_lookup else None
-    if "CAP_BPF" in args.plugin.capabilities:
-        from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
-
-        hold_cgroup()
-    keep_only(args.plugin.capabilities)
-    options = replace(options, source=source, beginnings=beginnings)
-    spider = make_spider(args, options, workers=args.workers, uri=f"int:{args.interface}")
+    give_up_privileges(args)
+    beginnings = None
+    if args.vantage_lookup and uri:
+        with signals.allowed():  # nothing is borrowed yet
+            beginnings = looked_up(source)
+    options = replace(options, beginnings=beginnings)
+    spider = make_spider(args, options, workers=args.workers, uri=uri)
     try:
         allow_workers(args.workers, spider.descriptors())
         spider.start()
@@ -372,6 +528,28 @@ def start_spider(args: argparse.Namespace, options: RunOptions) -> Spider:
         log.error("plugin %s: %s: %s; the run does not begin", spider.name, type(error).__name__, error, exc_info=error)
         sys.exit(1)
     return spider
+
+
+def give_up_privileges(args: argparse.Namespace) -> None:
+    """Open what can be opened now alone, and give up what this run does not need. Before any thread is started."""
+    from pathspider.network.privileges import UserError, keep_only, of_plugin, run_user  # noqa: PLC0415
+
+    try:
+        user = run_user(args.user)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+    kept = of_plugin(args.plugin)
+    if "CAP_BPF" in kept:
+        from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
+
+        hold_cgroup()
+    if "CAP_NET_ADMIN" in kept:
+        from pathspider.network import journal  # noqa: PLC0415 - it needs settings' modules
+        from pathspider.network.settings import Settings  # noqa: PLC0415 - heavy
+
+        Settings.clean_leftovers()
+        journal.open_early()
+    keep_only(kept, None if args.plugin.keeps_root else user)
 
 
 def looked_up(source: tuple[str | None, str | None]) -> Beginnings:

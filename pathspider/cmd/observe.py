@@ -9,8 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
+from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains
 from pathspider.text import did_you_mean
 
@@ -29,11 +31,11 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                    description="Passively observe network traffic: one record a flow, as flows end.",
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list-chains", action="store_true", help="Print the available chains and exit.")
-    parser.add_argument("-i", "--interface", default="eth0",
-                        help="The interface to capture on; or a capture file (pcap or pcapng, also .gz, .xz, .bz2, "
-                             ".zst), - for a pcap on standard input, or any libtrace URI. (Default: eth0)")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="Where the records go. (Default: standard output)")
+    parser.add_argument("-i", "--interface",
+                        help="The interface to capture on; or a capture file (pcap or pcapng, also compressed), - for "
+                             "a pcap on standard input, or any libtrace URI. (Default: where the default route leads, "
+                             "or the only interface that is up)")
+    add_output(parser, "the records")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
     parser.add_argument("--snaplen", type=int, default=65535, metavar="BYTES",
                         help="Bytes kept of each packet. (Default: 65535)")
@@ -59,32 +61,34 @@ def run(args: argparse.Namespace) -> int:
     if unknown := [name for name in names if name not in chains]:
         raise UsageError(f"no such chain: {', '.join(unknown)}; there are {', '.join(sorted(chains))}"
                          + did_you_mean(unknown[0], chains))
-    if args.snaplen < 1:
-        raise UsageError(f"--snaplen {args.snaplen}: at least one byte is needed")
+    if not 1 <= args.snaplen < 1 << 31:
+        raise UsageError(f"--snaplen {args.snaplen}: 1 byte or more, below 2 GiB")
     return observe(args, [chains[name] for name in dict.fromkeys(names)])
 
 
 def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     """Write the flows of one packet source; the exit status."""
-    from pathspider.cmd.output import open_output, refuse_same, start_afresh  # noqa: PLC0415
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
+    from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
-    kind, name = parse(args.interface)
+    interface = args.interface or to_observe()
+    kind, name = parse(interface)
     if kind == "stdin":
         refuse_same(os.fstat(0), args.output)
     elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
         refuse_same(os.stat(path), args.output)
     status = 0
-    with open_output(args.output) as stream:
-        block_signals()
+    with open_output(args.output, force=args.force) as stream:
+        signals = Signals()
         try:
-            observer = Observer(args.interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
+            observer = Observer(interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
-        start_afresh(args.output, stream)
-        on_signals(lambda _: observer.stop(), lambda number: os._exit(128 + number))
+        start_afresh(stream)
+        keep_only((), run_user())  # what strangers sent is read from here on
+        signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)

@@ -10,11 +10,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from pathspider.run.pipeline import Pipeline
     from pathspider.targets.reading import JobReader
+    from pathspider.targets.selection import Selection
 
 log = logging.getLogger("pathspider")
 
@@ -28,25 +29,43 @@ RATE_SPAN = 60.0
 """Seconds over which the rate is taken."""
 
 
+class Numbers(NamedTuple):
+    """How far a measurement is."""
+
+    done: int
+    """Jobs that have their record."""
+    total: int | None
+    """Jobs of the whole run, an estimate until all is read; None where nothing tells."""
+    under_way: int
+    rate: float
+    """Jobs per second in the last minute."""
+    seconds_left: float | None
+    missed_flows: int
+    suspects: int
+    """Jobs that wait to be measured again, to be confirmed."""
+
+
 class Progress:
     """Tells jobs done, under way, the rate of the last minute, and the time left (where the input's length is known)
     while its body runs.
 
     :param stopping: whether the user has asked for the end
+    :param targets: those of the reader that are measured
     """
 
     def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None, *,
-                 stopping: Callable[[], object] = lambda: False) -> None:
+                 stopping: Callable[[], object] = lambda: False, targets: Selection | None = None) -> None:
         self.run = run
         self.reader = reader
         self.stream = stream or sys.stderr
         self.stopping = stopping
-        self.length = input_length(reader)
+        self.targets = targets
         self._began = time.monotonic()
         self._samples = deque([(self._began, 0)])
         """Moments of the last minute, and the jobs done by then."""
+        self._sampling = threading.Lock()
         self._done = threading.Event()
-        self._draws = self.stream.isatty() and not reader._lines.isatty()
+        self._draws = self.stream.isatty() and not reader.is_terminal()
         """Not over what the user is typing."""
         self._handlers: list[logging.Handler] = []
         """What writes messages where our line is."""
@@ -92,16 +111,25 @@ class Progress:
 
     def line(self, now: float) -> str:
         """The line as it stands at this moment of the monotonic clock."""
-        done, under_way = self.run.jobs_done, self.run.jobs_under_way
-        rate = self._rate(now, done)
+        numbers = self.numbers(now)
         if self.stopping():
-            parts = [f"stopping, {under_way:,} under way"]
+            parts = [f"stopping, {numbers.under_way:,} under way"]
         else:
-            parts = [self._done_of(done), f"{under_way:,} under way", per_second(rate)]
-            total = self._total()
-            if total is not None and rate > 0:
-                parts.append(f"about {rough((total - done) / rate)} left")
+            parts = [self._done_of(numbers.done), f"{numbers.under_way:,} under way", per_second(numbers.rate)]
+            if numbers.seconds_left is not None:
+                parts.append(f"about {rough(numbers.seconds_left)} left")
+        if numbers.suspects:
+            parts.insert(2, f"{numbers.suspects:,} to be confirmed")
         return ", ".join(parts + self._missed())
+
+    def numbers(self, now: float) -> Numbers:
+        """How it stands at this moment of the monotonic clock. Any thread may ask."""
+        done = self.run.jobs_done
+        rate, total = self._rate(now, done), self._total()
+        left = None if total is None or rate <= 0 else max(total - done, 0) / rate
+        suspects = self.run.suspects
+        return Numbers(done, total, max(self.run.jobs_under_way - suspects, 0), rate, left, self.run.flows_missed,
+                       suspects)
 
     def last_line(self, now: float) -> str:
         """The line that stays when all is over."""
@@ -123,34 +151,30 @@ class Progress:
 
     def _rate(self, now: float, done: int) -> float:
         """Jobs per second in the last minute."""
-        self._samples.append((now, done))
-        while self._samples[1][0] <= now - RATE_SPAN:
-            self._samples.popleft()
-        then, done_then = self._samples[0]
+        with self._sampling:
+            self._samples.append((now, done))
+            while self._samples[1][0] <= now - RATE_SPAN:
+                self._samples.popleft()
+            then, done_then = self._samples[0]
         return (done - done_then) / max(now - then, 1e-9)
 
     def _all_read(self) -> bool:
-        return self.length is not None and self.reader.position >= self.length
+        length = self.reader.length
+        return self._left() == 0 or (length is not None and self.reader.position >= length)
+
+    def _left(self) -> int | None:
+        """How many targets more will be taken at most; None where nothing bounds them."""
+        return None if self.targets is None else self.targets.left
 
     def _total(self) -> int | None:
         """Jobs of the whole run: those taken, and, for the rest of the input, as many to an octet as before."""
-        taken, read = self.run.jobs.accepted, self.reader.position
-        if self.length is None or not read:
+        taken, read, length, left = self.run.jobs.accepted, self.reader.position, self.reader.length, self._left()
+        if left == 0:
+            return taken
+        if length is None or not read:
             return None
-        return taken + round(self.reader.jobs * max(self.length - read, 0) / read)
-
-
-def input_length(reader: JobReader) -> int | None:
-    """Octets that the reader has read and will read, where its input is a regular file; None where it is not."""
-    lines: Any = reader._lines
-    try:
-        descriptor = lines.fileno()
-        if not os.path.isfile(f"/proc/self/fd/{descriptor}"):
-            return None
-        before = lines.tell() - reader.position  # as where a shell has read the first line of what it hands on
-        return int(os.fstat(descriptor).st_size - before)
-    except (OSError, ValueError, AttributeError):
-        return None
+        coming = round(self.reader.jobs * max(length - read, 0) / read)
+        return taken + (coming if left is None else min(coming, left))
 
 
 def width(stream: TextIO) -> int:

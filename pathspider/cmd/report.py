@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import bz2
-import gzip
 import logging
-import lzma
 import os
-import shutil
 import signal
 import sqlite3
-import subprocess
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.atomic import atomic_write
+from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import refuse_same
+from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
 
 if TYPE_CHECKING:
     from pathspider.records import Job, Record
@@ -32,23 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pathspider")
 
 
-@contextmanager
-def open_zst(name: str, mode: str) -> Iterator[IO[bytes]]:
-    """What zstd(1) unpacks, for Python cannot; ``OSError`` where it fails, at the end of what could be unpacked."""
-    if shutil.which("zstd") is None:
-        raise UsageError(f"results {name}: zstd is needed to unpack this file: install it, or unpack the file")
-    with open(name, mode) as packed, subprocess.Popen(["zstd", "-qdc"], stdin=packed, stdout=subprocess.PIPE,
-                                                      stderr=subprocess.PIPE) as unpacker:
-        assert unpacker.stdout is not None
-        assert unpacker.stderr is not None
-        yield unpacker.stdout
-        said = unpacker.stderr.read().decode(errors="replace").strip()
-        if unpacker.wait():
-            raise OSError(said)
-
-
-OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, ".zst": open_zst}
-"""How compressed results are read, by the ending of the file's name."""
+PACKED = (".gz", ".xz", ".bz2", ".zst", ".zip")
+"""How names of compressed results end."""
 
 FORMATS = ("html", "json", "csv", "md")
 
@@ -69,11 +48,10 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
-                        help="Output of pspdr measure, also compressed (.gz, .xz, .bz2, .zst); - for standard input.")
+                        help="Output of pspdr measure, also compressed; - for standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
-    parser.add_argument("--output", metavar="OUTPUTFILE", default="-",
-                        help="The file to output the report to. Defaults to standard output.")
+    add_output(parser, "the report")
     parser.add_argument("--label", action="append", default=[], metavar="NAME",
                         help="What to call a result file, in their order; may be given several times. "
                              "(Default: the file's name)")
@@ -89,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently  # noqa: PLC0415
+    from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
@@ -101,13 +80,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Targets(verdicts) as targets:
             whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
+            for tally in tallies:
+                read_runs(tally)
             if not any(tally.records for tally in tallies):
                 raise UsageError("there are no records to report of")
             report = Report(args.title, tallies, targets)
             put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in measured_again(report):
+    for remark in (*measured_differently(report), *measured_again(report)):
         log.warning("%s%s", *remark)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
@@ -141,6 +122,10 @@ def check(args: argparse.Namespace) -> None:
         other = seen.setdefault((status.st_dev, status.st_ino), name)
         if other is not name:
             log.warning("results %s and %s are one file", other, name)
+    if args.output != "-" and os.path.exists(args.output) and not args.force:
+        status = os.stat(args.output)
+        if not is_same(status, 1):
+            refuse_content(status, args.output)
 
 
 def labels(args: argparse.Namespace) -> list[str]:
@@ -158,7 +143,7 @@ def labels(args: argparse.Namespace) -> list[str]:
 
 def short_name(name: str) -> str:
     """A file's name without what tells its format and how it is packed."""
-    for endings in (OPENERS, (".ndjson", ".jsonl", ".json")):
+    for endings in (PACKED, (".ndjson", ".jsonl", ".json")):
         name = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
     return name
 
@@ -181,24 +166,16 @@ def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
 
 def read(tally: Tally, number: int, targets: Targets) -> bool:
     """Count a file; whether all of it could be read."""
-    name = tally.name
-    opener = OPENERS.get(Path(name).suffix, open)
-    try:
-        with open(0, "rb", closefd=False) if name == "-" else opener(name, "rb") as lines:
-            reader = reader_of(lines, tally)
-            try:
-                for line in reader:
-                    record = cast("Record", line)  # parse_record() has seen to it
-                    targets.add(number, record, tally.add(record))
-            finally:
-                tally.bad_lines = reader.skipped
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        tally.broken_off = str(error)
-        log.error("%s breaks off after %d records: %s; the report has what stands before", name, tally.records, error)
-        return False
+    with open_input(tally.name) as lines:
+        reader = reader_of(lines, tally)
+        for line in reader:
+            record = cast("Record", line)  # parse_record() has seen to it
+            targets.add(number, record, tally.add(record))
+    tally.broken_off = reader.broken_off
+    tally.bad_lines = reader.skipped
     if not tally.records:
         log.error("%s holds no records", reader.name)
-    return bool(tally.records) and not tally.bad_lines
+    return bool(tally.records) and reader.all_were_jobs
 
 
 def put(name: str, pieces: Iterator[str]) -> None:

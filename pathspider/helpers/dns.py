@@ -37,9 +37,11 @@ from pathspider.helpers.sockets import (
     failed,
     local_error,
     opening,
+    over,
     pending_error,
 )
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.targets.names import ROOT, to_wire
 
 OWN_ERRORS = {errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN, errno.EPERM}
 """What sending and receiving on a connection that is being made, or was, tells of our own machine."""
@@ -71,6 +73,7 @@ def _dnslib() -> ModuleType:
     return import_module("dnslib")
 
 
+@over(socket.IPPROTO_TCP)
 def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """Ask the DNS server at ``job["dip"]``, port ``job["dp"]`` (default 53), over TCP, all within ``timeout`` seconds.
 
@@ -80,6 +83,7 @@ def connect_dns_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts
     return _ask(socket.SOCK_STREAM, source, job, timeout, sockopts)
 
 
+@over(socket.IPPROTO_UDP)
 def connect_dns_udp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """The same over UDP, one datagram each way. A query without an answer is sent again after 1, 3 and 7 seconds, as
     far as ``timeout`` allows. An ICMP error from the path is a failure."""
@@ -91,21 +95,16 @@ def query(job: Job) -> Any:
     dnslib = _dnslib()
     domain, qtype = job.get("domain"), job.get("qtype")
     if not domain:
-        domain, qtype = ".", qtype or "NS"
-    if not isinstance(domain, str):
-        raise ValueError(f"not a domain name: {domain!r}")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")
-    number = getattr(dnslib.QTYPE, str(qtype or "A").upper(), None)
+        domain, qtype = ROOT, qtype or "NS"
+    name = to_wire(domain)
+    try:
+        number = getattr(dnslib.QTYPE, str(qtype or "A").upper())
+    except dnslib.DNSError:
+        number = None
     if not isinstance(number, int):
         raise ValueError(f"not a DNS record type: {qtype!r}")
     header = dnslib.DNSHeader(id=secrets.randbelow(65536), rd=1)
-    record = dnslib.DNSRecord(header, q=dnslib.DNSQuestion(domain, number))
-    try:
-        record.pack()
-    except (dnslib.DNSError, import_module("dnslib.label").DNSLabelError) as error:  # two families
-        raise ValueError(f"not a domain name: {domain!r}") from error
-    return record
+    return dnslib.DNSRecord(header, q=dnslib.DNSQuestion(b"" if name == ROOT else name.encode("ascii"), number))
 
 
 def _ask(
@@ -114,14 +113,13 @@ def _ask(
     _dnslib()  # not on the connection's time
     deadline = clock() + timeout
     try:
-        question = query(job)
-        message: bytes = question.pack()
-    except (ValueError, _dnslib().DNSError):
+        message: bytes = query(job).pack()
+    except ValueError:
         return local_error("bad_domain")
     job = {**job, "dp": job.get("dp") or DNS_PORT}
     connection, answer = poller.run(_exchange(kind, source, job, message, deadline, sockopts))
     # here, in the worker's thread: in the poller's all other connections wait meanwhile
-    return judge(question, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
+    return judge(message, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
 
 
 def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
@@ -263,43 +261,45 @@ def belongs(message: bytes, datagram: bytes) -> bool:
     """
     if datagram[:2] != message[:2]:
         return False
-    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or _names(message, datagram) is not False
+    return len(datagram) < HEADER_SIZE or not datagram[2] & RESPONSE or names_question(message, datagram) is not False
 
 
-def _names(message: bytes, response: bytes) -> bool | None:
+def names_question(message: bytes, response: bytes) -> bool | None:
     """Whether a response names the question of the query ``message``, None where its own is malformed; some that
     refuse the query name none."""
     (count,) = struct.unpack_from("!H", response, 4)
     if not count:
         return response[3] & RCODE in WITHOUT_QUESTION
-    asked, named = message[HEADER_SIZE:], response[HEADER_SIZE:len(message)]
+    end = _question_end(message) or len(message)  # behind it there may be more, as options of UDP
+    asked, named = message[HEADER_SIZE:end], response[HEADER_SIZE:end]
     name = len(asked) - 4  # type and class follow
     if count == 1 and named[:name].lower() == asked[:name].lower() and named[name:] == asked[name:]:
         return True
-    return False if _is_question(response) else None
+    return False if _question_end(response) else None
 
 
-def _is_question(message: bytes) -> bool:
-    """Whether there is a question behind the header. It stands first, so that its name can point at nothing."""
+def _question_end(message: bytes) -> int | None:
+    """Where the question behind the header ends; None if there is none. It stands first, so that its name can point at
+    nothing."""
     at = HEADER_SIZE
     while at < min(len(message), HEADER_SIZE + LONGEST_NAME):
         length = message[at]
         if not length:
-            return at + 5 <= len(message)
+            return at + 5 if at + 5 <= len(message) else None
         if length > LONGEST_LABEL:
-            return False
+            return None
         at += 1 + length
-    return False
+    return None
 
 
-def judge(question: Any, answer: bytes, sp: int) -> Connection:
-    """Whether the answer is a well-formed response to the question. What that costs grows with its length alone."""
-    message: bytes = question.pack()
+def judge(message: bytes, answer: bytes, sp: int) -> Connection:
+    """Whether the answer is a well-formed response to the query ``message``. What that costs grows with its length
+    alone."""
     if len(answer) < HEADER_SIZE:
         return failed(CONN_FAILED, sp, "not a DNS message: too short")
     if not answer[2] & RESPONSE or answer[:2] != message[:2]:
         return failed(CONN_FAILED, sp, "not a response to the query")
-    named = _names(message, answer)
+    named = names_question(message, answer)
     if named is False:
         return failed(CONN_FAILED, sp, "a response to another question")
     if not named or not is_response(answer):

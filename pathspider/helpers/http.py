@@ -9,7 +9,6 @@ Nothing is looked up in the DNS: names go into the Host field and SNI.
 from __future__ import annotations
 
 import errno
-import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -33,11 +32,13 @@ from pathspider.helpers.sockets import (
     is_ipv6,
     local_error,
     opening,
+    over,
     pending_error,
     settle,
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+from pathspider.targets.names import HOST, to_wire
 from pathspider.version import __version__
 
 BODY_BYTES = 100_000
@@ -46,8 +47,8 @@ BODY_BYTES = 100_000
 BODY_SECONDS = 1.0
 """Likewise after so many seconds of body: an endless trickle must not keep a worker until its timeout."""
 
-DOMAIN = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
-"""What may stand as host in a URL: nothing that could end the host part or the header line."""
+KEPT_BYTES = 65_536
+"""So much of a response's headers, and so much of its body, is kept for a plugin that asks."""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 LONG_MS = 2_000_000_000
@@ -55,6 +56,7 @@ LONG_MS = 2_000_000_000
 CurlOpts = Mapping[int, Any]
 
 
+@over(socket.IPPROTO_TCP)
 def connect_http(  # noqa: PLR0917 - the documented order
     source: Source,
     job: Job,
@@ -62,6 +64,7 @@ def connect_http(  # noqa: PLR0917 - the documented order
     curlopts: CurlOpts | None = None,
     curlinfos: Iterable[int] | None = None,
     sockopts: SockOpts | None = None,
+    response: bool = False,
 ) -> Connection:
     """GET ``/`` from port ``job["dp"]`` (default 80) of ``job["dip"]``, all within ``timeout`` seconds.
 
@@ -70,17 +73,22 @@ def connect_http(  # noqa: PLR0917 - the documented order
 
     ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
     ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, by constant;
-    ``sockopts`` ((level, option, value), ...) are set before connecting.
+    ``sockopts`` ((level, option, value), ...) are set before connecting. With ``response``, the headers of the response
+    and the first 64 KiB of its body come back, as ``http_headers``, [(name in lower case, value), ...], and
+    ``http_body``. Both are text of one character an octet: ``http_body.encode("latin-1")`` are the octets. (A
+    HEADERFUNCTION or WRITEFUNCTION among ``curlopts`` takes them instead.)
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
     else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
     """
     job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
-    exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    exchange = _exchange("http", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts,
+                         response=response)
     return poller.run(exchange, here=False)
 
 
+@over(socket.IPPROTO_TCP)
 def connect_https(  # noqa: PLR0917
     source: Source,
     job: Job,
@@ -88,11 +96,13 @@ def connect_https(  # noqa: PLR0917
     curlopts: CurlOpts | None = None,
     curlinfos: Iterable[int] | None = None,
     sockopts: SockOpts | None = None,
+    response: bool = False,
 ) -> Connection:
     """The same over TLS, default port 443. A certificate that does not hold is no failure; a failing handshake is."""
     job = {**job, "dp": job.get("dp") or MODES["https"].port}
     _pycurl()  # not on the connection's time
-    exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts)
+    exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts,
+                         response=response)
     return poller.run(exchange, here=False)
 
 
@@ -129,13 +139,12 @@ def url_host(job: Job) -> str:
     if domain is None or domain == "":
         address = str(job.get("dip"))
         return f"[{address}]" if ":" in address else address  # whether it is one is seen when connecting
-    if not isinstance(domain, str):
-        raise ValueError(f"not a domain name: {domain!r}")
-    if not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")  # UnicodeError is a ValueError
-    if DOMAIN.fullmatch(domain):
+    domain = to_wire(domain)
+    if HOST.fullmatch(domain):
         return domain
-    return f"[{domain}]" if is_ipv6(domain) else domain
+    if is_ipv6(domain):
+        return f"[{domain}]"
+    raise ValueError(f"not a host name: {domain!r}")
 
 
 def _exchange(
@@ -147,6 +156,7 @@ def _exchange(
     curlopts: CurlOpts | None,
     curlinfos: Iterable[int] | None,
     sockopts: SockOpts | None,
+    response: bool,
 ) -> Exchange[Connection]:
     deadline = clock() + timeout
     try:
@@ -161,7 +171,7 @@ def _exchange(
         return connection
     with connection["client"] as sock:
         url = f"{scheme}://{host}:{job['dp']}/"
-        transfer = (_FastOpenTransfer if fast_open else _Transfer)(sock, connection["sp"])
+        transfer = (_FastOpenTransfer if fast_open else _Transfer)(sock, connection["sp"], response)
         try:
             transfer.prepare(url, job, curlopts or {})
             try:
@@ -179,7 +189,7 @@ class _Transfer:
     heed: Callable[[int], int] | None = None
     """See :class:`~pathspider.helpers.poller.Transfer`."""
 
-    def __init__(self, sock: socket.socket, sp: int) -> None:
+    def __init__(self, sock: socket.socket, sp: int, response: bool) -> None:
         self.sock, self.sp = sock, sp
         self.handle: Any = _pycurl().Curl()
         self.taken = False  # libcurl has the connection
@@ -188,6 +198,7 @@ class _Transfer:
         self.size = 0
         self.body_ends = 0.0
         self.enough = False
+        self.kept = _Response() if response else None
 
     def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
         """Set all options; ``curlopts`` last."""
@@ -210,6 +221,8 @@ class _Transfer:
             pycurl.SOCKOPTFUNCTION: self.take_socket,
             pycurl.WRITEFUNCTION: self.take_body,
         }
+        if self.kept is not None:
+            options[pycurl.HEADERFUNCTION] = self.kept.take_header
         if url.startswith("https"):
             options |= {pycurl.SSL_VERIFYPEER: 0, pycurl.SSL_VERIFYHOST: 0, pycurl.SSL_SESSIONID_CACHE: 0}
             # libcurl with GnuTLS (Debian's) would read all certificates of /etc/ssl/certs each time: 30 ms
@@ -238,6 +251,8 @@ class _Transfer:
         """Count the body, and end the transfer when enough of it has come."""
         now = clock()
         self.body_ends = self.body_ends or now + BODY_SECONDS
+        if self.kept is not None:
+            self.kept.take_body(chunk)
         self.size += len(chunk)
         self.enough = self.size >= BODY_BYTES or now >= self.body_ends
         return -1 if self.enough else len(chunk)
@@ -259,6 +274,8 @@ class _Transfer:
         result["http_version"] = _version_names().get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
         if number and not self.enough:
             result["error"] = f"after the response's header: {text}"
+        if self.kept is not None:
+            result["http_headers"], result["http_body"] = self.kept.headers, self.kept.body.decode("latin-1")
         infos = {info: self.handle.getinfo(info) for info in curlinfos}
         if infos:
             named = {_info_names().get(info, f"curl_{info}"): value for info, value in infos.items()}
@@ -274,6 +291,36 @@ class _Transfer:
             return local_error(f"curl_{number}", self.sp)
         state = CONN_TIMEOUT if number == pycurl.E_OPERATION_TIMEDOUT else CONN_FAILED
         return failed(state, self.sp, f"{text or 'no HTTP response'} (curl {number})")
+
+
+class _Response:
+    """What is kept of a response: the headers of its last block (others are of interim responses), and its body."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[str, str]] = []
+        self.body = bytearray()
+        self._size = 0
+        self._open = False
+        """Within a block of headers; what comes outside are trailers."""
+
+    def take_header(self, line: bytes) -> None:
+        """One line, as libcurl gives it: a status line, a header or the empty one behind them."""
+        if line.startswith(b"HTTP/"):
+            self.headers, self._size, self._open = [], 0, True
+            return
+        text = line.decode("latin-1").rstrip("\r\n")
+        self._size += len(text)
+        if not text:
+            self._open = False
+        elif self._open and self._size <= KEPT_BYTES:
+            name, _, value = text.partition(":")
+            if text[0] in " \t" and self.headers:  # folded, RFC 9112, section 5.2
+                name, value = self.headers[-1][0], f"{self.headers.pop()[1]} {text.strip()}"
+            self.headers.append((name.strip().lower(), value.strip()))
+
+    def take_body(self, chunk: bytes) -> None:
+        """The next part of the body."""
+        self.body += chunk[:KEPT_BYTES - len(self.body)]
 
 
 class _FastOpenTransfer(_Transfer):

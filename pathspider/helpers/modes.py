@@ -11,7 +11,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from pathspider.network.interfaces import PROTOCOL_NUMBERS
 from pathspider.records import Connection, Job
 
 DNS_PORT = 53
@@ -58,9 +57,7 @@ def connector(mode: str) -> Callable[..., Connection]:
 
 def connect(mode: str, source: tuple[str | None, str | None], job: Job, timeout: float, **options: Any) -> Connection:
     """Make a connection of kind ``mode``; ``options`` are the connection function's own."""
-    connection = connector(mode)(source, job, timeout, **options)
-    connection["proto"] = PROTOCOL_NUMBERS[MODES[mode].protocol]
-    return connection
+    return connector(mode)(source, job, timeout, **options)
 
 
 def default_port(mode: str | None) -> int:

@@ -27,11 +27,15 @@ import errno
 import select
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec
 
 from pathspider.helpers import poller, ports
 from pathspider.helpers.poller import Exchange, Wait
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
+
+Parameters = ParamSpec("Parameters")
 
 Source = tuple[str | None, str | None]
 """The vantage point's addresses: (IPv4 or ``None``, IPv6 or ``None``)."""
@@ -76,6 +80,23 @@ def local_error(name: str, sp: int = NO_PACKET_LEFT) -> Connection:
 def failed(state: Conn, sp: int, error: str) -> Connection:
     """The result of a connection that the network did not let through; ``error`` is for people."""
     return {"spdr_state": state, "sp": sp, "error": error}
+
+
+def over(protocol: int) -> Callable[[Callable[Parameters, Connection]], Callable[Parameters, Connection]]:
+    """For a connection function: what it returns tells the transport protocol, by its number, as ``proto``.
+
+    A flow of another protocol with the same ports is then never taken for the connection's.
+    """
+    def decorate(function: Callable[Parameters, Connection]) -> Callable[Parameters, Connection]:
+        @wraps(function)
+        def connect(*args: Parameters.args, **options: Parameters.kwargs) -> Connection:
+            connection = function(*args, **options)
+            connection["proto"] = protocol
+            return connection
+
+        return connect
+
+    return decorate
 
 
 def is_ipv6(address: str) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+
 from pathspider.helpers import poller
 from pathspider.helpers.poller import Exchange, clock
-from pathspider.helpers.sockets import SockOpts, Source, opening
+from pathspider.helpers.sockets import SockOpts, Source, opening, over
 from pathspider.records import Connection, Job
 
 
+@over(socket.IPPROTO_TCP)
 def connect_tcp(source: Source, job: Job, timeout: float, sockopts: SockOpts | None = None) -> Connection:
     """Make a TCP handshake with port ``job["dp"]`` of ``job["dip"]``, waiting at most ``timeout`` seconds.
 
-    Returns ``spdr_state``, ``sp`` (the local port; 0 where no packet can have left) and
+    Returns ``spdr_state``, ``sp`` (the local port; 0 where no packet can have left), ``proto`` (6) and
 
     * on success ``client``: the connected socket, which the caller closes (in ``post_connect``);
     * on a failure of the path ``error``: what the kernel called it, for people;

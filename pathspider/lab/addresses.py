@@ -7,6 +7,9 @@ client, ``lab0``      10.0.0.2               fd00:10::2
 case C of family F    10.20.F.C              fd00:20::F:C (hexadecimal digits read as decimal, to match)
 clean target N        10.64.0.1 and upwards  fd00:21::1 and upwards
 ====================  =====================  ==========================================================
+
+Each path has a name, ``<scenario>.lab.test``, and clean targets have ``clean-1.lab.test`` and so on; the lab's DNS
+servers know them.
 """
 
 from __future__ import annotations
@@ -21,6 +24,16 @@ CLEAN_4, CLEAN_6 = "10.64.0.0/10", "fd00:21::/32"
 
 CLEAN_TARGETS = 64 * 256 * 254
 """How many clean targets there are of each IP version (4,161,536)."""
+
+
+DOMAIN = "lab.test"
+"""Of all names of the lab."""
+
+RESOLVERS = ("10.64.0.1", "fd00:21::1")
+"""Who is asked for names in the lab, as anybody there could be."""
+
+ECHO_PORT = 7
+"""Where, over TCP and UDP, servers answer with what they saw."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,16 @@ def case_address(family: int, case: int, version: int) -> str:
     if not (0 < family < 255 and 0 < case < 255):
         raise ValueError(f"family {family}, case {case}: both must be from 1 to 254")
     return f"10.20.{family}.{case}" if version == 4 else f"fd00:20::{family}:{case}"
+
+
+def name_of(scenario: str) -> str:
+    """The name of a scenario's path."""
+    return f"{scenario}.{DOMAIN}"
+
+
+def clean_name(number: int) -> str:
+    """The name of clean target ``number``, from 0: ``clean-1.lab.test`` is the first."""
+    return name_of(f"clean-{number + 1}")
 
 
 def clean_address(number: int, version: int) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pathspider.helpers.modes import DNS_PORT, MODES
 from pathspider.lab import namespaces
+from pathspider.lab.addresses import DOMAIN, clean_address, clean_name
 from pathspider.lab.certificate import make_certificate
 from pathspider.lab.external import environment, find_program, modules
-from pathspider.lab.scenarios import served_by
-from pathspider.lab.startup import Servers
+from pathspider.lab.scenarios import names, served_by
+from pathspider.lab.startup import BuiltIn
 from pathspider.lab.topology import Rooms
 
 PORTS = {"http": MODES["http"].port, "https": MODES["https"].port, "dns": DNS_PORT}
@@ -86,18 +87,30 @@ zone:
     journal-content: none
 """
 
-ZONE = """
+ZONE = f"""
 $ORIGIN test.
 $TTL 60
-@ SOA lab.test. hostmaster.lab.test. 1 3600 600 86400 60
-@ NS lab.test.
-* A 192.0.2.1
-* AAAA 2001:db8::1
+@ SOA {DOMAIN}. hostmaster.{DOMAIN}. 1 3600 600 86400 60
+@ NS {DOMAIN}.
 """
 
+CLEAN_NAMES = 4096
+"""How many clean targets have a name in the zone."""
 
-class ApacheKnot(Servers):
-    """One apache2 and one knotd in each server room."""
+
+def zone() -> str:
+    """Knot's zone: the names of all paths, and of the first clean targets."""
+    clean = {clean_name(number): {"A": clean_address(number, 4), "AAAA": clean_address(number, 6)}
+             for number in range(CLEAN_NAMES)}
+    return ZONE + "".join(f"{name}. {qtype} {address}\n" for name, addresses in {**clean, **names()}.items()
+                          for qtype, address in addresses.items())
+
+
+
+class ApacheKnot(BuiltIn):
+    """One apache2 and one knotd in each server room, and the built-in echo."""
+
+    services = ("echo",)
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
         super().__init__(rooms, directory)
@@ -110,7 +123,7 @@ class ApacheKnot(Servers):
         pages = self.own_directory / "pages"
         (self.directory / "pages").mkdir()
         (self.directory / "pages/index.html").write_text("This is the PATHspider lab.\n", encoding="ascii")
-        (self.directory / "test.zone").write_text(ZONE, encoding="ascii")
+        (self.directory / "test.zone").write_text(zone(), encoding="ascii")
         for suffix, room in (("", rooms.server), ("-no-ecn", rooms.no_ecn)):
             self.start(f"apache{suffix}", room, apache, ["-D", "FOREGROUND", "-f"], APACHE, load=load, only_1=only_1,
                        certificate=certificate, key=key, pages=pages)
@@ -125,6 +138,7 @@ class ApacheKnot(Servers):
 
     def wait(self) -> None:
         """Neither program takes sockets that listen already, so this asks again and again."""
+        super().wait()
         deadline = time.monotonic() + 20
         for name, room in (("", self.rooms.server), ("-no-ecn", self.rooms.no_ecn)):
             for port in PORTS.values():

@@ -11,16 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 from pathspider.installed import declared
 from pathspider.lab.errors import LabError
 from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.plugins import find_plugin
+from pathspider.lab.progress import Progress
 from pathspider.lab.scenario import Case, connect_mode, without_mode
 from pathspider.lab.session import Lab
 from pathspider.records import Record
@@ -130,12 +131,15 @@ def perform(
     timeout: str = CONNECTION_TIMEOUT,
     labs: Labs | None = None,
     options: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Run:
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
     ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
-    ``options``: those of ``pspdr measure``, such as ``--lockstep``.
+    ``options``: those of ``pspdr measure``, such as ``--lockstep``. ``progress``: what hears of records as they come.
     """
+    progress = progress or Progress([run], None)
+    progress.began(run)
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", "0", *options,
                *run.measure]
@@ -146,12 +150,14 @@ def perform(
         if labs is not None:
             labs.add(lab)
         try:
-            done = lab.run(command, data=jobs.encode(), capture_output=True, timeout=LONGEST_RUN)
+            done = lab.run(command, data=jobs.encode(), capture_output=True, timeout=LONGEST_RUN,
+                           on_line=lambda line: progress.heard(run))
         except subprocess.TimeoutExpired:
             done = subprocess.CompletedProcess(command, -1, b"", f"no end after {LONGEST_RUN} s".encode())
     run.seconds = time.monotonic() - began
     run.status, run.errors = done.returncode, done.stderr.decode(errors="replace")
     run.results = compare(run.cases, done.stdout.decode(errors="replace").splitlines())
+    progress.ended(run, outcome(run))
     return run
 
 
@@ -195,19 +201,20 @@ def check(
     plugins: Sequence[str],
     servers: str = "builtin",
     scenarios: Sequence[str] = (),
-    tell: Callable[[Run], None] = lambda run: None,
     options: Sequence[str] = (),
+    stream: TextIO | None = None,
 ) -> list[Run]:
-    """Measure all paths of these plugins (of all, if none is named); ``tell`` hears of each run as it ends."""
+    """Measure all paths of these plugins (of all, if none is named); ``stream`` is told how far it is."""
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
     for run in runs:
         require_plugin(run)
     labs = Labs()
-    with ThreadPoolExecutor(PARALLEL_LABS) as pool:
+    with Progress(runs, stream) as progress, ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
-            measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options)
+            measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options,
+                              progress=progress)
             for future in as_completed([pool.submit(measure, run) for run in runs]):
-                tell(future.result())
+                future.result()
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
             labs.close()
@@ -215,17 +222,19 @@ def check(
     return runs
 
 
+def outcome(run: Run) -> str:
+    """A run in one line."""
+    bad = sum(not result.right for result in run.results)
+    state = "as expected" if run.right else f"ended with status {run.status}"
+    if bad and run.began:
+        state = f"{bad} different"
+    return f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}"
+
+
 def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool,
                      options: Sequence[str] = ()) -> int:
     """The command: exit status 1 on any difference."""
-    def tell(run: Run) -> None:
-        bad = sum(not result.right for result in run.results)
-        state = "as expected" if run.right else f"ended with status {run.status}"
-        if bad and run.began:
-            state = f"{bad} different"
-        print(f"{' '.join(run.measure):<32} {len(run.cases):3} paths  {run.seconds:5.1f} s  {state}", file=sys.stderr)
-
-    runs = check(plugins, servers, scenarios, tell, options)
+    runs = check(plugins, servers, scenarios, options, sys.stderr)
     print(json.dumps(as_data(runs, servers))) if as_json else report(runs)
     return 0 if all(run.right for run in runs) else 1
 

@@ -15,6 +15,7 @@ from string import Template
 from typing import cast
 
 from pathspider.lab.errors import LabError
+from pathspider.lab.mangler import MANGLERS, Mangler
 
 ECN_SETUP_SYN = "tcp flags & (syn|ack|ecn|cwr) == (syn|ecn|cwr)"
 SYN = "tcp flags & (syn|ack) == syn"
@@ -39,8 +40,9 @@ class Impairment:
     """nft rules for packets to the target, in order."""
     back: tuple[str, ...] = ()
     """nft rules for packets from the target."""
-    mangle: str = ""
-    """What nft cannot do: the name of a function of :mod:`pathspider.lab.mangler`, which sees both directions."""
+    mangle: str | Mangler = ""
+    """What nft cannot do: a function that sees the packets of both directions, or the name of one of
+    :mod:`pathspider.lab.mangler`."""
 
     def __post_init__(self) -> None:
         """Raises LabError for what is no impairment: it may come from a user's file."""
@@ -52,11 +54,14 @@ class Impairment:
         except (KeyError, ValueError) as error:
             raise LabError(f"an impairment's rules have a $ too many ({error}); there are $ip, $ttl, $headers and $v, "
                            "and $$ for a $") from None
-        if self.mangle:
-            from pathspider.lab.mangler import MANGLERS  # noqa: PLC0415 - most need none
+        if self.mangle and not callable(self.mangle) and self.mangle not in MANGLERS:
+            raise LabError(f"an impairment's mangle is {self.mangle!r}; it is a function of a packet and a direction, "
+                           f"or one of {', '.join(MANGLERS)}")
 
-            if self.mangle not in MANGLERS:
-                raise LabError(f"an impairment's mangle is {self.mangle!r}; there are {', '.join(MANGLERS)}")
+    @property
+    def mangler(self) -> Mangler | None:
+        """The function that ``mangle`` is or names."""
+        return MANGLERS[self.mangle] if isinstance(self.mangle, str) and self.mangle else self.mangle or None
 
     def rules(self, version: int) -> tuple[list[str], list[str]]:
         """The rules of both directions for one IP version."""

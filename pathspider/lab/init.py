@@ -8,7 +8,6 @@ it dies. In between stands a small parent that stays in the machine's PID namesp
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -20,11 +19,16 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from pathspider.lab import messages, namespaces, topology
+from pathspider.lab.addresses import RESOLVERS
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
 from pathspider.lab.scenarios import add_scenarios, mangled, no_ecn_addresses
 from pathspider.lab.startup import BuiltIn, Servers
 from pathspider.network import journal
+
+RESOLV_CONF = "/etc/resolv.conf"
+RESOLVING_DAEMONS = ("/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket")
+"""Sockets by which the C library asks others for names, before it asks by itself. See nss-resolve(8), nscd(8)."""
 
 PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
              signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -76,7 +80,7 @@ class Init:
         try:
             for path in scenarios:
                 add_scenarios(path)
-            self.build(servers)
+            self.build(servers, scenarios)
             messages.send(self.control, {"event": "ready"})
             self.serve()
         except LabError as error:
@@ -100,12 +104,14 @@ class Init:
                     elif not self.obey():
                         return
 
-    def build(self, servers: str) -> None:
+    def build(self, servers: str, scenarios: list[str]) -> None:
         """The servers start while the links are laid; the rules come last."""
         namespaces.mount("proc", "/proc")
         # What a run in here notes about borrowed settings shall go when they do, with the lab.
         journal.RUN.mkdir(exist_ok=True)
         namespaces.mount("tmpfs", str(journal.RUN))
+        ask_the_lab_for_names()
+        journal.RUN.chmod(0o755)  # else others could write there, and no run would believe what it says
         self.rooms = topology.make_rooms()
         topology.show_own_interfaces()
         directory = namespaces.unnamed_directory()
@@ -116,8 +122,8 @@ class Init:
             except OSError as error:
                 raise LabError(f"cannot make a TUN device ({error}): modprobe tun, or give the container "
                                "/dev/net/tun") from error
-        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), json.dumps(mangled())],
-                                  (self.tun,))
+        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), *scenarios], (self.tun,),
+                                  cwd=os.getcwd())
         topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())
         with namespaces.inside(self.rooms.router, self.rooms.client):
             load_rules()
@@ -175,7 +181,18 @@ class Init:
             if pid in self.commands:
                 messages.send(self.control, {"event": "ended", "id": self.commands.pop(pid), "status": code})
             elif self.servers is not None and (name := self.servers.names.get(pid)):
-                raise LabError(f"the lab's {name} ended with status {code}")
+                raise self.servers.failed(name, f"ended with status {code}")
+
+
+def ask_the_lab_for_names() -> None:
+    """Have commands ask the lab's DNS servers: resolv.conf(5) names them, and daemons of the machine are out of reach.
+
+    A machine without a resolv.conf has none in the lab.
+    """
+    for path in (*RESOLVING_DAEMONS, RESOLV_CONF):
+        with contextlib.suppress(FileNotFoundError):
+            text = "".join(f"nameserver {address}\n" for address in RESOLVERS) if path == RESOLV_CONF else ""
+            namespaces.cover(os.path.realpath(path), text)
 
 
 def starter(name: str) -> Callable[[topology.Rooms, int], Servers]:

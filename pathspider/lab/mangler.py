@@ -2,17 +2,20 @@
 
 The router sends packets of some addresses, both ways, through a TUN device; this process reads them there, changes them
 and writes back what is to go on. ``main()`` is the process, the rest is pure: bytes in, bytes out.
+
+What is not one whole TCP segment or UDP datagram right behind its IP header, such as a fragment, a packet with IPv6
+extension headers, or one whose lengths cannot be, goes on as it came; so does what no mangler changed.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from socket import IPPROTO_TCP, IPPROTO_UDP
+from typing import SupportsBytes
 
 from pathspider.chains.tcp import TCP_RST, TCP_SA, TCP_SYN, TO_MSS, next_option
 from pathspider.helpers.segments import HEADER, ones_complement_sum
@@ -24,22 +27,47 @@ UPGRADE, SPOILT_UPGRADE = b"Upgrade: h2c", b"Xpgrade: h2c"
 ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
 
 
+UDP_HEADER = 8
+"""Octets. RFC 768"""
+LARGEST = 65535
+"""Octets of an IP packet."""
+
+
 @dataclass
 class Packet:
-    """An IPv4 or IPv6 packet with TCP or UDP directly behind the IP header, taken apart."""
+    """An IPv4 or IPv6 packet with a whole TCP segment or UDP datagram right behind the IP header, taken apart."""
 
     version: int
+    """4 or 6."""
     header: bytearray
+    """The IP header."""
     protocol: int
+    """6 for TCP, 17 for UDP."""
     segment: bytearray
     """All behind the IP header."""
 
     @classmethod
-    def parse(cls, data: bytes) -> Packet:
-        """Take a packet apart."""
-        version = data[0] >> 4
-        length = (data[0] & 15) * 4 if version == 4 else 40
-        return cls(version, bytearray(data[:length]), data[9 if version == 4 else 6], bytearray(data[length:]))
+    def parse(cls, data: bytes) -> Packet | None:
+        """Take a packet apart; None for what is not one whole TCP segment or UDP datagram."""
+        version = data[0] >> 4 if data else 0
+        if version == 4 and len(data) >= 20:
+            length, total = (data[0] & 15) * 4, int.from_bytes(data[2:4], "big")
+            whole = length >= 20 and not int.from_bytes(data[6:8], "big") & 0x3FFF  # more fragments, or an offset
+        elif version == 6 and len(data) >= 40:
+            length, total, whole = 40, 40 + int.from_bytes(data[4:6], "big"), True
+        else:
+            return None
+        packet = cls(version, bytearray(data[:length]), data[9 if version == 4 else 6], bytearray(data[length:]))
+        return packet if whole and total == len(data) >= length and packet.sound else None
+
+    @property
+    def sound(self) -> bool:
+        """True where TCP's data offset, or the length of the UDP datagram, can be."""
+        if self.protocol == IPPROTO_TCP:
+            return len(self.segment) >= HEADER.size and HEADER.size <= self.data_offset <= len(self.segment)
+        if self.protocol == IPPROTO_UDP:
+            return len(self.segment) >= UDP_HEADER and UDP_HEADER <= self.udp_length <= len(self.segment)
+        return False
 
     @property
     def addresses(self) -> tuple[bytes, bytes]:
@@ -55,7 +83,12 @@ class Packet:
     @property
     def data_offset(self) -> int:
         """Where the user data of TCP or UDP begin in the segment."""
-        return (self.segment[12] >> 4) * 4 if self.protocol == IPPROTO_TCP else 8
+        return (self.segment[12] >> 4) * 4 if self.protocol == IPPROTO_TCP else UDP_HEADER
+
+    @property
+    def udp_length(self) -> int:
+        """The length in the UDP header; what is behind it are options. RFC 9868"""
+        return int.from_bytes(self.segment[4:6], "big")
 
     @property
     def data(self) -> bytes:
@@ -63,8 +96,13 @@ class Packet:
         return bytes(self.segment[self.data_offset:])
 
     def build(self) -> bytes:
-        """Put it together again, with lengths and checksums as they must be (a UDP checksum is left as it was)."""
+        """Put it together again, with IP lengths and checksums as they must be (the UDP header is left as it was).
+
+        Raises ValueError where it is larger than an IP packet can be.
+        """
         source, destination = self.addresses
+        if len(self.header) * (self.version == 4) + len(self.segment) > LARGEST:
+            raise ValueError(f"{len(self.segment)} bytes are too many for an IP packet")
         if self.version == 4:
             struct.pack_into("!H", self.header, 2, len(self.header) + len(self.segment))
             struct.pack_into("!H", self.header, 10, 0)
@@ -105,7 +143,7 @@ def cut_syn_data(packet: Packet, towards: bool) -> Packet | None:
 
 def has_udp_options(packet: Packet) -> bool:
     """True if the datagram ends before its IP packet does."""
-    return packet.protocol == IPPROTO_UDP and struct.unpack_from("!H", packet.segment, 4)[0] < len(packet.segment)
+    return packet.protocol == IPPROTO_UDP and packet.udp_length < len(packet.segment)
 
 
 def drop_udp_options(packet: Packet, towards: bool) -> Packet | None:
@@ -116,25 +154,25 @@ def drop_udp_options(packet: Packet, towards: bool) -> Packet | None:
 def strip_udp_options(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.strip_udp_options`."""
     if towards and has_udp_options(packet):
-        del packet.segment[struct.unpack_from("!H", packet.segment, 4)[0]:]
+        del packet.segment[packet.udp_length:]
     return packet
 
 
 def spoil_upgrade(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.spoil_upgrade`."""
-    if towards:
+    if towards and packet.protocol == IPPROTO_TCP:
         packet.segment = packet.segment.replace(UPGRADE, SPOILT_UPGRADE)
     return packet
 
 
 def reset_upgrade(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.reset_upgrade`."""
-    return reset(packet) if towards and UPGRADE in packet.data else packet
+    return reset(packet) if towards and packet.protocol == IPPROTO_TCP and UPGRADE in packet.data else packet
 
 
 def drop_alpn_h2(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.drop_alpn_h2`."""
-    return None if towards and ALPN_WITH_H2 in packet.data else packet
+    return None if towards and packet.protocol == IPPROTO_TCP and ALPN_WITH_H2 in packet.data else packet
 
 
 def reset(packet: Packet) -> Packet:
@@ -148,34 +186,52 @@ def reset(packet: Packet) -> Packet:
     return Packet(packet.version, header, IPPROTO_TCP, segment)
 
 
-MANGLERS: dict[str, Callable[[Packet, bool], Packet | None]] = {
+Mangler = Callable[[Packet, bool], Packet | SupportsBytes | None]
+"""What it makes of a packet, which it may change, on its way towards the target (True) or back: that packet, another,
+or a whole IP packet as bytes or of Scapy; None if nothing goes on."""
+
+MANGLERS: dict[str, Mangler] = {
     one.__name__: one for one in (raise_mss, cut_syn_data, drop_udp_options, strip_udp_options, spoil_upgrade,
                                   reset_upgrade, drop_alpn_h2)
 }
-"""Name -> what it makes of a packet on its way towards the target or back; None if nothing goes on."""
+"""PATHspider's own, by name."""
 
 
-def mangle(data: bytes, table: dict[bytes, list[str]]) -> bytes | None:
+def mangle(data: bytes, table: Mapping[bytes, Sequence[Mangler]]) -> bytes | None:
     """What goes on of one packet. ``table``: the target's address -> manglers, in order."""
-    packet: Packet | None = Packet.parse(data)
-    assert packet is not None
+    packet = Packet.parse(data)
+    if packet is None:
+        return data
     source, destination = packet.addresses
     towards = destination in table
-    if packet.protocol not in (IPPROTO_TCP, IPPROTO_UDP):
-        return data
-    for name in table.get(destination if towards else source, ()):
-        packet = MANGLERS[name](packet, towards)
-        if packet is None:
+    for mangler in table.get(destination if towards else source, ()):
+        made = mangler(packet, towards)
+        if made is None:
             return None
-    return packet.build()
+        if isinstance(made, Packet):
+            packet = made
+        else:
+            data = bytes(made)
+            packet = Packet.parse(data)
+            if packet is None:
+                return data
+    return data if packet.header + packet.segment == data else packet.build()
 
 
 def main(argv: list[str]) -> None:
-    """``mangler TUN-DESCRIPTOR TABLE``: the table as JSON, address -> names."""
+    """``mangler TUN-DESCRIPTOR SCENARIO-FILE...``"""
+    from pathspider.lab.scenarios import add_scenarios, mangled  # noqa: PLC0415 - they import this module
+
     device = int(argv[0])
-    table = {socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address): names
-             for address, names in json.loads(argv[1]).items()}
+    for path in argv[1:]:
+        add_scenarios(path)
+    table = {ip_address(address).packed: manglers for address, manglers in mangled().items()}
     while True:
-        result = mangle(os.read(device, 65535), table)
-        if result is not None:
-            os.write(device, result)
+        data = os.read(device, LARGEST)
+        try:
+            result = mangle(data, table)
+            if result is not None:
+                os.write(device, result)
+        except Exception as error:
+            error.add_note(f"The packet was {data.hex()}")
+            raise

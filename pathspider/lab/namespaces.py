@@ -20,6 +20,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWPID = 0x20000000
 
+MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
@@ -71,6 +72,18 @@ def inside(descriptor: int, home: int) -> Iterator[None]:
 def mount(kind: str, where: str, flags: int = 0) -> None:
     """Mount a new file system of this kind at ``where``."""
     _check(_libc.mount(kind.encode(), where.encode(), kind.encode(), flags, None), f"mount {kind} on {where}")
+
+
+def cover(where: str, text: str) -> None:
+    """Have the file at ``where``, which must exist, read ``text`` in this mount namespace."""
+    mount("tmpfs", "/tmp")
+    try:
+        with open("/tmp/cover", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod("/tmp/cover", 0o444)
+        _check(_libc.mount(b"/tmp/cover", os.fsencode(where), None, MS_BIND, None), f"cover {where}")
+    finally:
+        _check(_libc.umount2(b"/tmp", MNT_DETACH), "umount")
 
 
 def make_mounts_private() -> None:

@@ -48,9 +48,11 @@ http {{
 class Nginx(BuiltIn):
     """One nginx in each server room, and the built-in DNS."""
 
+    services = ("http1", "dns", "echo")
+
     def __init__(self, rooms: Rooms, directory: int) -> None:
         binary = find_program("nginx", "nginx")
-        super().__init__(rooms, directory, web=False)
+        super().__init__(rooms, directory)
         certificate, key = make_certificate(self.directory)
         for name, room in (("nginx", rooms.server), ("nginx-no-ecn", rooms.no_ecn)):
             here = self.directory / name

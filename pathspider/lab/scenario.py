@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from pathspider.helpers.modes import MODES
-from pathspider.lab.addresses import case_address
+from pathspider.lab.addresses import case_address, name_of
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
@@ -21,7 +21,8 @@ class Scenario:
     """One path with a known truth. A row of data: rules, targets, lists and checks all come from it."""
 
     name: str
-    """A name that no other scenario has; it is in the jobs and so in the records."""
+    """A name that no other scenario has, whatever its case; it is in the jobs and so in the records. Together with
+    ``.lab.test`` it is the path's name in the lab's DNS."""
     path: Sequence[Impairment]
     """What the router does to its packets; nothing for a clean path."""
     measure: Sequence[str]
@@ -151,7 +152,7 @@ class Case:
         """The target, as ``pspdr measure`` reads it."""
         name = self.scenario.name
         port = self.scenario.port or MODES[self.scenario.connect].port
-        return {"dip": self.address, "dp": port, "domain": f"{name}.lab.test", "scenario": name}
+        return {"dip": self.address, "dp": port, "domain": name_of(name), "scenario": name}
 
 
 def connect_mode(measure: Sequence[str]) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import runpy
+import stat
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from pathspider.helpers.modes import MODES
-from pathspider.lab.addresses import clean_address
+from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
+from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
@@ -40,18 +43,22 @@ def add_scenarios(path: str) -> None:
     They form a family of their own. Raises LabError when the file cannot be used.
     """
     scenarios = scenarios_of(path)
-    known = {one.name: one for family in FAMILIES.values() for one in family.scenarios}
+    known = {one.name.lower(): one for family in FAMILIES.values() for one in family.scenarios}
     for one in scenarios:
-        if one.name in known:
-            raise LabError(f"{one.where}: a scenario called {one.name!r} exists already "
-                           f"({known[one.name].where}); give it another name")
-        known[one.name] = one
+        if (other := known.setdefault(one.name.lower(), one)) is not one:
+            raise LabError(f"{one.where}: a scenario called {other.name!r} exists already "
+                           f"({other.where}); give it another name")
     number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
     FAMILIES[os.path.abspath(path)] = Family(number, scenarios)
 
 
 def scenarios_of(path: str) -> list[Scenario]:
-    """What a user's file defines as ``SCENARIOS``. Raises LabError that names the line."""
+    """What a user's file defines as ``SCENARIOS``. Raises LabError that names the line.
+
+    The file runs as code; for root, only if nobody but root and who called sudo can have written it.
+    """
+    if os.geteuid() == 0:
+        check_trusted(path)
     try:
         defined = runpy.run_path(path)
     except (Exception, SystemExit) as error:
@@ -75,6 +82,39 @@ def scenarios_of(path: str) -> list[Scenario]:
     return list(scenarios)
 
 
+def check_trusted(path: str) -> None:
+    """Raise LabError if others can change what is at this path: the file, a link to it, or any folder above.
+
+    Others are not root, who called sudo(8), with the group of the same number, and who owns PATHspider itself. A file
+    that is not there is no matter of trust.
+    """
+    caller = [int(os.environ[key]) for key in ("SUDO_UID", "SUDO_GID") if os.environ.get(key, "").isdecimal()]
+    owners = {0, os.stat(__file__).st_uid, *caller[:1]}
+    groups = {0, *(caller[:1] if caller[:1] == caller[1:] else ())}
+    whole = os.path.realpath(path)
+    for one in dict.fromkeys([whole, *_above(whole), os.path.abspath(path), *_above(os.path.abspath(path))]):
+        try:
+            found = os.lstat(one)
+        except OSError:
+            continue
+        others = 0o002 if found.st_gid in groups else 0o022
+        # nobody can replace what is another's in a folder with the sticky bit; the mode of a link is no matter
+        open_to_all = not stat.S_ISLNK(found.st_mode) and found.st_mode & others and not (
+            stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX)
+        if found.st_uid in owners and not open_to_all:
+            continue
+        what, remedy = (f"belongs to user {found.st_uid}", f"chown -h root {one}") if found.st_uid not in owners else (
+            f"can be written by others (mode {stat.S_IMODE(found.st_mode):04o})", f"chmod go-w {one}")
+        where = "it" if one == whole else f"{one}, on the way to it,"
+        raise LabError(f"{path}: {where} {what}, and root would run the file as code; look at it, then {remedy}, or "
+                       "copy it to a folder of your own")
+
+
+def _above(path: str) -> list[str]:
+    """The folders above an absolute path, the nearest first."""
+    return [str(folder) for folder in Path(path).parents]
+
+
 def all_cases(plugin: str | None = None, connect: str | None = None, version: int | None = None) -> list[Case]:
     """Every case, or those of one plugin, connection mode, IP version."""
     return [case for family in FAMILIES.values() for case in cases_of(family)
@@ -92,10 +132,19 @@ def served_by(*kinds: str) -> dict[str, str]:
     return {case.address: case.scenario.server for case in all_cases() if case.scenario.server in kinds}
 
 
-def mangled() -> dict[str, list[str]]:
+def mangled() -> dict[str, list[Mangler]]:
     """Address -> what the middlebox in user space does there, of the cases that need it."""
-    found = {case.address: [one.mangle for one in case.scenario.path if one.mangle] for case in all_cases()}
-    return {address: names for address, names in found.items() if names}
+    found = {case.address: [one.mangler for one in case.scenario.path if one.mangler] for case in all_cases()}
+    return {address: manglers for address, manglers in found.items() if manglers}
+
+
+def names() -> dict[str, dict[str, str]]:
+    """The name of each path, in lower case -> its address by DNS type, ``A`` and ``AAAA``."""
+    found: dict[str, dict[str, str]] = {}
+    for case in all_cases():
+        name = name_of(case.scenario.name).lower()
+        found.setdefault(name, {})["A" if case.version == 4 else "AAAA"] = case.address
+    return found
 
 
 def clean_jobs(number: int, connect: str = "http", version: int | None = None) -> Iterator[Job]:
@@ -104,7 +153,7 @@ def clean_jobs(number: int, connect: str = "http", version: int | None = None) -
     for index in range(number):
         round_, turn = divmod(index, len(versions))
         yield {"dip": clean_address(round_, versions[turn]), "dp": MODES[connect].port,
-               "domain": f"clean-{index + 1}.lab.test", "scenario": "clean"}
+               "domain": clean_name(round_), "scenario": "clean"}
 
 
 def twin_of(case: Case) -> Case | None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -70,13 +70,24 @@ class Command:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, data: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
-        """Feed ``data``, collect what comes out of the pipes, wait for the end."""
+    def communicate(self, data: bytes | None = None, timeout: float | None = None,
+                    on_line: Callable[[bytes], object] | None = None) -> tuple[bytes, bytes]:
+        """Feed ``data``, collect what comes out of the pipes, wait for the end.
+
+        ``on_line`` is called with each line of standard output as it comes, in a thread of its own.
+        """
         results = [b"", b""]
 
         def collect(slot: int, pipe: IO[bytes]) -> None:
             with pipe:
-                results[slot] = pipe.read()
+                if slot == 0 and on_line is not None:
+                    lines = []
+                    for line in pipe:
+                        lines.append(line)
+                        on_line(line)
+                    results[slot] = b"".join(lines)
+                else:
+                    results[slot] = pipe.read()
 
         def feed(pipe: IO[bytes]) -> None:
             try:
@@ -209,6 +220,12 @@ class Lab:
                        "own_group": own_group, "env": dict(os.environ) if env is None else env,
                        "cwd": os.getcwd() if cwd is None else os.fspath(cwd)}
             self._send(message, tuple(theirs))
+        except BaseException:
+            self._commands.pop(command._number, None)
+            for pipe in (command.stdin, command.stdout, command.stderr):
+                if pipe is not None:
+                    pipe.close()
+            raise
         finally:
             for descriptor in opened:
                 os.close(descriptor)
@@ -224,16 +241,21 @@ class Lab:
         data: bytes | None = None,
         capture_output: bool = False,
         timeout: float | None = None,
+        on_line: Callable[[bytes], object] | None = None,
         **options: Any,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run a command to its end. ``data`` is fed to it; other options are those of :meth:`popen`."""
+        """Run a command to its end.
+
+        ``data`` is fed to it. ``on_line`` is called with each line of what is captured of standard output, as it comes,
+        in a thread of its own. Other options are those of :meth:`popen`.
+        """
         if capture_output:
             options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         if data is not None:
             options["stdin"] = subprocess.PIPE
         command = self.popen(argv, **options)
         try:
-            stdout, stderr = command.communicate(data, timeout)
+            stdout, stderr = command.communicate(data, timeout, on_line)
         except subprocess.TimeoutExpired:
             command.kill()
             raise

@@ -18,8 +18,14 @@ import socket as _socket
 
 cdef extern from "Python.h":
     unsigned long Py_TPFLAGS_HEAPTYPE
-    unsigned long PyType_GetFlags(object type)
+    ctypedef struct PyTypeObject:
+        pass
+    unsigned long PyType_GetFlags(PyTypeObject *type)
     Py_ssize_t Py_REFCNT(PyObject *o) nogil
+    bint PyDict_Next(object rec, Py_ssize_t *place, PyObject **key, PyObject **value)
+    uint32_t PyUnicode_READ_CHAR(object text, Py_ssize_t index)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    bint PyUnicode_CheckExact(object value)
 
 ps_seed(int.from_bytes(_os.urandom(8), "little"))
 

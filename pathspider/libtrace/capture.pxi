@@ -38,6 +38,7 @@ cdef extern from "source.h" nogil:
     const ps_entry *ps_ahead(ps_source *s, uint64_t *cursor)
     void ps_release(ps_source *s)
     int ps_wait(ps_source *s, int64_t timeout_ns)
+    int ps_foreign(ps_source *s)
     void ps_stop(ps_source *s)
     void ps_abandon(ps_source *s)
     int ps_waiting(ps_source *s, int64_t *oldest)
@@ -110,6 +111,8 @@ cdef class Reader:
         if self.used:
             raise RuntimeError("packets of this source are being taken already: by another thread, or by who is "
                                "interrupted here")
+        if self.source != NULL and ps_foreign(self.source):
+            raise RuntimeError("this source was opened before a fork: only the process that opened it can read it")
         self.used = True
         return 0
 

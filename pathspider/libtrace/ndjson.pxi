@@ -3,13 +3,11 @@
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
     const uint8_t *PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     char *PyOS_double_to_string(double value, char code, int precision, int options, int *kind) except NULL
     void PyMem_Free(void *p)
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
     bint PyLong_CheckExact(object value)
     bint PyFloat_CheckExact(object value)
-    bint PyUnicode_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
 
 

@@ -32,6 +32,7 @@
 #define WAKE_BYTES (256u << 10)     /* wake a waiting consumer at the latest after this much */
 #define FILE_BUFFER (1u << 20)
 #define RECORD_LIMIT 262144         /* as libpcap: nothing on a wire is longer */
+#define RING_LIMIT (1ull << 46)     /* no machine maps more */
 #define WRAP 0xffffffffu
 
 enum kind { LIVE, FILE_FD, LIBTRACE };
@@ -56,6 +57,7 @@ struct ps_source {
     int reports;                    /* pipe on which it tells how it fared */
 
     pthread_t thread;
+    pid_t owner;                    /* the process that has this thread; a fork of it has only a copy of the rest */
     int running;
     int stop, closing, ended, opened, kicked; /* atomics */
     struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
@@ -914,6 +916,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     }
     memset(s, 0, sizeof *s);
     s->kind = kind;
+    s->owner = getpid();
     s->netfd = s->fd = s->stopfd = s->wakefd = s->reports = -1;
     s->snaplen = options->snaplen;
     s->dlt = 1;
@@ -921,7 +924,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     pthread_cond_init(&s->space, NULL);
     pthread_mutex_init(&s->lock, NULL);
     s->size = 1 << 20; /* room for the longest record */
-    while (s->size < options->ring)
+    while (s->size < options->ring && s->size < RING_LIMIT)
         s->size <<= 1;
     s->stopfd = eventfd(0, EFD_CLOEXEC);
     s->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -1101,9 +1104,13 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
 #endif
 }
 
+int ps_foreign(struct ps_source *s) { return s->owner != getpid(); }
+
 void ps_stop(struct ps_source *s)
 {
     uint64_t one = 1;
+    if (ps_foreign(s))
+        return; /* the descriptors are shared with the owner, whose source it would stop */
     STORE(s->stop, 1);
     if (write(s->stopfd, &one, sizeof one) < 0) {
         /* its counter is full: it is readable then, which is all that is asked for */
@@ -1122,6 +1129,8 @@ void ps_abandon(struct ps_source *s)
 
 void ps_kick(struct ps_source *s)
 {
+    if (ps_foreign(s))
+        return;
     STORE(s->kicked, 1);
     ring_bell(s);
 }
@@ -1148,8 +1157,8 @@ void ps_error(struct ps_source *s, struct ps_error *out)
 
 void ps_close(struct ps_source *s)
 {
-    if (!s)
-        return;
+    if (!s || ps_foreign(s))
+        return; /* a fork has no thread to wait for; its copy goes when it ends */
     STORE(s->closing, 1);
     ps_stop(s);
     if (s->running)

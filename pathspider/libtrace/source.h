@@ -79,6 +79,7 @@ enum { PS_WAIT_PACKETS, PS_WAIT_TIMEOUT, PS_WAIT_KICKED, PS_WAIT_ENDED };
 int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */
 
 /* Any thread. */
+int ps_foreign(struct ps_source *s); /* whether this is a fork of the process that opened it: there, nothing reads */
 void ps_stop(struct ps_source *s);
 void ps_kick(struct ps_source *s);
 void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from pathspider.libtrace import _core
 from pathspider.libtrace.errors import CaptureError
+from pathspider.targets.unpacking import PACKINGS, packing_of, regular_head
 
 FILE_RING = 2 << 20
 """Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
@@ -26,8 +27,8 @@ LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", 
 DEVICES_OF_PCAP = ("any", "nflog", "nfqueue", "usbmon", "bluetooth", "dbus-")
 """How names begin under which libpcap captures elsewhere than on an interface of the kernel's list."""
 
-PACKERS = {".gz": "gzip", ".xz": "xz", ".zst": "zstd", ".bz2": "bzip2"}
-"""Programs that unpack compressed captures, by the file name's ending."""
+PACKERS = {one.ending: one.program for one in PACKINGS}
+"""Programs that unpack compressed captures, by the file name's ending: that tells where content cannot, of a FIFO."""
 
 UNPACK_FIFO = 'exec "$0" -dc <"$1"'
 """For a shell, which waits for the writer in our stead."""
@@ -108,7 +109,8 @@ class Capture:
             os.close(descriptor)
             raise CaptureError("is a directory, not a capture file", name)
         os.set_blocking(descriptor, True)
-        program = PACKERS.get(os.path.splitext(name)[1])
+        packing = packing_of(regular_head(descriptor)) if stat.S_ISREG(mode) else None
+        program = PACKERS.get(os.path.splitext(name)[1]) if not stat.S_ISREG(mode) else packing and packing.program
         if program is None:
             return descriptor, stat.S_ISREG(mode)
         if shutil.which(program) is None:

@@ -166,6 +166,23 @@ cdef void _end_key(const Flow *flow, ps_key *key) noexcept:
         memcpy(key.hi_port, flow.key.lo_port, 2)
 
 
+cdef int _drop_private(dict rec) except -1:
+    """Takes out the keys that begin with "_", which chains use among themselves."""
+    cdef PyObject *key
+    cdef Py_ssize_t place = 0
+    cdef list found = None
+    while PyDict_Next(rec, &place, &key, NULL):
+        if (PyUnicode_CheckExact(<object>key) and PyUnicode_GET_LENGTH(<object>key)
+                and PyUnicode_READ_CHAR(<object>key, 0) == c"_"):
+            if found is None:
+                found = []
+            found.append(<object>key)
+    if found is not None:
+        for name in found:
+            rec.pop(name, None)  # what goes may have a destructor, which may take out others
+    return 0
+
+
 cdef inline void _append(List *lst, Flow *flow) noexcept nogil:
     flow.before = lst.tail
     flow.after = NULL
@@ -227,7 +244,8 @@ def _definer(cls, name, stop):
 def is_compiled(cls, name):
     """Whether the hook ``name`` of a chain class is called through the vtable."""
     definer = _definer(cls, name, ())
-    return issubclass(cls, ChainBase) and definer is not None and not PyType_GetFlags(definer) & Py_TPFLAGS_HEAPTYPE
+    return (issubclass(cls, ChainBase) and definer is not None
+            and not PyType_GetFlags(<PyTypeObject *>definer) & Py_TPFLAGS_HEAPTYPE)
 
 
 def flow_key(bytes data, int linktype=1):
@@ -298,6 +316,7 @@ cdef class FlowTable:
     cdef bint started
     cdef dict template
     cdef list scratch
+    cdef bint foreign       # a chain is not one of our compiled ones, which declare all that they note: look at each key
     cdef list keep
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
@@ -327,10 +346,10 @@ cdef class FlowTable:
         self.max_flows = max_flows
         self.out = []
         self.shapes = {}
-        self._register(list(chains))
+        self.register(list(chains))
         self.state = READY
 
-    def _register(self, chains):
+    cdef int register(self, list chains) except -1:
         cdef int hook, i
         cdef Hook *table
         self.template = {}
@@ -345,6 +364,7 @@ cdef class FlowTable:
                 initial = {name: field.initial for name, field in getattr(chain, "fields", {}).items()}
             self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
+            self.foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.keep.append(chains)
         self.names = []
@@ -365,6 +385,7 @@ cdef class FlowTable:
                     method = getattr(chain, name)
                     self.keep.append(method)
                     table[i].call = <void *>method
+        return 0
 
     @staticmethod
     def _defines(chain, name):
@@ -680,6 +701,8 @@ cdef class FlowTable:
         if held != NULL:
             rec = <dict>held
             Py_DECREF(rec)
+            if self.foreign:
+                _drop_private(rec)
             for key in self.scratch:
                 rec.pop(key, None)
             PyDict_SetItem(rec, PKT_FIRST, _seconds(first))

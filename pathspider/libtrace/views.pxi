@@ -45,8 +45,16 @@ cdef Buffer _buffer(bytes data, int dlt, int64_t ts, uint32_t wire_len):
     return buf
 
 
+# What a view looks at that was made without its bytes, by __new__ alone: as long as any fixed header.
+cdef Buffer NOTHING = _buffer(bytes(64), DLT_RAW, 0, 0)
+NOTHING.caplen = NOTHING.wire_len = 0
+
+
 cdef class Header:
     """What every packet and header has. Integers in host order; parts that are not there are None."""
+
+    def __cinit__(self, *_, **__):
+        self.buf = NOTHING
 
     def __init__(self):
         raise TypeError(f"{type(self).__name__} objects are made from bytes or by a packet source")
@@ -187,6 +195,9 @@ cdef class Payload(Header):
         return self.data
 
 
+cdef bytes UNSPECIFIED = bytes(4)
+
+
 cdef class Prefix:
     """An address, or a network where ``length`` is shorter than the address. Equality and order as tuples have it.
 
@@ -196,6 +207,9 @@ cdef class Prefix:
 
     cdef readonly int version, length
     cdef readonly bytes addr
+
+    def __cinit__(self, *_, **__):
+        self.version, self.length, self.addr = 4, 32, UNSPECIFIED
 
     def __init__(self, address, length=None):
         if isinstance(address, str):
@@ -739,8 +753,16 @@ cdef class SCTP(Header):
         return found
 
 
+cdef int _refuse_again(Header header) except -1:
+    # A flow table's views are filled again and again, and must not look into somebody else's bytes meanwhile.
+    if header.buf is not NOTHING:
+        raise RuntimeError(f"a {type(header).__name__} is made once: make a new one")
+    return 0
+
+
 cdef int _from_bytes(Header header, bytes data, uint32_t least) except -1:
     # `least`: bytes of the fixed header
+    _refuse_again(header)
     if <uint32_t>len(data) < least:
         raise ValueError(f"a {type(header).__name__} header has at least {least} bytes, got {len(data)}")
     header.buf = _buffer(data, DLT_RAW, 0, 0)
@@ -751,6 +773,7 @@ cdef int _from_bytes(Header header, bytes data, uint32_t least) except -1:
 
 cdef int _from_ip_bytes(Header header, bytes data, int version) except -1:
     cdef Buffer buf = _buffer(data, DLT_RAW, 0, 0)
+    _refuse_again(header)
     ps_decode(buf.p, buf.caplen, buf.wire_len, DLT_RAW, &buf.own)
     if buf.own.status != PS_OK or buf.own.version != version:
         why = "too short" if buf.own.status == PS_TRUNCATED else "its header contradicts itself"

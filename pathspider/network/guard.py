@@ -7,10 +7,10 @@ session of its own, so that Ctrl-C in the terminal does not reach it, and ignore
 it ends when its borrower does.
 
 One message (``SOCK_SEQPACKET``) for each thing that is borrowed, before it is changed: five fields, NUL between them
-(kind, name, what restoring needs, journal file or nothing, name of the borrower); with it come descriptors: the lock,
-kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two fields
-``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything back.
-Any other answer says what is wrong with a message.
+(kind, name, what restoring needs, the thing as the journal calls it, name of the borrower); with it come descriptors:
+the lock, kept open until all is restored, and for a sysctl the sysctl itself. The answer is ``ok``, also to the two
+fields ``forget`` and a name: the borrower has put this thing back. The message ``done`` means: it has put everything
+back. Any other answer says what is wrong with a message.
 
 The two fields ``fill`` and the path of nft, with descriptors of a script and of a file for what nft says, have the
 guard run nft; the answer is ``ok``, ``refused`` (nothing was changed), or what happened to it. The borrower does not
@@ -24,8 +24,8 @@ meanwhile, so joining and leaving have an order; whoever leaves shuts its share 
 once), and looks whether another one still listens whose holder lives.
 
 Any user can take an abstract name. So each lock, and each gate, has a series of names, and a name is a lock only in the
-hands of who may change the setting: root, ourselves, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that
-a stranger holds is passed over, and whoever holds one name of a series holds the lock.
+hands of who may change the setting: root, or a process with ``CAP_NET_ADMIN`` (``may_change()``). One that a stranger
+holds is passed over, and whoever holds one name of a series holds the lock.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ STARTS, START_AGAIN = 5, 0.1
 """How often a program is started that cannot be for want of processes, and after how many seconds again."""
 PATIENCE = 2.0
 """So long the guard of a dead holder may take to put back, if it cannot be seen whether he was one who may."""
+ANSWERING = 1.0
+"""After so long, a guard that puts back answers for the locks itself: a dead user's who is not root are not believed
+for longer than :data:`PATIENCE`."""
 CAP_NET_ADMIN = 12
 GATE_SECONDS = 10.0
 """A gate is held for milliseconds: who holds it for so long has been stopped."""
@@ -69,11 +72,61 @@ UDIAG_SHOW_NAME, UDIAG_SHOW_UID, UNIX_DIAG_NAME, UNIX_DIAG_UID = 0x1, 0x40, 0, 7
 NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 
 Borrowed = tuple[str, str, str, str, list[int]]
-"""Kind, name, what restoring needs, journal file, descriptors."""
+"""Kind, name, what restoring needs, the thing as the journal calls it, descriptors."""
 
 
-def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> str | None:
-    """Restore one thing and delete its journal file; what went wrong, or ``None``. Doing it twice does no harm.
+class Journal:
+    """A run's journal, a file that is open for appending: what it has borrowed and not put back yet.
+
+    A line says who writes, then each line that something is borrowed, or is back. Whoever opened the file may not be
+    able to open it again, or to delete it: its rights may be fewer now. That is no error; a later run deletes it.
+
+    :param lock: a descriptor of the lock that tells others that the run lives
+    """
+
+    def __init__(self, descriptor: int, path: str, lock: int) -> None:
+        self.descriptor, self.path, self.lock = descriptor, path, lock
+
+    def note(self, thing: str, old: str) -> None:
+        """Note an old value; ``OSError``."""
+        line = f"+{thing}\t{old.encode('unicode_escape').decode('ascii')}\n".encode("utf-8", "surrogateescape")
+        if os.write(self.descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if not os.fstat(self.descriptor).st_nlink:
+            raise OSError(errno.ENOENT, "somebody has deleted it")
+
+    def forget(self, thing: str, alone: bool = True) -> None:
+        """Note that it is back.
+
+        :param alone: nobody else has borrowed it: what dead runs have noted of it is over, too
+        """
+        line = f"-{thing}\n".encode("utf-8", "surrogateescape")
+        with suppress(OSError):
+            os.write(self.descriptor, line)
+        folder, own = os.path.split(self.path)
+        with suppress(OSError):
+            for name in os.listdir(folder) if alone else ():
+                if name != own:
+                    with suppress(OSError):
+                        other = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+                        os.write(other, line)
+                        os.close(other)
+
+    def delete(self) -> None:
+        """Delete the file, and its folder if it was the last one in it; all is back."""
+        for path, away in ((self.path, os.unlink), (os.path.dirname(self.path), os.rmdir)):
+            with suppress(OSError):
+                away(path)
+
+    def close(self) -> None:
+        """Close the file, and our copy of its lock."""
+        os.close(self.descriptor)
+        os.close(self.lock)
+
+
+def put_back(kind: str, old: str, descriptors: list[int], journal: Journal | None = None,
+             thing: str = "") -> str | None:
+    """Restore one thing and have the journal say so; what went wrong, or ``None``. Doing it twice does no harm.
 
     Never raises: whatever is wrong with one thing, there are others.
 
@@ -83,7 +136,7 @@ def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> 
     """
     try:
         if kind == "shared":
-            return _leave(old, descriptors, journal)
+            return _leave(old, descriptors, journal, thing)
         if kind == "sysctl":
             problem = _write(descriptors[1], old)
         elif kind == "nft":
@@ -91,8 +144,8 @@ def put_back(kind: str, old: str, descriptors: list[int], journal: str = "") -> 
             problem = _run("nft", [nft, f"add table {table}; delete table {table}"], lock=descriptors[0])
         else:
             problem = _run("what removes routes", old.split("\t"), lock=descriptors[0]) if old else None
-        if not problem:
-            remove(journal)
+        if journal and not problem:
+            journal.forget(thing)
         return problem
     except Exception as error:
         return f"{type(error).__name__}: {error}"
@@ -151,16 +204,6 @@ def _start(command: list[str], actions: list[tuple[int, int, int]]) -> int:
                 raise
             sleep(START_AGAIN)
     raise AssertionError("not reached")
-
-
-def remove(journal: str) -> None:
-    """Delete a journal file, and its folder if it was the last one in it."""
-    if not journal:
-        return
-    folder, name = os.path.split(journal)
-    for path, away in ((f"{folder}/.{name}", os.unlink), (journal, os.unlink), (folder, os.rmdir)):
-        with suppress(OSError):  # never there (the first: journal.write() was killed), gone, or other files are left
-            away(path)
 
 
 # -- what is shared ------------------------------------------------------------------------------------------------
@@ -305,12 +348,14 @@ def may_hold(pid: int, uid: int, patient: bool = False) -> bool:
 
 
 def may_change(pid: int, uid: int) -> bool:
-    """Whether a process may change settings of the network as we may: root, our user, or ``CAP_NET_ADMIN``.
+    """Whether a process may change settings of the network as we may: root, or ``CAP_NET_ADMIN``.
 
     The capability must be one in our user namespace (user_namespaces(7)), where everybody has all in one of
-    his own, and not come with a program that takes another user's rights.
+    his own, and not come with a program that takes another user's rights. Our own user is no reason: a run that gave
+    up root's rights has one that others have. Who of it cannot be looked at (in another process namespace, or where
+    ``/proc`` shows nobody else's) is believed.
     """
-    if uid in (0, os.geteuid()):
+    if uid == 0:
         return True
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
@@ -322,7 +367,7 @@ def may_change(pid: int, uid: int) -> bool:
         capable = bool(int(status["CapEff"], 16) >> CAP_NET_ADMIN & 1)
         return capable and maps[0] == maps[1] and set(status["Uid"].split()) == {str(uid)}
     except (OSError, ValueError, KeyError):
-        return False
+        return uid == os.geteuid() and (pid == 0 or lives(pid))
 
 
 def lives(pid: int) -> bool:
@@ -330,8 +375,12 @@ def lives(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
             line = file.read()
-    except OSError:
-        return False
+    except OSError:  # there is none, or /proc hides it
+        try:
+            os.kill(pid, 0)
+        except OSError as error:
+            return error.errno == errno.EPERM
+        return True
     return line.rpartition(")")[2].split()[0] != "Z"
 
 
@@ -345,7 +394,7 @@ def sharer(name: bytes, own: bytes = b"") -> Holder | None:
     return None
 
 
-def _leave(old: str, descriptors: list[int], journal: str) -> str | None:
+def _leave(old: str, descriptors: list[int], journal: Journal | None, thing: str) -> str | None:
     with socket.socket(fileno=os.dup(descriptors[0])) as share:
         own: bytes = share.getsockname()
         name = own.rpartition(b"/")[0]
@@ -358,18 +407,17 @@ def _leave(old: str, descriptors: list[int], journal: str) -> str | None:
             return str(error)
         with held:
             share.shutdown(socket.SHUT_RDWR)  # closing would not do: borrower and guard both have it
-            if sharer(name, own) is not None:
-                return None
-            problem = _write(descriptors[1], old)
-            if not problem:
-                remove(journal)
+            alone = sharer(name, own) is None
+            problem = _write(descriptors[1], old) if alone else None
+            if journal and not problem:
+                journal.forget(thing, alone)
             return problem
 
 
 # -- the process ---------------------------------------------------------------------------------------------------
 
 
-def serve(channel: socket.socket, borrower: int) -> int:
+def serve(channel: socket.socket, borrower: int, journal: Journal | None = None) -> int:
     """Take messages until the borrower is gone or says that it is done; the exit status: 0 if all is as it was."""
     poller = select.poll()
     poller.register(channel, select.POLLIN)
@@ -405,13 +453,29 @@ def serve(channel: socket.socket, borrower: int) -> int:
             channel.send(number.encode("utf-8", "surrogateescape") + b"\0" + answer)
         except OSError:
             break
+    return _put_back_all(borrowed, owner, journal)
+
+
+def _put_back_all(borrowed: list[Borrowed], owner: str, journal: Journal | None) -> int:
+    signal.signal(signal.SIGALRM, lambda *_: _answer_for_locks(borrowed))
+    signal.setitimer(signal.ITIMER_REAL, ANSWERING)
     problems = []
-    for kind, name, old, journal, descriptors in reversed(borrowed):
-        if problem := put_back(kind, old, descriptors, journal):
+    for kind, name, old, thing, descriptors in reversed(borrowed):
+        if problem := put_back(kind, old, descriptors, journal, thing):
             problems.append(f"{owner}: could not put back {name} ({old.strip()}): {problem}")
     for text in problems:
         _say(text)
+    if journal and not problems:
+        journal.delete()
     return 1 if problems else 0
+
+
+def _answer_for_locks(borrowed: list[Borrowed]) -> None:
+    """Be who holds the locks, in place of their dead borrower: who listens anew is who listens (unix(7))."""
+    for kind, _, _, _, descriptors in borrowed:
+        if kind != "shared":
+            with suppress(OSError), socket.socket(fileno=os.dup(descriptors[0])) as lock:
+                lock.listen(1024)
 
 
 def _say(text: str) -> None:
@@ -426,17 +490,17 @@ def _say(text: str) -> None:
 def _obey(fields: list[str], descriptors: list[int], borrowed: list[Borrowed]) -> bytes:
     """Do what a message says, and the answer."""
     if fields[0] == "forget":
-        for thing in [thing for thing in borrowed if thing[1] == fields[1]]:
-            borrowed.remove(thing)
-            for descriptor in thing[4]:
+        for one in [one for one in borrowed if one[1] == fields[1]]:
+            borrowed.remove(one)
+            for descriptor in one[4]:
                 os.close(descriptor)
     elif fields[0] == "fill":
         return _fill(fields[1], *descriptors).encode("utf-8", "surrogateescape")
     else:
-        kind, name, old, journal, _ = fields
+        kind, name, old, thing, _ = fields
         if len(descriptors) < (2 if kind in ("sysctl", "shared") else 1):
             raise ValueError(f"{len(descriptors)} descriptors came with {name}")
-        borrowed.append((kind, name, old, journal, descriptors))
+        borrowed.append((kind, name, old, thing, descriptors))
     return b"ok"
 
 
@@ -455,7 +519,8 @@ def _fill(nft: str, script: int, said: int) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """``guard.py PID``: standard input is the guard's end of the socket pair, PID the borrower."""
+    """``guard.py PID [JOURNAL PATH LOCK]``: standard input is the guard's end of the socket pair, PID the borrower; the
+    others are the journal's descriptor, path and lock, where there is one."""
     for number in (1, 2):  # closed ones would become files of ours
         try:
             os.fstat(number)
@@ -464,7 +529,8 @@ def main(arguments: list[str]) -> int:
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as channel:
-        return serve(channel, int(arguments[1]))
+        journal = Journal(int(arguments[2]), arguments[3], int(arguments[4])) if len(arguments) > 2 else None
+        return serve(channel, int(arguments[1]), journal)
 
 
 if __name__ == "__main__":

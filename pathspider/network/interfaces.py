@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pathspider.network.privileges import CAPABILITIES, OPTIONAL
 
@@ -60,75 +60,121 @@ def _rtnetlink() -> Iterator[Any]:
         yield rtnetlink
 
 
-def _links() -> dict[str, tuple[int, int]]:
-    """Every interface by name: (index, flags)."""
+class Link(NamedTuple):
+    """An interface."""
+
+    ifindex: int
+    flags: int
+    alternatives: tuple[str, ...] = ()
+    """Its other names (``ip link property add dev eth0 altname uplink``)."""
+
+    @property
+    def is_up(self) -> bool:
+        """Switched on (``IFF_UP``) and able to carry packets (``IFF_RUNNING``: there is a carrier, or none is needed).
+        """
+        return self.flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+
+
+def _links() -> dict[str, Link]:
+    """Every interface by its name."""
+    found = {}
     with _rtnetlink() as rtnetlink:
-        return {link.get_attr("IFLA_IFNAME"): (link["index"], link["flags"]) for link in rtnetlink.get_links()}
+        for link in rtnetlink.get_links():
+            properties = link.get_attr("IFLA_PROP_LIST")
+            alternatives = tuple(properties.get_attrs("IFLA_ALT_IFNAME")) if properties else ()
+            found[link.get_attr("IFLA_IFNAME")] = Link(link["index"], link["flags"], alternatives)
+    return found
 
 
-def _is_up(flags: int) -> bool:
-    """Switched on (``IFF_UP``) and able to carry packets (``IFF_RUNNING``: there is a carrier, or none is needed)."""
-    return flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING
+def interface_name(name: str) -> str:
+    """The name by which captures know an interface, be ``name`` an alternative one of it; ``name`` if there is none."""
+    if any(name == known for _, known in socket.if_nameindex()):
+        return name
+    return next((known for known, link in _links().items() if name in link.alternatives), name)
 
 
 def interfaces_up() -> list[str]:
     """The names of the interfaces that can carry packets, in the kernel's order."""
-    return [name for name, (_, flags) in _links().items() if _is_up(flags)]
+    return [name for name, link in _links().items() if link.is_up]
 
 
 def check_interface(name: str) -> None:
-    """Raise :class:`InterfaceError` unless the interface is there and up."""
+    """Raise :class:`InterfaceError` unless the interface is there, by any of its names, and up."""
     links = _links()
-    if name in links and _is_up(links[name][1]):
+    found = next((link for known, link in links.items() if name == known or name in link.alternatives), None)
+    if found is not None and found.is_up:
         return
-    up = [other for other, (_, flags) in links.items() if _is_up(flags)]
-    if name not in links:
+    up = [other for other, link in links.items() if link.is_up]
+    if found is None:
         problem = f"there is no interface {name!r}"
-    elif links[name][1] & IFF_UP:
+    elif found.flags & IFF_UP:
         problem = f"interface {name!r} has no carrier (is the cable in, the peer up?)"
     else:
         problem = f"interface {name!r} is down (ip link set {name} up)"
     raise InterfaceError(f"{problem}; interfaces that are up: {', '.join(up) or 'none'}")
 
 
+class Address(NamedTuple):
+    """An address of this machine."""
+
+    text: str
+    ifindex: int
+    """Of its interface."""
+    network: str
+    flags: int
+    scope: int
+
+    @property
+    def usable(self) -> bool:
+        """Neither tentative nor deprecated: connections can come from it."""
+        unusable = self.flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED)
+        return not unusable and (not self.flags & IFA_F_TENTATIVE or bool(self.flags & IFA_F_OPTIMISTIC))
+
+
+def addresses() -> list[Address]:
+    """The addresses of this machine, in the kernel's order, without link-local ones of IPv6: they reach no target."""
+    found = []
+    with _rtnetlink() as rtnetlink:
+        for message in rtnetlink.get_addr():
+            # IFA_LOCAL is ours on a point-to-point link, where IFA_ADDRESS is the peer's; IPv6 has mostly IFA_ADDRESS
+            text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            if ":" not in text or message["scope"] in (RT_SCOPE_UNIVERSE, RT_SCOPE_HOST):
+                network = str(ip_network(f"{text}/{message['prefixlen']}", strict=False))
+                flags = message.get_attr("IFA_FLAGS") or message["flags"]
+                found.append(Address(text, message["index"], network, flags, message["scope"]))
+    return found
+
+
 def source_addresses(name: str) -> tuple[str | None, str | None]:
-    """The addresses that connections through interface ``name`` come from: (IPv4 or ``None``, IPv6 or ``None``).
+    """The addresses of an interface's own that connections may come from: (IPv4 or ``None``, IPv6 or ``None``).
 
     Of global scope (on loopback: of host scope first), not tentative, not deprecated; link-local ones reach no target.
     IPv4: the first primary address. IPv6: a stable address before a temporary one (:rfc:`8981`), since that would be
     deprecated in the middle of a long run and records of two days could not be compared; a global one before a unique
-    local one (fc00::/7), which does not reach the Internet; then the kernel's order.
+    local one (fc00::/7), which does not reach the Internet; then the kernel's order. What the kernel chooses for a
+    target is for :class:`pathspider.network.routes.Sources` to say.
 
     Raises :class:`InterfaceError` if there is no such interface.
     """
     links = _links()
+    name = interface_name(name)
     if name not in links:
         check_interface(name)
-    index, flags = links[name]
-    with _rtnetlink() as rtnetlink:
-        found = [message for message in rtnetlink.get_addr() if message["index"] == index]
-    loopback = bool(flags & IFF_LOOPBACK)
-    four, six = (_best([message for message in found if message["family"] == family], loopback)
-                 for family in (socket.AF_INET, socket.AF_INET6))
-    return four, six
+    loopback = bool(links[name].flags & IFF_LOOPBACK)
+    own = [address for address in addresses() if address.ifindex == links[name].ifindex]
+    return (_best([address for address in own if ":" not in address.text], loopback),
+            _best([address for address in own if ":" in address.text], loopback))
 
 
-def _best(messages: list[Any], loopback: bool) -> str | None:
-    """The address to use among the ``RTM_NEWADDR`` messages of one family."""
+def _best(own: list[Address], loopback: bool) -> str | None:
+    """The address to use among those of one IP version."""
     candidates = []
-    for order, message in enumerate(messages):
-        flags = message.get_attr("IFA_FLAGS") or message["flags"]
-        scope = message["scope"]
-        if scope != RT_SCOPE_UNIVERSE and not (loopback and scope == RT_SCOPE_HOST):
-            continue
-        unusable = flags & (IFA_F_DADFAILED | IFA_F_DEPRECATED)
-        if unusable or (flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC):
-            continue
-        # IFA_LOCAL is ours on a point-to-point link, where IFA_ADDRESS is the peer's; IPv6 has mostly IFA_ADDRESS only
-        address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-        unique_local = ip_address(address) in ip_network("fc00::/7") if ":" in address else False
-        other = bool(flags & IFA_F_SECONDARY)
-        candidates.append((loopback and scope != RT_SCOPE_HOST, unique_local, other, order, address))
+    for order, address in enumerate(own):
+        on_host = loopback and address.scope == RT_SCOPE_HOST
+        if address.usable and (on_host or address.scope == RT_SCOPE_UNIVERSE):
+            unique_local = ":" in address.text and ip_address(address.text) in ip_network("fc00::/7")
+            other = bool(address.flags & IFA_F_SECONDARY)
+            candidates.append((loopback and not on_host, unique_local, other, order, address.text))
     return min(candidates)[-1] if candidates else None
 
 
@@ -156,29 +202,38 @@ def check_capabilities(*needed: str) -> None:
     )
 
 
-def capture_filter(source: tuple[str | None, str | None],
-                   protocols: Iterable[str] = tuple(PROTOCOL_NUMBERS)) -> str:
+MOST_HOSTS = 64
+"""Addresses of one IP version that a capture filter names; classic BPF has room for some thousand comparisons."""
+
+
+def capture_filter(ours: Iterable[str | None], protocols: Iterable[str] = tuple(PROTOCOL_NUMBERS)) -> str:
     """BPF text (pcap-filter(7)) that keeps what belongs to the vantage point and can matter.
 
-    ``source``: its addresses; ``protocols``: transport protocols by name, by default all that can be connected with
-    (``tcp``, ``udp``, ``sctp``). ICMP and ICMPv6 are always kept, and so are later fragments (they name the protocol
-    but no port) and IPv6 packets with extension headers, behind which BPF cannot look cheaply. Addresses are numeric;
-    ``ValueError`` if there is none.
+    ``ours``: its addresses (``None`` is passed over); where there are more of an IP version than :data:`MOST_HOSTS`,
+    all packets of that version are kept. ``protocols``: transport protocols by name, by default all that can be
+    connected with (``tcp``, ``udp``, ``sctp``). ICMP and ICMPv6 are always kept, and so are later fragments (they name
+    the protocol but no port) and IPv6 packets with extension headers, behind which BPF cannot look cheaply. Addresses
+    are numeric; ``ValueError`` if there is none.
     """
     try:
         # Not the names: without /etc/protocols, as in a minimal Debian, libpcap's "ip proto \\tcp" matches nothing.
         numbers = sorted({PROTOCOL_NUMBERS[name] for name in protocols})
     except KeyError as error:
         raise ValueError(f"no such transport protocol: {error}") from None
-    four, six = source
+    parsed = [ip_address(address) for address in ours if address is not None]
+    inside = {
+        4: [f"ip proto {number}" for number in [socket.IPPROTO_ICMP, *numbers]],
+        6: [*(f"ip6 proto {number}" for number in [socket.IPPROTO_ICMPV6, *numbers]),
+            *(f"ip6[6] == {number}" for number in IPV6_EXTENSIONS)],
+    }
     parts = []
-    if four is not None:
-        inside = " or ".join(f"ip proto {number}" for number in [socket.IPPROTO_ICMP, *numbers])
-        parts.append(f"(ip host {ip_address(four)} and ({inside}))")
-    if six is not None:
-        inside = " or ".join([*(f"ip6 proto {number}" for number in [socket.IPPROTO_ICMPV6, *numbers]),
-                              *(f"ip6[6] == {number}" for number in IPV6_EXTENSIONS)])
-        parts.append(f"(ip6 host {ip_address(six)} and ({inside}))")
+    for version, word in ((4, "ip"), (6, "ip6")):
+        hosts = list(dict.fromkeys(f"{word} host {address}" for address in parsed if address.version == version))
+        if len(hosts) > MOST_HOSTS:
+            hosts = [word]
+        if hosts:
+            named = hosts[0] if len(hosts) == 1 else f"({' or '.join(hosts)})"
+            parts.append(f"({named} and ({' or '.join(inside[version])}))")
     if not parts:
         raise ValueError("no source address: nothing could be captured")
     return " or ".join(parts)

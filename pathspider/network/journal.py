@@ -10,12 +10,14 @@ gate, held for the moment in which somebody joins or leaves.
 
 The journal holds the old value of what is borrowed, for the one case that the guard cannot cover: that borrower and
 guard were killed together. It lies in ``/run/pathspider``, or, where that cannot be written, in ``$XDG_RUNTIME_DIR`` or
-a private folder for temporary files; one folder for a boot and a network namespace, one file for a thing.
+a private folder for temporary files; one folder for a boot and a network namespace, one file for a run. A run that
+gives up root's rights opens its file before (``open_early()``): what root puts back is what a file of root's says.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -144,6 +146,64 @@ def _shares(thing: str) -> list[bytes]:
 
 # -- the journal ---------------------------------------------------------------------------------------------------
 
+_opened: guard.Journal | None = None
+"""By ``open_early()``, for whoever borrows first."""
+
+
+def open_early() -> None:
+    """Open this run's journal while that is permitted: whoever gives up rights afterwards can write it still."""
+    global _opened  # noqa: PLW0603 - a process gives up its rights once
+    if _opened is None:
+        _opened = _make()
+
+
+def open_own() -> guard.Journal | None:
+    """A new journal, or the one that was opened early; ``None`` where no folder can be written."""
+    global _opened
+    own, _opened = _opened, None
+    return own or _make()
+
+
+def _make() -> guard.Journal | None:
+    for base in _bases():
+        with contextlib.suppress(OSError):
+            base.mkdir(mode=0o755, exist_ok=True)
+            if _trusted(base) and os.access(base, os.W_OK):
+                _sweep(base)
+                return _make_in(base / namespace_key())
+    return None
+
+
+def _make_in(folder: Path) -> guard.Journal:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    for number in range(100):
+        path = folder / (f"{os.getpid()}-{number}" if number else f"{os.getpid()}")
+        # The lock first: who finds the file without one takes it for a dead run's. Process numbers come again.
+        with contextlib.suppress(Busy, TimeoutError, FileNotFoundError, FileExistsError), _run_lock(path) as held:
+            folder.mkdir(mode=0o755, exist_ok=True)
+            descriptor = os.open(path, flags, 0o644)  # another run may have removed the folder meanwhile
+            os.fchmod(descriptor, 0o644)
+            os.write(descriptor, b"%d\n" % os.getpid())
+            return guard.Journal(descriptor, str(path), os.dup(held.fileno()))
+    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+
+
+def _run_lock(file: Path) -> socket.socket:
+    """Lock that a run with this journal lives; :class:`Busy`, ``TimeoutError`` as :func:`lock`."""
+    return lock(f"journal/{file.name}")
+
+
+def _sweep(base: Path) -> None:
+    """Delete journals in which nothing is left, of dead runs that had no right to, in any network namespace."""
+    for folder in base.iterdir():
+        if folder.name != namespace_key():  # there locks tell who lives
+            with contextlib.suppress(OSError):
+                for file in folder.iterdir():
+                    pid, things = _noted(file)
+                    if not things and not guard.lives(pid):
+                        file.unlink()
+                folder.rmdir()
+
 
 def _bases() -> Iterator[Path]:
     yield RUN
@@ -152,62 +212,75 @@ def _bases() -> Iterator[Path]:
     yield Path(os.environ.get("TMPDIR", "/tmp")) / f"pathspider-{os.geteuid()}"
 
 
-def _trusted(folder: Path) -> bool:
+def _trusted(path: Path) -> bool:
     """Whether nobody but us (or root) can have written there: what the journal says is done with our privileges."""
-    info = folder.lstat()
-    return stat.S_ISDIR(info.st_mode) and info.st_uid in (0, os.geteuid()) and not info.st_mode & 0o022
+    info = path.lstat()
+    kind = stat.S_ISDIR(info.st_mode) or stat.S_ISREG(info.st_mode)
+    return kind and info.st_uid in (0, os.geteuid()) and not info.st_mode & 0o022
 
 
-def folder(create: bool) -> Path | None:
-    """Where the journal of this network namespace is; ``None`` if there is none (or nowhere to have one)."""
+def files() -> list[Path]:
+    """The journals of this network namespace, of runs that live or are dead, in all folders that are trusted."""
+    found: list[Path] = []
     for base in _bases():
-        path = base / namespace_key()
+        folder = base / namespace_key()
         with contextlib.suppress(OSError):
-            if create:
-                base.mkdir(mode=0o755, exist_ok=True)
-                path.mkdir(mode=0o755, exist_ok=True)
-            if _trusted(base) and _trusted(path) and os.access(path, os.W_OK):
-                return path
-    return None
+            if _trusted(base) and _trusted(folder):
+                for file in sorted(folder.iterdir()):
+                    with contextlib.suppress(OSError):  # its run deletes it just now
+                        if _trusted(file):
+                            found.append(file)
+    return found
 
 
-def place(thing: str) -> str:
-    """The file that is to note the old value of ``thing``; ``""`` where no folder can be written."""
-    path = folder(create=True)
-    return str(path / thing.replace("/", "%")) if path else ""
-
-
-def write(file: str, old: str) -> None:
-    """Note an old value, at a place that :func:`place` has named."""
-    target = Path(file)
-    partial = target.with_name(f".{target.name}")  # one writer: it has the lock
-    for _ in range(10):  # another run may remove the folder, empty in its eyes, as we write
-        with contextlib.suppress(FileNotFoundError):
-            target.parent.mkdir(mode=0o755, exist_ok=True)
-            partial.write_text(f"{os.getpid()}\n{old}", encoding="utf-8")
-            partial.replace(target)
-            return
+def _noted(file: Path) -> tuple[int, dict[str, str]]:
+    """What a journal says: process number of its run (0 if it has none), old values of what is not back by thing."""
+    things: dict[str, str] = {}
+    first, *lines = file.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    for line in lines[:-1]:  # what has no end was never written to its end
+        thing, tab, old = line[1:].partition("\t")
+        if line.startswith("+") and tab:
+            with contextlib.suppress(UnicodeError):
+                things[thing] = old.encode("ascii").decode("unicode_escape")
+        elif line.startswith("-"):
+            things.pop(thing, None)
+    return int(first) if first.isdecimal() else 0, things
 
 
 def leftovers() -> list[str]:
-    """The things that this namespace's journal names; some may be borrowed by living runs."""
-    path = folder(create=False)
-    if path is None:
-        return []
-    try:
-        return sorted(entry.name.replace("%", "/") for entry in path.iterdir() if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return []  # another run has removed it just now
+    """The things that this namespace's journals name; some may be borrowed by living runs."""
+    found: set[str] = set()
+    for file in files():
+        with contextlib.suppress(FileNotFoundError):
+            found |= set(_noted(file)[1])
+    return sorted(found)
 
 
-def read(thing: str) -> tuple[int, str, str] | None:
-    """What was noted about ``thing``: (pid of the borrower, old value, the journal's file)."""
-    path = folder(create=False)
-    if path is None:
-        return None
-    file = path / thing.replace("/", "%")
-    try:
-        pid, old = file.read_text(encoding="utf-8").split("\n", 1)
-        return int(pid), old, str(file)
-    except (FileNotFoundError, ValueError):
-        return None
+def read(thing: str) -> tuple[int, str] | None:
+    """What was noted about ``thing``: (pid of the borrower, old value)."""
+    for file in files():
+        with contextlib.suppress(FileNotFoundError):
+            pid, things = _noted(file)
+            if thing in things:
+                return pid, things[thing]
+    return None
+
+
+def of_dead_runs() -> Iterator[tuple[int, dict[str, str], guard.Journal]]:
+    """Journals that no living run has, and that we may write: process number, old values by thing, the journal.
+
+    Each is ours, locked, until the next one; what has nothing left in it then is deleted.
+    """
+    for file in files():
+        if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+            continue
+        with contextlib.suppress(Busy, TimeoutError, OSError), _run_lock(file) as held:
+            pid, things = _noted(file)
+            own = guard.Journal(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC), str(file),
+                                os.dup(held.fileno()))
+            try:
+                yield pid, things, own
+                if not _noted(file)[1]:
+                    own.delete()
+            finally:
+                own.close()

@@ -140,7 +140,7 @@ class Netlink:
         """The body of the one message that answers."""
         self.sock.send(self._message(kind, 0, body))
         while True:
-            for reply, _, answer in messages(self.sock.recv(1 << 20), self._sequence):
+            for reply, _, answer in messages(self.sock.recv(1 << 16), self._sequence):
                 if reply == NLMSG_ERROR:
                     raise _error(answer)
                 return answer

@@ -31,6 +31,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pathspider.network import guard, journal, rtnetlink
 
@@ -40,6 +41,8 @@ PROC_SYS = Path("/proc/sys")
 GUARD_ANSWER_SECONDS = 10.0
 GUARD_END_SECONDS = 30.0
 """So long a guard that has no more to do, or puts back what we could not, is waited for."""
+MOST_VALUES = 16
+"""Different values of a setting that are noted."""
 OWN_TABLE = re.compile(r"inet pathspider_[0-9]+(_[0-9]+)?")
 OUTPUT = "type route hook output priority mangle; policy accept;"
 """The chain that :meth:`Settings.nft` fills by default: outgoing packets, before they are routed again."""
@@ -60,7 +63,6 @@ class _Borrowed:
         self.kind, self.name, self.old, self.current = kind, name, old, old
         self.lock = lock
         self.sysctl = sysctl
-        self.journal = ""
 
     @property
     def descriptors(self) -> list[int]:
@@ -125,10 +127,13 @@ class Settings:
 
     def __init__(self) -> None:
         self._mutex = threading.RLock()
+        self.changes: dict[str, dict[str, Any]] = {}
+        """What was borrowed, by its name, and what it was set to: still told when it was given back."""
         self._borrowed: dict[str, _Borrowed] = {}
         self._names: dict[str, _Borrowed] = {}
         self._table: str | None = None
         self._filled = False
+        self._journal: guard.Journal | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._asked = 0
@@ -174,6 +179,7 @@ class Settings:
             self._watch_guard()
             previous = borrowed.current
             _set(borrowed, name, text)
+            self._note(borrowed.name, text)
             return Undo(self, borrowed, previous)
 
     def nft(self, rules: Iterable[str], chain: str = OUTPUT) -> None:
@@ -252,7 +258,7 @@ class Settings:
             found = [(thing, borrowed) for thing, borrowed in self._borrowed.items()
                      if borrowed is self._names.get(name) or borrowed.name == name]
             for thing, borrowed in found:
-                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
+                problem = self._put_back(thing, borrowed)
                 if problem:  # close() and the guard will try again
                     raise SettingsError(f"could not put back {borrowed.name}: {problem}")
                 self._watch_guard()
@@ -269,43 +275,33 @@ class Settings:
                 self._forget()  # a forked child: its parent has borrowed, not we
                 return
             problems = []
-            for borrowed in reversed(self._borrowed.values()):
-                problem = guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, borrowed.journal)
+            for thing, borrowed in reversed(self._borrowed.items()):
+                problem = self._put_back(thing, borrowed)
                 if problem:
                     problems.append(f"{borrowed.name} = {borrowed.old.strip()}: {problem}")
             if self._dismiss_guard(all_done=not problems):
                 problems.clear()  # the guard tried again, and could
+            if self._journal is not None and not problems:
+                self._journal.delete()
             self._forget()
         if problems:
             raise SettingsError("could not put back " + "; ".join(problems))
 
-    def clean_leftovers(self) -> None:
-        """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
-        for thing in journal.leftovers():
-            try:
-                with journal.gate(thing), journal.lock_unshared(thing) as lock:
-                    self._clean_leftover(thing, lock)
-            except journal.Busy:
-                pass  # a living run's
-            except TimeoutError as error:
-                logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
+    def _put_back(self, thing: str, borrowed: _Borrowed) -> str | None:
+        return guard.put_back(borrowed.kind, borrowed.old, borrowed.descriptors, self._journal, thing)
 
     @staticmethod
-    def _clean_leftover(thing: str, lock: socket.socket) -> None:
-        noted = journal.read(thing)
-        if noted is None:
-            return
-        pid, old, file = noted
-        try:
-            problem = _put_back_leftover(thing, old, lock)
-        except SettingsError as error:  # without nft, for example
-            problem = str(error)
-        was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
-        if problem:
-            logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
-        else:
-            logger.warning("process %d left %s changed; put back%s", pid, thing, was)
-            guard.remove(file)
+    def clean_leftovers() -> None:
+        """Put back what runs that are dead, guard and all, have left changed in this network namespace."""
+        for pid, things, noted in journal.of_dead_runs():
+            for thing, old in things.items():
+                try:
+                    with journal.gate(thing), journal.lock_unshared(thing) as lock:
+                        _clean_leftover(pid, thing, old, noted, lock)
+                except journal.Busy:
+                    pass  # a living run has it too
+                except TimeoutError as error:
+                    logger.warning("it cannot be seen whether %s was left changed: %s", thing, error)
 
     def _forget(self) -> None:
         for borrowed in self._borrowed.values():
@@ -314,6 +310,9 @@ class Settings:
         self._names.clear()
         if self._channel is not None:
             self._channel.close()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -376,6 +375,7 @@ class Settings:
                 self._register(thing, borrowed)
                 self._names[name] = borrowed
                 _set(borrowed, name, text)
+                self._note(name, text)
         except journal.Busy as busy:
             raise _refused(name, busy) from None
         except TimeoutError as error:
@@ -410,19 +410,20 @@ class Settings:
             raise _RefusedError(f"nft refuses {_refused_rule(script, words)}{hint}")
         if status != b"ok":
             raise SettingsError(f"rules for packets: {status.decode('utf-8', 'replace')}")
+        self._note(f"table {table}", content)
 
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
-        """Guard and journal know of it before it is changed: the guard first, since it removes the journal."""
+        """Guard and journal know of it before it is changed: the guard first, since it notes what is back."""
         try:
-            borrowed.journal = journal.place(thing)
             self._watch_guard()
             if self._guard is None:
+                self._journal = self._journal or journal.open_own()
                 self._start_guard()
-            self._tell_guard(borrowed)
+            self._tell_guard(thing, borrowed)
             problem = "there is no folder for it"
-            if borrowed.journal:
+            if self._journal is not None:
                 try:
-                    journal.write(borrowed.journal, borrowed.old)
+                    self._journal.note(thing, borrowed.old)
                     problem = ""
                 except OSError as error:
                     problem = str(error.strerror)
@@ -433,14 +434,23 @@ class Settings:
             borrowed.lock.close()
             raise
         self._borrowed[thing] = borrowed
+        self.changes.setdefault(borrowed.name, {"name": borrowed.name, "set": []} | (
+            {"before": borrowed.old.strip()} if borrowed.sysctl is not None else {}))
+
+    def _note(self, name: str, value: str) -> None:
+        values = self.changes[name]["set"]
+        if value not in values and len(values) < MOST_VALUES:
+            values.append(value)
 
     def _drop(self, thing: str) -> None:
         """Forget a thing that was registered, but never made: there is nothing to put back."""
         borrowed = self._borrowed.pop(thing)
+        del self.changes[borrowed.name]
         self._names = {known: other for known, other in self._names.items() if other is not borrowed}
         self._watch_guard()
         self._ask_guard(f"forget\0{borrowed.name}")
-        guard.remove(borrowed.journal)
+        if self._journal is not None:
+            self._journal.forget(thing)
         borrowed.release()
 
     # -- the guard ---------------------------------------------------------------------------------------------------
@@ -449,11 +459,14 @@ class Settings:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(GUARD_ANSWER_SECONDS)
         python = sys.executable or "/usr/bin/python3"
+        noted = self._journal
+        more = [] if noted is None else [str(noted.descriptor), noted.path, str(noted.lock)]
         with theirs:
             try:
                 self._guard = subprocess.Popen(
-                    [python, "-I", "-S", guard.__file__, str(os.getpid())],
+                    [python, "-I", "-S", guard.__file__, str(os.getpid()), *more],
                     stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True, cwd="/",
+                    pass_fds=() if noted is None else (noted.descriptor, noted.lock),
                 )
             except OSError as error:
                 ours.close()
@@ -462,8 +475,8 @@ class Settings:
         self._channel_ended = select.poll()
         self._channel_ended.register(ours, select.POLLIN)
 
-    def _tell_guard(self, borrowed: _Borrowed) -> None:
-        fields = (borrowed.kind, borrowed.name, borrowed.old, borrowed.journal, f"pathspider {self._pid}")
+    def _tell_guard(self, thing: str, borrowed: _Borrowed) -> None:
+        fields = (borrowed.kind, borrowed.name, borrowed.old, thing, f"pathspider {self._pid}")
         answer = self._ask_guard("\0".join(fields), borrowed.descriptors)
         if answer != b"ok":
             raise SettingsError(f"the guard of borrowed settings does not take {borrowed.name}: "
@@ -500,8 +513,8 @@ class Settings:
         self._channel.close()
         self._guard_status()
         self._start_guard()
-        for borrowed in self._borrowed.values():
-            self._tell_guard(borrowed)
+        for thing, borrowed in self._borrowed.items():
+            self._tell_guard(thing, borrowed)
 
     def _dismiss_guard(self, all_done: bool) -> bool:
         """End the guard. Unless all is done, it puts back what it can; whether everything is back then."""
@@ -584,6 +597,19 @@ def _explained(name: str, error: OSError, value: str | None = None) -> SettingsE
     if error.errno in (errno.EINVAL, errno.ERANGE):
         return SettingsError(f"{what}: the kernel refuses this value")
     return SettingsError(f"{what}: {error.strerror}")
+
+
+def _clean_leftover(pid: int, thing: str, old: str, noted: guard.Journal, lock: socket.socket) -> None:
+    try:
+        problem = _put_back_leftover(thing, old, lock)
+    except SettingsError as error:  # without nft, for example
+        problem = str(error)
+    was = f" (it was {old.strip()})" if thing.startswith("sysctl/") else ""
+    if problem:
+        logger.warning("process %d left %s changed%s: %s", pid, thing, was, problem)
+    else:
+        logger.warning("process %d left %s changed; put back%s", pid, thing, was)
+        noted.forget(thing)
 
 
 def _put_back_leftover(thing: str, old: str, lock: socket.socket) -> str | None:

@@ -67,7 +67,8 @@ def look_up(source: str, resolvers: Sequence[str] | None = None, timeout: float 
 def _text(name: str, resolvers: Sequence[str], timeout: float, source: str | None = None,
           unanswered: type[VantageError] = VantageError) -> str:
     """The first text record of a name."""
-    found = lookup(resolvers, name, "TXT", timeout, source)
+    own = (None, None) if source is None else (None, source) if ":" in source else (source, None)
+    found = lookup(resolvers, name, "TXT", timeout, own)
     if not found.answers:
         kind = unanswered if found.problem in ("timeout", "unreachable") else VantageError
         raise kind(f"{name} (asked of {', '.join(resolvers)}): {found.problem}")

@@ -36,6 +36,7 @@ class H2(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain]
     connect_supported = ["http", "https"]
+    capabilities = ("CAP_NET_RAW",)
     conditions = {
         **connectivity_conditions("h2"),
         "h2.upgrade.success": "the response came over HTTP/2",

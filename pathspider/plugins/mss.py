@@ -25,6 +25,7 @@ class MSS(SingleSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
+    capabilities = ("CAP_NET_RAW",)
     conditions = {
         "mss.connectivity.online": "the connection came up",
         "mss.connectivity.offline": "the connection did not come up",

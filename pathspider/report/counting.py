@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from pathspider.records import Record
 from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, telling, verdict
@@ -126,6 +126,10 @@ class Tally:
         self.first = self.last = ""
         self.sources: Counter[str] = Counter()
         """The vantage point's addresses, with its AS where that was looked up, as the paths begin."""
+        self.runs: Counter[str] = Counter()
+        """Records by the id of their run."""
+        self.facts: list[dict[str, Any]] = []
+        """What is known of these runs; :mod:`pathspider.run.metadata` knows what that may be."""
         self.times: Counter[str] = Counter()
         """Records by the time at which their measurement began, ``YYYY-MM-DD HH:MM``: to the minute, or the hour, or
         the year, where times are too many."""
@@ -139,6 +143,9 @@ class Tally:
         version = ("IPv6" if ":" in dip else "IPv4") if isinstance(dip, str) else "no address"
         self._versions[number, version] += 1
         self._note_time(record.get("time"))
+        run = record.get("run")
+        if isinstance(run, str) and (run in self.runs or len(self.runs) < MAX_SOURCES):
+            self.runs[run[:MAX_LENGTH]] += 1
         path = record.get("path")
         if isinstance(path, list) and path and isinstance(path[0], str):
             has_as = path[2:3] == ["*"] and isinstance(path[1], str) and path[1].startswith("AS")

@@ -12,6 +12,7 @@ from typing import Any
 
 from pathspider.report.figures import percent, points
 from pathspider.report.remarks import origin, remarks
+from pathspider.report.runs import HEADS, cells, differing
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import Compared, Count, Report
 from pathspider.report.targets import Changed, Move, Paired
@@ -48,10 +49,12 @@ def as_json(report: Report) -> Iterator[str]:
                    "bad_lines": tally.bad_lines, "broken_off": tally.broken_off or None,
                    "bad": [{"line": line, "why": why} for line, why in tally.bad],
                    "from": tally.first or None, "to": tally.last or None, "sources": dict(tally.sources),
+                   "run_ids": dict(tally.runs), "runs": tally.facts,
                    "plugins": dict(sorted(report.given_by[number].items())),
                    "measured_again": [{"question": one.question, "records": one.records, "targets": one.targets}
                                       for one in report.repeated if one.file == number]}
                   for number, tally in enumerate(report.tallies)],
+        "differing": [{"files": files, "what": what} for files, what in differing(report.tallies)],
         "folded_records": report.tallies[0].verdicts.folded,
     }
     moves: dict[Paired, list[tuple[Move, int]]] = defaultdict(list)
@@ -128,6 +131,10 @@ def as_markdown(report: Report) -> Iterator[str]:
                         tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
     yield "\n"
     yield from (f"* {_cell(tally.label)}: {_cell(origin(report, file))}\n" for file, tally in enumerate(report.tallies))
+    if any(tally.facts for tally in report.tallies):
+        yield "\n"
+        yield from _table(tuple(HEADS), (tuple(row) for tally in report.tallies for row in cells(tally)),
+                          "l" * len(HEADS))
     yield from (f"\n**{_cell(one.what)}**{_cell(one.meaning)}\n" for one in remarks(report))
     for plugin in report.plugins:
         yield f"\n## {_cell(plugin)}\n"

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from pathspider.report.runs import differing
 from pathspider.report.summary import Report
 
 MOST_NAMED = 3
@@ -27,11 +28,22 @@ def remarks(report: Report) -> Iterator[Remark]:
     for tally in report.tallies:
         if tally.broken_off:
             yield Remark(f"{tally.label} breaks off", f" ({tally.broken_off}); the counts are of what stands before.")
+    yield from measured_differently(report)
     yield from measured_again(report)
     if folded := report.targets.verdicts.folded:
         yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
                      " that are too many, or too long, to be told apart. What was left out shows as …, and no "
                      "target is found to have changed there.")
+
+
+def measured_differently(report: Report) -> Iterator[Remark]:
+    """Of files that were not measured alike, as far as their metadata tells."""
+    found = list(differing(report.tallies))
+    for files, what in found[:MOST_NAMED]:
+        yield Remark(f"{files}: runs that were not made alike",
+                     f": {what}. What differs between their records may come from that.")
+    if len(found) > MOST_NAMED:
+        yield Remark("More runs", " were not made alike; the table of the runs tells their options.")
 
 
 def measured_again(report: Report) -> Iterator[Remark]:

@@ -14,6 +14,7 @@ from pathspider.report.plain import MOST_TARGETS, name_of
 from pathspider.report.plot import Row, shares, timeline
 from pathspider.report.questions import natural_key
 from pathspider.report.remarks import origin, remarks
+from pathspider.report.runs import HEADS, cells
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import BASELINE_UP, Compared, Count, Report
 
@@ -53,6 +54,9 @@ def measured(report: Report) -> Iterator[str]:
     yield "<ul>\n" + "".join(f"<li><b>{text_of(tally.label)}</b>: {text_of(origin(report, place))}</li>\n"
                              for place, tally in enumerate(report.tallies)) + "</ul>\n"
     yield from (f"<p><strong>{text_of(one.what)}</strong>{text_of(one.meaning)}</p>\n" for one in remarks(report))
+    if any(tally.facts for tally in report.tallies):
+        yield from table("The runs", HEADS, (
+            [*row[:-2], many(row[-2]), many(row[-1])] for tally in report.tallies for row in cells(tally)))
     for tally in report.tallies:
         yield from _bad_lines(tally)
     count = sum(len(report.questions(plugin)) for plugin in report.plugins)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pathspider.records import Record
 from pathspider.report.counting import FOLDED, Verdicts
 from pathspider.report.questions import natural_key
-from pathspider.targets.problems import TARGET_KEYS, canonical_address, target_asn
+from pathspider.targets.problems import TARGET_KEYS, identity, target_asn
 
 BATCH = 10_000
 MOST_MOVES = 10_000
@@ -111,7 +111,7 @@ class Targets:
     def add(self, file: int, record: Record, verdict: int) -> None:
         """Note what was found of a record's target; what has no address is none."""
         if record.get("dip") is not None:
-            self._rows.append((json.dumps([canonical_address(record.get(key)) for key in TARGET_KEYS]), file, verdict))
+            self._rows.append((json.dumps(identity(record)), file, verdict))
         asn = target_asn(record)
         if asn and len(asn) <= 10 and (system := int(asn)) < 1 << 32:
             self._carried[system, file, verdict] += 1

@@ -180,6 +180,8 @@ class JobQueue(Channel):
         """Jobs that were taken in."""
         self.again = 0
         """Jobs that were put in once more."""
+        self._again: set[int] = set()
+        """Those of them that nobody has taken, by their identity."""
         self.per_address = per_address
         self._under_way: dict[Hashable, int] = {}
         self._alone: set[Hashable] = set()
@@ -195,7 +197,13 @@ class JobQueue(Channel):
 
     @property
     def begun(self) -> int:
-        """Jobs that a worker has taken; one that was put in once more is counted again."""
+        """Jobs that a worker has taken."""
+        with self.mutex:
+            return self.accepted + len(self._again) - len(self.queue) - self._waiting_count
+
+    @property
+    def taken(self) -> int:
+        """The same, those included that were put in once more."""
         with self.mutex:
             return self.accepted + self.again - len(self.queue) - self._waiting_count
 
@@ -236,6 +244,7 @@ class JobQueue(Channel):
         address = canonical_address(job.get("dip"))
         with self.mutex:
             self.again += 1
+            self._again.add(id(job))
             if self._has_turn(address, alone=True):
                 self._let_go(address, job, alone=True)
             else:
@@ -306,6 +315,7 @@ class JobQueue(Channel):
             self.queue.clear()
             self._waiting.clear()
             self._waiting_count = 0
+            self._again.clear()
             self._close()
         return left
 
@@ -342,6 +352,11 @@ class JobQueue(Channel):
         else:
             self.queue.append(job)
         self.not_empty.notify()
+
+    def _get(self) -> Any:
+        job = super()._get()
+        self._again.discard(id(job))
+        return job
 
     def _qsize(self) -> int:
         # Closed, and jobs wait for their address, or for being put in once more: those who ask for one wait, too.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pathspider import conditions
 from pathspider.helpers.attended import PAUSED
 from pathspider.helpers.sockets import local_error
+from pathspider.network.routes import ElsewhereError
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
 from pathspider.run.confirm import Round
 
@@ -48,18 +49,21 @@ class Connector:
 
         What a plugin raises is raised.
         """
-        if problem := self.spider.job_problem(job):
-            return Unmeasured(job, f"{conditions.INVALID_JOB}:{problem}")
-        if self._is_blocked(job):
-            return Unmeasured(job, conditions.BLOCKLISTED)
+        refused = self._refused(job)
+        if refused is not None:
+            return Unmeasured(job, refused)
         try:
+            self.spider.leave_for(job)
+            address = job.get("dip")
             self.wait_for_moment(len(self.spider.plan()))
             with self.health.turn():
                 prepared = self.spider.pre_connect(job)
                 if not isinstance(prepared, dict):
                     prepared = job
-                if self._is_blocked(prepared):  # it may have another address now
-                    return Unmeasured(job, conditions.BLOCKLISTED)
+                if prepared.get("dip") != address:
+                    if (refused := self._refused_address(prepared)) is not None:
+                        return Unmeasured(job, refused)
+                    self.spider.leave_for(prepared)
                 outcome = self._measure(job, prepared)
             if self._disturbances(outcome):
                 self.wait_for_moment(len(self.spider.plan()))
@@ -70,6 +74,10 @@ class Connector:
                     connection.update(said)
         except Stopped:
             return Unmeasured(job, conditions.NOT_MEASURED)
+        except ElsewhereError as error:
+            return Unmeasured(job, error.condition, str(error))
+        finally:
+            self.spider.leave_for(None)
         return outcome
 
     def wait_for_moment(self, connections: int) -> None:
@@ -85,9 +93,22 @@ class Connector:
         if self.pace is not None:
             self.pace.made(1)
 
-    def _is_blocked(self, job: Job) -> bool:
-        blocklist = self.spider.options.blocklist
-        return blocklist is not None and "dip" in self.spider.target_keys and job["dip"] in blocklist
+    def _refused(self, job: Job) -> str | None:
+        """The condition of a job that is not begun, None for others."""
+        if problem := self.spider.job_problem(job):
+            return f"{conditions.INVALID_JOB}:{problem}"
+        return self._refused_address(job)
+
+    def _refused_address(self, job: Job) -> str | None:
+        """The condition of a job whose address is not contacted, None for others."""
+        if "dip" not in self.spider.target_keys:
+            return None
+        options = self.spider.options
+        if options.blocklist is not None and job["dip"] in options.blocklist:
+            return conditions.BLOCKLISTED
+        if options.lab_networks is not None and job["dip"] in options.lab_networks:
+            return conditions.LAB_ADDRESS
+        return None
 
     def _measure(self, job: Job, prepared: Job) -> Result:
         """Each connection that the plan names, in this job's order."""
@@ -118,7 +139,7 @@ class Connector:
                 close_client(connection)
         connections = [made[place] for place in range(len(plan))]
         return Result(job, connections, began, ended, losses, [plan[place] for place in order],
-                      [spans[order.index(place)] for place in range(len(plan))])
+                      [spans[order.index(place)] for place in range(len(plan))], spider.source)
 
     def _order(self, job: Job, count: int) -> list[int]:
         """The places of the plan in the order in which they are taken; drawn anew from the same seed, the same."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, cast
 from pathspider import conditions
 from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unmeasured
 from pathspider.run.match import Merged
+from pathspider.targets.names import both_spellings
 from pathspider.targets.problems import target_asn
 
 if TYPE_CHECKING:
+    from pathspider.helpers.sockets import Source
     from pathspider.run.experiment import Experiment
     from pathspider.run.options import Beginnings
 
@@ -23,10 +25,12 @@ class Judge:
     def __init__(self, spider: Experiment) -> None:
         self.spider = spider
         self.options = spider.options
-        source = spider.source
-        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()}
+        self.source = spider.source
+        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()
+                       if not name.startswith("_")}
         """The chains' fields before the first packet."""
-        self.beginnings: Beginnings = spider.options.beginnings or ([source[0]], [source[1]])
+        self.beginnings: Beginnings = spider.options.beginnings or ([self.source[0]], [self.source[1]])
+        """Of paths that begin with the usual source addresses."""
 
     def record(self, merged: Merged) -> Iterator[Record]:
         """The record of a measured job; none if the plugin wants none."""
@@ -44,23 +48,30 @@ class Judge:
             found = conditions.missed_flows(found or checked(self.spider.combine_flows(flows)), merged.missed)
         began = first_packet(merged.flows, result.began)
         record: Record = {
-            "path": path_to(job, self.beginnings),
+            "path": path_to(job, self._beginnings(result.source)),
             "conditions": found,
             "time": {"from": timestamp(began), "to": timestamp(max(began, result.ended))},
+            "run": self.options.run,
         }
         if len(result.order) > 1:
             record["order"] = list(result.order)
         if self.options.output_flows:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
-        yield {**job, **record}
+        yield {**job, **both_spellings(job), **record}
+
+    def _beginnings(self, source: Source | None) -> Beginnings:
+        """How paths from these addresses begin: what was looked up is true of the usual ones alone."""
+        if source is None:
+            return self.beginnings
+        four, six = (looked_up if own == usual else [own]
+                     for own, usual, looked_up in zip(source, self.source, self.beginnings, strict=True))
+        return four, six
 
     def _joined(self, job: Job, flow: Flow | None, connection: Connection) -> Flow:
         """A connection, its flow and its job as one; of a flow that was not observed, what chains note of no packet."""
         # A job's own keys never stand in for what was observed; the target is spelled as in the job.
         unseen = self.unseen if flow is None else {}
-        if flow is not None:  # what chains of 2.x note for themselves; "scratch" of ours is gone by now
-            flow = {key: value for key, value in flow.items() if not key.startswith("_")}
         noted = unseen if flow is None else flow
         kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in noted}
         joined = {**unseen, **self.spider.merge(flow, cast(Connection, {**kept, **connection}))}
@@ -71,10 +82,10 @@ class Judge:
         """The record of a job that was not measured."""
         moment = timestamp(item.moment or time.time())
         record: Record = {"path": path_to(item.job, self.beginnings), "conditions": [item.condition],
-                          "time": {"from": moment, "to": moment}}
+                          "time": {"from": moment, "to": moment}, "run": self.options.run}
         if item.error:
             record["error"] = item.error
-        yield {**item.job, **record}
+        yield {**item.job, **both_spellings(item.job), **record}
 
 
 def checked(conditions: Iterable[str] | None) -> list[str]:

@@ -42,9 +42,9 @@ class _Waiting:
         self.open = 0
         self.since = since
 
-    def may_have(self, place: int, flow: Flow) -> bool:
-        """Whether a flow with its key can be that of the connection in this place."""
-        return fits_flow(self.result, self.result.connections[place], flow)
+    def likeness(self, place: int, flow: Flow) -> int:
+        """How well a flow with its key fits the connection in this place."""
+        return likeness(self.result, self.result.connections[place], flow)
 
 
 def packed(address: str) -> bytes:
@@ -60,15 +60,18 @@ def connection_key(job: Job, connection: Connection) -> Key | None:
     return (packed(target), int(connection.get("dp") or job["dp"]), int(connection["sp"]))
 
 
-def fits_flow(result: Result, connection: Connection, flow: Flow) -> bool:
-    """Whether a flow with a connection's key can be that connection's.
+def likeness(result: Result, connection: Connection, flow: Flow) -> int:
+    """How well a flow with a connection's key fits it: 0 it is another's, 1 it may be its own, 2 in protocol too.
 
-    Both have the same transport protocol, as far as they tell it, and the flow was not over when the job began: what
-    was sent again after an earlier flow's end makes a flow of its own, and the port may be used again.
+    It is another's with another transport protocol, or where it was over when the job began: what was sent again after
+    an earlier flow's end makes a flow of its own, and the port may be used again.
     """
-    protocols = {connection.get("proto"), flow.get("proto")} - {None}
-    over = flow.get("pkt_last")
-    return len(protocols) < 2 and (over is None or over >= result.began)
+    protocol, over = connection.get("proto"), flow.get("pkt_last")
+    if over is not None and over < result.began:
+        return 0
+    if protocol is None or flow.get("proto") is None:
+        return 1
+    return 2 if protocol == flow["proto"] else 0
 
 
 class Matcher:
@@ -93,7 +96,7 @@ class Matcher:
         for place, (connection, key) in enumerate(zip(result.connections, keys, strict=True)):
             if key is None:
                 continue
-            if flow := _take(self._flows, key, partial(fits_flow, result, connection)):
+            if flow := _take(self._flows, key, partial(likeness, result, connection)):
                 waiting.flows[place] = flow
             else:
                 waiting.open += 1
@@ -108,7 +111,7 @@ class Matcher:
         """Take one finished flow."""
         if flow.get("sp") is not None and flow.get("dp") is not None:
             key = (packed(flow["dip"]), flow["dp"], flow["sp"])
-            if claimed := _take(self._connections, key, lambda claim: claim[0].may_have(claim[1], flow)):
+            if claimed := _take(self._connections, key, lambda claim: claim[0].likeness(claim[1], flow)):
                 waiting, place = claimed
                 waiting.flows[place] = flow
                 waiting.open -= 1
@@ -147,17 +150,20 @@ class Matcher:
         return Merged(waiting.result, waiting.flows, missed)
 
 
-def _take(table: dict[Key, deque[Entry]], key: Key, fits: Callable[[Entry], bool]) -> Entry | None:
-    """Remove and return the oldest fitting entry under ``key``; None if there is none."""
+def _take(table: dict[Key, deque[Entry]], key: Key, likeness: Callable[[Entry], int]) -> Entry | None:
+    """Remove and return the oldest of the likest entries under ``key``; None if there is none."""
     entries = table.get(key)
-    for place, entry in enumerate(entries or ()):
-        if fits(entry):
-            assert entries is not None
-            del entries[place]
-            if not entries:
-                del table[key]
-            return entry
-    return None
+    if entries is None:
+        return None
+    found = [likeness(entry) for entry in entries]
+    if not any(found):
+        return None
+    place = found.index(max(found))
+    entry = entries[place]
+    del entries[place]
+    if not entries:
+        del table[key]
+    return entry
 
 
 def _discard(table: dict[Key, Any], key: Key, entry: Any) -> None:

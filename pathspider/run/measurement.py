@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from signal import Signals
+from typing import TYPE_CHECKING, NamedTuple
 
 from pathspider import conditions
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
+from pathspider.run.counts import Counts
+from pathspider.run.room import Room
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.targets.reading import JobReader
-    from pathspider.targets.repeats import TargetFilter
+    from pathspider.targets.selection import Selection
     from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
@@ -22,12 +25,27 @@ log = logging.getLogger("pathspider")
 HINTS = {
     "EADDRNOTAVAIL": " (has the interface lost its address, or are all ports in use?)",
     "ENETUNREACH": " (has the route to it gone?)",
+    "other_interface": " (-i names an interface; those behind another are another run's)",
+    "new_source": " (has the interface another address now? A new run leaves from it)",
+    "lab_address": " (pspdr lab run -- pspdr measure … measures it in the lab; --allow-lab-addresses here)",
     "EHOSTUNREACH": " (has its neighbour on the way gone?)",
 }
 """What an error of our own kernel may come from."""
 
+RECORD_OCTETS, FLOW_OCTETS = 1024, 2048
+"""Octets that a record, and a flow in it, may have, until it is known what they have."""
+
 AT_ONCE = 2.0
 """Seconds that giving the settings back may take after the second signal; the guard process does it otherwise."""
+
+
+class Ended(NamedTuple):
+    """Why a run ended."""
+
+    why: str
+    """``input``: all of it was measured; ``input_error``, ``signal``, ``output`` or ``fault``: it was not."""
+    what: str = ""
+    """The signal's name, or what is wrong."""
 
 
 class Measurement:
@@ -35,49 +53,85 @@ class Measurement:
 
     A signal, once: no new jobs, what is under way is finished and written; twice: at once.
 
-    :param seen: targets that are not measured (again)
+    :param targets: the jobs of the reader that are to be measured
     :param resumes: the records continue those of an earlier run
+    :param jobs: these jobs, where some of them have been read already
     """
 
-    def __init__(self, spider: Spider, reader: JobReader, writer: RecordWriter, seen: TargetFilter, *,
-                 resumes: bool = False) -> None:
+    def __init__(self, spider: Spider, reader: JobReader, targets: Selection, writer: RecordWriter, *,
+                 resumes: bool = False, jobs: Iterable[Job] | None = None) -> None:
         self.spider = spider
         self.reader = reader
+        self.jobs = targets if jobs is None else jobs
         self.writer = writer
-        self.seen = seen
+        self.targets = targets
         self.resumes = resumes
-        self.invalid = 0
-        self.unmeasured = 0
+        self.at_end: Callable[[], None] = lambda: None
+        """Called when all is over and :attr:`status` is known, also where a second signal ends all at once."""
+        self.counts = Counts()
+        """Of what was written."""
+        self.all_read = False
+        """Whether the input was read to its end."""
+        self.status: int | None = None
+        """The exit status, when all is over."""
         self.unwritten = 0
         """Records that came when the output could take no more: of targets that were contacted."""
         self.refused: Job | None = None
         """A job that was read when no more were taken."""
-        self.repeats = 0
-        self.local_errors: Counter[str] = Counter()
-        """Records without a verdict for reasons of our own machine, by the reason."""
         self.signals: list[int] = []
         self.failure: OSError | None = None
         """The output can take no more."""
         self.unread: OSError | None = None
         """The input cannot be read any further."""
+        self.no_room: OSError | None = None
+        """Why no more jobs begin: there would be no room for their records. Those under way are written."""
+        self.left_out = 0
+        """Records of jobs that were not measured for that, which are not written."""
+        flows = len(spider.plan()) if spider.options.output_flows else 0
+        self._room = Room(writer, RECORD_OCTETS + FLOW_OCTETS * flows)
+        spider.pipeline.may_begin = self._may_begin
 
     def run(self) -> int:
         """Measure all jobs; the exit status."""
         threading.Thread(target=self._feed, name="feeder", daemon=True).start()
         self._write()
         self.spider.shutdown()  # where a stage has died, records end before the rest of the run
-        return self._report()
+        self._room.release()
+        self.status = self._report()
+        self.at_end()
+        return self.status
+
+    @property
+    def without_record(self) -> int:
+        """Targets that were contacted and have no record, when all is over."""
+        run = self.spider.pipeline
+        return max(0, self.unwritten + run.jobs.accepted - run.jobs_done)
+
+    @property
+    def ended(self) -> Ended:
+        """Why the run ended, where it has."""
+        if isinstance(self.failure, BrokenPipeError):
+            return Ended("output", "its reader has gone")
+        if (error := self.failure or self.no_room) is not None:
+            return Ended("output", error.strerror or str(error))
+        if (fault := self.spider.exception) is not None:
+            return Ended("fault", f"{type(fault).__name__}: {fault}")
+        if (broken := (self.unread and self.unread.strerror) or self.reader.broken_off):
+            return Ended("input_error", broken)
+        if self.signals:
+            return Ended("signal", Signals(self.signals[0]).name)
+        return Ended("input")
 
     # -- the threads' functions ----------------------------------------------------------------------------------
 
     def _feed(self) -> None:
         try:
-            for job in self.reader:
-                if self.seen.repeats(job):
-                    self.repeats += 1
-                elif not self.spider.add_job(job):
+            for job in self.jobs:
+                if not self.spider.add_job(job):
                     self.refused = job
                     break
+            else:
+                self.all_read = self.targets.left != 0
         except OSError as error:
             self.unread = error
             log.error("%s: %s; the run stops", self.reader.name, error.strerror or error)
@@ -93,7 +147,23 @@ class Measurement:
             for record in self.spider.unmeasured(Unmeasured(to_measure(self.refused), conditions.NOT_MEASURED)):
                 self._take(record)
 
+    def _may_begin(self) -> bool:
+        """Whether there is room for one more record, beside those of the jobs under way. Any worker may ask."""
+        run = self.spider.pipeline
+        if self.no_room is None:
+            try:
+                self._room.ensure(run.jobs_under_way + run.records.qsize() + 1, run.jobs_done)
+            except OSError as error:
+                first, self.no_room = self.no_room is None, error
+                if first:
+                    self._stop_in_another_thread()
+        return self.no_room is None
+
     def _take(self, record: Record) -> None:
+        not_measured = record.get("conditions", [])[:1] == [conditions.NOT_MEASURED]
+        if not_measured and self.no_room is not None:  # the room is for those that were contacted
+            self.left_out += 1
+            return
         if self.failure is None:
             try:
                 self._write_one(record)
@@ -101,8 +171,7 @@ class Measurement:
             except OSError as error:
                 self.failure = error
                 self._stop_in_another_thread()
-        found = record.get("conditions", [])
-        self.unwritten += found[:1] != [conditions.NOT_MEASURED]
+        self.unwritten += not not_measured
 
     def _write_one(self, record: Record) -> None:
         try:
@@ -114,17 +183,12 @@ class Measurement:
         self._count(record)
 
     def _count(self, record: Record) -> None:
-        found = record.get("conditions", [])  # a resolver puts out jobs
-        first = found[0] if found else ""
-        if not first.startswith(conditions.RUN):
-            return
-        self.invalid += first.startswith(conditions.INVALID_JOB)
-        self.unmeasured += first == conditions.NOT_MEASURED
-        for reason in conditions.local_reasons(found)[:1]:
-            self.local_errors[reason] += 1
-            if self.local_errors[reason] == 1:
-                log.warning("no verdict on %s for a reason of this machine: %s%s; further ones are counted",
-                            record.get("dip"), reason, HINTS.get(reason, ""))
+        first = self.counts.add(record)
+        if first.startswith(f"{conditions.RUN}."):
+            for reason in conditions.local_reasons(record["conditions"])[:1]:
+                if self.counts.local_errors[reason] == 1:
+                    log.warning("no verdict on %s for a reason of this machine: %s%s; further ones are counted",
+                                record.get("dip"), reason, HINTS.get(reason, ""))
 
     # -- signals -------------------------------------------------------------------------------------------------
 
@@ -137,11 +201,17 @@ class Measurement:
     def end_at_once(self, _number: int) -> None:
         """The second: give the settings back and be gone. Nothing else is waited for, not even a reader who does not
         read."""
-        thread = threading.Thread(target=self.spider.terminate, name="terminate", daemon=True)
+        self.status = 128 + self.signals[0]
+
+        def end() -> None:
+            self.spider.terminate()
+            self.at_end()
+
+        thread = threading.Thread(target=end, name="terminate", daemon=True)
         thread.start()
         thread.join(AT_ONCE)
         say(f"ended at once, after {self.writer.written} records").join(AT_ONCE)
-        os._exit(128 + self.signals[0])
+        os._exit(self.status)
 
     def _stop_in_another_thread(self) -> None:
         def stop() -> None:
@@ -155,18 +225,23 @@ class Measurement:
     def _report(self) -> int:
         """Say what was not done; the exit status."""
         spider, run = self.spider, self.spider.pipeline
-        if self.repeats:
-            log.info("%d targets were left out: %s", self.repeats, "they have a record already, or are repeated"
-                     if self.resumes else "they are repeated (same dip, dp and domain)")
+        if self.targets.other_version:
+            log.info("%s", self.targets.left_out())
+        if self.targets.repeated:
+            log.info("%d targets were left out: %s", self.targets.repeated,
+                     "they have a record already, or are repeated" if self.resumes
+                     else "they are repeated (same dip, dp and domain)")
         undone = [
             (self.reader.skipped, "lines of input were not jobs and were skipped"),
-            (self.invalid, "jobs were invalid; their records say why"),
-            (self.unmeasured, "jobs were read but not measured; their records say so"),
-            (self.local_errors.total(), "targets got no verdict for a reason of this machine: "
-             + ", ".join(f"{count} {reason}" for reason, count in self.local_errors.most_common())
+            (self.counts.of(conditions.INVALID_JOB), "jobs were invalid; their records say why"),
+            (self.counts.of(conditions.NOT_MEASURED), "jobs were read but not measured; their records say so"),
+            (self.left_out, "jobs were read but not measured, and there is no room for their records"),
+            (self.counts.local_errors.total(), "targets got no verdict for a reason of this machine: "
+             + ", ".join(f"{count} {reason}" for reason, count in self.counts.local_errors.most_common())
              + "; --resume measures them again"),
-            (self.unwritten + run.jobs.accepted - run.jobs_done,
+            (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
+            *spider.undone(),
         ]
         status = 0
         for count, what in undone:
@@ -177,8 +252,8 @@ class Measurement:
             stats = spider.observer.stats
             lost = stats.dropped_kernel + stats.dropped_ring
             log.log(logging.WARNING if lost or run.flows_missed else logging.INFO,
-                    "%d records; observed %d packets, %d lost by the capture, %d flows missed%s", self.writer.written,
-                    stats.packets, lost, run.flows_missed, self._own_troubles())
+                    "observed %d packets, %d lost by the capture, %d flows missed%s", stats.packets, lost,
+                    run.flows_missed, self._own_troubles())
             if run.flows_missed and not run.flows_found:
                 log.error("nothing at all was observed of these connections: does the interface lead to the targets? "
                           "`ip route get ADDRESS` names the one that does")
@@ -187,7 +262,12 @@ class Measurement:
             log.error("the reader of the output has gone; the run was stopped")
         elif self.failure is not None:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
-        if self.failure or self.unread or spider.exception is not None or run.jobs_failed:
+        elif self.no_room is not None:
+            log.error("output: %s; the run was stopped before anything was lost: --resume FILE goes on where there is "
+                      "room", self.no_room.strerror)
+        log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
+        if (self.failure or self.no_room or self.unread or self.reader.broken_off or spider.exception is not None
+                or run.jobs_failed):
             status = 1
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]

@@ -77,6 +77,8 @@ class Pipeline:
         self._judged_at = time.monotonic()
         self._judged_count = 0
         """Results and unmeasured jobs that were dealt with, of rounds too."""
+        self.may_begin: Callable[[], bool] = lambda: True
+        """Whether one more job may begin: whoever takes the records may have no room for one more."""
         self.jobs_done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
@@ -173,6 +175,8 @@ class Pipeline:
 
     def take(self, job: Job) -> Result | Unmeasured:
         """Connect: what a worker does with a job, whatever the plugin does in it."""
+        if not self.may_begin():
+            return Unmeasured(job, conditions.NOT_MEASURED, "", time.time())
         try:
             outcome = self.connector.take(job)
         except PLUGIN_ERRORS as error:
@@ -296,7 +300,7 @@ class Pipeline:
                 due = self.confirmer.next_due()
                 moments = [] if due is None else [due]
                 if self.jobs.closed and self._is_idle(now, moments):
-                    begun = self.jobs.begun
+                    begun = self.jobs.taken
                     all_judged = self._judged_count >= begun or self._given_up == begun
                     if all_judged and due is None:
                         return None
@@ -329,10 +333,15 @@ class Pipeline:
 
     def unwritable(self, record: Record, error: Exception) -> Record:
         """What is written in place of a record that JSON cannot hold."""
-        keys = {*self.spider.target_keys, "path", "time"}
+        keys = {*self.spider.target_keys, "path", "time", "run"}
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
+
+    @property
+    def suspects(self) -> int:
+        """Jobs that are to be confirmed before they have their record; they have begun."""
+        return self.confirmer.open
 
     @property
     def jobs_under_way(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from pathlib import Path
+
+from pathspider.targets.unpacking import Text, UnreadableError
 
 
 class BlocklistError(ValueError):
@@ -25,13 +26,16 @@ class Blocklist:
     def read(cls, name: str) -> Blocklist:
         """The blocklist in a file; :exc:`BlocklistError` with file, line and value for what is not a prefix."""
         try:
-            lines = Path(name).read_text(encoding="utf-8").splitlines()
+            with open(name, "rb") as file:
+                lines = Text(file).all()
         except OSError as error:
             raise BlocklistError(f"blocklist {name}: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise BlocklistError(f"blocklist {name}: not UTF-8: {error.reason} at byte {error.start}") from None
+        except UnreadableError as error:
+            raise BlocklistError(f"blocklist {name}: {error}") from None
         prefixes = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(lines.splitlines(), 1):
             prefix = line.split("#")[0].strip()
             try:
                 if prefix:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from pathspider.records import Job
+from pathspider.targets.names import ROOT, BadNameError, canonical_domain, to_wire
 
 TARGET_KEYS = ("dip", "dp", "domain")
 """The keys of a job that say what is measured."""
@@ -43,7 +46,17 @@ def _port_problem(port: Any) -> str | None:
 
 
 def _domain_problem(domain: Any) -> str | None:
-    return None if isinstance(domain, str | None) else "domain_not_a_string"
+    if not isinstance(domain, str | None):
+        return "domain_not_a_string"
+    with suppress(BadNameError):
+        to_wire(domain or ROOT)
+        return None
+    return "domain_not_a_name"
+
+
+def canonical(key: str, value: Any) -> Any:
+    """The value of one of :data:`TARGET_KEYS` in the one form that all ways of writing it have in common."""
+    return canonical_domain(value) if key == "domain" else canonical_address(value)
 
 
 def canonical_address(value: Any) -> Any:
@@ -52,6 +65,63 @@ def canonical_address(value: Any) -> Any:
         with suppress(OSError, ValueError):
             return socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, value))
     return value
+
+
+def identity(job: Mapping[str, Any], keys: Sequence[str] = TARGET_KEYS) -> list[Any]:
+    """What tells a job's target from others: the values of these keys, each in its canonical form."""
+    return [canonical(key, job.get(key)) for key in keys]
+
+
+MEANT = {
+    **dict.fromkeys(("dip", "ip", "saddr", "address", "addr", "ip_address", "ipaddress", "ip_addr", "ipaddr", "ipv4",
+                     "ipv6", "ip4", "ip6", "ipv4_addr", "ipv6_addr", "dst", "dst_ip", "target_ip"), "dip"),
+    **dict.fromkeys(("dp", "port", "dport", "dst_port", "target_port"), "dp"),
+    **dict.fromkeys(("domain", "host", "hostname", "name", "fqdn", "domain_name", "sni", "origin"), "domain"),
+    "rank": "rank",
+}
+"""What others call the keys of a job, in lower case."""
+
+NAME = re.compile(r"""(?!\.)(?:[^\s/:@,;=()\[\]{}<>'"#?&%*\\|!$^`~+.\x00-\x1f\x7f]{1,63}\.)+(?!\d+\.?$)"""
+                  r"""[^\s/:@,;=()\[\]{}<>'"#?&%*\\|!$^`~+.\x00-\x1f\x7f]{1,63}\.?""")
+
+
+def is_address(text: Any) -> bool:
+    """Whether this is an address, of whatever kind, with or without a zone."""
+    return isinstance(text, str) and _address_problem(text) != "dip_not_an_address"
+
+
+def looks_like_name(text: Any) -> bool:
+    """Whether this may be a domain name of several labels; what a resolver makes of it is another question."""
+    return isinstance(text, str) and NAME.fullmatch(text) is not None and len(text) <= 254
+
+
+RESOLVE = "`pspdr measure dnsresolv` resolves names into jobs"
+
+
+def key_advice(job: Mapping[str, Any], keys: Sequence[str] = TARGET_KEYS) -> Iterator[str]:
+    """What to tell of a job that lacks what is needed, where there is something like it; the same for all of a kind.
+
+    :param keys: those that are needed or read
+    """
+    for key, what in (("dip", "address"), ("dp", "port"), ("domain", "name")):
+        if key in job or key not in keys or (key == "domain" and "dip" in keys):
+            continue
+        meant = next((name for name in job if _is_meant(key, name.lower(), job[name])), None)
+        if meant is not None:
+            yield f'a target\'s {what} is read from the key "{key}", not from "{meant}"'
+    if "dip" in keys:
+        if looks_like_name(job.get("dip")):
+            yield f'a name stands where the address has to be, under "dip": as "domain", {RESOLVE}'
+        elif "dip" not in job and looks_like_name(job.get("domain")):
+            yield f"a name alone cannot be measured, it needs an address: {RESOLVE}"
+
+
+def _is_meant(key: str, other: str, value: Any) -> bool:
+    """Whether under the key ``other`` there is what belongs under ``key``: of a host, the value tells which."""
+    meant = MEANT.get(other)
+    if key == "dip":
+        return meant in ("dip", "domain") and is_address(value)
+    return meant == key and (key == "dp" or (isinstance(value, str) and not is_address(value)))
 
 
 def target_asn(job: Job) -> str | None:

@@ -1,30 +1,36 @@
-"""Reading targets and records, one a line (ndjson, CSV). A bad line costs nothing but itself."""
+"""Reading jobs and records, one a line of ndjson. A bad line costs nothing but itself.
+
+What the file is packed in, :mod:`~pathspider.targets.unpacking` tells; what else a line of a target list may be,
+:mod:`~pathspider.targets.lists`.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
+import os
+import re
+import stat
 from collections.abc import Callable, Iterator
+from itertools import chain
 from math import isfinite
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from pathspider.records import Job, Record
+from pathspider.targets.unpacking import Text, UnreadableError
 
 log = logging.getLogger(__name__)
 
-CSV_COLUMNS = {
-    2: ("rank", "domain"),
-    3: ("dip", "dp", "domain"),
-    4: ("dip", "dp", "domain", "rank"),
-}
-"""What the columns of a CSV line mean, by how many there are."""
-
 MAX_LINE = 1 << 20
-"""Characters in a line of input at most: one that is longer is no job."""
+"""Octets in a line of input at most: one that is longer is no job."""
 
-MOST_NAMED = 1000
+NEWLINE = ord("\n")
+
+MOST_NAMED = 10
 """Lines that are no jobs, of which each is named; a file that is something else has very many."""
+
+JSON_ARRAY = re.compile(r"\[\s*(?:\{|$)")
+"""How a file begins that is one array of objects."""
 
 
 class LineError(ValueError):
@@ -42,18 +48,6 @@ def parse_ndjson(line: str) -> Job:
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
     return cast(Job, job)
-
-
-def parse_job(line: str) -> Job:
-    """As :func:`parse_ndjson`; the error for a line of CSV says what CSV needs."""
-    try:
-        return parse_ndjson(line)
-    except LineError as error:
-        try:
-            parse_csv(line)
-        except LineError:
-            raise error from None
-        raise LineError(f"{error}; for CSV there is --csv-input") from None
 
 
 def parse_record(line: str) -> Record:
@@ -83,79 +77,176 @@ def _finite(text: str) -> float:
 _decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 
-def parse_csv(line: str) -> Job:
-    """One line of CSV as a job, its columns as in :data:`CSV_COLUMNS`; :exc:`LineError` if it is something else."""
-    try:
-        row = next(csv.reader([line], strict=True))
-    except (csv.Error, StopIteration) as error:
-        raise LineError(f"not CSV: {error}") from None
-    columns = CSV_COLUMNS.get(len(row))
-    if columns is None:
-        known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
-        raise LineError(f"{len(row)} columns, where {known} are known")
-    job: dict[str, Any] = dict(zip(columns, (cell.strip() for cell in row), strict=True))
-    if len(row) == 2 and not job["rank"].isdecimal():
-        raise LineError(f"rank {job['rank']!r} is not a number (CSV input has no header row)")
-    if "dp" in job:
-        try:
-            job["dp"] = int(job["dp"])
-        except ValueError:
-            raise LineError(f"port {job['dp']!r} is not a number (CSV input has no header row)") from None
-    return cast(Job, job)
-
-
 class JobReader:
     """Iterates over the jobs of a file, line by line, never reading ahead; what is not a job is logged and counted.
 
-    :param lines: the lines as bytes, as from a file opened in binary mode
+    :param lines: the file, opened in binary mode, compressed or not
     :param name: the file's name in messages
-    :param parse: :func:`parse_ndjson` or :func:`parse_csv`
+    :param parse: a line, without white space around it, as a job, or None for a line that is to be passed over;
+        :exc:`LineError` for what is none
+    :param seed: read the lines in an order that is drawn from this, not in their own
     """
 
-    def __init__(self, lines: IO[bytes], name: str, parse: Callable[[str], Job] = parse_ndjson) -> None:
+    def __init__(self, lines: IO[bytes], name: str, parse: Callable[[str], Job | None] = parse_ndjson,
+                 seed: int | None = None) -> None:
         self._lines = lines
         self.name = name
         self.parse = parse
+        self.seed = seed
         self.jobs = 0
         self.skipped = 0
         """Lines that were not jobs."""
-        self.position = 0
-        """Bytes read so far."""
+        self.broken_off = ""
+        """Why not all of the file could be read: it breaks off, or is something else."""
+        begins = _begins(lines)
+        self._begins = begins or 0
+        self.length = None if begins is None else os.fstat(lines.fileno()).st_size - begins
+        """Octets that there are to read, where that is known."""
+        self._text: Text | None = None
+        self._read = 0
+        self._given = 0
+        """Of the octets read, those of lines whose turn has come."""
+        self._begun = False
+
+    @property
+    def position(self) -> int:
+        """Octets of the file read so far; of a compressed one, of what it is compressed to."""
+        if self.seed is not None:
+            return self._given
+        return self._read if self._text is None or self._text.as_it_is else self._text.position
+
+    @property
+    def all_were_jobs(self) -> bool:
+        """Whether all was read so far, and all lines were jobs."""
+        return not self.skipped and not self.broken_off
+
+    def is_terminal(self) -> bool:
+        """Whether somebody is typing the lines."""
+        return self._lines.isatty()
 
     def __iter__(self) -> Iterator[Job]:
-        if self._lines.isatty():
+        if self.is_terminal():
             log.info("%s is a terminal: waiting for targets, one a line; Ctrl-D ends them", self.name)
-        for number, line in enumerate(self._bounded(), 1):
-            try:
-                job = self._job(number, line)
-            except LineError as error:
-                self.skipped += 1
-                if self.skipped <= MOST_NAMED:
-                    log.error("%s, line %d: %s; the line is skipped", self.name, number, error)
-                if self.skipped == MOST_NAMED:
-                    log.error("%s: these were %d such lines; further ones are skipped and counted, and not named",
-                              self.name, MOST_NAMED)
-                continue
-            if job is not None:
-                self.jobs += 1
-                yield job
-        if not self.jobs and not self.skipped:
+        self._text = text = Text(self._lines)
+        error: UnreadableError | None = None
+        number = 0
+        try:
+            for number, line in enumerate(self._bounded(text), 1) if self.seed is None else self._shuffled(text):
+                try:
+                    job = self._job(number, line)
+                except LineError as what:
+                    self._skip(number, what)
+                    continue
+                if job is not None:
+                    self.jobs += 1
+                    yield job
+        except UnreadableError as what:  # of its first line
+            error, number = what, 0
+        if (error := error or text.error) is not None:
+            self._break_off(number, error)
+        elif not self.jobs and not self.skipped:
             log.warning("%s: there were no targets in it", self.name)
 
-    def _bounded(self) -> Iterator[bytes]:
-        while line := self._lines.readline(MAX_LINE):
-            self.position += len(line)
-            whole = line
-            while len(whole) == MAX_LINE and not whole.endswith(b"\n"):
-                whole = self._lines.readline(MAX_LINE)
-                self.position += len(whole)
+    def _skip(self, number: int, error: LineError) -> None:
+        self.skipped += 1
+        if self.skipped <= MOST_NAMED:
+            log.error("%s, line %d: %s; the line is skipped", self.name, number, error)
+        if self.skipped == MOST_NAMED:
+            log.error("%s: these were %d such lines; further ones are skipped and counted, and not named", self.name,
+                      MOST_NAMED)
+
+    def _break_off(self, lines: int, error: UnreadableError) -> None:
+        self.broken_off = str(error)
+        if lines:
+            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, lines, error)
+        else:
+            log.error("%s: %s", self.name, error)
+
+    def _bounded(self, text: Text) -> Iterator[bytes]:
+        """The lines; of one that is too long, its beginning. One that is torn where the file breaks off is none."""
+        readline = text.readline
+        while line := readline(MAX_LINE):
+            if line[-1] != NEWLINE:
+                whole = line
+                while len(whole) == MAX_LINE and not whole.endswith(b"\n"):
+                    whole = readline(MAX_LINE)
+                    self._read += len(whole)
+                if text.error is not None:
+                    return
+            self._read += len(line)
             yield line
 
+    def _shuffled(self, text: Text) -> Iterator[tuple[int, bytes]]:
+        """The lines, each with its number; those before the first that can be a job (comments, a header) are first."""
+        import tempfile  # noqa: PLC0415 - for shuffled lists alone
+
+        from pathspider.targets.shuffling import LineIndex, Permutation  # noqa: PLC0415
+
+        assert self.seed is not None
+        in_place = self.length is not None and text.as_it_is
+        if not in_place:
+            log.info("%s is read to its end first, and kept in a temporary file in %s, since it is to be shuffled",
+                     self.name, tempfile.gettempdir())
+        with LineIndex(self._lines.fileno(), self._begins) if in_place else LineIndex() as lines:
+            before = 0
+            for line in self._bounded(text):
+                lines.add(line, self._read - before)
+                before = self._read
+            lines.whole()
+            self.length = self._read
+            first = 0
+            while first < len(lines) and not self._is_job(first + 1, lines.read(first, MAX_LINE)[0]):
+                first += 1
+            for place in chain(range(first), (first + place for place in Permutation(len(lines) - first, self.seed))):
+                line, octets = lines.read(place, MAX_LINE)
+                self._given += octets
+                if place >= first:
+                    yield place + 1, line
+
+    def _is_job(self, number: int, line: bytes) -> bool:
+        try:
+            text = self._decoded(number, line)
+        except LineError:
+            return True  # its error is told when its turn has come
+        return bool(text) and not self._begins_with(text)
+
     def _job(self, number: int, line: bytes) -> Job | None:
+        if self._begun and number != 1 and len(line) < MAX_LINE:
+            try:
+                text = line.decode().strip()
+            except UnicodeDecodeError as error:
+                raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+            return self.parse(text) if text else None
+        text = self._decoded(number, line)
+        return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
+
+    @staticmethod
+    def _decoded(number: int, line: bytes) -> str:
         if len(line) >= MAX_LINE:
             raise LineError(f"longer than {MAX_LINE} bytes")
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            return (line.decode() if number != 1 else line.decode("utf-8-sig")).strip()
         except UnicodeDecodeError as error:
             raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
-        return self.parse(text) if text else None
+
+    def _begins_with(self, text: str) -> bool:
+        """Take note of the first line with something in it. True if that is no job, such as a header.
+
+        :exc:`~pathspider.targets.unpacking.UnreadableError` if the file is of a kind of which no line is a job.
+        """
+        self._begun = True
+        if text == "{":
+            raise UnreadableError("these are JSON objects over several lines, where each needs a line of its own: "
+                                  "`jq -c .` makes that of them")
+        if JSON_ARRAY.match(text):
+            raise UnreadableError("this is a JSON array, where each object needs a line of its own: `jq -c '.[]'` "
+                                  "makes that of it")
+        return False
+
+
+def _begins(lines: IO[bytes]) -> int | None:
+    """Where in a regular file reading begins; None for what is none."""
+    try:
+        return lines.tell() if stat.S_ISREG(os.fstat(lines.fileno()).st_mode) else None
+    except (OSError, ValueError):
+        return None

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from pathspider.records import Job
-from pathspider.targets.problems import TARGET_KEYS, canonical_address
+from pathspider.targets.problems import TARGET_KEYS, identity
 
 
 class CompactSet:
@@ -20,6 +20,9 @@ class CompactSet:
 
     def __init__(self) -> None:
         self._buckets = [array("Q") for _ in range(self.BUCKETS)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets))
 
     def _find(self, number: int) -> tuple[array[int], int, bool]:
         """The bucket of a number, its place there, and whether it is there."""
@@ -56,7 +59,11 @@ class TargetFilter:
     def target(self, job: Job) -> int:
         """A number for the job's target, in this process alone."""
         named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
-        return hash(tuple(str(canonical_address(named.get(key))) for key in self._keys)) % (1 << 64)
+        return hash(tuple(map(str, identity(named, self._keys)))) % (1 << 64)
+
+    def __len__(self) -> int:
+        """How many targets have come by."""
+        return len(self._seen)
 
     def repeats(self, job: Job) -> bool:
         """True if this target has come before; from now on it has."""

@@ -15,9 +15,20 @@ class TestFilter(unittest.TestCase):
             source.write_text(text, encoding="utf-8")
             target.write_text("what was there before\n" * 100, encoding="utf-8")
             with self.assertLogs("pathspider") as logs:
-                self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), *options]), status)
+                self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), "-f", *options]),
+                                 status)
             self.messages = logs.output
             return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+    def test_a_list_that_is_there_is_not_overwritten(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "in"), Path(folder, "out")
+            source.write_text('{"dip": "192.0.2.1"}\n')
+            target.write_text("precious\n")
+            with self.assertLogs("pathspider") as logs:
+                self.assertEqual(main(["filter", "--input", str(source), "-o", str(target)]), 2)
+            self.assertEqual(target.read_text(), "precious\n")
+            self.assertIn("--force", logs.output[0])
 
     def test_each_target_once(self):
         jobs = [{"dip": "192.0.2.1", "dp": 80}, {"dip": "192.0.2.1", "dp": 443}, {"dip": "192.0.2.1", "domain": "a"}]
@@ -57,9 +68,32 @@ class TestFilter(unittest.TestCase):
             self.assertEqual(path.read_text(encoding="utf-8"), '{"dip": "192.0.2.1"}\n')
 
     def test_what_is_csv_after_all(self):
-        self.filter("192.0.2.1,80,a.example\n", status=1)
-        self.assertIn("line 1: not JSON: Extra data at character 6; for CSV there is --csv-input", self.messages[0])
-        self.filter("a.example\n", status=1)
-        self.assertNotIn("--csv-input", self.messages[0])
+        self.assertEqual(self.filter("192.0.2.1,80,a.example\n"),
+                         [{"dip": "192.0.2.1", "dp": 80, "domain": "a.example"}])
+        self.assertEqual(self.filter("rank,domain\n1,a.example\n"), [{"rank": "1", "domain": "a.example"}])
         self.assertEqual(len(self.filter("rank,domain\n1,a.example\n", "--csv", status=1)), 1)
-        self.assertIn("line 1: rank 'rank' is not a number", self.messages[0])
+        self.assertIn("line 1: rank 'rank' is not a number (a header row is read without --csv-input)",
+                      self.messages[0])
+        self.assertEqual(self.filter('{"dp": 80}\n', "--csv-input", status=1), [])
+        self.assertIn("this looks like JSON: leave --csv-input out", self.messages[0])
+
+    def test_keys_that_others_use(self):
+        self.filter('{"ip": "192.0.2.1", "port": 8080}\n' * 30, "--allow-repeats", status=1)
+        told = "\n".join(self.messages)
+        self.assertEqual(told.count('read from the key "dip", not from "ip"'), 1)
+        self.assertEqual(told.count('read from the key "dp", not from "port"'), 1)
+        self.assertEqual((told.count("dip_missing"), told.count("these were 10 invalid jobs")), (10, 1))
+
+    def test_a_selection(self):
+        text = "192.0.2.1\n2001:db8::1\n192.0.2.2\n192.0.2.1\nexample.org\nEXAMPLE.org.\n"
+        self.assertEqual(self.filter(text, "-6"), [{"dip": "2001:db8::1"}, {"domain": "example.org"}])
+        self.assertIn("1 repeated", self.messages[-1])
+        self.assertIn("; 3 left out: IPv4", self.messages[-1])
+        self.assertEqual(len(self.filter(text, "-4", "--allow-repeats")), 5)
+        self.assertEqual(self.filter(text, "--max-targets", "2"), [{"dip": "192.0.2.1"}, {"dip": "2001:db8::1"}])
+        many = "".join(f"192.0.2.{number}\n" for number in range(1, 200))
+        one, other, third = (self.filter(many, seed) for seed in ("--shuffle=7", "--shuffle=7", "--shuffle"))
+        self.assertEqual(one, other)
+        self.assertNotEqual(one, third)
+        self.assertRegex(self.messages[0], r"--shuffle=\d+ is the same again")
+        self.assertEqual(sorted(map(str, one)), sorted(map(str, self.filter(many))))

@@ -42,6 +42,7 @@ class TestMain(unittest.TestCase):
             capture_output=True,
             text=True,
             check=False,
+            env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
         )
         loaded = set(outcome.stdout.split())
         self.assertIn("pathspider.cmd.main", loaded)

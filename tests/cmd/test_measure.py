@@ -1,5 +1,6 @@
 """``pspdr measure`` from the outside: real processes, real paths, and what is left of the machine afterwards."""
 
+import hashlib
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.plugins.mss import MSS
 from tests.cmd.test_main import pspdr
+from tests.run.cases import unseen
 
 COMMAND = [sys.executable, "-m", "pathspider", "measure"]
 SETTINGS = ["net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"]
@@ -319,7 +321,8 @@ class TestMeasure(LabCase):
             self.assertEqual(Path(records.name).read_bytes().count(b"\n"), 1)
 
     def test_where_nothing_is_observed_the_interface_is_the_wrong_one(self):
-        for jobs, status in (([{"dip": "127.0.0.1"}], 1), ([{"dip": "127.0.0.1"}, *clean_jobs(1)], 0)):
+        unseen(self.lab, "10.70.0.1", self)
+        for jobs, status in (([{"dip": "10.70.0.1"}], 1), ([{"dip": "10.70.0.1"}, *clean_jobs(1)], 0)):
             outcome, records = self.measure("mss", "--connect", "tcp", data=ndjson(jobs))
             self.assertEqual(outcome.returncode, status, outcome.stderr)
             self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:1"],
@@ -402,7 +405,7 @@ class TestMeasure(LabCase):
             jobs.write_bytes(ndjson([job]))
             for more, seen in (((), "None"), (("--seed", "mine", "--version", "3"), "mine")):
                 outcome = self.lab.run([*COMMAND, "-i", "lab0", "--rate", "10", "--seed", "5", "--input", str(jobs),
-                                        "--output", str(records), "third", *more],
+                                        "--output", str(records), "-f", "third", *more],
                                        capture_output=True, timeout=60, env=environment)
                 self.assertEqual((outcome.returncode, outcome.stdout), (0, b""), outcome.stderr)
                 (record,) = map(json.loads, records.read_text().splitlines())
@@ -464,6 +467,134 @@ class TestMeasure(LabCase):
         finally:
             self.lab.run(["ip", "-6", "addr", "add", address, "dev", "lab0", "nodad"])
         self.assertEqual(records[0]["conditions"], ["pathspider.local_error:no_ipv6_source"])
+
+
+class TestFacts(LabCase):
+    """What is told of a run beside its records."""
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.records, self.jobs = self.folder / "records", self.folder / "jobs"
+        self.jobs.write_bytes(ndjson(clean_jobs(4)))
+
+    def mss(self, *options, status=0, mode="tcp", data=b""):
+        outcome, _ = self.measure("--input", str(self.jobs), *options, "mss", "--connect", mode, data=data)
+        self.assertEqual(outcome.returncode, status, outcome.stderr)
+        return outcome.stderr.decode()
+
+    def runs(self, name="records.meta.json"):
+        return json.loads((self.folder / name).read_text())["runs"]
+
+    def ids(self):
+        return [json.loads(line)["run"] for line in self.records.read_text().splitlines()]
+
+    def test_beside_the_records(self):
+        self.mss("-o", str(self.records), "--vantage", "my lab")
+        (run,) = self.runs()
+        self.assertEqual(self.ids(), [run["run"]] * 4)
+        self.assertEqual((run["plugin"]["name"], run["connect"], run["ended"], run["status"], run["records"]),
+                         ("mss", "tcp", {"why": "input", "what": ""}, 0, 4))
+        self.assertEqual((run["vantage"]["name"], run["vantage"]["interface"]), ("my lab", "lab0"))
+        self.assertLess(run["begin"], run["end"])
+        targets = self.jobs.read_bytes()
+        self.assertEqual((run["targets"]["sha256"], run["targets"]["bytes"], run["targets"]["jobs"]),
+                         (hashlib.sha256(targets).hexdigest(), len(targets), 4))
+
+    def test_nowhere_unless_asked_for_where_the_output_is_no_file(self):
+        self.mss()
+        self.mss("-o", "/dev/null")
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"jobs"})
+        self.mss("--metadata", str(self.folder / "facts"), "-o", "/dev/stdout")
+        self.assertEqual(self.runs("facts")[0]["records"], 4)
+
+    def test_files_that_have_content_or_are_none_or_are_one(self):
+        precious = self.folder / "precious"
+        precious.write_text("precious")
+        for options, says in ((("-o", precious), "there is something in this file"),
+                              (("--metadata", precious), "there is something in this file"),
+                              (("--status-file", precious), "there is something in this file"),
+                              (("--metadata", self.jobs), "there is something in this file"),
+                              (("--metadata", "/dev/null"), "not an ordinary file"),
+                              (("-f", "--status-file", self.jobs), "the input and the status file are one file"),
+                              (("-o", self.folder / "new", "--metadata", self.folder / "new"), "are one file")):
+            self.assertIn(says, self.mss(*map(str, options), status=2), options)
+        self.assertEqual((precious.read_text(), self.jobs.read_bytes()), ("precious", ndjson(clean_jobs(4))))
+        self.mss("-f", "-o", str(precious))
+        self.assertEqual(precious.read_text().count("\n"), 4)
+
+    def test_what_was_switched(self):
+        outcome, _ = self.measure("--input", str(self.jobs), "-o", str(self.records), "--lockstep", "ecn")
+        self.assertEqual(outcome.returncode, 0, outcome.stderr)
+        (run,) = self.runs()
+        (ecn,) = (one for one in run["changed"] if one["name"] == "net.ipv4.tcp_ecn")
+        self.assertEqual((ecn["before"], sorted(ecn["set"]), run["per_connection"]), ("2", ["1", "2"], None))
+
+    def test_a_killed_run_has_facts_without_an_end(self):
+        command = [*COMMAND, "-i", "lab0", "-o", str(self.records), "--status-file", str(self.folder / "status"), "mss"]
+        run = self.lab.popen(command, **dict.fromkeys(("stdin", "stderr"), subprocess.PIPE))
+        self.addCleanup(run.communicate)
+        run.stdin.write(self.jobs.read_bytes())
+        run.stdin.flush()
+        while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
+            self.assertIsNone(run.poll())
+        state = json.loads((self.folder / "status").read_text())
+        run.kill()
+        run.wait(30)
+        (facts,) = self.runs()
+        self.assertEqual((facts["end"], facts["ended"], facts["targets"]["sha256"]), (None, None, None))
+        self.assertEqual((state["run"], state["state"]), (facts["run"], "running"))
+
+    def test_a_signal_is_why_it_ended(self):
+        command = [*COMMAND, "-i", "lab0", "-o", str(self.records), "--status-file", str(self.folder / "status"), "mss"]
+        run = self.lab.popen(command, **dict.fromkeys(("stdin", "stderr"), subprocess.PIPE))
+        run.stdin.write(self.jobs.read_bytes())
+        run.stdin.flush()
+        while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
+            self.assertIsNone(run.poll())
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=30)
+        (facts,) = self.runs()
+        state = json.loads((self.folder / "status").read_text())
+        for told in (facts, state):
+            self.assertEqual((told["ended"], told["status"]), ({"why": "signal", "what": "SIGTERM"}, 143))
+        self.assertEqual((state["state"], state["done"]), ("ended", 4))
+
+    def test_a_resumed_run_is_another_run(self):
+        self.mss("-o", str(self.records))
+        self.records.write_bytes(b"".join(self.records.read_bytes().splitlines(keepends=True)[:2]))
+        self.mss("--resume", str(self.records), "-w", "5", "--rate", "50")
+        first, second = (run["run"] for run in self.runs())
+        self.assertEqual(self.ids(), [first, first, second, second])
+
+    def test_other_options_and_other_targets_are_not_resumed(self):
+        self.mss("-o", str(self.records))
+        before = self.records.read_bytes()
+        told = self.mss("--resume", str(self.records), "--order", "random", status=2, mode="http")
+        self.assertIn("order was fixed, and is random; connect was tcp, and is http. Give", told)
+        with self.jobs.open("ab") as jobs:
+            jobs.write(ndjson([{**clean_jobs(1)[0], "dp": 81}]))
+        self.assertIn("the list of targets is another one, or has changed",
+                      self.mss("--resume", str(self.records), status=2))
+        self.assertEqual(self.records.read_bytes(), before)
+        self.assertIn("--resume", self.mss("-f", "--resume", str(self.records)))
+        self.assertEqual((len(self.ids()), len(self.runs())), (5, 2))
+
+    def test_of_standard_input_it_is_told_at_the_end(self):
+        self.mss("-o", str(self.records))
+        self.records.write_bytes(b"")
+        command = ("--resume", str(self.records), "mss", "--connect", "tcp")
+        outcome, _ = self.measure(*command, data=ndjson(clean_jobs(3)))
+        self.assertEqual(outcome.returncode, 0)
+        self.assertIn(b"the list of targets is not the one of the run that was continued", outcome.stderr)
+        self.assertEqual(len(self.ids()), 3)
+
+    def test_without_metadata_a_warning_says_that_nothing_is_known(self):
+        self.mss("-o", str(self.records))
+        (self.folder / "records.meta.json").unlink()
+        self.assertIn("there is no metadata of the run that is resumed", self.mss("--resume", str(self.records)))
+        (self.folder / "records.meta.json").write_text("precious")
+        self.assertIn("not JSON", self.mss("--resume", str(self.records), status=2))
+        self.assertEqual((self.folder / "records.meta.json").read_text(), "precious")
 
 
 class TestEnds(LabCase):

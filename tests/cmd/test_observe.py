@@ -50,6 +50,42 @@ class FileCase(unittest.TestCase):
         return sorted(outcome.stdout.splitlines()), outcome.stderr
 
 
+class TestPrivileges(FileCase):
+    def test_what_is_not_needed_any_more_is_given_up(self):
+        """Once all is open: what a file of root's, or an interface, gives is read by nobody."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe, 0o600)
+        for interface in (pipe, "lo"):
+            output = self.folder / "flows"
+            output.write_text("")
+            output.chmod(0o600)
+            run = subprocess.Popen([*COMMAND, "-i", interface, "--output", output], stderr=subprocess.PIPE, text=True)
+            with run.stderr:
+                if interface is pipe:
+                    writer = pipe.open("wb")  # waits for the reader
+                    writer.write(pcap(FRAMES[:3]))
+                    writer.flush()
+                self.addCleanup(run.kill)
+                self.assertTrue(any("NoNewPrivs:\t1\n" in self.status(run) for _ in range(50000)))  # the last step
+                for line in ("Groups:\t \n", "Gid:\t65534\t65534\t65534\t65534\n"):
+                    self.assertIn(line, self.status(run))
+                for task in Path(f"/proc/{run.pid}/task").iterdir():
+                    status = (task / "status").read_text()
+                    self.assertIn("Uid:\t65534\t65534\t65534\t65534\n", status)
+                    capable = int(status.split("CapPrm:\t")[1].split()[0], 16)
+                    self.assertEqual(capable & ~(1 << 2), 0)  # reading, where this checkout needs it
+                if interface is pipe:
+                    writer.close()
+                else:
+                    run.send_signal(signal.SIGINT)
+                self.assertEqual(run.wait(20), 0, run.stderr.read())
+            if interface is pipe:
+                self.assertEqual(len(output.read_text().splitlines()), 1)
+
+    def status(self, run):
+        return Path(f"/proc/{run.pid}/status").read_text()
+
+
 class TestFiles(FileCase):
     def test_default_chain_and_summary(self):
         records, messages = self.observe("-i", self.file(pcap(FRAMES)))
@@ -92,6 +128,8 @@ class TestFiles(FileCase):
             self.file(gzip.compress(ng), "c.pcapng.gz"),
             self.file(lzma.compress(whole), "d.pcap.xz"),
             str(zst),
+            self.file(gzip.compress(whole), "e.pcap"),
+            self.file(whole, "f.gz"),
         ]
         if HAVE_LIBTRACE:
             names.append("libtrace:pcapfile:" + self.file(whole))
@@ -109,7 +147,10 @@ class TestFiles(FileCase):
     def test_output_filter_and_snaplen(self):
         output = self.folder / "flows"
         output.write_text("what was here before, and was longer than what comes\n" * 100)
-        printed, _ = self.observe("-i", self.file(pcap(FRAMES)), "--output", str(output), "--filter", "udp")
+        _, told = self.observe("-i", self.file(pcap(FRAMES)), "--output", str(output), status=2)
+        self.assertIn("--force", told)
+        self.assertEqual(output.read_text().count("what was here before"), 100)
+        printed, _ = self.observe("-i", self.file(pcap(FRAMES)), "-f", "--output", str(output), "--filter", "udp")
         self.assertEqual(printed, [])
         (flow,) = (json.loads(line) for line in output.read_text().splitlines())
         self.assertEqual(flow["proto"], 17)
@@ -151,7 +192,8 @@ class TestFiles(FileCase):
             "    'The TTL that arrived.'\n"
             "    fields = {'ttl_rev': Field(int, None, 'TTL in the reverse direction')}\n"
             "    def ip4(self, rec, ip, rev):\n"
-            "        if rev: rec['ttl_rev'] = ip.ttl\n"
+            "        rec['_ttl'] = ip.ttl\n"
+            "        if rev: rec['ttl_rev'] = rec['_ttl']\n"
             "        return True\n"
         )
         outcome = subprocess.run(
@@ -164,6 +206,7 @@ class TestFiles(FileCase):
         )
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
         self.assertEqual({json.loads(line)["ttl_rev"] for line in outcome.stdout.splitlines()}, {64, None})
+        self.assertNotIn('"_', outcome.stdout)
 
 
 class TestBadInput(FileCase):
@@ -177,7 +220,8 @@ class TestBadInput(FileCase):
         capture = self.file(pcap(FRAMES))
         self.check("-i", capture, "basic", "nonsense", words=["nonsense", "basic"])
         self.check("-i", capture, "--filter", "what is this", words=["what is this"])
-        self.check("-i", capture, "--snaplen", "0", words=["--snaplen"])
+        for snaplen in ("0", "-1", "2147483648", "99999999999"):
+            self.check("-i", capture, "--snaplen", snaplen, words=[f"--snaplen {snaplen}: 1 byte or more"])
         self.check("-i", capture, "--output", "/nonexistent/file", words=["/nonexistent/file"])
 
     def test_what_is_no_capture(self):

@@ -17,16 +17,43 @@ class TestOutput(unittest.TestCase):
         self.file = self.folder / "out.ndjson"
 
     def write(self, data, **how):
-        with open_output(str(self.file), **how) as stream:
-            start_afresh(str(self.file), stream)
+        with open_output(str(self.file), force=True, **how) as stream:
+            start_afresh(stream)
             stream.write(data)
             self.assertEqual(self.file.read_bytes(), data)  # no buffer keeps it back
 
     def test_a_file_is_as_it_was_until_there_is_something_better(self):
         self.write(b"longer than the next\n")
-        with open_output(str(self.file)):
+        with open_output(str(self.file), force=True):
             self.assertEqual(self.file.read_bytes(), b"longer than the next\n")
         self.write(b"next\n")
+
+    def test_a_file_that_has_content_is_not_overwritten(self):
+        self.file.write_bytes(b"precious\n")
+        (self.folder / "link").symlink_to(self.file)
+        for name in ("out.ndjson", "link"):
+            with self.assertRaisesRegex(UsageError, f"output .*{name}: there is something.*, resume it, or.*--force"), \
+                    open_output(str(self.folder / name), instead=", resume it"):
+                self.fail("opened")
+        self.assertEqual(self.file.read_bytes(), b"precious\n")
+
+    def test_an_empty_file_and_a_device_are_as_if_there_was_none(self):
+        self.file.write_bytes(b"")
+        for name in (self.file, "/dev/null"):
+            with open_output(str(name)) as stream:
+                start_afresh(stream)
+                stream.write(b"x")
+        self.assertEqual(self.file.read_bytes(), b"x")
+
+    def test_a_name_that_leads_to_standard_output_is_standard_output(self):
+        code = ("from pathspider.cmd.output import *\n"
+                "with open_output('/dev/stdout') as stream: start_afresh(stream); stream.write(b'new')")
+        self.file.write_bytes(b"old")
+        with self.file.open("ab") as out:
+            subprocess.run([sys.executable, "-c", code], check=True, stdout=out)
+        self.assertEqual(self.file.read_bytes(), b"oldnew")
+        done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+        self.assertEqual(done.stdout, b"new")
 
     def test_appending_goes_behind_what_is_there_and_what_others_append(self):
         self.file.write_bytes(b"1\n")
@@ -42,14 +69,14 @@ class TestOutput(unittest.TestCase):
         reader = os.open(self.file, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
         with open_output(str(self.file)) as stream:
-            start_afresh(str(self.file), stream)
+            start_afresh(stream)
             stream.write(b"x")
         self.assertEqual(os.read(reader, 9), b"x")
 
     def test_standard_output_stays_open_and_keeps_what_is_in_it(self):
         code = ("import os; from pathspider.cmd.output import *\n"
                 "for text in b'12', b'34':\n"
-                "    with open_output('-') as stream: start_afresh('-', stream); stream.write(text)\n")
+                "    with open_output('-') as stream: start_afresh(stream); stream.write(text)\n")
         with self.file.open("wb") as out:
             out.write(b"0")
             out.flush()

@@ -1,6 +1,7 @@
 """The progress line: an honest estimate, no wider than the terminal, and little of it in a log."""
 
 import fcntl
+import gzip
 import io
 import logging
 import os
@@ -15,14 +16,15 @@ from contextlib import suppress
 from unittest import mock
 
 from pathspider.cmd import progress
-from pathspider.cmd.progress import Progress, duration, input_length, rough
+from pathspider.cmd.progress import Progress, duration, rough
 from pathspider.targets.reading import JobReader
+from pathspider.targets.selection import Selection
 
 LINE = b'{"dip": "192.0.2.1"}\n'
 
 
 def run_of(done=0, missed=0, under_way=0):
-    return types.SimpleNamespace(jobs_done=done, flows_missed=missed, jobs_under_way=under_way,
+    return types.SimpleNamespace(jobs_done=done, flows_missed=missed, jobs_under_way=under_way, suspects=0,
                                  jobs=types.SimpleNamespace(accepted=done + under_way))
 
 
@@ -73,14 +75,39 @@ class TestLine(unittest.TestCase):
         with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb"):
             told = Progress(run_of(5, under_way=3), JobReader(stream, "pipe"), io.StringIO())
             self.assertEqual(told.line(told._began + 1), "5 done, 3 under way, 5.0/s")
-            self.assertIsNone(told.length)
+            self.assertIsNone(told._total())
 
     def test_input_that_somebody_has_begun_to_read(self):
-        reader = self.reader(100, 0)
-        reader._lines.seek(50 * len(LINE))
-        self.assertEqual(input_length(reader), 50 * len(LINE))
+        jobs = self.enterContext(tempfile.TemporaryFile())
+        jobs.write(LINE * 100)
+        jobs.seek(50 * len(LINE))
+        reader = JobReader(jobs, "jobs")
         next(iter(reader))
-        self.assertEqual(input_length(reader), 50 * len(LINE))
+        told = Progress(run_of(0, under_way=1), reader, io.StringIO())
+        self.assertTrue(told.line(told._began + 1).startswith("0 of about 50 done"))
+
+    def test_a_compressed_list(self):
+        jobs = self.enterContext(tempfile.TemporaryFile())
+        jobs.write(gzip.compress(b"".join(b'{"dip": "192.0.2.1", "n": %d}\n' % (n * 7919) for n in range(20000))))
+        jobs.seek(0)
+        reader = JobReader(jobs, "jobs")
+        for number, _ in enumerate(reader, 1):
+            if number == 10000:
+                told = Progress(run_of(9900, under_way=100), reader, io.StringIO())
+                self.assertRegex(told.line(told._began + 1), "^9,900 of about (19|20|21|22),000 done")
+        self.assertEqual(reader.position, reader.length)
+
+    def test_the_most_targets_are_the_total(self):
+        reader = self.reader(3000, 0)
+        targets = Selection(reader, most=700)
+        source = iter(targets)
+        for _ in range(510):
+            next(source)
+        told = Progress(run_of(410, under_way=100), reader, io.StringIO(), targets=targets)
+        self.assertTrue(told.line(told._began + 9).startswith("410 of about 700 done"))
+        self.assertEqual(sum(1 for _ in source), 190)
+        told.run.jobs.accepted = 700
+        self.assertTrue(told.line(told._began + 9).startswith("410 of 700 done"))
 
     def test_stopping(self):
         told = Progress(run_of(410, under_way=37), self.reader(3000, 510), io.StringIO(), stopping=lambda: True)

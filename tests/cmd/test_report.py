@@ -344,9 +344,11 @@ class TestInput(ReportCase):
     def test_the_output_is_whole_or_as_it_was(self):
         self.write("results", [record("192.0.2.1", WORKS)])
         (self.folder / "page.html").write_text("before")
-        self.report("empty", "--output", "page.html", status=2)
+        self.report("results", "--output", "page.html", status=2)
+        self.assertIn("there is something in this file already", self.said)
+        self.report("empty", "-f", "--output", "page.html", status=2)
         self.assertEqual((self.folder / "page.html").read_text(), "before")
-        self.report("results", "--output", "page.html")
+        self.report("results", "--force", "--output", "page.html")
         self.assertTrue((self.folder / "page.html").read_text().endswith("</html>\n"))
         mask = os.umask(0)
         os.umask(mask)
@@ -365,6 +367,16 @@ class TestInput(ReportCase):
             self.report("results", "--output", "pipe", "--format", "csv")
             self.assertTrue(reader.communicate(timeout=20)[0].startswith(b"file,group,"))
         self.assertTrue((self.folder / "pipe").is_fifo())
+
+    def test_runs_that_were_not_made_alike_are_warned_of(self):
+        for name, seed in (("monday", 0), ("tuesday", 7)):
+            self.write(name, [record("192.0.2.1", WORKS, run=f"of {name}")])
+            facts = {"run": f"of {name}", "options": {"measure": {"seed": seed}, "plugin": {}}}
+            (self.folder / f"{name}.meta.json").write_text(json.dumps({"runs": [facts]}))
+        self.assertIn("of tuesday", self.report("--format", "md", "monday", "tuesday"))
+        self.assertIn("monday and tuesday: runs that were not made alike: seed was 0, and is 7", self.said)
+        self.report("--format", "md", "monday")
+        self.assertNotIn("alike", self.said)
 
     def test_targets_that_were_measured_again_are_warned_of(self):
         self.write("again", [record("192.0.2.1", WORKS), record("192.0.2.2", WORKS)] * 2)

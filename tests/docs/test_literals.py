@@ -25,7 +25,7 @@ WORDS = {  # what stands behind the colon: the functions that are called with it
     "pathspider.skipped": (set(), {"not_applicable"}),
     "pathspider.invalid_job": (set(), {"target_problem", "_address_problem", "_port_problem", "_domain_problem",
                                        "job_problem"}),
-    "dnsresolv.unresolved": ({"Lookup"}, set()),
+    "dnsresolv.unresolved": ({"Lookup", "note", "failed"}, set()),
 }
 
 

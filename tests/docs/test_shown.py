@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pathspider.cmd.main import build_parser, named_command
 from pathspider.lab import Lab
+from pathspider.lab.addresses import clean_address
 from pathspider.writing import json_line
 from tests import in_checkout
 from tests.libtrace.frames import pcap, tcp4
@@ -52,9 +53,10 @@ for folder in /etc /opt /usr; do
     mount --bind $folder $folder
     mount -o remount,bind,ro $folder
 done
+mount --bind "$HOME/resolv.conf" /etc/resolv.conf
 exec sh -eu
 """
-"""Whatever a page says, it changes nothing of this machine."""
+"""Whatever a page says, it changes nothing of this machine, and names are asked of the lab's DNS server."""
 
 BRIEFLY = """\
 import os, pathlib, re, signal, subprocess, sys, time
@@ -177,6 +179,7 @@ class TestShown(unittest.TestCase):
             bin_.mkdir()
             write_programs(bin_)
             self.write_files(page, here)
+            Path(folder, "resolv.conf").write_text(f"nameserver {clean_address(0, 4)}\n", encoding="ascii")
             environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "SHELL": "/bin/sh", "HOME": folder}
             done = lab.run(["unshare", "-m", "sh", "-euc", READ_ONLY], data=script.encode(), cwd=here, env=environment,
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=180)

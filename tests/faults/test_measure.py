@@ -217,6 +217,28 @@ class TestFaults(FaultCase):
             run.send_signal(signal.SIGTERM)  # twice, for nobody reads the records
         run.communicate(timeout=30)
 
+    def test_run_and_guard_are_killed_together(self):
+        """The run had given up root's rights; its journal is root's all the same, and the next run clears up."""
+        run = self.start(clean_jobs(2000), "--rate", "200", "--lockstep")
+        self.assertTrue(self.is_measuring())
+        guards = self.lab.run(["pgrep", "-f", "network/guard.py"], capture_output=True).stdout.split()
+        journals = self.lab.run(["find", "/run/pathspider", "-type", "f", "-uid", "0"], capture_output=True).stdout
+        self.assertEqual((len(guards), len(journals.split())), (1, 1))
+        owner = self.lab.run(["stat", "-c", "%u", f"/proc/{guards[0].decode()}/task"], capture_output=True).stdout
+        run.send_signal(signal.SIGSTOP)
+        self.lab.run(["kill", "-KILL", guards[0].decode()])
+        run.kill()
+        run.communicate(timeout=30)
+        self.assertNotEqual(self.lab.run(["grep", "-c", "^+", journals.decode().strip()]).returncode, 2)
+        following = self.start(clean_jobs(20), "--user", "daemon")
+        records, errors = self.finish(following)
+        self.assertRegex(errors, "process [0-9]+ left sysctl/net/ipv4/tcp_ecn changed; put back")
+        self.assertEqual((following.returncode, self.works(records)), (0, 20))
+        left = self.lab.run(["find", "/run/pathspider", "-type", "f"], capture_output=True).stdout.split()
+        self.assertEqual((len(left), owner), (1, b"65534\n"))  # one, which has nothing in it: its run could not delete
+        following = self.start(clean_jobs(20))
+        self.assertNotIn("left sysctl", self.finish(following)[1])
+
     def test_a_normal_user_with_two_capabilities(self):
         nobody = pwd.getpwnam("nobody").pw_uid
         home = tempfile.mkdtemp(dir="/var/tmp")

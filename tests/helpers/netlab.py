@@ -30,6 +30,12 @@ ENDLESS, GARBAGE, SILENT, RESET, TRICKLE, MUTE_END, TLS, HUGE, HALF = range(8001
 DNS, DNS_BAD = 53, 5353
 HTTP_ERROR, TLS_ERROR, DNS_ERROR = range(8011, 8014)
 """As HTTP, TLS and DNS; when the request has come, and before the response, an ICMP error comes from the path."""
+BLOCKS = 8014
+"""An interim response, headers that come twice, are folded or hold any octet, and trailers behind the body."""
+BLOCKS_ANSWER = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
+                 b"HTTP/1.1 404 Not Found\r\nServer: test\r\nSet-Cookie: a=1\r\n"
+                 b"set-cookie:b=\xe9:2 \r\nX-Long: one\r\n two\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n"
+                 b"Connection: close\r\n\r\n5\r\n\0\xffabc\r\n0\r\nX-Trailer: 7\r\n\r\n")
 LONGEST_DATAGRAM = 65507
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RULES = f"""
@@ -105,7 +111,8 @@ class NetLab:
             _bring_up("vb", 2, 1)
             sh("nft -f -", RULES)
             self.tls = self._tls(stack)
-            for port in (HTTP, *range(ENDLESS, HALF + 1), DNS, DNS_BAD, HTTP_ERROR, TLS_ERROR, DNS_ERROR):
+            for port in (HTTP, *range(ENDLESS, HALF + 1), DNS, DNS_BAD, HTTP_ERROR, TLS_ERROR, DNS_ERROR,
+                         BLOCKS):
                 self._listen(stack, port)
                 if port in (DNS, DNS_BAD):
                     self._answer_datagrams(stack, port)
@@ -180,6 +187,8 @@ class NetLab:
         if port in (HTTP, TLS, HTTP_ERROR, TLS_ERROR):
             client.sendall(head + b"Content-Length: 5\r\n\r\nhello")
             client.recv(1)
+        elif port == BLOCKS:
+            client.sendall(BLOCKS_ANSWER)
         elif port == HUGE:
             client.sendall(head + b"Content-Length: 99000000000\r\n\r\n")
             while True:

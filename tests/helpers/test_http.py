@@ -43,7 +43,8 @@ class TestHttp(LabCase):
                 result = get(netlab.HTTP, address)
                 self.assertTrue(lab.saw(own, result["sp"]))
                 self.assertEqual({**result, "sp": 0},
-                                 {"spdr_state": CONN_OK, "sp": 0, "http_status": 200, "http_version": "1.1"})
+                                 {"spdr_state": CONN_OK, "sp": 0, "proto": 6, "http_status": 200,
+                                  "http_version": "1.1"})
                 request = lab.requests.get(timeout=5).decode()
                 self.assertTrue(request.startswith("GET / HTTP/1.1\r\nHost: example.org\r\n"), request)
                 self.assertIn(f"User-Agent: PATHspider/{__version__}", request)
@@ -128,15 +129,54 @@ class TestHttp(LabCase):
         self.assertIn(b"User-Agent: other\r\n", request)
         self.assertIn(b"X-Test: 1\r\n", request)
 
+    def test_response_for_those_who_ask(self):
+        server = ("server", "test")
+        for port, connect, headers, body in (
+            (netlab.HTTP, connect_http, [server, ("content-length", "5")], "hello"),
+            (netlab.TLS, connect_https, [server, ("content-length", "5")], "hello"),
+            (netlab.HUGE, connect_http, [server, ("content-length", "99000000000")], "\0" * 65536),
+            (netlab.ENDLESS, connect_http, [server], "\0" * 65536),
+            (netlab.BLOCKS, connect_http, [
+                server, ("set-cookie", "a=1"), ("set-cookie", "b=\xe9:2"), ("x-long", "one two"), ("empty", ""),
+                ("transfer-encoding", "chunked"), ("connection", "close")], "\0\xffabc"),
+        ):
+            for options in ({}, {"sockopts": FAST_OPEN}):
+                with self.subTest(port=port, options=options):
+                    result = get(port, connect=connect, response=True, **options)
+                    self.assertEqual((result["http_headers"], result["http_body"]), (headers, body))
+                    without = get(port, connect=connect, **options)
+                    self.assertEqual(result.keys() - without.keys(), {"http_headers", "http_body"})
+        half = get(netlab.HALF, timeout=0.4, response=True)
+        self.assertEqual((half["http_headers"], half["http_body"]), ([server, ("content-length", "5")], "he"))
+        for port in (netlab.MUTE_END, netlab.CLOSED, netlab.GARBAGE):
+            self.assertNotIn("http_body", get(port, response=True), port)
+
+    def test_headers_without_end_are_not_kept(self):
+        kept = http._Response()
+        kept.take_header(b"HTTP/1.1 200 OK\r\n")
+        for number in range(100_000):
+            kept.take_header(b"X-%d: y\r\n" % number)
+        self.assertLessEqual(sum(len(name) + len(value) for name, value in kept.headers), 65_536)
+        self.assertGreater(len(kept.headers), 5_000)
+
     def test_domains_that_cannot_be_asked_for(self):
         for domain in ("a b", "a\r\nX-Evil: 1", "a/b", "user@host", "a#b", "a:99", 7, "x" * 300, ".." * 200):
             with self.subTest(domain=domain):
                 result = get(netlab.HTTP, domain=domain)
-                self.assertEqual(result, {"spdr_state": CONN_SKIPPED, "sp": 0, "local_error": "bad_domain"})
+                self.assertEqual(result, {"spdr_state": CONN_SKIPPED, "sp": 0, "proto": 6, "local_error": "bad_domain"})
         self.assertEqual(connect_http(SOURCE, {"dip": "example.org"}, 1)["local_error"], "bad_dip")
         self.assertEqual(connect_http(SOURCE, {"dip": None}, 1)["local_error"], "bad_dip")
-        self.assertEqual(url_host({"dip": V4, "domain": "bücher.example"}), "xn--bcher-kva.example")
         self.assertEqual(url_host({"dip": V4, "domain": "2001:db8::1"}), "[2001:db8::1]")
+
+    def test_names_as_they_are_sent(self):
+        for domain, host in (("straße.de", b"xn--strae-oqa.de"), ("💩.la", b"xn--ls8h.la"),
+                             ("EXAMPLE.org.", b"example.org"), ("XN--ls8h.la", b"xn--ls8h.la"),
+                             ("xn--a-.example", b"xn--a-.example"),
+                             ("-lead.tumblr.example", b"-lead.tumblr.example"), ("trail-.a_b-", b"trail-.a_b-"),
+                             ("192.0.2.1", b"192.0.2.1"), ("2001:DB8::1", b"[2001:db8::1]")):
+            with self.subTest(domain):
+                self.assertEqual(get(netlab.HTTP, domain=domain)["spdr_state"], CONN_OK)
+                self.assertIn(b"\r\nHost: " + host + b"\r\n", lab.requests.get(timeout=5))
 
     def test_connections_are_closed_and_share_nothing(self):
         before = len(os.listdir("/proc/self/fd"))
@@ -188,6 +228,19 @@ class TestHttps(LabCase):
         result = get(netlab.HTTP, connect=connect_https)
         self.assertEqual(result["spdr_state"], CONN_FAILED, result)
         self.assertEqual(get(netlab.SILENT, connect=connect_https, timeout=0.4)["spdr_state"], CONN_TIMEOUT)
+
+    def test_the_servers_name_is_the_wires_and_no_address(self):
+        """A server that speaks no TLS sees the ClientHello as it is."""
+        for domain, name in (("straße.de.", b"xn--strae-oqa.de"), ("-lead.a_b", b"-lead.a_b"), ("192.0.2.1", None),
+                             ("2001:db8::1", None), (None, None)):
+            with self.subTest(domain):
+                get(netlab.HTTP, connect=connect_https, domain=domain)
+                hello = lab.requests.get(timeout=5)
+                self.assertEqual(hello[:1], b"\x16")
+                if name:
+                    self.assertIn(b"\0" + bytes([0, 0, len(name)])[1:] + name, hello)
+                else:
+                    self.assertNotRegex(hello, rb"192\.0\.2|2001:|fd00:")
 
     def test_no_session_is_resumed(self):
         for _ in range(3):

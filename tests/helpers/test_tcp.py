@@ -63,7 +63,7 @@ class TestConnect(unittest.TestCase):
 
     def test_no_source_address_for_the_version(self):
         self.assertEqual(self.connect(V6, 80, source=(SOURCE[0], None)),
-                         {"spdr_state": CONN_SKIPPED, "sp": 0, "local_error": "no_ipv6_source"})
+                         {"spdr_state": CONN_SKIPPED, "sp": 0, "proto": 6, "local_error": "no_ipv6_source"})
         self.assertEqual(self.connect(V4, 80, source=(None, SOURCE[1]))["local_error"], "no_ipv4_source")
 
     def test_bad_targets_are_never_looked_up(self):

@@ -1,28 +1,12 @@
 """The kernel's cookie cache, as root over loopback."""
 
+import multiprocessing
+import os
 import socket
-import struct
 import unittest
+from contextlib import closing
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pathspider.helpers.tfo import FAST_OPEN, CookieCache, attribute, parse_attributes
-
-
-class TestAttributes(unittest.TestCase):
-    @given(st.lists(st.tuples(st.integers(1, 0x3FFF), st.binary(max_size=20))))
-    def test_there_and_back(self, attributes):
-        data = b"".join(attribute(kind, value) for kind, value in attributes)
-        self.assertEqual(list(parse_attributes(data)), attributes)
-        self.assertEqual(len(data) % 4, 0)
-
-    @given(st.binary(max_size=60))
-    def test_nonsense_ends(self, data):
-        list(parse_attributes(data))
-
-    def test_nested_bit_is_no_part_of_the_kind(self):
-        self.assertEqual(list(parse_attributes(struct.pack("=HHI", 8, 0x8006, 1))), [(6, struct.pack("=I", 1))])
+from pathspider.helpers.tfo import FAST_OPEN, CookieCache
 
 
 class TestCookieCache(unittest.TestCase):
@@ -47,6 +31,23 @@ class TestCookieCache(unittest.TestCase):
                     self.assertTrue(self.cache.cookie(address))
                 self.cache.forget(address)
                 self.assertIsNone(self.cache.cookie(address))
+
+    def test_forgetting_without_permission_is_an_error(self):
+        def forget(writer):
+            os.setresuid(65534, 65534, 65534)
+            with closing(CookieCache()) as cache:
+                try:
+                    cache.forget("192.0.2.77")
+                except PermissionError as error:
+                    writer.send(str(error))
+
+        context = multiprocessing.get_context("fork")
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=forget, args=(writer,))
+        process.start()
+        process.join(20)
+        self.assertTrue(reader.poll())
+        self.assertIn("kernel's cache of TCP Fast Open cookies: Operation not permitted", reader.recv())
 
     def connect(self, family, address):
         with socket.socket(family) as client:

@@ -1,14 +1,23 @@
 """Packets in, packets out: the router's part in user space."""
 
-import socket
+import json
+import os
+import random
 import struct
+import subprocess
+import sys
+import tempfile
 import unittest
+from ipaddress import ip_address
+from pathlib import Path
 
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
-from pathspider.lab.mangler import Packet, checksum, mangle
+from pathspider.lab import Lab
+from pathspider.lab.mangler import MANGLERS, Packet, checksum, mangle
+from pathspider.lab.scenarios import all_cases
 
 TARGETS = {4: "10.20.9.1", 6: "fd00:20::9:1"}
 CLIENTS = {4: "10.0.0.2", 6: "fd00:10::2"}
@@ -24,11 +33,12 @@ def again(data):
     return (IP if data[0] >> 4 == 4 else IPv6)(data)
 
 
+def table_of(*manglers):
+    return {ip_address(address).packed: manglers for address in TARGETS.values()}
+
+
 def run(packet, *names):
-    data = bytes(packet)
-    table = {socket.inet_pton(socket.AF_INET if version == 4 else socket.AF_INET6, address): list(names)
-             for version, address in TARGETS.items()}
-    result = mangle(data, table)
+    result = mangle(bytes(packet), table_of(*(MANGLERS[name] for name in names)))
     if result is None:
         return None
     packet, rebuilt = again(result), again(result)
@@ -97,9 +107,190 @@ class TestMangle(unittest.TestCase):
         self.assertIsNotNone(run(packet, "strip_udp_options", "drop_udp_options"))
         self.assertIsNone(run(packet, "drop_udp_options", "strip_udp_options"))
 
-    def test_other_protocols_pass(self):
-        data = bytes(IP(src=CLIENTS[4], dst=TARGETS[4], proto=1) / Raw(b"\x08\0\xf7\xff\0\0\0\0"))
-        self.assertEqual(mangle(data, {socket.inet_aton(TARGETS[4]): ["drop_udp_options"]}), data)
+    def test_what_it_does_not_know_goes_on_as_it_came(self):
+        options = UDP(len=11) / Raw(b"abc" + b"\0\x12\x34\x56")
+        whole = header(4) / UDP() / Raw(bytes(1476))  # four octets more than a packet of 1,500 holds
+        four = bytes(header(4) / options)
+        tcp = header(4) / TCP(sport=1, dport=80, flags="S", chksum=7) / Raw(b"data")
+        for packet in (
+            header(4) / Raw(b"\x08\0\xf7\xff\0\0\0\0"), *fragment(whole, 1480),
+            header(6) / IPv6ExtHdrDestOpt() / options, header(6) / IPv6ExtHdrFragment(m=1) / options,
+            header(6) / IPv6ExtHdrFragment(offset=8, nh=17) / Raw(b"abc"),
+            header(4) / UDP(len=7) / Raw(b"a"), header(4) / UDP(len=0), header(4) / UDP(len=900),
+            header(4) / TCP(dataofs=4, flags="S"), header(4) / TCP(dataofs=15, flags="S"),
+            IP(src=CLIENTS[4], dst=TARGETS[4], proto=17) / Raw(b"abc"), IPv6(dst=TARGETS[6], nh=6) / Raw(b""),
+            b"", four[:1], four[:19], four[:27], four + b"x", b"\x42" + four[1:], bytes(40), b"\x60" + bytes(38),
+        ):
+            with self.subTest(packet=packet):
+                self.assertEqual(mangle(bytes(packet), table_of(*MANGLERS.values())), bytes(packet))
+        # a checksum that is wrong is mended by nobody who changes nothing
+        self.assertEqual(mangle(bytes(tcp), table_of(MANGLERS["drop_alpn_h2"])), bytes(tcp))
+
+    def test_what_is_of_tcp_does_nothing_to_udp(self):
+        packet = header(4) / UDP() / Raw(b"Upgrade: h2c\x02h2\x08http/1.1")
+        for name in ("spoil_upgrade", "reset_upgrade", "drop_alpn_h2", "raise_mss", "cut_syn_data"):
+            self.assertEqual(bytes(run(packet, name)), bytes(packet), name)
+
+
+class TestOwnManglers(unittest.TestCase):
+    """What a file of scenarios brings."""
+
+    def test_may_return_bytes_or_a_packet_of_scapy(self):
+        def louder(packet, towards):
+            ip = again(packet.build())
+            ip[UDP].payload = Raw(packet.data.upper())
+            del ip[UDP].chksum
+            return ip if towards else bytes(ip)
+
+        for version in (4, 6):
+            for towards in (True, False):
+                made = mangle(bytes(header(version, towards) / UDP() / Raw(b"abc")), table_of(louder, louder))
+                self.assertEqual(made, bytes(header(version, towards) / UDP() / Raw(b"ABC")))
+
+    def test_what_comes_after_one_that_makes_something_else_is_passed_over(self):
+        ping = bytes(IP(src=CLIENTS[4], dst=TARGETS[4], proto=1) / Raw(bytes(8)))
+        packet = bytes(header(4) / UDP(len=11) / Raw(b"abc" + b"\0\x12\x34\x56"))
+        made = mangle(packet, table_of(lambda packet, towards: ping, MANGLERS["drop_udp_options"]))
+        self.assertEqual(made, ping)
+
+    def test_no_packet_is_larger_than_can_be(self):
+        def grown(by):
+            def grow(packet, _towards):
+                packet.segment += bytes(by)
+                return packet
+            return grow
+
+        for version, most in ((4, 65535 - 20 - 8), (6, 65535 - 8)):
+            packet = bytes(header(version) / UDP())
+            self.assertEqual(len(mangle(packet, table_of(grown(most)))), len(packet) + most)
+            with self.assertRaisesRegex(ValueError, "too many for an IP packet"):
+                mangle(packet, table_of(grown(most + 1)))
+
+
+class TestAnyPacket(unittest.TestCase):
+    def test_whatever_comes(self):
+        """Packets of every kind with octets changed, and cut: nothing raises, and what is made is one packet again."""
+        rng = random.Random(14)
+        seeds = [bytes(header(version, towards) / rest) for version in (4, 6) for towards in (True, False) for rest in (
+            TCP(flags="S", options=OPTIONS) / Raw(b"data"), TCP(flags="SA", options=OPTIONS),
+            TCP(flags="PA", options=[("Timestamp", (1, 2))]) / Raw(b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"),
+            TCP(flags="PA") / Raw(b"\x16\x03\x01\x02h2\x08http/1.1"), UDP(len=11) / Raw(b"abc\0\x12\x34\x56"),
+            UDP() / Raw(b"Upgrade: h2c"))]
+        tables = [table_of(mangler) for mangler in MANGLERS.values()] + [table_of(*MANGLERS.values())]
+        changed = 0
+        for _ in range(20_000):
+            data = bytearray(rng.choice(seeds))
+            for _ in range(rng.randrange(4)):
+                data[rng.randrange(len(data))] = rng.choice((0, 1, 0xFF, rng.randrange(256)))
+            if rng.random() < 0.2:
+                del data[rng.randrange(len(data)):]
+            made = mangle(bytes(data), rng.choice(tables))
+            if made is not None and made != data:
+                changed += 1
+                self.assertIsNotNone(Packet.parse(made), (data.hex(), made.hex()))
+        self.assertGreater(changed, 100)
+
+
+SENDER = """
+import json, random, socket, sys
+from scapy.layers.inet import IP, TCP, UDP, fragment
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
+from scapy.packet import Raw
+
+def length_of_echo(address, data):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.sendto(data, (address, 7))
+        return json.loads(sock.recv(65535))["length"]
+
+four, six = sys.argv[1:]
+rng = random.Random(14)
+raw = {4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
+       6: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)}
+options = UDP(dport=7, len=11) / Raw(b"abc" + bytes(4))
+packets = [IP(dst=four) / UDP(len=length) / Raw(b"x" * 30) for length in (0, 7, 8, 20, 38, 39, 65535)]
+packets += [IP(dst=four) / TCP(dataofs=words, flags=flags) for words in (0, 4, 5, 6, 15) for flags in ("S", "SA", "PA")]
+packets += [IP(dst=four, proto=proto) / Raw(bytes(size)) for proto in (6, 17, 47, 132) for size in (0, 1, 4, 7, 19)]
+packets += [IPv6(dst=six) / kind / options for kind in (IPv6ExtHdrDestOpt(), IPv6ExtHdrHopByHop(),
+                                                        IPv6ExtHdrFragment(m=1), IPv6ExtHdrFragment(offset=9))]
+packets += [IPv6(dst=six, nh=proto) / Raw(bytes(size)) for proto in (0, 6, 17, 44, 59, 60) for size in (0, 1, 7, 19)]
+packets += fragment(IP(dst=four) / UDP(dport=7) / Raw(bytes(3000)), 8)[:40]
+for _ in range(1000):  # and what no list thinks of
+    packets.append(IP(dst=four, options=[], proto=rng.choice((6, 17)), flags=rng.choice(("", "MF", "DF")),
+                      frag=rng.choice((0, 0, 0, 1, 8191))) / Raw(rng.randbytes(rng.randrange(60))))
+    packets.append(IPv6(dst=six, nh=rng.choice((0, 6, 17, 43, 44, 51, 60))) / Raw(rng.randbytes(rng.randrange(60))))
+for packet in packets:
+    version = packet.version
+    raw[version].sendto(bytes(packet), (four if version == 4 else six, 0))
+print(json.dumps([length_of_echo(address, bytes(size)) for address in (four, six)
+                  for size in (3, 1472, 1476, 1477, 9000, 65507)]))
+"""
+
+FILE = """
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
+import mine_words
+from pathspider.lab.impairments import Impairment
+from pathspider.lab.scenario import Scenario
+
+def louder(packet, towards):
+    if not towards or not packet.data.startswith(mine_words.QUIET):
+        return packet
+    if packet.data.endswith(b"!"):
+        raise RuntimeError("too loud")
+    ip = (IP if packet.version == 4 else IPv6)(packet.build())
+    ip[UDP].payload = Raw(bytes(ip[UDP].payload).upper() * 400)  # larger than the path can take at once
+    ip.flags = 0  # not DF
+    for layer, name in ((ip, "len"), (ip, "plen"), (ip, "chksum"), (ip[UDP], "len"), (ip[UDP], "chksum")):
+        if name in layer.fields:
+            delattr(layer, name)
+    return ip
+
+SCENARIOS = [Scenario("mine-louder", [Impairment("makes words louder", mangle=louder)],
+                      ["udpzero", "--connect", "dnsudp"], {"udpzero.connectivity.works"})]
+"""
+
+ECHO = """
+import json, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(10)
+sock.connect((socket.gethostbyname("mine-louder.lab.test"), 7))
+for word in sys.argv[1:]:
+    sock.send(word.encode())
+    seen = json.loads(sock.recv(65535))
+    print(seen["length"], bytes.fromhex(seen["data"])[:10].decode())
+"""
+
+
+class TestInALab(unittest.TestCase):
+    def test_whatever_comes_the_lab_stays(self):
+        """Real packets through a real router: malformed ones, fragments and IPv6 extension headers, then large ones."""
+        addresses = [case.address for case in all_cases("udpopts") if case.scenario.name == "udpopts-dropped"]
+        with Lab() as lab:
+            done = lab.run([sys.executable, "-c", SENDER, *addresses], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        self.assertEqual(json.loads(done.stdout), [3, 1472, 1476, 1477, 9000, 65507] * 2)
+
+    def run_file(self, *words):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "mine.py").write_text(FILE)
+            Path(folder, "mine_words.py").write_text("QUIET = b'quiet'\n")
+            return subprocess.run(
+                [sys.executable, "-P", "-m", "pathspider", "lab", "run", "--scenarios", "mine.py", "--",
+                 sys.executable, "-c", ECHO, *words], cwd=folder, env=os.environ | {"PYTHONPATH": "."},
+                capture_output=True, text=True, timeout=60, check=False)
+
+    def test_of_a_file_of_scenarios(self):
+        done = self.run_file("word", "quiet", "quietly")
+        self.assertEqual((done.returncode, done.stdout), (0, "4 word\n2000 QUIETQUIET\n2800 QUIETLYQUI\n"), done.stderr)
+
+    def test_one_that_raises_ends_the_lab_and_is_named(self):
+        done = self.run_file("quiet", "quiet!")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"(?s)^pspdr lab: the lab's middlebox ended with status 1; its log:\n.*"
+                                      r"mine\.py\", line 13, in louder\n.*RuntimeError: too loud\nThe packet was 4500")
 
 
 class TestChecksum(unittest.TestCase):

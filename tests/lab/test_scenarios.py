@@ -1,5 +1,6 @@
 """The table of truth holds together."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from pathspider.lab.scenarios import (
     served_by,
     twin_of,
 )
+from tests.programs import as_nobody
 
 OWN = """
 from pathspider.lab.impairments import silent_drop
@@ -95,7 +97,7 @@ class TestTable(unittest.TestCase):
         self.assertEqual(set(served_by("http1").values()), {"http1"})
 
     def test_what_is_mangled_is_known(self):
-        self.assertEqual({name for names in mangled().values() for name in names}, set(MANGLERS))
+        self.assertEqual({name for names in mangled().values() for name in names}, set(MANGLERS.values()))
 
 
 class TestJobs(unittest.TestCase):
@@ -109,7 +111,7 @@ class TestJobs(unittest.TestCase):
         self.assertEqual([job["dip"] for job in jobs],
                          ["10.64.0.1", "fd00:21::1", "10.64.0.2", "fd00:21::2", "10.64.0.3"])
         self.assertEqual({job["dp"] for job in jobs}, {80})
-        self.assertEqual(len({job["domain"] for job in jobs}), 5)
+        self.assertEqual([job["domain"] for job in jobs], [f"clean-{number}.lab.test" for number in (1, 1, 2, 2, 3)])
 
     def test_clean_jobs_of_one_version(self):
         self.assertEqual([job["dip"] for job in clean_jobs(2, "https", 6)], ["fd00:21::1", "fd00:21::2"])
@@ -177,6 +179,53 @@ class TestOwnScenarios(unittest.TestCase):
         with self.assertRaisesRegex(LabError, "300 scenarios"):
             add_scenarios(self.write(OWN + "SCENARIOS = SCENARIOS * 150"))
 
+    def test_root_runs_nothing_that_others_can_write(self):
+        path = Path(self.write(OWN))
+        for one in (path, path.parent):
+            ours = one.stat().st_mode
+            for mode, owner, group, words in (
+                (0o722, 0, 5, r"can be written by others \(mode 0722\), and root would run .* chmod go-w "),
+                (0o720, 0, 5, r"can be written by others"), (0o702, 0, 0, "can be written by others"),
+                (0o700, 1234, 0, "belongs to user 1234, and root would run .* chown -h root "),
+            ):
+                os.chown(one, owner, group)
+                one.chmod(mode)
+                where = "it" if one == path else f"{one}, on the way to it,"
+                with self.subTest(one=one, mode=mode), self.assertRaisesRegex(LabError, f"^{path}: {where} {words}"):
+                    add_scenarios(str(path))
+            os.chown(one, 0, 0)
+            one.chmod(ours)
+        add_scenarios(str(path))
+
+    def test_root_follows_no_link_of_somebody_else_s(self):
+        link = Path(self.write("")).with_name("link.py")
+        link.symlink_to(self.write(OWN))
+        os.chown(link, 1234, 1234, follow_symlinks=False)
+        with self.assertRaisesRegex(LabError, f"^{link}: {link}, on the way to it, belongs to user 1234"):
+            add_scenarios(str(link))
+
+    def test_what_belongs_to_who_called_sudo_is_run(self):
+        for environment, mode, trusted in (({"SUDO_UID": "1234", "SUDO_GID": "1234"}, 0o664, True),
+                                           ({"SUDO_UID": "1234", "SUDO_GID": "100"}, 0o644, True),
+                                           ({"SUDO_UID": "1234", "SUDO_GID": "100"}, 0o664, False),
+                                           ({"SUDO_UID": "1235", "SUDO_GID": "1235"}, 0o644, False)):
+            path = self.write(OWN.replace("example-", f"example-{environment['SUDO_GID']}-"))
+            os.chown(path, 1234, int(environment["SUDO_GID"]))
+            os.chmod(path, mode)
+            with self.subTest(environment), mock.patch.dict(os.environ, environment):
+                if trusted:
+                    add_scenarios(path)
+                else:
+                    self.assertRaisesRegex(LabError, "root would run", add_scenarios, path)
+
+    def test_who_is_not_root_runs_his_own_risk(self):
+        path = Path(self.write(OWN))
+        path.parent.chmod(0o777)
+        path.chmod(0o666)
+        done = subprocess.run([*as_nobody(), sys.executable, "-m", "pathspider", "lab", "list", "--scenarios", path],
+                              capture_output=True, text=True, check=False)
+        self.assertIn("example-dropped", done.stdout, done.stderr)
+
     def test_values_that_cannot_be(self):
         for old, new, words in (
             ('"example-clean"', '"a b"', "'a b': a name is made of"),
@@ -201,7 +250,7 @@ class TestOwnScenarios(unittest.TestCase):
     def test_impairments_that_cannot_be(self):
         for arguments, words in (("'drop'", "towards is 'drop'"), ("(), [1]", r"back is \[1\]"),
                                  ("('$nope drop',)", "'nope'.*there are \\$ip"),
-                                 ("mangle='x'", "'x'; there are raise_mss")):
+                                 ("mangle='x'", "'x'; it is a function .* or one of raise_mss")):
             text = OWN.replace("silent_drop()", f"silent_drop().__class__('x', {arguments})")
             with self.subTest(arguments=arguments), self.assertRaisesRegex(LabError, f"mine.py, line 7: .*{words}"):
                 add_scenarios(self.write(text))

@@ -102,6 +102,16 @@ class TestLab(unittest.TestCase):
         self.assertNotIn("10.9.9.4", found[0])
         self.assertIn("10.9.9.4", found[1])
 
+    def test_a_command_that_cannot_be_sent_leaves_nothing(self):
+        with Lab() as lab:
+            lab._process.kill()
+            lab._reader.join()
+            before = os.listdir("/proc/self/fd")
+            for _ in range(3):
+                with self.assertRaises(LabError):
+                    lab.popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertEqual((lab._commands, os.listdir("/proc/self/fd")), ({}, before))
+
     def test_commands_side_by_side(self):
         with Lab() as lab:
             first = lab.popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -214,6 +214,42 @@ class Fifos(unittest.TestCase):
         writer.join(10)
 
 
+FORK = """
+import os, sys, time
+from pathspider.libtrace.sources import Capture
+ours, theirs = os.pipe()
+os.dup2(ours, 0)
+capture = Capture("-")
+child = os.fork()
+if not child:
+    try:
+        capture.read()
+    except RuntimeError as error:
+        print(error, flush=True)
+    capture.stop()
+    capture.flush()
+    capture.close()
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+began = time.process_time()
+os.write(theirs, open(sys.argv[1], "rb").read())
+time.sleep(0.5)
+print(len(capture.read()[0]), time.process_time() - began < 0.4)
+"""
+
+
+class Forks(unittest.TestCase):
+    def test_a_fork_leaves_the_source_to_its_owner(self):
+        path = Path(self.enterContext(tempfile.TemporaryDirectory()), "a.pcap")
+        path.write_bytes(pcap(FRAMES[:1]))
+        done = subprocess.run([sys.executable, "-c", FORK, str(path)], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        refused, status, read = done.stdout.splitlines()
+        self.assertIn("opened before a fork", refused)
+        self.assertEqual((status, read), ("7", f"{len(FRAMES[0])} True"))
+
+
 WITHIN_HOOK = """
 import sys, threading
 from pathspider.libtrace import FlowTable

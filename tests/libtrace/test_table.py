@@ -286,6 +286,35 @@ class Misuse(unittest.TestCase):
                 self.assertIn("RuntimeError:", done.stdout)
                 self.assertEqual(done.stdout.splitlines()[-1], "1")
 
+    def test_a_view_of_the_table_made_anew_within_a_hook(self):
+        class Again(Chain):
+            def udp(self, rec, udp, rev):
+                udp.__init__(bytes(8))
+                return True
+
+        flows = table(Again())
+        with self.assertRaisesRegex(RuntimeError, "once"):
+            flows.feed(udp4(b"x" * 500), 1.0)
+
+    def test_what_goes_with_private_keys_may_take_out_others(self):
+        class Takes:
+            def __init__(self, rec):
+                self.rec = rec
+
+            def __del__(self):
+                self.rec.clear()
+
+        class Notes(ThirdParty):
+            def new_flow(self, rec, ip):
+                for number in range(20):
+                    rec[f"_{number}"] = number
+                rec["_0"] = Takes(rec)
+                return super().new_flow(rec, ip)
+
+        flows = table(Notes())
+        flows.feed(udp4(), 1.0)
+        self.assertEqual(flows.flush(), [{"pkt_first": 1.0, "pkt_last": 1.0}])
+
     def test_set_up_twice_or_never(self):
         flows = table()
         with self.assertRaisesRegex(RuntimeError, "once"):
@@ -431,6 +460,26 @@ class Chains(unittest.TestCase):
         flows.feed(tcp4("S"), 1.0)
         flows.feed(tcp6("S"), 1.0)
         self.assertEqual([f["third"] for f in flows.flush()], [40, 0])
+
+    def test_keys_that_begin_with_an_underscore_are_the_chains_own(self):
+        class Noting:
+            def new_flow(self, rec, ip):
+                rec["_noted"] = rec["noted"] = rec[7] = rec[""] = rec["\u00e9"] = rec["_"] = True
+                return True
+
+            def ip4(self, rec, ip, rev):
+                rec["_size"] = rec["_noted"] and ip.size
+                rec["size"] = rec["_size"]
+                return True
+
+        class Declaring(Chain):
+            fields = {"_declared": Field(bool, True, "test"), "declared": Field(bool, True, "test")}
+            scratch = {"plain": 1}
+
+        flows = FlowTable([Noting(), Declaring()])
+        flows.feed(tcp4("S"), 1.0)
+        self.assertEqual(flows.flush(), [{"noted": True, 7: True, "": True, "\u00e9": True, "size": 40,
+                                          "declared": True, "pkt_first": 1.0, "pkt_last": 1.0}])
 
     def test_what_is_no_chain_is_refused(self):
         with self.assertRaises(TypeError):

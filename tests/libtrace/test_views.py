@@ -1,5 +1,7 @@
 """The object API: every attribute, from packets and from bytes, absent and cut."""
 
+import subprocess
+import sys
 import unittest
 from datetime import datetime
 
@@ -229,6 +231,40 @@ class Prefixes(unittest.TestCase):
                 Prefix(bad)
         with self.assertRaises(ValueError):
             host.has_bit_set(32)
+
+
+MADE_WITHOUT_BYTES = """
+from pathspider import libtrace
+class Mine(libtrace.tcp):
+    def __init__(self):
+        pass
+for view in (Mine(), *(kind.__new__(kind) for kind in (libtrace.ip, libtrace.ip6, libtrace.tcp, libtrace.udp,
+             libtrace.icmp, libtrace.icmp6, libtrace.sctp, libtrace.packet, libtrace.Payload, libtrace.Prefix))):
+    for name in dir(view):
+        if not name.startswith("__"):
+            try:
+                value = getattr(view, name)
+                str(value() if callable(value) and name.startswith(("test", "is_")) else value)
+            except (TypeError, AttributeError):
+                pass
+    str(view)
+print("alive")
+"""
+
+
+class Misuse(unittest.TestCase):
+    """What used to read memory that is nobody's."""
+
+    def test_views_that_were_made_without_bytes(self):
+        done = subprocess.run([sys.executable, "-c", MADE_WITHOUT_BYTES], capture_output=True, text=True, check=False,
+                              timeout=60)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "alive\n", ""))
+
+    def test_a_view_is_made_once(self):
+        long, short = tcp(bytes(60)), bytes(20)
+        with self.assertRaisesRegex(RuntimeError, "once"):
+            long.__init__(short)
+        self.assertEqual(len(long.data), 60)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ def exchange(address, options=(), port=netlab.HTTP):
 class LabCase(unittest.TestCase):
     def setUp(self):
         self.lab = self.enterContext(netlab.NetLab())
+        self.assertTrue(any("linkdown" not in netlab.sh(MACHINE) for _ in range(1000)))  # the links come up by and by
         self.before = netlab.sh(MACHINE), values()
         self.addCleanup(self.check_nothing_is_left)
 

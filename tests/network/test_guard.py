@@ -23,20 +23,22 @@ class TestGuard(unittest.TestCase):
         self.addCleanup(os.close, self.lock)
         self.addCleanup(os.close, other)
 
-    def start(self, borrower=None, prefix=(), stderr=subprocess.PIPE):
+    def start(self, borrower=None, prefix=(), stderr=subprocess.PIPE, journal=None):
+        more = [str(journal.descriptor), journal.path, str(journal.lock)] if journal else []
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.settimeout(10)
         with theirs:
             process = subprocess.Popen([*prefix, sys.executable, "-I", "-S", guard.__file__,
-                                        str(borrower or os.getpid())], stdin=theirs, stderr=stderr, text=True)
+                                        str(borrower or os.getpid()), *more], stdin=theirs, stderr=stderr, text=True,
+                                       pass_fds=(journal.descriptor, journal.lock) if journal else ())
         self.addCleanup(process.communicate)
         self.addCleanup(self.channel.close)  # first: it ends with its borrower
         return process
 
-    def borrow(self, old, kind="sysctl", name="the setting", journal=""):
+    def borrow(self, old, kind="sysctl", name="the setting", thing=""):
         descriptor = os.open(self.setting, os.O_WRONLY | os.O_TRUNC if kind == "sysctl" else os.O_RDONLY)
         try:
-            message = "\0".join(("7", kind, name, old, journal, "mytool")).encode()
+            message = "\0".join(("7", kind, name, old, thing, "mytool")).encode()
             socket.send_fds(self.channel, [message], [self.lock, descriptor])
         finally:
             os.close(descriptor)
@@ -54,17 +56,24 @@ class TestGuard(unittest.TestCase):
         said = process.communicate(timeout=10)[1]
         return process.returncode, said
 
+    def journal(self):
+        """A journal with two entries, alone in its folder."""
+        path = self.folder / "journal" / "7"
+        path.parent.mkdir()
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        journal = guard.Journal(descriptor, str(path), os.dup(self.lock))
+        self.addCleanup(journal.close)
+        journal.note("sysctl/a", "1\t2\n")
+        journal.note("nft/inet t", "")
+        return journal
+
     def test_the_first_value_is_put_back_and_the_journal_goes_with_its_folder(self):
-        files = [self.folder / "journal" / name for name in ("a", "b")]
-        files[0].parent.mkdir()
-        files[0].touch()
-        (files[0].parent / ".b").touch()  # killed as it wrote this one
-        process = self.start()
-        self.borrow("first", journal=str(files[0]))
-        self.borrow("later", journal=str(files[1]))
+        process = self.start(journal=self.journal())
+        self.borrow("first", thing="sysctl/a")
+        self.borrow("later", thing="sysctl/a")
         self.assertEqual(self.end(process), (0, ""))
         self.assertEqual(self.setting.read_text(), "first")
-        self.assertFalse(files[0].parent.exists())
+        self.assertFalse((self.folder / "journal").exists())
 
     def test_a_borrower_that_is_done_has_put_back_itself(self):
         process = self.start()
@@ -75,16 +84,47 @@ class TestGuard(unittest.TestCase):
         self.assertEqual(self.setting.read_text(), "its own")
 
     def test_what_cannot_be_put_back_is_told_stays_in_the_journal_and_stops_nothing(self):
-        file = self.folder / "journal"
-        file.touch()
-        process = self.start()
-        self.borrow("old")
-        self.borrow("/bin/false inet t\n", kind="nft", name="inet t", journal=str(file))
+        journal = self.journal()
+        process = self.start(journal=journal)
+        self.borrow("old", thing="sysctl/a")
+        self.borrow("/bin/false inet t\n", kind="nft", name="inet t", thing="nft/inet t")
         status, said = self.end(process)
         self.assertEqual(status, 1)
         self.assertRegex(said, r"^mytool: could not put back inet t \(.*inet t\): nft ended with status \d+\n$")
         self.assertEqual(self.setting.read_text(), "old")
-        self.assertTrue(file.exists())
+        self.assertEqual(Path(journal.path).read_text(), "+sysctl/a\t1\\t2\\n\n+nft/inet t\t\n-sysctl/a\n")
+
+    def test_who_puts_back_alone_ends_what_dead_runs_noted_too(self):
+        journal = self.journal()
+        other = self.folder / "journal" / "8"
+        other.write_text("8\n+sysctl/a\tx\n")
+        journal.forget("sysctl/a", alone=False)
+        self.assertNotIn("-", other.read_text())
+        journal.forget("sysctl/a")
+        self.assertEqual(other.read_text(), "8\n+sysctl/a\tx\n-sysctl/a\n")
+
+    def test_a_journal_that_was_deleted_is_told(self):
+        journal = self.journal()
+        os.unlink(journal.path)
+        with self.assertRaises(FileNotFoundError):
+            journal.note("sysctl/a", "")
+
+    def test_a_guard_that_needs_long_answers_for_the_lock(self):
+        """Its borrower is dead, and of a user who is believed no longer then."""
+        name = f"\0pathspider-test/{os.getpid()}".encode()
+        with socket.socket(socket.AF_UNIX) as lock:
+            lock.bind(name)
+            lock.listen()
+            os.dup2(lock.fileno(), self.lock)
+        self.assertEqual(guard.holder(name), (os.getpid(), os.getuid()))
+        process = self.start()
+        self.borrow(f"{self.program('exec sleep 4')} inet t", kind="nft", name="table inet t")
+        self.channel.close()
+        deadline = time.monotonic() + 4
+        while guard.holder(name) != (process.pid, os.getuid()):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(self.end(process), (0, ""))
 
     def test_a_program_that_cannot_be_started_stops_nothing(self):
         for broken in ("/nowhere/nft", str(self.folder)):

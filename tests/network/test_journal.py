@@ -2,10 +2,14 @@
 
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
+from pathlib import Path
+from unittest import mock
 
 from pathspider.network import guard, journal
 from tests.helpers import netlab
@@ -66,13 +70,18 @@ class TestLocks(NamespaceCase):
 
 
 STRANGER = """
-import socket, sys
+import os, socket, sys
 held = []
 for name in sys.argv[2:]:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(chr(0) + name)
-    if sys.argv[1] != "deaf":
-        sock.listen(0 if sys.argv[1] == "full" else 9)
+    if sys.argv[1] == "dead":  # who listened has ended, and another has the socket
+        if not os.fork():
+            sock.listen(99)
+            os._exit(0)
+        os.wait()
+    elif sys.argv[1] != "deaf":
+        sock.listen(0 if sys.argv[1] == "full" else 99)
     held.append(sock)
     if sys.argv[1] == "full":
         for _ in range(3):
@@ -171,51 +180,113 @@ class TestStrangers(StrangerCase):
         self.assertEqual((caught.exception.pid, caught.exception.uid), (process.pid, 65534))
 
 
+    def test_our_own_user_is_a_stranger_without_the_capability(self):
+        """A run that gave up root's rights has a user that other processes have too."""
+        for how in ("listening", "dead"):
+            with self.subTest(how=how):
+                stranger = self.stranger(how, "pathspider/thing")
+                process = self.hold("thing", as_nobody("net_admin"))
+                for prefix in ((), as_nobody("net_admin")):
+                    other = subprocess.run([*prefix, sys.executable, "-c", HOLDER, "thing"], stdin=subprocess.DEVNULL,
+                                           capture_output=True, text=True, check=False)
+                    self.assertIn(f"journal.Busy: ({process.pid}, 65534)", other.stderr)
+                process.communicate()
+                stranger.communicate()
+
+    def test_who_cannot_be_looked_at_is_believed_if_he_is_of_our_user(self):
+        self.assertTrue(guard.may_change(0, os.geteuid()))
+        self.assertTrue(guard.may_change(0, 0))
+        self.assertFalse(guard.may_change(0, 65534))
+
+
 class TestJournal(NamespaceCase):
-    def test_what_is_written_is_read_until_it_is_removed(self):
+    def open(self):
+        own = journal.open_own()
+        self.addCleanup(own.close)
+        self.addCleanup(own.delete)
+        return own
+
+    def test_what_is_written_is_read_until_it_is_back(self):
         self.assertEqual((journal.leftovers(), journal.read("sysctl/a/b")), ([], None))
-        for thing, old in (("sysctl/a/b", "1\n2\n"), ("nft/inet x", ""), ("sysctl/a/b", "3")):
-            file = journal.place(thing)
-            self.addCleanup(journal.folder(create=True).rmdir) if thing.startswith("nft") else None
-            journal.write(file, old)
-            self.assertEqual(journal.read(thing), (os.getpid(), old, file))
-        self.assertEqual(journal.leftovers(), ["nft/inet x", "sysctl/a/b"])
+        own = self.open()
+        for thing, old in (("sysctl/a/b", "1\n2\t\n"), ("nft/inet x", ""), ("sysctl/a/b", "3\\"), ("marks/1", "é\n")):
+            own.note(thing, old)
+            self.assertEqual(journal.read(thing), (os.getpid(), old))
+        self.assertEqual(journal.leftovers(), ["marks/1", "nft/inet x", "sysctl/a/b"])
         for thing in journal.leftovers():
-            os.unlink(journal.place(thing))
-        self.assertEqual(journal.leftovers(), [])
+            own.forget(thing)
+        self.assertEqual((journal.leftovers(), journal.read("sysctl/a/b")), ([], None))
 
-    def test_a_folder_that_another_run_removes_is_made_again(self):
-        file = journal.place("thing")
-        journal.folder(create=False).rmdir()
-        journal.write(file, "old")
-        self.assertEqual(journal.read("thing")[1], "old")
-        os.unlink(file)
-        journal.folder(create=False).rmdir()
-        self.assertIsNone(journal.read("thing"))
-
-    def test_what_is_no_entry(self):
-        folder = journal.folder(create=True)
-        self.addCleanup(folder.rmdir)
-        for text in ("", "12", "x\n1"):
-            (folder / "thing").write_text(text)
-            self.addCleanup((folder / "thing").unlink, missing_ok=True)
-            self.assertIsNone(journal.read("thing"), text)
-        (folder / ".7-thing").write_text("half written")
-        self.addCleanup((folder / ".7-thing").unlink)
+    def test_each_who_borrows_has_a_journal_of_his_own(self):
+        first, second = self.open(), self.open()
+        first.note("thing", "1")
+        second.note("thing", "1")
+        first.forget("thing", alone=False)
         self.assertEqual(journal.leftovers(), ["thing"])
 
-    def test_a_folder_that_others_can_write_is_not_trusted(self):
-        folder = journal.folder(create=True)
-        self.addCleanup(folder.rmdir)
-        folder.chmod(0o777)
-        self.assertNotEqual(journal.folder(create=False), folder)
-        folder.chmod(0o755)
+    def test_one_that_was_opened_early_is_the_first(self):
+        journal.open_early()
+        journal.open_early()
+        self.assertEqual(len(journal.files()), 1)
+        early = self.open()
+        self.assertEqual([str(file) for file in journal.files()], [early.path])
+        self.assertNotEqual(self.open().path, early.path)
 
-    def test_a_folder_of_somebody_else_is_not_trusted(self):
-        folder = journal.folder(create=True)
-        self.addCleanup(folder.rmdir)
-        os.chown(folder, 65534, 65534)
-        self.assertNotEqual(journal.folder(create=False), folder)
+    def test_only_dead_runs_are_cleaned_up_after(self):
+        own = self.open()
+        own.note("thing", "1")
+        folder = journal.files()[0].parent
+        (folder / "7").write_text("7\n+other\t2\\n\n+thing\t1\n-thing\n")
+        (folder / "8").write_text("8\n")
+        self.assertEqual([(pid, things) for pid, things, _ in journal.of_dead_runs()], [(7, {"other": "2\n"}), (8, {})])
+        self.assertEqual(sorted(file.name for file in journal.files()), sorted(["7", str(os.getpid())]))
+        for _, _, noted in journal.of_dead_runs():
+            noted.forget("other")
+        self.assertEqual([str(file) for file in journal.files()], [own.path])
+
+    def test_what_dead_runs_could_not_delete_goes_also_in_other_namespaces(self):
+        folder = journal.RUN / "another-namespace"
+        folder.mkdir(parents=True)
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        for name, text in (("dead", f"{dead.pid}\n"), ("living", f"{os.getpid()}\n"),
+                           ("left", f"{dead.pid}\n+sysctl/a\t1\n")):
+            (folder / name).write_text(text)
+        self.open()
+        self.assertEqual(sorted(os.listdir(folder)), ["left", "living"])
+
+    def test_what_is_no_entry(self):
+        own = self.open()
+        file = journal.files()[0]
+        for text in ("", "12", "12\n+thing\t1", "12\n*thing\t1\n", "12\n+thing\n", "12\n+thing\t\\x\n"):
+            file.write_text(text)
+            self.assertIsNone(journal.read("thing"), text)
+        os.unlink(own.path)
+
+    def test_a_place_that_others_can_write_or_own_is_not_trusted(self):
+        own = self.open()
+        own.note("thing", "1")
+        file = journal.files()[0]
+        for path in (file, file.parent):
+            path.chmod(0o777)
+            self.assertIsNone(journal.read("thing"))
+            path.chmod(0o755)
+            os.chown(path, 65534, 65534)
+            self.assertIsNone(journal.read("thing"))
+            os.chown(path, 0, 0)
+        self.assertEqual(journal.read("thing"), (os.getpid(), "1"))
+
+    def test_all_folders_are_looked_at(self):
+        """Seen: the first trusted one alone."""
+        self.open()
+        runtime = self.enterContext(tempfile.TemporaryDirectory())
+        self.enterContext(mock.patch.dict(os.environ, XDG_RUNTIME_DIR=runtime))
+        folder = Path(runtime) / "pathspider" / journal.namespace_key()
+        folder.mkdir(parents=True)
+        (folder / "7").write_text("7\n+thing\t1\n")
+        self.assertEqual(journal.read("thing"), (7, "1"))
+        self.assertEqual([pid for pid, _, _ in journal.of_dead_runs()], [7])
 
 
 if __name__ == "__main__":

@@ -2,14 +2,33 @@
 
 import errno
 import os
+import struct
 import subprocess
 import unittest
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pathspider.network import rtnetlink
-from pathspider.network.rtnetlink import Netlink
+from pathspider.network.rtnetlink import Netlink, attributes, packed
 from tests.helpers import netlab
 
 MACHINE = "ip rule; ip route show table all; ip -6 rule; ip -6 route show table all; ip nexthop"
+
+
+class TestAttributes(unittest.TestCase):
+    @given(st.dictionaries(st.integers(1, 0x3FFF), st.binary(max_size=20)), st.binary(max_size=9))
+    def test_there_and_back(self, found, before):
+        data = packed(found)
+        self.assertEqual(attributes(before + data, len(before)), found)
+        self.assertEqual(len(data) % 4, 0)
+
+    @given(st.binary(max_size=60))
+    def test_nonsense_ends(self, data):
+        attributes(data)
+
+    def test_nested_bit_is_no_part_of_the_kind(self):
+        self.assertEqual(attributes(struct.pack("=HHI", 8, 0x8006, 1)), {6: struct.pack("=I", 1)})
 
 
 class TestRemoval(unittest.TestCase):

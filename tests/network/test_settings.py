@@ -562,7 +562,7 @@ class TestNft(NamespaceCase):
             pass
 
     def test_a_journal_that_cannot_be_written(self):
-        with mock.patch.object(journal, "write", side_effect=OSError(28, "No space left on device")), \
+        with mock.patch.object(guard.Journal, "note", side_effect=OSError(28, "No space left on device")), \
                 self.assertLogs("pathspider.network.settings", logging.WARNING) as logs, Settings() as settings:
             settings.sysctl(ECN, 1)
         self.assertIn("No space left on device", logs.output[0])
@@ -625,9 +625,10 @@ class TestStrangers(NamespaceCase):
 
 class TestForeignJournals(NamespaceCase):
     def test_only_what_a_run_can_have_changed_is_put_back(self):
-        folder = journal.folder(create=True)
-        for thing in ("sysctl/kernel/panic", "nft/inet theirs", "shell/reboot", "sysctl/net/../kernel/panic"):
-            (folder / thing.replace("/", "%")).write_text("1\n99")
+        folder = journal.RUN / journal.namespace_key()
+        folder.mkdir(parents=True, mode=0o755)
+        things = ("sysctl/kernel/panic", "nft/inet theirs", "shell/reboot", "sysctl/net/../kernel/panic")
+        (folder / "1").write_text("1\n" + "".join(f"+{thing}\t99\n" for thing in things))
         netlab.sh("nft add table inet theirs")
         before = Path("/proc/sys/kernel/panic").read_text()
         with self.assertLogs("pathspider.network.settings", logging.WARNING), Settings():

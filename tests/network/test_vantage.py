@@ -1,6 +1,7 @@
 """The public address and its AS, asked of servers that have the real ones' addresses inside a lab."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,17 @@ for address in sys.argv[1].split(","):
     sock.bind((address, 53))
     threading.Thread(target=serve, args=(sock,), daemon=True).start()
 print("ready", flush=True)
+sys.stdin.read()
+"""
+SILENT = """\
+import socket, sys, threading
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind((sys.argv[1], 53))
+print("ready", flush=True)
+def serve():
+    sock.recvfrom(2000)
+    print("asked", flush=True)
+threading.Thread(target=serve, daemon=True).start()
 sys.stdin.read()
 """
 ORIGIN_4 = "2.0.0.10.origin.asn.cymru.com"
@@ -89,6 +101,22 @@ class TestVantage(unittest.TestCase):
         paths = sorted(record["path"] for record in self.measure(servers=(HERE, GOOGLE_4)))
         self.assertEqual([path[:-2] for path in paths], [["10.0.0.2", "AS64496", "*"], ["fd00:10::2", "*"]])
         self.assertIn(f"{vantage.WHO_ASKS} (asked of {GOOGLE_6}): unreachable; paths of this IP version", self.said)
+
+    def test_a_signal_ends_the_wait_for_an_answer(self):
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
+            server = self.lab.popen([sys.executable, "-c", SILENT, GOOGLE_4], stdin=subprocess.PIPE,
+                                    stdout=subprocess.PIPE)
+            try:
+                self.assertEqual(server.stdout.readline(), b"ready\n")
+                command = [*PSPDR, "measure", "-i", "lab0", "--vantage-lookup", "mss", "--connect", "tcp"]
+                measure = self.lab.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                self.assertEqual(server.stdout.readline(), b"asked\n")
+                measure.send_signal(number)
+                self.assertEqual(measure.wait(30), status)
+            finally:
+                server.stdin.close()
+                server.wait(10)
+                server.stdout.close()
 
     def test_no_internet(self):
         self.assertIn(f"(asked of {GOOGLE_4}): unreachable; leave the option off", self.measure(servers=(HERE,)))

@@ -5,7 +5,9 @@ import unittest
 
 from pathspider.cmd.filter import Sieve
 from pathspider.lab.addresses import CASES_4, CASES_6, CLEAN_4, CLEAN_6
-from pathspider.targets.reading import JobReader, parse_csv, parse_ndjson
+from pathspider.targets.lists import TargetReader
+from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from tests import in_checkout
 from tests.packaging.files import ROOT
 
@@ -29,11 +31,12 @@ class TestLists(unittest.TestCase):
     def test_all_are_jobs(self):
         for path in LISTS:
             with self.subTest(path.name), path.open("rb") as lines:
-                reader = JobReader(lines, path.name, parse_csv if path.suffix == ".csv" else parse_ndjson)
-                sieve = Sieve()
-                jobs = list(sieve.jobs(reader))
+                reader = TargetReader(lines, path.name, csv_input=path.suffix == ".csv")
+                sieve = Sieve(reader)
+                selection = Selection(sieve, TargetFilter(), keys=())
+                jobs = list(selection)
                 self.assertGreater(len(jobs), 2)
-                self.assertEqual((reader.skipped, sieve.invalid, sieve.repeated), (0, 0, 0))
+                self.assertEqual((reader.skipped, sieve.invalid, selection.repeated), (0, 0, 0))
                 kind = "lab" if path.name.startswith("lab-") else "documentation"
                 for job in jobs:
                     self.assertTrue(job["domain"].endswith(NAMES[kind]), job)

@@ -11,7 +11,7 @@ import unittest
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.installed import available_plugins
 from pathspider.records import CONN_OK
-from tests.run.cases import COMMAND, CaseTest, clean, ndjson, twice
+from tests.run.cases import COMMAND, CaseTest, clean, ndjson, twice, unseen
 
 PLUGIN = twice("old")
 PROGRAM = '''
@@ -44,7 +44,33 @@ WORKER = '''
 '''
 
 
-class TestPlugins(CaseTest):
+OTHER_TRANSPORT = '''
+    def conn_one(self, job, config):
+        made = connect_tcp(self.source, job, self.args.timeout)
+        made["client"].close()
+        job["port"] = made["sp"]
+        return {"sp": made["sp"]}
+
+    def conn_two(self, job, config):
+        import socket
+        here, there = (self.source[0], job["port"]), (job["dip"], job["dp"])
+        if PROTOCOL == 17:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind(here)
+                sock.sendto(b"x", there)
+        else:  # an INIT chunk, :rfc:`9260`, whether or not this kernel has SCTP
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, PROTOCOL) as sock:
+                sock.bind((here[0], 0))
+                ports = here[1].to_bytes(2, "big") + there[1].to_bytes(2, "big")
+                sock.sendto(ports + bytes(8) + b"\\1\\0\\0\\x14" + bytes(16), (there[0], 0))
+        return {"sp": here[1]}
+
+    def combine_flows(self, flows):
+        return [f"old.{'.'.join(str(flow['observed'] and flow['proto']) for flow in flows)}"]
+'''
+
+
+class PluginCase(CaseTest):
     def run_plugin(self, source, *words, count=60, version=4, before=("-w", "8")):
         """The records of clean targets; there is one for each, also where more fail in a row than end a run."""
         shutil.rmtree(self.folder / "pathspider-old", ignore_errors=True)
@@ -64,6 +90,9 @@ class TestPlugins(CaseTest):
         self.assertEqual(done.returncode, status, done.stderr)
         return done
 
+
+
+class TestPlugins(PluginCase):
     def test_connections_may_be_bound_methods(self):
         self.assert_conditions(self.run_plugin(PLUGIN + '''
     def __init__(self, worker_count, libtrace_uri, args, server_mode=False):
@@ -95,6 +124,11 @@ class TestPlugins(CaseTest):
         return {"sp": rec["sp"]}""")
         self.assert_conditions(self.run_plugin(source + COMBINE), "old.observed:2")
         self.assert_conditions(self.run_plugin(source + COMBINE + WORKER), "old.observed:2")
+
+    def test_another_transport_in_b_from_the_same_port(self):
+        for protocol in (17, 132):
+            body = OTHER_TRANSPORT.replace("PROTOCOL", str(protocol))
+            self.assert_conditions(self.run_plugin(twice("old", body), "--connect", "tcp"), f"old.6.{protocol}")
 
     def test_without_combine_flows_records_have_no_conditions(self):
         self.assert_conditions(self.run_plugin(PLUGIN))
@@ -193,7 +227,8 @@ class Old(''').replace("TCPChain]", "TCPChain, Passing]") + '''
     def combine_flows(self, flows):
         return [f"old.{flow['observed']}.{flow['tcp_synflags_fwd']}.{flow['tcp_connected']}" for flow in flows]
 ''')
-        jobs = [*clean(5), {"dip": "127.0.0.1", "number": 5, "tcp_connected": True}]  # of which lab0 sees nothing
+        unseen(self.lab, "10.70.0.1", self)
+        jobs = [*clean(5), {"dip": "10.70.0.1", "number": 5, "tcp_connected": True}]
         status, records, errors = self.measure(jobs, "old", tree=tree)
         self.assertEqual((status, len(records)), (0, 6), errors)
         self.assert_conditions(records[:5], "old.True.2.True", "old.True.2.True")
@@ -245,6 +280,123 @@ class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
     def test_a_description_may_hold_any_character(self):
         self.tree("old", PLUGIN.replace("Of a third party", "100 % of %(prog)s"))
         self.assertIn("100 % of %(prog)s", self.help_of().stdout)
+
+
+CALLS = """
+import os, subprocess
+
+def said(*words):
+    done = subprocess.run(words, capture_output=True, text=True)
+    return f"{done.returncode} {done.stdout or done.stderr}".strip()
+"""
+RIGHTS = CALLS + """
+def rights():
+    found = set()
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as file:
+            fields = dict(line.split(":") for line in file)
+        found.add("|".join(" ".join(fields[key].split()) for key in ("Uid", "Gid", "CapPrm", "CapBnd", "NoNewPrivs")))
+    return "|".join(found)
+"""
+
+
+class TestPrivileges(PluginCase):
+    """What plugins of 2.x may do still, and what no plugin may any more."""
+
+    def setUp(self):
+        super().setUp()
+        self.file = self.folder / "of-root"
+        self.file.write_text("root's")
+        self.file.chmod(0o644)
+
+    def conditions(self, source, *words, before=("-w", "4")):
+        records = self.run_plugin(source, *words, count=4, before=before)
+        found = {tuple(record["conditions"]) for record in records}
+        self.assertEqual(len(found), 1, found)
+        return found.pop()
+
+    def test_settings_that_a_plugin_switches_by_itself(self):
+        """Also one whose model does not need that; it names no capabilities, as none did."""
+        source = CALLS + PLUGIN + '''
+    def pre_connect(self, job):
+        job["said"] = [said("sysctl", "-w", "net.ipv4.tcp_syn_retries=3"), said("nft", "add table inet old")]
+        return job
+
+    def post_connect(self, job, rec, config):
+        rec["said"] = job["said"]
+
+    def combine_flows(self, flows):
+        return flows[0]["said"]
+'''
+        self.assertEqual(self.conditions(source), ("0 net.ipv4.tcp_syn_retries = 3", "0"))
+        self.assertEqual(self.lab.run(["sysctl", "-n", "net.ipv4.tcp_syn_retries"], capture_output=True).stdout, b"3\n")
+        self.assertIn(b"table inet old", self.lab.run(["nft", "list", "tables"], capture_output=True).stdout)
+        silent = source.replace('version = "1.0.0"', 'version = "1.0.0"\n    capabilities = ("CAP_NET_RAW",)')
+        sysctl, nft = self.conditions(silent)
+        self.assertNotEqual((sysctl[0], nft[0]), ("0", "0"))
+        self.assertIn("ermi", sysctl + nft)
+
+    def test_configurations_of_the_synchronized_model(self):
+        self.assertEqual(self.conditions('''
+import subprocess
+from pathspider.base import PluggableSpider
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.ecn import ECNChain
+from pathspider.chains.tcp import TCPChain
+from pathspider.sync import SynchronizedSpider
+
+class Old(SynchronizedSpider, PluggableSpider):
+    name = "old"
+    description = "Of a third party"
+    version = "1.0.0"
+    chains = [BasicChain, TCPChain, ECNChain]
+    connect_supported = ["tcp"]
+
+    def config_zero(self):
+        subprocess.check_call(["/sbin/sysctl", "-w", "net.ipv4.tcp_ecn=2"], stdout=subprocess.DEVNULL)
+
+    def config_one(self):
+        subprocess.check_call(["/sbin/sysctl", "-w", "net.ipv4.tcp_ecn=1"], stdout=subprocess.DEVNULL)
+
+    configurations = [config_zero, config_one]
+
+    def combine_flows(self, flows):
+        return [f"old.ecn:{flow['tcp_synflags_fwd'] >> 6 & 3}" for flow in flows]
+'''), ("old.ecn:0", "old.ecn:3"))
+
+    def test_all_threads_are_another_user_s_for_good(self):
+        source = RIGHTS + PLUGIN + f'''
+    def combine_flows(self, flows):
+        try:
+            open({str(self.file)!r}, "a")
+        except PermissionError:
+            return ["refused", rights()]
+        return ["written", rights()]
+'''
+        refused, found = self.conditions(source)
+        self.assertEqual(refused, "refused")
+        users, groups, permitted, bounding, no_new = found.split("|")
+        self.assertEqual((users, groups, no_new), (" ".join(["65534"] * 4), " ".join(["65534"] * 4), "1"))
+        self.assertEqual(permitted, bounding)
+        self.assertEqual(int(permitted, 16) & ~(1 << 2), 1 << 12 | 1 << 13)  # and reading, where the checkout needs it
+        found = self.conditions(source, before=("-w", "4", "--user", "daemon"))[1]
+        self.assertEqual(found.split("|")[0], "1 1 1 1")
+
+    def test_a_plugin_may_stay_root(self):
+        source = RIGHTS + PLUGIN.replace("chains =", "keeps_root = True\n    chains =") + f'''
+    def combine_flows(self, flows):
+        with open({str(self.file)!r}, "a") as file:
+            file.write("!")
+        return [rights()]
+'''
+        users, groups, permitted, bounding, no_new = self.conditions(source)[0].split("|")
+        self.assertEqual((users, groups, no_new), ("0 0 0 0", "0 0 0 0", "1"))
+        self.assertEqual({permitted, bounding}, {f"{1 << 2 | 1 << 12 | 1 << 13:016x}"})
+        self.assertEqual(self.file.read_text(), "root's!!!!")
+
+    def test_no_such_user(self):
+        done = subprocess.run([*COMMAND, "--user", "no-one-here", "mss"], input=b"", capture_output=True, check=False)
+        self.assertEqual(done.returncode, 2)
 
 
 class TestOurs(unittest.TestCase):

@@ -129,6 +129,15 @@ class CaseTest(unittest.TestCase):
         self.assertEqual((len(records), len(other)), (count, 0), other[:3])
 
 
+def unseen(lab, address, test):
+    """Until the test ends, packets to an address of the lab come back from loopback: ``lab0`` sees none of them."""
+    rules = ("table ip unseen {\nchain output {\ntype nat hook output priority -100\n"
+             f"ip daddr {address} dnat to 127.0.0.1\n}}\n}}\n")
+    done = lab.run(["nft", "-f", "-"], data=rules.encode(), capture_output=True)
+    test.assertEqual(done.returncode, 0, done.stderr)
+    test.addCleanup(lab.run, ["nft", "delete", "table", "ip", "unseen"])
+
+
 def observed(record):
     """A record's flows that were observed, in the order of configurations."""
     return [flow for flow in record["flow_results"] if flow["observed"]]

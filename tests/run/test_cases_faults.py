@@ -163,7 +163,7 @@ class TestEnds(CaseTest):
 
     def test_a_full_disk(self):
         """As soon as nothing can be written, nobody is contacted any more."""
-        program = ('mount -t tmpfs -o size=64k none /mnt && "$@"; status=$?; wc -l </mnt/records; exit $status')
+        program = ('mount -t tmpfs -o size=128k none /mnt && "$@"; status=$?; wc -l </mnt/records; exit $status')
         command = ["unshare", "-m", "sh", "-c", program, "sh", *COMMAND, "-w", "20", "--output", "/mnt/records"]
         # A record comes a second after its connection: at this rate some 200 are under way.
         run = self.start(clean(3000), "--rate", "200", "mss", "--connect", "tcp", command=command)
@@ -172,12 +172,10 @@ class TestEnds(CaseTest):
         contacted = self.lab.run(["ss", "-Htan", "state", "time-wait"], capture_output=True).stdout.count(b"\n")
         self.assertEqual(run.returncode, 1, errors)
         self.assertIn(b"No space left", errors)
-        said = re.search(rb"(\d[\d,]*) .*without a record", errors)
-        self.assertTrue(said, errors)
         self.assertIn(b"--resume", errors)
-        without = int(said[1].replace(b",", b""))
-        self.assertLess(without, 500)
-        self.assertLessEqual(contacted, written + without + 1)
+        self.assertNotIn(b"without a record", errors)
+        self.assertGreater(written, 20)
+        self.assertLessEqual(contacted, written)
 
     def test_standard_output_that_takes_nothing(self):
         command = ["sh", "-c", '"$@" >/dev/full', "sh", *COMMAND, "-w", "10"]
@@ -259,7 +257,9 @@ class TestEnds(CaseTest):
         plugin = ("ecn", "--connect", "tcp")
         errors = self.middle("ip addr del 10.0.0.2/24 dev lab0; ip addr add 10.0.0.77/24 dev lab0;"
                              "ip route replace default via 10.0.0.1", *plugin)
-        self.assertEqual(len(re.findall("address", errors)), 1, errors)
+        reasons = re.findall(r"for a reason of this machine: (\w+) ", errors)
+        self.assertIn("new_source", reasons, errors)
+        self.assertEqual(len(reasons), len(set(reasons)), errors)  # each once: it is gone, perhaps; then another
         self.lab.run(["sh", "-c", "ip addr del 10.0.0.77/24 dev lab0; ip addr add 10.0.0.2/24 dev lab0;"
                                   "ip route replace default via 10.0.0.1"])
         self.resumed(*plugin)

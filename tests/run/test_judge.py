@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured
+from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured, to_measure
 from pathspider.run.judge import Judge, first_packet, path_to, timestamp
 from pathspider.run.match import Merged
 from tests.run.spiders import Nowhere, make
@@ -43,6 +43,15 @@ class TestRecord(JudgeCase):
         self.assertEqual(record["order"], [1, 0])
         (record,) = self.judge().record(self.merged([None], order=(0,)))
         self.assertNotIn("order", record)
+
+    def test_the_record_has_both_spellings_of_a_name(self):
+        job = {"dip": "192.0.2.1", "dp": 80, "domain": "straße.de", "domain_ascii": "from-an-older-record.example"}
+        records = [*self.judge().record(self.merged(job=job)), *self.judge().unmeasured(Unmeasured(job, "a.b"))]
+        for record in records:
+            self.assertEqual((record["domain"], record["domain_ascii"]), ("straße.de", "xn--strae-oqa.de"))
+            self.assertEqual(to_measure(record), {"dip": "192.0.2.1", "dp": 80, "domain": "straße.de"})
+        (record,) = self.judge().record(self.merged(job={**to_measure(job), "domain": "example.org"}))
+        self.assertNotIn("domain_ascii", record)
 
     def test_the_job_s_keys_are_kept_and_never_stand_in_for_what_was_observed(self):
         seen = []
@@ -124,10 +133,12 @@ class TestRecord(JudgeCase):
 
 class TestUnmeasured(JudgeCase):
     def test_the_moment_of_the_decision(self):
-        (record,) = self.judge().unmeasured(Unmeasured({"dip": "192.0.2.1"}, "pathspider.blocklisted", moment=12.5))
+        judge = self.judge()
+        (record,) = judge.unmeasured(Unmeasured({"dip": "192.0.2.1"}, "pathspider.blocklisted", moment=12.5))
         self.assertEqual(record, {"dip": "192.0.2.1", "path": ["192.0.2.200", "*", "192.0.2.1"],
                                   "conditions": ["pathspider.blocklisted"],
-                                  "time": {"from": timestamp(12.5), "to": timestamp(12.5)}})
+                                  "time": {"from": timestamp(12.5), "to": timestamp(12.5)},
+                                  "run": judge.options.run})
 
     def test_now_where_it_is_not_told(self):
         before = time.time()

@@ -1,7 +1,9 @@
 """Results and flows find each other, in any order."""
 
+import itertools
 import random
 import unittest
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,23 @@ class TestMerger(unittest.TestCase):
                 self.assertEqual(found, [])
                 (job,) = matcher.add_flow(own, 0)
                 self.assertEqual(job.flows, [own])
+
+    def test_a_flow_of_another_protocol_is_another_connection_s(self):
+        """One plugin connects over TCP and UDP, and the kernel gives both the same port: it may."""
+        for told, order in itertools.product(((6, 17), (6, None), (None, 17)), itertools.permutations((6, 17))):
+            for first in ("flows", "results"):
+                if told[0] is None and first == "flows":
+                    continue  # nobody can know
+                with self.subTest(told=told, order=order, first=first):
+                    matcher, made = Matcher(patience=100), [result(number, 5) for number in (1, 2)]
+                    for one, protocol in zip(made, told, strict=True):
+                        if protocol is not None:
+                            one.connections[0]["proto"] = protocol
+                    flows = [flow(5, pkt_first=1.0) | {"proto": protocol} for protocol in order]
+                    steps = [*(partial(matcher.add_flow, one) for one in flows)]
+                    asked = [*(partial(matcher.add_result, one) for one in made)]
+                    merged = [job for step in (steps + asked if first == "flows" else asked + steps) for job in step(0)]
+                    self.assertEqual({job.result.job["number"]: job.flows[0]["proto"] for job in merged}, {1: 6, 2: 17})
 
     def test_a_flow_that_comes_too_late_is_not_given_to_another(self):
         merger = Matcher(patience=10)

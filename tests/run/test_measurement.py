@@ -21,9 +21,10 @@ from pathlib import Path
 from pathspider.chains.basic import BasicChain
 from pathspider.observer import Observer
 from pathspider.records import CONN_OK, CONN_SKIPPED
-from pathspider.run.measurement import Measurement
+from pathspider.run.measurement import Ended, Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from tests.packaging.files import ROOT
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
@@ -31,10 +32,10 @@ from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
 SIGTERM_BIT = 1 << signal.SIGTERM - 1
 
 
-def blocked(pid):
-    """The signals that a process keeps pending, as a bit set. proc(5)"""
+def caught(pid):
+    """The signals that a process has handlers for, as a bit set. proc(5)"""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^SigBlk:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
+    return int(re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
 
 
 class Output(io.RawIOBase):
@@ -68,9 +69,11 @@ class Endless(io.RawIOBase):
     def readable(self):
         return True
 
-    def readline(self, _size=-1):
+    def readinto(self, buffer):
         self.number += 1
-        return b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        line = b'{"dip": "10.%d.%d.%d"}\n' % (self.number >> 16 & 255, self.number >> 8 & 255, self.number & 255)
+        buffer[:len(line)] = line
+        return len(line)
 
 
 class MeasurementCase(unittest.TestCase):
@@ -81,8 +84,9 @@ class MeasurementCase(unittest.TestCase):
             job if isinstance(job, bytes) else json.dumps(job).encode() + b"\n" for job in jobs))
         self.spider = make(spider, workers)
         self.spider.start()
-        self.measurement = Measurement(self.spider, JobReader(lines, "jobs"), RecordWriter(self.output),
-                                       TargetFilter(80))
+        reader = JobReader(lines, "jobs")
+        self.measurement = Measurement(self.spider, reader, Selection(reader, TargetFilter(80)),
+                                       RecordWriter(self.output))
         outcome = []
         with self.assertLogs("pathspider", logging.INFO) as logs:
             logging.getLogger("pathspider").info("begin")
@@ -101,6 +105,8 @@ class TestStatus(MeasurementCase):
     def test_all_is_well(self):
         status, said = self.measure(self.jobs(100))
         self.assertEqual((status, said, len(self.output.records())), (0, "", 100))
+        self.assertEqual((self.measurement.status, self.measurement.ended, self.measurement.all_read),
+                         (0, Ended("input"), True))
 
     def test_nothing_to_do(self):
         self.assertEqual(self.measure([])[0], 0)
@@ -128,6 +134,11 @@ class TestStatus(MeasurementCase):
         self.assertIn("5 targets got no verdict for a reason of this machine: 3 EMFILE, 2 EADDRNOTAVAIL; --resume",
                       said)
         self.assertEqual(said.count("further ones are counted"), 2)  # once a kind
+        self.assertEqual(said.splitlines()[-1], "20 records: 15 up.0; 5 without a verdict: 3 EMFILE, 2 EADDRNOTAVAIL")
+
+    def test_the_last_line_counts_verdicts(self):
+        _, said = self.measure([*self.jobs(9), {"dip": "nonsense"}], level="INFO")
+        self.assertEqual(said.splitlines()[-1], "10 records: 9 up.0; 1 without a verdict: 1 invalid_job")
 
     def test_a_plugin_s_mistake(self):
         class Failing(Nowhere):
@@ -163,19 +174,22 @@ class TestStatus(MeasurementCase):
 
         status, said = self.measure(Endless(), Dying)
         self.assertEqual((status, given_back), (1, [True]))
+        self.assertEqual((self.measurement.ended, self.measurement.all_read),
+                         (Ended("fault", "ZeroDivisionError: dead"), False))
         self.assertIn("dead", said)
         self.assertIn("without a record", said)
 
     def test_input_that_breaks(self):
         class Broken(Endless):
-            def readline(self, _size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, "the disk is dead")
-                return super().readline()
+                return super().readinto(buffer)
 
         status, said = self.measure(Broken())
         self.assertEqual((status, len(self.output.records())), (1, 5))
         self.assertIn("the disk is dead", said)
+        self.assertEqual(self.measurement.ended, Ended("input_error", "reading fails: the disk is dead"))
 
 
 class TestOutput(MeasurementCase):
@@ -185,6 +199,7 @@ class TestOutput(MeasurementCase):
             status, said = self.measure(endless, output=Output(10, error))
             self.assertEqual((status, len(self.output.records())), (1, 10))
             self.assertIn(words, said)
+            self.assertEqual(self.measurement.ended.why, "output")
             run = self.spider.pipeline
             unmeasured = run.jobs.accepted - 10 - self.measurement.unwritten
             self.assertGreater(self.measurement.unwritten, 0)
@@ -217,7 +232,7 @@ class TestOutput(MeasurementCase):
         for dip in ("192.0.2.2", "192.0.2.3"):
             self.assertEqual(records[dip]["conditions"], ["pathspider.not_measured"])
             self.assertIn("Error", records[dip]["error"])
-            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "conditions", "error"})
+            self.assertEqual(set(records[dip]), {"dip", "dp", "path", "time", "run", "conditions", "error"})
         self.assertNotIn(b"NaN", self.output.data)
 
 
@@ -238,14 +253,14 @@ class TestOutput(MeasurementCase):
 class TestInput(MeasurementCase):
     def test_an_input_that_cannot_be_read_any_further(self):
         class Breaking(Endless):
-            def readline(self, size=-1):
+            def readinto(self, buffer):
                 if self.number == 5:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
-                return super().readline(size)
+                return super().readinto(buffer)
 
         status, said = self.measure(Breaking())
         self.assertEqual((status, len(self.output.records())), (1, 5))
-        self.assertIn("jobs: Input/output error; the run stops", said)
+        self.assertIn("jobs breaks off after 5 lines: reading fails: Input/output error", said)
         self.assertNotIn("plugin", said)
         self.assertNotIn("Traceback", said)
 
@@ -260,6 +275,7 @@ class TestStops(MeasurementCase):
 
             status, said = self.measure(Endless(), Stopping, level="WARNING")
             self.assertEqual(status, 128 + number)
+            self.assertEqual(self.measurement.ended, Ended("signal", number.name))
             self.assertIn("stopping", said)
             records = self.output.records()
             # the one that was read when no more were taken has a record, too
@@ -272,7 +288,7 @@ class TestStops(MeasurementCase):
         code = """
 import io, json, sys, threading
 from pathspider.targets.reading import JobReader
-from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import RecordWriter
 from pathspider.run.measurement import Measurement
 from tests.run.spiders import Nowhere, in_thread, make
@@ -288,7 +304,7 @@ class Hanging(Nowhere):
 spider = make(Hanging)
 spider.start()
 reader = JobReader(io.BytesIO(b'{"dip": "192.0.2.1"}'), "x")
-measurement = Measurement(spider, reader, RecordWriter(sys.stdout.buffer), TargetFilter(80))
+measurement = Measurement(spider, reader, Selection(reader), RecordWriter(sys.stdout.buffer))
 measurement.run()
 """
         outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
@@ -316,7 +332,7 @@ measurement.run()
     def signalled(self, process):
         """The status of a process that is told to end until it has, once it takes it for two signals."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and SIGTERM_BIT & ~blocked(process.pid):
+        while time.monotonic() < deadline and not SIGTERM_BIT & caught(process.pid):
             time.sleep(0.05)
         while time.monotonic() < deadline and process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -340,7 +356,7 @@ measurement.run()
                 self.capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
                 self.capture.flush()
 
-        status, said = self.measure(self.jobs(3), Observing)
+        status, said = self.measure([{**job, "dip": "127.0.0.1"} for job in self.jobs(3)], Observing)
         self.spider.capture.close()
         self.assertEqual(status, 1)
         self.assertIn("nothing at all was observed", said)

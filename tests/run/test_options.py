@@ -1,10 +1,30 @@
 """What a run is told."""
 
 import argparse
+import time
 import unittest
-from dataclasses import fields
+from dataclasses import fields, replace
+from uuid import RFC_4122, UUID
 
-from pathspider.run.options import RunOptions
+from pathspider.run.options import RunOptions, new_run_id
+
+
+class TestRunId(unittest.TestCase):
+    def test_it_is_a_uuid_of_version_7_of_now(self):
+        before = time.time_ns() // 10 ** 6
+        found = UUID(new_run_id())
+        self.assertEqual((found.version, found.variant), (7, RFC_4122))
+        self.assertIn(found.int >> 80, range(before, time.time_ns() // 10 ** 6 + 1))
+
+    def test_no_two_are_the_same_and_later_ones_sort_behind_earlier_ones(self):
+        ids = [new_run_id() for _ in range(1000)]
+        self.assertEqual(len(set(ids)), 1000)
+        self.assertEqual([one[:13] for one in ids], sorted(one[:13] for one in ids))
+
+    def test_each_run_has_one_and_keeps_it(self):
+        options = RunOptions()
+        self.assertNotEqual(options.run, RunOptions().run)
+        self.assertEqual(replace(options, rate=3).run, options.run)
 
 
 class TestRunOptions(unittest.TestCase):

@@ -36,11 +36,14 @@ class TestRun(PipelineCase):
             self.assertNotIn("client", flow)
 
     def test_a_record_measured_again_keeps_nothing_of_the_earlier_measurement(self):
-        old = {"path": ["x"], "conditions": ["up.7"], "time": {}, "flow_results": [1], "missed_flows": 3, "error": "x"}
-        again, invalid = run_jobs(self.make(workers=1), [{**self.job(), **old}, {"dip": "nonsense", **old}])
-        self.assertEqual(set(again), {"dip", "dp", "number", "path", "conditions", "time", "order"})
+        old = {"path": ["x"], "conditions": ["up.7"], "time": {}, "run": "x",
+               "flow_results": [1], "missed_flows": 3, "error": "x"}
+        spider = self.make(workers=1)
+        again, invalid = run_jobs(spider, [{**self.job(), **old}, {"dip": "nonsense", **old}])
+        self.assertEqual(set(again), {"dip", "dp", "number", "path", "conditions", "time", "run", "order"})
+        self.assertEqual({again["run"], invalid["run"]}, {spider.options.run})
         self.assertEqual(again["conditions"], ["up.0", "up.1"])
-        self.assertEqual(set(invalid), {"dip", "path", "conditions", "time"})
+        self.assertEqual(set(invalid), {"dip", "path", "conditions", "time", "run"})
 
     def test_invalid_jobs_have_records(self):
         records = run_jobs(self.make(), [{"dip": "nonsense"}, {"domain": "example.com"}, self.job()])

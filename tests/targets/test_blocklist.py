@@ -1,5 +1,6 @@
 """Networks that are not measured."""
 
+import gzip
 import ipaddress
 import tempfile
 import unittest
@@ -42,6 +43,18 @@ class TestBlocklist(unittest.TestCase):
         self.assertIn("192.0.2.9", blocklist)
         self.assertIn("2001:db8:1::1", blocklist)
         self.assertNotIn("198.51.100.8", blocklist)
+
+    def test_packed_and_encoded(self):
+        text = "192.0.2.0/24\r\n2001:db8::/32 # a network\r\n"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "blocklist"
+            for data in (text.encode("utf-8-sig"), text.encode("utf-16"), gzip.compress(text.encode())):
+                path.write_bytes(data)
+                self.assertIn("2001:db8::7", Blocklist.read(str(path)))
+            for data, says in ((gzip.compress(text.encode())[:-9], "cut off"), (b"<html>", "HTML")):
+                path.write_bytes(data)
+                with self.assertRaisesRegex(BlocklistError, says):
+                    Blocklist.read(str(path))
 
     def test_a_bad_line_is_named(self):
         with self.assertRaisesRegex(BlocklistError, r"line 2: '192\.0\.2\.0/33'"):

@@ -1,15 +1,21 @@
 """Reading targets: what is a job, and what a bad line costs."""
 
+import gzip
 import io
+import logging
+import lzma
 import os
 import pty
+import tracemalloc
 import unittest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.targets.problems import target_problem
-from pathspider.targets.reading import MAX_LINE, MOST_NAMED, JobReader, LineError, parse_csv, parse_ndjson
+from pathspider.targets.lists import TargetReader
+from pathspider.targets.problems import key_advice, target_problem
+from pathspider.targets.reading import MAX_LINE, MOST_NAMED, JobReader, parse_ndjson
+from pathspider.targets.selection import Selection
 
 
 def read(data, parse=parse_ndjson):
@@ -61,17 +67,76 @@ class TestJobReader(unittest.TestCase):
 
     @given(st.binary())
     def test_no_input_raises(self, data):
-        import logging  # noqa: PLC0415
-
         logging.disable(logging.CRITICAL)
         try:
-            for parse in (parse_ndjson, parse_csv):
-                jobs, reader = read(data, parse)
-                self.assertEqual(reader.position, len(data))
-                for job in jobs:
+            for reader in (JobReader(io.BytesIO(data), "targets"), TargetReader(io.BytesIO(data), "targets"),
+                           TargetReader(io.BytesIO(data), "targets", csv_input=True),
+                           TargetReader(io.BytesIO(data), "targets", seed=1)):
+                for job in reader:
                     target_problem(job)
+                    list(key_advice(job))
+                if not reader.broken_off:
+                    self.assertEqual(reader.position, len(data))
+                    self.assertLessEqual(reader.jobs + reader.skipped, data.count(b"\n") + 1)
         finally:
             logging.disable(logging.NOTSET)
+
+    @given(st.lists(st.sampled_from(['{"dip": "192.0.2.1"}', "192.0.2.2,80", "oops", '{"dip"', "2001:db8::1"])),
+           st.none() | st.integers(0, 9), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+           st.sampled_from([bytes, gzip.compress, lzma.compress]), st.sampled_from(["\n", "\r\n", "\n\n"]))
+    def test_every_line_is_accounted_for(self, lines, seed, encoding, pack, end):
+        logging.disable(logging.CRITICAL)
+        try:
+            data = pack(end.join(lines).encode(encoding))
+            reader = TargetReader(io.BytesIO(data), "targets", seed=seed)
+            jobs = list(reader)
+            self.assertEqual(len(jobs), sum(line not in ("oops", '{"dip"') for line in lines))
+            self.assertEqual((reader.skipped, reader.broken_off), (len(lines) - len(jobs), ""))
+        finally:
+            logging.disable(logging.NOTSET)
+
+    def test_many_lines_take_no_memory(self):
+        class Lines(io.RawIOBase):
+            left = 0
+
+            def readable(self):
+                return True
+
+            def readinto(self, buffer):
+                octets = b""
+                if self.left:
+                    self.left -= 1
+                    octets = b"".join(b"192.0.2.%d,80\n" % (self.left * 4 + one & 255) for one in range(4))
+                buffer[:len(octets)] = octets
+                return len(octets)
+
+        for seed, lines in ((None, 50_000), (1, 5_000)):
+            source = Lines()
+            source.left = lines
+            tracemalloc.start()
+            try:
+                selection = Selection(TargetReader(source, "targets", seed=seed))
+                self.assertEqual(sum(1 for _ in selection), 4 * lines)
+                self.assertLess(tracemalloc.get_traced_memory()[1], 1_500_000)
+            finally:
+                tracemalloc.stop()
+
+    def test_what_is_one_json_text(self):
+        for data, says in ((b'[{"dip": "192.0.2.1"},', "jq -c '.[]'"), (b"[\n", "jq -c '.[]'"),
+                           (b'{\n  "dip": "192.0.2.1"\n}\n' * 3, "jq -c .")):
+            with self.assertLogs("pathspider.targets.reading", "ERROR") as logs:
+                jobs, reader = read(data)
+            self.assertEqual((jobs, reader.all_were_jobs, len(logs.output)), ([], False, 1))
+            self.assertIn(says, logs.output[0])
+
+    def test_what_breaks_off_has_no_torn_line(self):
+        packed = gzip.compress(b"".join(b"192.0.2.%d\n" % (number % 256) for number in range(2999)))
+        for at in range(len(packed) // 2, len(packed) // 2 + 40):
+            with self.assertLogs("pathspider.targets.reading", "ERROR") as logs:
+                reader = TargetReader(io.BytesIO(packed[:at]), "targets")
+                jobs = list(reader)
+            self.assertEqual([job["dip"] for job in jobs], [f"192.0.2.{number % 256}" for number in range(len(jobs))])
+            self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off", logs.output[0])
 
 
     def test_an_input_without_targets_is_told_of(self):
@@ -90,18 +155,3 @@ class TestJobReader(unittest.TestCase):
         with os.fdopen(theirs, "rb") as lines, self.assertLogs("pathspider.targets.reading", "INFO") as logs:
             self.assertEqual(list(JobReader(lines, "standard input")), [{"dip": "192.0.2.1"}])
         self.assertIn("standard input is a terminal: waiting for targets", logs.output[0])
-
-
-class TestCSV(unittest.TestCase):
-    def test_columns(self):
-        self.assertEqual(parse_csv("1,example.com"), {"rank": "1", "domain": "example.com"})
-        self.assertEqual(parse_csv("192.0.2.1,80,example.com"), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"})
-        self.assertEqual(
-            parse_csv("2001:db8::1, 80,example.com,7"),
-            {"dip": "2001:db8::1", "dp": 80, "domain": "example.com", "rank": "7"},
-        )
-
-    def test_what_is_not(self):
-        for line in ("192.0.2.1", "a,b,c,d,e", "dip,dp,domain", '"a,b'):
-            with self.subTest(line=line), self.assertRaises(LineError):
-                parse_csv(line)

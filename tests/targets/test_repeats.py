@@ -18,6 +18,15 @@ class TestTargetFilter(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
         self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
 
+    def test_a_name_s_case_and_final_dot(self):
+        seen = TargetFilter(80)
+        self.assertFalse(seen.repeats({"domain": "EXAMPLE.ORG"}))
+        self.assertTrue(seen.repeats({"domain": "example.org."}))
+        self.assertTrue(seen.repeats({"domain": "example.org"}))
+        self.assertFalse(seen.repeats({"domain": "www.example.org"}))
+        self.assertFalse(seen.repeats({"domain": 7}))
+        self.assertEqual(len(seen), 3)
+
     def test_an_address_has_one_canonical_form(self):
         seen = TargetFilter()
         self.assertFalse(seen.repeats({"dip": "2001:db8::1"}))
@@ -25,6 +34,16 @@ class TestTargetFilter(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "2001:db8::1:0"}))
         for odd in ("2001:db8::1%eth0", "::\0", "x:y", ":"):
             self.assertFalse(seen.repeats({"dip": odd}))
+
+    def test_a_name_has_one_canonical_form(self):
+        seen = TargetFilter()
+        for first, *others in (("example.org", "EXAMPLE.ORG", "example.org."), ("straße.de", "xn--strae-oqa.DE"),
+                               ("strasse.de",), ("a b",), ("", None)):
+            self.assertFalse(seen.repeats({"dip": "192.0.2.1", "domain": first}))
+            for other in others:
+                self.assertTrue(seen.repeats({"dip": "192.0.2.1", "domain": other}))
+        self.assertTrue(seen.repeats({"dip": "192.0.2.1"}))
+        self.assertFalse(seen.repeats({"dip": "192.0.2.1", "domain": ["unhashable"]}))
 
 
 class TestCompactSet(unittest.TestCase):

@@ -1,26 +1,45 @@
-"""The DNS servers, over UDP and TCP: every name has an address, by dnslib. Some addresses behave otherwise."""
+"""The DNS servers, over UDP and TCP, by dnslib: a path's name leads to the path. Some servers behave otherwise."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import struct
+from collections.abc import Mapping
 
 import dnslib
 
-from pathspider.lab.servers.sockets import IP_PKTINFO
+from pathspider.lab.addresses import CLEAN_TARGETS, DOMAIN, clean_address
+from pathspider.lab.servers import sockets
 
-IN_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, destination address
-IN6_PKTINFO = struct.Struct("=16sI")  # struct in6_pktinfo: address, interface
+ELSEWHERE = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
+"""What names outside the lab resolve to (documentation addresses): nothing is there to be connected to."""
 
-ANSWERS = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
-"""What every name resolves to (documentation addresses): the lab's names are not there to be connected to."""
+CLEAN_NAME = re.compile(rf"clean-([1-9][0-9]{{0,7}})\.{re.escape(DOMAIN)}")
 
+NAMES: dict[str, Mapping[str, str]] = {}
+"""Name of a path, in lower case -> its address by type, ``A`` and ``AAAA``."""
 
 KINDS: dict[bytes, str] = {}
 """Packed address that is asked -> how it behaves, where that is not as usual: ``servfail``, ``dns-silent``,
 ``dns-tcp-only`` (the answer over UDP has TC set and nothing in it)."""
+
+RDATA = {"A": dnslib.A, "AAAA": dnslib.AAAA}
+
+
+def addresses_of(name: str) -> Mapping[str, str] | None:
+    """The addresses of a name, by type; None for a name of the lab that does not exist."""
+    name = name.lower().rstrip(".")
+    if name in NAMES:
+        return NAMES[name]
+    clean = CLEAN_NAME.fullmatch(name)
+    if clean and int(clean[1]) <= CLEAN_TARGETS:
+        return {qtype: clean_address(int(clean[1]) - 1, version) for qtype, version in (("A", 4), ("AAAA", 6))}
+    if name == DOMAIN:
+        return {}
+    return None if name.endswith(f".{DOMAIN}") else ELSEWHERE
 
 
 def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | None:
@@ -37,36 +56,17 @@ def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | N
         reply.header.rcode = dnslib.RCODE.SERVFAIL
     elif kind == "dns-tcp-only" and datagram:
         reply.header.tc = 1
-    elif qtype in ANSWERS:
-        reply.add_answer(*dnslib.RR.fromZone(f"{request.q.qname} 60 {qtype} {ANSWERS[qtype]}"))
+    elif (addresses := addresses_of(str(request.q.qname))) is None:
+        reply.header.rcode = dnslib.RCODE.NXDOMAIN
+    elif qtype in addresses:
+        reply.add_answer(dnslib.RR(request.q.qname, request.q.qtype, ttl=60, rdata=RDATA[qtype](addresses[qtype])))
     packed: bytes = reply.pack()
     return packed
 
 
 def serve_udp(sock: socket.socket) -> None:
-    """Answer datagrams, each from the address that was asked."""
-    asyncio.get_running_loop().add_reader(sock, _answer_datagrams, sock)
-
-
-def _answer_datagrams(sock: socket.socket) -> None:
-    while True:
-        try:
-            query, control, _, client = sock.recvmsg(65535, 256)
-        except (BlockingIOError, ConnectionError):
-            return
-        reply_from: list[tuple[int, int, bytes]] = []
-        asked = b""
-        for level, kind, data in control:
-            if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
-                asked = IN_PKTINFO.unpack_from(data)[2]
-                reply_from = [(level, kind, IN_PKTINFO.pack(0, asked, bytes(4)))]
-            elif level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-                asked = IN6_PKTINFO.unpack_from(data)[0]
-                reply_from = [(level, kind, IN6_PKTINFO.pack(asked, 0))]
-        if (response := answer(query, KINDS.get(asked, ""), datagram=True)) is None:
-            continue
-        with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
-            sock.sendmsg([response], reply_from, 0, client)
+    """Answer datagrams."""
+    sockets.serve_udp(sock, lambda one: answer(one.data, KINDS.get(one.asked, ""), datagram=True))
 
 
 async def serve_tcp(sock: socket.socket, backlog: int) -> None:

@@ -1,4 +1,4 @@
-"""The process that serves both server rooms: web and DNS, on the connection modes' ports, over IPv4 and IPv6.
+"""The process that serves both server rooms, over IPv4 and IPv6: web and DNS on the connection modes' ports, and echo.
 
 A socket belongs to the namespace in which it was made, whoever holds it, so one process is enough for all rooms.
 """
@@ -11,40 +11,50 @@ import json
 import os
 import resource
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from pathspider.helpers.modes import MODES
 from pathspider.lab import namespaces
+from pathspider.lab.addresses import ECHO_PORT
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.servers import dns, http1, web
-from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at
+from pathspider.lab.servers import dns, echo, http1, web
+from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at, serve_udp
+from pathspider.lab.startup import ABOUT
 
 
 def main(argv: list[str]) -> None:
-    """``main WEB READY-DESCRIPTOR DIRECTORY KINDS ROOM...``
+    """``main SERVICES READY-DESCRIPTOR DIRECTORY ROOM...``
 
-    ``WEB`` is ``web`` or ``no-web``; the rooms are descriptors, the first with all features. ``KINDS`` says as JSON,
-    address -> kind, which addresses are served otherwise than the rest.
+    ``SERVICES`` are some of ``web``, ``http1``, ``dns`` and ``echo``, with commas; the rooms are descriptors, the first
+    with all features. The directory holds :data:`~pathspider.lab.startup.ABOUT`.
     """
-    with_web, ready, directory, rooms = argv[0] == "web", int(argv[1]), Path(argv[2]), list(map(int, argv[4:]))
-    kinds: dict[str, str] = json.loads(argv[3])
+    services, ready, directory, rooms = argv[0].split(","), int(argv[1]), Path(argv[2]), list(map(int, argv[3:]))
+    about = json.loads((directory / ABOUT).read_text(encoding="ascii"))
+    kinds: dict[str, str] = about["kinds"]
     dns.KINDS.update({socket.inet_pton(family_of(address), address): kind for address, kind in kinds.items()})
+    dns.NAMES.update(about["names"])
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    sockets: dict[str, list[socket.socket]] = {"http": [], "https": [], "dnstcp": [], "dnsudp": []}
+    sockets: dict[str, list[socket.socket]] = defaultdict(list)
     for room in rooms:
         namespaces.enter_network(room)
-        sockets["dnstcp"] += listen(MODES["dnstcp"].port)
-        sockets["dnsudp"] += bind_udp(MODES["dnsudp"].port)
-        if with_web:
+        if "dns" in services:
+            sockets["dnstcp"] += listen(MODES["dnstcp"].port)
+            sockets["dnsudp"] += bind_udp(MODES["dnsudp"].port)
+        if "echo" in services:
+            sockets["echotcp"] += listen(ECHO_PORT)
+            sockets["echoudp"] += bind_udp(ECHO_PORT)
+        if "web" in services:
             sockets["http"] += listen(MODES["http"].port)
             sockets["https"] += listen(MODES["https"].port)
 
     namespaces.enter_network(rooms[0])
-    only_1 = [address for address, kind in kinds.items() if kind == "http1"]
-    for mode in ("http", "https"):
-        sockets[f"{mode}1"] = listen_at(only_1, MODES[mode].port)
+    if "http1" in services:
+        only_1 = [address for address, kind in kinds.items() if kind == "http1"]
+        for mode in ("http", "https"):
+            sockets[f"{mode}1"] = listen_at(only_1, MODES[mode].port)
 
     def announce() -> None:
         gc.freeze()  # what was imported stays; no need to look at it again and again under load
@@ -60,12 +70,17 @@ async def serve(sockets: dict[str, list[socket.socket]], directory: Path, announ
         dns.serve_udp(sock)
     for sock in sockets["dnstcp"]:
         await dns.serve_tcp(sock, BACKLOG)
+    for sock in sockets["echoudp"]:
+        echo.tell_more(sock)
+        serve_udp(sock, echo.answer_datagram)
+    for sock in sockets["echotcp"]:
+        echo.tell_more(sock)
+        await echo.serve_tcp(sock)
     own = directory / "builtin"  # other servers beside us make theirs at the same moment
     own.mkdir()
-    pair = make_certificate(own)
-    await http1.serve(sockets["http1"], sockets["https1"], pair)
-    if sockets["http"]:
-        await web.serve(sockets["http"], sockets["https"], pair, announce)
-    else:
-        announce()
-        await asyncio.Event().wait()
+    if sockets["https"] or sockets["https1"]:
+        pair = make_certificate(own)
+        await http1.serve(sockets["http1"], sockets["https1"], pair)
+        await web.serve(sockets["http"], sockets["https"], pair)
+    announce()
+    await asyncio.Event().wait()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 BACKLOG = 65535
 ANYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
 IP_PKTINFO = 8  # <bits/in.h>; the socket module of Python 3.11 does not know it
+IN_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, destination address
+IN6_PKTINFO = struct.Struct("=16sI")  # struct in6_pktinfo: address, interface
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -49,3 +56,41 @@ def bind_udp(port: int) -> list[socket.socket]:
         sock.setblocking(False)
         sockets.append(sock)
     return sockets
+
+
+class Datagram(NamedTuple):
+    """What came to a UDP socket."""
+
+    data: bytes
+    client: Any
+    """Address and port, as the socket module has them."""
+    asked: bytes
+    """The address that it was sent to, packed."""
+    port: int
+    """The port that it was sent to."""
+    control: Mapping[tuple[int, int], bytes]
+    """What the kernel told beside it: level and kind -> value."""
+
+
+def serve_udp(sock: socket.socket, answer: Callable[[Datagram], bytes | None]) -> None:
+    """Answer datagrams, each from the address that was asked; None is no answer."""
+    asyncio.get_running_loop().add_reader(sock, _answer_datagrams, sock, answer)
+
+
+def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], bytes | None]) -> None:
+    port = sock.getsockname()[1]
+    while True:
+        try:
+            data, messages, _, client = sock.recvmsg(65535, 256)
+        except (BlockingIOError, ConnectionError):
+            return
+        control = {(level, kind): value for level, kind, value in messages}
+        if information := control.get((socket.IPPROTO_IP, IP_PKTINFO)):
+            asked = IN_PKTINFO.unpack_from(information)[2]
+            reply_from = (socket.IPPROTO_IP, IP_PKTINFO, IN_PKTINFO.pack(0, asked, bytes(4)))
+        else:
+            asked = IN6_PKTINFO.unpack_from(control[socket.IPPROTO_IPV6, socket.IPV6_PKTINFO])[0]
+            reply_from = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(asked, 0))
+        if (response := answer(Datagram(data, client, asked, port, control))) is not None:
+            with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
+                sock.sendmsg([response], [reply_from], 0, client)

@@ -1,7 +1,8 @@
 """The web servers: HTTP/1.1, and HTTP/2 by Upgrade, by ALPN and by prior knowledge (:rfc:`9113`, :rfc:`7540`).
 
-A connection is closed as soon as its answer is sent. Servers that keep it for a next request would keep the flow, and
-so the record of a measurement, waiting for their timeout; and a client that only connects and goes leaves nothing.
+A connection is closed as soon as its answer is sent, as nginx closes it after ``Connection: close``. Servers that keep
+it for a next request would keep the flow, and so the record of a measurement, waiting for their timeout; and a client
+that only connects and goes leaves nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 from h2.config import H2Configuration
@@ -19,7 +19,7 @@ from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, RequestReceived
 from h2.exceptions import ProtocolError
 
-from pathspider.lab.servers.http1 import BODY, BROKEN, close, response
+from pathspider.lab.servers.http1 import BODY, BROKEN, LINGERING, close, linger, read_request, response
 from pathspider.lab.servers.sockets import BACKLOG
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
@@ -29,29 +29,16 @@ UPGRADE = re.compile(rb"\r\nupgrade:[^\r]*\bh2c\b", re.IGNORECASE)
 SETTINGS = re.compile(rb"\r\nhttp2-settings:[ \t]*([\w-]*)", re.IGNORECASE)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
-FAREWELL = 5.0
-"""Seconds for which a client may go on sending after our end of an HTTP/2 connection was closed."""
 
-
-async def serve(
-    plain: list[socket.socket],
-    secure: list[socket.socket],
-    pair: tuple[Path, Path],
-    announce: Callable[[], None],
-) -> None:
-    """Serve on listening sockets for ever, with a certificate and its key.
-
-    ``announce`` is called when nothing can go wrong any more.
-    """
+async def serve(plain: list[socket.socket], secure: list[socket.socket], pair: tuple[Path, Path]) -> None:
+    """Answer on listening sockets, with a certificate and its key on the secure ones."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pair)
     context.set_alpn_protocols(["h2", "http/1.1"])
     for sock in plain:
         await asyncio.start_server(_answer, sock=sock, backlog=BACKLOG)
     for sock in secure:
-        await asyncio.start_server(_answer, sock=sock, backlog=BACKLOG, ssl=context, ssl_shutdown_timeout=FAREWELL)
-    announce()
-    await asyncio.Event().wait()
+        await asyncio.start_server(_answer, sock=sock, backlog=BACKLOG, ssl=context, ssl_shutdown_timeout=LINGERING)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,7 +49,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             connection.initiate_connection()
             await _answer_h2(connection, b"", reader, writer)
         else:
-            request = await reader.readuntil(b"\r\n\r\n")
+            request = await read_request(reader)
             settings = SETTINGS.search(request)
             if request == PREFACE:
                 connection.initiate_connection()
@@ -74,7 +61,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 await _answer_h2(connection, b"", reader, writer, answered=True)
             else:
                 writer.write(response(request))
-                await writer.drain()
+                await linger(reader, writer)
     await close(writer)
 
 
@@ -105,9 +92,4 @@ async def _answer_h2(connection: H2Connection, data: bytes, reader: asyncio.Stre
             return
     connection.close_connection()
     writer.write(connection.data_to_send())
-    await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
-        async with asyncio.timeout(FAREWELL):  # what a closed socket receives, it answers with a reset
-            while await reader.read(65536):
-                pass
+    await linger(reader, writer)

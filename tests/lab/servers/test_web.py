@@ -5,6 +5,7 @@ import sys
 import unittest
 
 from pathspider.lab import Lab
+from tests import in_checkout
 
 CLIENT = r"""
 import socket, ssl, sys
@@ -29,6 +30,22 @@ def connect(port, *alpn):
 def http1(sock, method=b"GET", more=b""):
     sock.sendall(method + b" / HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n")
     print(until_end(sock).partition(b"\r\n\r\n")[::2])
+
+def raw(*parts):
+    # the first line, whether Connection says close, whether there is a body, and how the connection ends
+    sock = connect(80)
+    data = b""
+    try:
+        for part in parts:
+            sock.sendall(part)
+        while part := sock.recv(65536):
+            data += part
+        end = "end"
+    except ConnectionError as error:
+        end = type(error).__name__
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    print((lines[0], b"connection: close" in lines, len(body) > 0, end))
 
 def http2(sock, connection):
     # Nothing is acknowledged, and our end stays open: the server's closing depends on nobody.
@@ -92,6 +109,11 @@ class TestWeb(unittest.TestCase):
     def test_who_says_nothing_is_let_go(self):
         self.assertEqual(self.ask("leave(connect(80))"), b"")
 
+    def test_the_client_may_still_be_sending(self):
+        upload = "b'POST / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: 400000\\r\\n\\r\\n'"
+        for _ in range(3):
+            self.assertEqual(self.ask(f"raw({upload}, bytes(400000))"), (b"http/1.1 200 ok", True, True, "end"))
+
     def test_nonsense_ends(self):
         nonsense = "s = connect(80); s.sendall(b'PRI * HTTP/2.0\\r\\n\\r\\nnonsense' * 9); until_end(s); print(1)"
         self.assertEqual(self.ask(nonsense), 1)
@@ -105,6 +127,36 @@ class TestWeb(unittest.TestCase):
             if not found:
                 break
         self.assertEqual(found, b"")
+
+    def test_who_keeps_its_end_is_let_go_too(self):
+        code = "s = connect(80); s.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); until_end(s); time.sleep(1)"
+        self.ask(f"import time; {code}; s.close(); print(1)")
+
+
+class TestAsNginx(unittest.TestCase):
+    """Requests after which nginx closes: ours says and does the same."""
+
+    REQUESTS = (
+        [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: ", b"close\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+        [b"GET / HTTP/1.0\r\n\r\n"],
+        [b"HEAD / HTTP/1.0\r\n\r\n"],
+        [b"nonsense\r\n\r\n"],
+    )
+
+    def answers(self, servers):
+        code = CLIENT + "".join(f"raw(*{request})\n" for request in self.REQUESTS)
+        with Lab(servers) as lab:
+            done = lab.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        return [eval(line) for line in done.stdout.splitlines()]
+
+    @in_checkout
+    def test_answers(self):
+        ours = self.answers("builtin")
+        self.assertEqual(ours, self.answers("nginx"))
+        self.assertEqual({(closes, end) for _, closes, _, end in ours}, {(True, "end")})
 
 
 if __name__ == "__main__":

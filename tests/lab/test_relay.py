@@ -1,4 +1,4 @@
-"""``pspdr lab run`` as a user has it: exit status, streams, signals, terminal, and sudden deaths."""
+"""``pspdr lab run`` as a user has it, the relay: exit status, streams, signals, terminal, and sudden deaths."""
 
 import os
 import pty

@@ -1,0 +1,82 @@
+"""Counting what a run's records say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pathspider import conditions
+from pathspider.records import Record
+
+MOST_TOLD_APART = 1000
+"""Different conditions that are counted by themselves; of further ones, the value after the colon is left out."""
+MOST_NAMED = 6
+"""Verdicts, and reasons why there is none, that the last line names."""
+
+
+class Counts:
+    """How many records there are, and of what; dnsresolv's lines are jobs."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.jobs = 0
+        self.conditions: Counter[str] = Counter()
+        """Records that have each condition."""
+        self.local_errors: Counter[str] = Counter()
+        """Records without a verdict for reasons of our own machine, by the reason."""
+        self._first: Counter[str] = Counter()
+        """Records by their first condition, without its value."""
+
+    def add(self, record: Record) -> str:
+        """Count a record, or a job; its first condition, or nothing."""
+        found = record.get("conditions")
+        if found is None:
+            self.jobs += 1
+            return ""
+        self.records += 1
+        for condition in found:
+            known = condition in self.conditions or len(self.conditions) < MOST_TOLD_APART
+            self.conditions[condition if known else condition.partition(":")[0]] += 1
+        first = found[0] if found else ""
+        if first.startswith(f"{conditions.RUN}."):
+            for reason in conditions.local_reasons(found)[:1]:
+                self.local_errors[reason] += 1
+        self._first[first.partition(":")[0]] += 1
+        return first
+
+    def of(self, condition: str) -> int:
+        """Records whose first condition this is, whatever its value."""
+        return self._first[condition]
+
+    def summary(self) -> str:
+        """All of it in a line: verdicts, and why there is none."""
+        verdicts: Counter[str] = Counter()
+        reasons = Counter(self.local_errors)
+        for condition, count in self._first.items():
+            if not condition.startswith(f"{conditions.RUN}."):
+                verdicts[condition or "without conditions"] += count
+            elif condition != conditions.LOCAL_ERROR:
+                reasons[condition.partition(".")[2]] += count
+        parts = [number(self.jobs, "job")] if self.jobs else []
+        if self.records or not parts:
+            told = f": {', '.join(shortened(verdicts))}" if verdicts else ""
+            parts.append(number(self.records, "record") + told)
+        if reasons:
+            parts.append(f"{reasons.total():,} without a verdict: {', '.join(shortened(reasons))}")
+        return "; ".join(parts)
+
+
+def number(count: int, what: str) -> str:
+    """So many of something."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def shortened(counted: Counter[str]) -> list[str]:
+    """The most frequent ones with their numbers; a name is not repeated up to its last dot."""
+    said, before = [], ""
+    for name, count in counted.most_common(MOST_NAMED):
+        group, _, word = name.rpartition(".")
+        said.append(f"{count:,} {word if group and group == before else name}")
+        before = group
+    if others := sum(count for _, count in counted.most_common()[MOST_NAMED:]):
+        said.append(f"{others:,} others")
+    return said

@@ -1,0 +1,67 @@
+"""Options of the list of targets, as the command line has them."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from pathspider.cmd.input import bare_shuffle
+
+COMMAND = [sys.executable, "-P", "-m", "pathspider", "measure"]
+LIST = "".join(f"192.0.2.{number}\n2001:db8::{number}\n" for number in range(1, 21)).encode()
+
+
+class TestBareShuffle(unittest.TestCase):
+    def test_the_next_word_is_another(self):
+        self.assertEqual(bare_shuffle(["--shuffle", "ecn", "--shuffle"], {"ecn"}), ["--shuffle=", "ecn", "--shuffle"])
+        self.assertEqual(bare_shuffle(["--shuffle=7", "x"]), ["--shuffle=7", "x"])
+
+
+class TestMeasure(unittest.TestCase):
+    def dry(self, *options, data=LIST, status=0, plugin="mss"):
+        done = subprocess.run([*COMMAND, "--dry-run", *options, plugin], input=data, capture_output=True, check=False,
+                              timeout=60)
+        self.said = done.stderr.decode()
+        self.assertEqual(done.returncode, status, self.said)
+        return [json.loads(line)["dip"] for line in done.stdout.splitlines()]
+
+    def test_versions(self):
+        self.assertEqual(len(self.dry("-4")), 20)
+        self.assertIn("20 left out: IPv6", self.said)
+        self.assertTrue(all(":" in dip for dip in self.dry("-6", "--seed", "-5")))
+        self.dry("-4", "-6", status=2)
+        self.assertIn("not allowed with", self.said)
+
+    def test_an_order_that_is_drawn(self):
+        first = self.dry("--shuffle=7", "--max-targets", "9")
+        self.assertEqual(first, self.dry("--shuffle=7", "--max-targets", "9"))
+        self.assertEqual(len(set(first)), 9)
+        self.assertEqual(len(self.dry("--shuffle", "-4", "--seed", "-5")), 20)
+        self.assertRegex(self.said, r"--shuffle=\d+ is the same again")
+        self.dry("--shuffle=x", status=2)
+        self.assertIn("a whole number is needed", self.said)
+
+    def test_what_was_done_counts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = Path(folder, "records")
+            first = self.dry("--shuffle=7", "--max-targets", "9")
+            done.write_text("".join(json.dumps({"dip": dip, "dp": 80, "conditions": ["mss.connectivity.works"]}) + "\n"
+                                    for dip in first[:4]))
+            self.assertEqual(self.dry("--resume", str(done), "--shuffle=7", "--max-targets", "9"), first[4:])
+            self.dry("--resume", str(done), "--shuffle", status=2)
+            self.assertIn("name the seed", self.said)
+            self.dry("--resume", str(done), "--allow-repeats", status=2)
+            self.assertIn("only one of them can be", self.said)
+
+    def test_repeats(self):
+        self.assertEqual(len(self.dry("--allow-repeats", data=b"192.0.2.1\n" * 5)), 5)
+        self.assertEqual(len(self.dry(data=b"192.0.2.1\n" * 5)), 1)
+
+    def test_what_cannot_be_read_is_told_once(self):
+        self.assertEqual(self.dry(data=b'[{"dip": "192.0.2.1"}]\n', status=1), [])
+        self.assertIn("jq -c '.[]'", self.said)
+        self.assertEqual(self.dry(data=os.urandom(9000), status=1), [])
+        self.assertEqual(self.said.count("standard input"), 1)

@@ -1,0 +1,82 @@
+"""``pspdr lab``: its words. What they do is tested where it is done, in tests/lab."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.programs import as_nobody
+
+COMMAND = [sys.executable, "-m", "pathspider", "lab"]
+
+
+def lab(*words, before=(), **options):
+    return subprocess.run([*before, *COMMAND, *words], capture_output=True, text=True, timeout=60, check=False,
+                          **options)
+
+
+class TestWords(unittest.TestCase):
+    def test_without_a_command_it_says_which_there_are(self):
+        done = lab()
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        for name in ("list", "targets", "run", "shell", "check", "demo"):
+            self.assertRegex(done.stderr, rf"(?m)^    {name} ")
+
+    def test_targets_are_chosen_by_plugin_mode_and_version(self):
+        jobs = [json.loads(line) for line in
+                lab("targets", "--plugin", "ecn", "--connect", "dnstcp", "--ip-version", "6").stdout.splitlines()]
+        self.assertTrue(jobs)
+        self.assertTrue(all(":" in job["dip"] and job["dp"] == 53 for job in jobs), jobs)
+
+    def test_clean_targets_are_as_many_as_asked_for(self):
+        self.assertEqual(len(lab("targets", "--clean", "7").stdout.splitlines()), 7)
+        for number in ("0", "-1", "many"):
+            done = lab("targets", "--clean", number)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("--clean", done.stderr)
+
+    def test_a_run_needs_a_command(self):
+        for words in (("run",), ("run", "--")):
+            done = lab(*words)
+            self.assertEqual((done.returncode, done.stdout), (125, ""))
+            self.assertIn("no command given", done.stderr)
+
+    def test_other_servers_than_there_are(self):
+        done = lab("run", "--servers", "iis", "--", "true")
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, "--servers: .*iis.*builtin")
+
+    def test_a_file_of_scenarios_that_is_not_there(self):
+        for words, status in ((("list",), 2), (("targets",), 2), (("run",), 125), (("check",), 2)):
+            done = lab(*words, "--scenarios", "/nowhere/mine.py", *(["--", "true"] if words == ("run",) else []))
+            self.assertEqual((done.returncode, done.stdout), (status, ""), words)
+            self.assertIn("/nowhere/mine.py", done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_scenarios_of_a_file_are_listed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "mine.py")
+            file.write_text("from pathspider.lab.scenario import Scenario\n"
+                            "SCENARIOS = [Scenario('ecn-mine', [], ['ecn'], {'ecn.connectivity.works'})]\n")
+            rows = [json.loads(line) for line in lab("list", "--json", "--scenarios", str(file)).stdout.splitlines()]
+        self.assertIn("ecn-mine", {row["scenario"] for row in rows})
+
+    def test_a_shell_of_the_user_s_own(self):
+        environment = os.environ | {"SHELL": "/bin/cat"}
+        done = lab("shell", input="through the shell\n", env=environment)
+        self.assertEqual((done.returncode, done.stdout), (0, "through the shell\n"), done.stderr)
+        self.assertIn("lab0", done.stderr)
+
+    def test_without_root_it_says_so(self):
+        for words in (("run", "--", "true"), ("check", "ecn"), ("demo",)):
+            done = lab(*words, before=as_nobody())
+            self.assertNotEqual(done.returncode, 0)
+            self.assertRegex(done.stderr, "^pspdr lab: .*root")
+            self.assertNotIn("Traceback", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

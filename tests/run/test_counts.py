@@ -1,0 +1,51 @@
+"""What a run's records say, in numbers and in a line."""
+
+import unittest
+
+from pathspider.run.counts import MOST_TOLD_APART, Counts
+
+
+class TestCounts(unittest.TestCase):
+    def counts(self, *records):
+        counts = Counts()
+        for conditions, times in records:
+            for _ in range(times):
+                counts.add({"dip": "192.0.2.1"} if conditions is None else {"conditions": conditions})
+        return counts
+
+    def test_a_line(self):
+        counts = self.counts((["ecn.connectivity.works", "ecn.negotiation.succeeded"], 2900),
+                             (["ecn.connectivity.broken"], 80),
+                             (["pathspider.local_error:overloaded"], 12),
+                             (["pathspider.not_observed", "pathspider.missed_flows:1"], 7),
+                             (["pathspider.local_error:EMFILE", "pathspider.local_error:EPERM"], 1))
+        self.assertEqual(counts.summary(), "3,000 records: 2,900 ecn.connectivity.works, 80 broken; "
+                                           "20 without a verdict: 12 overloaded, 7 not_observed, 1 EMFILE")
+        self.assertEqual(counts.local_errors, {"overloaded": 12, "EMFILE": 1})
+        self.assertEqual(counts.conditions["ecn.negotiation.succeeded"], 2900)
+        self.assertEqual(counts.of("pathspider.local_error"), 13)
+
+    def test_values_are_no_verdicts_of_their_own_and_few_are_named(self):
+        counts = self.counts(*(([f"mss.option.local.value:{number}"], 1) for number in range(50)))
+        self.assertEqual(counts.summary(), "50 records: 50 mss.option.local.value")
+        counts = self.counts(*(([f"x.{number}"], 1) for number in range(10)))
+        self.assertEqual(counts.summary(), "10 records: 1 x.0, 1 1, 1 2, 1 3, 1 4, 1 5, 4 others")
+
+    def test_verdicts_of_several_plugins_are_named_in_full(self):
+        self.assertEqual(self.counts((["a.works"], 2), (["b.works"], 1)).summary(), "3 records: 2 a.works, 1 b.works")
+
+    def test_no_conditions_nothing_and_jobs(self):
+        self.assertEqual(self.counts(([], 1)).summary(), "1 record: 1 without conditions")
+        self.assertEqual(self.counts().summary(), "0 records")
+        self.assertEqual(self.counts((None, 5)).summary(), "5 jobs")
+        self.assertEqual(self.counts((None, 5), (["dnsresolv.unresolved:nxdomain"], 1)).summary(),
+                         "5 jobs; 1 record: 1 dnsresolv.unresolved")
+
+    def test_memory_does_not_grow_with_the_values(self):
+        counts = self.counts(*(([f"x.value:{number}"], 1) for number in range(3 * MOST_TOLD_APART)))
+        self.assertEqual(len(counts.conditions), MOST_TOLD_APART + 1)
+        self.assertEqual(counts.conditions["x.value"], 2 * MOST_TOLD_APART)
+
+
+if __name__ == "__main__":
+    unittest.main()
