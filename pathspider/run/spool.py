@@ -16,9 +16,9 @@ IN_MEMORY = 2000
 
 class Spool(Generic[Item]):
     """Items in the order in which they came; beyond :data:`IN_MEMORY`, in a file without a name, for which
-    :mod:`tempfile` finds the room (``TMPDIR``). Not thread-safe.
+    ``tempfile`` finds the room (``TMPDIR``). Not thread-safe.
 
-    An item that cannot be written, since the disk is full or it holds what :mod:`pickle` cannot take, stays in memory,
+    An item that cannot be written, since the disk is full or it holds what ``pickle`` cannot take, stays in memory,
     and so do those after it until the file is empty.
     """
 
