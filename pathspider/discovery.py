@@ -74,12 +74,17 @@ def _import(name: str) -> ModuleType | None:
         return None
 
 
-def is_skipped(name: str, what: str, error: BaseException) -> None:
-    """Say that a module is not used, once: who looks for one plugin and does not find it looks through all.
+def is_skipped(name: str, what: str, error: BaseException | str) -> None:
+    """Say that a module or a class is not used, once: who looks for one plugin and does not find it looks through all.
 
     :param what: what could not be done to it: it cannot be ``imported``, for example
+    :param error: why, as an exception or in words
     """
-    if name not in _failed:
-        _failed[name] = what
+    if name in _failed:
+        return
+    _failed[name] = what
+    if isinstance(error, str):
+        log.warning("%s cannot be %s and is skipped: %s", name, what, error)
+    else:
         log.warning("%s cannot be %s and is skipped: %s: %s", name, what, type(error).__name__, error)
         log.debug("%s", name, exc_info=error)

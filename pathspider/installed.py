@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pathspider.conditions import PLACEHOLDERS, RUN, RUN_CONDITIONS, matches
-from pathspider.discovery import classes, module_names
+from pathspider.discovery import classes, is_skipped, module_names
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
@@ -19,34 +18,49 @@ NO_CHAINS = frozenset({"base"})
 """Modules of the namespace that hold what chains are made of, not chains."""
 
 
-def available_plugins(words: Sequence[str] = ()) -> list[Any]:
-    """The plugins' classes: of the one that the words of a command line name by its module alone, or else of all.
+def available_plugins(named: str | None = None) -> list[Any]:
+    """The plugins' classes, by name: of the one of this name alone, if the module of that name has it, or else of all.
 
-    Loading one alone saves what the others import.
+    Loading one alone saves what the others import. A class that cannot be offered is named in a warning, once.
     """
     from pathspider.base import PluggableSpider  # noqa: PLC0415 - not needed for `pspdr --help`
 
-    names = module_names(PLUGINS)
-    for word in words:
-        if word in names:
-            named = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=word) if plugin.name == word]
-            if named:
-                return named
-    return sorted(filter(has_command, classes(PLUGINS, PluggableSpider)), key=lambda plugin: plugin.name)
+    if named in module_names(PLUGINS):
+        found = [plugin for plugin in classes(PLUGINS, PluggableSpider, only=named) if plugin.name == named]
+        if found:
+            return found
+    found = []
+    for plugin in classes(PLUGINS, PluggableSpider):
+        if problem := why_not_offered(plugin):
+            if not plugin.__subclasses__():  # others extend it: it is what they share
+                is_skipped(f"{plugin.__module__}.{plugin.__name__}", "offered", problem)
+        else:
+            found.append(plugin)
+    return sorted(found, key=lambda plugin: plugin.name)
 
 
-def has_command(plugin: Any) -> bool:
-    """Whether a class has a name for its sub-command, or adds that by itself: others are what plugins extend."""
+def why_not_offered(plugin: Any) -> str:
+    """What keeps a class from having a sub-command, for people; empty where nothing does."""
     from pathspider.base import PluggableSpider, Spider  # noqa: PLC0415 - not needed for `pspdr --help`
 
     ours = (Spider.register_args.__func__, PluggableSpider.register_args.__func__)  # type: ignore[attr-defined]
-    return plugin.name not in ("", Spider.name) or getattr(plugin.register_args, "__func__", None) not in ours
+    if getattr(plugin.register_args, "__func__", None) not in ours:
+        return ""  # it adds one by itself
+    name = plugin.name
+    if name in ("", Spider.name):
+        return "it has no name of its own"
+    if not isinstance(name, str):
+        return f"its name is {name!r}, where a word is needed"
+    if "name" not in vars(plugin) and any(vars(one).get("name") == name and issubclass(one, PluggableSpider)
+                                          for one in plugin.__mro__[1:]):
+        return f"it has the name of the plugin that it extends, {name}"
+    return ""
 
 
 @cache
 def find_plugin(name: str) -> Any | None:
     """The class of the plugin of this name, None where there is none."""
-    return next((plugin for plugin in available_plugins([name]) if plugin.name == name), None)
+    return next((plugin for plugin in available_plugins(name) if plugin.name == name), None)
 
 
 def available_chains() -> dict[str, type[Chain]]:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from inspect import ismethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.base import Spider, Stopped
@@ -145,7 +146,7 @@ class SynchronizedSpider(Spider):
             except ConfigurationError as error:
                 log.warning("%s: %s", self.name, error)
         if self.configurations:
-            self.configurations[0](self)
+            self._configure(0)
 
     def configurator(self) -> None:
         """Give each configuration its turn, in order, while there are workers that want one, and end with the first.
@@ -162,13 +163,20 @@ class SynchronizedSpider(Spider):
         config = 0
         while (turn := self._next_turn(config)) is not None:
             config = turn
-            self.configurations[config](self)
+            self._configure(config)
             gate = self._gates[config]
             gate.release_n(self.worker_count)
             self._wait_until_passed(config)
             gate.empty()
         if config:
-            self.configurations[0](self)
+            self._configure(0)
+
+    def _configure(self, config: int) -> None:
+        configuration = self.configurations[config]
+        if ismethod(configuration):
+            configuration()
+        else:
+            configuration(self)
 
     @staticmethod
     def _take_down(carried: Configurations) -> None:

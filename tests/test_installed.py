@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from contextlib import contextmanager
 from pathlib import Path
 
 import pathspider.base
@@ -28,6 +29,36 @@ class Silent(SingleSpider, PluggableSpider):
 """
 
 
+UNNAMED = """
+from pathspider.base import PluggableSpider
+from pathspider.single import SingleSpider
+class Shared(SingleSpider, PluggableSpider):
+    "What the others have in common."
+class Good(Shared):
+    name = "good"
+class Forgotten(Shared):
+    pass
+class Odd(Shared):
+    name = 5
+class Void(Shared):
+    name = None
+class Heir(Good):
+    pass
+"""
+
+
+@contextmanager
+def tree_of(text):
+    """An environment in which another distribution has a module of plugins; it sees ours too."""
+    with tempfile.TemporaryDirectory() as folder:
+        plugins = Path(folder, "pathspider", "plugins")
+        plugins.mkdir(parents=True)
+        for place in (plugins, plugins.parent):
+            (place / "__init__.py").write_text(EXTEND_PATH)
+        (plugins / "others.py").write_text(text)
+        yield {**os.environ, "PYTHONPATH": folder}
+
+
 class TestInstalled(unittest.TestCase):
     def test_all_plugins(self):
         names = [plugin.name for plugin in available_plugins()]
@@ -35,15 +66,34 @@ class TestInstalled(unittest.TestCase):
         self.assertLess({"dnsresolv", "ecn", "udpzero"}, set(names))
 
     def test_the_one_that_is_named(self):
-        for words in (["ecn", "--connect", "tcp"], ["-i", "eth0", "ecn"]):
-            self.assertEqual([plugin.name for plugin in available_plugins(words)], ["ecn"])
-        self.assertGreater(len(available_plugins(["--help"])), 1)
+        self.assertEqual([plugin.name for plugin in available_plugins("ecn")], ["ecn"])
+        for word in (None, "--help", "none_such"):
+            self.assertGreater(len(available_plugins(word)), 1)
 
     def test_one_alone_loads_no_other(self):
         text = "import sys; from pathspider.installed import find_plugin; find_plugin('ecn'); " \
                "print([name for name in sys.modules if name.startswith(('pathspider.plugins.', 'scapy'))])"
         found = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
         self.assertEqual(found, "['pathspider.plugins.ecn']\n")
+
+    def test_classes_that_cannot_be_offered(self):
+        """Each is named with the reason, once; what they share with those that can is nobody's mistake."""
+        with tree_of(UNNAMED) as environment:
+            done = subprocess.run([sys.executable, "-m", "pathspider", "measure", "--help"], env=environment,
+                                  cwd=ROOT, capture_output=True, text=True, check=True)
+            typo = subprocess.run([sys.executable, "-m", "pathspider", "measure", "god"], env=environment,
+                                  cwd=ROOT, capture_output=True, text=True, check=False)
+        self.assertIn("    good", done.stdout)
+        self.assertNotIn("spider ", done.stdout.replace("PATHspider ", ""))
+        for name, reason in (("Forgotten", "it has no name of its own"),
+                             ("Odd", "its name is 5, where a word is needed"),
+                             ("Void", "its name is None, where a word is needed"),
+                             ("Heir", "it has the name of the plugin that it extends, good")):
+            line = f"pathspider.plugins.others.{name} cannot be offered and is skipped: {reason}"
+            self.assertEqual(done.stderr.count(line), 1, done.stderr)
+            self.assertEqual(typo.stderr.count(line), 1, typo.stderr)
+        self.assertNotIn("Shared", done.stderr)
+        self.assertIn("did you mean good?", typo.stderr)
 
     def test_found_by_name(self):
         self.assertEqual(find_plugin("h2").name, "h2")
@@ -88,15 +138,10 @@ class TestDeclared(unittest.TestCase):
 
     def test_a_third_party_s(self):
         """With a placeholder of its own, from a module that has another name; beside a plugin that declares none."""
-        with tempfile.TemporaryDirectory() as folder:
-            plugins = Path(folder, "pathspider", "plugins")
-            plugins.mkdir(parents=True)
-            for place in (plugins, plugins.parent):
-                (place / "__init__.py").write_text(EXTEND_PATH)
-            (plugins / "others.py").write_text(PLUGINS)
+        with tree_of(PLUGINS) as environment:
             text = "from pathspider.installed import declared, declared_conditions; " \
                    "print(declared('mine.colour:red', 'mine'), declared('mine.colour:7', 'mine'), " \
                    "declared_conditions()['silent'])"
-            done = subprocess.run([sys.executable, "-c", text], env={**os.environ, "PYTHONPATH": folder},
-                                  cwd=ROOT, capture_output=True, text=True, check=True)
+            done = subprocess.run([sys.executable, "-c", text], env=environment, cwd=ROOT, capture_output=True,
+                                  text=True, check=True)
         self.assertEqual(done.stdout, "('mine.colour:<colour>', 'what it looks like') None {}\n", done.stderr)

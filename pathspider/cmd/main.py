@@ -10,9 +10,11 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pathspider.text import did_you_mean, printable
@@ -79,6 +81,7 @@ def build_parser(command: str | None, argv: Sequence[str]) -> Parser:
         if name == command:
             import_module(f"pathspider.cmd.{name.replace('-', '_')}").register(subparsers, argv)
             subparsers.choices[name].set_defaults(parser=subparsers.choices[name])
+            add_loudness_below(subparsers.choices[name])
         else:
             subparsers.add_parser(name, help=summary)
     return parser
@@ -94,6 +97,17 @@ def add_loudness(parser: argparse.ArgumentParser, default: Any = argparse.SUPPRE
                         help="Tell of warnings and errors alone, and of no progress.")
 
 
+def add_loudness_below(parser: argparse.ArgumentParser) -> None:
+    """The same for a command, and the commands below it: not where it has such options, nor for plugins, whose options
+    are their own."""
+    if "-v" not in parser._option_string_actions:
+        add_loudness(parser)
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for below in action.choices.values():
+                    add_loudness_below(below)
+
+
 def named_command(argv: Sequence[str]) -> str | None:
     """The command that a command line names: its first word that is not an option of ``pspdr``."""
     word = next((word for word in argv if not word.startswith("-")), None)
@@ -106,6 +120,9 @@ def escape_controls(record: logging.LogRecord) -> bool:
     harmless = "\n".join(map(printable, text.split("\n")))
     if harmless != text:
         record.msg, record.args = harmless, None
+    if record.exc_info and not record.exc_text:
+        trace = logging.Formatter().formatException(record.exc_info)
+        record.exc_text = "\n".join(map(printable, trace.split("\n")))
     return True
 
 
@@ -121,13 +138,33 @@ def open_standard_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as we run
 
 
+def leave_no_bytecode() -> None:
+    """Files of root's beside a plugin that the user is writing could not be removed by the user: write none from now
+    on, and remove those that were written for what is loaded by now."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    for name, module in [*sys.modules.items()]:
+        cached, source = getattr(module, "__cached__", None), getattr(module, "__file__", None)
+        if not (name.startswith("pathspider") and cached and source):
+            continue
+        with suppress(OSError):
+            written = os.stat(cached)
+            if written.st_uid == 0 != os.stat(source).st_uid and written.st_mtime > time.time() - age():
+                os.unlink(cached)
+                os.rmdir(os.path.dirname(cached))  # if nothing else is in it
+
+
+def age() -> float:
+    """Seconds since this process began. proc(5)"""
+    began = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``pspdr``; the exit status is 0 when all work was done, 1 when some was not, 2 for a usage error."""
     open_standard_streams()
     if os.geteuid() == 0 and "SUDO_UID" in os.environ:
-        # Files of root's beside a plugin that the user is writing could not be removed by the user.
-        sys.dont_write_bytecode = True
-        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        leave_no_bytecode()
     try:
         try:
             return run(sys.argv[1:] if argv is None else list(argv))

@@ -13,12 +13,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
 from pathspider.records import to_measure
 
@@ -79,11 +79,36 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--dry-run", action="store_true",
                         help="Connect to nothing: output the jobs that would be measured.")
     parser.set_defaults(func=run)
+    named = named_plugin(parser, argv)
     parser.advice = partial(advice, parser._option_string_actions, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
-    for plugin in available_plugins(argv):
+    for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
+
+
+def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
+    """The word of a command line that stands where the plugin's name does, behind the options of ``measure``.
+
+    :param parser: with these options and nothing else
+    """
+    class Refused(Exception):  # noqa: N818 - never seen
+        pass
+
+    class Reader(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise Refused
+
+    reader = Reader(add_help=False)
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction):
+            reader._add_action(action)
+    reader.add_argument("rest", nargs=argparse.REMAINDER)
+    try:
+        rest = reader.parse_known_args(list(argv)[list(argv).index("measure") + 1:])[0].rest
+    except (Refused, ValueError):  # the parser itself will say it
+        return None
+    return rest[0] if rest else None
 
 
 class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]
@@ -184,12 +209,12 @@ def run(args: argparse.Namespace) -> int:
             following = iter(reader)
             args.interface, ahead = for_targets(following, options.source)
             jobs = chain(ahead, following)
-        block_signals()
+        signals = Signals()
         spider = start_spider(args, options)
         if not args.resume:
             start_afresh(args.output, stream)
         measurement = Measurement(spider, reader, RecordWriter(stream), seen, resumes=bool(args.resume), jobs=jobs)
-        on_signals(measurement.stop_in_order, measurement.end_at_once)
+        signals.respond(measurement.stop_in_order, measurement.end_at_once)
         progress = Progress(spider.pipeline, reader, stopping=lambda: measurement.signals)
         with nullcontext() if args.quiet else progress:
             return measurement.run()

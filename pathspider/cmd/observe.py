@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.signals import block_signals, on_signals
+from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains
 from pathspider.text import did_you_mean
 
@@ -81,13 +81,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         refuse_same(os.stat(path), args.output)
     status = 0
     with open_output(args.output) as stream:
-        block_signals()
+        signals = Signals()
         try:
             observer = Observer(interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(args.output, stream)
-        on_signals(lambda _: observer.stop(), lambda number: os._exit(128 + number))
+        signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = RecordWriter(stream)
         try:
             observer.run(writer.write_all)

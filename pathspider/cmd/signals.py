@@ -1,45 +1,55 @@
 """SIGINT, SIGTERM and SIGHUP, taken by a thread that waits for nothing else.
 
-A handler of Python's would run in the main thread, and only when that notices: a signal that comes just before the
-main thread blocks on a queue is not seen until something else wakes it. Waiting for a blocked signal loses none,
-however fast they follow each other.
+A handler of Python's runs in the main thread, and only when that notices: a signal that comes just before the main
+thread blocks on a queue is not seen until something else wakes it. So the handler in C writes each signal's number into
+a socket (:func:`signal.set_wakeup_fd`), and the thread reads them there: none is lost, however fast they follow each
+other. Nothing is blocked, since children would inherit that: whatever a plugin starts can be ended as ever.
 """
 
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
 
 ENDS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
-
-def _ends() -> set[signal.Signals]:
-    """Those that end us: not SIGHUP where nohup(1) has it ignored, since a blocked signal comes even then."""
-    return {one for one in ENDS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN}
-
-
-def block_signals() -> None:
-    """Keep the signals pending; to be called before any thread is started, since threads inherit it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ends())
-
-
 ECHO = 0.2
 """Seconds in which the same signal again is not another: timeout(1) sends it to the process and to its group."""
 
 
-def on_signals(*responses: Callable[[int], None]) -> None:
-    """From now on, call the first response with the first signal's number, the second with the second's, and so on."""
+class Signals:
+    """Keeps the signals that end us from now on; to be made in the main thread, before it waits for anything long.
 
-    ends = _ends()
+    SIGHUP stays ignored where nohup(1) has it so.
+    """
 
-    def wait() -> None:
+    def __init__(self) -> None:
+        self._numbers, told = socket.socketpair()
+        told.setblocking(False)
+        self._told = told  # open as long as this object: the interpreter has its number alone
+        signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        for number in ENDS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+
+    def respond(self, *responses: Callable[[int], None]) -> None:
+        """Call the first response with the first signal's number, the second with the second's, and so on. Those that
+        have come by now count."""
+        threading.Thread(target=self._wait, args=responses, name="signals", daemon=True).start()
+
+    def _wait(self, *responses: Callable[[int], None]) -> None:
+        last, over = 0, 0.0
         for response in responses:
-            number = signal.sigwait(ends)
+            number = self._next()
+            while number == last and time.monotonic() < over:
+                number = self._next()
             response(number)
-            over = time.monotonic() + ECHO
-            while signal.sigtimedwait({number}, max(over - time.monotonic(), 0)):
-                pass
+            last, over = number, time.monotonic() + ECHO
 
-    threading.Thread(target=wait, name="signals", daemon=True).start()
+    def _next(self) -> int:
+        while (number := self._numbers.recv(1)[0]) not in ENDS:  # a handler of a plugin's
+            pass
+        return number

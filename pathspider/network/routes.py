@@ -106,8 +106,8 @@ class Routes:
         return Route(number(found.get(rtnetlink.RTA_OIF)), source, local)
 
     def _ask(self, netlink: Netlink, body: bytes) -> bytes:
-        """As :meth:`Netlink.get`, and the interpreter is kept meanwhile: with hundreds of threads, giving it up for these
-        microseconds costs ten times as much as the question. The kernel has answered when ``send`` returns."""
+        """As :meth:`Netlink.get`, and the interpreter is kept meanwhile: with hundreds of threads, giving it up for
+        these microseconds costs ten times as much as the question. The kernel has answered when ``send`` returns."""
         message = netlink.message(rtnetlink.RTM_GETROUTE, 0, body)
         sent = libc.send(netlink.sock.fileno(), message, len(message), 0)
         while sent == len(message):

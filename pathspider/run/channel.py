@@ -99,6 +99,9 @@ class Channel(queue.Queue[Any]):
         self._plenty.notify_all()
         self.not_full.notify_all()
 
+    def task_done(self) -> None:
+        """Of :class:`queue.Queue`'s way to wait, which nobody does here: a worker loop may say it or not."""
+
     def abandon(self) -> None:
         """Nobody takes anything any more: forget what is in it, let everybody go who waits to put something."""
         with self.mutex:

@@ -63,6 +63,9 @@ class Measurement:
         """Records without a verdict for reasons of our own machine, by the reason."""
         self.signals: list[int] = []
         self.failure: OSError | None = None
+        """The output can take no more."""
+        self.unread: OSError | None = None
+        """The input cannot be read any further."""
 
     def run(self) -> int:
         """Measure all jobs; the exit status."""
@@ -81,6 +84,9 @@ class Measurement:
                 elif not self.spider.add_job(job):
                     self.refused = job
                     break
+        except OSError as error:
+            self.unread = error
+            log.error("%s: %s; the run stops", self.reader.name, error.strerror or error)
         except BaseException as error:
             self.spider.pipeline.fail(error)
         self.spider.shutdown()
@@ -131,8 +137,8 @@ class Measurement:
     def stop_in_order(self, number: int) -> None:
         """The first signal."""
         self.signals.append(number)
-        log.warning("stopping: no new jobs; what is under way is finished (once more to stop at once)")
         self._stop_in_another_thread()  # this one waits for the second signal
+        say("stopping: no new jobs; what is under way is finished (once more to stop at once)")
 
     def end_at_once(self, _number: int) -> None:
         """The second: give the settings back and be gone. Nothing else is waited for, not even a reader who does not
@@ -140,7 +146,7 @@ class Measurement:
         thread = threading.Thread(target=self.spider.terminate, name="terminate", daemon=True)
         thread.start()
         thread.join(AT_ONCE)
-        log.error("ended at once, after %d records", self.writer.written)
+        say(f"ended at once, after {self.writer.written} records").join(AT_ONCE)
         os._exit(128 + self.signals[0])
 
     def _stop_in_another_thread(self) -> None:
@@ -187,7 +193,7 @@ class Measurement:
             log.error("the reader of the output has gone; the run was stopped")
         elif self.failure is not None:
             log.error("output: %s; the run was stopped", self.failure.strerror or self.failure)
-        if self.failure is not None or spider.exception is not None or run.jobs_failed:
+        if self.failure or self.unread or spider.exception is not None or run.jobs_failed:
             status = 1
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]
@@ -196,3 +202,10 @@ class Measurement:
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated
         return f"; {repeated} jobs measured again, since this machine was not well" if repeated else ""
+
+
+def say(text: str) -> threading.Thread:
+    """Tell of a warning without waiting for who reads it: the end of a pipe may not read (``2>&1 | less``)."""
+    thread = threading.Thread(target=log.warning, args=("%s", text), name="say", daemon=True)
+    thread.start()
+    return thread

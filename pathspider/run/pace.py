@@ -31,7 +31,7 @@ class Pace:
         """Wait until so many connections may be made right after each other; False if ``stop`` was set before."""
         with self._turn:
             while (delay := self._next - self._clock()) > 0:
-                if stop.wait(delay):
+                if stop.wait(min(delay, threading.TIMEOUT_MAX)):
                     return False
             self.made(connections)
         return not stop.is_set()

@@ -82,6 +82,14 @@ class TestMain(unittest.TestCase):
             self.assertTrue(outcome.stderr.endswith(f"; did you mean {meant}?\n"), outcome.stderr)
             self.assertNotIn("targets are read", outcome.stderr)
 
+    def test_loudness_behind_any_command(self):
+        for words in ("filter -v", "report -v", "-v filter", "report --quiet", "lab list -q",
+                      "measure -q --dry-run ecn"):
+            self.assertNotIn("unrecognized", pspdr(*words.split(), input="").stderr, words)
+        self.assertIn("0 jobs", pspdr("filter", input="").stderr)
+        self.assertNotIn("0 jobs", pspdr("filter", "-q", input="").stderr)
+        self.assertRegex(pspdr("filter", "--verbose", input="").stderr, "(?m)^[0-9-]{10} .* INFO pathspider: 0 jobs")
+
     def test_what_resembles_nothing_is_not_guessed_at(self):
         for words in ("xyzzy", "measure xyzzy", "measure ecn --xyzzy", "measure --timeout 3 ecn"):
             self.assertNotIn("did you mean", pspdr(*words.split(), input="").stderr)
@@ -94,12 +102,15 @@ class TestMain(unittest.TestCase):
             for package in (plugins, plugins.parent):
                 (package / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)")
             (plugins / "mine.py").write_text("")
-            for variables, left in (({"SUDO_UID": "1000"}, 0), ({}, 1)):
+            for path in (plugins.parent, *plugins.parent.rglob("*")):
+                os.chown(path, 1000, 1000)
+            for variables, left in (({"SUDO_UID": "1000"}, set()), ({}, {"__init__", "mine"})):
                 environment = {key: value for key, value in os.environ.items()
                                if key not in ("SUDO_UID", "PYTHONDONTWRITEBYTECODE")}
                 outcome = pspdr("measure", "mine", cwd=folder, env={**environment, "PYTHONPATH": ".", **variables})
                 self.assertIn("mine", outcome.stderr)
-                self.assertEqual(len([*plugins.rglob("mine.*.pyc")]), left)
+                self.assertEqual({path.name.partition(".")[0] for path in Path(folder).rglob("*.pyc")}, left)
+                self.assertTrue(left or not [*Path(folder).rglob("__pycache__")])
 
     def test_a_full_disk_is_told_of(self):
         for arguments in (["lab", "list"], ["--help"], ["--version"], ["filter"],
@@ -116,6 +127,17 @@ class TestMain(unittest.TestCase):
         outcome = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "--version"], capture_output=True,
                                  check=False, timeout=60)
         self.assertEqual((outcome.returncode, outcome.stderr), (0, b""))
+
+    def test_control_characters_in_a_traceback(self):
+        record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed", (), None)
+        try:
+            raise ValueError("\x1b[2J\a of a stranger")
+        except ValueError:
+            record.exc_info = sys.exc_info()
+        self.assertTrue(escape_controls(record))
+        text = logging.Formatter().format(record)
+        self.assertIn("of a stranger", text)
+        self.assertFalse(set(text) & {"\x1b", "\a"})
 
     def test_named_command(self):
         self.assertEqual(named_command(["--verbose", "measure", "lab"]), "measure")

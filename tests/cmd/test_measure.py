@@ -98,7 +98,7 @@ class TestErrors(unittest.TestCase):
         self.check(pspdr("measure", "ecn", ""), 2, "targets are read from standard input")
         self.check(pspdr("measure", "no_such_plugin"), 2, "PYTHONPATH=.")
         self.check(pspdr("measure", "ecn", "--verbose"), 2, "such as --verbose, stand before the plugin's name")
-        self.check(pspdr("report", "--verbose", "x"), 2, "--verbose stands before the command")
+        self.check(pspdr("report", "--version", "x"), 2, "--version stands before the command")
 
     def test_plugin_help(self):
         outcome = pspdr("measure", "ecn", "--help")

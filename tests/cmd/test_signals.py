@@ -10,8 +10,8 @@ from pathspider.cmd.signals import ECHO
 
 PROGRAM = """
 import os, queue, signal, sys, threading
-from pathspider.cmd.signals import block_signals, on_signals
-block_signals()
+from pathspider.cmd.signals import Signals
+signals = Signals()
 ended = queue.SimpleQueue()
 worker = threading.Thread(target=sys.stdin.readline, daemon=True)
 worker.start()
@@ -24,7 +24,7 @@ def first(number):
 def second(number):
     say("second", number)
     ended.put(number)
-on_signals(first, second)
+signals.respond(first, second)
 say("ready")
 sys.exit(ended.get())
 """
@@ -74,6 +74,33 @@ class TestSignals(unittest.TestCase):
     def test_one_that_came_before_anybody_watched(self):
         process = self.start("early")
         self.assertEqual({self.line(process), self.line(process)}, {"ready", "first 2"})
+
+    def test_children_can_be_ended(self):
+        """What a plugin starts has the signals as they are by default, whichever thread starts it."""
+        code = PROGRAM[:PROGRAM.index("ended =")] + """
+import subprocess
+def start():
+    child = subprocess.Popen(["sleep", "60"])
+    child.terminate()
+    return child.wait()
+print(start())
+thread = threading.Thread(target=lambda: print(start()))
+thread.start()
+thread.join()
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+        self.assertEqual(done.stdout.split(), ["-15", "-15"])
+
+    def test_ignored_by_nohup(self):
+        code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + PROGRAM
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   text=True, start_new_session=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        self.assertEqual(self.line(process), "ready")
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.line(process), "first 15")
 
     def test_other_signals_end_it_as_ever(self):
         process = self.start()

@@ -71,6 +71,23 @@ class TestPlugins(CaseTest):
         self.connections = [self.conn_one, self.conn_two]
 ''' + COMBINE), "old.observed:2")
 
+    def test_configurations_may_be_bound_methods(self):
+        self.assert_conditions(self.run_plugin(PLUGIN.replace("DesynchronizedSpider", "SynchronizedSpider")
+                                               .replace("desync", "sync") + '''
+    def __init__(self, worker_count, libtrace_uri, args, server_mode=False):
+        self.configurations = [self.conf_one, self.conf_two]
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+    def conf_one(self):
+        self.now = 0
+    def conf_two(self):
+        self.now = 1
+    def connect(self, job, config):
+        rec = connect_tcp(self.source, job, self.args.timeout)
+        return {**rec, "right": self.now == config}
+    def combine_flows(self, flows):
+        return [f"old.right:{sum(flow['right'] for flow in flows)}"]
+'''), "old.right:2")
+
     def test_a_connection_may_tell_its_port_alone(self):
         source = PLUGIN.replace("return connect_tcp(self.source, job, self.args.timeout)",
                                 """rec = connect_tcp(self.source, job, self.args.timeout)

@@ -75,6 +75,12 @@ class TestChannel(QueueCase):
             channel.put(item)
         self.assertEqual([channel.get() for _ in range(4)], [1, 2, SHUTDOWN_SENTINEL, SHUTDOWN_SENTINEL])
 
+    def test_a_loop_that_says_that_a_task_is_done(self):
+        channel = Channel(2)
+        channel.put(1)
+        self.assertEqual(channel.get(), 1)
+        channel.task_done()
+
     def test_one_end_for_many_that_wait(self):
         channel = NoticingChannel(5)
         getters = [self.spawn(channel.get) for _ in range(8)]

@@ -1,17 +1,22 @@
 """A spider that is fed from lines and whose records are written: what breaks on the way is said, counted, and ends."""
 
+import contextlib
 import errno
 import io
 import itertools
 import json
 import logging
+import os
+import re
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from dataclasses import replace
+from pathlib import Path
 
 from pathspider.chains.basic import BasicChain
 from pathspider.observer import Observer
@@ -22,6 +27,14 @@ from pathspider.targets.repeats import TargetFilter
 from pathspider.writing import RecordWriter
 from tests.packaging.files import ROOT
 from tests.run.spiders import PATIENCE, Nowhere, in_thread, make
+
+SIGTERM_BIT = 1 << signal.SIGTERM - 1
+
+
+def caught(pid):
+    """The signals that a process has handlers for, as a bit set. proc(5)"""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)[1], 16)
 
 
 class Output(io.RawIOBase):
@@ -222,6 +235,21 @@ class TestOutput(MeasurementCase):
         self.assertIsNone(self.spider.exception)
 
 
+class TestInput(MeasurementCase):
+    def test_an_input_that_cannot_be_read_any_further(self):
+        class Breaking(Endless):
+            def readline(self, size=-1):
+                if self.number == 5:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                return super().readline(size)
+
+        status, said = self.measure(Breaking())
+        self.assertEqual((status, len(self.output.records())), (1, 5))
+        self.assertIn("jobs: Input/output error; the run stops", said)
+        self.assertNotIn("plugin", said)
+        self.assertNotIn("Traceback", said)
+
+
 class TestStops(MeasurementCase):
     def test_the_first_signal_finishes_what_is_under_way(self):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -266,6 +294,34 @@ measurement.run()
         outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT,
                                  timeout=PATIENCE)
         self.assertEqual((outcome.returncode, outcome.stdout), (130, "given back\n"), outcome.stderr)
+
+    def test_nobody_reads_what_is_said(self):
+        """Standard error is a full pipe: the first signal still ends the run in order, the second at once."""
+        ours, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(theirs, bytes(1024))
+        os.set_blocking(theirs, True)
+        self.addCleanup(os.close, ours)
+        process = subprocess.Popen([sys.executable, "-m", "pathspider", "measure", "-i", "lo", "mss"], cwd=ROOT,
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        try:
+            self.assertEqual(self.signalled(process), 128 + signal.SIGTERM)
+        finally:
+            process.kill()
+            process.communicate()
+
+    def signalled(self, process):
+        """The status of a process that is told to end until it has, once it takes it for two signals."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and not SIGTERM_BIT & caught(process.pid):
+            time.sleep(0.05)
+        while time.monotonic() < deadline and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)  # the same signal, at once, would be an echo of the first
+        return process.returncode
 
     def test_what_is_not_observed_at_all_is_said(self):
         class Observing(Nowhere):

@@ -94,6 +94,17 @@ class TestPace(unittest.TestCase):
             thread.join(PATIENCE)
         self.assertEqual(said, [False] * 3)
 
+    def test_a_rate_of_one_in_many_years(self):
+        stop = threading.Event()
+        pace = Pace(1e-12)
+        self.assertTrue(pace.wait(1, stop))
+        waiting = []
+        thread = threading.Thread(target=lambda: waiting.append(pace.wait(1, stop)), daemon=True)
+        thread.start()
+        stop.set()
+        thread.join(20)
+        self.assertEqual(waiting, [False])
+
     def test_a_rate_is_over_nothing(self):
         for rate in (0, -1, float("nan")):
             with self.assertRaises(ValueError):
