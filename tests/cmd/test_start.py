@@ -58,7 +58,8 @@ class TestStart(LabCase):
         self.lab.run(["ip", "link", "add", "bare0", "type", "veth", "peer", "bare1"])
         self.addCleanup(self.lab.run, ["ip", "link", "del", "bare0"])
         self.lab.run(["ip", "link", "set", "bare0", "addrgenmode", "none"])
-        self.lab.run(["ip", "link", "set", "bare0", "up"])
+        for name in ("bare0", "bare1"):
+            self.lab.run(["ip", "link", "set", name, "up"])
         outcome = self.lab.run([*COMMAND, "-i", "bare0", "mss"], data=ndjson(clean_jobs(1)), capture_output=True,
                                timeout=60)
         self.assertEqual((outcome.returncode, outcome.stdout), (2, b""))
