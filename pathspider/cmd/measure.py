@@ -24,7 +24,7 @@ from pathspider.cmd.input import (
 from pathspider.cmd.interface import ReadAhead, for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness
 from pathspider.cmd.output import add_output, is_file, open_output, refuse_same, start_afresh
-from pathspider.cmd.plugins import PluginParsers, advice, make_spider, named_plugin
+from pathspider.cmd.plugins import PluginParsers, advice, make_spider, named_plugin, plugin_mistakes
 from pathspider.cmd.resuming import earlier_runs, targets_done
 from pathspider.cmd.signals import Signals
 from pathspider.cmd.start import needs_interface, spider_here, start_spider
@@ -207,17 +207,19 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, di
     targets = select(args, reader, targets_done(args, spider), spider.target_keys)
     with open_output(args.output, force=args.force) as stream:
         start_afresh(stream)
-        return write_jobs(spider, reader, targets, stream)
+        return write_jobs(args.plugin_name, spider, reader, targets, stream)
 
 
-def write_jobs(spider: Spider, reader: JobReader, targets: Selection, stream: IO[bytes]) -> int:
-    """The jobs that would be measured; the exit status."""
+def write_jobs(name: str, spider: Spider, reader: JobReader, targets: Selection, stream: IO[bytes]) -> int:
+    """The jobs that would be measured by the plugin of this name; the exit status."""
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     writer, options = RecordWriter(stream), spider.options
     counts = {"measured": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
     for job in targets:
-        if spider.job_problem(job):
+        with plugin_mistakes(name):
+            problem = spider.job_problem(job)
+        if problem:
             counts["invalid"] += 1
         elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
             counts["blocklisted"] += 1
@@ -226,9 +228,11 @@ def write_jobs(spider: Spider, reader: JobReader, targets: Selection, stream: IO
         else:
             counts["measured"] += 1
             writer.write(to_measure(job))
+    with plugin_mistakes(name):
+        connections = len(spider.plan())
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
              "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
-             len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],
+             connections, counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],
              counts["invalid"], reader.skipped, targets.left_out("; "))
     return 0 if reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"] else 1
 

@@ -38,13 +38,14 @@ def spider_here(args: argparse.Namespace, options: RunOptions) -> Spider:
     )
 
     here = needs_interface(args.plugin)
-    try:
-        if here:
-            check_interface(args.interface)
-            args.interface = interface_name(args.interface)
-        check_capabilities(*args.plugin.capabilities)
-    except (InterfaceError, CapabilityError) as error:
-        raise UsageError(str(error)) from None
+    with plugin_mistakes(args.plugin_name):
+        try:
+            if here:
+                check_interface(args.interface)
+                args.interface = interface_name(args.interface)
+            check_capabilities(*args.plugin.capabilities)
+        except (InterfaceError, CapabilityError) as error:
+            raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "")
     if here and not any(source_of(args, spider)):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")

@@ -190,6 +190,17 @@ class TestMade(CaseTest):
                 self.assertIn("old.py", errors)
                 self.assertEqual((self.folder / "kept").read_text(), "kept")
 
+    def test_what_it_declares_wrongly_is_told_with_its_name(self):
+        for body, before, told in (('capabilities = ("CAP_SYS_NICE",)', (), "ValueError: capability CAP_SYS_NICE: "),
+                                   ('capabilities = "CAP_NET_RAW"', (), "ValueError: capability C: only "),
+                                   ('default_port = plan = lambda self: {}["x"]', (), "KeyError: 'x'; "),
+                                   ('plan = lambda self: {}["x"]', (), "KeyError: 'x'; "),
+                                   ('plan = lambda self: {}["x"]', ("--dry-run",), "KeyError: 'x'; "),
+                                   ('job_problem = lambda self, job: {}["x"]', ("--dry-run",), "KeyError: 'x'; ")):
+            status, _, errors = self.run_old(twice("old", f"    {body}\n"), *before)
+            self.assertEqual(status, 1, errors)
+            self.assertTrue(errors.startswith(f"pspdr: plugin old: {told}"), (body, errors))
+
     def test_one_that_leaves_the_model_s_out_is_told_with_its_name(self):
         source = MADE.replace("        super().__init__(worker_count, libtrace_uri, args, server_mode)", "")
         status, records, errors = self.run_old(source.replace("BODY", "        self.saw = 1"))
