@@ -64,7 +64,7 @@ class PluginParsers(argparse._SubParsersAction):  # type: ignore[type-arg]
         except (Exception, SystemExit) as error:
             from pathspider.discovery import is_skipped  # noqa: PLC0415
 
-            is_skipped(plugin.__module__, "set up", error)
+            is_skipped(f"{plugin.__module__}.{plugin.__name__}", "set up", error)
             self._choices_actions = [one for one in self._choices_actions if one.dest in before]
             for name in set(self._name_parser_map) - before:
                 del self._name_parser_map[name]

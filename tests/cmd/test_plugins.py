@@ -201,6 +201,15 @@ class TestMade(CaseTest):
             self.assertEqual(status, 1, errors)
             self.assertTrue(errors.startswith(f"pspdr: plugin old: {told}"), (body, errors))
 
+    def test_each_that_cannot_be_set_up_is_named(self):
+        bad = '    @staticmethod\n    def extra_args(parser):\n        raise KeyError("mine")\n'
+        status, _, errors = self.run_old(twice("one", bad) + twice("two", bad))
+        self.assertEqual(status, 2, errors)
+        for name in ("One", "Two"):
+            self.assertIn(f"pathspider.plugins.old.{name} cannot be set up and is skipped: KeyError: 'mine'", errors)
+        self.assertIn("invalid choice: 'old'", errors)
+        self.assertIn("cannot be set up, for the reason above", errors)
+
     def test_one_that_leaves_the_model_s_out_is_told_with_its_name(self):
         source = MADE.replace("        super().__init__(worker_count, libtrace_uri, args, server_mode)", "")
         status, records, errors = self.run_old(source.replace("BODY", "        self.saw = 1"))
