@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
@@ -34,6 +34,9 @@ class Files:
         from pathspider.run.metadata import ENDING, Metadata, read  # noqa: PLC0415
         from pathspider.writing import JSONFile  # noqa: PLC0415
 
+        self._new: list[str] = []
+        stack.push(self._remove_new)
+        self._note_new(args.resume or args.output)
         self.output = stack.enter_context(open_output(
             args.resume or args.output, append=bool(args.resume), force=args.force,
             instead=f", continue that run with --resume {args.output}"))
@@ -49,6 +52,7 @@ class Files:
         for what, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
                                    ("status file", args.status_file, partial(refused, args))):
             if path is not None:
+                self._note_new(path)
                 opened[f"the {what}"] = open_rewritten(path, what, accept)
                 kept = JSONFile(opened[f"the {what}"])
                 stack.callback(kept.close)
@@ -57,6 +61,17 @@ class Files:
                 else:
                     self.status = kept
         refuse_one_file(opened)
+
+    def _note_new(self, name: str) -> None:
+        if name != "-" and not os.path.lexists(name):
+            self._new.append(name)
+
+    def _remove_new(self, error: type[BaseException] | None, *_: object) -> None:
+        """A run that was refused leaves no empty files, as far as it still may remove them."""
+        for name in self._new if error is not None else ():
+            with suppress(OSError):
+                if not os.stat(name).st_size:
+                    os.unlink(name)
 
     def note(self, facts: Facts) -> None:
         """Add these facts to the metadata, where there are some."""

@@ -43,6 +43,13 @@ class TestFiles(FactsCase):
         self.assertEqual((run["targets"]["sha256"], run["targets"]["bytes"], run["targets"]["jobs"]),
                          (hashlib.sha256(targets).hexdigest(), len(targets), 4))
 
+    def test_a_run_that_is_refused_leaves_no_files(self):
+        old = self.folder / "old"
+        old.touch()
+        for options in (("-i", "nowhere0"), ("--user", "no-one-here"), ("--metadata", "/dev/null")):
+            self.mss(*options, "-o", str(self.records), "--status-file", str(old), status=2)
+            self.assertEqual({path.name for path in self.folder.iterdir()}, {"jobs", "old"}, options)
+
     def test_they_are_refused_before_the_input_is_waited_for(self):
         """Without -i the first target has to come; standard input of this test never ends."""
         self.records.write_text("precious")
