@@ -142,7 +142,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.invalid_job:dip_missing": "the job has no dip",
     "pathspider.invalid_job:dip_not_an_address": "dip is not a numeric address",
     "pathspider.invalid_job:dip_has_a_zone": "dip names an interface (fe80::1%eth0)",
-    "pathspider.invalid_job:dip_not_unicast": "dip is a multicast or the unspecified address",
+    "pathspider.invalid_job:dip_not_unicast": "dip is a multicast, the broadcast or the unspecified address",
     "pathspider.invalid_job:dip_is_ipv4_mapped": "dip is an IPv4 address in the notation of IPv6",
     "pathspider.invalid_job:dp_not_a_port": "dp is not a number from 1 to 65535",
     "pathspider.invalid_job:domain_not_a_string": "domain is not a string",
