@@ -126,14 +126,18 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
     """
     kind, _, words = message.partition(": ")
     if kind == "argument PLUGIN":
-        options = [word for word in argv if word.startswith("--") and word.partition("=")[0] not in own]
+        found = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
+        name = found[1] if found else ""
+        before = argv[:argv.index(name)] if name in argv else argv
+        if before[-1:] == ["--shuffle"] and name.removeprefix("-").isdecimal():
+            return f"; did you mean --shuffle={name}?"
+        options = [word for word in before if word.startswith("--") and word.partition("=")[0] not in own]
         if options:
             return f"; {options[0]} is no option of measure: those of a plugin stand after its name" \
                    + meant_option(options, own)
         from pathspider.discovery import whereabouts  # noqa: PLC0415
 
-        name = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
-        return f"; {whereabouts(PLUGINS, name[1] if name else '')}"
+        return f"; {whereabouts(PLUGINS, name)}"
     if kind == "unrecognized arguments":
         first = words.split(" ")[0]  # what follows may be its value
         if first.partition("=")[0] in own:
