@@ -11,6 +11,7 @@ from pathspider.cmd.status import StatusFile, is_status
 from pathspider.run.measurement import Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
+from pathspider.targets.selection import Selection
 from pathspider.writing import JSONFile, RecordWriter
 from tests.run.spiders import Nowhere, make
 
@@ -21,7 +22,7 @@ class TestStatusFile(unittest.TestCase):
         spider = make(Nowhere)
         spider.start()
         reader = JobReader(io.BytesIO(lines), "jobs")
-        measurement = Measurement(spider, reader, RecordWriter(io.BytesIO()), TargetFilter(80))
+        measurement = Measurement(spider, reader, Selection(reader, TargetFilter(80)), RecordWriter(io.BytesIO()))
         status = StatusFile(JSONFile(self.file.fileno()), measurement, Progress(spider.pipeline, reader, io.StringIO()))
         measurement.at_end = status.write
         with status:

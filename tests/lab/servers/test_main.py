@@ -12,6 +12,7 @@ from pathlib import Path
 from dnslib import DNSRecord
 
 from pathspider.lab import namespaces
+from pathspider.lab.startup import ABOUT
 from tests.libtrace.frames import in_namespace, ip
 
 PROGRAM = "import sys; from pathspider.lab.servers.main import main; main(sys.argv[1:])"
@@ -21,7 +22,7 @@ def ask_dns(address):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(10)
         sock.connect((address, 53))
-        sock.send(DNSRecord.question("www.lab.test").pack())
+        sock.send(DNSRecord.question("www.example").pack())
         return DNSRecord.parse(sock.recv(4096)).header.rcode
 
 
@@ -36,8 +37,9 @@ def served(web, function, kinds=None):
             ip("address add 192.0.2.1/24 dev lo")
             ip("address add 192.0.2.2/24 dev lo")
         ready, writer = os.pipe()
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, web, str(writer), folder, json.dumps(kinds or {}),
-                                    *map(str, rooms)], pass_fds=(writer, *rooms))
+        Path(folder, ABOUT).write_text(json.dumps({"kinds": kinds or {}, "names": {}}))
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, web, str(writer), folder, *map(str, rooms)],
+                                   pass_fds=(writer, *rooms))
         os.close(writer)
         try:
             said, found = os.read(ready, 16), []
@@ -53,7 +55,7 @@ def served(web, function, kinds=None):
 
     with tempfile.TemporaryDirectory() as folder:
         said, found = in_namespace(scenario)
-        names = sorted(path.name for path in Path(folder).iterdir())
+        names = sorted(path.name for path in Path(folder).iterdir() if path.name != ABOUT)
     return said, found, names
 
 
@@ -68,24 +70,25 @@ def ports():
 
 class TestMain(unittest.TestCase):
     def test_both_rooms_at_once_when_it_says_that_it_is_ready(self):
-        self.assertEqual(served("web", ports), (b"ready", [[53, 80, 443]] * 2, ["builtin"]))
+        self.assertEqual(served("web,dns", ports), (b"ready", [[53, 80, 443]] * 2, ["builtin"]))
 
     def test_without_the_web(self):
-        self.assertEqual(served("no-web", ports)[:2], (b"ready", [[53]] * 2))
+        self.assertEqual(served("dns", ports)[:2], (b"ready", [[53]] * 2))
 
     def test_addresses_that_are_served_otherwise(self):
         def ask():
             return [ask_dns(address) for address in ("192.0.2.1", "192.0.2.2")]
 
-        self.assertEqual(served("no-web", ask, {"192.0.2.2": "servfail"})[1], [[0, 2]] * 2)
+        self.assertEqual(served("dns", ask, {"192.0.2.2": "servfail"})[1], [[0, 2]] * 2)
 
     def test_what_it_cannot_serve_it_does_not_announce(self):
         def scenario():
             ready, writer = os.pipe()
-            with socket.create_server(("", 53)):
+            with socket.create_server(("", 53)), tempfile.TemporaryDirectory() as folder:
+                Path(folder, ABOUT).write_text('{"kinds": {}, "names": {}}')
                 here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-                process = subprocess.Popen([sys.executable, "-c", PROGRAM, "web", str(writer), "/nowhere", "{}",
-                                            str(here)], pass_fds=(writer, here), stderr=subprocess.PIPE)
+                process = subprocess.Popen([sys.executable, "-c", PROGRAM, "web,dns", str(writer), folder, str(here)],
+                                           pass_fds=(writer, here), stderr=subprocess.PIPE)
                 os.close(writer)
                 said = os.read(ready, 16), process.communicate(timeout=30)[1]
                 os.close(here)
