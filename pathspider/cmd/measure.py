@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -33,7 +33,9 @@ from pathspider.cmd.output import (
     open_rewritten,
     refuse_one_file,
     refuse_same,
+    refuse_shared,
     start_afresh,
+    write_jobs,
 )
 from pathspider.cmd.signals import Signals
 from pathspider.installed import PLUGINS, available_plugins
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
     from pathspider.targets.selection import Selection
-    from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
 
@@ -211,7 +212,13 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
+    from pathspider.run.metadata import ENDING  # noqa: PLC0415
 
+    if args.log_file is not None:
+        output = args.resume or args.output
+        refuse_shared(args.log_file, "log file", {
+            "the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
+            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file})
     with logging_to(args.log_file):
         return measure(args)
 
@@ -232,8 +239,7 @@ def measure(args: argparse.Namespace) -> int:
     targets = select(args, reader, seen, keys)
     if args.dry_run:
         with open_output(args.output, force=args.force) as stream:
-            start_afresh(stream)
-            return dry_run(args, options, reader, targets, RecordWriter(stream))
+            return dry_run(args, options, reader, targets, stream)
     with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
                      instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
         files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
@@ -415,12 +421,12 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
     """
     from pathspider.discovery import module_names  # noqa: PLC0415
-    from pathspider.targets.reading import LineError, check_record, parse_ndjson  # noqa: PLC0415
+    from pathspider.targets.reading import RECORD_DEPTH, LineError, check_record, parse_ndjson  # noqa: PLC0415
 
     others = {*module_names(PLUGINS)} - {plugin}
 
     def parse(line: str) -> Record:
-        job = parse_ndjson(line)
+        job = parse_ndjson(line, RECORD_DEPTH)
         if several and "conditions" not in job:
             return cast("Record", job)
         record = check_record(job)
@@ -433,20 +439,24 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
 
 
 def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, targets: Selection,
-            writer: RecordWriter) -> int:
+            stream: IO[bytes]) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     spider = make_spider(args, options, workers=args.workers)
     counts = {"measured": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
-    for job in targets:
-        if spider.job_problem(job):
-            counts["invalid"] += 1
-        elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
-            counts["blocklisted"] += 1
-        elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
-            counts["of the lab"] += 1
-        else:
-            counts["measured"] += 1
-            writer.write(to_measure(job))
+
+    def measured() -> Iterator[Job]:
+        for job in targets:
+            if spider.job_problem(job):
+                counts["invalid"] += 1
+            elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
+                counts["blocklisted"] += 1
+            elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
+                counts["of the lab"] += 1
+            else:
+                counts["measured"] += 1
+                yield to_measure(job)
+
+    write_jobs(stream, measured(), reader)
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "
              "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
              len(spider.plan()), counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],

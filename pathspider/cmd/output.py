@@ -6,11 +6,15 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import UsageError
+
+if TYPE_CHECKING:
+    from pathspider.records import Job
+    from pathspider.targets.reading import JobReader
 
 
 def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") -> None:
@@ -91,6 +95,23 @@ def start_afresh(stream: IO[bytes]) -> None:
         stream.truncate(0)
 
 
+def write_jobs(stream: IO[bytes], jobs: Iterable[Job], reader: JobReader) -> None:
+    """Write each job as it comes. What is in the output file already goes when the first one has come, or all was
+    read.
+
+    :param reader: the jobs come from
+    """
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
+
+    writer = RecordWriter(stream)
+    for job in jobs:
+        if not writer.written:
+            start_afresh(stream)
+        writer.write(job)
+    if not writer.written and not reader.broken_off:
+        start_afresh(stream)
+
+
 def refuse_content(status: os.stat_result, name: str, instead: str = "", what: str = "output") -> None:
     """:exc:`UsageError` if this is an ordinary file that has content."""
     if stat.S_ISREG(status.st_mode) and status.st_size:
@@ -102,6 +123,18 @@ def refuse_same(source: os.stat_result, name: str) -> None:
     """:exc:`UsageError` if what is written to the output would come to stand in the file that is read."""
     if is_same(source, 1 if name == "-" else name):
         raise UsageError(f"output {name}: this is the file that is read; name another file")
+
+
+def refuse_shared(name: str, what: str, others: Mapping[str, int | str | None]) -> None:
+    """:exc:`UsageError` if one of the others is, or will be, the ordinary file of this name.
+
+    :param what: it is, in messages
+    :param others: descriptors and names, by what they are
+    """
+    for other, place in others.items():
+        same = isinstance(place, str) and os.path.realpath(place) == os.path.realpath(name)
+        if place is not None and (same or _is(place, name)) and (os.path.isfile(name) or not os.path.exists(name)):
+            raise UsageError(f"{what} {name}: this is {other} too; name another file")
 
 
 def is_file(descriptor: int, name: str) -> bool:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 from math import isfinite
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from pathspider.records import Job, Record
 from pathspider.targets.unpacking import Text, UnreadableError
@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 
 MAX_LINE = 1 << 20
 """Octets in a line of input at most: one that is longer is no job."""
+
+MAX_DEPTH = 100
+"""Objects and arrays in each other in a job at most: what could hardly be read could not be written again."""
+
+RECORD_DEPTH = 2 * MAX_DEPTH
+"""The same in a record, whose flows have in them what the job had."""
 
 NEWLINE = ord("\n")
 
@@ -37,8 +43,8 @@ class LineError(ValueError):
     """A line of input that is not a job; the text says why."""
 
 
-def parse_ndjson(line: str) -> Job:
-    """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object."""
+def parse_ndjson(line: str, depth: int = MAX_DEPTH) -> Job:
+    """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object, or nested more than ``depth`` deep."""
     try:
         job = _decode(line)
     except json.JSONDecodeError as error:
@@ -47,12 +53,22 @@ def parse_ndjson(line: str) -> Job:
         raise LineError(f"not JSON: {error}") from None
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
+    if line.count("[") + line.count("{") > depth and _is_deeper(job, depth):
+        raise LineError(f"nested more than {depth} deep")
     return cast(Job, job)
+
+
+def _is_deeper(job: dict[str, Any], depth: int) -> bool:
+    level: list[Any] = [job]
+    for _ in range(depth):
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+                 if isinstance(inner, dict | list)]
+    return bool(level)
 
 
 def parse_record(line: str) -> Record:
     """One line of ndjson as a record; :exc:`LineError` if it is none."""
-    return check_record(parse_ndjson(line))
+    return check_record(parse_ndjson(line, RECORD_DEPTH))
 
 
 def check_record(job: Job) -> Record:
