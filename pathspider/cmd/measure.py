@@ -273,7 +273,8 @@ def follow(args: argparse.Namespace, measurement: Measurement, *, digest: Digest
     spider = measurement.spider
     measurement.at_end = end
     if files.metadata is not None:
-        files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
+        files.note({**metadata.at_begin(args, sys.argv, spider, files.asked),
+                    "targets": metadata.of_targets(measurement, digest)})
     progress = Progress(spider.pipeline, measurement.reader, stopping=lambda: measurement.signals,
                         targets=measurement.targets)
     status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
@@ -292,10 +293,11 @@ class Files:
 
     def __init__(self, args: argparse.Namespace, output: IO[bytes], lines: IO[bytes], stack: ExitStack,
                  earlier: Sequence[Facts]) -> None:
-        from pathspider.run.metadata import ENDING, Metadata, read  # noqa: PLC0415
+        from pathspider.run.metadata import ENDING, Metadata, read, what  # noqa: PLC0415
         from pathspider.writing import JSONFile  # noqa: PLC0415
 
         self.earlier = earlier
+        self.asked = what(args)
         self.failed = False
         self.metadata: Metadata | None = None
         self.status: JSONFile | None = None
@@ -303,13 +305,13 @@ class Files:
         name = args.metadata
         if name is None and output.fileno() != 1 and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
             name = (args.resume or args.output) + ENDING
-        for what, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
+        for kind, path, accept in (("metadata", name, read if args.resume else partial(refused, args)),
                                    ("status file", args.status_file, partial(refused, args))):
             if path is not None:
-                opened[f"the {what}"] = open_rewritten(path, what, accept)
-                kept = JSONFile(opened[f"the {what}"])
+                opened[f"the {kind}"] = open_rewritten(path, kind, accept)
+                kept = JSONFile(opened[f"the {kind}"])
                 stack.callback(kept.close)
-                if what == "metadata":
+                if kind == "metadata":
                     self.metadata = Metadata(kept, earlier)
                 else:
                     self.status = kept

@@ -88,10 +88,11 @@ def what(args: argparse.Namespace) -> Facts:
     }
 
 
-def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider) -> Facts:
+def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider, asked: Facts) -> Facts:
     """The facts of a run that begins.
 
     :param spider: started
+    :param asked: what :func:`what` told before anything was found out, such as the interface
     """
     four, six = spider.source
     options = spider.options
@@ -101,7 +102,7 @@ def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider) -> F
         "end": None,
         "ended": None,
         "status": None,
-        **what(args),
+        **asked,
         "argv": list(argv),
         "kernel": " ".join((os.uname().sysname, os.uname().release, os.uname().version, os.uname().machine)),
         "libraries": libraries(),

@@ -119,7 +119,7 @@ class JobReader:
         self.length = None if begins is None else os.fstat(lines.fileno()).st_size - begins
         """Octets that there are to read, where that is known."""
         self._text: Text | None = None
-        self._read = 0
+        self._read = self._lines_read = 0
         self._given = 0
         """Of the octets read, those of lines whose turn has come."""
         self._begun = False
@@ -145,7 +145,6 @@ class JobReader:
             log.info("%s is a terminal: waiting for targets, one a line; Ctrl-D ends them", self.name)
         self._text = text = Text(self._lines)
         error: UnreadableError | None = None
-        number = 0
         try:
             for number, line in enumerate(self._bounded(text), 1) if self.seed is None else self._shuffled(text):
                 try:
@@ -157,9 +156,9 @@ class JobReader:
                     self.jobs += 1
                     yield job
         except UnreadableError as what:  # of its first line
-            error, number = what, 0
+            error, self._lines_read = what, 0
         if (error := error or text.error) is not None:
-            self._break_off(number, error)
+            self._break_off(error)
         elif not self.jobs and not self.skipped:
             log.warning("%s: there were no targets in it", self.name)
 
@@ -171,10 +170,10 @@ class JobReader:
             log.error("%s: these were %d such lines; further ones are skipped and counted, and not named", self.name,
                       MOST_NAMED)
 
-    def _break_off(self, lines: int, error: UnreadableError) -> None:
+    def _break_off(self, error: UnreadableError) -> None:
         self.broken_off = str(error)
-        if lines:
-            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, lines, error)
+        if self._lines_read:
+            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, self._lines_read, error)
         else:
             log.error("%s: %s", self.name, error)
 
@@ -190,6 +189,7 @@ class JobReader:
                 if text.error is not None:
                     return
             self._read += len(line)
+            self._lines_read += 1
             yield line
 
     def _shuffled(self, text: Text) -> Iterator[tuple[int, bytes]]:

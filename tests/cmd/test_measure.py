@@ -566,6 +566,20 @@ class TestFacts(LabCase):
         first, second = (run["run"] for run in self.runs())
         self.assertEqual(self.ids(), [first, first, second, second])
 
+    def test_without_an_interface_and_by_another_name_of_it(self):
+        self.lab.run(["ip", "link", "property", "add", "dev", "lab0", "altname", "another-name-of-lab0"])
+        self.addCleanup(self.lab.run, ["ip", "link", "property", "del", "dev", "lab0", "altname",
+                                       "another-name-of-lab0"])
+        for number, options in enumerate(((), ("-i", "another-name-of-lab0"))):
+            records = self.folder / f"records-{number}"
+            for output in ("-o", "--resume"):
+                with self.subTest(options=options, output=output):
+                    run = self.lab.run([*COMMAND, *options, "--input", str(self.jobs), output, str(records), "mss"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+            first, second = self.runs(f"records-{number}.meta.json")
+            self.assertEqual((first["records"], second["records"], second["vantage"]["interface"]), (4, 0, "lab0"))
+
     def test_other_options_and_other_targets_are_not_resumed(self):
         self.mss("-o", str(self.records))
         before = self.records.read_bytes()

@@ -6,6 +6,7 @@ import logging
 import lzma
 import os
 import pty
+import tempfile
 import tracemalloc
 import unittest
 
@@ -163,7 +164,11 @@ class TestJobReader(unittest.TestCase):
                 jobs = list(reader)
             self.assertEqual([job["dip"] for job in jobs], [f"192.0.2.{number % 256}" for number in range(len(jobs))])
             self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off", logs.output[0])
-
+        with self.assertLogs("pathspider.targets.reading") as logs, tempfile.NamedTemporaryFile() as file:
+            file.write(packed[:at])
+            file.seek(0)
+            self.assertEqual(len(list(TargetReader(file, "targets", seed=7))), len(jobs))
+        self.assertIn(f"targets breaks off after {len(jobs)} lines", logs.output[-1])
 
     def test_an_input_without_targets_is_told_of(self):
         for data in (b"", b"\n \n"):
