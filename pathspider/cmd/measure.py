@@ -29,6 +29,7 @@ from pathspider.cmd.main import UsageError, add_loudness, meant_option
 from pathspider.cmd.output import (
     add_output,
     is_file,
+    lock,
     open_output,
     open_rewritten,
     refuse_one_file,
@@ -407,6 +408,9 @@ def targets_done(args: argparse.Namespace, options: RunOptions) -> tuple[TargetF
     if args.resume:
         several = spider.target_keys != TARGET_KEYS
         try:
+            if not args.dry_run:
+                with open(args.resume, "rb") as old:
+                    lock(old.fileno(), f"--resume {args.resume}")
             done = resume(args.resume, seen, spider.is_unfinished, record_of(spider.name, several=several),
                           several=several, look_only=args.dry_run)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import stat
 import sys
@@ -47,9 +48,27 @@ def open_output(name: str, *, append: bool = False, force: bool = False, instead
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
     with open(descriptor, "wb", buffering=0, closefd=not is_standard) as stream:
-        if not (is_standard or append or force):
-            refuse_content(os.fstat(descriptor), name, instead)
+        if not is_standard:
+            lock(descriptor, f"output {name}")
+            if not (append or force):
+                refuse_content(os.fstat(descriptor), name, instead)
         yield stream
+
+
+def lock(descriptor: int, what: str) -> None:
+    """Keep an ordinary file to ourselves until it is closed; nothing for what is none. flock(2)
+
+    :param what: it is, in messages
+    :raises UsageError: if another process has done so
+    """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{what}: another run is writing to this file") from None
+    except OSError:
+        pass  # this file system has no locks
 
 
 def open_rewritten(name: str, what: str, accept: Callable[[IO[bytes]], object]) -> int:

@@ -173,7 +173,8 @@ class JobReader:
     def _break_off(self, error: UnreadableError) -> None:
         self.broken_off = str(error)
         if self._lines_read:
-            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, self._lines_read, error)
+            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, self._lines_read,
+                      error)
         else:
             log.error("%s: %s", self.name, error)
 

@@ -580,6 +580,20 @@ class TestFacts(LabCase):
             first, second = self.runs(f"records-{number}.meta.json")
             self.assertEqual((first["records"], second["records"], second["vantage"]["interface"]), (4, 0, "lab0"))
 
+    def test_one_run_at_a_time_writes_to_a_file(self):
+        run = self.lab.popen([*COMMAND, "-i", "lab0", "-o", str(self.records), "mss"],
+                             **dict.fromkeys(("stdin", "stderr"), subprocess.PIPE))
+        jobs = self.jobs.read_bytes()
+        run.stdin.write(jobs)
+        run.stdin.flush()
+        while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
+            self.assertIsNone(run.poll())
+        for options in (("--resume", str(self.records)), ("-f", "-o", str(self.records))):
+            self.assertIn("another run is writing to this file", self.mss(*options, status=2))
+        run.communicate(ndjson([{**clean_jobs(1)[0], "dp": 443}]), timeout=30)
+        self.assertEqual((run.returncode, len(self.ids())), (0, 5))
+        self.mss("--resume", str(self.records), "--force")
+
     def test_other_options_and_other_targets_are_not_resumed(self):
         self.mss("-o", str(self.records))
         before = self.records.read_bytes()
