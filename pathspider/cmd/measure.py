@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pathspider.run.measurement import Measurement
     from pathspider.run.metadata import Facts
     from pathspider.run.options import Beginnings, RunOptions
+    from pathspider.targets.blocklist import Blocklist
     from pathspider.targets.digest import Digest
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
@@ -235,7 +236,7 @@ def measure(args: argparse.Namespace) -> int:
     refuse_same(os.fstat(lines.fileno()), args.resume or args.output)
     digest = Digest(lines)
     reader = target_reader(args, lines)
-    earlier = earlier_runs(args, digest) if args.resume else []
+    earlier = earlier_runs(args, options.blocklist, digest) if args.resume else []
     seen, keys = targets_done(args, options)
     targets = select(args, reader, seen, keys)
     if args.dry_run:
@@ -243,7 +244,8 @@ def measure(args: argparse.Namespace) -> int:
             return dry_run(args, options, reader, targets, stream)
     with open_output(args.resume or args.output, append=bool(args.resume), force=args.force,
                      instead=f", continue that run with --resume {args.output}") as stream, ExitStack() as open_files:
-        files = Files(args, stream, lines, open_files, earlier)  # now: later it may be that nothing can be opened
+        # now: later it may be that nothing can be opened
+        files = Files(args, options, stream, lines, stack=open_files, earlier=earlier)
         jobs: Iterable[Job] = targets
         if args.interface is None and needs_interface(args.plugin):  # it waits for a target: signals end it as they do
             following = iter(targets)
@@ -292,13 +294,13 @@ class Files:
     :param earlier: the runs that this one continues
     """
 
-    def __init__(self, args: argparse.Namespace, output: IO[bytes], lines: IO[bytes], stack: ExitStack,
-                 earlier: Sequence[Facts]) -> None:
+    def __init__(self, args: argparse.Namespace, options: RunOptions, output: IO[bytes], lines: IO[bytes], *,
+                 stack: ExitStack, earlier: Sequence[Facts]) -> None:
         from pathspider.run.metadata import ENDING, Metadata, read, what  # noqa: PLC0415
         from pathspider.writing import JSONFile  # noqa: PLC0415
 
         self.earlier = earlier
-        self.asked = what(args)
+        self.asked = what(args, options.blocklist)
         self.failed = False
         self.metadata: Metadata | None = None
         self.status: JSONFile | None = None
@@ -336,7 +338,7 @@ def refused(args: argparse.Namespace, stream: IO[bytes]) -> None:
         raise ValueError("there is something in this file already; name another one, or overwrite it with --force (-f)")
 
 
-def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
+def earlier_runs(args: argparse.Namespace, blocklist: Blocklist | None, digest: Digest) -> list[Facts]:
     """The runs whose records are resumed; :exc:`UsageError` where options or targets are not as they were."""
     from pathspider.run import metadata  # noqa: PLC0415
 
@@ -354,7 +356,7 @@ def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
         log.warning("there is no metadata of the run that is resumed (%s): whether options and targets are the same is "
                     "not known", name)
         return runs
-    now = metadata.what(args)
+    now = metadata.what(args, blocklist)
     found = metadata.differences(runs[-1], now)
     if metadata.other_targets(runs[-1], digest.found(complete=False)[0]):
         found.append("the list of targets is another one, or has changed")

@@ -522,6 +522,11 @@ class TestFacts(LabCase):
         self.mss("-f", "-o", str(precious))
         self.assertEqual(precious.read_text().count("\n"), 4)
 
+    def test_a_blocklist_that_can_be_read_but_once(self):
+        networks = b"192.0.2.0/24\n"
+        self.mss("-o", str(self.records), "--blocklist", "/dev/stdin", data=networks)
+        self.assertEqual(self.runs()[0]["blocklist_sha256"], hashlib.sha256(networks).hexdigest())
+
     def test_what_was_switched(self):
         outcome, _ = self.measure("--input", str(self.jobs), "-o", str(self.records), "--lockstep", "ecn")
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
