@@ -133,7 +133,7 @@ def at_end(measurement: Measurement) -> Facts:
         "end": now(),
         "ended": measurement.ended._asdict(),
         "status": measurement.status,
-        "records": counts.records or counts.jobs,
+        "records": counts.lines,
         "conditions": dict(sorted(counts.conditions.items())),
         "local_errors": dict(sorted(counts.local_errors.items())),
         "without_record": measurement.without_record,
