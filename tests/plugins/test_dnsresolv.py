@@ -113,6 +113,9 @@ class TestDNSResolv(ResolverCase):
     def test_names_in_other_spellings(self):
         found = self.run_jobs([{"domain": "Straße.example"}, {"domain": "SIX.example."}, {"domain": "Gone.example"}],
                               output_unresolved=True)
+        for name in ("path", "time", "run"):
+            self.assertIn(name, found[0])
+            del found[0][name]
         self.assertEqual(found, [
             {"domain": "Gone.example", "domain_ascii": "gone.example",
              "conditions": ["dnsresolv.unresolved:nxdomain"]},
@@ -193,8 +196,12 @@ class TestInTheLab(unittest.TestCase):
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(b"1 names got no answer from the resolvers (1 timeout)", done.stderr)
             self.assertEqual(json.loads(output.read_bytes())["conditions"], ["dnsresolv.unresolved:timeout"])
-            done = self.lab.run([*command, "--resume", str(output), "dnsresolv", "--resolver", clean_address(0, 4)],
-                                **options)
+            again = [*command, "--resume", str(output)]
+            answered = ["dnsresolv", "--resolver", clean_address(0, 4)]
+            done = self.lab.run([*again, *answered], **options)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(b"or go on all the same with --force", done.stderr)
+            done = self.lab.run([*again, "--force", *answered], **options)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual([json.loads(line)["dip"] for line in output.read_bytes().splitlines()],
                              ["192.0.2.1", "2001:db8::1"])
