@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
@@ -23,7 +23,15 @@ from pathspider.cmd.input import (
 )
 from pathspider.cmd.interface import ReadAhead, for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness
-from pathspider.cmd.output import add_output, is_file, open_output, refuse_same, start_afresh
+from pathspider.cmd.output import (
+    add_output,
+    is_file,
+    open_output,
+    refuse_same,
+    refuse_shared,
+    start_afresh,
+    write_jobs,
+)
 from pathspider.cmd.plugins import PluginParsers, advice, make_spider, named_plugin, plugin_mistakes
 from pathspider.cmd.resuming import earlier_runs, targets_done
 from pathspider.cmd.signals import Signals
@@ -33,6 +41,7 @@ from pathspider.records import to_measure
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
+    from pathspider.records import Job
     from pathspider.run.measurement import Measurement
     from pathspider.run.options import RunOptions
     from pathspider.targets.digest import Digest
@@ -107,7 +116,13 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> int:
     """The whole of a measurement; the exit status."""
     from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
+    from pathspider.run.metadata import ENDING  # noqa: PLC0415
 
+    if args.log_file is not None:
+        output = args.resume or args.output
+        refuse_shared(args.log_file, "log file", {
+            "the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
+            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file})
     with logging_to(args.log_file):
         return measure(args)
 
@@ -132,7 +147,7 @@ def measure(args: argparse.Namespace) -> int:
         if args.interface is None and needs_interface(args.plugin):
             args.interface = for_targets(jobs.ahead(), options.source, options.ip_version)
         spider = spider_here(args, options)
-        earlier = earlier_runs(args, digest) if args.resume else []
+        earlier = earlier_runs(args, options.blocklist, digest) if args.resume else []
         targets = select(args, jobs, targets_done(args, spider), spider.target_keys)
         files = files or Files(args, lines, open_files, earlier)
         signals = Signals()
@@ -160,7 +175,9 @@ def follow(args: argparse.Namespace, measurement: Measurement, *, digest: Digest
     spider = measurement.spider
     measurement.at_end = end
     if files.metadata is not None:
-        files.note({**metadata.at_begin(args, sys.argv, spider), "targets": metadata.of_targets(measurement, digest)})
+        asked = metadata.what(args, spider.options.blocklist)
+        files.note({**metadata.at_begin(args, sys.argv, spider, asked),
+                    "targets": metadata.of_targets(measurement, digest)})
     progress = Progress(spider.pipeline, measurement.reader, stopping=lambda: measurement.signals,
                         targets=measurement.targets)
     status_file = None if files.status is None else StatusFile(files.status, measurement, progress)
@@ -202,32 +219,33 @@ def run_options(args: argparse.Namespace) -> RunOptions:
 def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, digest: Digest) -> int:
     """Write the jobs that would be measured, and say what would not be; the exit status."""
     if args.resume:
-        earlier_runs(args, digest)
+        earlier_runs(args, options.blocklist, digest)
     spider = make_spider(args, options)
     targets = select(args, reader, targets_done(args, spider), spider.target_keys)
     with open_output(args.output, force=args.force) as stream:
-        start_afresh(stream)
-        return write_jobs(args.plugin_name, spider, reader, targets, stream)
+        return write_measured(args.plugin_name, spider, reader, targets, stream)
 
 
-def write_jobs(name: str, spider: Spider, reader: JobReader, targets: Selection, stream: IO[bytes]) -> int:
+def write_measured(name: str, spider: Spider, reader: JobReader, targets: Selection, stream: IO[bytes]) -> int:
     """The jobs that would be measured by the plugin of this name; the exit status."""
-    from pathspider.writing import RecordWriter  # noqa: PLC0415
-
-    writer, options = RecordWriter(stream), spider.options
+    options = spider.options
     counts = {"measured": 0, "blocklisted": 0, "of the lab": 0, "invalid": 0}
-    for job in targets:
-        with plugin_mistakes(name):
-            problem = spider.job_problem(job)
-        if problem:
-            counts["invalid"] += 1
-        elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
-            counts["blocklisted"] += 1
-        elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
-            counts["of the lab"] += 1
-        else:
-            counts["measured"] += 1
-            writer.write(to_measure(job))
+
+    def measured() -> Iterator[Job]:
+        for job in targets:
+            with plugin_mistakes(name):
+                problem = spider.job_problem(job)
+            if problem:
+                counts["invalid"] += 1
+            elif options.blocklist is not None and "dip" in job and job["dip"] in options.blocklist:
+                counts["blocklisted"] += 1
+            elif options.lab_networks is not None and "dip" in job and job["dip"] in options.lab_networks:
+                counts["of the lab"] += 1
+            else:
+                counts["measured"] += 1
+                yield to_measure(job)
+
+    write_jobs(stream, measured(), reader)
     with plugin_mistakes(name):
         connections = len(spider.plan())
     log.info("would connect %d times to each of %d targets; %d are repeated, %d in the blocklist, %d addresses of "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.output import lock
 from pathspider.cmd.plugins import plugin_mistakes
 from pathspider.installed import PLUGINS
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.records import Record
     from pathspider.run.metadata import Facts
+    from pathspider.targets.blocklist import Blocklist
     from pathspider.targets.digest import Digest
     from pathspider.targets.repeats import TargetFilter
 
 log = logging.getLogger("pathspider")
 
 
-def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
+def earlier_runs(args: argparse.Namespace, blocklist: Blocklist | None, digest: Digest) -> list[Facts]:
     """The runs whose records are resumed; :exc:`UsageError` where options or targets are not as they were."""
     from pathspider.run import metadata  # noqa: PLC0415
 
@@ -40,7 +42,7 @@ def earlier_runs(args: argparse.Namespace, digest: Digest) -> list[Facts]:
         log.warning("there is no metadata of the run that is resumed (%s): whether options and targets are the same is "
                     "not known", name)
         return runs
-    now = metadata.what(args)
+    now = metadata.what(args, blocklist)
     unknown = ("interface",) if args.interface is None else ()  # --dry-run does not ask
     found = metadata.differences(runs[-1], now, unknown)
     if metadata.other_targets(runs[-1], digest.found(complete=False)[0]):
@@ -70,6 +72,9 @@ def targets_done(args: argparse.Namespace, spider: Spider) -> TargetFilter:
                 return spider.is_unfinished(record)
 
         try:
+            if not args.dry_run:
+                with open(args.resume, "rb") as old:
+                    lock(old.fileno(), f"--resume {args.resume}")
             done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several), several=several,
                           look_only=args.dry_run)
         except OSError as error:
@@ -86,12 +91,12 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
     :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
     """
     from pathspider.discovery import module_names  # noqa: PLC0415
-    from pathspider.targets.reading import LineError, check_record, parse_ndjson  # noqa: PLC0415
+    from pathspider.targets.reading import RECORD_DEPTH, LineError, check_record, parse_ndjson  # noqa: PLC0415
 
     others = {*module_names(PLUGINS)} - {plugin}
 
     def parse(line: str) -> Record:
-        job = parse_ndjson(line)
+        job = parse_ndjson(line, RECORD_DEPTH)
         if several and "conditions" not in job:
             return cast("Record", job)
         record = check_record(job)

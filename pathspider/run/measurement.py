@@ -129,7 +129,7 @@ class Measurement:
                     self.refused = job
                     break
             else:
-                self.all_read = self.targets.left != 0
+                self.all_read = self.targets.left != 0 and not self.reader.broken_off
         except OSError as error:
             self.unread = error
             log.error("%s: %s; the run stops", self.reader.name, error.strerror or error)

@@ -298,6 +298,11 @@ class FactsCase(LabCase):
 class TestFacts(FactsCase):
     """What is told of a run beside its records."""
 
+    def test_a_blocklist_that_can_be_read_but_once(self):
+        networks = b"192.0.2.0/24\n"
+        self.mss("-o", str(self.records), "--blocklist", "/dev/stdin", data=networks)
+        self.assertEqual(self.runs()[0]["blocklist_sha256"], hashlib.sha256(networks).hexdigest())
+
     def test_what_was_switched(self):
         outcome, _ = self.measure("--input", str(self.jobs), "-o", str(self.records), "--lockstep", "ecn")
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
@@ -334,6 +339,20 @@ class TestFacts(FactsCase):
         for told in (facts, state):
             self.assertEqual((told["ended"], told["status"]), ({"why": "signal", "what": "SIGTERM"}, 143))
         self.assertEqual((state["state"], state["done"]), ("ended", 4))
+
+    def test_one_run_at_a_time_writes_to_a_file(self):
+        run = self.lab.popen([*COMMAND, "-i", "lab0", "-o", str(self.records), "mss"],
+                             **dict.fromkeys(("stdin", "stderr"), subprocess.PIPE))
+        jobs = self.jobs.read_bytes()
+        run.stdin.write(jobs)
+        run.stdin.flush()
+        while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
+            self.assertIsNone(run.poll())
+        for options in (("--resume", str(self.records)), ("-f", "-o", str(self.records))):
+            self.assertIn("another run is writing to this file", self.mss(*options, status=2))
+        run.communicate(ndjson([{**clean_jobs(1)[0], "dp": 443}]), timeout=30)
+        self.assertEqual((run.returncode, len(self.ids())), (0, 5))
+        self.mss("--resume", str(self.records), "--force")
 
 class TestEnds(LabCase):
     """Whatever ends a run, the output is whole lines and the machine is as it was."""
