@@ -72,7 +72,7 @@ def targets_done(args: argparse.Namespace, spider: Spider) -> TargetFilter:
                 return spider.is_unfinished(record)
 
         try:
-            if not args.dry_run:
+            if not args.dry_run and os.path.isfile(args.resume):
                 with open(args.resume, "rb") as old:
                     lock(old.fileno(), f"--resume {args.resume}")
             done = resume(args.resume, seen, is_unfinished, record_of(spider.name, several=several), several=several,

@@ -1,5 +1,6 @@
 """``pspdr measure`` from the outside: real processes, real paths, and what is left of the machine afterwards."""
 
+import hashlib
 import itertools
 import json
 import signal
