@@ -16,8 +16,6 @@ RUN = "pathspider"
 """How conditions begin that tell of the run itself, and so why there is no verdict; a plugin cannot be called so."""
 NOT_OBSERVED = "pathspider.not_observed"
 """A flow that a conclusion needs was not observed, so there is no conclusion."""
-MISSED_FLOWS = "pathspider.missed_flows:"
-"""So many flows were not observed; their number follows."""
 NOT_MEASURED = "pathspider.not_measured"
 """The run ended before this job was measured."""
 INVALID_JOB = "pathspider.invalid_job"
@@ -89,7 +87,7 @@ def is_unfinished(record: Record) -> bool:
     """True for a record without a verdict that a second try could give: the run had ended, or our machine failed, or
     its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
     found = record.get("conditions", [])
-    unseen = NOT_OBSERVED in found and any(one.startswith(MISSED_FLOWS) for one in found)
+    unseen = NOT_OBSERVED in found and any(one.partition(":")[0] == f"{RUN}.missed_flows" for one in found)
     return NOT_MEASURED in found or unseen or bool(local_reasons(found))
 
 
@@ -121,7 +119,7 @@ CAPTURE_LOST = f"{LOCAL_ERROR}:capture_lost_packets"
 
 def missed_flows(found: Sequence[str], count: int) -> list[str]:
     """What was found, and that ``count`` flows were expected and not observed; it is why, where nothing was found."""
-    return [*(found or [NOT_OBSERVED]), f"{MISSED_FLOWS}{count}"] if count else [*found]
+    return [*(found or [NOT_OBSERVED]), f"pathspider.missed_flows:{count}"] if count else [*found]
 
 
 CONNECTIVITY = {
