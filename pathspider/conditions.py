@@ -86,9 +86,14 @@ def local_reasons(found: Sequence[str]) -> list[str]:
 
 
 def is_unfinished(record: Record) -> bool:
-    """True for a record without a verdict that a second try could give: the run had ended, or our machine failed."""
+    """True for a record without a verdict that a second try could give: the run had ended, or our machine failed, or
+    its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
     found = record.get("conditions", [])
-    return NOT_MEASURED in found or UNCONFIRMED in found or bool(local_reasons(found))
+    """True for a record without a verdict that a second try could give: the run had ended, or our machine failed, or
+    its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
+    found = record.get("conditions", [])
+    unseen = NOT_OBSERVED in found and any("missed_flows:" in one for one in found)
+    return NOT_MEASURED in found or UNCONFIRMED in found or unseen or bool(local_reasons(found))
 
 
 def local_errors(connections: Sequence[Connection]) -> list[str]:
@@ -156,7 +161,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.invalid_job:dip_missing": "the job has no dip",
     "pathspider.invalid_job:dip_not_an_address": "dip is not a numeric address",
     "pathspider.invalid_job:dip_has_a_zone": "dip names an interface (fe80::1%eth0)",
-    "pathspider.invalid_job:dip_not_unicast": "dip is a multicast or the unspecified address",
+    "pathspider.invalid_job:dip_not_unicast": "dip is a multicast, the broadcast or the unspecified address",
     "pathspider.invalid_job:dip_is_ipv4_mapped": "dip is an IPv4 address in the notation of IPv6",
     "pathspider.invalid_job:dp_not_a_port": "dp is not a number from 1 to 65535",
     "pathspider.invalid_job:domain_not_a_string": "domain is not a string",

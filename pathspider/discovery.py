@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Base = TypeVar("Base")
 
 _failed: dict[str, str] = {}
-"""The modules that cannot be used, with what could not be done to them; it was said of each."""
+"""The modules and classes that cannot be used, with what could not be done to them; it was said of each."""
 
 
 def module_names(namespace: str) -> list[str]:
@@ -60,8 +60,10 @@ def classes(namespace: str, base: type[Base], only: str | None = None) -> list[t
 
 def whereabouts(namespace: str, name: str) -> str:
     """For an error: where a module is looked for that was not found; that it was found, if it failed."""
-    if what := _failed.get(f"{namespace}.{name}"):
-        return f"its module cannot be {what}, for the reason above"
+    module = f"{namespace}.{name}"
+    for failed, what in _failed.items():
+        if f"{failed}.".startswith(f"{module}."):
+            return f"{'its module' if failed == module else failed} cannot be {what}, for the reason above"
     return "one of your own is found when it is installed with pip, or with PYTHONPATH=. before pspdr (behind sudo), " \
            "from its package's folder"
 

@@ -287,7 +287,14 @@ class SynchronizedSpider(Spider):
 
     def sockopts(self, config: int) -> SockOpts | None:
         """The socket options with which a connection carries its configuration; None where the machine is switched."""
-        return None if self.carried is None else self.carried.sockopts(config)
+        from pathspider.network.configurations import ConfigurationError  # noqa: PLC0415 - heavy
+
+        try:
+            return None if self.carried is None else self.carried.sockopts(config)
+        except ConfigurationError:
+            if self.pipeline.connector.aborting.is_set():  # all is taken down while we are on our way
+                raise Stopped from None
+            raise
 
     def wake_configurator(self) -> None:
         with self._turn:

@@ -46,8 +46,9 @@ class RecordWriter:
                 done += self.stream.write(line[done:])
             self.octets += done
         except OSError:
-            with suppress(OSError):  # a pipe cannot be cut
-                self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))
+            if done:  # or the position may be 0 in a file that is appended to
+                with suppress(OSError):  # a pipe cannot be cut
+                    self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))
             raise
 
 
@@ -70,18 +71,27 @@ class JSONFile:
     def write(self, value: Any) -> None:
         """Write a value in place of what is there.
 
-        :raises OSError: if there is no room for it
+        :raises OSError: if there is no room for it; what is there stays
         """
         text = json.dumps(_finite_only(value), default=_plain, indent=1)
         data = text.ljust(self._length - 1).encode("ascii") + b"\n"
-        done = 0
-        while done < len(data):
-            done += os.pwrite(self._descriptor, data[done:], done)
+        size = os.fstat(self._descriptor).st_size
+        try:
+            self._put(b" " * (len(data) - size), size)  # JSON all the time, also where there is no room for them
+        except OSError:
+            os.ftruncate(self._descriptor, size)
+            raise
+        self._put(data, 0)
         if not self._length:
             os.ftruncate(self._descriptor, len(data))
             with suppress(OSError):  # there is no room, or the file system does not do it
                 reserve(self._descriptor, len(data), self.AHEAD)
         self._length = len(data)
+
+    def _put(self, data: bytes, place: int) -> None:
+        done = 0
+        while done < len(data):
+            done += os.pwrite(self._descriptor, data[done:], place + done)
 
     def close(self) -> None:
         """Give back the room that was not needed, and close the file."""

@@ -64,3 +64,13 @@ class TestConditions(unittest.TestCase):
         seen, missed = {"observed": True}, {"observed": False}
         for flows, expected in (([], True), ([seen, {}], True), ([seen, missed], False)):
             self.assertIs(conditions.all_observed(flows), expected)
+
+
+class TestUnfinished(unittest.TestCase):
+    def test_what_a_second_try_could_tell(self):
+        for found, expected in (
+                (["pathspider.not_measured"], True), (["pathspider.local_error:paused"], True),
+                (["pathspider.not_observed", "pathspider.missed_flows:2"], True),
+                (["pathspider.not_observed"], False), (["x.connectivity.works", "pathspider.missed_flows:1"], False),
+                (["pathspider.blocklisted"], False), ([], False)):
+            self.assertEqual(conditions.is_unfinished({"conditions": found}), expected, found)

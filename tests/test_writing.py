@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import resource
 import tempfile
 import unittest
+from contextlib import contextmanager
 from pathlib import Path
 
 from hypothesis import given
@@ -36,8 +38,37 @@ class TestRecordWriter(unittest.TestCase):
         self.assertEqual(line.count(b"\n"), 1)
         self.assertEqual(json.loads(line), value)
 
+    def test_what_stood_in_the_file_stays_where_there_is_no_room_for_the_first_line(self):
+        with tempfile.NamedTemporaryFile() as file, open(os.open(file.name, os.O_WRONLY | os.O_APPEND), "wb",
+                                                         buffering=0) as stream:
+            file.write(b'{"a": 1}\n')
+            file.flush()
+            for room in (0, 5):
+                with self.subTest(room=room), no_room_beyond(9 + room), self.assertRaises(OSError):
+                    RecordWriter(stream).write({"b": 2})
+                self.assertEqual(Path(file.name).read_bytes(), b'{"a": 1}\n')
+
+
+@contextmanager
+def no_room_beyond(size):
+    """As on a full disk: no file can become longer. setrlimit(2)"""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
 
 class TestJSONFile(unittest.TestCase):
+    def test_what_stood_in_the_file_stays_where_there_is_no_room_for_more(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b'{"runs": ["earlier"]}\n')
+            file.flush()
+            with no_room_beyond(30), self.assertRaises(OSError):
+                JSONFile(file.fileno()).write({"runs": ["earlier", "now"]})
+            self.assertEqual(Path(file.name).read_bytes(), b'{"runs": ["earlier"]}\n')
+
     def test_whoever_reads_finds_one_whole_value(self):
         with tempfile.NamedTemporaryFile() as file:
             file.write(b"x" * 500)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import add_input_options, open_input, select, target_reader
-from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
+from pathspider.cmd.output import add_output, open_output, refuse_same, write_jobs
 
 if TYPE_CHECKING:
     from pathspider.records import Job
@@ -43,7 +43,6 @@ def port(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Filter the list; the exit status is 1 if something in it was no job."""
     from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
-    from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     with open_input(args.input) as lines:
         refuse_same(os.fstat(lines.fileno()), args.output)
@@ -51,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
         sieve = Sieve(reader, args.dp)
         selection = select(args, sieve, TargetFilter(), keys=())
         with open_output(args.output, force=args.force) as stream:
-            start_afresh(stream)
-            RecordWriter(stream).write_all(iter(selection))
+            write_jobs(stream, selection, reader)
     log.info("%d jobs; left out: %d repeated targets, %d invalid, %d lines that are no jobs%s", selection.kept,
              selection.repeated, sieve.invalid, reader.skipped, selection.left_out("; "))
     return 0 if reader.all_were_jobs and not sieve.invalid else 1

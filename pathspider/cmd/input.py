@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import secrets
+import sys
 from collections.abc import Container, Sequence
 from typing import IO, TYPE_CHECKING
 
@@ -84,6 +85,8 @@ def open_input(name: str) -> IO[bytes]:
 
     It is left open: the feeder may still wait for input when all else has ended, and closing would wait for the feeder.
     """
+    if name == "-" and sys.stdin is None:  # Python has found it closed; by now something else has its number
+        raise UsageError("standard input is closed; name a file, or lead it somewhere")
     try:
         return open_hashing(0, closefd=False) if name == "-" else open_hashing(name)
     except OSError as error:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from pathspider.cmd.main import UsageError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathspider.helpers.sockets import Source
     from pathspider.records import Job
     from pathspider.targets.blocklist import Blocklist
+    from pathspider.targets.selection import IPVersion, Jobs
 
 log = logging.getLogger("pathspider")
 
@@ -51,26 +52,45 @@ def pair(addresses: Sequence[str]) -> Source:
     return next(iter(four), None), next(iter(six), None)
 
 
-def for_targets(jobs: Iterator[Job], named: Source = (None, None)) -> tuple[str, list[Job]]:
-    """The interface that leads to the first target, and the jobs that had to be read for it; waits for that target.
+class ReadAhead:
+    """The jobs of a list, of which some may be looked at before their turn."""
+
+    def __init__(self, source: Jobs) -> None:
+        self.name = source.name
+        self.jobs = 0
+        """How many have had their turn."""
+        self._following = iter(source)
+        self._ahead: list[Job] = []
+
+    def ahead(self) -> Iterator[Job]:
+        """Look at the jobs that nobody has looked at."""
+        for job in self._following:
+            self._ahead.append(job)
+            yield job
+
+    def __iter__(self) -> Iterator[Job]:
+        for job in chain(self._ahead, self._following):
+            self.jobs += 1
+            yield job
+
+
+def for_targets(jobs: Iterator[Job], named: Source = (None, None), version: IPVersion | None = None) -> str:
+    """The interface that leads to the first target; waits for that target.
 
     Without a target, as in an empty input, it is any that is up. :exc:`UsageError` if there is no route to anywhere.
 
     :param named: addresses of ours that packets leave from, by IP version
+    :param version: only targets of this IP version count
     """
     from pathspider.network.interfaces import interfaces_up  # noqa: PLC0415 - netlink
     from pathspider.network.routes import default_interface, interface_to  # noqa: PLC0415
     from pathspider.targets.problems import target_problem  # noqa: PLC0415
+    from pathspider.targets.selection import version_of  # noqa: PLC0415
 
-    ahead: list[Job] = []
-    target = None
-    for job in islice(jobs, MOST_AHEAD):
-        ahead.append(job)
-        if target_problem(job) is None:
-            target = job["dip"]
-            break
+    target = next((job["dip"] for job in islice(jobs, MOST_AHEAD)
+                   if target_problem(job) is None and version in (None, version_of(job))), None)
     if target is None:
-        return default_interface() or next(iter(interfaces_up()), "lo"), ahead
+        return default_interface() or next(iter(interfaces_up()), "lo")
     interface, to = interface_to(target, named[":" in target]), target
     if interface is None:
         interface, to = default_interface(), "everywhere else"
@@ -78,7 +98,7 @@ def for_targets(jobs: Iterator[Job], named: Source = (None, None)) -> tuple[str,
         raise UsageError(f"there is no route to {target}, nor a default route; -i names the interface that leads to "
                          "the targets")
     log.info("measuring through %s, where the route to %s leads; -i names another", interface, to)
-    return interface, ahead
+    return interface
 
 
 def to_observe() -> str:

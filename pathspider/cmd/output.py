@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import UsageError
+
+if TYPE_CHECKING:
+    from pathspider.records import Job
+    from pathspider.targets.reading import JobReader
 
 
 def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") -> None:
@@ -43,9 +48,27 @@ def open_output(name: str, *, append: bool = False, force: bool = False, instead
     except OSError as error:
         raise UsageError(f"output {name}: {error.strerror}") from None
     with open(descriptor, "wb", buffering=0, closefd=not is_standard) as stream:
-        if not (is_standard or append or force):
-            refuse_content(os.fstat(descriptor), name, instead)
+        if not is_standard:
+            lock(descriptor, f"output {name}")
+            if not (append or force):
+                refuse_content(os.fstat(descriptor), name, instead)
         yield stream
+
+
+def lock(descriptor: int, what: str) -> None:
+    """Keep an ordinary file to ourselves until it is closed; nothing for what is none. flock(2)
+
+    :param what: it is, in messages
+    :raises UsageError: if another process has done so
+    """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{what}: another run is writing to this file") from None
+    except OSError:
+        pass  # this file system has no locks
 
 
 def open_rewritten(name: str, what: str, accept: Callable[[IO[bytes]], object]) -> int:
@@ -91,6 +114,23 @@ def start_afresh(stream: IO[bytes]) -> None:
         stream.truncate(0)
 
 
+def write_jobs(stream: IO[bytes], jobs: Iterable[Job], reader: JobReader) -> None:
+    """Write each job as it comes. What is in the output file already goes when the first one has come, or all was
+    read.
+
+    :param reader: the jobs come from
+    """
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
+
+    writer = RecordWriter(stream)
+    for job in jobs:
+        if not writer.written:
+            start_afresh(stream)
+        writer.write(job)
+    if not writer.written and not reader.broken_off:
+        start_afresh(stream)
+
+
 def refuse_content(status: os.stat_result, name: str, instead: str = "", what: str = "output") -> None:
     """:exc:`UsageError` if this is an ordinary file that has content."""
     if stat.S_ISREG(status.st_mode) and status.st_size:
@@ -102,6 +142,18 @@ def refuse_same(source: os.stat_result, name: str) -> None:
     """:exc:`UsageError` if what is written to the output would come to stand in the file that is read."""
     if is_same(source, 1 if name == "-" else name):
         raise UsageError(f"output {name}: this is the file that is read; name another file")
+
+
+def refuse_shared(name: str, what: str, others: Mapping[str, int | str | None]) -> None:
+    """:exc:`UsageError` if one of the others is, or will be, the ordinary file of this name.
+
+    :param what: it is, in messages
+    :param others: descriptors and names, by what they are
+    """
+    for other, place in others.items():
+        same = isinstance(place, str) and os.path.realpath(place) == os.path.realpath(name)
+        if place is not None and (same or _is(place, name)) and (os.path.isfile(name) or not os.path.exists(name)):
+            raise UsageError(f"{what} {name}: this is {other} too; name another file")
 
 
 def is_file(descriptor: int, name: str) -> bool:

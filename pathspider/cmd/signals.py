@@ -24,7 +24,8 @@ ECHO = 0.2
 class Signals:
     """Keeps the signals that end us from now on; to be made in the main thread, before it waits for anything long.
 
-    SIGHUP stays ignored where nohup(1) has it so.
+    SIGHUP stays ignored where nohup(1) has it so. SIGINT does not, though a shell without job control has it so for
+    what it starts in the background: a script can say ``kill -INT``.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Signals:
         self._told = told  # open as long as this object: the interpreter has its number alone
         signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
         self._before = {number: handler for number in ENDS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+        self._before.setdefault(signal.SIGINT, signal.default_int_handler)
         self._keep()
 
     def _keep(self) -> None:

@@ -75,7 +75,7 @@ class StatusFile:
             **numbers._asdict(),
             "rate": round(numbers.rate, 3),
             "seconds_left": None if over or numbers.seconds_left is None else round(numbers.seconds_left, 1),
-            "records": run.counts.records or run.counts.jobs,
+            "records": run.counts.lines,
             "local_errors": dict(run.counts.local_errors),
             "ended": run.ended._asdict() if over else None,
             "status": run.status,

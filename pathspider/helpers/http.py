@@ -259,8 +259,7 @@ class _Transfer:
 
     def timed_out(self, timeout: float) -> tuple[int, str]:
         """What libcurl would say."""
-        size = int(self.handle.getinfo(_pycurl().SIZE_DOWNLOAD))
-        text = f"Operation timed out after {timeout * 1000:.0f} milliseconds with {size} bytes received"
+        text = f"Operation timed out after {timeout * 1000:.0f} milliseconds with {self.size} bytes received"
         return _pycurl().E_OPERATION_TIMEDOUT, text
 
     def result(self, outcome: tuple[int, str], curlinfos: Iterable[int]) -> Connection:

@@ -12,7 +12,7 @@ from pathspider.lab.errors import LabError
 def roots() -> list[Path]:
     """Where unpacked Debian packages may be: ``$PATHSPIDER_SERVERS``, and ``.servers`` of a checkout."""
     named = os.environ.get("PATHSPIDER_SERVERS")
-    return [*([Path(named)] if named else []), Path(__file__).parents[2] / ".servers"]
+    return [*([Path(named).resolve()] if named else []), Path(__file__).parents[2] / ".servers"]
 
 
 def find_program(program: str, package: str) -> Path:
@@ -21,7 +21,7 @@ def find_program(program: str, package: str) -> Path:
         if (binary := root / "usr/sbin" / program).exists():
             return binary
     if found := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
-        return Path(found)
+        return Path(found).parent.resolve() / program  # /sbin is /usr/sbin
     raise LabError(f"no {program} found; unpack one without installing it: apt-get download {package} && "
                    f"dpkg-deb -x {package}_*.deb .servers, and name the folder in PATHSPIDER_SERVERS")
 

@@ -93,7 +93,8 @@ class Init:
             end.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        with wakeup, writer, selectors.DefaultSelector() as selector:
+        with wakeup, writer, selectors.DefaultSelector() as selector, contextlib.ExitStack() as before_they_close:
+            before_they_close.callback(signal.set_wakeup_fd, -1)
             selector.register(self.control, selectors.EVENT_READ)
             selector.register(wakeup, selectors.EVENT_READ)
             while True:

@@ -323,7 +323,8 @@ class Configurations:
         self._shared.append(name)
 
     def _mark(self, config: int) -> int:
-        assert self._slot is not None
+        if self._slot is None:
+            raise ConfigurationError("what connections carry has been taken down")
         return rtnetlink.slot_marks(self._slot)[config]
 
     def _marks(self, ecn: bool) -> list[int]:

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pathspider.network.privileges import CAPABILITIES, OPTIONAL
+from pathspider.network.privileges import OPTIONAL, bits
 
 # linux/if.h and linux/if_addr.h
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
@@ -19,7 +19,8 @@ IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE = 0x08, 0x20, 0x40
 IFA_F_OPTIMISTIC = 0x04
 RT_SCOPE_UNIVERSE, RT_SCOPE_HOST = 0, 254
 
-REASONS = {"CAP_NET_RAW": "capture and send raw packets", "CAP_NET_ADMIN": "change network settings"}
+REASONS = {"CAP_NET_RAW": "capture and send raw packets", "CAP_NET_ADMIN": "change network settings",
+           "CAP_DAC_READ_SEARCH": "read all files"}
 
 PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 
@@ -185,13 +186,14 @@ def effective_capabilities(status: Path = Path("/proc/self/status")) -> int:
 
 
 def check_capabilities(*needed: str) -> None:
-    """Raise :class:`CapabilityError` unless each capability (``CAP_NET_RAW``, ``CAP_NET_ADMIN``) is effective.
+    """Raise :class:`CapabilityError` unless each capability (``CAP_NET_RAW``, ``CAP_NET_ADMIN``) is effective;
+    ``ValueError`` for what is none that a measurement can use.
 
     Those that a run can do without are not asked for.
     """
     needed = tuple(name for name in needed if name not in OPTIONAL)
     effective = effective_capabilities()
-    missing = [name for name in needed if not effective >> CAPABILITIES[name] & 1]
+    missing = [name for name in needed if bits([name]) & ~effective]
     if not missing:
         return
     what = " and ".join(f"{name} (to {REASONS[name]})" for name in missing)

@@ -78,17 +78,23 @@ def of_plugin(plugin: type) -> set[str]:
     return {*plugin.capabilities, *(() if says else (OWN,))}  # type: ignore[attr-defined]
 
 
+def bits(names: Iterable[str]) -> int:
+    """Capabilities as a set of bits; ``ValueError`` for one that is not among :data:`CAPABILITIES`."""
+    found = 0
+    for name in names:
+        if name not in CAPABILITIES:
+            raise ValueError(f"capability {name}: only {', '.join(CAPABILITIES)} are known here")
+        found |= 1 << CAPABILITIES[name]
+    return found
+
+
 def keep_only(names: Iterable[str], user: User | None = None) -> None:
     """Give up, for good, every capability that is not named, and become ``user``. What this process does not have stays
     missing. With ``user`` None, or in a user namespace that has no other, our user stays.
 
     :param names: of :data:`CAPABILITIES`; ``ValueError`` for another
     """
-    kept = 0
-    for name in names:
-        if name not in CAPABILITIES:
-            raise ValueError(f"{name}: only {', '.join(CAPABILITIES)} are known here")
-        kept |= 1 << CAPABILITIES[name]
+    kept = bits(names)
     needed = _needed_files()
     if user is not None:
         _become(user)

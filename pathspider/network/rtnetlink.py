@@ -115,14 +115,15 @@ class Netlink:
         """Close the socket."""
         self.sock.close()
 
-    def _message(self, kind: int, flags: int, body: bytes) -> bytes:
+    def message(self, kind: int, flags: int, body: bytes) -> bytes:
+        """A request, numbered."""
         self._sequence += 1
         return struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | flags, self._sequence, 0) + body
 
     def dump(self, kind: int, header: bytes) -> list[bytes]:
         """The bodies of all messages that answer a request to list; :class:`InterruptedDumpError` asks to list again.
         """
-        self.sock.send(self._message(kind, NLM_F_DUMP, header))
+        self.sock.send(self.message(kind, NLM_F_DUMP, header))
         found: list[bytes] = []
         interrupted = False
         while True:
@@ -138,12 +139,18 @@ class Netlink:
 
     def get(self, kind: int, body: bytes) -> bytes:
         """The body of the one message that answers."""
-        self.sock.send(self._message(kind, 0, body))
+        self.sock.send(self.message(kind, 0, body))
         while True:
-            for reply, _, answer in messages(self.sock.recv(1 << 16), self._sequence):
-                if reply == NLMSG_ERROR:
-                    raise _error(answer)
+            if (answer := self.answer(self.sock.recv(1 << 16))) is not None:
                 return answer
+
+    def answer(self, data: bytes) -> bytes | None:
+        """The body of the message that answers the last request, in what was received; None if it is not in it."""
+        for reply, _, body in messages(data, self._sequence):
+            if reply == NLMSG_ERROR:
+                raise _error(body)
+            return body
+        return None
 
     def change(self, requests: Iterable[tuple[int, int, bytes]]) -> list[OSError | None]:
         """Make changes (kind, flags, body), many at a time: for each its error, or ``None``."""
@@ -151,7 +158,7 @@ class Netlink:
         batch: list[bytes] = []
         size = 0
         for kind, flags, body in requests:
-            batch.append(self._message(kind, flags | NLM_F_ACK, body))
+            batch.append(self.message(kind, flags | NLM_F_ACK, body))
             size += len(batch[-1])
             if size > 32768:
                 results += self._send(batch)

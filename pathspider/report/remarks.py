@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ def remarks(report: Report) -> Iterator[Remark]:
 
 def measured_differently(report: Report) -> Iterator[Remark]:
     """Of files that were not measured alike, as far as their metadata tells."""
-    found = list(differing(report.tallies))
+    found = list(islice(differing(report.tallies), MOST_NAMED + 1))
     for files, what in found[:MOST_NAMED]:
         yield Remark(f"{files}: runs that were not made alike",
                      f": {what}. What differs between their records may come from that.")

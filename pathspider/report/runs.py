@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -70,16 +72,30 @@ def cells(tally: Tally) -> Iterator[list[str]]:
 
 def differing(tallies: list[Tally]) -> Iterator[tuple[str, str]]:
     """For each two runs of one plugin that were not made alike: of which files they are, and in what they differ."""
-    runs = [(tally.label, facts) for tally in tallies for facts in tally.facts]
+    @cache
+    def compared(one: str, other: str) -> str:
+        before, now = alike[one], alike[other]
+        return "; ".join([*differences(before, now, but=OF_A_PLACE), *other_versions(before, now)])
+
+    runs = [(tally.label, _made(facts), facts) for tally in tallies for facts in tally.facts]
+    alike = {made: facts for _, made, facts in reversed(runs)}
     told: set[tuple[str, str]] = set()
-    for (first, before), (second, now) in combinations(runs, 2):
-        if name_of(before) == name_of(now):
-            found = [*differences(before, now, but=OF_A_PLACE), *other_versions(before, now)]
+    for (first, one, before), (second, other, now) in combinations(runs, 2):
+        if one != other and name_of(before) == name_of(now) and (what := compared(one, other)):
             files = first if first == second else f"{first} and {second}"
-            what = "; ".join(found)
-            if found and (files, what) not in told:
+            if (files, what) not in told:
                 told.add((files, what))
                 yield files, what
+
+
+def _made(facts: Facts) -> str:
+    """The same for runs that were made alike: all that is compared."""
+    options = facts.get("options")
+    groups = options if isinstance(options, dict) else {}
+    kept = {group: {name: value for name, value in found.items() if name not in NO_DIFFERENCE | OF_A_PLACE}
+            for group, found in groups.items() if isinstance(found, dict)}
+    compared = [facts.get("plugin"), facts.get("pathspider"), facts.get("blocklist_sha256"), kept]
+    return json.dumps(compared, sort_keys=True)
 
 
 def _options(facts: Facts) -> Iterator[str]:

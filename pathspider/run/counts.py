@@ -43,6 +43,11 @@ class Counts:
         self._first[first.partition(":")[0]] += 1
         return first
 
+    @property
+    def lines(self) -> int:
+        """Records and jobs."""
+        return self.records + self.jobs
+
     def of(self, condition: str) -> int:
         """Records whose first condition this is, whatever its value."""
         return self._first[condition]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from signal import Signals
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,14 +55,12 @@ class Measurement:
 
     :param targets: the jobs of the reader that are to be measured
     :param resumes: the records continue those of an earlier run
-    :param jobs: these jobs, where some of them have been read already
     """
 
     def __init__(self, spider: Spider, reader: JobReader, targets: Selection, writer: RecordWriter, *,
-                 resumes: bool = False, jobs: Iterable[Job] | None = None) -> None:
+                 resumes: bool = False) -> None:
         self.spider = spider
         self.reader = reader
-        self.jobs = targets if jobs is None else jobs
         self.writer = writer
         self.targets = targets
         self.resumes = resumes
@@ -126,12 +124,12 @@ class Measurement:
 
     def _feed(self) -> None:
         try:
-            for job in self.jobs:
+            for job in self.targets:
                 if not self.spider.add_job(job):
                     self.refused = job
                     break
             else:
-                self.all_read = self.targets.left != 0
+                self.all_read = self.targets.left != 0 and not self.reader.broken_off
         except OSError as error:
             self.unread = error
             log.error("%s: %s; the run stops", self.reader.name, error.strerror or error)

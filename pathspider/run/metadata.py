@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import hashlib
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from pathspider.version import __version__
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.run.measurement import Measurement
+    from pathspider.targets.blocklist import Blocklist
     from pathspider.targets.digest import Digest
     from pathspider.writing import JSONFile
 
@@ -76,22 +76,26 @@ def options_of(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return {"measure": told(args), "plugin": told(args.plugin_args)}
 
 
-def what(args: argparse.Namespace) -> Facts:
-    """By what is measured, and how: the part of a run's facts that the command line decides."""
+def what(args: argparse.Namespace, blocklist: Blocklist | None) -> Facts:
+    """By what is measured, and how: the part of a run's facts that the command line decides.
+
+    :param blocklist: the one that the options name
+    """
     plugin = args.plugin
     return {
         "pathspider": __version__,
         "plugin": {"name": plugin.name, "version": str(plugin.version), "module": plugin.__module__},
         "connect": getattr(args.plugin_args, "connect", None),
         "options": options_of(args),
-        "blocklist_sha256": sha256_of(args.blocklist),
+        "blocklist_sha256": None if blocklist is None else blocklist.sha256,
     }
 
 
-def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider) -> Facts:
+def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider, asked: Facts) -> Facts:
     """The facts of a run that begins.
 
     :param spider: started
+    :param asked: what :func:`what` told before anything was found out, such as the interface
     """
     four, six = spider.source
     options = spider.options
@@ -101,7 +105,7 @@ def at_begin(args: argparse.Namespace, argv: Sequence[str], spider: Spider) -> F
         "end": None,
         "ended": None,
         "status": None,
-        **what(args),
+        **asked,
         "argv": list(argv),
         "kernel": " ".join((os.uname().sysname, os.uname().release, os.uname().version, os.uname().machine)),
         "libraries": libraries(),
@@ -129,7 +133,7 @@ def at_end(measurement: Measurement) -> Facts:
         "end": now(),
         "ended": measurement.ended._asdict(),
         "status": measurement.status,
-        "records": counts.records or counts.jobs,
+        "records": counts.lines,
         "conditions": dict(sorted(counts.conditions.items())),
         "local_errors": dict(sorted(counts.local_errors.items())),
         "without_record": measurement.without_record,
@@ -215,14 +219,6 @@ def now() -> str:
     from time import time  # noqa: PLC0415
 
     return timestamp(time())
-
-
-def sha256_of(name: str | None) -> str | None:
-    """Of a file's content; None without a file."""
-    if name is None:
-        return None
-    with Path(name).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def libraries() -> dict[str, str]:

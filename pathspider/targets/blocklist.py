@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from pathspider.targets.digest import open_hashing
 from pathspider.targets.unpacking import Text, UnreadableError
 
 
@@ -17,6 +18,8 @@ class Blocklist:
 
     def __init__(self, prefixes: Iterable[str] = ()) -> None:
         self._networks: dict[int, dict[int, set[int]]] = {4: {}, 6: {}}
+        self.sha256: str | None = None
+        """Of the file's content, hexadecimal, where it was read from one."""
         for prefix in prefixes:
             network = ipaddress.ip_network(prefix, strict=False)
             bits = self._networks[network.version].setdefault(network.prefixlen, set())
@@ -26,8 +29,11 @@ class Blocklist:
     def read(cls, name: str) -> Blocklist:
         """The blocklist in a file; :exc:`BlocklistError` with file, line and value for what is not a prefix."""
         try:
-            with open(name, "rb") as file:
+            with open_hashing(name) as file:
                 lines = Text(file).all()
+                while file.read(1 << 16):
+                    pass
+                found = file.raw.hash.hexdigest()
         except OSError as error:
             raise BlocklistError(f"blocklist {name}: {error.strerror}") from None
         except UnicodeDecodeError as error:
@@ -44,7 +50,9 @@ class Blocklist:
             except ValueError as error:
                 text = f"blocklist {name}, line {number}: {error}; give a prefix such as 192.0.2.0/24"
                 raise BlocklistError(text) from None
-        return cls(prefixes)
+        blocklist = cls(prefixes)
+        blocklist.sha256 = found
+        return blocklist
 
     def __contains__(self, address: str) -> bool:
         """True if an address (valid, as text) is in one of the networks."""

@@ -28,12 +28,18 @@ class HashingFile(io.FileIO):
         return count
 
 
-def open_hashing(file: int | str, *, closefd: bool = True) -> io.BufferedReader:
+class HashingReader(io.BufferedReader):
+    """As :func:`open_hashing` makes it."""
+
+    raw: HashingFile
+
+
+def open_hashing(file: int | str, *, closefd: bool = True) -> HashingReader:
     """A file opened for reading, which :class:`Digest` can tell of.
 
     :raises OSError: if it cannot be opened
     """
-    return io.BufferedReader(HashingFile(file, closefd=closefd))
+    return HashingReader(HashingFile(file, closefd=closefd))
 
 
 class Digest:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
 from pathspider.records import Job
+from pathspider.targets.names import URL
 from pathspider.targets.problems import MEANT, is_address, looks_like_name
 from pathspider.targets.reading import JSON_ARRAY, JobReader, LineError, parse_ndjson
 from pathspider.targets.unpacking import UnreadableError
@@ -29,6 +30,7 @@ CSV_COLUMNS = {
 FORMS = "a JSON object, an address, address,port, a name, rank,domain or dip,dp,domain"
 """What a line can be, for messages."""
 
+ORIGIN = re.compile(r"https?://([^/@?#\s]+)/?", re.IGNORECASE)
 COLUMN_NAME = re.compile(r"[^\W\d][\w .:-]*")
 
 
@@ -175,6 +177,17 @@ def parse_row(columns: Mapping[int, str]) -> Callable[[str], Job | None]:
         job: dict[str, Any] = {columns[place]: cell.strip() for place, cell in enumerate(row) if cell.strip()}
         if "dp" in job:
             job["dp"] = parse_port(job["dp"])
+        if URL in job.get("domain", ""):
+            job = {**parse_origin(job.pop("domain")), **job}
         return cast(Job, job)
 
     return parse
+
+
+def parse_origin(text: str) -> Job:
+    """The origin of a Web site (:rfc:`6454`), of which lists such as CrUX are made, as a job: its host, and the port
+    where it names one. :exc:`LineError` for what is none."""
+    origin = ORIGIN.fullmatch(text)
+    if origin is None:
+        raise LineError(f"{text!r:.100} is no origin such as https://www.example.org")
+    return parse_endpoint(origin[1])

@@ -21,6 +21,8 @@ HOST = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
 
 PREFIX = "xn--"
+URL = "://"
+"""What no name has in it, though the DNS could hold it: who asks for that would be told that it does not exist."""
 JOINERS = "\u200c\u200d"
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 
@@ -37,7 +39,7 @@ def to_wire(domain: str) -> str:
     2008, as browsers do it: symbols such as emoji, which IDNA 2008 refuses, have names too. What is ``xn--`` already
     stays. Underscores are good, and so are hyphens anywhere: such names are in use. An address is returned as it is.
     :exc:`BadNameError` for what the DNS cannot hold (an empty label, one of more than 63 characters, a name of more
-    than 253), and for spaces and control characters.
+    than 253), and for spaces, control characters and URLs.
     """
     if not isinstance(domain, str) or len(domain) > LONGEST_TEXT:
         raise BadNameError(f"not a domain name: {domain!r:.100}")
@@ -46,7 +48,7 @@ def to_wire(domain: str) -> str:
         return name
     name = name.removesuffix(ROOT)
     labels = name.split(".")
-    if len(name) > LONGEST_NAME or not PRINTABLE.fullmatch(name) \
+    if len(name) > LONGEST_NAME or not PRINTABLE.fullmatch(name) or URL in name \
             or not all(0 < len(label) <= LONGEST_LABEL for label in labels):
         raise BadNameError(f"not a domain name: {domain!r:.100}")
     return name

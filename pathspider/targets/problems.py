@@ -37,7 +37,8 @@ def _address_problem(dip: Any) -> str | None:
     if octets.startswith(IPV4_MAPPED):
         return "dip_is_ipv4_mapped"
     multicast = octets[0] == 0xFF if six else octets[0] >> 4 == 0xE
-    return "dip_not_unicast" if multicast or not any(octets) else None
+    broadcast = octets == b"\xff\xff\xff\xff"
+    return "dip_not_unicast" if multicast or broadcast or not any(octets) else None
 
 
 def _port_problem(port: Any) -> str | None:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 from math import isfinite
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from pathspider.records import Job, Record
 from pathspider.targets.unpacking import Text, UnreadableError
@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 
 MAX_LINE = 1 << 20
 """Octets in a line of input at most: one that is longer is no job."""
+
+MAX_DEPTH = 100
+"""Objects and arrays in each other in a job at most: what could hardly be read could not be written again."""
+
+RECORD_DEPTH = 2 * MAX_DEPTH
+"""The same in a record, whose flows have in them what the job had."""
 
 NEWLINE = ord("\n")
 
@@ -37,8 +43,8 @@ class LineError(ValueError):
     """A line of input that is not a job; the text says why."""
 
 
-def parse_ndjson(line: str) -> Job:
-    """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object."""
+def parse_ndjson(line: str, depth: int = MAX_DEPTH) -> Job:
+    """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object, or nested more than ``depth`` deep."""
     try:
         job = _decode(line)
     except json.JSONDecodeError as error:
@@ -47,12 +53,22 @@ def parse_ndjson(line: str) -> Job:
         raise LineError(f"not JSON: {error}") from None
     if not isinstance(job, dict):
         raise LineError(f"a JSON {type(job).__name__}, where an object such as {{\"dip\": \"192.0.2.1\"}} is needed")
+    if line.count("[") + line.count("{") > depth and _is_deeper(job, depth):
+        raise LineError(f"nested more than {depth} deep")
     return cast(Job, job)
+
+
+def _is_deeper(job: dict[str, Any], depth: int) -> bool:
+    level: list[Any] = [job]
+    for _ in range(depth):
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
+                 if isinstance(inner, dict | list)]
+    return bool(level)
 
 
 def parse_record(line: str) -> Record:
     """One line of ndjson as a record; :exc:`LineError` if it is none."""
-    return check_record(parse_ndjson(line))
+    return check_record(parse_ndjson(line, RECORD_DEPTH))
 
 
 def check_record(job: Job) -> Record:
@@ -103,7 +119,7 @@ class JobReader:
         self.length = None if begins is None else os.fstat(lines.fileno()).st_size - begins
         """Octets that there are to read, where that is known."""
         self._text: Text | None = None
-        self._read = 0
+        self._read = self._lines_read = 0
         self._given = 0
         """Of the octets read, those of lines whose turn has come."""
         self._begun = False
@@ -129,7 +145,6 @@ class JobReader:
             log.info("%s is a terminal: waiting for targets, one a line; Ctrl-D ends them", self.name)
         self._text = text = Text(self._lines)
         error: UnreadableError | None = None
-        number = 0
         try:
             for number, line in enumerate(self._bounded(text), 1) if self.seed is None else self._shuffled(text):
                 try:
@@ -141,9 +156,9 @@ class JobReader:
                     self.jobs += 1
                     yield job
         except UnreadableError as what:  # of its first line
-            error, number = what, 0
+            error, self._lines_read = what, 0
         if (error := error or text.error) is not None:
-            self._break_off(number, error)
+            self._break_off(error)
         elif not self.jobs and not self.skipped:
             log.warning("%s: there were no targets in it", self.name)
 
@@ -155,10 +170,11 @@ class JobReader:
             log.error("%s: these were %d such lines; further ones are skipped and counted, and not named", self.name,
                       MOST_NAMED)
 
-    def _break_off(self, lines: int, error: UnreadableError) -> None:
+    def _break_off(self, error: UnreadableError) -> None:
         self.broken_off = str(error)
-        if lines:
-            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, lines, error)
+        if self._lines_read:
+            log.error("%s breaks off after %d lines: %s; what stands before was read", self.name, self._lines_read,
+                      error)
         else:
             log.error("%s: %s", self.name, error)
 
@@ -174,6 +190,7 @@ class JobReader:
                 if text.error is not None:
                     return
             self._read += len(line)
+            self._lines_read += 1
             yield line
 
     def _shuffled(self, text: Text) -> Iterator[tuple[int, bytes]]:

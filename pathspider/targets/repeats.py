@@ -59,7 +59,7 @@ class TargetFilter:
     def target(self, job: Job) -> int:
         """A number for the job's target, in this process alone."""
         named = {"dp": self._default_port} | {key: value for key, value in job.items() if value is not None}
-        return hash(tuple(map(str, identity(named, self._keys)))) % (1 << 64)
+        return hash(tuple(map(repr, identity(named, self._keys)))) % (1 << 64)
 
     def __len__(self) -> int:
         """How many targets have come by."""

@@ -257,13 +257,14 @@ def unpack(feed: Feed, packing: Packing) -> Iterator[bytes]:
             if isinstance(error, OSError) and error.errno is not None:  # from reading; those of bz2 have no number
                 raise
             raise _damaged(feed, packing.name, error) from None
-        more = feed.peek(lambda head: len(head.lstrip(b"\0")) >= len(packing.magic))
-        if not more.lstrip(b"\0"):  # padding, as xz and tapes have it
-            feed.exactly(len(more))
+        end = feed.position
+        while (head := feed.peek(bool)).startswith(b"\0"):  # padding, as xz and tapes have it
+            feed.take(len(head) - len(head.lstrip(b"\0")))
+        more = feed.peek(lambda head: len(head) >= len(packing.magic))
+        if not more:
             return
-        if not more.lstrip(b"\0").startswith(packing.magic):
-            raise UnreadableError(f"the {packing.name} data end at octet {feed.position}, and something else follows")
-        feed.exactly(len(more) - len(more.lstrip(b"\0")))
+        if not more.startswith(packing.magic):
+            raise UnreadableError(f"the {packing.name} data end at octet {end}, and something else follows")
 
 
 def _damaged(feed: Feed, what: str, error: Exception) -> UnreadableError:

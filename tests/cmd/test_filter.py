@@ -1,6 +1,8 @@
 """``pspdr filter``: target lists in, jobs out."""
 
 import json
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -13,12 +15,14 @@ class TestFilter(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             source, target = Path(folder, "in"), Path(folder, "out")
             source.write_text(text, encoding="utf-8")
-            target.write_text("what was there before\n" * 100, encoding="utf-8")
+            before = "what was there before\n" * 100
+            target.write_text(before, encoding="utf-8")
             with self.assertLogs("pathspider") as logs:
                 self.assertEqual(main(["filter", "--input", str(source), "--output", str(target), "-f", *options]),
                                  status)
             self.messages = logs.output
-            return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+            text = target.read_text(encoding="utf-8")
+            return None if text == before else [json.loads(line) for line in text.splitlines()]
 
     def test_a_list_that_is_there_is_not_overwritten(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -29,6 +33,27 @@ class TestFilter(unittest.TestCase):
                 self.assertEqual(main(["filter", "--input", str(source), "-o", str(target)]), 2)
             self.assertEqual(target.read_text(), "precious\n")
             self.assertIn("--force", logs.output[0])
+
+    def test_a_list_that_cannot_be_read_costs_nothing_that_is_there(self):
+        for command in (["filter", "-f"], ["measure", "-f", "--dry-run"]):
+            for content, left in ((b"%PDF-1.7\n", "precious\n"), (b"", "")):
+                with self.subTest(command=command, content=content), tempfile.TemporaryDirectory() as folder:
+                    source, target = Path(folder, "in"), Path(folder, "out")
+                    source.write_bytes(content)
+                    target.write_text("precious\n")
+                    with self.assertLogs("pathspider"):
+                        main([*command, "--input", str(source), "-o", str(target), *["mss"][:len(command) - 2]])
+                    self.assertEqual(target.read_text(), left)
+
+    def test_a_job_is_there_before_the_next_one_comes(self):
+        with subprocess.Popen([sys.executable, "-P", "-m", "pathspider", "filter"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+            for number in range(1, 4):
+                run.stdin.write(b"192.0.2.%d\n" % number)
+                run.stdin.flush()
+                self.assertEqual(json.loads(run.stdout.readline()), {"dip": f"192.0.2.{number}"})
+            run.stdin.close()
+            self.assertEqual((run.stdout.read(), run.wait(30)), (b"", 0))
 
     def test_each_target_once(self):
         jobs = [{"dip": "192.0.2.1", "dp": 80}, {"dip": "192.0.2.1", "dp": 443}, {"dip": "192.0.2.1", "domain": "a"}]
@@ -74,7 +99,7 @@ class TestFilter(unittest.TestCase):
         self.assertEqual(len(self.filter("rank,domain\n1,a.example\n", "--csv", status=1)), 1)
         self.assertIn("line 1: rank 'rank' is not a number (a header row is read without --csv-input)",
                       self.messages[0])
-        self.assertEqual(self.filter('{"dp": 80}\n', "--csv-input", status=1), [])
+        self.assertIsNone(self.filter('{"dp": 80}\n', "--csv-input", status=1))
         self.assertIn("this looks like JSON: leave --csv-input out", self.messages[0])
 
     def test_keys_that_others_use(self):

@@ -20,6 +20,16 @@ class TestBareShuffle(unittest.TestCase):
         self.assertEqual(bare_shuffle(["--shuffle=7", "x"]), ["--shuffle=7", "x"])
 
 
+class TestOpenInput(unittest.TestCase):
+    def test_no_standard_input(self):
+        for command in ("filter", "measure mss", "report -"):
+            done = subprocess.run(["/bin/sh", "-c", f'exec "$0" -P -m pathspider {command} <&-', sys.executable],
+                                  capture_output=True, check=False, timeout=60)
+            with self.subTest(command=command):
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(b"standard input is closed", done.stderr)
+
+
 class TestMeasure(unittest.TestCase):
     def dry(self, *options, data=LIST, status=0, plugin="mss"):
         done = subprocess.run([*COMMAND, "--dry-run", *options, plugin], input=data, capture_output=True, check=False,

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from io import BytesIO
 from pathlib import Path
 
-from pathspider.cmd.interface import for_targets, lab_networks, source_ip
+from pathspider.cmd.interface import ReadAhead, for_targets, lab_networks, source_ip
 from pathspider.lab import Lab
+from pathspider.targets.reading import JobReader
+from pathspider.targets.selection import Selection
 from tests.cmd.test_main import COMMAND, pspdr
 from tests.helpers import netlab
 
@@ -325,16 +328,35 @@ class TestFunctions(unittest.TestCase):
             with self.assertRaises(argparse.ArgumentTypeError):
                 source_ip(text)
 
+    def jobs(self, *jobs):
+        return ReadAhead(JobReader(BytesIO(b"".join(json.dumps(job).encode() + b"\n" for job in jobs)), "targets"))
+
     def test_for_targets_reads_no_further_than_the_first(self):
-        lines = iter([{"domain": "example.org"}, {"dip": "x"}, {"dip": "127.0.0.1"}, {"dip": "127.0.0.2"}])
+        jobs = self.jobs({"domain": "example.org"}, {"dip": "x"}, {"dip": "127.0.0.1"}, {"dip": "127.0.0.2"})
         with self.assertLogs("pathspider", "INFO"):
-            interface, ahead = for_targets(lines)
-        self.assertEqual((interface, len(ahead), next(lines)["dip"]), ("lo", 3, "127.0.0.2"))
+            self.assertEqual(for_targets(jobs.ahead()), "lo")
+        self.assertEqual([*jobs.ahead()], [{"dip": "127.0.0.2"}])
+
+    def test_for_targets_takes_none_of_the_other_ip_version(self):
+        jobs = self.jobs({"dip": "127.0.0.1"}, {"dip": "::1"}, {"dip": "127.0.0.1"})
+        with self.assertLogs("pathspider", "INFO") as logs:
+            for_targets(jobs.ahead(), version=6)
+        self.assertIn("the route to ::1 leads", logs.output[0])
+        self.assertEqual(len([*jobs.ahead()]), 1)
 
     def test_for_targets_keeps_a_bounded_number(self):
-        lines = iter([{"domain": "example.org"}] * 5000)
-        _, ahead = for_targets(lines)
-        self.assertEqual((len(ahead), sum(1 for _ in lines)), (1000, 4000))
+        jobs = self.jobs(*[{"domain": "example.org"}] * 5000)
+        for_targets(jobs.ahead())
+        self.assertEqual(len([*jobs.ahead()]), 4000)
+
+    def test_what_was_looked_at_has_its_turn_and_its_number(self):
+        jobs = self.jobs({"address": "192.0.2.1"}, {"dip": "::1"}, {"dip": "::2"}, {"dip": "example.org"})
+        with self.assertLogs("pathspider", "INFO"):
+            for_targets(jobs.ahead())
+        with self.assertLogs("pathspider.targets", "WARNING") as logs:
+            self.assertEqual(len([*Selection(jobs)]), 4)
+        self.assertEqual([line.partition(": ")[0].rpartition(":")[2] for line in logs.output],
+                         ["targets, job 1", "targets, job 4"])
 
     def test_the_lab(self):
         self.assertIn("10.64.0.1", lab_networks())

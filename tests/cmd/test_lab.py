@@ -74,7 +74,7 @@ class TestWords(unittest.TestCase):
         for words in (("run", "--", "true"), ("check", "ecn"), ("demo",)):
             done = lab(*words, before=as_nobody())
             self.assertNotEqual(done.returncode, 0)
-            self.assertRegex(done.stderr, "^pspdr lab: .*root")
+            self.assertRegex(done.stderr, "(?m)^pspdr lab: .*root")
             self.assertNotIn("Traceback", done.stderr)
 
 

@@ -47,6 +47,28 @@ class TestLogFile(unittest.TestCase):
         self.assertEqual([record.getMessage() for record in logs.records],
                          ["log file /dev/full takes no more; messages go on here alone"])
 
+    def test_no_other_file_of_the_run_is_written_to(self):
+        targets, output = self.file.with_name("targets"), self.file.with_name("output")
+        link = self.file.with_name("link")
+        link.symlink_to(output)
+        for options in (("-o", output), ("-o", link), ("--metadata", output), ("--status-file", output),
+                        ("-o", self.file.with_name("records"))):
+            log_file = f"{options[1]}.meta.json" if options[1].name == "records" else output
+            with self.subTest(options=options):
+                targets.write_text("192.0.2.1\n")
+                outcome = pspdr("measure", "--log-file", str(log_file), "--input", str(targets), *map(str, options),
+                                "mss")
+                self.assertEqual(outcome.returncode, 2)
+                self.assertIn("name another file", outcome.stderr)
+                self.assertFalse(output.exists())
+        for name, stdin in ((str(targets), None), ("-", targets)):
+            with self.subTest(name=name), targets.open("rb") as file:
+                outcome = pspdr("measure", "--dry-run", "--log-file", str(targets), "--input", name, "mss",
+                                stdin=file if stdin else None)
+                self.assertEqual(outcome.returncode, 2)
+                self.assertIn("this is the input too", outcome.stderr)
+                self.assertEqual(targets.read_text(), "192.0.2.1\n")
+
     def test_quiet_is_of_standard_error_alone(self):
         outcome = pspdr("measure", "-q", "--log-file", str(self.file), "--dry-run", "ecn",
                         input='{"dip": "192.0.2.1"}\noops\n')

@@ -76,7 +76,8 @@ class TestMain(unittest.TestCase):
                 ("mesure", "measure"), ("measure enc", "ecn"), ("measure ecn --conect tcp", "--connect"),
                 ("measure ecn --conect=tcp", "--connect"), ("measure --iput x ecn", "--input"), ("lab chek", "check"),
                 ("lab check enc", "ecn"), ("lab check --severs nginx", "--servers"),
-                ("report --formt json x", "--format"), ("observe bsic", "basic"),
+                ("measure --shuffle 7 ecn --connect tcp", "--shuffle=7"), ("report --formt json x", "--format"),
+                ("observe bsic", "basic"),
                 ("measure ecn --connect htps", "https"), ("--vrsion", "--version")):
             outcome = pspdr(*words.split(), input="")
             self.assertEqual(outcome.returncode, 2, words)

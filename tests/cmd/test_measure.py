@@ -3,24 +3,16 @@
 import hashlib
 import itertools
 import json
-import os
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
 import unittest
-from contextlib import redirect_stderr
 from datetime import datetime
-from io import StringIO
 from pathlib import Path
-from unittest import mock
 
-from pathspider.cmd import measure
-from pathspider.cmd.main import build_parser
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
-from pathspider.plugins.mss import MSS
 from tests.cmd.test_main import pspdr
 from tests.run.cases import unseen
 
@@ -48,9 +40,6 @@ class TestErrors(unittest.TestCase):
             self.assertIn(word, outcome.stderr)
         self.assertNotIn("Traceback", outcome.stderr)
 
-    def test_no_such_interface(self):
-        self.check(pspdr("measure", "-i", "nowhere0", "ecn", input=""), 2, "nowhere0", "that are up", "lo")
-
     def test_missing_input(self):
         self.check(
             pspdr("measure", "-i", "lo", "--input", "/nonexistent/jobs", "ecn"), 2, "/nonexistent/jobs", "No such file"
@@ -71,17 +60,6 @@ class TestErrors(unittest.TestCase):
         self.check(pspdr("measure", "-w", "0", "ecn"), 2, "--workers")
         self.check(pspdr("measure", "ecn", "--timeout", "-1"), 2, "--timeout")
         self.check(pspdr("measure", "ecn", "--connect", "carrier-pigeon"), 2, "carrier-pigeon", "dnstcp")
-
-    def test_no_permission_to_capture(self):
-        outcome = subprocess.run(
-            ["setpriv", "--bounding-set=-net_raw,-net_admin", *COMMAND, "-i", "lo", "ecn"],
-            input="",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        self.check(outcome, 2, "CAP_NET_RAW")
 
     def test_limits_that_cannot_be(self):
         self.check(pspdr("measure", "-i", "lo", "--rate", "0", "ecn", input=""), 2, "--rate")
@@ -108,39 +86,6 @@ class TestErrors(unittest.TestCase):
             self.assertIn(word, " ".join(outcome.stdout.split()))
 
 
-THIRD = """
-from pathspider.plugins import mss
-
-OWN = ("rate", "order", "seed", "input", "output", "output_flows", "workers", "interface", "resume", "csv_input",
-       "per_address", "lockstep", "blocklist", "vantage_lookup", "dry_run", "func", "parser", "command", "version",
-       "verbose", "quiet", "advice", "plugin", "plugin_name", "plugin_args", "run_options")
-
-class Third(mss.MSS):
-    name = "third"
-    conditions = {"third.saw:<values>": "what it was told"}
-    placeholders = {"values": ".*"}
-
-    @staticmethod
-    def extra_args(parser):
-        for name in OWN:
-            parser.add_argument(f"--{name}", dest=name, default=None)
-        parser.set_defaults(func=None)
-
-    def combine_flows(self, flows):
-        return [f"third.saw:{self.args.rate},{self.args.seed},{self.options.rate},{self.options.seed}"]
-"""
-"""A plugin whose options have the names of all those of the commands above it."""
-
-
-def third_plugin(test):
-    """A folder for PYTHONPATH that holds it."""
-    folder = test.enterContext(tempfile.TemporaryDirectory())
-    path = Path(folder, "pathspider", "plugins", "third.py")
-    path.parent.mkdir(parents=True)
-    path.write_text(THIRD)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])}
-
-
 class TestLoudness(unittest.TestCase):
     JOBS = '{"dip": "192.0.2.1"}\noops\n'
 
@@ -156,60 +101,6 @@ class TestLoudness(unittest.TestCase):
         outcome = pspdr("-v", "measure", "-q", "ecn", input=self.JOBS)
         self.assertEqual((outcome.returncode, outcome.stdout), (2, ""))
         self.assertIn("only one", outcome.stderr)
-
-
-class TestArguments(unittest.TestCase):
-    """A plugin's options are its own, whatever they are called."""
-
-    def parse(self, *words, own=("rate", "per_address", "order", "seed", "workers", "func", "plugin", "version")):
-        class Third(MSS):
-            name = "third"
-
-            @staticmethod
-            def extra_args(parser):
-                for name in own:
-                    parser.add_argument(f"--{name}", dest=name, default=None)
-
-        with mock.patch.object(measure, "available_plugins", return_value=[Third]):
-            return build_parser("measure", words).parse_args(["measure", *words]), Third
-
-    def test_the_run_s_are_what_was_told_to_measure(self):
-        args, plugin = self.parse("--rate", "10", "--order", "random", "--seed", "5", "--per-address", "7", "third",
-                                  "--seed", "mine")
-        options = measure.run_options(args)
-        self.assertEqual((options.rate, options.order, options.seed, options.per_address), (10, "random", 5, 7))
-        self.assertEqual((args.workers, args.plugin, args.func, args.version), (100, plugin, measure.run, False))
-        spider = measure.make_spider(args, options)
-        self.assertIsInstance(spider, plugin)
-        self.assertIs(spider.options, options)
-        self.assertEqual((spider.args.rate, spider.args.order, spider.args.seed, spider.args.workers),
-                         (None, None, "mine", None))
-
-    def test_a_plugin_sees_those_of_measure_where_it_has_none_of_that_name(self):
-        args, _ = self.parse("--seed", "5", "-w", "3", "third", "--timeout", "2", own=())
-        seen = measure.make_spider(args, measure.run_options(args)).args
-        self.assertEqual((seen.seed, seen.workers, seen.timeout, seen.connect), (5, 3, 2, MSS.connect_supported[0]))
-
-    def test_short_options(self):
-        args, _ = self.parse("-o", "records", "-r", "5", "-w3", "third", own=())
-        self.assertEqual((args.output, args.rate, args.workers, args.verbose, args.quiet),
-                         ("records", 5, 3, False, False))
-
-    def test_how_much_is_told_may_stand_before_or_after_the_command(self):
-        class Third(MSS):
-            name = "third"
-
-        with mock.patch.object(measure, "available_plugins", return_value=[Third]):
-            for words, told in ((["-v", "measure"], (True, False)), (["measure", "-v"], (True, False)),
-                                (["-q", "measure"], (False, True)), (["measure", "--quiet"], (False, True)),
-                                (["measure"], (False, False))):
-                args = build_parser("measure", words).parse_args([*words, "third"])
-                self.assertEqual((args.verbose, args.quiet), told, words)
-
-    def test_what_nobody_knows_is_refused(self):
-        with redirect_stderr(StringIO()) as told, self.assertRaises(SystemExit):
-            self.parse("third", "--unknown")
-        self.assertIn("unrecognized arguments: --unknown", told.getvalue())
 
 
 class LabCase(unittest.TestCase):
@@ -296,19 +187,6 @@ class TestMeasure(LabCase):
             self.assertEqual((flow["spdr_state"], flow["observed"], flow["tcp_connected"]), (0, True, True))
             self.assertEqual((flow["sip"], flow["dip"]), (record["path"][0], target))
 
-    def test_resume_measures_what_is_missing(self):
-        jobs = clean_jobs(6)
-        with tempfile.TemporaryDirectory() as folder:
-            records = Path(folder) / "records"
-            self.measure("--output", str(records), "ecn", "--connect", "tcp", data=ndjson(jobs[:3]))
-            whole = records.read_bytes()
-            records.write_bytes(whole[:-10])
-            outcome, _ = self.measure("--resume", str(records), "ecn", "--connect", "tcp", data=ndjson(jobs))
-            self.assertEqual(outcome.returncode, 0, outcome.stderr)
-            self.assertIn(b"2 targets were left out: they have a record already", outcome.stderr)
-            numbers = [json.loads(line)["number"] for line in records.read_text().splitlines()]
-        self.assertEqual(sorted(numbers), list(range(6)))
-
     def test_the_resumed_file_is_not_standard_output_too(self):
         with tempfile.NamedTemporaryFile() as records:
             records.write(ndjson([{"dip": "192.0.2.1", "conditions": ["ecn.connectivity.works"]}]))
@@ -328,43 +206,6 @@ class TestMeasure(LabCase):
             self.assertIn(["pathspider.not_observed", "pathspider.missed_flows:1"],
                           [record["conditions"] for record in records])
             self.assertEqual(b"nothing at all was observed" in outcome.stderr, status == 1)
-
-    def test_resume_takes_records_of_its_plugin_alone(self):
-        (job,) = clean_jobs(1)
-        of_ecn = ndjson([{**job, "conditions": ["pathspider.not_observed"]},
-                         {**job, "conditions": ["ecn.connectivity.works"]}])
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "there"
-            for text, plugin, says in ((ndjson([job]), "dscp", b"there, line 1: not a record"),
-                                       (ndjson([{**job, "conditions": 5}]), "dnsresolv", b"line 1: not a record"),
-                                       (of_ecn, "dscp", b"there, line 2: a record of the ecn plugin"),
-                                       (of_ecn, "dnsresolv", b"there, line 2: a record of the ecn plugin")):
-                path.write_bytes(text)
-                outcome, records = self.measure("--resume", str(path), plugin, data=ndjson([job]))
-                self.assertEqual((outcome.returncode, records, path.read_bytes()), (2, [], text))
-                self.assertIn(says, outcome.stderr)
-
-    def test_only_a_file_can_be_resumed(self):
-        with tempfile.TemporaryDirectory() as folder:
-            pipe, device = Path(folder) / "pipe", Path(folder) / "null"
-            os.mkfifo(pipe)
-            os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-            for name in (folder, pipe, device):
-                for more in ((), ("--dry-run",)):
-                    outcome, _ = self.measure("--resume", str(name), *more, "ecn", data=b"")
-                    self.assertEqual(outcome.returncode, 2)
-                    self.assertIn(b"not an ordinary file", outcome.stderr)
-            self.assertTrue(device.is_char_device())
-
-    def test_what_would_be_resumed(self):
-        jobs = clean_jobs(3)
-        text = ndjson([{**jobs[0], "conditions": ["ecn.connectivity.works"]},
-                       {**jobs[1], "conditions": ["pathspider.not_measured"]}]) + b'{"dip'
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "there"
-            path.write_bytes(text)
-            _, planned = self.measure("--resume", str(path), "--dry-run", "ecn", data=ndjson(jobs))
-            self.assertEqual((planned, path.read_bytes()), (jobs[1:], text))
 
     def test_the_input_is_not_the_output(self):
         (job,) = clean_jobs(1)
@@ -396,40 +237,6 @@ class TestMeasure(LabCase):
             self.assertNotEqual(self.settings(), before)  # the first run goes on
             run.communicate(timeout=30)
         self.assertEqual((run.returncode, self.settings()), (0, before))
-
-    def test_a_plugin_with_options_of_the_same_names(self):
-        (job,) = clean_jobs(1)
-        environment = third_plugin(self)
-        with tempfile.TemporaryDirectory() as folder:
-            jobs, records = Path(folder, "jobs"), Path(folder, "records")
-            jobs.write_bytes(ndjson([job]))
-            for more, seen in (((), "None"), (("--seed", "mine", "--version", "3"), "mine")):
-                outcome = self.lab.run([*COMMAND, "-i", "lab0", "--rate", "10", "--seed", "5", "--input", str(jobs),
-                                        "--output", str(records), "-f", "third", *more],
-                                       capture_output=True, timeout=60, env=environment)
-                self.assertEqual((outcome.returncode, outcome.stdout), (0, b""), outcome.stderr)
-                (record,) = map(json.loads, records.read_text().splitlines())
-                self.assertEqual(record["conditions"], [f"third.saw:None,{seen},10.0,5"])
-
-    def test_a_plugin_that_cannot_be_configured(self):
-        text = ("from pathspider.plugins import ecn\n"
-                "class Failing(ecn.ECN):\n"
-                "    name = 'failing'\n"
-                "    def fail(self):\n"
-                "        self.settings.sysctl('net.ipv4.tcp_ecn', 0)\n"
-                "        raise KeyError('of its own')\n"
-                "    configurations = [fail, fail]\n")
-        before = self.settings()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "pathspider", "plugins", "failing.py")
-            path.parent.mkdir(parents=True)
-            path.write_text(text)
-            outcome = self.lab.run([*COMMAND, "-i", "lab0", "--lockstep", "failing"], data=ndjson(clean_jobs(1)),
-                                   capture_output=True, timeout=60,
-                                   env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path[1:]])})
-        self.assertEqual((outcome.returncode, outcome.stdout), (1, b""), outcome.stderr)
-        self.assertTrue(outcome.stderr.startswith(b"pspdr: plugin failing: KeyError: 'of its own'; the run does not"))
-        self.assertEqual(self.settings(), before)
 
     def test_blocklist_and_dry_run(self):
         jobs = clean_jobs(4)
@@ -469,8 +276,8 @@ class TestMeasure(LabCase):
         self.assertEqual(records[0]["conditions"], ["pathspider.local_error:no_ipv6_source"])
 
 
-class TestFacts(LabCase):
-    """What is told of a run beside its records."""
+class FactsCase(LabCase):
+    """Runs whose records go to a file."""
 
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -488,39 +295,14 @@ class TestFacts(LabCase):
     def ids(self):
         return [json.loads(line)["run"] for line in self.records.read_text().splitlines()]
 
-    def test_beside_the_records(self):
-        self.mss("-o", str(self.records), "--vantage", "my lab")
-        (run,) = self.runs()
-        self.assertEqual(self.ids(), [run["run"]] * 4)
-        self.assertEqual((run["plugin"]["name"], run["connect"], run["ended"], run["status"], run["records"]),
-                         ("mss", "tcp", {"why": "input", "what": ""}, 0, 4))
-        self.assertEqual((run["vantage"]["name"], run["vantage"]["interface"]), ("my lab", "lab0"))
-        self.assertLess(run["begin"], run["end"])
-        targets = self.jobs.read_bytes()
-        self.assertEqual((run["targets"]["sha256"], run["targets"]["bytes"], run["targets"]["jobs"]),
-                         (hashlib.sha256(targets).hexdigest(), len(targets), 4))
 
-    def test_nowhere_unless_asked_for_where_the_output_is_no_file(self):
-        self.mss()
-        self.mss("-o", "/dev/null")
-        self.assertEqual({path.name for path in self.folder.iterdir()}, {"jobs"})
-        self.mss("--metadata", str(self.folder / "facts"), "-o", "/dev/stdout")
-        self.assertEqual(self.runs("facts")[0]["records"], 4)
+class TestFacts(FactsCase):
+    """What is told of a run beside its records."""
 
-    def test_files_that_have_content_or_are_none_or_are_one(self):
-        precious = self.folder / "precious"
-        precious.write_text("precious")
-        for options, says in ((("-o", precious), "there is something in this file"),
-                              (("--metadata", precious), "there is something in this file"),
-                              (("--status-file", precious), "there is something in this file"),
-                              (("--metadata", self.jobs), "there is something in this file"),
-                              (("--metadata", "/dev/null"), "not an ordinary file"),
-                              (("-f", "--status-file", self.jobs), "the input and the status file are one file"),
-                              (("-o", self.folder / "new", "--metadata", self.folder / "new"), "are one file")):
-            self.assertIn(says, self.mss(*map(str, options), status=2), options)
-        self.assertEqual((precious.read_text(), self.jobs.read_bytes()), ("precious", ndjson(clean_jobs(4))))
-        self.mss("-f", "-o", str(precious))
-        self.assertEqual(precious.read_text().count("\n"), 4)
+    def test_a_blocklist_that_can_be_read_but_once(self):
+        networks = b"192.0.2.0/24\n"
+        self.mss("-o", str(self.records), "--blocklist", "/dev/stdin", data=networks)
+        self.assertEqual(self.runs()[0]["blocklist_sha256"], hashlib.sha256(networks).hexdigest())
 
     def test_what_was_switched(self):
         outcome, _ = self.measure("--input", str(self.jobs), "-o", str(self.records), "--lockstep", "ecn")
@@ -559,43 +341,19 @@ class TestFacts(LabCase):
             self.assertEqual((told["ended"], told["status"]), ({"why": "signal", "what": "SIGTERM"}, 143))
         self.assertEqual((state["state"], state["done"]), ("ended", 4))
 
-    def test_a_resumed_run_is_another_run(self):
-        self.mss("-o", str(self.records))
-        self.records.write_bytes(b"".join(self.records.read_bytes().splitlines(keepends=True)[:2]))
-        self.mss("--resume", str(self.records), "-w", "5", "--rate", "50")
-        first, second = (run["run"] for run in self.runs())
-        self.assertEqual(self.ids(), [first, first, second, second])
-
-    def test_other_options_and_other_targets_are_not_resumed(self):
-        self.mss("-o", str(self.records))
-        before = self.records.read_bytes()
-        told = self.mss("--resume", str(self.records), "--order", "random", status=2, mode="http")
-        self.assertIn("order was fixed, and is random; connect was tcp, and is http. Give", told)
-        with self.jobs.open("ab") as jobs:
-            jobs.write(ndjson([{**clean_jobs(1)[0], "dp": 81}]))
-        self.assertIn("the list of targets is another one, or has changed",
-                      self.mss("--resume", str(self.records), status=2))
-        self.assertEqual(self.records.read_bytes(), before)
-        self.assertIn("--resume", self.mss("-f", "--resume", str(self.records)))
-        self.assertEqual((len(self.ids()), len(self.runs())), (5, 2))
-
-    def test_of_standard_input_it_is_told_at_the_end(self):
-        self.mss("-o", str(self.records))
-        self.records.write_bytes(b"")
-        command = ("--resume", str(self.records), "mss", "--connect", "tcp")
-        outcome, _ = self.measure(*command, data=ndjson(clean_jobs(3)))
-        self.assertEqual(outcome.returncode, 0)
-        self.assertIn(b"the list of targets is not the one of the run that was continued", outcome.stderr)
-        self.assertEqual(len(self.ids()), 3)
-
-    def test_without_metadata_a_warning_says_that_nothing_is_known(self):
-        self.mss("-o", str(self.records))
-        (self.folder / "records.meta.json").unlink()
-        self.assertIn("there is no metadata of the run that is resumed", self.mss("--resume", str(self.records)))
-        (self.folder / "records.meta.json").write_text("precious")
-        self.assertIn("not JSON", self.mss("--resume", str(self.records), status=2))
-        self.assertEqual((self.folder / "records.meta.json").read_text(), "precious")
-
+    def test_one_run_at_a_time_writes_to_a_file(self):
+        run = self.lab.popen([*COMMAND, "-i", "lab0", "-o", str(self.records), "mss"],
+                             **dict.fromkeys(("stdin", "stderr"), subprocess.PIPE))
+        jobs = self.jobs.read_bytes()
+        run.stdin.write(jobs)
+        run.stdin.flush()
+        while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
+            self.assertIsNone(run.poll())
+        for options in (("--resume", str(self.records)), ("-f", "-o", str(self.records))):
+            self.assertIn("another run is writing to this file", self.mss(*options, status=2))
+        run.communicate(ndjson([{**clean_jobs(1)[0], "dp": 443}]), timeout=30)
+        self.assertEqual((run.returncode, len(self.ids())), (0, 5))
+        self.mss("--resume", str(self.records), "--force")
 
 class TestEnds(LabCase):
     """Whatever ends a run, the output is whole lines and the machine is as it was."""

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -59,11 +60,14 @@ class TestAllowed(unittest.TestCase):
 
 
 class TestSignals(unittest.TestCase):
-    def start(self, *arguments):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdin=subprocess.PIPE,
+    def start(self, *arguments, before=""):
+        process = subprocess.Popen([sys.executable, "-c", before + PROGRAM, *arguments], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
+        patience = threading.Timer(30, process.kill)
+        patience.start()
+        self.addCleanup(patience.cancel)
         return process
 
     def line(self, process):
@@ -119,12 +123,15 @@ thread.join()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
         self.assertEqual(done.stdout.split(), ["-15", "-15"])
 
+    def test_ignored_in_the_background_of_a_script(self):
+        """Where a shell has no job control, what ends in ``&`` begins with SIGINT ignored."""
+        process = self.start(before="import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n")
+        self.assertEqual(self.line(process), "ready")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(self.line(process), "first 2")
+
     def test_ignored_by_nohup(self):
-        code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + PROGRAM
-        process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   text=True, start_new_session=True)
-        self.addCleanup(process.communicate)
-        self.addCleanup(process.kill)
+        process = self.start(before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")
         self.assertEqual(self.line(process), "ready")
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGTERM)

@@ -8,14 +8,14 @@ from unittest import mock
 
 from pathspider.lab import Lab
 from pathspider.lab.errors import LabError
-from pathspider.lab.external import environment, find_program
+from pathspider.lab.external import environment, find_program, modules
 
 
 class TestFind(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.root = Path(folder.name)
+        self.root = Path(folder.name).resolve()
         patch = mock.patch.dict(os.environ, PATHSPIDER_SERVERS=folder.name)
         patch.start()
         self.addCleanup(patch.stop)
@@ -24,6 +24,26 @@ class TestFind(unittest.TestCase):
         (self.root / "usr/sbin").mkdir(parents=True)
         (self.root / "usr/sbin/nginx").touch()
         self.assertEqual(find_program("nginx", "nginx"), self.root / "usr/sbin/nginx")
+
+    def test_a_relative_name_holds_wherever_it_is_used_from(self):
+        (self.root / "usr/sbin").mkdir(parents=True)
+        (self.root / "usr/sbin/nginx").touch()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.root.parent)
+        with mock.patch.dict(os.environ, PATHSPIDER_SERVERS=self.root.name):
+            binary = find_program("nginx", "nginx")
+            os.chdir("/")
+            self.assertTrue(binary.exists(), binary)
+
+    def test_a_folder_that_is_a_link(self):
+        """Debian's /sbin is one to /usr/sbin."""
+        (self.root / "usr/sbin").mkdir(parents=True)
+        program = self.root / "usr/sbin/some-server"
+        program.touch(0o755)
+        (self.root / "sbin").symlink_to("usr/sbin")
+        with mock.patch.dict(os.environ, PATH=str(self.root / "sbin"), PATHSPIDER_SERVERS=""):
+            binary = find_program("some-server", "some-server")
+        self.assertEqual(modules(binary, "usr/lib/x"), self.root / "usr/lib/x")
 
     def test_libraries_beside_the_binary(self):
         (self.root / "usr/lib/x86_64-linux-gnu").mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import signal
 import sys
 import unittest
@@ -165,7 +164,7 @@ class TestWays(CaseTest):
         self.assertRegex(said, r"ECN per connection: .* mounted nowhere; using routes")
 
     def test_a_target_that_would_be_reached_another_way_is_its_own_record(self):
-        """Copies of routes cannot ask on the way to our own addresses: once, 50 such targets ended the run."""
+        """Our own addresses, whose packets do not leave: once, 50 such targets ended the run."""
         own = self.lab.run(["sh", "-c", "ip -4 -o addr show lab0 | sed 's/.*inet //;s,/.*,,'"], capture_output=True)
         address = own.stdout.decode().strip()
         jobs = [{"dip": address, "dp": 1000 + number, "number": 1000 + number} for number in range(60)]
@@ -173,9 +172,8 @@ class TestWays(CaseTest):
         status, records, said = self.measure([*jobs, *clean(30)], "-w", "4", "ecn", "--connect", "tcp", command=command)
         self.assertEqual(status, 1)
         self.assert_all(records[:30], "ecn.negotiation.succeeded", 30)
-        self.assert_all(records[30:], "pathspider.local_error:other_path", 60)
-        self.assertEqual(len(re.findall("the marked path to", said)), 1, said)
-        self.assertIn("60 other_path", said)
+        self.assert_all(records[30:], "pathspider.local_error:other_interface", 60)
+        self.assertIn("60 other_interface", said)
         self.assertNotRegex(said, "machine-wide|plugin")
 
     def test_rules_of_ours_that_somebody_flushes(self):
@@ -214,6 +212,7 @@ class TestWays(CaseTest):
         for way, options in (("per connection", ()), ("lock-step", ("--lockstep",))):
             for closed in ("", " 2>&-"):
                 with self.subTest(way=way, closed=closed):
+                    self.folder.chmod(0o755)  # the run is not root's when it looks for nft
                     program = self.folder / "nft"
                     program.write_text('#!/bin/sh\nexec /usr/sbin/nft "$@"\n')
                     program.chmod(0o755)

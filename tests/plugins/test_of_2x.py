@@ -268,7 +268,7 @@ class Old(''').replace("TCPChain]", "TCPChain, Noting]") + COMBINE
         {broken}
 ''')
             helped = self.help_of()
-            self.assertIn("pathspider.plugins.old cannot be set up", helped.stderr)
+            self.assertIn("pathspider.plugins.old.Old cannot be set up", helped.stderr)
             self.assertEqual(helped.stderr.count("\n"), 1, helped.stderr)
             self.assertNotIn("Of a third party", helped.stdout)
             self.assertIn("Explicit Congestion Notification", helped.stdout)

@@ -38,6 +38,7 @@ class TestCounts(unittest.TestCase):
         self.assertEqual(self.counts(([], 1)).summary(), "1 record: 1 without conditions")
         self.assertEqual(self.counts().summary(), "0 records")
         self.assertEqual(self.counts((None, 5)).summary(), "5 jobs")
+        self.assertEqual(self.counts((None, 5), (["dnsresolv.unresolved:nxdomain"], 1)).lines, 6)
         self.assertEqual(self.counts((None, 5), (["dnsresolv.unresolved:nxdomain"], 1)).summary(),
                          "5 jobs; 1 record: 1 dnsresolv.unresolved")
 

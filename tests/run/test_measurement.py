@@ -261,6 +261,7 @@ class TestInput(MeasurementCase):
         status, said = self.measure(Breaking())
         self.assertEqual((status, len(self.output.records())), (1, 5))
         self.assertIn("jobs breaks off after 5 lines: reading fails: Input/output error", said)
+        self.assertFalse(self.measurement.all_read)
         self.assertNotIn("plugin", said)
         self.assertNotIn("Traceback", said)
 

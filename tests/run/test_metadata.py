@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathspider.plugins.mss import MSS
 from pathspider.run import metadata
+from pathspider.targets.blocklist import Blocklist
 from pathspider.writing import JSONFile
 
 
@@ -20,9 +21,13 @@ def arguments(**measure):
     return Namespace(**{**given, **measure})
 
 
+def what(args):
+    return metadata.what(args, None if args.blocklist is None else Blocklist.read(args.blocklist))
+
+
 class TestWhat(unittest.TestCase):
     def test_options_of_measure_and_of_the_plugin_and_nothing_else(self):
-        found = metadata.what(arguments())
+        found = what(arguments())
         self.assertEqual(found["options"], {
             "measure": {"interface": "lo", "workers": 100, "seed": 0, "blocklist": None, "vantage": None},
             "plugin": {"connect": "tcp", "timeout": 5}})
@@ -42,36 +47,36 @@ class TestDifferences(unittest.TestCase):
         self.assertEqual(metadata.differences(before, now), expected)
 
     def test_what_changes_what_is_found(self):
-        before = metadata.what(arguments())
+        before = what(arguments())
         self.check([], before, before)
-        self.check(["seed was 0, and is 7"], before, metadata.what(arguments(seed=7)))
+        self.check(["seed was 0, and is 7"], before, what(arguments(seed=7)))
         self.check(["interface was lo, and is eth0", "connect was tcp, and is http"], before,
-                   metadata.what(arguments(interface="eth0", plugin_args=Namespace(connect="http", timeout=5))))
+                   what(arguments(interface="eth0", plugin_args=Namespace(connect="http", timeout=5))))
         self.check(["plugin was ecn, and is mss"], {**before, "plugin": {"name": "ecn", "version": "1"}}, before)
 
     def test_what_does_not(self):
-        self.check([], metadata.what(arguments()), metadata.what(arguments(workers=5, rate=3.5, quiet=True)))
+        self.check([], what(arguments()), what(arguments(workers=5, rate=3.5, quiet=True)))
 
     def test_a_blocklist_is_its_content(self):
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (("a", "192.0.2.0/24\n"), ("b", "192.0.2.0/24\n"), ("c", "198.51.100.0/24\n")):
                 Path(folder, name).write_text(text)
-            a, b, c = (metadata.what(arguments(blocklist=f"{folder}/{name}")) for name in "abc")
+            a, b, c = (what(arguments(blocklist=f"{folder}/{name}")) for name in "abc")
         self.check([], a, b)
         self.check(["the blocklist is another one"], a, c)
-        self.check(["the blocklist is another one"], metadata.what(arguments()), a)
+        self.check(["the blocklist is another one"], what(arguments()), a)
 
     def test_options_that_one_of_both_does_not_know(self):
-        self.check([], metadata.what(arguments()), metadata.what(arguments(new=7)))
+        self.check([], what(arguments()), what(arguments(new=7)))
 
     def test_files_that_others_wrote(self):
         for strange in ({}, {"options": 7, "plugin": None}, {"options": {"measure": [1]}}):
-            metadata.differences(strange, metadata.what(arguments()))
-            metadata.other_versions(strange, metadata.what(arguments()))
+            metadata.differences(strange, what(arguments()))
+            metadata.other_versions(strange, what(arguments()))
             self.assertFalse(metadata.other_targets({**strange, "targets": 7}, "0"))
 
     def test_versions(self):
-        now = metadata.what(arguments())
+        now = what(arguments())
         self.assertEqual(metadata.other_versions(now, now), [])
         before = {**now, "pathspider": "2.9", "plugin": {**now["plugin"], "version": "2.8"}}
         self.assertEqual([one.partition(" was ")[0] for one in metadata.other_versions(before, now)],

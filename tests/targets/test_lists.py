@@ -75,6 +75,19 @@ class TestReader(unittest.TestCase):
                 with self.subTest(text, seed=seed):
                     self.assertEqual(self.read(text, seed=seed), jobs)
 
+    def test_origins_of_crux(self):
+        for origin, job in (("https://www.example.org", {"domain": "www.example.org"}),
+                            ("http://example.org:8080/", {"domain": "example.org", "dp": 8080}),
+                            ("https://192.0.2.1", {"dip": "192.0.2.1"}),
+                            ("https://[2001:db8::1]:444", {"dip": "2001:db8::1", "dp": 444}),
+                            ("example.org", {"domain": "example.org"})):
+            with self.subTest(origin):
+                self.assertEqual(self.read(f"origin,rank\n{origin},1000\n"), [{**job, "rank": "1000"}])
+        for origin in ("https://a.example/x", "https://user@a.example", "ftp://a.example", "https://",
+                       "https://a.example:x"):
+            with self.subTest(origin), self.assertLogs("pathspider", "ERROR"):
+                self.assertEqual(self.read(f"origin\n{origin}\n"), [])
+
     def test_rows_that_do_not_fit(self):
         with self.assertLogs("pathspider", "ERROR") as logs:
             self.assertEqual(self.read("ip,port\n192.0.2.1\n192.0.2.1,http\n192.0.2.1,80\n"),

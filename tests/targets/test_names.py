@@ -55,6 +55,11 @@ class TestToWire(unittest.TestCase):
                 self.assertEqual(to_wire(domain), wire)
                 self.assertEqual(to_wire(wire), wire)
 
+    def test_a_url_is_none(self):
+        for domain in ("https://www.example.org", "http://é.example"):
+            with self.assertRaises(BadNameError):
+                to_wire(domain)
+
     def test_bad_ones(self):
         for domain in BAD:
             with self.subTest(ascii(domain)), self.assertRaises(BadNameError) as error:

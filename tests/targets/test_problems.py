@@ -31,7 +31,7 @@ class TestTargets(unittest.TestCase):
                 {"dip": "192.0.2.1\0"},
             ],
             "dip_has_a_zone": [{"dip": "fe80::1%eth0"}],
-            "dip_not_unicast": [{"dip": "224.0.0.1"}, {"dip": "ff02::1"}, {"dip": "0.0.0.0"}, {"dip": "::"}],
+            "dip_not_unicast": [{"dip": dip} for dip in ("224.0.0.1", "255.255.255.255", "ff02::1", "0.0.0.0", "::")],
             "dip_is_ipv4_mapped": [{"dip": "::ffff:192.0.2.1"}],
             "dp_not_a_port": [{"dip": "192.0.2.1", "dp": port} for port in (0, -1, 65536, "80", 80.0, True, [])],
             "domain_not_a_name": [{"dip": "192.0.2.1", "domain": domain} for domain in (

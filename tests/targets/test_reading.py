@@ -6,6 +6,7 @@ import logging
 import lzma
 import os
 import pty
+import tempfile
 import tracemalloc
 import unittest
 
@@ -14,7 +15,15 @@ from hypothesis import strategies as st
 
 from pathspider.targets.lists import TargetReader
 from pathspider.targets.problems import key_advice, target_problem
-from pathspider.targets.reading import MAX_LINE, MOST_NAMED, JobReader, parse_ndjson
+from pathspider.targets.reading import (
+    MAX_DEPTH,
+    MAX_LINE,
+    MOST_NAMED,
+    JobReader,
+    LineError,
+    parse_ndjson,
+    parse_record,
+)
 from pathspider.targets.selection import Selection
 
 
@@ -49,6 +58,24 @@ class TestJobReader(unittest.TestCase):
         with self.assertLogs("pathspider.targets.reading", "ERROR"):
             jobs, reader = read(b"\n".join(lines))
         self.assertEqual((jobs, reader.skipped), ([], len(lines)))
+
+    def test_what_is_nested_so_deeply_that_it_could_not_be_written_again(self):
+        for depth in (MAX_DEPTH, MAX_DEPTH + 1, 500, 950, 100_000):
+            for begin, end in (('{"a":', "}"), ("[", "]")):
+                inner = f"{begin * (depth - 1)}{1 if begin == '[' else '[]'}{end * (depth - 1)}"
+                line = f'{{"dip": "192.0.2.1", "note": {inner}}}'
+                with self.subTest(depth=depth, begin=begin):
+                    if depth == MAX_DEPTH and begin == "[":
+                        self.assertEqual(parse_ndjson(line)["dip"], "192.0.2.1")
+                    else:
+                        with self.assertRaisesRegex(LineError, "nested more than 100 deep|not JSON: .*recursion"):
+                            parse_ndjson(line)
+        self.assertEqual(len(parse_ndjson(f'{{"dip": "192.0.2.1", "many": [{", ".join(["[]"] * 500)}]}}')["many"]), 500)
+
+    def test_the_record_of_a_job_that_is_one_can_be_read_again(self):
+        job = '{"dip": "192.0.2.1", "note": ' + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1) + "}"
+        parse_ndjson(job)
+        parse_record(f'{{"conditions": [], "flow_results": [{job}]}}')
 
     def test_a_file_of_something_else_is_not_named_line_by_line(self):
         with self.assertLogs("pathspider.targets.reading", "ERROR") as logs:
@@ -137,7 +164,11 @@ class TestJobReader(unittest.TestCase):
                 jobs = list(reader)
             self.assertEqual([job["dip"] for job in jobs], [f"192.0.2.{number % 256}" for number in range(len(jobs))])
             self.assertIn(f"targets breaks off after {len(jobs)} lines: the gzip data are cut off", logs.output[0])
-
+        with self.assertLogs("pathspider.targets.reading") as logs, tempfile.NamedTemporaryFile() as file:
+            file.write(packed[:at])
+            file.seek(0)
+            self.assertEqual(len(list(TargetReader(file, "targets", seed=7))), len(jobs))
+        self.assertIn(f"targets breaks off after {len(jobs)} lines", logs.output[-1])
 
     def test_an_input_without_targets_is_told_of(self):
         for data in (b"", b"\n \n"):

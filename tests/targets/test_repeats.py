@@ -18,6 +18,12 @@ class TestTargetFilter(unittest.TestCase):
         self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": 80, "domain": "x"}))
         self.assertFalse(seen.repeats({"dip": ["unhashable"]}))
 
+    def test_a_port_that_is_none_is_another(self):
+        seen = TargetFilter(80)
+        for port in ("80", 80, 80.0, True, "443", 443):
+            self.assertFalse(seen.repeats({"dip": "192.0.2.1", "dp": port}), port)
+        self.assertTrue(seen.repeats({"dip": "192.0.2.1"}))
+
     def test_a_name_s_case_and_final_dot(self):
         seen = TargetFilter(80)
         self.assertFalse(seen.repeats({"domain": "EXAMPLE.ORG"}))

@@ -148,6 +148,16 @@ class TestPackings(unittest.TestCase):
         thread.join()
         self.assertIsNone(text.error)
 
+    def test_padding_takes_no_memory(self):
+        padded = io.BytesIO(gzip.compress(b"last\n") + bytes(50_000_000) + gzip.compress(b"more\n"))
+        tracemalloc.start()
+        try:
+            text = Text(padded)
+            self.assertEqual([text.readline(), text.readline(), text.readline()], [b"last\n", b"more\n", b""])
+            self.assertLess(tracemalloc.get_traced_memory()[1], 5_000_000)
+        finally:
+            tracemalloc.stop()
+
     def test_a_bomb_takes_no_memory(self):
         zeros = bytes(50_000_000)
         bombs = [gzip.compress(zeros), bz2.compress(zeros), lzma.compress(zeros), zstandard.compress(zeros)]
