@@ -67,7 +67,7 @@ def captures():
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(folder.name)) == process.pid and b"pathspider" in (folder / "cmdline").read_bytes():
-                return bool(int(re.search("SigBlk:(.*)", (folder / "status").read_text())[1], 16) & 2)
+                return bool(int(re.search("SigCgt:(.*)", (folder / "status").read_text())[1], 16) >> signal.SIGTERM - 1 & 1)
         except OSError:
             pass
 while not captures() and process.poll() is None:
@@ -75,7 +75,7 @@ while not captures() and process.poll() is None:
 os.killpg(process.pid, signal.SIGINT)
 sys.exit(process.wait())
 """
-"""Runs a command until it captures, and takes signals in its own way (it blocks them first); then ends it as Ctrl-C."""
+"""Runs a command until it captures, and takes signals in its own way; then ends it as Ctrl-C."""
 
 
 def blocks(text):
