@@ -67,7 +67,8 @@ def captures():
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(folder.name)) == process.pid and b"pathspider" in (folder / "cmdline").read_bytes():
-                return bool(int(re.search("SigCgt:(.*)", (folder / "status").read_text())[1], 16) >> signal.SIGTERM - 1 & 1)
+                caught = int(re.search("SigCgt:(.*)", (folder / "status").read_text())[1], 16)
+                return bool(caught >> signal.SIGTERM - 1 & 1)
         except OSError:
             pass
 while not captures() and process.poll() is None:
