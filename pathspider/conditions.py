@@ -89,9 +89,6 @@ def is_unfinished(record: Record) -> bool:
     """True for a record without a verdict that a second try could give: the run had ended, or our machine failed, or
     its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
     found = record.get("conditions", [])
-    """True for a record without a verdict that a second try could give: the run had ended, or our machine failed, or
-    its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
-    found = record.get("conditions", [])
     unseen = NOT_OBSERVED in found and any("missed_flows:" in one for one in found)
     return NOT_MEASURED in found or UNCONFIRMED in found or unseen or bool(local_reasons(found))
 

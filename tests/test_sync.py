@@ -167,9 +167,19 @@ class TestSynchronizedSpider(unittest.TestCase):
                 self.assertTrue(all(record["conditions"] == ["config.0", "config.1"] for record in records))
 
     def test_workers_share_a_configuration(self):
-        spider = InStep(50)
-        self.run_jobs(spider, 500)
-        self.assertLess(spider.turns, 250)
+        class AllTogether(InStep):
+            """Each connection waits until every worker has one under the same configuration."""
+
+            together = threading.Barrier(50, timeout=30)
+
+            def connect(self, job, config):
+                self.together.wait()
+                return super().connect(job, config)
+
+        spider = AllTogether(50)
+        self.assertEqual(len(self.run_jobs(spider, 500)), 500)
+        self.assertFalse(AllTogether.together.broken)
+        self.assertEqual(spider.turns, 12)  # ten, and before and after the run
 
     def test_one_job_does_not_wait_for_the_other_workers(self):
         spider = InStep(10)
