@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.chains.evidence import EvidenceChain
 from pathspider.conditions import connectivity, is_unfinished
 from pathspider.helpers import modes, poller
 from pathspider.helpers.sockets import Source
@@ -275,7 +276,16 @@ class Spider:
 
         if not self.chains:
             return DummyObserver()
-        return Observer(self.libtrace_uri, chains=list(self.chains), bpf=self.capture_filter())
+        return Observer(self.libtrace_uri, chains=self.observed_chains(), bpf=self.capture_filter())
+
+    def observed_chains(self) -> list[type[Chain]]:
+        """The chains of this run: the plugin's and, where records hold flows or suspects are confirmed, whatever the
+        plugin, the one that says :mod:`who ended a connection <pathspider.chains.evidence>`."""
+        chains = list(self.chains)
+        wanted = self.options.output_flows or self.options.confirm > 0
+        if chains and wanted and not any("evidence_failure" in chain.fields for chain in chains):
+            chains.append(EvidenceChain)
+        return chains
 
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
