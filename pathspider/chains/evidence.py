@@ -153,7 +153,9 @@ class EvidenceChain(Chain):
         "evidence_datagrams_fwd": Field(int, 0, "UDP datagrams that went forward before the first answer"),
         "evidence_rtt": Field(float, None, "Seconds from the last SYN before the SYN-ACK to the SYN-ACK"),
         "evidence_synack_ttl": Field(int, None, "TTL, or hop limit, of the first SYN-ACK that acknowledges the SYN"),
-        "evidence_bogus_synack_ttl": Field(int, None, "TTL of the first SYN-ACK before it that does not"),
+        "evidence_bogus_synack_ttl": Field(
+            int, None, "TTL of the first SYN-ACK that does not acknowledge it, and is not believed"
+        ),
         "evidence_rst_ttl": Field(int, None, "TTL of the first RST that came back"),
         "evidence_icmp_type": Field(int, None, "Type of the first ICMP error about a packet that went forward"),
         "evidence_icmp_code": Field(int, None, "Its code"),

@@ -3,6 +3,7 @@
 import json
 import struct
 import unittest
+from ipaddress import ip_address
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,10 +23,13 @@ from scapy.all import (
 
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.evidence import EvidenceChain
+from pathspider.lab.addresses import CLIENT_LINK
+from pathspider.lab.scenarios import all_cases
 from pathspider.libtrace import FlowTable, json_lines
 from pathspider.libtrace.compiled import twin
 from tests.chains.flows import ChainTest
 from tests.libtrace.frames import frame
+from tests.run.cases import CaseTest, clean, twice
 
 START = 1000.0
 """Time of the first frame; each later one comes a millisecond after the one before it."""
@@ -348,6 +352,79 @@ class AnyOrder(ChainTest):
             self.assertIsNotNone(value["icmp_from"])
         if value["failure"] == "no_answer":
             self.assertEqual(value["synack_ttl"], 50)
+
+
+CHOOSY = """
+    def conn_two(self, job, config):
+        from pathspider.base import CONN_FAILED
+        from pathspider.helpers.http import connect_http
+        return {**connect_http(self.source, job, self.args.timeout), "spdr_state": CONN_FAILED}
+"""
+
+
+class InTheLab(CaseTest):
+    """What whole runs say of paths whose truth is known, with plugins that do not know of the chain too."""
+
+    def run_of(self, jobs, *words, tree=None):
+        return self.start(jobs, "--output-flows", *words, "--timeout", "2", tree=tree)
+
+    def flows_of(self, run):
+        """The flow records of a run: job and flow, the chain's prefix left out."""
+        records, errors = self.finish(run)
+        self.assertEqual(run.returncode, 0, errors)
+        self.assertTrue(records)
+        return [(record, {name.removeprefix("evidence_"): value for name, value in flow.items()})
+                for record in records for flow in record["flow_results"]]
+
+    def test_whole_runs(self):
+        names = {"ecn-offline-tcp", "ecn-offline-closed", "ecn-offline-unreachable", "ecn-clean-tcp"}
+        paths = [case.job for case in all_cases("ecn") if case.scenario.name in names]
+        silent = [case.job for case in all_cases("dscp") if case.scenario.name == "dscp-dns-silent"]
+        waiting = [*clean(1, 4, 53), *clean(1, 6, 53)]  # a DNS server, which waits for the rest of a message
+        runs = [
+            self.run_of(paths, "third", tree=self.tree("third", twice("third"))),
+            self.run_of(silent, "dscp", "--connect", "dnsudp"),
+            self.run_of(waiting, "ecn", "--connect", "http"),
+            self.run_of([*clean(1), *clean(1, 6)], "choosy", tree=self.tree("choosy", twice("choosy", CHOOSY))),
+        ]
+        third, silent, waiting, choosy = map(self.flows_of, runs)
+        self.assertEqual(len(third), 4 * 2 * 2)
+        for record, flow in third:
+            with self.subTest(scenario=record["scenario"], ip=record["dip"]):
+                self.check(record["scenario"], flow, ":" in record["dip"])
+        for _, flow in silent:
+            self.assertEqual((flow["failure"], flow["syns_fwd"], flow["answered_at"]), ("no_answer", 0, None))
+            self.assertGreaterEqual(flow["datagrams_fwd"], 1)
+        for _, flow in waiting:
+            self.assertEqual((flow["failure"], flow["answered_at"]), ("no_answer", None))
+            self.assertTrue(flow["pkt_first"] < flow["failed_at"] <= flow["pkt_last"])
+        self.assertEqual([flow["failure"] for _, flow in choosy], [None, "bad_answer"] * 2)
+        for _, flow in choosy[1::2]:
+            self.assertTrue(flow["pkt_first"] < flow["failed_at"] == flow["answered_at"])
+
+    def check(self, scenario, flow, six):
+        self.assertGreaterEqual(flow["syns_fwd"], 1)
+        if scenario == "ecn-clean-tcp":
+            self.assertEqual((flow["spdr_state"], flow["failure"], flow["failed_at"]), (0, None, None))
+            self.assertGreater(flow["rtt"], 0)
+            self.assertIn(flow["synack_ttl"], range(60, 65))
+            return
+        self.assertNotEqual(flow["spdr_state"], 0)
+        self.assertIsNone(flow["synack_ttl"])
+        self.assertTrue(flow["pkt_first"] <= flow["failed_at"] <= flow["pkt_last"])
+        if scenario == "ecn-offline-tcp":
+            self.assertEqual(flow["failure"], "no_handshake")
+            self.assertGreaterEqual(flow["syns_fwd"], 2)  # the kernel's second comes after a second
+        elif scenario == "ecn-offline-closed":
+            self.assertEqual((flow["failure"], flow["icmp_type"]), ("refused", None))
+            self.assertIn(flow["rst_ttl"], range(60, 65))
+        else:
+            self.assertEqual((flow["failure"], flow["rst_ttl"]), ("icmp", None))
+            self.assertEqual((flow["icmp_type"], flow["icmp_code"]), (1, 3) if six else (3, 1))
+            self.assertEqual(ip_address(flow["icmp_from"]), ip_address(CLIENT_LINK.near[six]))
+            quoted = flow["icmp_quoted"]
+            self.assertEqual((quoted["dip"], quoted["dp"], quoted["sp"], quoted["proto"], quoted["tcp_flags"]),
+                             (flow["dip"], flow["dp"], flow["sp"], 6, 2))
 
 
 if __name__ == "__main__":
