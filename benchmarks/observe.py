@@ -117,9 +117,10 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 def contestants(capture: str, records: str) -> dict[str, list[str]]:
     """The command of each tool that is installed, by its name."""
-    observe = [sys.executable, "-m", "pathspider", "observe", "-i", capture, "--output", records]
+    observe = [sys.executable, "-m", "pathspider", "observe", "-i", capture, "--force", "--output", records]
     commands = {"tracestats": ["tracestats", f"pcapfile:{capture}"],
                 "observe basic tcp ecn": [*observe, "basic", "tcp", "ecn"],
+                "observe, with evidence": [*observe, "basic", "tcp", "ecn", "evidence"],
                 "observe, all chains": [*observe, *ALL_CHAINS]}
     if shutil.which("tshark"):
         commands["tshark -z conv,tcp"] = ["tshark", "-n", "-q", "-r", capture, "-z", "conv,tcp"]

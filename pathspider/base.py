@@ -279,8 +279,8 @@ class Spider:
         return Observer(self.libtrace_uri, chains=self.observed_chains(), bpf=self.capture_filter())
 
     def observed_chains(self) -> list[type[Chain]]:
-        """The chains of this run: the plugin's and, where records hold flows or suspects are confirmed, whatever the
-        plugin, the one that says :mod:`who ended a connection <pathspider.chains.evidence>`."""
+        """The chains of this run: the plugin's and, where records hold flows or suspects are confirmed,
+        :class:`~pathspider.chains.evidence.EvidenceChain`. None where the plugin has none."""
         chains = list(self.chains)
         wanted = self.options.output_flows or self.options.confirm > 0
         if chains and wanted and not any("evidence_failure" in chain.fields for chain in chains):

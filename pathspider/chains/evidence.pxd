@@ -24,7 +24,7 @@ cpdef object note_syn(dict rec, _core.TCP tcp)
 cpdef object note_rst(dict rec, _core.TCP tcp)
 
 
-@cython.locals(syn=tuple)
+@cython.locals(syn=tuple, sent=double, microseconds=cython.longlong)
 cpdef object note_synack(dict rec, _core.TCP tcp)
 
 

@@ -105,8 +105,10 @@ def note_synack(rec: dict[str, Any], tcp: TCP) -> None:
     now = tcp.seconds
     rec["_evidence_syn"] = None
     rec["evidence_synack_ttl"] = ttl_of(tcp)
-    if now >= syn[2]:  # the clock may have been set back
-        rec["evidence_rtt"] = round(now - syn[2], 6)
+    sent = syn[2]
+    microseconds = int((now - sent) * 1000000 + 0.5)
+    if microseconds >= 0:  # the clock may have been set back
+        rec["evidence_rtt"] = microseconds / 1000000
     rec["evidence_failure"] = NO_ANSWER
     rec["evidence_failed_at"] = now
     if tcp.payload_len:
