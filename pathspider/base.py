@@ -104,8 +104,8 @@ class Spider:
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
     """
 
-    chains: ClassVar[Sequence[type[Chain]]] = []
-    """The observer's chains. Empty: nothing is observed."""
+    chains: Sequence[type[Chain]] = []
+    """The observer's chains. Empty: nothing is observed. A run that begins adds to them (:meth:`observed_chains`)."""
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
@@ -326,6 +326,8 @@ class Spider:
         if not self.worker_count:
             raise ValueError("a run without workers: at least one is needed")
         self.asks_for_ecn = asks_for_ecn()
+        with suppress(AttributeError):  # a property of the plugin's own
+            self.chains = self.observed_chains()
         self.pipeline.start()
 
     def add_job(self, job: Job) -> bool:

@@ -8,7 +8,7 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.evidence import EvidenceChain
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from pathspider.sync import SynchronizedSpider
-from tests.run.spiders import Nowhere, make
+from tests.run.spiders import Nowhere, job, make, run_jobs
 
 
 class Switching(SynchronizedSpider):
@@ -59,6 +59,14 @@ class TestSpider(unittest.TestCase):
             spider = make(type("Observing", (Nowhere,), {"chains": chains}), **wanted)
             self.assertEqual(spider.observed_chains(), expected)
             self.assertEqual(spider.chains, chains)
+
+    def test_chains_may_be_a_property(self):
+        class Computing(Nowhere):
+            @property
+            def chains(self):
+                return []
+
+        self.assertEqual(len(run_jobs(make(Computing, output_flows=True), [job()])), 1)
 
     def test_a_worker_loop_of_a_plugin_s_own_does_not_tell_when_a_job_is_over(self):
         class Own(Nowhere):

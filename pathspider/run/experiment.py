@@ -18,7 +18,7 @@ class Experiment(Protocol):
     """The methods are documented where they are: in :class:`pathspider.base.Spider`."""
 
     name: ClassVar[str]
-    chains: ClassVar[Sequence[type[Chain]]]
+    chains: Sequence[type[Chain]]
     target_keys: ClassVar[Sequence[str]]
     keep_open: ClassVar[bool]
     fixed_order: ClassVar[bool]

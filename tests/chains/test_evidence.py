@@ -359,6 +359,10 @@ CHOOSY = """
         from pathspider.base import CONN_FAILED
         from pathspider.helpers.http import connect_http
         return {**connect_http(self.source, job, self.args.timeout), "spdr_state": CONN_FAILED}
+
+    def create_observer(self):
+        from pathspider.observer import Observer
+        return Observer(self.libtrace_uri, chains=self.chains)
 """
 
 
