@@ -105,7 +105,7 @@ class Spider:
     """
 
     chains: Sequence[type[Chain]] = []
-    """The observer's chains. Empty: nothing is observed. A run that begins adds to them (:meth:`observed_chains`)."""
+    """The observer's chains. Empty: nothing is observed. A run that begins may add to them (``observed_chains()``)."""
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
