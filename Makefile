@@ -100,7 +100,7 @@ deb-test: deb .cache/debian-12.tar
 
 # Not with another apt at once: with make -j2 the build needs packages too.
 debootstrap: deb-needs
-	@command -v debootstrap >/dev/null \
+	@[ -e .cache/debian-12.tar ] || command -v debootstrap >/dev/null \
 	    || apt-get $(APT_WAITS) install -y -qq --no-install-recommends debootstrap >/dev/null
 
 .cache/debian-12.tar: | debootstrap
