@@ -269,8 +269,10 @@ class Question:
         low, high = share_bounds(count, total) if total else (0.0, 1.0)
         if total >= FEWEST and high < 1 - A_PART:
             rest = ", ".join(f"{words[word]:,} {word}" for word in STABLE if word != "broken" and words[word])
+            mostly = words["unstable"] > words["works"]
+            hint = " (what counts connections on the way makes them unstable)" if mostly else ""
             yield (f"{self.name}: of {total:,} that were broken at first, {count:,} were so in every round "
-                   f"({percent(low)} to {percent(high)}), {rest}: count {self._called('stable.broken')}")
+                   f"({percent(low)} to {percent(high)}), {rest}{hint}: count {self._called('stable.broken')}")
 
     @staticmethod
     def _chance(name: str, broken: int, transient: int, hint: str) -> Iterator[str]:

@@ -105,6 +105,9 @@ class TestConfirmed(AlarmsCase):
         self.assertEqual(said, "ecn.connectivity: of 126 that were broken at first, 27 were so in every round (14.6 % "
                                "to 29.6 %), 98 works, 1 unstable: count ecn.stable.connectivity.broken")
 
+    def test_order(self):
+        self.assertIn("20 unstable (what counts connections on the way", self.line(self.suspects(BROKEN, unstable=20)))
+
     def test_all_are(self):
         self.assertEqual(self.lines(self.suspects(BROKEN, broken=100)), [])
 
