@@ -11,19 +11,16 @@ It works for every plugin whose conditions are ``X.connectivity.word``. Where ro
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
-from itertools import pairwise
-from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
 
 from pathspider.conditions import CONNECTIVITY, STABLE
 from pathspider.records import Record
 from pathspider.run.exact import hypergeometric_tail, rising, share_bounds
+from pathspider.run.sketch import TENTHS, Addresses, Slices, Tenth, name_of, network_of
 
 RISK = 0.001
 """The probability with which a sound run gets a line, for each kind of line."""
@@ -38,20 +35,14 @@ A_PART = 0.05
 
 MOST_QUESTIONS = 8
 """Questions that are looked after, the first ones; plugins have one or two."""
-MOST_FREQUENT = 1000
-"""Addresses, and networks, that are counted by themselves."""
-PLACES = 1 << 16
-"""Places of a sketch."""
-MOST_SLICES = 160
-FIRST_SLICE = 1 / 8
-"""Seconds."""
-TENTHS = 10
 MOST_NAMED = 3
 """Addresses and networks that a line names."""
 
 COLUMNS = {word: place for place, word in enumerate(
     ("all", "broken", "transient", "offline", "stable.broken", "stable.unstable"))}
 """What is counted by time."""
+PLACED = ("broken", "stable.broken", "stable.unstable")
+"""What is counted by address."""
 
 
 class Said(NamedTuple):
@@ -72,138 +63,6 @@ def said(condition: str) -> Said | None:
     return Said(f"{name.removesuffix('.stable')}.connectivity", word, stable)
 
 
-class Frequent:
-    """The most frequent ones of a stream, in bounded memory; where there are more than that, each count is too low, by
-    ``total / (most + 1)`` at most.
-
-    J. Misra, D. Gries, Finding repeated elements, Science of Computer Programming 2 (1982), 143-152.
-    """
-
-    def __init__(self, most: int = MOST_FREQUENT) -> None:
-        self.counts: dict[bytes, int] = {}
-        self._most = most
-
-    def add(self, key: bytes) -> None:
-        if key in self.counts:
-            self.counts[key] += 1
-        elif len(self.counts) < self._most:
-            self.counts[key] = 1
-        else:
-            self.counts = {known: count - 1 for known, count in self.counts.items() if count > 1}
-
-
-class Slices:
-    """Counts by time: slices of equal length, which doubles whenever they are too many.
-
-    :param begin: UTC, without a zone; what was before is counted with the first slice
-    """
-
-    def __init__(self, begin: datetime) -> None:
-        self.begin = begin
-        self.length = FIRST_SLICE
-        self.counts = [[0] * len(COLUMNS) for _ in range(MOST_SLICES)]
-
-    def at(self, moment: datetime) -> list[int]:
-        """The counts of a moment's slice, by :data:`COLUMNS`."""
-        place = max(0, int((moment - self.begin).total_seconds() / self.length))
-        while place >= MOST_SLICES:
-            pairs = zip(self.counts[::2], self.counts[1::2], strict=True)
-            self.counts = [[sum(both) for both in zip(*pair, strict=True)] for pair in pairs]
-            self.counts += [[0] * len(COLUMNS) for _ in range(MOST_SLICES // 2)]
-            self.length *= 2
-            place //= 2
-        return self.counts[place]
-
-    def tenths(self) -> list[Tenth]:
-        """Ten parts of the time from the first that was counted to the last; fewer of a run that is shorter."""
-        counts = [*self.counts]
-        filled = [place for place, row in enumerate(counts) if row[0]]
-        if not filled:
-            return []
-        first, size = filled[0], filled[-1] - filled[0] + 1
-        edges = [first + size * number // TENTHS for number in range(TENTHS + 1)]
-        return [Tenth(self.begin + timedelta(seconds=begin * self.length), (end - begin) * self.length,
-                      [sum(column) for column in zip(*counts[begin:end], strict=True)])
-                for begin, end in pairwise(edges) if begin < end]
-
-
-class Tenth(NamedTuple):
-    """A part of a run."""
-
-    begin: datetime
-    seconds: float
-    counts: list[int]
-    """By :data:`COLUMNS`."""
-
-    @property
-    def rate(self) -> float:
-        """Targets a second."""
-        return self.counts[0] / self.seconds
-
-
-class Addresses:
-    """Where verdicts come from: how many targets an address and its network (/24, /48) have, and how many of those that
-    say something. The former is a sketch, at most too high: so a network is never found that is not frequent."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._targets = array("L", bytes(PLACES * array("L").itemsize))
-        self._saying = {word: (Frequent(), Frequent()) for word in ("broken", "stable.broken", "stable.unstable")}
-
-    def note(self, dip: object, words: Sequence[str]) -> None:
-        """A target, and what is said of it."""
-        try:
-            address = inet_pton(AF_INET6 if ":" in dip else AF_INET, dip)  # type: ignore[operator, arg-type]
-        except (OSError, TypeError, ValueError):
-            return
-        network = network_of(address)
-        self.total += 1
-        self._targets[hash(address) % PLACES] += 1
-        self._targets[hash(network) % PLACES] += 1
-        for word in words:
-            if word in self._saying:
-                addresses, networks = self._saying[word]
-                addresses.add(address)
-                networks.add(network)
-
-    def targets(self, key: bytes) -> int:
-        """How many targets an address or a network has, or somewhat more."""
-        return min(self.total, self._targets[hash(key) % PLACES])
-
-    def frequent(self, word: str, count: int) -> Iterator[tuple[bytes, int]]:
-        """Addresses and networks that say a word more often than chance would have it, those that say it most first,
-        and how often. An address that was found is no part of its network.
-
-        :param count: how many say it at all
-        """
-        addresses, networks = ({**frequent.counts} for frequent in self._saying[word])
-        found: Counter[bytes] = Counter()
-        for address, number in addresses.items():
-            if self._is_frequent(number, self.targets(address), count):
-                found[address] = number
-                networks[network_of(address)] = networks.get(network_of(address), 0) - number
-        found.update({network: number for network, number in networks.items()
-                      if self._is_frequent(number, self.targets(network), count)})
-        yield from found.most_common()
-
-    def _is_frequent(self, number: int, targets: int, count: int) -> bool:
-        targets = max(number, targets)
-        return (number >= max(FEWEST, A_PART * count) and number * self.total >= TWICE * count * targets
-                and hypergeometric_tail(number, targets, count, self.total) * self.total < RISK)
-
-
-def network_of(address: bytes) -> bytes:
-    """The first octets of an address: its /24, or its /48."""
-    return address[:3] if len(address) == 4 else address[:6]
-
-
-def name_of(key: bytes) -> str:
-    """An address or a network as people write it."""
-    if len(key) in (4, 16):
-        return str(ip_address(key))
-    return str(ip_network((key.ljust(4 if len(key) == 3 else 16, b"\0"), 8 * len(key))))
-
-
 class Question:
     """What is known of ``X.connectivity``."""
 
@@ -213,8 +72,8 @@ class Question:
         """Of the first pair."""
         self.rounds: Counter[tuple[str, str]] = Counter()
         """What the first pair said, and what rounds came to."""
-        self.slices = Slices(begin)
-        self.addresses = Addresses()
+        self.slices = Slices(begin, len(COLUMNS))
+        self.addresses = Addresses(PLACED)
 
     def note(self, word: str, stable: str | None, moment: datetime | None, dip: object) -> None:
         """What was said of a target.
@@ -289,7 +148,7 @@ class Question:
 
     def _in_one_place(self, word: str, count: int) -> Iterator[str]:
         """One address or network has many of them."""
-        found = [*self.addresses.frequent(word, count)]
+        found = self._frequent(word, count).most_common()
         if not found:
             return
         of = self.addresses
@@ -298,6 +157,24 @@ class Question:
         if len(found) > MOST_NAMED:
             named.append(f"more on {len(found) - MOST_NAMED} others")
         yield f"{self._called(word)}: of {count:,}, {', '.join(named)}: one cause may be counted many times"
+
+    def _frequent(self, word: str, count: int) -> Counter[bytes]:
+        """The addresses and networks that say a word more often than chance would have it, and how often. An address
+        that is among them is no part of its network.
+
+        :param count: how many say it at all
+        """
+        def too_often(key: bytes, number: int) -> bool:
+            total = self.addresses.total
+            targets = max(number, self.addresses.targets(key))
+            return (number >= max(FEWEST, A_PART * count) and number * total >= TWICE * count * targets
+                    and hypergeometric_tail(number, targets, count, total) * total < RISK)
+
+        addresses, networks = self.addresses.frequent(word)
+        found = Counter({address: number for address, number in addresses.items() if too_often(address, number)})
+        for address, number in found.items():
+            networks[network_of(address)] = networks.get(network_of(address), 0) - number
+        return found + Counter({network: number for network, number in networks.items() if too_often(network, number)})
 
     def _with_rate(self, tenths: list[Tenth]) -> Iterator[str]:
         """More targets are offline the more are asked."""

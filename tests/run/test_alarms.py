@@ -4,7 +4,8 @@ import random
 import unittest
 from datetime import datetime, timedelta
 
-from pathspider.run.alarms import MOST_FREQUENT, MOST_QUESTIONS, MOST_SLICES, Alarms, Frequent, Slices
+from pathspider.run.alarms import MOST_QUESTIONS, Alarms
+from pathspider.run.sketch import MOST_FREQUENT
 
 BEGIN = datetime(2026, 11, 27)
 WORKS, BROKEN, TRANSIENT, OFFLINE = (f"ecn.connectivity.{word}" for word in ("works", "broken", "transient", "offline"))
@@ -201,29 +202,6 @@ class TestTime(AlarmsCase):
 
 
 class TestBounds(unittest.TestCase):
-    def test_the_most_frequent_are_kept(self):
-        frequent = Frequent(10)
-        for number in range(10_000):
-            frequent.add(b"often" if number % 2 else b"%d" % number)
-        self.assertLessEqual(len(frequent.counts), 10)
-        self.assertGreaterEqual(frequent.counts[b"often"], 5000 - 10_000 // 11)
-
-    def test_slices_of_a_month(self):
-        slices = Slices(BEGIN)
-        for hour in range(24 * 30):
-            slices.at(BEGIN + timedelta(hours=hour))[0] += 1
-        self.assertEqual((len(slices.counts), sum(row[0] for row in slices.counts)), (MOST_SLICES, 720))
-        tenths = slices.tenths()
-        self.assertEqual((len(tenths), sum(tenth.counts[0] for tenth in tenths)), (10, 720))
-        self.assertTrue(all(60 < tenth.counts[0] < 85 for tenth in tenths), tenths)
-
-    def test_before_the_begin_and_a_clock_that_jumps(self):
-        slices = Slices(BEGIN)
-        for year in (2025, 2026, 2999):
-            slices.at(datetime(year, 12, 1))[0] += 1
-        self.assertEqual(sum(tenth.counts[0] for tenth in slices.tenths()), 3)
-        self.assertEqual(Slices(BEGIN).tenths(), [])
-
     def test_a_run_of_everything(self):
         """Each target an address and network of its own, all of them broken, in many questions."""
         alarms = Alarms(BEGIN)
