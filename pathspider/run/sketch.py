@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import NamedTuple
+from zlib import crc32
 
 MOST_FREQUENT = 1000
 """Addresses, and networks, that are counted by themselves."""
@@ -109,8 +110,8 @@ class Addresses:
             return
         network = network_of(address)
         self.total += 1
-        self._targets[hash(address) % PLACES] += 1
-        self._targets[hash(network) % PLACES] += 1
+        self._targets[crc32(address) % PLACES] += 1
+        self._targets[crc32(network) % PLACES] += 1
         for word in words:
             if word in self._saying:
                 addresses, networks = self._saying[word]
@@ -119,7 +120,7 @@ class Addresses:
 
     def targets(self, key: bytes) -> int:
         """How many targets an address or a network has, or somewhat more."""
-        return min(self.total, self._targets[hash(key) % PLACES])
+        return min(self.total, self._targets[crc32(key) % PLACES])
 
     def frequent(self, word: str) -> tuple[dict[bytes, int], dict[bytes, int]]:
         """The addresses, and the networks, that say a word most often, and how often."""
