@@ -159,7 +159,8 @@ class Capture:
         self.reader.stop()
 
     def flush(self) -> int:
-        """Thread-safe: a :meth:`feed` soon ends all flows, after the packets captured by now. Returns the call's number."""
+        """Thread-safe: a :meth:`feed` soon ends all flows, after the packets captured by now. Returns the call's
+        number."""
         return self.reader.flush()
 
     @property
