@@ -29,6 +29,7 @@ ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
 
 EVIL = 0x80
 """Of the seventh octet of an IPv4 header. RFC 3514"""
+DNS_HEADER = 12
 RESPONSE, FORMERR = 0x80, 1
 """The bit QR, in the third octet of a DNS message; the response code, in its fourth. RFC 1035"""
 UDP_HEADER = 8
@@ -182,18 +183,24 @@ def drop_alpn_h2(packet: Packet, towards: bool) -> Packet | None:
 def formerr_for_zero_checksum(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.formerr_for_zero_checksum`."""
     zero = packet.protocol == IPPROTO_UDP and not int.from_bytes(packet.segment[6:8], "big")
-    return formerr(packet) if towards and zero else packet
+    return formerr(packet) if towards and zero and may_be_query(packet) else packet
 
 
 def formerr_for_udp_options(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.formerr_for_udp_options`."""
-    return formerr(packet) if towards and has_udp_options(packet) else packet
+    return formerr(packet) if towards and has_udp_options(packet) and may_be_query(packet) else packet
 
 
 def formerr_for_evil(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.formerr_for_evil`."""
     evil = packet.version == 4 and packet.header[6] & EVIL
-    return formerr(packet) if towards and evil and packet.protocol == IPPROTO_UDP else packet
+    return formerr(packet) if towards and evil and may_be_query(packet) else packet
+
+
+def may_be_query(packet: Packet) -> bool:
+    """True for a datagram with room for the header of a DNS message, and without the bit QR."""
+    return (packet.protocol == IPPROTO_UDP and packet.udp_length >= UDP_HEADER + DNS_HEADER
+            and not packet.segment[UDP_HEADER + 2] & RESPONSE)
 
 
 def formerr(packet: Packet) -> Packet:

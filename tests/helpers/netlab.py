@@ -43,6 +43,10 @@ BLOCKS_ANSWER = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
                  b"HTTP/1.1 404 Not Found\r\nServer: test\r\nSet-Cookie: a=1\r\n"
                  b"set-cookie:b=\xe9:2 \r\nX-Long: one\r\n two\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n"
                  b"Connection: close\r\n\r\n5\r\n\0\xffabc\r\n0\r\nX-Trailer: 7\r\n\r\n")
+FIXED = {GARBAGE: b"\0\1\2 this is not HTTP\r\n\r\n", BLOCKS: BLOCKS_ANSWER,
+         INTERIM: INTERIM_ANSWER, INTERIM_SILENT: INTERIM_ANSWER,
+         REFUSED_RESET: REFUSED_ANSWER + RST_STREAM, REFUSED_GOAWAY: REFUSED_ANSWER + GOAWAY}
+"""What is answered, whatever was asked."""
 LONGEST_DATAGRAM = 65507
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RULES = f"""
@@ -195,16 +199,9 @@ class NetLab:
         if port in (HTTP, TLS, HTTP_ERROR, TLS_ERROR):
             client.sendall(head + b"Content-Length: 5\r\n\r\nhello")
             client.recv(1)
-        elif port == BLOCKS:
-            client.sendall(BLOCKS_ANSWER)
-        elif port == INTERIM:
-            client.sendall(INTERIM_ANSWER)
-        elif port == INTERIM_SILENT:
-            client.sendall(INTERIM_ANSWER)
-            client.recv(1)
-        elif port in (REFUSED_RESET, REFUSED_GOAWAY):
-            client.sendall(REFUSED_ANSWER + (RST_STREAM if port == REFUSED_RESET else GOAWAY))
-            while client.recv(4096):
+        elif port in FIXED:
+            client.sendall(FIXED[port])
+            while port in (INTERIM_SILENT, REFUSED_RESET, REFUSED_GOAWAY) and client.recv(4096):
                 pass
         elif port == HUGE:
             client.sendall(head + b"Content-Length: 99000000000\r\n\r\n")
@@ -219,8 +216,6 @@ class NetLab:
             while True:
                 client.sendall(b"x")
                 threading.Event().wait(0.05)
-        elif port == GARBAGE:
-            client.sendall(b"\0\1\2 this is not HTTP\r\n\r\n")
         elif port == SILENT:
             client.recv(1)
         elif port == HALF:
