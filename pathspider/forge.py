@@ -21,8 +21,8 @@ from scapy.packet import Packet, Raw
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.dns import belongs, query
 from pathspider.helpers.dns import judge as judge_answer
-from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
 from pathspider.helpers.segments import flags_of, following, syn_verdict
@@ -174,7 +174,7 @@ class ForgeSpider(DesynchronizedSpider):
                     for reply in flow.read():
                         if (state := self.judge(job, packet, reply)) is not None:
                             if state == CONN_OK:
-                                return {"spdr_state": state}
+                                return accepted(packet, reply)
                             return failed(state, flow.source_port, "the answer refuses it")
             return failed(CONN_TIMEOUT, flow.source_port, "no answer")
         except NetworkError as error:
@@ -215,9 +215,11 @@ class ForgeSpider(DesynchronizedSpider):
             raise LocalError("bad_domain") from error
         return self.udp_datagram(job, message, **fields)
 
-    def dns_answer(self, packet: Packet, reply: bytes) -> Conn:
-        """Whether a datagram's payload is a valid response to the query in ``packet``."""
-        return answer_state(bytes(packet[UDP].payload), reply)
+    def dns_answer(self, packet: Packet, reply: bytes) -> Conn | None:
+        """Whether a datagram's payload is a valid response to the query in ``packet``; None where it is of another
+        query, by id or question: the answer is still waited for."""
+        message = bytes(packet[UDP].payload)
+        return answer_state(message, reply) if belongs(message, reply) else None
 
 
 def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
@@ -231,6 +233,14 @@ def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
         flow.send(following(syn, TCP_RST))
     except LocalError:
         pass
+
+
+def accepted(packet: Packet, reply: bytes) -> Connection:
+    """The result of a packet that was answered; of a DNS query it tells the response code."""
+    result: Connection = {"spdr_state": CONN_OK}
+    if UDP in packet and "dns_rcode" in (answer := judge_answer(bytes(packet[UDP].payload), reply, 0)):
+        result["dns_rcode"] = answer["dns_rcode"]
+    return result
 
 
 def answer_state(message: bytes, reply: bytes) -> Conn:

@@ -93,6 +93,8 @@ class Connection(TypedDict, total=False):
     """Status code of the HTTP response. :rfc:`9110`"""
     http_version: str | None
     """Version of HTTP in which the response came, ``"1.1"`` for example; None where libcurl does not tell."""
+    http2_error: str
+    """``HTTP_1_1_REQUIRED`` where the server ended HTTP/2 so, and there was no response. :rfc:`9113`, section 7"""
     curl_http_version: int
     """The same as libcurl numbers it; as with other ``curl_<name>``, where it was asked for."""
     http_info: dict[int, Any]

@@ -32,7 +32,7 @@ PARALLEL_LABS = 8
 CONNECTION_TIMEOUT = "4"
 """Seconds for one connection: enough for a SYN that is lost once or twice, and no longer, since failing ones wait."""
 
-LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "full-mss"}}
+LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "odd-web", "full-mss"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
 USAGE_ERROR = 2

@@ -246,6 +246,11 @@ def evil_replies() -> Impairment:
     return Impairment("sets the evil bit on the way back", (), ("ip frag-off set 0xc000",))
 
 
+def formerr_for_evil() -> Impairment:
+    """DNS queries with the evil bit are answered with FORMERR."""
+    return Impairment("answers DNS queries with the evil bit with FORMERR", mangle="formerr_for_evil")
+
+
 # -- TCP options -----------------------------------------------------------------------------------------------------
 
 def clamp_mss(size: int, *, back: bool = True) -> Impairment:
@@ -306,6 +311,16 @@ def drop_udp_options() -> Impairment:
 def strip_udp_options() -> Impairment:
     """What is behind a datagram's user data is cut off."""
     return Impairment("strips UDP options", mangle="strip_udp_options")
+
+
+def formerr_for_zero_checksum() -> Impairment:
+    """DNS queries without a checksum are answered with FORMERR."""
+    return Impairment("answers DNS queries with UDP checksum 0 with FORMERR", mangle="formerr_for_zero_checksum")
+
+
+def formerr_for_udp_options() -> Impairment:
+    """DNS queries with UDP options are answered with FORMERR."""
+    return Impairment("answers DNS queries with UDP options with FORMERR", mangle="formerr_for_udp_options")
 
 
 # -- HTTP/2 ----------------------------------------------------------------------------------------------------------

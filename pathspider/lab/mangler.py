@@ -27,6 +27,11 @@ UPGRADE, SPOILT_UPGRADE = b"Upgrade: h2c", b"Xpgrade: h2c"
 ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
 
 
+EVIL = 0x80
+"""Of the seventh octet of an IPv4 header. RFC 3514"""
+DNS_HEADER = 12
+RESPONSE, FORMERR = 0x80, 1
+"""The bit QR, in the third octet of a DNS message; the response code, in its fourth. RFC 1035"""
 UDP_HEADER = 8
 """Octets. RFC 768"""
 LARGEST = 65535
@@ -175,15 +180,55 @@ def drop_alpn_h2(packet: Packet, towards: bool) -> Packet | None:
     return None if towards and packet.protocol == IPPROTO_TCP and ALPN_WITH_H2 in packet.data else packet
 
 
-def reset(packet: Packet) -> Packet:
-    """The RST that the receiver of a segment would send to refuse it."""
+def formerr_for_zero_checksum(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_zero_checksum`."""
+    zero = packet.protocol == IPPROTO_UDP and not int.from_bytes(packet.segment[6:8], "big")
+    return formerr(packet) if towards and zero and may_be_query(packet) else packet
+
+
+def formerr_for_udp_options(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_udp_options`."""
+    return formerr(packet) if towards and has_udp_options(packet) and may_be_query(packet) else packet
+
+
+def formerr_for_evil(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_evil`."""
+    evil = packet.version == 4 and packet.header[6] & EVIL
+    return formerr(packet) if towards and evil and may_be_query(packet) else packet
+
+
+def may_be_query(packet: Packet) -> bool:
+    """True for a datagram with room for the header of a DNS message, and without the bit QR."""
+    return (packet.protocol == IPPROTO_UDP and packet.udp_length >= UDP_HEADER + DNS_HEADER
+            and not packet.segment[UDP_HEADER + 2] & RESPONSE)
+
+
+def formerr(packet: Packet) -> Packet:
+    """The answer to a DNS query in a datagram: FORMERR, with the query's question. :rfc:`1035`, section 4.1.1"""
     source, destination = packet.addresses
-    source_port, destination_port, _, acknowledged = struct.unpack_from("!HHII", packet.segment)
+    message = bytearray(packet.segment[UDP_HEADER:packet.udp_length])
+    message[2:4] = bytes([message[2] | RESPONSE, FORMERR])
+    ports = packet.segment[2:4] + packet.segment[:2]
+    segment = ports + struct.pack("!HH", UDP_HEADER + len(message), 0) + message
+    pseudo = destination + source + struct.pack("!II", len(segment), IPPROTO_UDP)
+    struct.pack_into("!H", segment, 6, checksum(pseudo + segment) or 0xFFFF)
+    return Packet(packet.version, turned(packet), IPPROTO_UDP, segment)
+
+
+def turned(packet: Packet) -> bytearray:
+    """The IP header of an answer to a packet."""
+    source, destination = packet.addresses
     header = bytearray(packet.header)
     start = 12 if packet.version == 4 else 8
     header[start:start + 2 * len(source)] = destination + source
+    return header
+
+
+def reset(packet: Packet) -> Packet:
+    """The RST that the receiver of a segment would send to refuse it."""
+    source_port, destination_port, _, acknowledged = struct.unpack_from("!HHII", packet.segment)
     segment = bytearray(HEADER.pack(destination_port, source_port, acknowledged, 0, 5 << 4, TCP_RST, 0, 0, 0))
-    return Packet(packet.version, header, IPPROTO_TCP, segment)
+    return Packet(packet.version, turned(packet), IPPROTO_TCP, segment)
 
 
 Mangler = Callable[[Packet, bool], Packet | SupportsBytes | None]
@@ -192,7 +237,8 @@ or a whole IP packet as bytes or of Scapy; None if nothing goes on."""
 
 MANGLERS: dict[str, Mangler] = {
     one.__name__: one for one in (raise_mss, cut_syn_data, drop_udp_options, strip_udp_options, spoil_upgrade,
-                                  reset_upgrade, drop_alpn_h2)
+                                  reset_upgrade, drop_alpn_h2, formerr_for_zero_checksum, formerr_for_udp_options,
+                                  formerr_for_evil)
 }
 """PATHspider's own, by name."""
 

@@ -36,7 +36,8 @@ class Scenario:
     versions: tuple[int, ...] = (4, 6)
     """The IP versions over which there is such a path."""
     needs: str = ""
-    """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
+    """What not all servers have: ``h2c``; ``odd-dns`` and ``odd-web``, those of :data:`SERVERS` that answer otherwise;
+    ``full-mss`` over DNS."""
     where: str = field(init=False, repr=False)
     """File and line that it comes from, for messages."""
 
@@ -83,6 +84,12 @@ SERVERS = {
     "servfail": "DNS server answers SERVFAIL",
     "dns-silent": "DNS server does not answer",
     "dns-tcp-only": "DNS server wants TCP",
+    "dns-strays": "DNS server answers other queries first",
+    "interim-only": "web server sends interim responses only",
+    "interim-first": "web server sends interim responses first",
+    "forbids": "server refuses those who ask for the feature",
+    "http11-reset": "web server answers HTTP/2 with RST_STREAM, HTTP_1_1_REQUIRED",
+    "http11-goaway": "web server answers HTTP/2 with GOAWAY, HTTP_1_1_REQUIRED",
 }
 """How servers may differ, by the name that a scenario gives."""
 

@@ -18,6 +18,7 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    response_conditions,
     succeeded,
 )
 from pathspider.helpers.sockets import SockOpts
@@ -47,8 +48,10 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
+    compares_responses = True
     conditions = {
         **connectivity_conditions("dscp.<codepoint>"),
+        **response_conditions("dscp.<codepoint>", connect_supported),
         "dscp.<codepoint>.replymark:<codepoint>": "codepoint of a reply to packets with the first codepoint",
         "pathspider.local_error:dscp_not_configured": "the packets that left had another codepoint",
     }

@@ -15,6 +15,7 @@ from pathspider.conditions import (
     asked_for_ecn,
     connectivity,
     connectivity_conditions,
+    response_conditions,
     succeeded,
 )
 from pathspider.network.configurations import Configuration
@@ -42,8 +43,10 @@ class ECN(SynchronizedSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
+    compares_responses = True
     conditions = {
         **connectivity_conditions("ecn"),
+        **response_conditions("ecn", connect_supported),
         "ecn.negotiation.succeeded": "the SYN-ACK had ECE alone",
         "ecn.negotiation.reflected": "the SYN-ACK had ECE and CWR, the flags of the SYN",
         "ecn.negotiation.failed": "the SYN-ACK had any other flags",

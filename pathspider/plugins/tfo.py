@@ -18,6 +18,7 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    response_conditions,
     succeeded,
 )
 from pathspider.desync import DesynchronizedSpider
@@ -75,8 +76,10 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]
+    compares_responses = True
     conditions = {
         **connectivity_conditions("tfo"),
+        **response_conditions("tfo", connect_supported),
         "tfo.cookie.received": "the third SYN carried a cookie",
         "tfo.cookie.not_received": "the third SYN carried no cookie",
         "tfo.syndata.acked": "the SYN-ACK acknowledged SYN and data",

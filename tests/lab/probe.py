@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 3.0
 SYN, ACK, ECE, CWR = 0x02, 0x10, 0x40, 0x80
+RCODES = {0: "noerror", 2: "servfail", 5: "refused"}
 MARKS = {1: "ect1", 2: "ect0", 3: "ce"}
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03www\x07example\x00" + struct.pack("!HH", 1, 1)
 
@@ -66,7 +67,7 @@ class Sniffer(threading.Thread):
 
 
 def connect(job):
-    """One connection; returns whether it did what it is for, and the local port."""
+    """One connection; returns what was answered, None if it did not do what it is for, and the local port."""
     family = socket.AF_INET6 if ":" in job["dip"] else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
@@ -76,13 +77,14 @@ def connect(job):
             sock.connect((job["dip"], job["dp"]))
             return exchange(sock, job["connect"]), port
         except OSError:
-            return False, port
+            return None, port
 
 
 def exchange(sock, mode):
     if mode == "dnstcp":
         sock.sendall(struct.pack("!H", len(QUERY)) + QUERY)
-        return sock.recv(4096)[2:4] == QUERY[:2]
+        answer = sock.recv(4096)[2:]
+        return RCODES[answer[3] & 15] if answer[:2] == QUERY[:2] else None
     if mode == "https":
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -92,8 +94,10 @@ def exchange(sock, mode):
         answer = sock.recv(4096)
         while data := sock.recv(4096):
             answer += data
-        return answer.startswith(b"HTTP/1.1 200")
-    return True
+        while answer.startswith(b"HTTP/1.1 1"):
+            answer = answer.partition(b"\r\n\r\n")[2]
+        return answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else None
+    return "up"
 
 
 def tcp_ecn(value):
@@ -104,7 +108,10 @@ def tcp_ecn(value):
 def verdict(job, without, with_ecn, sniffer):
     (before, _), (after, port) = without, with_ecn
     word = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
-    found = [f"ecn.connectivity.{word[before, after]}"]
+    found = [f"ecn.connectivity.{word[before is not None, after is not None]}"]
+    if before and after and before[0] != after[0]:
+        differs = f"ecn.response.differs:{before}:{after}"
+        found = [*found, differs] if before.isdecimal() else [differs]
     syn_ack = sniffer.syn_acks.get((job["dip"], port))
     if syn_ack is not None:
         found.append("ecn.negotiation." + {ECE: "succeeded", ECE | CWR: "reflected"}.get(

@@ -11,6 +11,7 @@ import unittest
 from ipaddress import ip_address
 from pathlib import Path
 
+from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
@@ -85,6 +86,33 @@ class TestMangle(unittest.TestCase):
             stripped = run(packet, "strip_udp_options")
             self.assertEqual(bytes(stripped[UDP].payload), b"abc")
             self.assertEqual(stripped[UDP].chksum, again(bytes(packet))[UDP].chksum)
+
+    def test_formerr(self):
+        query = DNSRecord.question("www.example")
+        message = query.pack()
+        udp = {"sport": 1000, "dport": 53}
+        for version in self.both():
+            zero = header(version) / UDP(**udp, chksum=0) / Raw(message)
+            options = header(version) / UDP(**udp, len=8 + len(message)) / Raw(message + b"\0\x12\x34\x56")
+            plain = header(version) / UDP(**udp) / Raw(message)
+            evil = header(version) / UDP(**udp) / Raw(message)
+            cases = [(zero, "formerr_for_zero_checksum"), (options, "formerr_for_udp_options")]
+            if version == 4:
+                evil.flags = 0b110
+                cases.append((evil, "formerr_for_evil"))
+            for asked, name in cases:
+                answer = run(asked, name)
+                self.assertEqual((answer.src, answer.dst, answer[UDP].sport, answer[UDP].dport),
+                                 (TARGETS[version], CLIENTS[version], 53, 1000))
+                said = DNSRecord.parse(bytes(answer[UDP].payload))
+                self.assertEqual((said.header.id, said.header.qr, said.header.rcode, said.q),
+                                 (query.header.id, 1, 1, query.q))
+                found = answer[UDP].chksum
+                answer[UDP].delfieldval("chksum")
+                self.assertEqual(again(bytes(answer))[UDP].chksum, found)
+                self.assertEqual(bytes(run(plain, name)), bytes(plain))
+                short = header(version) / UDP(**udp, chksum=0, len=11) / Raw(b"abc\0\0\0\0")
+                self.assertEqual(mangle(bytes(short), table_of(MANGLERS[name])), bytes(short))
 
     def test_upgrade(self):
         for version in self.both():

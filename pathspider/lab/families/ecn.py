@@ -95,4 +95,18 @@ SCENARIOS = [
     Scenario("ecn-syn-lost-http", [path.first_syn_lost()], HTTP, FINE),
     Scenario("ecn-lossy-tcp", [path.every_nth_lost(5)], TCP, FINE_WITHOUT_DATA),
     Scenario("ecn-lossy-http", [path.every_nth_lost(5)], HTTP, FINE),
+
+    # What is answered
+    Scenario("ecn-interim-only", [], HTTP, truth("offline", "succeeded", ["ect0"]), server="interim-only",
+             needs="odd-web"),
+    Scenario("ecn-interim-only-https", [], HTTPS, truth("offline", "succeeded", ["ect0"]), server="interim-only",
+             needs="odd-web"),
+    Scenario("ecn-interim-first", [], HTTP, FINE, server="interim-first", needs="odd-web"),
+    Scenario("ecn-forbidden-http", [], HTTP, {*FINE, "ecn.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("ecn-forbidden-https", [], HTTPS, {*FINE, "ecn.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("ecn-refused-dnstcp", [], DNSTCP,
+             {*FINE, "ecn.response.differs:noerror:refused"} - {"ecn.connectivity.works"}, server="forbids",
+             needs="odd-dns"),
 ]

@@ -46,4 +46,7 @@ SCENARIOS = [
     Scenario("mss-offline-closed", [], modes("tcp"), OFFLINE, port=9),
     Scenario("mss-offline-prohibited", [path.icmp_unreachable("admin-prohibited")], modes("http"), OFFLINE),
     Scenario("mss-lossy", [path.first_syn_lost()], modes("tcp"), online("unchanged")),
+    Scenario("mss-interim-only", [], modes("http"), {
+        version: truth - {"mss.connectivity.online"} | OFFLINE for version, truth in online("unchanged").items()
+    }, server="interim-only", needs="odd-web"),
 ]

@@ -42,4 +42,10 @@ SCENARIOS = [
     # Nor does A get through at once: no word on Fast Open
     Scenario(f"tfo-lossy-{mode}", [path.first_syn_lost()], measure, {NOT_OBSERVED})
     for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
+] + [
+    Scenario("tfo-forbidden-http", [], HTTP, {*FINE, "tfo.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("tfo-refused-dnstcp", [], DNSTCP,
+             {*FINE, "tfo.response.differs:noerror:refused"} - {"tfo.connectivity.works"}, server="forbids",
+             needs="odd-dns"),
 ]
