@@ -41,8 +41,8 @@ class ForgeSpider(DesynchronizedSpider):
 
     Each packet has a flow of its own: with source port 0 it gets a free port, which no real connection has or can get.
     It is sent again while it is unanswered. An answered SYN is followed by ACK and RST, an unanswered one by RST, so
-    that the target is left as it was found. A SYN-ACK that acknowledges another SYN is no answer: it gets a RST, and the
-    SYN is sent again at once after the first such, as Linux does.
+    that the target is left as it was found. A SYN-ACK that acknowledges another SYN is no answer: it gets a RST, and
+    the first such has the SYN sent again at once, as Linux does it.
     """
 
     chains = [BasicChain]

@@ -8,7 +8,6 @@ from pathspider.chains.base import Chain, Field
 from pathspider.chains.tcp import SYN_SENT, TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
 from pathspider.libtrace import TCP
 
-
 MSS_LENGTH = 4
 """Of the whole option: kind, length, and two octets of value."""
 
@@ -53,10 +52,9 @@ class MSSChain(Chain):
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records the option of SYN packets, as :func:`mss_option` reads it. The first SYN that has it wins."""
-        if tcp.flags & TCP_SYN and not is_bogus(rec, tcp, rev):
-            if rec["mss_len_rev" if rev else "mss_len_fwd"] is None:
-                option = mss_option(tcp.options_data)
-                if option is not None:
-                    rec["mss_len_rev" if rev else "mss_len_fwd"] = option[0]
-                    rec["mss_value_rev" if rev else "mss_value_fwd"] = option[1]
+        if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev):
+            return True
+        length, value = ("mss_len_rev", "mss_value_rev") if rev else ("mss_len_fwd", "mss_value_fwd")
+        if rec[length] is None and (option := mss_option(tcp.options_data)) is not None:
+            rec[length], rec[value] = option
         return True

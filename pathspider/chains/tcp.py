@@ -126,7 +126,7 @@ class TCPChain(Chain):
     scratch = SYN_SENT
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
-        """Records TCP behaviour. The first SYN in each direction wins; a bogus SYN-ACK is noted, and nothing else of it.
+        """Records TCP behaviour. The first SYN in each direction wins; of a bogus SYN-ACK nothing else is believed.
 
         :returns: ``False`` once FINs were seen in both directions, or a RST in either that is not our answer to a bogus
             SYN-ACK

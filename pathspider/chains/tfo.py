@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.tcp import TCP_ACK, TCP_SYN, SYN_SENT, TO_EXID_FASTOPEN, TO_EXPA, TO_EXPB, TO_FASTOPEN, is_bogus, tcp_options
+from pathspider.chains.tcp import (
+    SYN_SENT,
+    TCP_ACK,
+    TCP_SYN,
+    TO_EXID_FASTOPEN,
+    TO_EXPA,
+    TO_EXPB,
+    TO_FASTOPEN,
+    is_bogus,
+    tcp_options,
+)
 from pathspider.libtrace import TCP
 
 EXID = bytes(TO_EXID_FASTOPEN)

@@ -90,7 +90,7 @@ def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
         ours, theirs = timestamp(packet[at:]), timestamp(reply)
         if ours is not None and theirs is not None:
             options = TIMESTAMP + struct.pack("!II", (ours + 1) % (1 << 32), theirs)
-    return segment(packet, (seq + 1) % (1 << 32), ack, flags, WINDOW, options)
+    return segment(packet, (seq + 1) % (1 << 32), ack, flags, window=WINDOW, options=options)
 
 
 def refusing(packet: bytes, reply: bytes) -> bytes:
@@ -102,7 +102,7 @@ def refusing(packet: bytes, reply: bytes) -> bytes:
     return segment(packet, acknowledged, 0, TCP_RST)
 
 
-def segment(packet: bytes, seq: int, ack: int, flags: int, window: int = 0, options: bytes = b"") -> bytes:
+def segment(packet: bytes, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b"") -> bytes:
     """A segment without data from the same port to the same one as that of ``packet``, under its IP header."""
     at = transport_offset(packet)
     size = HEADER.size + len(options)

@@ -18,6 +18,8 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    handshake,
+    handshake_conditions,
     succeeded,
 )
 from pathspider.helpers.sockets import SockOpts
@@ -49,6 +51,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
     conditions = {
         **connectivity_conditions("dscp.<codepoint>"),
+        **handshake_conditions("dscp.<codepoint>"),
         "dscp.<codepoint>.replymark:<codepoint>": "codepoint of a reply to packets with the first codepoint",
         "pathspider.local_error:dscp_not_configured": "the packets that left had another codepoint",
     }
@@ -97,7 +100,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         if any(succeeded(flow) and not codepoints(flow, "rev") for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost it
         baseline, experiment = flows
-        found = [connectivity(f"dscp.{self.args.codepoint}", succeeded(baseline), succeeded(experiment))]
+        name = f"dscp.{self.args.codepoint}"
+        found = [connectivity(name, succeeded(baseline), succeeded(experiment)), *handshake(name, baseline, experiment)]
         for flow, codepoint in zip(flows, sent, strict=True):
             found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
         return list(dict.fromkeys(found))

@@ -48,4 +48,11 @@ SCENARIOS = [
     Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
     Scenario("dscp-lossy-tcp", [path.first_syn_lost()], TCP, FINE),
     Scenario("dscp-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, FINE),
+    Scenario("dscp-answer-missing-http", [path.later_answers_missing()], HTTP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}),
+    Scenario("dscp-answer-missing-dnstcp", [path.later_answers_missing()], DNSTCP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}),
+    Scenario("dscp-syn-authenticated-tcp", [path.authenticate_syns(each=True)], TCP, FINE),
+    Scenario("dscp-syn-authenticated-http", [path.authenticate_syns(each=True)], HTTP, FINE),
+    Scenario("dscp-stray-icmp", [path.icmp_for_handshake_ack("port-unreachable")], HTTP, FINE),
 ]

@@ -32,4 +32,7 @@ SCENARIOS = [
     Scenario("evilbit-transient", [path.first_connection_fails()], TCP, TRANSIENT, versions=V4),
     Scenario("evilbit-lossy-tcp", [path.first_syn_lost()], TCP, WORKS, versions=V4),
     Scenario("evilbit-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, WORKS, versions=V4),
+    # the bogus SYN-ACK has the bit, as the SYN that it answers
+    Scenario("evilbit-syn-authenticated", [path.authenticate_syns(each=True)], TCP, WORKS, versions=V4),
+    Scenario("evilbit-client-authenticated", [path.authenticate_syns(each=False)], TCP, WORKS, versions=V4),
 ]
