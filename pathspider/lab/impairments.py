@@ -296,7 +296,7 @@ def empty_mss() -> Impairment:
 
 
 def repeat_mss() -> Impairment:
-    """SYN-ACKs carry a second MSS option, the last of their options: 536. It is the one that counts."""
+    """SYN-ACKs carry a second MSS option behind the first one: 536. It is the one that counts."""
     return Impairment("adds a second MSS option of 536 to SYN-ACKs", mangle="repeat_mss")
 
 

@@ -31,6 +31,8 @@ ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
 
 UDP_HEADER = 8
 """Octets. RFC 768"""
+LARGEST_HEADER = 60
+"""Octets of a TCP header with its options."""
 LARGEST = 65535
 """Octets of an IP packet."""
 
@@ -133,9 +135,10 @@ def raise_mss(packet: Packet, towards: bool) -> Packet | None:
 
 def repeat_mss(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.repeat_mss`."""
-    if not towards and packet.flags & TCP_SA == TCP_SA:
-        packet.segment[packet.data_offset:packet.data_offset] = bytes(MSS_OPTION) + struct.pack("!H", SECOND_MSS)
-        packet.segment[12] += 1 << 4
+    if not towards and packet.flags & TCP_SA == TCP_SA and packet.data_offset < LARGEST_HEADER:
+        for at in [behind + 4 for behind in mss_options(packet)][:1]:
+            packet.segment[at:at] = bytes(MSS_OPTION) + struct.pack("!H", SECOND_MSS)
+            packet.segment[12] += 1 << 4
     return packet
 
 

@@ -15,6 +15,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 3.0
+ESTABLISHED = 1
 SYN, RST, ACK, ECE, CWR = 0x02, 0x04, 0x10, 0x40, 0x80
 MARKS = {1: "ect1", 2: "ect0", 3: "ce"}
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03www\x07example\x00" + struct.pack("!HH", 1, 1)
@@ -80,7 +81,9 @@ def connect(job):
         port = sock.getsockname()[1]
         sock.settimeout(TIMEOUT)
         try:
-            sock.connect((job["dip"], job["dp"]))
+            error = sock.connect_ex((job["dip"], job["dp"]))
+            if error and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:  # else a stray one
+                return False, port
             return exchange(sock, job["connect"]), port
         except OSError:
             return False, port
