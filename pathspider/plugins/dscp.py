@@ -100,8 +100,9 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         if any(succeeded(flow) and not codepoints(flow, "rev") for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost it
         baseline, experiment = flows
-        name = f"dscp.{self.args.codepoint}"
-        found = [connectivity(name, succeeded(baseline), succeeded(experiment)), *handshake(name, baseline, experiment)]
+        tried = f"dscp.{self.args.codepoint}"
+        found = [connectivity(tried, succeeded(baseline), succeeded(experiment)),
+                 *handshake(tried, baseline, experiment)]
         for flow, codepoint in zip(flows, sent, strict=True):
             found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
         return list(dict.fromkeys(found))
