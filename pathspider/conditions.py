@@ -44,6 +44,26 @@ def connectivity(name: str, baseline: bool, experiment: bool) -> str:
     return f"{name}.connectivity.{verdict[baseline, experiment]}"
 
 
+HANDSHAKE = "the baseline came up; the experiment's handshake was completed, and its answer was late or missing"
+
+
+def handshake(name: str, baseline: Flow, experiment: Flow) -> list[str]:
+    """``NAME.handshake.works`` where the baseline came up and of the experiment the handshake alone, as
+    :class:`~pathspider.chains.tcp.TCPChain` saw it: the answer was late or missing.
+
+    It stands beside ``NAME.connectivity.broken``, for a feature that has done its part when the handshake is over: a
+    server that is slow, or busy with the baseline, does the same. A RST is an answer, and so no such doubt.
+    """
+    doubtful = (succeeded(baseline) and not succeeded(experiment)
+                and experiment["tcp_connected"] and not experiment["tcp_rst_rev"])
+    return [f"{name}.handshake.works"] if doubtful else []
+
+
+def handshake_conditions(name: str) -> dict[str, str]:
+    """What :func:`handshake` can say of ``name``, with its meaning; for a plugin's ``conditions``."""
+    return {f"{name}.handshake.works": HANDSHAKE}
+
+
 def succeeded(flow: Flow) -> bool:
     """True if the connection of this flow came up."""
     return bool(flow["spdr_state"] == CONN_OK)

@@ -25,7 +25,7 @@ from pathspider.helpers.dns import belongs, query
 from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
-from pathspider.helpers.segments import flags_of, following, syn_verdict
+from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
@@ -41,7 +41,8 @@ class ForgeSpider(DesynchronizedSpider):
 
     Each packet has a flow of its own: with source port 0 it gets a free port, which no real connection has or can get.
     It is sent again while it is unanswered. An answered SYN is followed by ACK and RST, an unanswered one by RST, so
-    that the target is left as it was found.
+    that the target is left as it was found. A SYN-ACK that acknowledges another SYN is no answer: it gets a RST, and
+    the first such has the SYN sent again at once, as Linux does it.
     """
 
     chains = [BasicChain]
@@ -166,16 +167,22 @@ class ForgeSpider(DesynchronizedSpider):
         deadline = began + self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
         raw = bytes(packet)
-        reply = None
+        answer, refused = None, False
         try:
             for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:
                 flow.send(raw)
                 while flow.wait(until):
                     for reply in flow.read():
                         if (state := self.judge(job, packet, reply)) is not None:
+                            answer = reply
                             if state == CONN_OK:
                                 return accepted(packet, reply)
                             return failed(state, flow.source_port, "the answer refuses it")
+                        if is_syn(packet) and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
+                            flow.send(refusing(raw, reply))
+                            if self.resend and not refused:
+                                flow.send(raw)
+                            refused = True
             return failed(CONN_TIMEOUT, flow.source_port, "no answer")
         except NetworkError as error:
             return failed(CONN_FAILED, flow.source_port, str(error))
@@ -183,7 +190,7 @@ class ForgeSpider(DesynchronizedSpider):
             return local_error(str(error), flow.source_port)
         finally:
             if is_syn(packet):
-                take_leave(raw, flow, reply)
+                take_leave(raw, flow, answer)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
 

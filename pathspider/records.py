@@ -103,6 +103,8 @@ class Connection(TypedDict, total=False):
     """Names, in lower case, and values of the response's header fields, as they came; where it was asked for."""
     http_body: str
     """The first 64 KiB of the response's body, one character an octet (latin-1); where it was asked for."""
+    syn_data_acked: bool
+    """Whether the SYN-ACK acknowledged all data that the SYN carried; where TCP Fast Open was asked for. :rfc:`7413`"""
     dns_rcode: int
     """Response code of the DNS response. :rfc:`1035`"""
 

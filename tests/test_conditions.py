@@ -4,7 +4,7 @@ import unittest
 from itertools import product
 
 from pathspider import conditions
-from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
 
 class TestConditions(unittest.TestCase):
@@ -12,6 +12,19 @@ class TestConditions(unittest.TestCase):
         table = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
         for (baseline, experiment), verdict in table.items():
             self.assertEqual(conditions.connectivity("x", baseline, experiment), f"x.connectivity.{verdict}")
+
+    def test_a_handshake_without_an_answer(self):
+        up = {"spdr_state": CONN_OK, "tcp_connected": True, "tcp_rst_rev": False}
+        late, unmade = up | {"spdr_state": CONN_TIMEOUT}, up | {"spdr_state": CONN_TIMEOUT, "tcp_connected": False}
+        closed, reset = up | {"spdr_state": CONN_FAILED}, up | {"spdr_state": CONN_FAILED, "tcp_rst_rev": True}
+        for baseline, experiment, doubtful in (
+            (up, late, True), (up, closed, True), (up, unmade, False), (up, reset, False), (up, up, False),
+            (late, late, False), (late, up, False), (unmade, late, False),
+        ):
+            with self.subTest(baseline=baseline, experiment=experiment):
+                found = conditions.handshake("x", baseline, experiment)
+                self.assertEqual(found, ["x.handshake.works"] if doubtful else [])
+        self.assertEqual([*conditions.handshake_conditions("x")], ["x.handshake.works"])
 
     def test_local_errors_once_each(self):
         connections = [

@@ -2,9 +2,12 @@
 
 import argparse
 import errno
+import json
 import socket
+import sys
 import threading
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from dnslib import DNSRecord
@@ -14,6 +17,8 @@ from scapy.packet import Raw
 from scapy.volatile import RandNum, RandShort
 
 from pathspider.forge import ForgeSpider, is_syn, tcp_answer
+from pathspider.lab import Lab
+from pathspider.lab.scenarios import all_cases
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, SHUTDOWN_SENTINEL
 
 ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -154,6 +159,26 @@ class TestExchange(ExchangeCase):
 
         with self.assertRaisesRegex(TypeError, "IP header"):
             self.connect(make(Wrong), {"dip": "127.0.0.1", "dp": 80})
+
+
+AUTHENTICATED = """
+import argparse, json, sys
+sys.path.insert(0, sys.argv[1])
+from tests.test_forge import Syns, make
+spider = make(timeout=0.9, source=("10.0.0.2", "fd00:10::2"), uri="int:lab0")  # no time for a SYN a second later
+print(json.dumps([spider.connect({"dip": address, "dp": 80}, 0)["spdr_state"] for address in sys.argv[2:]]))
+"""
+
+
+class TestSYNAuthentication(unittest.TestCase):
+    def test_a_syn_ack_to_another_syn_gets_a_reset_and_the_syn_is_sent_again_at_once(self):
+        """The device lets a connection pass that has answered it as the kernel does."""
+        with Lab() as lab:
+            addresses = [case.address for case in all_cases("dscp")
+                         if case.scenario.name == "dscp-syn-authenticated-tcp"]
+            command = [sys.executable, "-c", AUTHENTICATED, str(Path(__file__).parents[1]), *addresses]
+            done = lab.run(command, capture_output=True, timeout=60)
+        self.assertEqual(json.loads(done.stdout), [CONN_OK, CONN_OK], done.stderr)
 
 
 class Documented(ForgeSpider):

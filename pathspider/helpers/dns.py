@@ -119,7 +119,12 @@ def _ask(
     job = {**job, "dp": job.get("dp") or DNS_PORT}
     connection, answer = poller.run(_exchange(kind, source, job, message, deadline, sockopts))
     # here, in the worker's thread: in the poller's all other connections wait meanwhile
-    return judge(message, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
+    if connection["spdr_state"] != CONN_OK:
+        return connection
+    result = judge(message, answer, connection["sp"])
+    if "syn_data_acked" in connection:
+        result["syn_data_acked"] = connection["syn_data_acked"]
+    return result
 
 
 def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given

@@ -36,6 +36,7 @@ from pathspider.helpers.sockets import (
     over,
     pending_error,
     settle,
+    syn_data_acked,
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
@@ -396,6 +397,7 @@ class _FastOpenTransfer(_Transfer):
         """As above; the port is known afterwards."""
         result = super().result(outcome, curlinfos)
         result["sp"] = self.sock.getsockname()[1]
+        result["syn_data_acked"] = syn_data_acked(self.sock)
         return result
 
     def no_response(self, number: int, text: str) -> Connection:

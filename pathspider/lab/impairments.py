@@ -123,6 +123,32 @@ def every_nth_lost(n: int) -> Impairment:
     return Impairment(f"loses every {n}th packet to the target", (f"numgen inc mod {n} == {n - 1} drop",))
 
 
+def authenticate_syns(*, each: bool) -> Impairment:
+    """A device against floods challenges SYNs with a SYN-ACK that acknowledges what was not sent; by the RST a client
+    shows that it exists. Challenged is ``each`` connection, or each client once."""
+    who = "connection" if each else "client"
+    return Impairment(f"answers each {who}'s first SYN with a bogus SYN-ACK", mangle=f"authenticate_{who}s")
+
+
+def later_answers_missing() -> Impairment:
+    """After the first connection between two addresses, handshakes work, and answers do not come."""
+    return Impairment("drops the answers of all connections but the first", (
+        f"{CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @met_$v add @doomed_$v {{ {CONNECTION} }} accept",
+        f"{SYN} add @met_$v {{ {PAIR} }} add @retried_$v {{ {CONNECTION} }} accept",
+    ), (f"{CONNECTION_BACK} @doomed_$v tcp flags & syn == 0 meta length > $headers drop",))
+
+
+def icmp_for_handshake_ack(code: str) -> Impairment:
+    """A stray ICMP error, ``host-unreachable`` or ``port-unreachable``: the first packet of each connection after its
+    SYN is lost and answered so, and the connection otherwise goes on."""
+    return Impairment(f"answers the ACK of each handshake with ICMP {code}", (
+        "tcp flags & syn == syn accept",
+        f"{CONNECTION} @retried_$v accept",
+        f"meta l4proto tcp add @retried_$v {{ {CONNECTION} }} reject with icmpx type {code}",
+    ))
+
+
 # -- ECN, RFC 3168 ---------------------------------------------------------------------------------------------------
 
 def drop_ecn_setup_syn() -> Impairment:
@@ -162,6 +188,11 @@ def reflect_ecn_flags() -> Impairment:
 def drop_ecn_syn_ack() -> Impairment:
     """SYN-ACKs with ECE vanish: the request passes, the agreement does not."""
     return Impairment("drops SYN-ACKs with ECE", (), ("tcp flags & (syn|ack|ecn) == (syn|ack|ecn) drop",))
+
+
+def ece_on_syn_acks() -> Impairment:
+    """SYN-ACKs have ECE, whether the SYN asked for ECN or not."""
+    return Impairment("sets ECE on every SYN-ACK", (), (f"{SYN_ACK} tcp flags set syn|ack|ecn",))
 
 
 def drop_after_ecn_setup() -> Impairment:
@@ -262,6 +293,21 @@ def clamp_mss(size: int, *, back: bool = True) -> Impairment:
 def strip_mss() -> Impairment:
     """The MSS option is overwritten on SYN-ACKs."""
     return Impairment("strips the MSS option from SYN-ACKs", (), (f"{SYN_ACK} reset tcp option maxseg",))
+
+
+def empty_mss() -> Impairment:
+    """The MSS option of SYN-ACKs says 0, which kernels do not take for a size."""
+    return Impairment("sets the MSS to 0 on SYN-ACKs", (), (f"{SYN_ACK} tcp option maxseg size set 0",))
+
+
+def repeat_mss() -> Impairment:
+    """SYN-ACKs carry a second MSS option behind the first one: 536. It is the one that counts."""
+    return Impairment("adds a second MSS option of 536 to SYN-ACKs", mangle="repeat_mss")
+
+
+def spoil_mss() -> Impairment:
+    """The MSS option of SYN-ACKs is one octet short."""
+    return Impairment("cuts an octet off the MSS option on SYN-ACKs", mangle="spoil_mss")
 
 
 def raise_mss() -> Impairment:

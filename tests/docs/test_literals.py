@@ -167,6 +167,9 @@ class Conclusions:
                     self.add(module, rf"{pattern}\.connectivity\.{word}")
                 if self.compares_responses:  # the run says it, of what the plugin calls so
                     self.add(module, rf"{pattern}\.response\.differs:{Values.NUMBER}:{Values.NUMBER}")
+        if name_of(call) == "handshake" and call.args:
+            for pattern in self.values.of(call.args[0]):
+                self.add(module, rf"{pattern}\.handshake\.works")
         if name_of(call) == "get" and [getattr(one, "value", "") for one in call.args[:1]] == ["skipped"]:
             self.add_values("pathspider.skipped", module, *call.args[1:])
         for prefix, (callers, _) in WORDS.items():

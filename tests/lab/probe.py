@@ -15,8 +15,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 3.0
-SYN, ACK, ECE, CWR = 0x02, 0x10, 0x40, 0x80
 RCODES = {0: "noerror", 2: "servfail", 5: "refused"}
+ESTABLISHED = 1
+SYN, RST, ACK, ECE, CWR = 0x02, 0x04, 0x10, 0x40, 0x80
 MARKS = {1: "ect1", 2: "ect0", 3: "ce"}
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03www\x07example\x00" + struct.pack("!HH", 1, 1)
 
@@ -30,7 +31,7 @@ class Sniffer(threading.Thread):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.socket.setblocking(False)
         self.enough, self.writer = os.pipe()
-        self.syn_acks, self.marks = {}, {}
+        self.syns, self.syn_acks, self.marks, self.resets = {}, {}, {}, set()
 
     def run(self):
         while self.enough not in select.select([self.socket, self.enough], [], [])[0]:
@@ -43,23 +44,30 @@ class Sniffer(threading.Thread):
                 packet, origin = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
-            if origin[2] != socket.PACKET_OUTGOING:
-                self.look(packet)
+            self.look(packet, origin[2] == socket.PACKET_OUTGOING)
 
-    def look(self, packet):
+    def look(self, packet, outgoing):
         if packet[0] >> 4 == 4:
             protocol, mark, tcp = packet[9], packet[1] & 3, packet[(packet[0] & 15) * 4:]
-            source = socket.inet_ntop(socket.AF_INET, packet[12:16])
+            there = socket.inet_ntop(socket.AF_INET, packet[16:20] if outgoing else packet[12:16])
         else:
             protocol, mark, tcp = packet[6], packet[1] >> 4 & 3, packet[40:]
-            source = socket.inet_ntop(socket.AF_INET6, packet[8:24])
+            there = socket.inet_ntop(socket.AF_INET6, packet[24:40] if outgoing else packet[8:24])
         if protocol != socket.IPPROTO_TCP:
             return
-        _, port, _, _, _, flags = struct.unpack_from("!HHIIBB", tcp)
+        source_port, port, seq, ack, _, flags = struct.unpack_from("!HHIIBB", tcp)
+        if outgoing:
+            if flags & SYN:
+                self.syns[there, source_port] = seq
+            return
         if flags & SYN:
-            self.syn_acks.setdefault((source, port), flags)
+            if ack != (self.syns[there, port] + 1) % 2**32:
+                return
+            self.syn_acks.setdefault((there, port), flags)
+        if flags & RST:
+            self.resets.add((there, port))
         if mark:
-            self.marks.setdefault((source, port), set()).add(MARKS[mark])
+            self.marks.setdefault((there, port), set()).add(MARKS[mark])
 
     def stop(self):
         os.write(self.writer, b".")
@@ -74,7 +82,9 @@ def connect(job):
         port = sock.getsockname()[1]
         sock.settimeout(TIMEOUT)
         try:
-            sock.connect((job["dip"], job["dp"]))
+            error = sock.connect_ex((job["dip"], job["dp"]))
+            if error and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:  # else a stray one
+                return False, port
             return exchange(sock, job["connect"]), port
         except OSError:
             return None, port
@@ -106,7 +116,7 @@ def tcp_ecn(value):
 
 
 def verdict(job, without, with_ecn, sniffer):
-    (before, _), (after, port) = without, with_ecn
+    (before, port_before), (after, port) = without, with_ecn
     word = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
     found = [f"ecn.connectivity.{word[before is not None, after is not None]}"]
     if before and after and before[0] != after[0]:
@@ -114,8 +124,11 @@ def verdict(job, without, with_ecn, sniffer):
         found = [*found, differs] if before.isdecimal() else [differs]
     syn_ack = sniffer.syn_acks.get((job["dip"], port))
     if syn_ack is not None:
-        found.append("ecn.negotiation." + {ECE: "succeeded", ECE | CWR: "reflected"}.get(
-            syn_ack & (ECE | CWR), "failed"))
+        unasked = sniffer.syn_acks.get((job["dip"], port_before), 0) & syn_ack & ECE
+        found.append("ecn.negotiation." + ("unclear" if unasked else {ECE: "succeeded", ECE | CWR: "reflected"}.get(
+            syn_ack & (ECE | CWR), "failed")))
+        if before and not after and (job["dip"], port) not in sniffer.resets:
+            found.append("ecn.handshake.works")
     marks = sniffer.marks.get((job["dip"], port), ())
     return found + [f"ecn.ipmark.{mark}.{'seen' if mark in marks else 'not_seen'}" for mark in MARKS.values()]
 

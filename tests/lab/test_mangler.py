@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
 
 from dnslib import DNSRecord
@@ -17,7 +18,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
 from pathspider.lab import Lab
-from pathspider.lab.mangler import MANGLERS, Packet, checksum, mangle
+from pathspider.lab.mangler import MANGLERS, Packet, SYNAuthentication, checksum, mangle
 from pathspider.lab.scenarios import all_cases
 
 TARGETS = {4: "10.20.9.1", 6: "fd00:20::9:1"}
@@ -70,6 +71,47 @@ class TestMangle(unittest.TestCase):
             self.assertEqual(dict(back[TCP].options)["MSS"], 4000)
             out = run(header(version) / TCP(flags="S", options=OPTIONS), "raise_mss")
             self.assertEqual(dict(out[TCP].options)["MSS"], 1460)
+
+    def test_a_second_mss_option_behind_the_first(self):
+        for version in self.both():
+            back = run(header(version, False) / TCP(flags="SA", options=OPTIONS) / Raw(b"data"), "repeat_mss")
+            self.assertEqual([value for name, value in back[TCP].options if name == "MSS"], [1460, 536])
+            self.assertEqual((dict(back[TCP].options)["WScale"], bytes(back[TCP].payload)), (7, b"data"))
+            for packet in (header(version) / TCP(flags="S", options=OPTIONS), header(version, False) / TCP(flags="A")):
+                self.assertEqual(bytes(run(packet, "repeat_mss")), bytes(packet))
+
+    def test_an_mss_option_that_is_one_octet_short(self):
+        for version in self.both():
+            back = bytes(run(header(version, False) / TCP(flags="SA", options=OPTIONS), "spoil_mss"))
+            self.assertEqual(back[-11:], bytes.fromhex("02030501" "0402" "030307" "0000"))
+            packet = header(version) / TCP(flags="S", options=OPTIONS)
+            self.assertEqual(bytes(run(packet, "spoil_mss")), bytes(packet))
+
+    def test_syn_authentication(self):
+        """Nobody is let through but who answers the bogus SYN-ACK with a RST, as kernels do."""
+        for version, each in product((4, 6), (True, False)):
+            with self.subTest(version=version, each=each):
+                device = SYNAuthentication(each=each)
+
+                def send(towards=True, version=version, device=device, **fields):
+                    ends = {"sport": 1000, "dport": 80} if towards else {"sport": 80, "dport": 1000}
+                    packet = header(version, towards) / TCP(**{**ends, **fields})
+                    made = mangle(bytes(packet), table_of(device))
+                    return None if made is None else "passes" if made == bytes(packet) else again(made)
+
+                for _ in range(2):
+                    bogus = send(flags="SEC", seq=2**32 - 1, options=OPTIONS)
+                    self.assertEqual((bogus.src, bogus[TCP].sport, bogus[TCP].dport), (TARGETS[version], 80, 1000))
+                    self.assertEqual(str(bogus[TCP].flags), "SA")
+                    self.assertNotIn(bogus[TCP].ack, range(2000))
+                    self.assertIsNone(send(flags="A", seq=0, ack=bogus[TCP].seq + 1))  # who believes it
+                    self.assertIsNone(send(flags="R", seq=1))
+                self.assertIsNone(send(flags="R", seq=bogus[TCP].ack))
+                for flags in ("S", "A", "FA"):
+                    self.assertEqual(send(flags=flags), "passes")
+                self.assertEqual(send(False, flags="SA"), "passes")
+                self.assertEqual(send(flags="S", sport=1001) == "passes", not each)
+        self.assertEqual(mangle(b := bytes(header(4) / UDP()), table_of(SYNAuthentication(each=True))), b)
 
     def test_cut_syn_data(self):
         for version in self.both():

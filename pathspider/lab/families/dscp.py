@@ -58,4 +58,11 @@ SCENARIOS = [
     Scenario("dscp-strays-dnsudp", [], DNSUDP, FINE, server="dns-strays", needs="odd-dns"),
     Scenario("dscp-strays-dnstcp", [], DNSTCP, FINE, server="dns-strays", needs="odd-dns"),
     Scenario("dscp-interim-only", [], HTTP, truth("offline", (0,), (0,)), server="interim-only", needs="odd-web"),
+    Scenario("dscp-answer-missing-http", [path.later_answers_missing()], HTTP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}),
+    Scenario("dscp-answer-missing-dnstcp", [path.later_answers_missing()], DNSTCP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}),
+    Scenario("dscp-syn-authenticated-tcp", [path.authenticate_syns(each=True)], TCP, FINE),
+    Scenario("dscp-syn-authenticated-http", [path.authenticate_syns(each=True)], HTTP, FINE),
+    Scenario("dscp-stray-icmp", [path.icmp_for_handshake_ack("port-unreachable")], HTTP, FINE),
 ]

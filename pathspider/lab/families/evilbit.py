@@ -35,4 +35,7 @@ SCENARIOS = [
     Scenario("evilbit-formerr", [path.formerr_for_evil()], DNSUDP,
              {"evilbit.response.differs:noerror:formerr", "evilbit.mark.seen"}, versions=V4),
     Scenario("evilbit-strays", [], DNSUDP, WORKS, server="dns-strays", versions=V4, needs="odd-dns"),
+    # the bogus SYN-ACK has the bit, as the SYN that it answers
+    Scenario("evilbit-syn-authenticated", [path.authenticate_syns(each=True)], TCP, WORKS, versions=V4),
+    Scenario("evilbit-client-authenticated", [path.authenticate_syns(each=False)], TCP, WORKS, versions=V4),
 ]
