@@ -32,7 +32,8 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
         for case in cases:
             print(json.dumps({
                 "scenario": case.scenario.name, "address": case.address, "impairment": case.scenario.about,
-                "measure": list(case.scenario.measure), "expect": sorted(case.truth), "job": case.job}))
+                "measure": list(case.scenario.measure), "expect": sorted(case.truth),
+                "confirmed": [sorted(one) for one in case.truths(confirmed=True)], "job": case.job}))
         return 0
     addresses: dict[Scenario, list[str]] = {}
     for case in cases:

@@ -1,0 +1,45 @@
+"""What order, time and turns decide: paths that treat ECN as anything else, and paths that treat it badly now and then.
+
+One pair of connections may say ``broken`` there. Confirmation must not: the rounds come later, and in both orders. Truths
+hold from two rounds on. Where a path forgets after some seconds, they hold for gaps below and above.
+"""
+
+from __future__ import annotations
+
+from pathspider.lab import impairments as path
+from pathspider.lab.families.ecn import FINE_WITHOUT_DATA, TCP, truth
+from pathspider.lab.scenario import Scenario
+
+BROKEN = truth("broken")
+TRANSIENT = truth("transient", "succeeded")
+UNSTABLE = ("unstable",)
+
+SCENARIOS = [
+    # Limiters: the first connection passes, whatever it asks for
+    Scenario("order-ban", [path.ban_after_contact(60)], TCP, BROKEN, stable=UNSTABLE),
+    Scenario("order-one-in-10s", [path.one_connection_in(10)], TCP, BROKEN, stable=UNSTABLE),
+    Scenario("order-one-at-once", [path.one_connection_at_once()], TCP, FINE_WITHOUT_DATA),
+    Scenario("order-one-at-once-kept", [path.one_connection_at_once(kept=10)], TCP, BROKEN, stable=UNSTABLE),
+    Scenario("order-gateway-rate", [path.gateway_rate()], TCP, FINE_WITHOUT_DATA),
+    # ECN is dropped indeed, but whoever drops it then drops all else: who is to blame cannot be told
+    Scenario("order-residual-block", [path.residual_block(30)], TCP, BROKEN, stable=UNSTABLE),
+
+    # Load balancers
+    Scenario("order-backend-dead", [path.other_backend("dead")], TCP, BROKEN, stable=UNSTABLE),
+    Scenario("order-backend-drops-ecn", [path.other_backend("drops-ecn")], TCP, BROKEN, stable=UNSTABLE),
+    Scenario("order-backend-no-ecn", [path.other_backend("no-ecn")], TCP, truth("works", "failed")),
+    # Of 4^(N+1) such targets, one is confirmed as broken after N rounds
+    Scenario("order-backend-by-port", [path.backend_by_port()], TCP, FINE_WITHOUT_DATA,
+             instead=[BROKEN, TRANSIENT, truth("offline")], stable=("works", "unstable", "broken", "transient")),
+
+    # Moments
+    Scenario("order-flapping", [path.flapping(3.5, 8.5)], TCP, TRANSIENT, stable=("works", "unstable")),
+    Scenario("order-second-lost", [path.second_connection_fails()], TCP, BROKEN, stable=("works",)),
+    Scenario("order-icmp-stray", [path.second_connection_fails("reject with icmpx type host-unreachable")], TCP, BROKEN,
+             stable=("works",)),
+    Scenario("order-icmp-late", [path.late_icmp("host-unreachable")], TCP, FINE_WITHOUT_DATA),
+
+    # Partial loss of the feature
+    Scenario("order-ecn-half-of-syns", [path.half_of_ecn_setup_syns()], TCP, FINE_WITHOUT_DATA),
+    Scenario("order-ecn-half-of-connections", [path.half_of_ecn_connections()], TCP, BROKEN, stable=("works",)),
+]
