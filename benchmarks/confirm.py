@@ -1,9 +1,9 @@
 """Is a confirmed verdict true? Whole ``pspdr measure --confirm`` processes in the lab, behind losses and odd paths.
 
 Clean targets with random loss in both directions, and each path where order, time or turns decide, must never be
-``ecn.stable.connectivity.broken``; a true drop of ECN must be, in 99 of 100 cases, in spite of loss. Each row prints the
-first words, the stable words, suspects, connections that rounds add to those of first pairs, and for how many seconds
-the run goes on after the last first pair. The exit status is 1 where something does not hold.
+``ecn.stable.connectivity.broken``; a true drop of ECN must be, in 99 of 100 cases, in spite of loss. Each row prints
+the first words, the stable words, suspects, connections that rounds add to those of first pairs, and for how many
+seconds the run goes on after the last first pair. The exit status is 1 where something does not hold.
 
 Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/confirm.py [NAME...] [--full] [--json FILE]``.
 """

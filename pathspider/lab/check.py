@@ -148,8 +148,8 @@ def perform(
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
     ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
-    ``options``: those of ``pspdr measure``, such as ``--lockstep``. ``confirm``, ``confirm_gap``: the rounds of suspects,
-    and seconds before each. ``progress``: what hears of records as they come.
+    ``options``: those of ``pspdr measure``, such as ``--lockstep``. ``confirm``, ``confirm_gap``: the rounds of
+    suspects, and seconds before each. ``progress``: what hears of records as they come.
     """
     progress = progress or Progress([run], None)
     progress.began(run)

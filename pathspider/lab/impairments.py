@@ -151,7 +151,7 @@ def one_connection_in(seconds: int) -> Impairment:
 
 
 def one_connection_at_once(kept: int = 0) -> Impairment:
-    """While a connection is open, SYNs of others vanish; it counts as open for ``kept`` seconds after its FIN or RST."""
+    """While a connection is open, SYNs of others vanish; it counts as open for ``kept`` seconds after FIN or RST."""
     end = f"update @barred_$v {{ {PAIR} timeout {kept}s }}" if kept else f"delete @barred_$v {{ {PAIR} }}"
     return Impairment("lets one connection at a time pass" + f", and forgets it {kept} s after its end" * bool(kept), (
         f"{SYN} {CONNECTION} @retried_$v accept",

@@ -36,7 +36,10 @@ PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def main(argv: list[str]) -> NoReturn:
-    """``init CONTROL-DESCRIPTOR SERVERS BEHIND LOSS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone."""
+    """``init CONTROL SERVERS BEHIND LOSS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone.
+
+    ``CONTROL`` is a descriptor.
+    """
     control = socket.socket(fileno=int(argv[0]))
     _ignore_terminal_signals()
     try:

@@ -135,16 +135,20 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         truth = cast(object, scenario.truth(version))
         if not isinstance(truth, Set) or not all(isinstance(one, str) for one in truth):
             yield f"the conditions that are expected are {truth!r}; they are a set, {{\"ecn.connectivity.works\", ...}}"
-    instead, stable = cast(object, scenario.instead), cast(object, scenario.stable)
-    if not isinstance(instead, list | tuple) or not all(isinstance(one, Set) for one in instead):
-        yield f"what may be found instead is {instead!r}; it is a list of sets of conditions"
-    if not isinstance(stable, list | tuple) or not set(stable) <= set(STABLE):
-        yield f"what is stable is {stable!r}; it is a list of words: {', '.join(STABLE)}"
+    yield from _problems_of_chance(scenario.instead, scenario.stable)
     if scenario.server not in ("", *SERVERS):
         yield f"no server is called {scenario.server!r}; there are {', '.join(SERVERS)}"
     port = cast(object, scenario.port)
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):
         yield f"the port is {port!r}; it is a number from 1 to 65535"
+
+
+def _problems_of_chance(instead: object, stable: object) -> Iterator[str]:
+    """The same of what may be found in place of what is expected, and of what is stable."""
+    if not isinstance(instead, list | tuple) or not all(isinstance(one, Set) for one in instead):
+        yield f"what may be found instead is {instead!r}; it is a list of sets of conditions"
+    if not isinstance(stable, list | tuple) or not set(stable) <= set(STABLE):
+        yield f"what is stable is {stable!r}; it is a list of words: {', '.join(STABLE)}"
 
 
 @dataclass(frozen=True)
