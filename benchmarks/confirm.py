@@ -147,7 +147,8 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="do each N times, with seeds from 0")
     parser.add_argument("--parallel", type=int, default=2, metavar="N", help="labs side by side")
-    parser.add_argument("--servers", default="builtin", help="builtin (default) or nginx")
+    parser.add_argument("--servers", default="nginx",
+                        help="nginx (default), or builtin, which is too slow for more than some thousand targets")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too, ndjson")
     args = parser.parse_args()
     if unknown := set(args.names) - {run.name for run in RUNS}:

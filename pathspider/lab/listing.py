@@ -47,8 +47,8 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
 
 
 def truth(scenario: Scenario) -> list[str]:
-    """The conditions of a scenario, one a line; those that hold over one IP version alone say so. Then what may be there
-    instead, and what is stable."""
+    """The conditions of a scenario, one a line; those that hold over one IP version alone say so. Then what may be
+    there instead, and what is stable."""
     versions = scenario.versions
     everywhere = set.intersection(*(set(scenario.truth(version)) for version in versions))
     return sorted(everywhere) + [f"{one} (IPv{version})" for version in versions

@@ -15,6 +15,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 3.0
+ESTABLISHED = 1
 SYN, ACK, ECE, CWR = 0x02, 0x10, 0x40, 0x80
 MARKS = {1: "ect1", 2: "ect0", 3: "ce"}
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03www\x07example\x00" + struct.pack("!HH", 1, 1)
@@ -73,7 +74,12 @@ def connect(job):
         port = sock.getsockname()[1]
         sock.settimeout(TIMEOUT)
         try:
-            sock.connect((job["dip"], job["dp"]))
+            try:
+                sock.connect((job["dip"], job["dp"]))
+            except OSError:
+                if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:
+                    raise
+                # SO_ERROR, by which Python looks, tells of an ICMP error that came when the connection was up, too
             return exchange(sock, job["connect"]), port
         except OSError:
             return False, port

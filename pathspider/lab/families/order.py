@@ -1,7 +1,7 @@
 """What order, time and turns decide: paths that treat ECN as all else, and paths that treat it badly now and then.
 
-One pair of connections may say ``broken`` there. Confirmation must not: the rounds come later, and in both orders. Truths
-hold from two rounds on. Where a path forgets after some seconds, they hold for gaps below and above.
+One pair of connections may say ``broken`` there. Confirmation must not: the rounds come later, and in both orders.
+Truths hold from two rounds on. Where a path forgets after some seconds, they hold for gaps below and above.
 """
 
 from __future__ import annotations
