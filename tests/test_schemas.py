@@ -101,6 +101,7 @@ class TestMeasured(unittest.TestCase):
                 jobs = Path(folder, plugin)
                 jobs.write_bytes(targets + b'{"dip": "nonsense"}\n{"domain": "a.example"}\n')
                 command = [*PSPDR, "measure", "-i", "lab0", "--output-flows", "--input", str(jobs),
+                           "--confirm", "2", "--confirm-gap", "0.2",
                            "--metadata", f"{jobs}.meta.json", plugin,
                            "--connect", mode, "--timeout", "1"]
                 runs.append((plugin, targets.count(b"\n") + 2,
