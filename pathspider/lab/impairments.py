@@ -194,13 +194,16 @@ def late_icmp(code: str) -> Impairment:
     ))
 
 
+BACKENDS = {"dead": "drop", "drops-ecn": f"{ECN_SETUP_SYN} drop", "no-ecn": "tcp flags set syn"}
+"""What the worse one of two backends does to SYNs (a statement of nft): to all, to those that ask for ECN, or it does
+not know ECN."""
+
+
 def other_backend(kind: str) -> Impairment:
     """Two backends behind a load balancer take turns by connection. The second one is ``dead``, ``drops-ecn`` (drops
     ECN-setup SYNs), or ``no-ecn`` (does not know it)."""
-    about, does = {"dead": ("drops every second connection", "drop"),
-                   "drops-ecn": ("drops every second connection, if it asks for ECN", f"{ECN_SETUP_SYN} drop"),
-                   "no-ecn": ("clears ECE and CWR on the SYN of every second connection", "tcp flags set syn")}[kind]
-    return Impairment(about, (
+    does = BACKENDS[kind]
+    return Impairment(f"takes turns between two backends, one of them {kind}", (
         f"{SYN} {CONNECTION} @doomed_$v {does}",
         f"{SYN} {CONNECTION} @retried_$v accept",
         f"{SYN} add @retried_$v {{ {CONNECTION} }}",
@@ -210,10 +213,11 @@ def other_backend(kind: str) -> Impairment:
     ))
 
 
-def backend_by_port() -> Impairment:
-    """Addresses and source port choose between two backends, one of which is dead: chance, for each connection."""
-    return Impairment("drops half of the connections, by their source port",
-                      (f"jhash {CONNECTION} mod 2 == 1 drop",))
+def backend_by_port(kind: str) -> Impairment:
+    """Addresses and source port choose between two backends, one of which is as :func:`other_backend` has it: chance,
+    for each connection."""
+    return Impairment(f"chooses by source port between two backends, one of them {kind}",
+                      (f"{SYN} jhash {CONNECTION} mod 2 == 1 {BACKENDS[kind]}",))
 
 
 def flapping(down: float, up: float) -> Impairment:

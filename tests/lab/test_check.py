@@ -64,7 +64,7 @@ class TestCompare(unittest.TestCase):
             self.assertEqual(right, not result.missing and not result.wrong)
 
     def test_where_chance_decides(self):
-        case = next(one for one in all_cases("ecn") if one.scenario.name == "order-backend-by-port")
+        case = next(one for one in all_cases("ecn") if one.scenario.name == "order-backend-dead-by-port")
         for number, truth in enumerate(case.truths()):
             (result,) = compare([case], [record(case, conditions=sorted(truth))])
             self.assertTrue(result.right, number)
