@@ -37,6 +37,17 @@ LATEST_END = ROUNDS * GAP + 10
 times out holds up the next round."""
 
 
+DROP = """
+table inet benchmark {
+    chain forward {
+        type filter hook forward priority -200;
+        ip daddr 10.127.0.0/16 tcp flags & (syn|ack|ecn|cwr) == (syn|ecn|cwr) drop
+    }
+}
+"""
+"""Targets to which ECN is dropped, whatever is done to others."""
+
+
 @dataclass
 class Run:
     """One row of the benchmark."""
@@ -52,6 +63,9 @@ class Run:
     """Per cent of packets."""
     dropped: bool = False
     """Whether ECN is truly dropped there."""
+    suspects: float = 0.0
+    """The share of targets among them to which ECN is dropped."""
+    rounds: int = ROUNDS
 
     @property
     def chance(self) -> float:
@@ -66,6 +80,9 @@ RUNS = [
     *(Run(one.name, 200, behind=one.name) for one in SCENARIOS),
     Run("drop-loss-5", 500, behind="ecn-syn-dropped-tcp", loss=5, dropped=True),
     Run("reset-loss-5", 500, behind="ecn-syn-reset-tcp", loss=5, dropped=True),
+    Run("suspects-1-percent", 5000, 100_000, suspects=0.01),
+    Run("no-suspects", 5000, 100_000),
+    Run("no-rounds", 5000, 100_000, rounds=0),
 ]
 
 
@@ -74,17 +91,30 @@ def measure(run: Run, count: int, workers: int, seed: int, servers: str) -> dict
     with tempfile.TemporaryDirectory() as folder, Lab(servers, behind=run.behind, loss=run.loss) as lab:
         targets, output = Path(folder, "jobs"), Path(folder, "records")
         with targets.open("w") as stream:
-            stream.writelines(json.dumps(job) + "\n" for job in clean_jobs(count, "tcp"))
+            stream.writelines(json.dumps(job) + "\n" for job in jobs(run, count))
+        drop = lab.run(["nft", "-f", "-"], data=DROP.encode(), room="router", capture_output=True)
+        assert drop.returncode == 0, drop.stderr
         began = time.time()
         done = lab.run([
             sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "-w", str(workers), "--input", str(targets),
-            "--output", str(output), "--confirm", str(ROUNDS), "--confirm-gap", str(GAP), "--seed", str(seed),
+            "--output", str(output), "--confirm", str(run.rounds), "--confirm-gap", str(GAP), "--seed", str(seed),
             "ecn", "--connect", "tcp", "--timeout", str(TIMEOUT)], capture_output=True, timeout=3000)
         ended = time.time()
         figures = {"name": run.name, "targets": count, "seed": seed, "wall": ended - began, "status": done.returncode,
                    "messages": done.stderr.decode()[-2000:], **judge(output, ended)}
     figures["faults"] = list(faults(run, figures))
     return figures
+
+
+def jobs(run: Run, count: int) -> Iterator[dict[str, Any]]:
+    """The targets of a run, those to which ECN is dropped spread evenly among the others."""
+    for number, job in enumerate(clean_jobs(count, "tcp")):
+        dropped = int((number + 1) * run.suspects)
+        if dropped > int(number * run.suspects):
+            third, last = divmod(dropped, 250)
+            yield {"dip": f"10.127.{third}.{last + 1}", "dp": 80, "dropped": True}
+        else:
+            yield job
 
 
 def judge(output: Path, ended: float) -> dict[str, Any]:
@@ -126,6 +156,11 @@ def faults(run: Run, figures: dict[str, Any]) -> Iterator[str]:
             yield f"{first.get('works', 0)} + {stable.get('works', 0)} works where ECN is dropped"
         if stable.get("broken", 0) < 0.99 * count:
             yield f"{stable.get('broken', 0)} of {count} confirmed as broken"
+    elif run.suspects:
+        if first.get("broken") != run.suspects * count or stable != {"broken": run.suspects * count}:
+            yield f"{run.suspects * count} of {count} are dropped"
+        if figures["extra"] > 0.1 * 2 * count:
+            yield f"{figures['extra']} connections in rounds are more than 10 %"
     elif stable.get("broken", 0) > (bound := run.chance * count + 4 * math.sqrt(run.chance * count)):
         yield f"{stable['broken']} healthy targets confirmed as broken, bound {bound:.1f}"
     if figures["extra"] > 10 * 2 * figures["suspects"]:

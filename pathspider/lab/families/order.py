@@ -28,8 +28,8 @@ SCENARIOS = [
     Scenario("order-backend-dead", [path.other_backend("dead")], TCP, BROKEN, stable=UNSTABLE),
     Scenario("order-backend-drops-ecn", [path.other_backend("drops-ecn")], TCP, BROKEN, stable=("works", "unstable")),
     Scenario("order-backend-no-ecn", [path.other_backend("no-ecn")], TCP, truth("works", "failed")),
-    # A connection comes to the worse one in one of two cases, so of 4^(N+1) such targets one is broken N rounds long, and
-    # of 2^(N+1) one where the worse one drops ECN alone: the path is broken then, for half of the ports
+    # A connection comes to the worse one in one of two cases: of 4^(N+1) such targets, one is broken for N rounds, and
+    # of 2^(N+1) one where the worse one drops ECN alone: half of the ports are broken there
     Scenario("order-backend-dead-by-port", [path.backend_by_port("dead")], TCP, FINE_WITHOUT_DATA,
              instead=[BROKEN, TRANSIENT, truth("offline")], stable=("works", "unstable", "broken", "transient")),
     Scenario("order-backend-drops-ecn-by-port", [path.backend_by_port("drops-ecn")], TCP, FINE_WITHOUT_DATA,
