@@ -161,7 +161,7 @@ def faults(run: Run, figures: dict[str, Any]) -> Iterator[str]:
             yield f"{run.suspects * count} of {count} are dropped"
         if figures["extra"] > 0.1 * 2 * count:
             yield f"{figures['extra']} connections in rounds are more than 10 %"
-    elif stable.get("broken", 0) > (bound := run.chance * count + 4 * math.sqrt(run.chance * count)):
+    elif stable.get("broken", 0) > (bound := run.chance * count + 5 * math.sqrt(run.chance * count)):
         yield f"{stable['broken']} healthy targets confirmed as broken, bound {bound:.1f}"
     if figures["extra"] > 10 * 2 * figures["suspects"]:
         yield f"{figures['extra']} connections in rounds of {figures['suspects']} suspects"
