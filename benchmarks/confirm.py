@@ -31,7 +31,7 @@ from pathspider.lab.scenarios import clean_jobs
 
 ROUNDS, GAP = 4, 2.0
 TIMEOUT = 4.0
-"""Seconds for one connection: SYNs after 0, 1 and 3 s."""
+"""Seconds for one connection: at least three SYNs."""
 LATEST_END = ROUNDS * GAP + 10
 """Seconds from the last first pair to the run's end, at most, where connections of rounds are over at once. One that
 times out holds up the next round."""
@@ -70,9 +70,9 @@ class Run:
     @property
     def chance(self) -> float:
         """Of a target, to be confirmed as broken though it is not: where the source port chooses a backend, each
-        connection comes to the worse one in one of two cases."""
+        connection comes to the worse one in one of two cases. Half of the targets are suspects."""
         kept = {"order-backend-dead-by-port": 1 / 4, "order-backend-drops-ecn-by-port": 1 / 2}.get(self.behind, 0)
-        return kept ** (1 + ROUNDS)
+        return kept ** ROUNDS / 2
 
 
 RUNS = [
@@ -161,7 +161,7 @@ def faults(run: Run, figures: dict[str, Any]) -> Iterator[str]:
             yield f"{run.suspects * count} of {count} are dropped"
         if figures["extra"] > 0.1 * 2 * count:
             yield f"{figures['extra']} connections in rounds are more than 10 %"
-    elif stable.get("broken", 0) > (bound := run.chance * count + 5 * math.sqrt(run.chance * count)):
+    elif stable.get("broken", 0) > (bound := run.chance * count + 4 * math.sqrt(run.chance * count) + 1):
         yield f"{stable['broken']} healthy targets confirmed as broken, bound {bound:.1f}"
     if figures["extra"] > 10 * 2 * figures["suspects"]:
         yield f"{figures['extra']} connections in rounds of {figures['suspects']} suspects"

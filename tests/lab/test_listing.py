@@ -85,6 +85,7 @@ class TestList(unittest.TestCase):
         scenarios = {case.scenario.name: case.scenario for case in all_cases("ecn")}
         for name, lines in (("order-ban", ["ecn.stable.connectivity.unstable"]),
                             ("order-flapping", [f"or {', '.join(sorted(FINE_WITHOUT_DATA - TRANSIENT))}",
+                                                "or ecn.connectivity.offline",
                                                 "ecn.stable.connectivity.works|unstable"]),
                             ("ecn-syn-dropped-tcp", ["ecn.stable.connectivity.broken"]), ("ecn-clean-tcp", [])):
             with self.subTest(name=name):
