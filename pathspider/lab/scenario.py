@@ -41,7 +41,7 @@ class Scenario:
     needs: str = ""
     """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
     instead: Sequence[Set[str]] = ()
-    """Where chance decides: what may be found in place of ``expect``."""
+    """Where chance decides, or how our own machine is: what may be found in place of ``expect``."""
     stable: Sequence[str] = ()
     """The words, one of which the rounds of ``--confirm`` must come to, where the first connections make a suspect:
     ``("unstable",)``. Unless given, what is ``broken`` stays so, and what was ``transient`` works."""

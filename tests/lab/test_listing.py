@@ -83,7 +83,7 @@ class TestList(unittest.TestCase):
 
     def test_what_chance_decides_and_what_is_stable(self):
         scenarios = {case.scenario.name: case.scenario for case in all_cases("ecn")}
-        for name, lines in (("order-ban", ["ecn.stable.connectivity.unstable"]),
+        for name, lines in (("order-backend-dead", ["ecn.stable.connectivity.unstable"]),
                             ("order-flapping", [f"or {', '.join(sorted(FINE_WITHOUT_DATA - TRANSIENT))}",
                                                 "or ecn.connectivity.offline",
                                                 "ecn.stable.connectivity.works|unstable"]),
