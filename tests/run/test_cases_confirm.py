@@ -1,7 +1,7 @@
 """Confirmation in the lab: healthy targets behind a limiter, and a feature that is dropped where packets are lost, too.
 
 All paths that order and time decide are measured one by one in tests/lab/test_check.py, and many targets behind each in
-benchmarks/confirm.py.
+benchmarks/verdicts.py.
 """
 
 import json

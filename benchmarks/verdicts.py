@@ -5,7 +5,7 @@ Clean targets with random loss in both directions, and each path where order, ti
 the first words, the stable words, suspects, connections that rounds add to those of first pairs, and for how many
 seconds the run goes on after the last first pair. The exit status is 1 where something does not hold.
 
-Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/confirm.py [NAME...] [--full] [--json FILE]``.
+Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/verdicts.py [NAME...] [--full] [--json FILE]``.
 """
 
 from __future__ import annotations
