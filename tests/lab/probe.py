@@ -82,9 +82,12 @@ def connect(job):
         port = sock.getsockname()[1]
         sock.settimeout(TIMEOUT)
         try:
-            error = sock.connect_ex((job["dip"], job["dp"]))
-            if error and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:  # else a stray one
-                return False, port
+            try:
+                sock.connect((job["dip"], job["dp"]))
+            except OSError:
+                if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:
+                    raise
+                # SO_ERROR, by which Python looks, tells of an ICMP error that came when the connection was up, too
             return exchange(sock, job["connect"]), port
         except OSError:
             return None, port
