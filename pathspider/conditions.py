@@ -153,10 +153,10 @@ CONNECTIVITY = {
 
 
 STABLE = {
-    "broken": "in every further round the baseline came up, the experiment did not",
-    "transient": "in every further round the experiment came up, the baseline did not",
+    "broken": "in every further round, too, the baseline came up, the experiment did not",
+    "transient": "in every further round, too, the experiment came up, the baseline did not",
     "works": "in a further round both connections came up",
-    "unstable": "further rounds differ, or neither connection came up in one",
+    "unstable": "further rounds differ, among themselves or from the first pair, or neither connection came up in one",
 }
 """What ``X.stable.connectivity.word`` says, which the run concludes of what a plugin said."""
 

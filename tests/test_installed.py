@@ -144,7 +144,7 @@ class TestDeclared(unittest.TestCase):
                 ("pathspider.local_error:ENETUNREACH", "ecn", "pathspider.local_error:<errno>"),
                 ("pathspider.not_measured", "none_such", "pathspider.not_measured")):
             self.assertEqual(declared(condition, plugin)[0], text)
-        self.assertRegex(declared("ecn.stable.connectivity.broken", "ecn")[1], "^in every further round the baseline")
+        self.assertRegex(declared("ecn.stable.connectivity.broken", "ecn")[1], "^in every further round, too, the base")
         self.assertEqual(declared("ecn.stable.negotiation.failed", "ecn")[1],
                          "in every further round: the SYN-ACK had any other flags")
         self.assertIsNone(declared("ecn.stable.colour.red", "ecn"))

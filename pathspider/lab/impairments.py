@@ -255,6 +255,16 @@ def half_of_ecn_setup_syns() -> Impairment:
     ))
 
 
+def lossy_for_ecn() -> Impairment:
+    """The first connection that asks for ECN gets nowhere; of each further one the first SYN is lost."""
+    return Impairment("loses the first SYN that asks for ECN, and all of the first connection", (
+        f"{ECN_SETUP_SYN} {CONNECTION} @doomed_$v drop",
+        f"{ECN_SETUP_SYN} {CONNECTION} @retried_$v accept",
+        f"{ECN_SETUP_SYN} {PAIR} @met_$v add @retried_$v {{ {CONNECTION} }} drop",
+        f"{ECN_SETUP_SYN} add @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} drop",
+    ))
+
+
 def half_of_ecn_connections() -> Impairment:
     """Every other connection that asks for ECN gets nowhere."""
     return Impairment("drops every other connection that asks for ECN", (

@@ -46,6 +46,8 @@ class Scenario:
     stable: Sequence[str] = ()
     """The words, one of which the rounds of ``--confirm`` must come to, where the first connections make a suspect:
     ``("unstable",)``. Unless given, what is ``broken`` stays so, and what was ``transient`` works."""
+    lossy: bool = False
+    """Whether rounds also find that the feature is lost now and then."""
     where: str = field(init=False, repr=False)
     """File and line that it comes from, for messages."""
 
@@ -70,7 +72,8 @@ class Scenario:
         if not suspicions:
             return [first]
         words = self.stable or ("broken" if suspicions[0][2] == "broken" else "works",)
-        return [first | {f"{name}.stable.{what}.{word}" for name, what, _ in suspicions} for word in words]
+        lossy = {f"{name}.lossy" for name, _, _ in suspicions if self.lossy}
+        return [first | lossy | {f"{name}.stable.{what}.{word}" for name, what, _ in suspicions} for word in words]
 
     @property
     def plugin(self) -> str:

@@ -86,7 +86,7 @@ class TestTable(unittest.TestCase):
                      if ".stable." in one}
             name = case.scenario.name
             with self.subTest(scenario=name):
-                if name.startswith("order-"):
+                if name.startswith("order-") or "-answer-missing-" in name:
                     self.assertNotEqual(words, {"broken"})
                 elif first & {"broken", "transient"}:
                     self.assertEqual(words, {"broken"} if first == {"broken"} else {"works"})

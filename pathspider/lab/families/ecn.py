@@ -65,8 +65,7 @@ SCENARIOS = [
 
     # Connectivity: after the handshake
     Scenario("ecn-data-dropped-tcp", [path.drop_after_ecn_setup()], TCP, FINE_WITHOUT_DATA),
-    Scenario("ecn-data-dropped-http", [path.drop_after_ecn_setup()], HTTP, truth("broken", "succeeded") | HANDSHAKE,
-             stable=("unstable",)),
+    Scenario("ecn-data-dropped-http", [path.drop_after_ecn_setup()], HTTP, truth("broken", "succeeded") | HANDSHAKE),
     Scenario("ecn-ect-dropped", [path.drop_ect()], HTTP, truth("works", "succeeded")),
     Scenario("ecn-ect-reset", [path.reset_ect()], HTTP, truth("broken", "succeeded")),
 

@@ -51,6 +51,8 @@ SCENARIOS = [
     Scenario("order-icmp-late", [path.icmp_for_handshake_ack("host-unreachable")], TCP, FINE_WITHOUT_DATA),
 
     # Partial loss of the feature
+    Scenario("order-ecn-lossy", [path.lossy_for_ecn()], TCP, BROKEN, instead=[FINE_WITHOUT_DATA], stable=("works",),
+             lossy=True),
     Scenario("order-ecn-half-of-syns", [path.half_of_ecn_setup_syns()], TCP, FINE_WITHOUT_DATA),
     Scenario("order-ecn-half-of-connections", [path.half_of_ecn_connections()], TCP, BROKEN,
              instead=[FINE_WITHOUT_DATA], stable=("works",)),
