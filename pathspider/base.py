@@ -275,7 +275,8 @@ class Spider:
 
         if not self.chains:
             return DummyObserver()
-        return Observer(self.libtrace_uri, chains=list(self.chains), bpf=self.capture_filter())
+        return Observer(self.libtrace_uri, chains=list(self.chains), bpf=self.capture_filter(),
+                        hold=self.pipeline.hold)
 
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
