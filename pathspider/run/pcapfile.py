@@ -41,7 +41,7 @@ def next_name(name: str, number: int) -> str:
 class PcapFile:
     """Writes what is captured.
 
-    :param descriptor: of the file, open and empty; it is closed at the end
+    :param descriptor: of the file; what is in it goes when packets come, and it is closed at the end
     :param name: the file's
     :param comment: on all of it
     :param size: octets, after which the next file begins; None: all goes to one
@@ -96,6 +96,8 @@ class PcapFile:
 
     def _write(self, tap: Tap) -> None:
         try:
+            if self._is_file:
+                os.ftruncate(self._descriptor, 0)
             self._begin_file()
             while (taken := tap.take(min(self._room(), AT_ONCE), LATEST_MS)) is not None:
                 blocks, packets = taken
