@@ -38,8 +38,9 @@ class TestBlocks(unittest.TestCase):
                               [when, str(len(FRAME)), str(len(FRAME)), "", "80"]])
 
     def test_the_section_and_its_interface(self):
-        self.path.write_bytes(file_of(MICRO, pcapng.enhanced_packet(MICRO, WHEN, 60, FRAME), pcapng.interface_statistics(
-            MICRO, WHEN, received=7, lost=2, lost_by_system=1, delivered=1), comments=("run x", '{"dip": "192.0.2.1"}')))
+        statistics = pcapng.interface_statistics(MICRO, WHEN, received=7, lost=2, lost_by_system=1, delivered=1)
+        self.path.write_bytes(file_of(MICRO, pcapng.enhanced_packet(MICRO, WHEN, 60, FRAME), statistics,
+                                      comments=("run x", '{"dip": "192.0.2.1"}')))
         facts = wireshark.facts(self.path)
         self.assertEqual(facts["Capture comment"], ["run x", '{"dip": "192.0.2.1"}'])
         self.assertRegex(facts["Capture application"][0], "^PATHspider ")
