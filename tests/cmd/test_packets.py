@@ -121,8 +121,8 @@ class TestPackets(LabCase):
         self.assertEqual({path.stat().st_uid for path in (self.evidence, *self.evidence.rglob("*"))}, {NOBODY})
 
     def test_rounds_are_in_it(self):
-        records = self.run_jobs(jobs_of("ecn-clean-tcp", "ecn-syn-dropped-tcp"), "--confirm", "2", "--confirm-gap", "0.2",
-                                "--evidence", self.evidence)
+        jobs = jobs_of("ecn-clean-tcp", "ecn-syn-dropped-tcp")
+        records = self.run_jobs(jobs, "--confirm", "2", "--confirm-gap", "0.2", "--evidence", self.evidence)
         record = records["ecn-syn-dropped-tcp"]
         self.assertIn("ecn.stable.connectivity.broken", record["conditions"])
         self.assertEqual(sorted(comment.partition(": ")[0] for comment in self.comments(record)), sorted(
