@@ -147,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
         output = args.resume or args.output
         refuse_shared(args.log_file, "log file", {
             "the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
-            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file})
+            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file,
+            "the packets": args.pcap})
     with logging_to(args.log_file):
         return measure(args)
 

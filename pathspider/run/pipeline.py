@@ -482,7 +482,8 @@ class Pipeline:
             self._give_settings_back()
             self._observer_control.put(SHUTDOWN_SENTINEL)
             self._join("observer")
-            if self.pcap is not None:
+            if self.pcap is not None and self.spider.observer is not None:
+                self.spider.observer.close()  # it may be that its thread could not be started
                 self.pcap.join()
             self.interrupt()  # jobs that are left where every worker has died
             assert self._workers_over is not None
