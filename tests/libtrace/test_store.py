@@ -2,14 +2,39 @@
 
 import gc
 import random
+import subprocess
+import sys
 import threading
 import unittest
 
 from pathspider.chains.basic import BasicChain
 from pathspider.libtrace._core import FlowTable, Packets, PacketStore
 from tests.libtrace.frames import tcp4, udp4
+from tests.packaging.files import ROOT
 
 BLOCK = 256
+
+
+HELD = """
+import resource
+from pathspider.chains.basic import BasicChain
+from pathspider.libtrace._core import FlowTable, PacketStore
+from pathspider.run.evidence import MEMORY
+from tests.libtrace.frames import udp4
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+frame = bytearray(udp4(b"x" * 1400))
+table = FlowTable([BasicChain()], store=PacketStore(MEMORY) if %s else None)
+before = peak()
+for number in range(100000):
+    frame[34:36] = (number %% 2000).to_bytes(2, "big")
+    table.feed(bytes(frame), 1000)
+held = table.flush()
+print(peak() - before, len(held), sum(len(flow.get("_packets", ())) for flow in held))
+"""
+"""2,000 flows of 50 packets, 140 MB: KiB of memory that they took, and how many packets were held."""
 
 
 class TestStore(unittest.TestCase):
@@ -105,6 +130,18 @@ class TestStore(unittest.TestCase):
         self.assertEqual((len(flows[5353]), flows[5353].seen), (0, 2))
         del flows
         self.assertEqual(store.free, 4)
+
+    def test_memory_has_a_bound(self):
+        def measured(holding):
+            done = subprocess.run([sys.executable, "-c", HELD % holding], capture_output=True, text=True, check=True,
+                                  timeout=100, cwd=ROOT)
+            return map(int, done.stdout.split())
+
+        without, *_ = measured(False)
+        took, flows, packets = measured(True)
+        self.assertLess(took - without, 64 << 10)
+        self.assertEqual(flows, 2000)
+        self.assertGreater(packets, 8 * 2000)  # all have their first ones, and the newest more
 
     def test_sizes_that_cannot_be(self):
         for octets in (0, BLOCK - 1, 1 << 62):

@@ -16,6 +16,7 @@ from pathspider.run.folder import Folder
 from pathspider.run.pcapfile import PcapFile, next_name
 from tests import wireshark
 from tests.libtrace.frames import in_namespace, pair, send, udp4
+from tests.packaging.files import ROOT
 
 FRAMES = [udp4(number.to_bytes(2, "big") * 50, sport=1000 + number) for number in range(200)]
 
@@ -91,8 +92,7 @@ class TestPcapFile(unittest.TestCase):
         self.assertEqual(pcap.failure.strerror, "No space left on device")
 
     def test_a_full_disk_ends_it_with_a_whole_packet(self):
-        script = f"""
-import sys; sys.path.insert(0, {os.getcwd()!r})
+        script = """
 import tests.run.test_pcapfile as module
 from pathspider.run import folder
 folder.SPARE = 0
@@ -106,7 +106,7 @@ print(pcap.packets, pcap.lost, pcap.failure.strerror)
         command = ("mount -t tmpfs -o size=256k tmpfs /mnt && python=$1 && shift && $python -c \"$1\" && "
                    "cp /mnt/run.pcapng $2")
         done = subprocess.run(["unshare", "--mount", "sh", "-c", command, "sh", sys.executable, script, str(copy)],
-                              capture_output=True, text=True, check=False, timeout=100)
+                              capture_output=True, text=True, check=False, timeout=100, cwd=ROOT)
         self.assertEqual(done.returncode, 0, done.stderr)
         packets, lost, why = done.stdout.split(maxsplit=2)
         self.assertEqual((int(packets) + int(lost), why.strip()), (6000, "No space left on device"))
