@@ -8,7 +8,7 @@ from pathlib import Path
 from scapy.utils import PcapNgReader
 
 from pathspider import pcapng
-from tests import wireshark
+from tests import in_checkout, wireshark
 from tests.libtrace.frames import tcp4
 
 WHEN = 1_700_000_000_123_456_789
@@ -21,6 +21,7 @@ def file_of(interface, *packets, comments=("a capture",)):
     return pcapng.section_header(comments) + pcapng.interface_description(interface) + b"".join(packets)
 
 
+@in_checkout
 class TestBlocks(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pathspider.cmd.packets import octets
 from pathspider.lab.scenarios import all_cases
-from tests import wireshark
+from tests import in_checkout, wireshark
 from tests.cmd.test_main import pspdr
 from tests.cmd.test_measure import COMMAND, LabCase, clean_jobs, ndjson
 
@@ -75,6 +75,7 @@ class TestRefused(unittest.TestCase):
         self.check("--pcap", self.folder / "run.pcapng", "--pcap-size", "1M", says=f"user {NOBODY}")
 
 
+@in_checkout
 class TestPackets(LabCase):
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))

@@ -15,7 +15,7 @@ from pathspider.records import CONN_OK, CONN_TIMEOUT, Result
 from pathspider.run.confirm import Round, Suspect, suspicious
 from pathspider.run.evidence import Evidence, file_name
 from pathspider.run.folder import Folder
-from tests import wireshark
+from tests import in_checkout, wireshark
 from tests.libtrace.frames import tcp4
 
 TARGET = "198.51.100.1"
@@ -29,6 +29,7 @@ class Captures(DummyObserver):
         return pcapng.Interface("lab0", 1, 65535, "tcp")
 
 
+@in_checkout
 class EvidenceCase(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(dir="/var/tmp")

@@ -14,13 +14,14 @@ from pathspider.chains.basic import BasicChain
 from pathspider.observer import DummyObserver, Observer
 from pathspider.run.folder import Folder
 from pathspider.run.pcapfile import PcapFile, next_name
-from tests import wireshark
+from tests import in_checkout, wireshark
 from tests.libtrace.frames import in_namespace, pair, send, udp4
 from tests.packaging.files import ROOT
 
 FRAMES = [udp4(number.to_bytes(2, "big") * 50, sport=1000 + number) for number in range(200)]
 
 
+@in_checkout
 class TestPcapFile(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory(dir="/var/tmp")
