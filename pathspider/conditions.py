@@ -140,7 +140,18 @@ STABLE = {
 }
 """What ``X.stable.connectivity.word`` says, which the run concludes of what a plugin said."""
 
-STABLE_CONDITION = re.compile(rf".+\.stable\.connectivity\.(?P<word>{'|'.join(STABLE)})")
+LOSSY = "in most further rounds the experiment came up after more tries than the baseline"
+"""What ``X.lossy`` says: packets with the feature are lost now and then."""
+
+
+def lossy(suspicion: str) -> str:
+    """The condition that says so of what ``suspicion`` (``X.connectivity.broken``) is about."""
+    return f"{suspicion.rpartition('.')[0].rpartition('.')[0]}.lossy"
+
+
+STABLE_CONDITION = re.compile(r"(?P<name>.+)\.stable\.(?P<what>[^.]+)\.(?P<word>[^.]+)")
+"""``X.stable.connectivity.word``, or in place of ``connectivity`` what else a plugin suspects."""
+
 
 
 def connectivity_conditions(name: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pathspider.conditions import PLACEHOLDERS, RUN, RUN_CONDITIONS, STABLE, STABLE_CONDITION, matches
+from pathspider.conditions import LOSSY, PLACEHOLDERS, RUN, RUN_CONDITIONS, STABLE, STABLE_CONDITION, matches
 from pathspider.discovery import classes, is_skipped, module_names
 
 if TYPE_CHECKING:
@@ -99,11 +99,14 @@ def declared(condition: str, plugin: str) -> tuple[str, str] | None:
     :param plugin: the name of the plugin that concluded it
     """
     if stable := STABLE_CONDITION.fullmatch(condition):
-        return condition, STABLE[stable["word"]]
+        if meaning := STABLE.get(stable["word"]):
+            return condition, meaning
+        first = declared(f"{stable['name']}.{stable['what']}.{stable['word']}", plugin)
+        return first and (condition, f"in every further round: {first[1]}")
     found = find_plugin(plugin)
     own, placeholders = (found.conditions, found.placeholders) if found else ({}, {})
     for known in (RUN_CONDITIONS, own):
         for text, meaning in known.items():
             if matches(condition, text, {**PLACEHOLDERS, **placeholders}):
                 return text, meaning
-    return None
+    return (condition, LOSSY) if condition.endswith(".lossy") else None

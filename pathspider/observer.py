@@ -97,8 +97,9 @@ class Observer:
         self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows, self._store)
         self._bpf, self._snaplen = bpf, snaplen
         self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
-        self._flushes: deque[Callable[[], None]] = deque()
-        """Whom to tell when the flows that are open have been given out."""
+        self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
+        """Whom to tell when the flows that are open have been given out, by the number of the flush."""
+        self._flushing = threading.RLock()
 
     def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
         """Blocks; puts the records of flows into ``flowqueue`` as they end.
@@ -135,29 +136,34 @@ class Observer:
             sink = _drop
         table, capture = self._table, self._capture
         try:
-            while True:
-                asked = len(self._flushes)
-                if (flows := capture.feed(table)) is None:
-                    break
+            while (flows := capture.feed(table)) is not None:
                 if flows:
                     sink(flows)
-                for _ in range(asked):
-                    self._flushes.popleft()()
+                if self._flushes:
+                    self._tell_flushed(capture.flushed)
         finally:
             while flows := table.flush(FLUSH):
                 sink(flows)
-            while self._flushes:
-                self._flushes.popleft()()
+            self._tell_flushed(None)
+
+    def _tell_flushed(self, number: int | None) -> None:
+        """Tell those whose flush has been done, up to this one; None: all of them."""
+        done = []
+        with self._flushing:
+            while self._flushes and (number is None or self._flushes[0][0] <= number):
+                done.append(self._flushes.popleft()[1])
+        for ended in done:
+            ended()
 
     def flush(self, ended: Callable[[], None] | None = None) -> None:
-        """Thread-safe: the flows that are open now end, and observing goes on.
+        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on.
 
         :param ended: called, by the observer's thread, when they have been given out
         """
-        self._capture.flush()
-        if ended is not None:
-            self._flushes.append(ended)
-            self._capture.flush()  # so that it is called also where the first one was taken before it was noted
+        with self._flushing:
+            number = self._capture.flush()
+            if ended is not None:
+                self._flushes.append((number, ended))
 
     def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
         """The flow of a connection that is over ends soon, though it is neither complete nor quiet for long.

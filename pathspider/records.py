@@ -122,6 +122,8 @@ class RoundRecord(TypedDict, total=False):
     """The configurations of its connections as they were made."""
     states: list[int]
     """How each of these ended: its ``spdr_state``."""
+    tries: list[int]
+    """How often each of these was tried: SYNs, or datagrams, before the answer. Where that was counted."""
     time: Period
     conditions: list[str]
     """What this round said by itself."""

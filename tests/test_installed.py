@@ -132,6 +132,11 @@ class TestDeclared(unittest.TestCase):
                 ("pathspider.local_error:ENETUNREACH", "ecn", "pathspider.local_error:<errno>"),
                 ("pathspider.not_measured", "none_such", "pathspider.not_measured")):
             self.assertEqual(declared(condition, plugin)[0], text)
+        self.assertRegex(declared("ecn.stable.connectivity.broken", "ecn")[1], "^in every further round the baseline")
+        self.assertEqual(declared("ecn.stable.negotiation.failed", "ecn")[1],
+                         "in every further round: the SYN-ACK had any other flags")
+        self.assertIsNone(declared("ecn.stable.colour.red", "ecn"))
+        self.assertRegex(declared("ecn.lossy", "ecn")[1], "more tries")
         self.assertEqual(declared("h2.upgrade.success", "h2")[1], "the response came over HTTP/2")
         for condition, plugin in (("ecn.connectivity.works", "none_such"), ("ecn.connectivity.wrecks", "ecn")):
             self.assertIsNone(declared(condition, plugin))

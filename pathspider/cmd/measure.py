@@ -96,9 +96,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "records tell it. (Default: fixed)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="What random orders are drawn from. (Default: 0)")
-    parser.add_argument("--confirm", type=rounds, default=0, metavar="N",
+    parser.add_argument("--confirm", type=rounds, default=4, metavar="N",
                         help="Measure targets that are broken or transient N more times, in other orders, and say what "
-                             "is stable; 0: do not. (Default: 0)")
+                             "is stable; 0: do not. (Default: 4)")
     parser.add_argument("--confirm-gap", type=seconds, default=15.0, metavar="SECONDS",
                         help="Time from the end of such a target's last connection to the next. (Default: 15)")
     parser.add_argument("--lockstep", action="store_true",

@@ -40,6 +40,8 @@ cdef extern from "source.h" nogil:
     int ps_wait(ps_source *s, int64_t timeout_ns)
     int ps_foreign(ps_source *s)
     void ps_stop(ps_source *s)
+    unsigned ps_mark(ps_source *s)
+    unsigned ps_marks_reached(ps_source *s)
     void ps_abandon(ps_source *s)
     int ps_waiting(ps_source *s, int64_t *oldest)
     void ps_kick(ps_source *s)
@@ -141,7 +143,10 @@ cdef class Reader:
     """
 
     cdef ps_source *source
-    cdef bint follows_clock, flush_wanted
+    cdef bint follows_clock
+    cdef unsigned flush_asked
+    cdef readonly unsigned flushed
+    """The last :meth:`flush` that has been done."""
     cdef bint used, closing
     cdef uint64_t eaten
     cdef int64_t at_work       # time of the packet that the chains look at; -1: none
@@ -187,18 +192,21 @@ cdef class Reader:
         cdef const ps_entry *following
         cdef int n = 0, ahead = 1, waited
         cdef int64_t timeout
+        cdef unsigned mark
         cdef uint64_t target, cursor = 0
         if self.source == NULL or self.closing:
             return None
-        if self.flush_wanted:
-            self.flush_wanted = False
+        if self._flush_due():
+            mark = ps_marks_reached(self.source)
             target = self._put()
             while self.eaten < target and not self.closing:
                 entry = ps_next(self.source)
                 if entry == NULL:
                     break
                 self._eat(table, entry)
-            return table.flush()
+            ended = table.flush()
+            self.flushed = mark
+            return ended
         entry = ps_next(self.source)
         while entry == NULL:
             timeout = self._timeout(table)
@@ -230,12 +238,15 @@ cdef class Reader:
                     break
                 if not n & 63:
                     ps_release(self.source)
-                    if n >= BATCH or self.flush_wanted:
+                    if n >= BATCH or self._flush_due():
                         break
                 entry = ps_next(self.source)
         finally:
             ps_release(self.source)
         return table.take()
+
+    cdef bint _flush_due(self):
+        return self.flushed != self.flush_asked and ps_marks_reached(self.source) != self.flushed
 
     cdef uint64_t _put(self):
         cdef ps_counts_t counts
@@ -342,10 +353,13 @@ cdef class Reader:
             ps_stop(self.source)
 
     def flush(self):
-        """Any thread: the next :meth:`feed` ends every flow, after the packets captured by now."""
-        self.flush_wanted = True
+        """Any thread: a :meth:`feed` soon ends every flow, after the packets captured by now.
+
+        :returns: the number of this call: it has been done when :attr:`flushed` is no less
+        """
         if self.source != NULL:
-            ps_kick(self.source)
+            self.flush_asked = ps_mark(self.source)
+        return self.flush_asked
 
     def close(self):
         """Stops and frees the source; its counts stay."""

@@ -83,6 +83,10 @@ int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */
 int ps_foreign(struct ps_source *s); /* whether this is a fork of the process that opened it: there, nothing reads */
 void ps_stop(struct ps_source *s);
 void ps_kick(struct ps_source *s);
+/* Marks this moment, 1 the first. Once the mark is reached, what was captured before it is there for ps_next(), and
+ * ps_wait() returns; of a file, what has been read by now. Marks may be reached several at once. */
+unsigned ps_mark(struct ps_source *s);
+unsigned ps_marks_reached(struct ps_source *s);
 void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */
 void ps_counts(struct ps_source *s, struct ps_counts *out);
 int ps_is_live(struct ps_source *s);

@@ -166,9 +166,15 @@ class Capture:
         self.stopped = True
         self.reader.stop()
 
-    def flush(self) -> None:
-        """Thread-safe: the next :meth:`feed` ends all flows."""
-        self.reader.flush()
+    def flush(self) -> int:
+        """Thread-safe: a :meth:`feed` soon ends all flows, after the packets captured by now. Returns the call's
+        number."""
+        return self.reader.flush()
+
+    @property
+    def flushed(self) -> int:
+        """The number of the last :meth:`flush` that has been done."""
+        return self.reader.flushed
 
     def end_flow(self, table: _core.FlowTable, target: str, protocol: int, dp: int, sp: int,  # noqa: PLR0917 - hot
                  after: float) -> None:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pathspider import conditions
-from pathspider.records import Job, Record, Result, RoundRecord
+from pathspider.records import Flow, Job, Record, Result, RoundRecord
+from pathspider.run.match import Merged
 from pathspider.run.spool import Spool
 
 REPEATS = 2
@@ -117,17 +118,17 @@ class Confirmer:
             self._wait(suspect, ended)
         return True
 
-    def another(self, again: Round, records: list[Record], result: Result | None, ended: float) -> list[Record]:
-        """A round has been judged, or was not made (``result`` is None). The suspect's record, when it is complete."""
+    def another(self, again: Round, records: list[Record], merged: Merged | None, ended: float) -> list[Record]:
+        """A round has been judged, or was not made (``merged`` is None). The suspect's record, when it is complete."""
         suspect = again.suspect
         with self._lock:
             if self._out.pop(id(suspect), None) is None:
                 return []  # a worker loop of a third party said it twice
-        if result is None or len(records) != 1:
+        if merged is None or len(records) != 1:
             return [self._record(suspect)]
         record, = records
         found = record.get("conditions", [])
-        suspect.rounds.append(round_record(record, result))
+        suspect.rounds.append(round_record(record, merged))
         said = {suspicion: word_of(suspicion, found) for suspicion in suspect.suspicions}
         if all(said.values()):
             for suspicion, word in said.items():
@@ -150,6 +151,9 @@ class Confirmer:
         if len(found) < len(stable):
             self.unconfirmed += 1
             found.append(conditions.UNCONFIRMED)
+        if is_lossy(suspect.rounds):
+            found += dict.fromkeys(conditions.lossy(suspicion) for suspicion, words in suspect.words.items()
+                                   if "works" in words)
         return {**suspect.record, "conditions": [*suspect.record["conditions"], *found], "rounds": suspect.rounds}
 
     # -- out: what is to be done -------------------------------------------------------------------------------------
@@ -221,8 +225,19 @@ def stable_condition(suspicion: str, words: Sequence[str], most: int) -> str | N
     return f"{name}.stable.{what}.{word}"
 
 
-def round_record(record: Record, result: Result) -> RoundRecord:
+TRIES = ("evidence_syns_fwd", "evidence_datagrams_fwd")
+"""Fields of :class:`~pathspider.chains.evidence.EvidenceChain` that tell how often a connection was tried, over TCP and
+over UDP."""
+
+
+def tries_of(flow: Flow | None) -> int | None:
+    """How often what opens a connection was sent before it was answered; None where no chain has counted it."""
+    return next((flow[name] for name in TRIES if flow.get(name)), None) if flow else None
+
+
+def round_record(record: Record, merged: Merged) -> RoundRecord:
     """What a record tells of one round."""
+    result = merged.result
     connections = result.connections
     places = range(len(connections))
     made = sorted(places, key=lambda place: result.spans[place]) if result.spans else [*places]
@@ -232,6 +247,23 @@ def round_record(record: Record, result: Result) -> RoundRecord:
         "time": record["time"],
         "conditions": record["conditions"],
     }
+    tries = [tries_of(merged.flows[place]) for place in made]
+    if None not in tries:
+        told["tries"] = cast(list[int], tries)
     if "flow_results" in record:
         told["flow_results"] = record["flow_results"]
     return told
+
+
+def is_lossy(rounds: Sequence[RoundRecord]) -> bool:
+    """Whether the experiment needed more tries than the baseline in most rounds, and the baseline more in none: its
+    packets are lost now and then, the others are not.
+
+    Rounds alone are asked, since the first pair was chosen for what happened to it.
+    """
+    more = []
+    for one in rounds:
+        tries = dict(zip(one["order"], one.get("tries", ()), strict=False))
+        if 0 in tries and len(tries) > 1:
+            more.append(max(count for config, count in tries.items() if config) - tries[0])
+    return all(one >= 0 for one in more) and 2 * sum(one > 0 for one in more) > len(rounds)

@@ -18,7 +18,7 @@ class Experiment(Protocol):
     """The methods are documented where they are: in :class:`pathspider.base.Spider`."""
 
     name: ClassVar[str]
-    chains: ClassVar[Sequence[type[Chain]]]
+    chains: Sequence[type[Chain]]
     target_keys: ClassVar[Sequence[str]]
     keep_open: ClassVar[bool]
     fixed_order: ClassVar[bool]
@@ -41,6 +41,7 @@ class Experiment(Protocol):
     def borrow(self) -> None: ...
     def give_settings_back(self) -> None: ...
     def create_observer(self) -> Observer | DummyObserver: ...
+    def observed_chains(self) -> list[type[Chain]]: ...
     def finish(self) -> None: ...
 
     # a job

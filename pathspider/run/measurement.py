@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pathspider import conditions
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
+from pathspider.run.alarms import Alarms
 from pathspider.run.counts import Counts
 from pathspider.run.room import Room
 
@@ -68,6 +69,7 @@ class Measurement:
         """Called when all is over and :attr:`status` is known, also where a second signal ends all at once."""
         self.counts = Counts()
         """Of what was written."""
+        self.alarms = Alarms()
         self.all_read = False
         """Whether the input was read to its end."""
         self.status: int | None = None
@@ -181,6 +183,7 @@ class Measurement:
         self._count(record)
 
     def _count(self, record: Record) -> None:
+        self.alarms.note(record)
         first = self.counts.add(record)
         if first.startswith(f"{conditions.RUN}."):
             for reason in conditions.local_reasons(record["conditions"])[:1]:
@@ -264,6 +267,8 @@ class Measurement:
         elif self.no_room is not None:
             log.error("output: %s; the run was stopped before anything was lost: --resume FILE goes on where there is "
                       "room", self.no_room.strerror)
+        for line in self.alarms.lines():
+            log.warning("%s%s", line, " (of what this run adds)" if self.resumes else "")
         log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
         if (self.failure or self.no_room or self.unread or self.reader.broken_off or spider.exception is not None
                 or run.jobs_failed):

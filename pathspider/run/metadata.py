@@ -138,6 +138,7 @@ def at_end(measurement: Measurement) -> Facts:
         "records": counts.lines,
         "conditions": dict(sorted(counts.conditions.items())),
         "local_errors": dict(sorted(counts.local_errors.items())),
+        "alarms": measurement.alarms.lines(),
         "without_record": measurement.without_record,
         "missed_flows": run.flows_missed,
         "packets": {"observed": getattr(stats, "packets", 0), "lost": measurement.spider.capture_losses()},

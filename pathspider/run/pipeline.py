@@ -264,15 +264,14 @@ class Pipeline:
     def _judged(self, merged: Merged) -> Iterator[Record]:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
-        result = merged.result
         packets = [flow.pop(PACKETS, None) if flow else None for flow in merged.flows]
-        yield from self._said_of(result.job, result, lambda: self.spider.outcome(merged), packets)
+        yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets)
 
-    def _said_of(self, job: Job, result: Result | None, say: Callable[[], Iterable[Record]],
+    def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]],
                  packets: Sequence[Packets | None] = ()) -> list[Record]:
         """The records of a job that has been dealt with; none of one that is to be confirmed.
 
-        :param result: None for a job that was not measured
+        :param merged: None for a job that was not measured
         :param packets: that were held of each connection
         """
         self._judged_count += 1
@@ -281,14 +280,14 @@ class Pipeline:
             records = [*say()]
             self._failed_in_a_row["judge"] = 0
         except PLUGIN_ERRORS as error:
-            records, result = [*self.judge.unmeasured(self._failed(job, error, "judge"))], None
-        if self.evidence is not None and result is not None:
-            self.evidence.take(records, result, packets)
-        ended = max((end for _, end in result.spans), default=self._judged_at) if result else 0.0
+            records, merged = [*self.judge.unmeasured(self._failed(job, error, "judge"))], None
+        if self.evidence is not None and merged is not None:
+            self.evidence.take(records, merged.result, packets)
+        ended = max((end for _, end in merged.result.spans), default=self._judged_at) if merged else 0.0
         if isinstance(job, Round):
-            records = self.confirmer.another(job, records, result, ended)
+            records = self.confirmer.another(job, records, merged, ended)
             self.jobs_done += bool(records)
-        elif result is None or not self.confirmer.suspects_first(result, records, ended):
+        elif merged is None or not self.confirmer.suspects_first(merged.result, records, ended):
             self.jobs_done += 1
         else:
             records = []

@@ -16,7 +16,8 @@ from pathspider.lab.addresses import clean_address
 from tests.cmd.test_main import pspdr
 from tests.run.cases import unseen
 
-COMMAND = [sys.executable, "-m", "pathspider", "measure"]
+COMMAND = [sys.executable, "-m", "pathspider", "measure", "--confirm", "0"]
+"""First pairs alone: what is not about rounds does not wait for them."""
 SETTINGS = ["net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"]
 
 

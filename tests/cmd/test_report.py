@@ -86,8 +86,8 @@ class TestReal(ReportCase):
         targets = subprocess.run([*PSPDR, "lab", "targets", "--plugin", "mss", "--connect", "tcp"], check=True,
                                  capture_output=True).stdout
         with Lab() as lab:
-            done = lab.run([*PSPDR, "measure", "-i", "lab0", "mss", "--connect", "tcp", "--timeout", "1"], data=targets,
-                           capture_output=True, timeout=60)
+            done = lab.run([*PSPDR, "measure", "-i", "lab0", "--confirm", "0", "mss", "--connect", "tcp",
+                            "--timeout", "1"], data=targets, capture_output=True, timeout=60)
         (self.folder / "results.ndjson").write_bytes(done.stdout)
         records = [json.loads(line) for line in done.stdout.splitlines()]
         online = sum("mss.connectivity.online" in one["conditions"] for one in records)

@@ -12,7 +12,8 @@ from pathlib import Path
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 
-COMMAND = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0"]
+COMMAND = [sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "--confirm", "0"]
+"""First pairs alone: what is not about rounds does not wait for them."""
 EXTEND_PATH = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
 SENT = "/sys/class/net/lab0/statistics/tx_packets"
 DEAD = "10.127.1."

@@ -5,7 +5,8 @@ import unittest
 
 from pathspider.conditions import is_unfinished
 from pathspider.records import CONN_FAILED, CONN_OK, Result
-from pathspider.run.confirm import REPEATS, Confirmer, stable_condition, suspicious, word_of
+from pathspider.run.confirm import REPEATS, Confirmer, is_lossy, stable_condition, suspicious, word_of
+from pathspider.run.match import Merged
 
 JOB = {"dip": "192.0.2.1", "dp": 80}
 
@@ -17,6 +18,10 @@ def record(*conditions, job=JOB):
 def result(job=JOB, states=(CONN_OK, CONN_FAILED), spans=((1.0, 2.0), (2.0, 3.0))):
     connections = [{"spdr_state": state, "config": number} for number, state in enumerate(states)]
     return Result(job, connections, 1.0, 3.0, spans=spans)
+
+
+def merged(*what, flows=(None, None), **more):
+    return Merged(result(*what, **more), [*flows], 0)
 
 
 class ConfirmerCase(unittest.TestCase):
@@ -32,7 +37,7 @@ class ConfirmerCase(unittest.TestCase):
             again = confirmer.take_due(now * number)
             self.assertIsNotNone(again)
             conditions = [found] if isinstance(found, str) else found
-            if written := confirmer.another(again, [record(*conditions)], result(again), now * number):
+            if written := confirmer.another(again, [record(*conditions)], merged(again), now * number):
                 return written[0], number
         return None, len(said)
 
@@ -107,6 +112,42 @@ class TestWords(ConfirmerCase):
         self.assertEqual(written["conditions"][2:],
                          ["dscp.10.stable.connectivity.works", "dscp.46.stable.connectivity.broken"])
 
+    def test_tries_and_what_they_tell(self):
+        def flows(*tries):
+            return [count and {"evidence_syns_fwd": count} for count in tries]
+
+        for rounds, expected in (
+            ([("works", (1, 2))], True),
+            ([("works", (1, 1))], False),
+            ([("works", (2, 1))], False),
+            ([("works", (None, 2))], False),
+            ([("broken", (1, 3)), ("works", (1, 2))], True),
+            ([("broken", (1, 3)), ("works", (2, 1))], False),
+            ([("broken", (1, 3)), ("works", (1, 1))], False),
+            ([("broken", (1, 3))] * 4, False),
+            ([("offline", (1, 3))], False),
+        ):
+            with self.subTest(rounds=rounds):
+                confirmer = self.make()
+                self.suspect(confirmer, "x.y.connectivity.broken")
+                for word, tries in rounds:
+                    written = confirmer.another(again := confirmer.take_due(1e9), [record(f"x.y.connectivity.{word}")],
+                                                merged(again, flows=flows(*tries)), 0)
+                self.assertEqual("x.y.lossy" in written[0]["conditions"], expected)
+                made = written[0]["rounds"][-1]
+                self.assertEqual(dict(zip(made["order"], made.get("tries", ()), strict=False)),
+                                 {} if None in tries else dict(enumerate(tries)))
+
+    def test_tries_of_udp_and_of_more_than_two_connections(self):
+        self.assertTrue(is_lossy([{"order": [2, 0, 1], "tries": [3, 1, 1]}]))
+        self.assertFalse(is_lossy([]))
+        confirmer = self.make()
+        self.suspect(confirmer, "x.connectivity.broken")
+        flows = [{"evidence_syns_fwd": 0, "evidence_datagrams_fwd": count} for count in (1, 4)]
+        written, = confirmer.another(again := confirmer.take_due(1e9), [record("x.connectivity.works")],
+                                     merged(again, flows=flows), 0)
+        self.assertEqual(written["conditions"][-1], "x.lossy")
+
     def test_word_of(self):
         found = ["x.connectivity.works", "x.y.connectivity.broken"]
         self.assertEqual(word_of("x.connectivity.broken", found), "works")
@@ -138,7 +179,7 @@ class TestRounds(ConfirmerCase):
         again = confirmer.take_due(115.0)
         self.assertIsNone(confirmer.next_due())
         self.assertEqual(confirmer.open, 1)
-        self.assertEqual(confirmer.another(again, [record("x.connectivity.broken")], result(again), 120.0), [])
+        self.assertEqual(confirmer.another(again, [record("x.connectivity.broken")], merged(again), 120.0), [])
         self.assertEqual(confirmer.next_due(), 135.0)
 
     def orders(self, job, seed=0, most=4, **more):
@@ -147,7 +188,7 @@ class TestRounds(ConfirmerCase):
         orders = []
         while again := confirmer.take_due(0):
             orders.append(again.order)
-            confirmer.another(again, [record("x.connectivity.broken")], result(again), 0)
+            confirmer.another(again, [record("x.connectivity.broken")], merged(again), 0)
         return orders
 
     def test_both_orders_are_seen(self):
@@ -174,7 +215,7 @@ class TestRounds(ConfirmerCase):
         self.suspect(confirmer, "x.connectivity.broken")
         again = confirmer.take_due(1000.0)
         told = record("x.connectivity.works") | {"flow_results": [{}, {}]}
-        written, = confirmer.another(again, [told], result(again, (CONN_OK, CONN_FAILED), ((5.0, 6.0), (4.0, 4.5))), 0)
+        written, = confirmer.another(again, [told], merged(again, (CONN_OK, CONN_FAILED), ((5.0, 6.0), (4.0, 4.5))), 0)
         self.assertEqual(written["rounds"], [{"order": [1, 0], "states": [CONN_FAILED, CONN_OK], "time": told["time"],
                                               "conditions": ["x.connectivity.works"], "flow_results": [{}, {}]}])
         self.assertEqual({key: written[key] for key in JOB}, JOB)
@@ -186,12 +227,12 @@ class TestEnd(ConfirmerCase):
         for number in range(4):
             self.suspect(confirmer, "x.connectivity.broken", job={**JOB, "number": number})
         whole, under_way, decided = (confirmer.take_due(100.0) for _ in range(3))
-        self.assertEqual(confirmer.another(whole, [record("x.connectivity.broken")], result(), 100.0), [])
+        self.assertEqual(confirmer.another(whole, [record("x.connectivity.broken")], merged(), 100.0), [])
         confirmer.stop()
         self.assertIsNone(confirmer.take_due(10_000.0))
-        now, = confirmer.another(under_way, [record("x.connectivity.broken")], result(), 100.0)
+        now, = confirmer.another(under_way, [record("x.connectivity.broken")], merged(), 100.0)
         self.assertEqual(now["conditions"][1:], ["pathspider.unconfirmed"])
-        now, = confirmer.another(decided, [record("x.connectivity.works")], result(), 100.0)
+        now, = confirmer.another(decided, [record("x.connectivity.works")], merged(), 100.0)
         self.assertEqual(now["conditions"][1:], ["x.stable.connectivity.works"])
         left = [*confirmer.left()]
         self.assertEqual(sorted(one["number"] for one in left), [0, 3])
