@@ -82,8 +82,8 @@ class TestPackets(LabCase):
         self.evidence, self.pcap = self.folder / "evidence", self.folder / "run.pcapng"
 
     def run_jobs(self, jobs, *options, status=0):
-        outcome, records = self.measure("--confirm", "0", *map(str, options), "ecn", "--connect", "tcp", "--timeout", "1",
-                                        data=ndjson(jobs))
+        outcome, records = self.measure("--confirm", "0", *map(str, options), "ecn", "--connect", "tcp",
+                                        "--timeout", "1", data=ndjson(jobs))
         self.assertEqual(outcome.returncode, status, outcome.stderr)
         self.said = outcome.stderr.decode()
         return {record.get("name", record["dip"]): record for record in records}
