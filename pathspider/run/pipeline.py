@@ -274,7 +274,6 @@ class Pipeline:
         :param merged: None for a job that was not measured
         :param packets: that were held of each connection
         """
-        self._judged_count += 1
         self._judged_at = time.monotonic()
         try:
             records = [*say()]
@@ -291,6 +290,7 @@ class Pipeline:
             self.jobs_done += 1
         else:
             records = []
+        self._judged_count += 1  # not before a suspect is one: the confirmer would think that there are no more
         if self.evidence is not None:
             for record in records:
                 self.evidence.complete(record)
