@@ -50,7 +50,7 @@ def header6(source: bytes, target: bytes, proto: int, length: int, tos: int) -> 
 def tcp(sport: int, dport: int, flags: int, payload: int, options: bytes = b"") -> bytes:
     """A TCP segment with zeros for a payload."""
     offset = (5 + len(options) // 4) << 4
-    return struct.pack("!HHIIBBHHH", sport, dport, 1, 1, offset, flags, 65535, 0, 0) + options + bytes(payload)
+    return struct.pack("!HHIIBBHHH", sport, dport, 0, 1, offset, flags, 65535, 0, 0) + options + bytes(payload)
 
 
 def flow(rng: random.Random) -> list[bytes]:

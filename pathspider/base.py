@@ -122,6 +122,9 @@ class Spider:
     """A job's connections are all open together, and finished off after the last; otherwise each before the next."""
     most_per_address: ClassVar[int | None] = None
     """Jobs that may be under way to one address at once, whatever ``--per-address`` says; None: any number."""
+    compares_responses: ClassVar[bool] = False
+    """Where connectivity ``works``, say how the responses of the first and of the last connection differ
+    (:func:`~pathspider.conditions.with_responses`)."""
     fixed_order: ClassVar[bool] = False
     """Each connection builds on the one before it: their order cannot be drawn."""
     name: ClassVar[str] = "spider"

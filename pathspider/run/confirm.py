@@ -198,9 +198,15 @@ class Confirmer:
 
 
 def word_of(suspicion: str, found: Iterable[str]) -> str | None:
-    """What a round's conditions say in the place of a suspicion: the last word of one like it, or None."""
+    """What a round's conditions say in the place of a suspicion: the last word of one like it, or None.
+
+    Where responses of the DNS differ, there is no word, and no other round can make one of it: ``unstable``.
+    """
     like = suspicion.rpartition(".")[0]
-    return next((word for place, _, word in (condition.rpartition(".") for condition in found) if place == like), None)
+    differs = f"{like.rpartition('.')[0]}.response.differs:"
+    found = [*found]
+    said = (word for place, _, word in (condition.rpartition(".") for condition in found) if place == like)
+    return next(said, UNSTABLE if any(condition.startswith(differs) for condition in found) else None)
 
 
 def is_settled(suspicion: str, words: Sequence[str], most: int) -> bool:

@@ -21,6 +21,7 @@ class Experiment(Protocol):
     chains: Sequence[type[Chain]]
     target_keys: ClassVar[Sequence[str]]
     keep_open: ClassVar[bool]
+    compares_responses: ClassVar[bool]
     fixed_order: ClassVar[bool]
     worker_count: int
     options: RunOptions

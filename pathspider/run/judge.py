@@ -46,7 +46,7 @@ class Judge:
             found = conditions.skipped(connections)
             if not found and self.spider.capture_losses() > result.losses:
                 found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
-            found = conditions.missed_flows(found or checked(self.spider.combine_flows(flows)), merged.missed)
+            found = conditions.missed_flows(found or self._concluded(flows), merged.missed)
         began = first_packet(merged.flows, result.began)
         record: Record = {
             "path": path_to(job, self._beginnings(result.source)),
@@ -60,6 +60,11 @@ class Judge:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
         yield {**job, **both_spellings(job), **record}
+
+    def _concluded(self, flows: list[Flow]) -> list[str]:
+        """What the plugin concludes, and of responses, where it wants that."""
+        found = checked(self.spider.combine_flows(flows))
+        return conditions.with_responses(found, flows) if self.spider.compares_responses else found
 
     def _beginnings(self, source: Source | None) -> Beginnings:
         """How paths from these addresses begin: what was looked up is true of the usual ones alone."""

@@ -40,6 +40,14 @@ class TFO(ChainTest):
         )
         self.assertEqual(self.flow(TFOChain, tcp4("S", seq=5, options=[(254, b"\x12\x34abcd")]))["tfo_synkind"], 0)
 
+    def test_a_bogus_syn_ack_is_none(self):
+        syn, bogus = tcp4("S", seq=5, payload=b"abc", options=[(34, b"12345678")]), [(34, b"1234")]
+        for ack in (5, 10):
+            record = self.flow(TFOChain, syn, tcp4("SA", rev=True, ack=ack, options=bogus))
+            self.assertEqual((record["tfo_ack"], record["tfo_ackkind"], record["tfo_ackclen"]), (0, 0, 0))
+            record = self.flow(TFOChain, syn, tcp4("SA", rev=True, ack=ack, options=bogus), tcp4("SA", rev=True, ack=9))
+            self.assertEqual((record["tfo_ack"], record["tfo_ackkind"]), (9, 0))
+
     def test_a_fallback_does_not_hide_what_was_asked(self):
         record = self.flow(
             TFOChain,

@@ -62,6 +62,15 @@ class TestErrors(unittest.TestCase):
 
         self.each(check)
 
+    def test_whether_the_data_on_the_syn_were_acknowledged(self):
+        def check(connect, address, port, _port_with_error, kind):
+            result = self.connect(connect, address, port, kind)
+            self.assertEqual(result["spdr_state"], CONN_OK, result)
+            carried = kind == USE and connect is not connect_tcp  # which has nothing to send
+            self.assertEqual(result.get("syn_data_acked", False), carried)
+
+        self.each(check)
+
     def test_before_its_end_they_are_the_answer_at_once(self):
         def check(connect, address, _port, _port_with_error, kind):
             for port in (netlab.UNREACHABLE, netlab.PROHIBITED):

@@ -154,6 +154,16 @@ class TestWords(ConfirmerCase):
         self.assertEqual(word_of("x.y.connectivity.broken", found), "broken")
         self.assertIsNone(word_of("z.connectivity.broken", found))
 
+    def test_other_response_codes_are_no_word_and_settle_it(self):
+        found = ["x.46.response.differs:noerror:servfail"]
+        self.assertEqual(word_of("x.46.connectivity.broken", found), "unstable")
+        self.assertEqual(word_of("x.46.connectivity.broken", ["x.46.connectivity.works", *found]), "works")
+        self.assertIsNone(word_of("x.connectivity.broken", found))
+        confirmer = self.make()
+        self.suspect(confirmer, "x.46.connectivity.broken")
+        written, made = self.rounds(confirmer, "x.46.connectivity.broken", *found)
+        self.assertEqual((written["conditions"][1:], made), (["x.46.stable.connectivity.unstable"], 2))
+
     def test_rounds_without_a_word_do_not_count(self):
         confirmer = self.make(most=2)
         self.suspect(confirmer, "x.connectivity.broken")

@@ -44,6 +44,21 @@ class TestRecord(JudgeCase):
             (record,) = self.judge().record(self.merged(flows))
             self.assertEqual(record["time"], {"from": timestamp(begin), "to": timestamp(101.5)})
 
+    def test_responses_are_compared_for_plugins_that_want_it(self):
+        class Old(Nowhere):
+            def combine_flows(self, flows):
+                return ["x.connectivity.works"]
+
+        class New(Old):
+            compares_responses = True
+
+        merged = self.merged()
+        for status, connection in zip((200, 403), merged.result.connections, strict=True):
+            connection["http_status"] = status
+        for spider, more in ((Old, []), (New, ["x.response.differs:200:403"])):
+            (record,) = self.judge(spider).record(merged)
+            self.assertEqual(record["conditions"], ["x.connectivity.works", *more])
+
     def test_a_flow_without_a_time(self):
         self.assertEqual(first_packet([{}, {"pkt_first": None}], 7.0), 7.0)
 
