@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from pathspider.libtrace._core import FlowTable
+from pathspider.libtrace._core import FlowTable, PacketStore, Tap
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.sources import Capture, parse
 from pathspider.network.interfaces import interface_name
+from pathspider.pcapng import Interface
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
 
 __all__ = ["CaptureError", "DummyObserver", "Observer", "PacketClockTimer", "Stats"]
@@ -54,6 +55,10 @@ class Stats(NamedTuple):
     """Flows that are open now."""
     ring_peak: int
     """Highest fill of the ring between reader and chains, bytes."""
+    shortened: int = 0
+    """Flows of which some packets had to go that were held."""
+    unheld: int = 0
+    """Flows of which all packets had to go that were held."""
 
 
 class PacketClockTimer(NamedTuple):
@@ -78,15 +83,19 @@ class Observer:
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer and of the ring behind it (live captures)
     :param max_flows: flows that may be open at once; beyond it, the quietest ends early
+    :param hold: octets of memory for the first packets of each flow, which its record then has as ``_packets``; 0: none
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
     def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
-                 buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
+                 buffer_size: int = 64 << 20, max_flows: int = 131072,
+                 hold: int = 0) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
-        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
+        self._store = PacketStore(hold) if hold else None
+        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows, self._store)
+        self._bpf, self._snaplen = bpf, snaplen
         self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
         """Whom to tell when the flows that are open have been given out, by the number of the flush."""
@@ -183,6 +192,19 @@ class Observer:
         """
         return self._capture.backlog()
 
+    def interface(self) -> Interface | None:
+        """Where packets are captured live, and how; None for other sources, and when it is over."""
+        link = self._capture.link()
+        return None if link is None else Interface(self._capture.target.name, link, self._snaplen, self._bpf)
+
+    def tap(self, room: int) -> Tap:
+        """From now on, every packet that is captured live also goes to the tap that is returned. It can be asked for
+        once, never slows down the capture, and ends with it.
+
+        :param room: octets that may wait there
+        """
+        return self._capture.tap(room)
+
     def stop(self) -> None:
         """Thread-safe, returns at once: :meth:`run_flow_enqueuer` ends after the packets captured by now."""
         self._capture.stop()
@@ -195,9 +217,10 @@ class Observer:
     @property
     def stats(self) -> Stats:
         """Counts so far; they stay when the observer has ended."""
-        table, counts = self._table, self._capture.counts()
+        table, counts, store = self._table, self._capture.counts(), self._store
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
-                     table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"])
+                     table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
+                     store.shortened if store else 0, store.lost if store else 0)
 
 
 def _by_known_name(lturi: str) -> str:
@@ -239,6 +262,10 @@ class DummyObserver:
                  expiry_timeout: float = 5, **options: Any) -> None:
         self._ended: queue.Queue[Any] = queue.Queue()
         self.stats = Stats(*(0,) * len(Stats._fields))
+
+    def interface(self) -> Interface | None:
+        """Nothing is captured."""
+        return None
 
     def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
         """Blocks until ``SHUTDOWN_SENTINEL`` arrives on ``irqueue`` (or :meth:`stop`) and passes it on."""

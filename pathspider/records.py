@@ -150,6 +150,8 @@ class Record(Job, total=False):
     """The configurations of the connections as they were made, where there were several."""
     flow_results: list[Flow]
     """With ``--output-flows``: one for each connection, in the order of the plan."""
+    evidence: str
+    """With ``--evidence``: the file of that folder in which its packets are."""
     missed_flows: int
     """With ``--output-flows``: how many flows were expected and not observed."""
     rounds: list[RoundRecord]

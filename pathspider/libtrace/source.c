@@ -61,6 +61,7 @@ struct ps_source {
     pid_t owner;                    /* the process that has this thread; a fork of it has only a copy of the rest */
     int running;
     int stop, closing, ended, opened, kicked; /* atomics */
+    struct ps_tap *tap;             /* atomic */
     unsigned marks_asked, marks_reached; /* atomics: see ps_mark() */
     struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
 
@@ -133,6 +134,9 @@ static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caple
     if (s->snaplen > 0 && caplen > (uint32_t)s->snaplen)
         caplen = (uint32_t)s->snaplen;
     ADD(s->count_read, 1);
+    struct ps_tap *tap = LOAD(s->tap);
+    if (tap)
+        ps_tap_packet(tap, ts, p, caplen, wire_len);
     uint64_t need = (sizeof(struct ps_entry) + caplen + 7) & ~7ull;
     uint64_t start = s->head & (s->size - 1);
     uint64_t gap = start + need > s->size ? s->size - start : 0; /* entries are contiguous */
@@ -893,6 +897,8 @@ static void *reader(void *arg)
 #endif
     pthread_mutex_lock(&s->lock);
     STORE(s->ended, 1);
+    if (s->tap)
+        ps_tap_end(s->tap);
     pthread_cond_broadcast(&s->headed);
     pthread_mutex_unlock(&s->lock);
     ring_bell(s);
@@ -1191,6 +1197,17 @@ void ps_counts(struct ps_source *s, struct ps_counts *out)
 }
 
 int ps_is_live(struct ps_source *s) { return s->kind == LIVE; }
+
+int ps_link(struct ps_source *s) { return s->dlt; }
+
+void ps_attach(struct ps_source *s, struct ps_tap *tap)
+{
+    pthread_mutex_lock(&s->lock);
+    STORE(s->tap, tap);
+    if (s->ended)
+        ps_tap_end(tap);
+    pthread_mutex_unlock(&s->lock);
+}
 
 void ps_error(struct ps_source *s, struct ps_error *out)
 {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "decode.h"
+#include "tap.h"
 
 /* Why a source could not be opened, or ended. */
 enum ps_why {
@@ -89,6 +90,11 @@ unsigned ps_marks_reached(struct ps_source *s);
 void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */
 void ps_counts(struct ps_source *s, struct ps_counts *out);
 int ps_is_live(struct ps_source *s);
+/* Of a live capture, whose packets have all the same. */
+int ps_link(struct ps_source *s);
+/* From now on, each packet goes to the tap too, before the ring, whether there is room in that or not. The tap ends with
+ * the source, and outlives it. */
+void ps_attach(struct ps_source *s, struct ps_tap *tap);
 
 void ps_error(struct ps_source *s, struct ps_error *out);
 void ps_close(struct ps_source *s); /* stops, waits for the reader, frees */

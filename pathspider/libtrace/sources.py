@@ -153,6 +153,14 @@ class Capture:
                 raise CaptureError(f"is damaged: {self.unpacking} ended with status {status}",
                                    self.target.name, "what could be unpacked was read")
 
+    def link(self) -> int | None:
+        """The link type of a live capture's packets, as pcapng has it; None of others, and when it is closed."""
+        return self.reader.link() if self.target.kind == "live" else None
+
+    def tap(self, room: int) -> _core.Tap:
+        """From now on, packets of this source also go to this tap, in which so many octets may wait."""
+        return self.reader.tap(room)
+
     def stop(self) -> None:
         """Thread-safe: packets captured by now are still delivered, then the source ends."""
         self.stopped = True

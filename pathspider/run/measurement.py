@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from signal import Signals
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -242,6 +242,7 @@ class Measurement:
              + "; --resume measures them again"),
             (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
+            *self._packets_undone(),
             *spider.undone(),
         ]
         status = 0
@@ -275,6 +276,20 @@ class Measurement:
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]
         return status
+
+    def _packets_undone(self) -> Iterator[tuple[int, str]]:
+        """What was not written of the run's packets."""
+        pcap, evidence = self.spider.pipeline.pcap, self.spider.pipeline.evidence
+        if pcap is not None:
+            log.info("pcap: %d packets, in %d files: %s", pcap.packets, pcap.files, pcap.name)
+            why = "they came faster than they could be written" if pcap.failure is None else pcap.failure.strerror
+            yield pcap.lost, f"packets are not in {pcap.name}: {why}"
+        if evidence is not None:
+            log.info("evidence: packets of %d targets are in %s", evidence.files, evidence.folder.name)
+            if evidence.shortened or evidence.lost:
+                log.warning("evidence: the %d MiB for packets were full: %d flows kept only their first packets, and "
+                            "%d none", evidence.memory >> 20, evidence.shortened, evidence.lost)
+            yield evidence.failed, f"times, packets could not be written to {evidence.folder.name}: {evidence.why}"
 
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated
