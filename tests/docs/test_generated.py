@@ -12,7 +12,7 @@ from pathspider.chains.base import Chain
 from pathspider.cmd.describe import program
 from pathspider.conditions import RUN, matches
 from pathspider.discovery import classes
-from pathspider.installed import available_chains, declared_conditions
+from pathspider.installed import available_chains, declared, declared_conditions
 from pathspider.network import interfaces
 from pathspider.network.privileges import OPTIONAL
 from tests.docs.built import DOCS, built
