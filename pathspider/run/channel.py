@@ -305,7 +305,7 @@ class JobQueue(Channel):
                 self._waiting_count -= 1
             if waiting is not None and not waiting:
                 del self._waiting[address]
-            if self.closed and not self._waiting_count:
+            if self.closed and not self._waiting_count and not self._held:  # else each job would wake every worker
                 self.not_empty.notify_all()
 
     def stop(self) -> list[Job]:

@@ -125,9 +125,11 @@ class CaseTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, "no packets left")
 
     def assert_all(self, records, condition, count):
-        """There are so many records, and each has this condition."""
+        """There are so many records, and each has this condition; of a few, a busy machine may say that it was one."""
         other = [record["conditions"] for record in records if condition not in record["conditions"]]
-        self.assertEqual((len(records), len(other)), (count, 0), other[:3])
+        wrong = [found for found in other if found != ["pathspider.local_error:overloaded"]]
+        self.assertEqual((len(records), len(wrong)), (count, 0), wrong[:3])
+        self.assertLess(len(other), max(1, count / 4), "too busy a machine")
 
 
 def unseen(lab, address, test):

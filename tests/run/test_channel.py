@@ -209,6 +209,19 @@ def job(number, dip="192.0.2.1"):
 
 
 class TestJobQueue(QueueCase):
+    def test_what_is_over_wakes_nobody_where_more_may_come(self):
+        """Of five hundred workers that wait for a run's end, each of the last jobs woke every one."""
+        for held, woken in ((True, 0), (False, 1)):
+            with self.subTest(held=held):
+                jobs = JobQueue(5, 2)
+                jobs.held = held
+                jobs.put({"dip": "192.0.2.1"})
+                taken = jobs.get(block=False)
+                jobs.close()
+                with mock.patch.object(jobs.not_empty, "notify_all") as notify_all:
+                    jobs.done(taken)
+                self.assertEqual(notify_all.call_count, woken)
+
     def test_no_more_to_one_address_than_allowed(self):
         jobs = JobQueue(100, 2)
         for number in range(5):
