@@ -84,7 +84,7 @@ needs: $(VENV)/.apt $(VENV)/.browser servers deb-needs debootstrap
 
 # The Debian packages, from the files that git knows, in dist/.
 deb: deb-needs
-	@cd build/deb/pathspider $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
+	@cd build/deb/pathspider && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
 	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* dist/pathspider-doc_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
 	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 

@@ -279,8 +279,7 @@ class Spider:
 
         if not self.chains:
             return DummyObserver()
-        return Observer(self.libtrace_uri, chains=self.observed_chains(), bpf=self.capture_filter(),
-                        hold=self.pipeline.hold)
+        return Observer(self.libtrace_uri, chains=self.observed_chains(), bpf=self.capture_filter())
 
     def observed_chains(self) -> list[type[Chain]]:
         """The chains of this run: the plugin's and, where records hold flows or suspects are confirmed,

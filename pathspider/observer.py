@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from pathspider.libtrace._core import FlowTable, PacketStore, Tap
@@ -83,18 +84,17 @@ class Observer:
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer and of the ring behind it (live captures)
     :param max_flows: flows that may be open at once; beyond it, the quietest ends early
-    :param hold: octets of memory for the first packets of each flow, which its record then has as ``_packets``; 0: none
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
     def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
-                 buffer_size: int = 64 << 20, max_flows: int = 131072,
-                 hold: int = 0) -> None:
+                 buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
-        self._store = PacketStore(hold) if hold else None
-        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows, self._store)
+        self._store: PacketStore | None = None
+        self._make_table = partial(FlowTable, instances, idle_timeout, expiry_timeout, max_flows)
+        self._table = self._make_table()
         self._bpf, self._snaplen = bpf, snaplen
         self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
@@ -139,8 +139,7 @@ class Observer:
             while (flows := capture.feed(table)) is not None:
                 if flows:
                     sink(flows)
-                if self._flushes:
-                    self._tell_flushed(capture.flushed)
+                self._tell_flushed(capture.flushed)
         finally:
             while flows := table.flush(FLUSH):
                 sink(flows)
@@ -191,6 +190,14 @@ class Observer:
         seen: a packet on a quiet interface for up to 10 ms, and more only while our reader thread gets no CPU.
         """
         return self._capture.backlog()
+
+    def hold(self, octets: int) -> None:
+        """Before it runs: hold the first packets of each flow, which its record then has as ``_packets``.
+
+        :param octets: of memory for all of them
+        """
+        self._store = PacketStore(octets)
+        self._table = self._make_table(self._store)
 
     def interface(self) -> Interface | None:
         """Where packets are captured live, and how; None for other sources, and when it is over."""
@@ -262,6 +269,9 @@ class DummyObserver:
                  expiry_timeout: float = 5, **options: Any) -> None:
         self._ended: queue.Queue[Any] = queue.Queue()
         self.stats = Stats(*(0,) * len(Stats._fields))
+
+    def hold(self, octets: int) -> None:
+        """There are no packets to hold."""
 
     def interface(self) -> Interface | None:
         """Nothing is captured."""

@@ -34,8 +34,8 @@ class Words(NamedTuple):
 @lru_cache(maxsize=4096)
 def words_of(conditions: tuple[str, ...]) -> list[Words]:
     """What a record's conditions say of connectivity, at first and in rounds."""
-    stable = {one.removesuffix(f".stable.connectivity.{found['word']}"): found["word"] for one in conditions
-              if (found := STABLE_CONDITION.fullmatch(one))}
+    stable = {found["name"]: found["word"] for one in conditions
+              if (found := STABLE_CONDITION.fullmatch(one)) and found["what"] == "connectivity"}
     return [Words(question, first, stable.get(question.removesuffix(".connectivity"),
                                               UNFINISHED if first in SUSPICIOUS else ""))
             for question, first, _ in map(parse, conditions) if is_first(question)]

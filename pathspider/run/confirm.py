@@ -263,14 +263,14 @@ def round_record(record: Record, merged: Merged) -> RoundRecord:
 
 
 def is_lossy(rounds: Sequence[RoundRecord]) -> bool:
-    """Whether the experiment needed more tries than the baseline in most rounds, and the baseline more in none: its
-    packets are lost now and then, the others are not.
+    """Whether the experiment came up after more tries than the baseline in most rounds, and the baseline after more in
+    none: its packets are lost now and then, the others are not.
 
     Rounds alone are asked, since the first pair was chosen for what happened to it.
     """
     more = []
     for one in rounds:
         tries = dict(zip(one["order"], one.get("tries", ()), strict=False))
-        if 0 in tries and len(tries) > 1:
+        if 0 in tries and len(tries) > 1 and not any(one["states"]):
             more.append(max(count for config, count in tries.items() if config) - tries[0])
     return all(one >= 0 for one in more) and 2 * sum(one > 0 for one in more) > len(rounds)

@@ -113,8 +113,11 @@ class Evidence:
 
     def begin(self, observer: Observer | DummyObserver) -> None:
         """Packets come from this observer."""
-        self._observer = observer
-        self._interface = observer.interface()
+        if hasattr(observer, "hold"):
+            observer.hold(self.memory)
+            self._observer, self._interface = observer, observer.interface()
+        else:
+            log.warning("evidence: %s has an observer of its own, which holds no packets: none are kept", self._what)
 
     @property
     def shortened(self) -> int:
@@ -139,8 +142,8 @@ class Evidence:
         if record is None or not any(packets) or self._interface is None:
             return
         found = [condition for one in records for condition in one.get("conditions", [])]
-        blocks = b"".join(self._packets(result, packets, found, len(suspect.rounds) + 1 if suspect else 0))
         with self._counting(record):
+            blocks = b"".join(self._packets(result, packets, found, len(suspect.rounds) + 1 if suspect else 0))
             if name := record.get("evidence"):
                 self._add(name, blocks)
                 return
@@ -163,7 +166,10 @@ class Evidence:
 
     def _is_evidence(self, record: Record) -> bool:
         found = record.get("conditions", [])
-        return any(not is_fine(word, found) for word in (*words(found), *self._suspicious(found)))
+        said = [*words(found), *self._suspicious(found)]
+        if not said:  # responses of the DNS that differ stand in the place of a word
+            return any(".response.differs:" in condition for condition in found)
+        return any(not is_fine(word, found) for word in said)
 
     # -- what is in a file -------------------------------------------------------------------------------------------
 
@@ -276,7 +282,7 @@ class Evidence:
         """What the body cannot write is counted, and the first time said; the run goes on."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except Exception as error:  # also what a plugin's connection cannot be told of
             self.failed += 1
             why = getattr(error, "strerror", None) or str(error)
             if not self.why:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SPARE = 16 << 20
@@ -83,25 +84,31 @@ class Folder:
         return descriptor
 
     def replace(self, name: str, other: str) -> None:
-        """Have the file of the other name, in the same folder, in the place of this one."""
-        os.rename(other, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        """Have the file of the other name in the place of this one."""
+        with self._folder_of(name) as folder, self._folder_of(other) as origin:
+            os.rename(os.path.basename(other), os.path.basename(name), src_dir_fd=origin, dst_dir_fd=folder)
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
-        with suppress(OSError):
-            os.unlink(name, dir_fd=self.descriptor)
+        with suppress(OSError), self._folder_of(name) as folder:
+            os.unlink(os.path.basename(name), dir_fd=folder)
 
     def _within(self, name: str, flags: int) -> int:
-        below, slash, last = name.rpartition("/")
-        flags |= os.O_NOFOLLOW | os.O_CLOEXEC
-        if not slash:
-            return os.open(last, flags, 0o666, dir_fd=self.descriptor)
-        if flags & os.O_CREAT:
+        if flags & os.O_CREAT and (below := os.path.dirname(name)):
             with suppress(FileExistsError):
                 os.mkdir(below, dir_fd=self.descriptor)
+        with self._folder_of(name) as folder:
+            return os.open(os.path.basename(name), flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder)
+
+    @contextmanager
+    def _folder_of(self, name: str) -> Iterator[int]:
+        """A descriptor of the folder that a file is in: this one, or one in it. No link is followed."""
+        if not (below := os.path.dirname(name)):
+            yield self.descriptor
+            return
         folder = os.open(below, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.descriptor)
         try:
-            return os.open(last, flags, 0o666, dir_fd=folder)
+            yield folder
         finally:
             os.close(folder)
 

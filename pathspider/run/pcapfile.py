@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pathspider import pcapng
 from pathspider.run.folder import Folder, has_room, write_all
+from pathspider.run.limits import LimitError
 
 if TYPE_CHECKING:
     from pathspider.libtrace._core import Tap
@@ -80,12 +81,15 @@ class PcapFile:
 
     def begin(self, observer: Observer | DummyObserver) -> None:
         """Write what this observer captures from now on."""
-        self._interface = observer.interface()
-        if self._interface is not None and isinstance(observer, observing()):
-            self._observer = observer
+        if isinstance(observer, observing()) and (interface := observer.interface()) is not None:
+            self._observer, self._interface = observer, interface
             self._tap = observer.tap(WAITING)
             self._thread = threading.Thread(target=self._write, args=(self._tap,), name="pcap", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                raise LimitError("this machine lets us have no thread to write --pcap: raise the limit (ulimit -u, "
+                                 "pids.max)") from error
 
     def join(self) -> None:
         """Wait until all is written of a capture that is over."""
@@ -99,7 +103,7 @@ class PcapFile:
             if self._is_file:
                 os.ftruncate(self._descriptor, 0)
             self._begin_file()
-            while (taken := tap.take(min(self._room(), AT_ONCE), LATEST_MS)) is not None:
+            while (taken := tap.take(max(1, min(self._room(), AT_ONCE)), LATEST_MS)) is not None:
                 blocks, packets = taken
                 if packets:
                     if len(blocks) > self._room() and self.packets > self._packets_before:

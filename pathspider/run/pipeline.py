@@ -21,7 +21,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pathspider import conditions
 from pathspider.helpers import poller
@@ -55,8 +56,13 @@ MOST_NAMED = 10
 PLUGIN_ERRORS = (Exception, SystemExit)
 """What a plugin's function may raise and the run goes on."""
 
-GIVE_UP = object()
-"""Among results and flows: no more flows come of the results that there are."""
+
+class GiveUp(NamedTuple):
+    """Among results and flows: no more flows come of the results that there are."""
+
+    taken: int
+    """How many jobs had been taken then, rounds included."""
+
 
 PACKETS = "_packets"
 """Of a flow's record, on its way to be judged: its packets."""
@@ -233,10 +239,10 @@ class Pipeline:
     def _records_of(self, item: Any) -> Iterator[Record]:
         """The records of the jobs that are complete with this item: a result, an unmeasured job, or a flow."""
         now = time.monotonic()
-        if item is GIVE_UP:
+        if isinstance(item, GiveUp):
             for incomplete in self.matcher.finish():
                 yield from self._judged(incomplete)
-            self._given_up = self._flushed
+            self._given_up = item.taken
             self._tell()
             return
         if isinstance(item, Unmeasured):
@@ -275,21 +281,23 @@ class Pipeline:
         :param packets: that were held of each connection
         """
         self._judged_at = time.monotonic()
+        ended = max((end for _, end in merged.result.spans), default=self._judged_at) if merged else 0.0
+        waits = False
         try:
             records = [*say()]
+            if merged is not None:
+                if self.evidence is not None:
+                    self.evidence.take(records, merged.result, packets)
+                waits = not isinstance(job, Round) and self.confirmer.suspects_first(merged.result, records, ended)
             self._failed_in_a_row["judge"] = 0
         except PLUGIN_ERRORS as error:
             records, merged = [*self.judge.unmeasured(self._failed(job, error, "judge"))], None
-        if self.evidence is not None and merged is not None:
-            self.evidence.take(records, merged.result, packets)
-        ended = max((end for _, end in merged.result.spans), default=self._judged_at) if merged else 0.0
         if isinstance(job, Round):
             records = self.confirmer.another(job, records, merged, ended)
-            self.jobs_done += bool(records)
-        elif merged is None or not self.confirmer.suspects_first(merged.result, records, ended):
-            self.jobs_done += 1
-        else:
+            waits = not records
+        elif waits:
             records = []
+        self.jobs_done += not waits
         self._judged_count += 1  # not before a suspect is one: the confirmer would think that there are no more
         if self.evidence is not None:
             for record in records:
@@ -309,17 +317,17 @@ class Pipeline:
         """Give suspects their rounds, until no job can make another suspect."""
         try:
             while (step := self._next_step()) is not None:
-                if step is GIVE_UP:
+                if isinstance(step, GiveUp):
                     assert self.spider.observer is not None
-                    self.spider.observer.flush(lambda: self.made.put(GIVE_UP))
+                    self.spider.observer.flush(partial(self.made.put, step))
                 else:
                     self.jobs.once_more(cast(Job, step))
         finally:
             self.confirmer.stop()
             self.jobs.held = False
 
-    def _next_step(self) -> Round | object | None:
-        """Waits for what the confirmer is to do: a round, or :data:`GIVE_UP` waiting for flows; None: nothing more."""
+    def _next_step(self) -> Round | GiveUp | None:
+        """Waits for what the confirmer is to do: a round, or to give up waiting for flows; None: nothing more."""
         with self._news:
             while not self.confirmer.stopped:
                 now = time.monotonic()
@@ -338,7 +346,7 @@ class Pipeline:
                         flush_at = self._idle_since + (2 * LATE_PACKETS if waits else 0)
                         if flush_at <= now:
                             self._flushed = begun
-                            return GIVE_UP
+                            return GiveUp(begun)
                         moments.append(flush_at)
                 self._news.wait(min(moments) - now if moments else None)
         return None
@@ -365,11 +373,6 @@ class Pipeline:
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
-
-    @property
-    def hold(self) -> int:
-        """Octets of memory in which the observer holds packets until their job is judged."""
-        return 0 if self.evidence is None else self.evidence.memory
 
     @property
     def suspects(self) -> int:

@@ -24,12 +24,12 @@ def descendants(pid):
 
 
 class Watch:
-    """Holds processes by descriptor, so that a number that is used again cannot fool anybody."""
+    """Holds processes and their namespaces by descriptor, so that a number that is used again cannot fool anybody."""
 
     def __init__(self, pids):
         self.descriptors = [os.pidfd_open(pid) for pid in pids]
-        self.namespaces = {os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids for kind in ("net", "pid", "mnt")}
-        self.began = max(start_time(pid) for pid in pids)
+        self.held = [os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY) for pid in pids for kind in ("net", "pid", "mnt")]
+        self.namespaces = {os.readlink(f"/proc/self/fd/{descriptor}") for descriptor in self.held}
         self.namespaces -= {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "mnt")}
 
     def all_end(self, timeout=10):
@@ -48,27 +48,17 @@ class Watch:
         return True
 
     def close(self):
-        for descriptor in self.descriptors:
+        for descriptor in (*self.descriptors, *self.held):
             os.close(descriptor)
 
 
-def start_time(pid):
-    """When a process started, in clock ticks since the machine did."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
 def holders(watch):
-    """Whatever still holds a namespace of these processes: processes, descriptors, mounts.
-
-    Younger processes do not count: the kernel gives the numbers of namespaces again, to other labs for instance. Nor do
-    those of other PID namespaces than the lab's and ours: CI runs another suite beside this one.
-    """
+    """Whatever still holds a namespace of these processes beside us: processes, descriptors, mounts."""
     found, namespaces = [], watch.namespaces
-    near = {*namespaces, os.readlink("/proc/self/ns/pid")}
     for folder in Path("/proc").glob("[0-9]*"):
+        if folder.name == str(os.getpid()):
+            continue
         with contextlib.suppress(OSError):
-            if start_time(folder.name) > watch.began or os.readlink(folder / "ns/pid") not in near:
-                continue
             if (folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
                 continue  # dead already; whoever inherited it has yet to collect it
         for link in [*folder.glob("ns/*"), *folder.glob("fd/*")]:

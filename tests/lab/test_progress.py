@@ -48,7 +48,7 @@ class TestCheck(unittest.TestCase):
             self.assertIsNone(process.poll())  # and measures then
             out, rest = process.communicate(timeout=100)
         self.assertEqual((process.returncode, out), (0, f"{len(CASES)} paths, all as the truth has it\n"))
-        self.assertRegex(rest, r"(?m)^udpopts --connect dnsudp +12 paths +[0-9.]+ s  as expected\n\Z")
+        self.assertRegex(rest, rf"(?m)^udpopts --connect dnsudp +{len(CASES)} paths +[0-9.]+ s  as expected\n\Z")
 
     def test_draws_on_a_terminal(self):
         ours, theirs = pty.openpty()
@@ -59,8 +59,8 @@ class TestCheck(unittest.TestCase):
                 said += os.read(ours, 4096)
             process.wait(timeout=100)
         os.close(ours)
-        self.assertTrue(said.startswith(b"\rmeasuring 12 paths: udpopts\x1b[K\r\n"), said)
-        self.assertIn(b"\r0 of 12 paths done; udpopts --connect dnsudp 0/12\x1b[K", said)
+        self.assertTrue(said.startswith(f"\rmeasuring {len(CASES)} paths: udpopts\x1b[K\r\n".encode()), said)
+        self.assertIn(f"\r0 of {len(CASES)} paths done; udpopts --connect dnsudp 0/{len(CASES)}\x1b[K".encode(), said)
 
     def test_records_are_counted_as_they_come(self):
         lines = []

@@ -120,10 +120,12 @@ class TestWords(ConfirmerCase):
 
         for rounds, expected in (
             ([("works", (1, 2))], True),
+            ([("broken", (1, 3)), ("broken", (1, 3)), ("works", (1, 1))], False),
             ([("works", (1, 1))], False),
             ([("works", (2, 1))], False),
             ([("works", (None, 2))], False),
-            ([("broken", (1, 3)), ("works", (1, 2))], True),
+            ([("broken", (1, 3)), ("works", (1, 2))], False),
+            ([("broken", (1, 3)), ("works", (1, 1))], False),
             ([("broken", (1, 3)), ("works", (2, 1))], False),
             ([("broken", (1, 3)), ("works", (1, 1))], False),
             ([("broken", (1, 3))] * 4, False),
@@ -133,21 +135,22 @@ class TestWords(ConfirmerCase):
                 confirmer = self.make()
                 self.suspect(confirmer, "x.y.connectivity.broken")
                 for word, tries in rounds:
+                    states = [CONN_OK if up else CONN_FAILED for up in (word != "offline", word == "works")]
                     written = confirmer.another(again := confirmer.take_due(1e9), [record(f"x.y.connectivity.{word}")],
-                                                merged(again, flows=flows(*tries)), 0)
+                                                merged(again, states, flows=flows(*tries)), 0)
                 self.assertEqual("x.y.lossy" in written[0]["conditions"], expected)
                 made = written[0]["rounds"][-1]
                 self.assertEqual(dict(zip(made["order"], made.get("tries", ()), strict=False)),
                                  {} if None in tries else dict(enumerate(tries)))
 
     def test_tries_of_udp_and_of_more_than_two_connections(self):
-        self.assertTrue(is_lossy([{"order": [2, 0, 1], "tries": [3, 1, 1]}]))
+        self.assertTrue(is_lossy([{"order": [2, 0, 1], "states": [0, 0, 0], "tries": [3, 1, 1]}]))
         self.assertFalse(is_lossy([]))
         confirmer = self.make()
         self.suspect(confirmer, "x.connectivity.broken")
         flows = [{"evidence_syns_fwd": 0, "evidence_datagrams_fwd": count} for count in (1, 4)]
         written, = confirmer.another(again := confirmer.take_due(1e9), [record("x.connectivity.works")],
-                                     merged(again, flows=flows), 0)
+                                     merged(again, (CONN_OK, CONN_OK), flows=flows), 0)
         self.assertEqual(written["conditions"][-1], "x.lossy")
 
     def test_word_of(self):

@@ -62,7 +62,7 @@ class TestResolving(unittest.TestCase):
             "ecn-clean-http", "ecn-syn-reset-http", "ecn-no-server-http")]
         wanted = {case.scenario.name for case in cases}
         list_ = "".join(json.dumps({"domain": f"{name}.lab.test", "scenario": name}) + "\n" for name in wanted)
-        measure = f"{sys.executable} -P -m pathspider measure -i lab0"
+        measure = f"{sys.executable} -P -m pathspider measure -i lab0 --confirm 0"
         with Lab(servers) as lab:
             done = lab.run(["sh", "-c", f"{measure} dnsresolv | {measure} ecn --connect http"], data=list_.encode(),
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
