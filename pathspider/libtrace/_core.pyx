@@ -3,7 +3,8 @@
 
 Three parts in one extension, because chains are called from the table with views, and the table eats from the sources:
 ``views.pxi`` (packets as objects), ``table.pxi`` (packets in, flow records out), ``capture.pxi`` (where packets come
-from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``.
+from). Decoding is in ``decode.c``, what is below IP in ``link.c``; sources and the reader thread are in ``source.c``, capture files
+in ``savefile.c`` and ``unpack.c``.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -48,7 +49,11 @@ cdef extern from "source.h":
     int C_GONE "PS_E_GONE"
     int C_NO_LIBTRACE "PS_E_NO_LIBTRACE"
     int C_MEMORY "PS_E_MEMORY"
+    int C_BLOCK "PS_E_BLOCK"
+    int C_NO_UNPACKER "PS_E_NO_UNPACKER"
+    int C_UNPACK "PS_E_UNPACK"
 
 PS_E_SYSTEM, PS_E_NO_DEVICE, PS_E_DOWN, PS_E_PERMISSION, PS_E_FILTER = C_SYSTEM, C_NO_DEVICE, C_DOWN, C_PERMISSION, C_FILTER
 PS_E_NOT_CAPTURE, PS_E_EMPTY, PS_E_LINK, PS_E_LENGTH, PS_E_CUT = C_NOT_CAPTURE, C_EMPTY, C_LINK, C_LENGTH, C_CUT
 PS_E_GONE, PS_E_NO_LIBTRACE, PS_E_MEMORY = C_GONE, C_NO_LIBTRACE, C_MEMORY
+PS_E_BLOCK, PS_E_NO_UNPACKER, PS_E_UNPACK = C_BLOCK, C_NO_UNPACKER, C_UNPACK

@@ -91,7 +91,7 @@ class Files(unittest.TestCase):
 
     def test_hostile_lengths_are_errors_with_an_offset(self):
         good = pcap(FRAMES[:1])
-        for length in (100_000, 262_145, 0x7FFFFFFF, 0xFFFFFFFF):
+        for length in (262_145, 300_000, 0x7FFFFFFF, 0xFFFFFFFF):
             for rest in (b"", bytes(200_000)):
                 found, error = self.read(self.file(good + struct.pack("<IIII", 1, 1, length, length) + rest))
                 self.assertEqual((len(found), error.offset), (1, len(good)))
@@ -114,8 +114,9 @@ class Files(unittest.TestCase):
             (b"", "empty"),
             (b"abc", "not a capture"),
             (b"GET / HTTP/1.1\r\n" * 10, "not a capture"),
-            (pcap([], linktype=105), "link type 105"),
-            (pcap([], linktype=9999), "link type 9999"),
+            (pcap([], linktype=147), r"link type 147 \(USER0\)"),
+            (pcap([], linktype=187), r"link type 187 \(BLUETOOTH_HCI_H4, Bluetooth HCI UART"),
+            (pcap([], linktype=9999), "link type 9999;"),
         ):
             with self.assertRaisesRegex(CaptureError, says):
                 Capture(self.file(data))
