@@ -46,8 +46,8 @@ class Stats(NamedTuple):
     truncated: int
     """Packets whose headers were cut by the snaplen or by their sender."""
     malformed: int
-    """Packets of which a header contradicts itself; :attr:`Observer.malformed` tells why. Those whose IP header is right
-    belong to flows nevertheless."""
+    """Packets of which a header contradicts itself; :attr:`Observer.malformed` tells why. Those whose IP header is
+    right belong to flows nevertheless."""
     evicted: int
     """Flows ended early because too many were open."""
     discarded: int

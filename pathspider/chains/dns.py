@@ -74,7 +74,7 @@ def is_response(message: bytes) -> bool:
             return False
         kind = message[at] << 8 | message[at + 1]
         length = message[at + 8] << 8 | message[at + 9]
-        empty = update and length == 0 and message[at + 2] == 0 and message[at + 3] >= 254  # of class NONE or ANY: RFC 2136
+        empty = update and length == 0 and message[at + 2] == 0 and message[at + 3] >= 254  # class NONE, ANY: RFC 2136
         at += 10 + length
         if at > size or (kind == 1 and length != 4 and not empty) or (kind == 28 and length != 16 and not empty):
             return False

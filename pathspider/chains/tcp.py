@@ -108,9 +108,9 @@ class TCPChain(Chain):
                 rec["_tcp_syn_acks"] |= 2 if rev else 1
                 if rec["_tcp_syn_acks"] == 3 and not rec["tcp_synflags_fwd"] & TCP_ACK:  # simultaneous: RFC 9293, 3.5
                     rec["tcp_connected"] = True
-        elif not rev and flags & (TCP_ACK | TCP_RST) == TCP_ACK and not rec["tcp_connected"]:
-            if rec["tcp_synflags_fwd"] is not None and rec["_tcp_syn_acks"] & 2:
-                rec["tcp_connected"] = True
+        elif (not rev and flags & (TCP_ACK | TCP_RST) == TCP_ACK and not rec["tcp_connected"]
+              and rec["tcp_synflags_fwd"] is not None and rec["_tcp_syn_acks"] & 2):
+            rec["tcp_connected"] = True
         if flags & (TCP_FIN | TCP_RST):
             if flags & TCP_FIN:
                 rec["tcp_fin_rev" if rev else "tcp_fin_fwd"] = True

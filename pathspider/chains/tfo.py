@@ -12,7 +12,7 @@ EXID = bytes(TO_EXID_FASTOPEN)
 
 
 def tfo_option(data: bytes) -> tuple[int, bytes] | None:
-    """Kind and cookie (empty in a request for one) of the Fast Open option in the options area of a TCP header; ``None``
+    """Kind and cookie (empty in a request for one) of the Fast Open option among the options of a TCP header; ``None``
     where there is none. Of several options of an experimental kind, the one with Fast Open's identifier counts."""
     found = None
     at = next_option(data, 0)

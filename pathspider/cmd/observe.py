@@ -106,9 +106,11 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     stats = observer.stats
     lost = stats.dropped_kernel or stats.dropped_ring
     log.log(logging.WARNING if lost else logging.INFO,
-            "%d packets, %d flows; %d packets dropped by the kernel, %d by the ring, %d not IP%s, %d truncated, %d malformed%s%s",
-            stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring, stats.not_ip,
-            listed(observer.unknown_links, "of link type "), stats.truncated, stats.malformed, listed(observer.malformed),
+            "%d packets, %d flows; %d packets dropped by the kernel, %d by the ring, %d not IP%s, %d truncated, "
+            "%d malformed%s%s",
+            stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring,
+            stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
+            stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
     return status
 

@@ -76,12 +76,13 @@ cdef enum:
 
 
 class SourceError(Exception):
-    """Why a source could not be opened, or ended: ``why`` (one of ``PS_E_*``), ``number``, ``offset``, ``text``. Where the
-    file was unpacked by a program, ``unpacker`` is its name and ``status`` how it ended (0: well, or not yet)."""
+    """Why a source could not be opened, or ended: ``why`` (one of ``PS_E_*``), ``number``, ``offset``, ``text``. Where
+    the file was unpacked by a program, ``unpacker`` is its name and ``status`` how it ended (0: well, or not yet)."""
 
     def __init__(self, why, number, offset, text, unpacker="", status=0):
         super().__init__(text)
-        self.why, self.number, self.offset, self.text, self.unpacker, self.status = why, number, offset, text, unpacker, status
+        self.why, self.number, self.offset, self.text = why, number, offset, text
+        self.unpacker, self.status = unpacker, status
 
 
 def interfaces_up():

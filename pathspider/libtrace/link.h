@@ -12,8 +12,8 @@ enum {
     PS_LINK_NEW = -3   /* a link type that we do not know */
 };
 
-/* Offset of the network header, or one of the above. Sets out->ethertype, 0 or another than IP's where it is not IP, and
- * out->vlan. `dlt` is a link type as in capture files, or libpcap's DLT. */
+/* Offset of the network header, or one of the above. Sets out->ethertype, which is not IP's where the frame is not IP,
+ * and out->vlan. `dlt` is a link type as in capture files, or libpcap's DLT. */
 int64_t ps_link(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out);
 
 #endif

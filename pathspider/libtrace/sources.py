@@ -151,8 +151,8 @@ class Capture:
         return self.reader.backlog()
 
     def counts(self) -> dict[str, int]:
-        """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring. A pcapng file
-        that tells how many packets its capture lost has them in ``dropped_kernel``."""
+        """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring. What
+        was lost when a file was made, as pcapng tells, is in ``dropped_kernel``."""
         return self.reader.counts()
 
     def comments(self) -> tuple[int, list[Comment]]:

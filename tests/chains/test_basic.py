@@ -82,8 +82,8 @@ class Basic(ChainTest):
         whole = {6: tcp4("S"), 17: udp4(), 132: frame(IP(**ENDS) / SCTP(sport=1, dport=2) / bytes(4))}
         for proto, data in whole.items():
             sp, dp = self.ports(data)
-            for cut, want in ((34, (None, None)), (35, (None, None)), (36, (sp, None)), (37, (sp, None)), (38, (sp, dp)),
-                              (40, (sp, dp)), (50, (sp, dp))):
+            for cut, want in ((34, (None, None)), (35, (None, None)), (36, (sp, None)), (37, (sp, None)),
+                              (38, (sp, dp)), (40, (sp, dp)), (50, (sp, dp))):
                 with self.subTest(proto=proto, cut=cut):
                     self.assertEqual(self.ports(data[:cut]), want)
 

@@ -84,7 +84,8 @@ class TCP(ChainTest):
             record = self.flow(TCPChain, *syns, *frames)
             self.assertTrue(record["tcp_connected"])
             self.assertEqual((record["tcp_synflags_fwd"], record["tcp_synflags_rev"]), (2, 2))
-        for frames in ([tcp4("SA")], [tcp4("SA", rev=True)], [tcp4("SA"), tcp4("A")], [tcp4("SA", rev=True), tcp4("RA")]):
+        for frames in ([tcp4("SA")], [tcp4("SA", rev=True)], [tcp4("SA"), tcp4("A")],
+                       [tcp4("SA", rev=True), tcp4("RA")]):
             self.assertFalse(self.flow(TCPChain, *syns, *frames)["tcp_connected"])
 
     def test_the_first_syn_in_each_direction_wins(self):

@@ -107,7 +107,8 @@ class TestFiles(FileCase):
         self.assertEqual(set(flows[0]), fields)
         self.assertEqual(
             messages,
-            "pspdr: 8 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, 1 not IP, 0 truncated, 0 malformed\n",
+            "pspdr: 8 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, 1 not IP, 0 truncated, "
+            "0 malformed\n",
         )
 
     def test_chains_by_name(self):

@@ -68,24 +68,26 @@ def block(kind: int, body: bytes, order: str = "<") -> bytes:
 
 def options(values: list[tuple[int, bytes]], order: str = "<") -> bytes:
     """The options of a pcapng block, by code; none: not even their end."""
-    out = b"".join(struct.pack(order + "HH", code, len(value)) + value + b"\0" * (-len(value) % 4) for code, value in values)
+    out = b"".join(struct.pack(order + "HH", code, len(one)) + one + bytes(-len(one) % 4) for code, one in values)
     return out + bytes(4) if values else b""
 
 
 def section(order: str = "<", values: list[tuple[int, bytes]] | None = None, length: int = -1) -> bytes:
     """A section header block."""
-    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, length) + options(values or [], order), order)
+    head = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, length)
+    return block(0x0A0D0D0A, head + options(values or [], order), order)
 
 
-def interface(linktype: int = 1, order: str = "<", snaplen: int = 65535, values: list[tuple[int, bytes]] | None = None) -> bytes:
+def interface(linktype: int = 1, order: str = "<", snaplen: int = 65535,
+              values: list[tuple[int, bytes]] | None = None) -> bytes:
     """An interface description block."""
     return block(1, struct.pack(order + "HHI", linktype, 0, snaplen) + options(values or [], order), order)
 
 
 def enhanced(data: bytes, units: int = 1_000_000_000, order: str = "<", number: int = 0,
-             values: list[tuple[int, bytes]] | None = None, wire_len: int = 0) -> bytes:
+             values: list[tuple[int, bytes]] | None = None) -> bytes:
     """An enhanced packet block; the time is in the interface's units."""
-    head = struct.pack(order + "IIIII", number, units >> 32, units & 0xFFFFFFFF, len(data), wire_len or len(data))
+    head = struct.pack(order + "IIIII", number, units >> 32, units & 0xFFFFFFFF, len(data), len(data))
     return block(6, head + data + b"\0" * (-len(data) % 4) + options(values or [], order), order)
 
 

@@ -29,7 +29,7 @@ def attribute(order: str, kind: int, value: bytes) -> bytes:
     return struct.pack(order + "HH", len(value) + 4, kind) + value + bytes(-len(value) % 4)
 
 
-def links(packet: bytes, six: bool = False) -> Iterator[tuple[str, int, bytes]]:
+def links(packet: bytes, six: bool = False) -> Iterator[tuple[str, int, bytes]]:  # noqa: PLR0912, PLR0915 - a table
     """Name, link type and frame of an IP packet in each link layer."""
     kind = 0x86DD if six else 0x0800
     protocol, nlpid, family = (0x57, 0x8E, 10) if six else (0x21, 0xCC, 2)
@@ -130,14 +130,16 @@ def links(packet: bytes, six: bool = False) -> Iterator[tuple[str, int, bytes]]:
         yield f"Prism {order}", 119, struct.pack(order + "II", 0x44, 144) + bytes(136) + wifi
     for number in (119, 163):
         yield "AVS", number, struct.pack(">II", 0x80211001, 64) + bytes(56) + wifi
-    for flags, more in ((0, b""), (1, b""), (0x80, b"\0\x06" + bytes(6)), (2, bytes(4)), (0x82, b"\0\x02ab" + bytes(4))):
+    for flags, more in ((0, b""), (1, b""), (0x80, b"\0\x06" + bytes(6)), (2, bytes(4)),
+                        (0x82, b"\0\x02ab" + bytes(4))):
         cookie = b"MGC" + bytes((flags,)) + more
         bare = flags & 2
         yield f"Juniper Ethernet {flags:x}", 178, cookie + (packet if bare else ethernet)
         yield f"Juniper PPPoE {flags:x}", 167, cookie + (packet if bare else ADDRESSES + be16(0x8864) + pppoe)
         yield f"Juniper PPPoE over ATM {flags:x}", 168, cookie + (packet if bare else be16(0x8864) + pppoe)
         yield f"Juniper PPP {flags:x}", 179, cookie + (packet if bare else b"\xff\x03" + ppp)
-        yield f"Juniper Frame Relay {flags:x}", 180, cookie + (packet if bare else b"\x18\x41\x03" + bytes((nlpid,)) + packet)
+        relayed = b"\x18\x41\x03" + bytes((nlpid,)) + packet
+        yield f"Juniper Frame Relay {flags:x}", 180, cookie + (packet if bare else relayed)
         yield f"Juniper Cisco HDLC {flags:x}", 181, cookie + (packet if bare else b"\x0f\0" + typed)
     yield "netANALYZER", 240, bytes(4) + ethernet
     yield "netANALYZER, transparent", 241, bytes(12) + ethernet
