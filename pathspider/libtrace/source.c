@@ -373,7 +373,8 @@ static int dlt_of(libtrace_linktype_t type)
     case TRACE_TYPE_ETH: return 1;
     case TRACE_TYPE_NONE: return 101;
     case TRACE_TYPE_LINUX_SLL: return 113;
-    case TRACE_TYPE_HDLC_POS: return 50;
+    case TRACE_TYPE_HDLC_POS: case TRACE_TYPE_POS: return 50;
+    case TRACE_TYPE_LLCSNAP: return 100;
     case TRACE_TYPE_80211: return 105;
     case TRACE_TYPE_80211_RADIO: return 127;
     case TRACE_TYPE_80211_PRISM: return 119;

@@ -14,10 +14,13 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.all import IP, TCP
 
+from pathspider.chains.basic import BasicChain
 from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable
 from pathspider.libtrace.sources import Capture, parse
 from tests.libtrace.frames import in_namespace, ip, pair, pcap, pcapng, send, tcp4, udp4
+from tests.libtrace.links import links
 
 FRAMES = [udp4(sport=port) for port in range(1, 21)]
 
@@ -108,6 +111,33 @@ class Files(unittest.TestCase):
                 self.assertIn("a.pcap", str(error))
         with self.assertRaisesRegex(CaptureError, "Unknown format"):
             Capture("libtrace:foo:bar")
+
+    @unittest.skipUnless(HAVE_LIBTRACE, "built without libtrace")
+    def test_what_libtrace_can_reduce_to_ip(self):
+        packet = bytes(IP(src="192.0.2.1", dst="198.51.100.1") / TCP(sport=1, dport=2))
+        kinds = {"Ethernet", "PPP, 2", "PPP, 50", "Cisco HDLC", "Cisco HDLC, 50", "LOOP >", "SLL", "802.11, QoS",
+                 "radiotap", "PFLOG", "raw, 101"}
+        found = set()
+        for name, linktype, data in links(packet):
+            table = FlowTable([])
+            with Capture("libtrace:pcapfile:" + self.file(pcap([data], linktype))) as capture:
+                while capture.feed(table) is not None:
+                    pass
+            self.assertEqual((table.packets, table.flows + table.not_ip), (1, 1), name)  # none is left out
+            if table.flows:
+                found.add(name)
+        self.assertLessEqual(kinds, found)
+
+    @unittest.skipUnless(HAVE_LIBTRACE, "built without libtrace")
+    def test_a_tsh_trace_has_ports_though_it_cuts_tcp_headers(self):
+        packet = bytes(IP(src="192.0.2.1", dst="192.0.2.9") / TCP(sport=7, dport=9))
+        record = struct.pack(">IB3x", 1000, 1) + packet[:36]
+        table = FlowTable([BasicChain()])
+        with Capture("tsh:" + self.file(record * 3, "a.tsh")) as capture:
+            while capture.feed(table) is not None:
+                pass
+        (flow,) = table.flush()
+        self.assertEqual((flow["sp"], flow["dp"], flow["pkt_fwd"], table.truncated), (7, 9, 3, 3))
 
     def test_what_is_no_capture(self):
         for data, says in (
