@@ -11,12 +11,12 @@ export DEBIAN_FRONTEND := noninteractive
 
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
                 iproute2 nftables openssl util-linux procps ca-certificates xz-utils zstd lz4 tcpdump
-APT_SERVERS  := nginx-light apache2-bin knot jq
+APT_SERVERS  := nginx-light apache2-bin knot jq tshark
 APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench deb deb-test dist dist-test clean
+.PHONY: demo test browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench needs deb deb-needs debootstrap deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
@@ -79,25 +79,31 @@ sanitize: setup
 bench: setup servers
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
+# Whatever comes from Debian for any of these targets. Then two of them can run at once: apt takes turns.
+needs: $(VENV)/.apt $(VENV)/.browser servers deb-needs debootstrap
+
 # The Debian packages, from the files that git knows, in dist/.
-deb: build/deb/pathspider
+deb: deb-needs
+	@cd build/deb/pathspider $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
+	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* dist/pathspider-doc_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
+	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
+
+deb-needs: build/deb/pathspider
 	@cd $< && if ! { command -v dpkg-checkbuilddeps >/dev/null && dpkg-checkbuilddeps; }; then \
 	    if [ "$$(id -u)" != 0 ]; then echo "Build dependencies of debian/control are missing. Run: sudo make deb"; exit 1; fi; \
 	    apt-get update -qq && apt-get $(APT_WAITS) build-dep -y -qq --no-install-recommends ./ >/dev/null; \
 	fi
-	@cd $< && if ! dpkg-buildpackage -us -uc -b >../log 2>&1; then tail -n 40 ../log; exit 1; fi
-	mkdir -p dist && rm -f dist/pathspider_* dist/pathspider-dbgsym_* dist/pathspider-doc_* && mv build/deb/*.deb build/deb/*.buildinfo build/deb/*.changes dist/
-	if command -v lintian >/dev/null; then lintian --fail-on error,warning dist/*.changes; fi
 
 # Builds them, installs them into a new Debian 12 without anything else, and looks whether it works there.
 deb-test: deb .cache/debian-12.tar
 	sh tests/packaging/chroot test .cache/debian-12.tar dist/pathspider_*.deb dist/pathspider-doc_*.deb
 
-# Beside a build that installs packages too, with make -j2.
-APT_WAITS := -o DPkg::Lock::Timeout=300
-.cache/debian-12.tar:
-	command -v debootstrap >/dev/null \
+# Not with another apt at once: with make -j2 the build needs packages too.
+debootstrap: deb-needs
+	@[ -e .cache/debian-12.tar ] || command -v debootstrap >/dev/null \
 	    || apt-get $(APT_WAITS) install -y -qq --no-install-recommends debootstrap >/dev/null
+
+.cache/debian-12.tar: | debootstrap
 	sh tests/packaging/chroot base $@
 
 # Source distribution and wheel, each built in isolation, in dist/.
@@ -129,6 +135,9 @@ $(VENV)/.apt: Makefile
 $(VENV)/.browser: $(VENV)/.apt
 	$(call apt_install,$(APT_BROWSER))
 	@touch $@
+
+# Seconds for which apt waits while somebody else installs something.
+APT_WAITS := -o DPkg::Lock::Timeout=300
 
 # Those of the packages that are missing.
 define apt_install

@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ALL_CHAINS = ["basic", "dns", "dscp", "ecn", "evil", "icmp", "mss", "noop", "tcp", "tfo", "udp"]
+ALL_CHAINS = ["basic", "dns", "dscp", "ecn", "evidence", "evil", "icmp", "mss", "noop", "tcp", "tfo", "udp"]
 SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")
 ETHERNET_4 = bytes.fromhex("02000a00000202000a0000010800")
 ETHERNET_6 = bytes.fromhex("02000a00000202000a00000186dd")
@@ -50,7 +50,7 @@ def header6(source: bytes, target: bytes, proto: int, length: int, tos: int) -> 
 def tcp(sport: int, dport: int, flags: int, payload: int, options: bytes = b"") -> bytes:
     """A TCP segment with zeros for a payload."""
     offset = (5 + len(options) // 4) << 4
-    return struct.pack("!HHIIBBHHH", sport, dport, 1, 1, offset, flags, 65535, 0, 0) + options + bytes(payload)
+    return struct.pack("!HHIIBBHHH", sport, dport, 0, 1, offset, flags, 65535, 0, 0) + options + bytes(payload)
 
 
 def flow(rng: random.Random) -> list[bytes]:
@@ -117,9 +117,10 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 def contestants(capture: str, records: str) -> dict[str, list[str]]:
     """The command of each tool that is installed, by its name."""
-    observe = [sys.executable, "-m", "pathspider", "observe", "-i", capture, "--output", records]
+    observe = [sys.executable, "-m", "pathspider", "observe", "-i", capture, "--force", "--output", records]
     commands = {"tracestats": ["tracestats", f"pcapfile:{capture}"],
                 "observe basic tcp ecn": [*observe, "basic", "tcp", "ecn"],
+                "observe, with evidence": [*observe, "basic", "tcp", "ecn", "evidence"],
                 "observe, all chains": [*observe, *ALL_CHAINS]}
     if shutil.which("tshark"):
         commands["tshark -z conv,tcp"] = ["tshark", "-n", "-q", "-r", capture, "-z", "conv,tcp"]

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pathspider.chains.evidence import EvidenceChain
 from pathspider.conditions import connectivity, is_unfinished
 from pathspider.helpers import modes, poller
 from pathspider.helpers.sockets import Source
@@ -103,8 +104,8 @@ class Spider:
     :param server_mode: the spider is fed by a long-running program: a target may be measured again
     """
 
-    chains: ClassVar[Sequence[type[Chain]]] = []
-    """The observer's chains. Empty: nothing is observed."""
+    chains: Sequence[type[Chain]] = []
+    """The observer's chains. Empty: nothing is observed. A run that begins may add to them (``observed_chains()``)."""
     connect_supported: ClassVar[Sequence[str]] = ()
     """Connection modes of this plugin; the first is the default."""
     capabilities: ClassVar[Sequence[str]] = ("CAP_NET_RAW",)
@@ -121,6 +122,9 @@ class Spider:
     """A job's connections are all open together, and finished off after the last; otherwise each before the next."""
     most_per_address: ClassVar[int | None] = None
     """Jobs that may be under way to one address at once, whatever ``--per-address`` says; None: any number."""
+    compares_responses: ClassVar[bool] = False
+    """Where connectivity ``works``, say how the responses of the first and of the last connection differ
+    (:func:`~pathspider.conditions.with_responses`)."""
     fixed_order: ClassVar[bool] = False
     """Each connection builds on the one before it: their order cannot be drawn."""
     name: ClassVar[str] = "spider"
@@ -275,7 +279,17 @@ class Spider:
 
         if not self.chains:
             return DummyObserver()
-        return Observer(self.libtrace_uri, chains=list(self.chains), bpf=self.capture_filter())
+        return Observer(self.libtrace_uri, chains=self.observed_chains(), bpf=self.capture_filter(),
+                        hold=self.pipeline.hold)
+
+    def observed_chains(self) -> list[type[Chain]]:
+        """The chains of this run: the plugin's and, where records hold flows or suspects are confirmed,
+        :class:`~pathspider.chains.evidence.EvidenceChain`. None where the plugin has none."""
+        chains = list(self.chains)
+        wanted = self.options.output_flows or self.options.confirm > 0
+        if chains and wanted and not any("evidence_failure" in chain.fields for chain in chains):
+            chains.append(EvidenceChain)
+        return chains
 
     def capture_filter(self) -> str | None:
         """BPF: what can belong to this run. None, everything, where the vantage point's addresses are not known."""
@@ -316,6 +330,8 @@ class Spider:
         if not self.worker_count:
             raise ValueError("a run without workers: at least one is needed")
         self.asks_for_ecn = asks_for_ecn()
+        with suppress(AttributeError):  # a property of the plugin's own
+            self.chains = self.observed_chains()
         self.pipeline.start()
 
     def add_job(self, job: Job) -> bool:

@@ -44,6 +44,26 @@ def connectivity(name: str, baseline: bool, experiment: bool) -> str:
     return f"{name}.connectivity.{verdict[baseline, experiment]}"
 
 
+HANDSHAKE = "the baseline came up; the experiment's handshake was completed, and its answer was late or missing"
+
+
+def handshake(name: str, baseline: Flow, experiment: Flow) -> list[str]:
+    """``NAME.handshake.works`` where the baseline came up and of the experiment the handshake alone, as
+    :class:`~pathspider.chains.tcp.TCPChain` saw it: the answer was late or missing.
+
+    It stands beside ``NAME.connectivity.broken``, for a feature that has done its part when the handshake is over: a
+    server that is slow, or busy with the baseline, does the same. A RST is an answer, and so no such doubt.
+    """
+    doubtful = (succeeded(baseline) and not succeeded(experiment)
+                and experiment["tcp_connected"] and not experiment["tcp_rst_rev"])
+    return [f"{name}.handshake.works"] if doubtful else []
+
+
+def handshake_conditions(name: str) -> dict[str, str]:
+    """What :func:`handshake` can say of ``name``, with its meaning; for a plugin's ``conditions``."""
+    return {f"{name}.handshake.works": HANDSHAKE}
+
+
 def succeeded(flow: Flow) -> bool:
     """True if the connection of this flow came up."""
     return bool(flow["spdr_state"] == CONN_OK)
@@ -133,10 +153,10 @@ CONNECTIVITY = {
 
 
 STABLE = {
-    "broken": "in every further round the baseline came up, the experiment did not",
-    "transient": "in every further round the experiment came up, the baseline did not",
+    "broken": "in every further round, too, the baseline came up, the experiment did not",
+    "transient": "in every further round, too, the experiment came up, the baseline did not",
     "works": "in a further round both connections came up",
-    "unstable": "further rounds differ, or neither connection came up in one",
+    "unstable": "further rounds differ, among themselves or from the first pair, or neither connection came up in one",
 }
 """What ``X.stable.connectivity.word`` says, which the run concludes of what a plugin said."""
 
@@ -157,6 +177,62 @@ STABLE_CONDITION = re.compile(r"(?P<name>.+)\.stable\.(?P<what>[^.]+)\.(?P<word>
 def connectivity_conditions(name: str) -> dict[str, str]:
     """What :func:`connectivity` can say of ``name``, with its meaning; for a plugin's ``conditions``."""
     return {f"{name}.connectivity.{word}": meaning for word, meaning in CONNECTIVITY.items()}
+
+
+RCODES = ("noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "yxdomain", "yxrrset", "nxrrset",
+          "notauth", "notzone")
+"""Response codes of the DNS, from 0 on. :rfc:`6895`, section 2.3"""
+
+
+def response_conditions(name: str, modes: Sequence[str]) -> dict[str, str]:
+    """What :func:`with_responses` can say of ``name`` in these connection modes, with its meaning."""
+    found = {}
+    if {"http", "https"}.intersection(modes):
+        found[f"{name}.response.differs:<status>:<status>"] = (
+            "both came up, with HTTP statuses of different class: the baseline's, the experiment's")
+    if {"dnsudp", "dnstcp"}.intersection(modes):
+        found[f"{name}.response.differs:<rcode>:<rcode>"] = (
+            "in the place of works: both came up, with different DNS response codes, the baseline's, the experiment's")
+    return found
+
+
+def statuses_differ(name: str, baseline: Flow, experiment: Flow) -> str | None:
+    """``NAME.response.differs:200:403`` where two HTTP responses have statuses of different class, which is their first
+    digit: 301 and 302 do not differ."""
+    one, other = baseline.get("http_status"), experiment.get("http_status")
+    if not isinstance(one, int) or not isinstance(other, int) or one // 100 == other // 100:
+        return None
+    return f"{name}.response.differs:{one}:{other}"
+
+
+def rcodes_differ(name: str, baseline: Flow, experiment: Flow) -> str | None:
+    """``NAME.response.differs:noerror:formerr`` where two responses of the DNS have different response codes."""
+    one, other = baseline.get("dns_rcode"), experiment.get("dns_rcode")
+    if not isinstance(one, int) or not isinstance(other, int) or one == other:
+        return None
+    return f"{name}.response.differs:{rcode_name(one)}:{rcode_name(other)}"
+
+
+def rcode_name(code: int) -> str:
+    """``noerror`` for 0; ``rcode12`` for one without a name."""
+    return RCODES[code] if code < len(RCODES) else f"rcode{code}"
+
+
+def with_responses(found: Sequence[str], flows: Sequence[Flow]) -> list[str]:
+    """What a plugin found of these flows, and how the responses of the first and of the last differ, in each name whose
+    connectivity is ``works``.
+
+    Another class of HTTP status stands beside ``works``: both requests were let through and answered. Another response
+    code of the DNS stands in its place: the same question got another answer.
+    """
+    told, beside = [], []
+    for condition in found:
+        name, _, word = condition.rpartition(".connectivity.")
+        works = bool(name) and word == "works"
+        told.append((works and rcodes_differ(name, flows[0], flows[-1])) or condition)
+        if works and (differs := statuses_differ(name, flows[0], flows[-1])):
+            beside.append(differs)
+    return [*told, *beside]
 
 
 RUN_CONDITIONS: dict[str, str] = {
@@ -197,7 +273,7 @@ Plugins declare their own conditions, beside their code: :attr:`~pathspider.base
 :meta hide-value:
 """
 
-PLACEHOLDERS = {"errno": "E[A-Z0-9]+|errno [0-9]+"}
+PLACEHOLDERS = {"errno": "E[A-Z0-9]+|errno [0-9]+", "rcode": "[a-z][a-z0-9]*"}
 """What ``<…>`` may stand for, as a regular expression; for a number where the word is not among these."""
 
 

@@ -21,11 +21,11 @@ from scapy.packet import Packet, Raw
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.dns import belongs, query
 from pathspider.helpers.dns import judge as judge_answer
-from pathspider.helpers.dns import query
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
-from pathspider.helpers.segments import flags_of, following, syn_verdict
+from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
@@ -41,7 +41,8 @@ class ForgeSpider(DesynchronizedSpider):
 
     Each packet has a flow of its own: with source port 0 it gets a free port, which no real connection has or can get.
     It is sent again while it is unanswered. An answered SYN is followed by ACK and RST, an unanswered one by RST, so
-    that the target is left as it was found.
+    that the target is left as it was found. A SYN-ACK that acknowledges another SYN is no answer: it gets a RST, and
+    the first such has the SYN sent again at once, as Linux does it.
     """
 
     chains = [BasicChain]
@@ -166,16 +167,22 @@ class ForgeSpider(DesynchronizedSpider):
         deadline = began + self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
         raw = bytes(packet)
-        reply = None
+        answer, refused = None, False
         try:
             for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:
                 flow.send(raw)
                 while flow.wait(until):
                     for reply in flow.read():
                         if (state := self.judge(job, packet, reply)) is not None:
+                            answer = reply
                             if state == CONN_OK:
-                                return {"spdr_state": state}
+                                return accepted(packet, reply)
                             return failed(state, flow.source_port, "the answer refuses it")
+                        if is_syn(packet) and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
+                            flow.send(refusing(raw, reply))
+                            if self.resend and not refused:
+                                flow.send(raw)
+                            refused = True
             return failed(CONN_TIMEOUT, flow.source_port, "no answer")
         except NetworkError as error:
             return failed(CONN_FAILED, flow.source_port, str(error))
@@ -183,7 +190,7 @@ class ForgeSpider(DesynchronizedSpider):
             return local_error(str(error), flow.source_port)
         finally:
             if is_syn(packet):
-                take_leave(raw, flow, reply)
+                take_leave(raw, flow, answer)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
 
@@ -215,9 +222,11 @@ class ForgeSpider(DesynchronizedSpider):
             raise LocalError("bad_domain") from error
         return self.udp_datagram(job, message, **fields)
 
-    def dns_answer(self, packet: Packet, reply: bytes) -> Conn:
-        """Whether a datagram's payload is a valid response to the query in ``packet``."""
-        return answer_state(bytes(packet[UDP].payload), reply)
+    def dns_answer(self, packet: Packet, reply: bytes) -> Conn | None:
+        """Whether a datagram's payload is a valid response to the query in ``packet``; None where it is of another
+        query, by id or question: the answer is still waited for."""
+        message = bytes(packet[UDP].payload)
+        return answer_state(message, reply) if belongs(message, reply) else None
 
 
 def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
@@ -231,6 +240,14 @@ def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
         flow.send(following(syn, TCP_RST))
     except LocalError:
         pass
+
+
+def accepted(packet: Packet, reply: bytes) -> Connection:
+    """The result of a packet that was answered; of a DNS query it tells the response code."""
+    result: Connection = {"spdr_state": CONN_OK}
+    if UDP in packet and "dns_rcode" in (answer := judge_answer(bytes(packet[UDP].payload), reply, 0)):
+        result["dns_rcode"] = answer["dns_rcode"]
+    return result
 
 
 def answer_state(message: bytes, reply: bytes) -> Conn:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
-from pathspider.libtrace._core import FlowTable, link_name
+from pathspider.libtrace._core import FlowTable, PacketStore, Tap, link_name
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.sources import Capture, Comment, parse
 from pathspider.network.interfaces import interface_name
+from pathspider.pcapng import Interface
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
 
 __all__ = ["CaptureError", "DummyObserver", "Observer", "PacketClockTimer", "Stats"]
@@ -56,6 +57,10 @@ class Stats(NamedTuple):
     """Flows that are open now."""
     ring_peak: int
     """Highest fill of the ring between reader and chains, bytes."""
+    shortened: int = 0
+    """Flows of which some packets had to go that were held."""
+    unheld: int = 0
+    """Flows of which all packets had to go that were held."""
 
 
 class PacketClockTimer(NamedTuple):
@@ -80,18 +85,23 @@ class Observer:
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer and of the ring behind it (live captures)
     :param max_flows: flows that may be open at once; beyond it, the quietest ends early
+    :param hold: octets of memory for the first packets of each flow, which its record then has as ``_packets``; 0: none
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
     def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
-                 buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
+                 buffer_size: int = 64 << 20, max_flows: int = 131072,
+                 hold: int = 0) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
-        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows)
+        self._store = PacketStore(hold) if hold else None
+        self._table = FlowTable(instances, idle_timeout, expiry_timeout, max_flows, self._store)
+        self._bpf, self._snaplen = bpf, snaplen
         self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
-        self._flushes: deque[Callable[[], None]] = deque()
-        """Whom to tell when the flows that are open have been given out."""
+        self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
+        """Whom to tell when the flows that are open have been given out, by the number of the flush."""
+        self._flushing = threading.RLock()
 
     def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
         """Blocks; puts the records of flows into ``flowqueue`` as they end.
@@ -128,29 +138,34 @@ class Observer:
             sink = _drop
         table, capture = self._table, self._capture
         try:
-            while True:
-                asked = len(self._flushes)
-                if (flows := capture.feed(table)) is None:
-                    break
+            while (flows := capture.feed(table)) is not None:
                 if flows:
                     sink(flows)
-                for _ in range(asked):
-                    self._flushes.popleft()()
+                if self._flushes:
+                    self._tell_flushed(capture.flushed)
         finally:
             while flows := table.flush(FLUSH):
                 sink(flows)
-            while self._flushes:
-                self._flushes.popleft()()
+            self._tell_flushed(None)
+
+    def _tell_flushed(self, number: int | None) -> None:
+        """Tell those whose flush has been done, up to this one; None: all of them."""
+        done = []
+        with self._flushing:
+            while self._flushes and (number is None or self._flushes[0][0] <= number):
+                done.append(self._flushes.popleft()[1])
+        for ended in done:
+            ended()
 
     def flush(self, ended: Callable[[], None] | None = None) -> None:
-        """Thread-safe: the flows that are open now end, and observing goes on.
+        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on.
 
         :param ended: called, by the observer's thread, when they have been given out
         """
-        self._capture.flush()
-        if ended is not None:
-            self._flushes.append(ended)
-            self._capture.flush()  # so that it is called also where the first one was taken before it was noted
+        with self._flushing:
+            number = self._capture.flush()
+            if ended is not None:
+                self._flushes.append((number, ended))
 
     def end_flow(self, target: str, protocol: int, dp: int, sp: int, after: float = 1.0) -> None:
         """The flow of a connection that is over ends soon, though it is neither complete nor quiet for long.
@@ -179,6 +194,19 @@ class Observer:
         """
         return self._capture.backlog()
 
+    def interface(self) -> Interface | None:
+        """Where packets are captured live, and how; None for other sources, and when it is over."""
+        link = self._capture.link()
+        return None if link is None else Interface(self._capture.target.name, link, self._snaplen, self._bpf)
+
+    def tap(self, room: int) -> Tap:
+        """From now on, every packet that is captured live also goes to the tap that is returned. It can be asked for
+        once, never slows down the capture, and ends with it.
+
+        :param room: octets that may wait there
+        """
+        return self._capture.tap(room)
+
     def stop(self) -> None:
         """Thread-safe, returns at once: :meth:`run_flow_enqueuer` ends after the packets captured by now."""
         self._capture.stop()
@@ -191,9 +219,10 @@ class Observer:
     @property
     def stats(self) -> Stats:
         """Counts so far; they stay when the observer has ended."""
-        table, counts = self._table, self._capture.counts()
+        table, counts, store = self._table, self._capture.counts(), self._store
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
-                     table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"])
+                     table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
+                     store.shortened if store else 0, store.lost if store else 0)
 
     @property
     def malformed(self) -> dict[str, int]:
@@ -250,6 +279,10 @@ class DummyObserver:
                  expiry_timeout: float = 5, **options: Any) -> None:
         self._ended: queue.Queue[Any] = queue.Queue()
         self.stats = Stats(*(0,) * len(Stats._fields))
+
+    def interface(self) -> Interface | None:
+        """Nothing is captured."""
+        return None
 
     def run_flow_enqueuer(self, flowqueue: FlowQueue, irqueue: queue.Queue[Any] | None = None) -> None:
         """Blocks until ``SHUTDOWN_SENTINEL`` arrives on ``irqueue`` (or :meth:`stop`) and passes it on."""

@@ -93,6 +93,8 @@ class Connection(TypedDict, total=False):
     """Status code of the HTTP response. :rfc:`9110`"""
     http_version: str | None
     """Version of HTTP in which the response came, ``"1.1"`` for example; None where libcurl does not tell."""
+    http2_error: str
+    """``HTTP_1_1_REQUIRED`` where the server ended HTTP/2 so, and there was no response. :rfc:`9113`, section 7"""
     curl_http_version: int
     """The same as libcurl numbers it; as with other ``curl_<name>``, where it was asked for."""
     http_info: dict[int, Any]
@@ -101,6 +103,8 @@ class Connection(TypedDict, total=False):
     """Names, in lower case, and values of the response's header fields, as they came; where it was asked for."""
     http_body: str
     """The first 64 KiB of the response's body, one character an octet (latin-1); where it was asked for."""
+    syn_data_acked: bool
+    """Whether the SYN-ACK acknowledged all data that the SYN carried; where TCP Fast Open was asked for. :rfc:`7413`"""
     dns_rcode: int
     """Response code of the DNS response. :rfc:`1035`"""
 
@@ -146,6 +150,8 @@ class Record(Job, total=False):
     """The configurations of the connections as they were made, where there were several."""
     flow_results: list[Flow]
     """With ``--output-flows``: one for each connection, in the order of the plan."""
+    evidence: str
+    """With ``--evidence``: the file of that folder in which its packets are."""
     missed_flows: int
     """With ``--output-flows``: how many flows were expected and not observed."""
     rounds: list[RoundRecord]

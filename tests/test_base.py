@@ -4,9 +4,11 @@ import argparse
 import unittest
 
 from pathspider.base import Spider, positive_seconds, sources_of
+from pathspider.chains.basic import BasicChain
+from pathspider.chains.evidence import EvidenceChain
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from pathspider.sync import SynchronizedSpider
-from tests.run.spiders import Nowhere, make
+from tests.run.spiders import Nowhere, job, make, run_jobs
 
 
 class Switching(SynchronizedSpider):
@@ -41,6 +43,30 @@ class TestSpider(unittest.TestCase):
 
     def test_without_combine_flows_there_is_nothing_to_say(self):
         self.assertIsNone(Spider(1, "int:lo", argparse.Namespace()).combine_flows([]))
+
+    def test_evidence_is_observed_where_records_hold_flows_or_suspects_are_confirmed(self):
+        class Mine(EvidenceChain):
+            """A third party's."""
+
+        for chains, wanted, expected in (
+            ([BasicChain], {}, [BasicChain]),
+            ([BasicChain], {"output_flows": True}, [BasicChain, EvidenceChain]),
+            ([BasicChain], {"confirm": 1}, [BasicChain, EvidenceChain]),
+            ([], {"output_flows": True, "confirm": 4}, []),
+            ([EvidenceChain, BasicChain], {"output_flows": True}, [EvidenceChain, BasicChain]),
+            ([Mine], {"confirm": 4}, [Mine]),
+        ):
+            spider = make(type("Observing", (Nowhere,), {"chains": chains}), **wanted)
+            self.assertEqual(spider.observed_chains(), expected)
+            self.assertEqual(spider.chains, chains)
+
+    def test_chains_may_be_a_property(self):
+        class Computing(Nowhere):
+            @property
+            def chains(self):
+                return []
+
+        self.assertEqual(len(run_jobs(make(Computing, output_flows=True), [job()])), 1)
 
     def test_a_worker_loop_of_a_plugin_s_own_does_not_tell_when_a_job_is_over(self):
         class Own(Nowhere):

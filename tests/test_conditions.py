@@ -4,7 +4,7 @@ import unittest
 from itertools import product
 
 from pathspider import conditions
-from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
 
 class TestConditions(unittest.TestCase):
@@ -12,6 +12,19 @@ class TestConditions(unittest.TestCase):
         table = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
         for (baseline, experiment), verdict in table.items():
             self.assertEqual(conditions.connectivity("x", baseline, experiment), f"x.connectivity.{verdict}")
+
+    def test_a_handshake_without_an_answer(self):
+        up = {"spdr_state": CONN_OK, "tcp_connected": True, "tcp_rst_rev": False}
+        late, unmade = up | {"spdr_state": CONN_TIMEOUT}, up | {"spdr_state": CONN_TIMEOUT, "tcp_connected": False}
+        closed, reset = up | {"spdr_state": CONN_FAILED}, up | {"spdr_state": CONN_FAILED, "tcp_rst_rev": True}
+        for baseline, experiment, doubtful in (
+            (up, late, True), (up, closed, True), (up, unmade, False), (up, reset, False), (up, up, False),
+            (late, late, False), (late, up, False), (unmade, late, False),
+        ):
+            with self.subTest(baseline=baseline, experiment=experiment):
+                found = conditions.handshake("x", baseline, experiment)
+                self.assertEqual(found, ["x.handshake.works"] if doubtful else [])
+        self.assertEqual([*conditions.handshake_conditions("x")], ["x.handshake.works"])
 
     def test_local_errors_once_each(self):
         connections = [
@@ -42,7 +55,9 @@ class TestConditions(unittest.TestCase):
         for condition in ("pathspider.local_error:ENETUNREACH", "pathspider.local_error:errno 513"):
             self.assertTrue(conditions.matches(condition, "pathspider.local_error:<errno>"))
         self.assertTrue(conditions.matches("x.code:refused", "x.code:<rcode>", {"rcode": "[a-z0-9]+"}))
-        self.assertFalse(conditions.matches("x.code:refused", "x.code:<rcode>"))
+        self.assertTrue(conditions.matches("x.code:refused", "x.code:<rcode>"))
+        self.assertFalse(conditions.matches("x.code:403", "x.code:<rcode>"))
+        self.assertFalse(conditions.matches("x.code:refused", "x.code:<number>"))
         self.assertTrue(conditions.matches("x.blue.y", "x.<colour>.y", {"colour": "red|blue"}))
         self.assertFalse(conditions.matches("x.red", "x.<colour>.y", {"colour": "red|blue"}))
         self.assertFalse(conditions.matches("pathspider.local_error:bad_dip", "pathspider.local_error:<errno>"))
@@ -50,6 +65,39 @@ class TestConditions(unittest.TestCase):
     def test_connectivity_conditions_are_what_connectivity_says(self):
         said = {conditions.connectivity("x", *ends) for ends in product((True, False), repeat=2)}
         self.assertEqual(said, set(conditions.connectivity_conditions("x")))
+
+    def test_responses_that_differ(self):
+        works, other = "x.46.connectivity.works", "x.option.seen"
+        for one, two, found, expected in (
+            ({"http_status": 200}, {"http_status": 403}, [works, other],
+             [works, other, "x.46.response.differs:200:403"]),
+            ({"http_status": 503}, {"http_status": 200}, [works], [works, "x.46.response.differs:503:200"]),
+            ({"http_status": 301}, {"http_status": 302}, [works], [works]),
+            ({"http_status": 200}, {}, [works], [works]),
+            ({"http_status": 200}, {"http_status": 403}, ["x.connectivity.broken"], ["x.connectivity.broken"]),
+            ({"http_status": 200}, {"http_status": 403}, [other], [other]),
+            ({"dns_rcode": 0}, {"dns_rcode": 1}, [works, other], ["x.46.response.differs:noerror:formerr", other]),
+            ({"dns_rcode": 5}, {"dns_rcode": 0}, [works], ["x.46.response.differs:refused:noerror"]),
+            ({"dns_rcode": 0}, {"dns_rcode": 15}, [works], ["x.46.response.differs:noerror:rcode15"]),
+            ({"dns_rcode": 3}, {"dns_rcode": 3}, [works], [works]),
+            ({"dns_rcode": 0}, {}, ["x.connectivity.broken"], ["x.connectivity.broken"]),
+            # a job's own key is no response
+            ({"http_status": "200", "dns_rcode": 0}, {"http_status": "200", "dns_rcode": 2}, [works],
+             ["x.46.response.differs:noerror:servfail"]),
+        ):
+            with self.subTest(one=one, two=two, found=found):
+                self.assertEqual(conditions.with_responses(found, [one, two]), expected)
+                # a third connection between them has no say
+                self.assertEqual(conditions.with_responses(found, [one, {"http_status": 500}, two]), expected)
+
+    def test_what_is_declared_is_what_is_said(self):
+        for modes, said in ((["tcp", "https"], "x.response.differs:200:403"),
+                            (["dnsudp"], "x.response.differs:noerror:rcode15")):
+            declared = conditions.response_conditions("x", modes)
+            self.assertTrue(any(conditions.matches(said, one) for one in declared), declared)
+            self.assertEqual(len(declared), 1)
+        self.assertEqual(conditions.response_conditions("x", ["tcp"]), {})
+        self.assertEqual(len(conditions.response_conditions("x", ["http", "dnstcp"])), 2)
 
     def test_missed_flows(self):
         for found, count, expected in (

@@ -2,9 +2,12 @@
 
 import argparse
 import errno
+import json
 import socket
+import sys
 import threading
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from dnslib import DNSRecord
@@ -14,6 +17,8 @@ from scapy.packet import Raw
 from scapy.volatile import RandNum, RandShort
 
 from pathspider.forge import ForgeSpider, is_syn, tcp_answer
+from pathspider.lab import Lab
+from pathspider.lab.scenarios import all_cases
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, SHUTDOWN_SENTINEL
 
 ADDRESSES = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
@@ -156,6 +161,26 @@ class TestExchange(ExchangeCase):
             self.connect(make(Wrong), {"dip": "127.0.0.1", "dp": 80})
 
 
+AUTHENTICATED = """
+import argparse, json, sys
+sys.path.insert(0, sys.argv[1])
+from tests.test_forge import Syns, make
+spider = make(timeout=0.9, source=("10.0.0.2", "fd00:10::2"), uri="int:lab0")  # no time for a SYN a second later
+print(json.dumps([spider.connect({"dip": address, "dp": 80}, 0)["spdr_state"] for address in sys.argv[2:]]))
+"""
+
+
+class TestSYNAuthentication(unittest.TestCase):
+    def test_a_syn_ack_to_another_syn_gets_a_reset_and_the_syn_is_sent_again_at_once(self):
+        """The device lets a connection pass that has answered it as the kernel does."""
+        with Lab() as lab:
+            addresses = [case.address for case in all_cases("dscp")
+                         if case.scenario.name == "dscp-syn-authenticated-tcp"]
+            command = [sys.executable, "-c", AUTHENTICATED, str(Path(__file__).parents[1]), *addresses]
+            done = lab.run(command, capture_output=True, timeout=60)
+        self.assertEqual(json.loads(done.stdout), [CONN_OK, CONN_OK], done.stderr)
+
+
 class Documented(ForgeSpider):
     """The example of the documentation: a SYN first, then a RST."""
 
@@ -192,7 +217,9 @@ class TestDatagrams(ExchangeCase):
         def serve():
             with server:
                 query, client = server.recvfrom(2000)
-                server.sendto(make_reply(query), client)
+                replies = make_reply(query)
+                for reply in replies if isinstance(replies, list) else [replies]:
+                    server.sendto(reply, client)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -202,19 +229,44 @@ class TestDatagrams(ExchangeCase):
     def test_a_valid_response(self):
         for family in ADDRESSES:
             job = self.answer(family, lambda query: DNSRecord.parse(query).reply().pack())
-            self.assertEqual(self.connect(make(Datagrams), job)["spdr_state"], CONN_OK)
+            connection = self.connect(make(Datagrams), job)
+            self.assertEqual((connection["spdr_state"], connection["dns_rcode"]), (CONN_OK, 0))
 
     def test_an_invalid_response(self):
-        for spoil in (lambda query: b"no DNS", lambda query: query,
-                      lambda query: bytes([query[0] ^ 1]) + DNSRecord.parse(query).reply().pack()[1:]):
+        for spoil in (lambda query: query, lambda query: DNSRecord.parse(query).reply().pack()[:-1]):
             job = self.answer(socket.AF_INET, spoil)
             self.assertEqual(self.connect(make(Datagrams), job)["spdr_state"], CONN_FAILED)
 
-    def test_an_icmp_error_fails_at_once(self):
+    def test_the_answer_is_waited_for_behind_those_of_other_queries(self):
+        def strays(query):
+            answer, other = DNSRecord.parse(query).reply(), DNSRecord.question("another.example").reply()
+            other.header.id = answer.header.id
+            answer.header.rcode = 5
+            return [b"no DNS", bytes([query[0] ^ 1]) + answer.pack()[1:], other.pack(), answer.pack()]
+
+        for family in ADDRESSES:
+            connection = self.connect(make(Datagrams), self.answer(family, strays))
+            self.assertEqual((connection["spdr_state"], connection.get("dns_rcode")), (CONN_OK, 5), connection)
+            connection = self.connect(make(Datagrams, 0.3), self.answer(family, lambda query: strays(query)[:-1]))
+            self.assertEqual(connection["spdr_state"], CONN_TIMEOUT)
+
+    def test_what_is_no_query_has_no_response_code(self):
+        class Hello(Datagrams):
+            def forge(self, job, seq):
+                return self.ip_header(job) / self.udp_datagram(job, b"hello")
+
+            def judge(self, job, packet, reply):
+                return CONN_OK
+
+        connection = self.connect(make(Hello), self.answer(socket.AF_INET, lambda query: b"world"))
+        self.assertEqual((connection["spdr_state"], "dns_rcode" in connection), (CONN_OK, False))
+
+    def test_an_icmp_error_fails_at_once_whichever_packet_it_is_for(self):
         for family, address in ADDRESSES.items():
             job = {"dip": address, "dp": closed_port(family, socket.SOCK_DGRAM)}
-            connection = self.connect(make(Datagrams), job)
-            self.assertEqual((connection["spdr_state"], connection["error"]), (CONN_FAILED, "ECONNREFUSED"))
+            for seq in (0, 1):
+                connection = self.connect(make(Datagrams), job, seq)
+                self.assertEqual((connection["spdr_state"], connection["error"]), (CONN_FAILED, "ECONNREFUSED"))
 
     def test_a_domain_that_cannot_be_asked_for(self):
         connection = self.connect(make(Datagrams), {"dip": "127.0.0.1", "dp": 53, "domain": "x" * 300})

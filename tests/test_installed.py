@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pathspider.base
-from pathspider.conditions import RUN, connectivity_conditions
+from pathspider.conditions import RUN, connectivity_conditions, response_conditions
 from pathspider.discovery import module_names
 from pathspider.installed import available_chains, available_plugins, declared, declared_conditions, find_plugin
 
@@ -111,6 +111,13 @@ class TestDeclared(unittest.TestCase):
             if plugin.__module__ in OURS and (plugin.chains or plugin.name == "dnsresolv"):
                 self.assertIn(f"{plugin.name}.", " ".join(plugin.conditions), plugin.name)
 
+    def test_who_compares_responses_declares_what_is_said_of_them(self):
+        for plugin in available_plugins():
+            if plugin.__module__ in OURS:
+                answered = set(plugin.connect_supported) - {"tcp"} and plugin.name != "mss"  # which has no pair
+                declared_ones = [one for one in plugin.conditions if ".response.differs:" in one]
+                self.assertEqual((plugin.compares_responses, bool(declared_ones)), (bool(answered),) * 2, plugin.name)
+
     def test_nobody_declares_what_is_another_s(self):
         for plugin in available_plugins():
             for condition in plugin.conditions:
@@ -119,7 +126,8 @@ class TestDeclared(unittest.TestCase):
     def test_groups(self):
         groups = declared_conditions()
         self.assertEqual([*groups], [RUN, *(plugin.name for plugin in available_plugins())])
-        self.assertEqual(groups["udpzero"], connectivity_conditions("udpzero"))
+        self.assertEqual(groups["udpzero"], {**connectivity_conditions("udpzero"),
+                                             **response_conditions("udpzero", ["dnsudp"])})
         self.assertEqual(groups[RUN]["pathspider.skipped:ipv6_has_no_evil_bit"],
                          "evilbit: the target's address is IPv6")
         self.assertRegex(groups[RUN]["pathspider.not_observed"], "^what a conclusion needs .*; tfo: also where")
@@ -129,10 +137,14 @@ class TestDeclared(unittest.TestCase):
                 ("dscp.46.replymark:0", "dscp", "dscp.<codepoint>.replymark:<codepoint>"),
                 ("dnsresolv.unresolved:refused", "dnsresolv", "dnsresolv.unresolved:<rcode>"),
                 ("dnsresolv.unresolved:nxdomain", "dnsresolv", "dnsresolv.unresolved:nxdomain"),
+                ("dscp.46.response.differs:200:403", "dscp", "dscp.<codepoint>.response.differs:<status>:<status>"),
+                ("dscp.46.response.differs:noerror:rcode15", "dscp",
+                 "dscp.<codepoint>.response.differs:<rcode>:<rcode>"),
+                ("h2.upgrade.failed:http11_required", "h2", "h2.upgrade.failed:http11_required"),
                 ("pathspider.local_error:ENETUNREACH", "ecn", "pathspider.local_error:<errno>"),
                 ("pathspider.not_measured", "none_such", "pathspider.not_measured")):
             self.assertEqual(declared(condition, plugin)[0], text)
-        self.assertRegex(declared("ecn.stable.connectivity.broken", "ecn")[1], "^in every further round the baseline")
+        self.assertRegex(declared("ecn.stable.connectivity.broken", "ecn")[1], "^in every further round, too, the base")
         self.assertEqual(declared("ecn.stable.negotiation.failed", "ecn")[1],
                          "in every further round: the SYN-ACK had any other flags")
         self.assertIsNone(declared("ecn.stable.colour.red", "ecn"))

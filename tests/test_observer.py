@@ -167,6 +167,27 @@ class Live(unittest.TestCase):
         self.assertEqual([(f["sp"], f["pkt_fwd"]) for f in rest], [(2, 2)])
         self.assertEqual((stats.packets, stats.dropped_kernel, stats.dropped_ring), (3, 0, 0))
 
+    def test_a_flush_comes_behind_what_was_captured_before(self):
+        """Packets that the kernel holds in a block that is not full yet, or that wait for our reader, are in it."""
+        def scenario():
+            pair()
+            flows, counts = queue.Queue(), []
+            observer = Observer("int:b0", [BasicChain], bpf="udp port 53")
+            thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
+            thread.start()
+            for port in range(1, 31):
+                ended = threading.Event()
+                send("a0", [udp4(sport=port)])
+                observer.flush(ended.set)
+                if not ended.wait(10):
+                    break
+                counts.append(flows.qsize())
+            observer.stop()
+            thread.join(10)
+            return counts
+
+        self.assertEqual(in_namespace(scenario), [*range(1, 31)])
+
     def test_flows_end_when_they_are_asked_for_also_on_a_quiet_interface(self):
         ports = range(1, 21)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.kind import NEITHER, SYN, packet_kind
+from pathspider.chains.kind import NEITHER, SYN, believed_kind
+from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP, IP6
 
 _SYN = "on the first SYN"
@@ -22,9 +23,11 @@ class DSCPChain(Chain):
         "dscp_mark_data_rev": Field(int, None, f"Codepoint {_DATA} that came back"),
     }
 
+    scratch = SYN_SENT
+
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Records the codepoint of an IPv4 header."""
-        kind = packet_kind(ip)
+        kind = believed_kind(rec, ip, rev)
         if kind != NEITHER:
             if kind == SYN:
                 name = "dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"
@@ -36,7 +39,7 @@ class DSCPChain(Chain):
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Records the codepoint of an IPv6 header."""
-        kind = packet_kind(ip)
+        kind = believed_kind(rec, ip, rev)
         if kind != NEITHER:
             if kind == SYN:
                 name = "dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"

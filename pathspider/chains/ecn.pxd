@@ -1,7 +1,7 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.kind cimport NEITHER, SYN, packet_kind
+from pathspider.chains.kind cimport NEITHER, SYN, believed_kind
 from pathspider.libtrace cimport _core
 
 

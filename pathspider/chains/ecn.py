@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.kind import NEITHER, SYN, packet_kind
+from pathspider.chains.kind import NEITHER, SYN, believed_kind
+from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP, IP6
 
 MARKS = {0b10: "ect0", 0b01: "ect1", 0b11: "ce"}
@@ -28,20 +29,20 @@ class ECNChain(Chain):
         for mark in MARKS.values()
     }
 
+    scratch = SYN_SENT
+
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Records the mark of an IPv4 header."""
         mark = ip.traffic_class & 3
-        if mark:
-            kind = packet_kind(ip)
-            if kind != NEITHER:
-                rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
+        kind = believed_kind(rec, ip, rev)
+        if mark and kind != NEITHER:
+            rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
         return True
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Records the mark of an IPv6 header."""
         mark = ip.traffic_class & 3
-        if mark:
-            kind = packet_kind(ip)
-            if kind != NEITHER:
-                rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
+        kind = believed_kind(rec, ip, rev)
+        if mark and kind != NEITHER:
+            rec[NAMES[mark * 4 + (0 if kind == SYN else 2) + rev]] = True
         return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.kind import NEITHER, SYN, packet_kind
+from pathspider.chains.kind import NEITHER, SYN, believed_kind
+from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP
 
 _MEANS = "Whether a {} that {} had the bit"
@@ -22,9 +23,11 @@ class EvilChain(Chain):
         "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "came back")),
     }
 
+    scratch = SYN_SENT
+
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Records whether the evil bit was set; one packet that has it is enough."""
-        kind = packet_kind(ip)
+        kind = believed_kind(rec, ip, rev)
         if kind != NEITHER:
             if kind == SYN:
                 name = "evilbit_syn_rev" if rev else "evilbit_syn_fwd"

@@ -1,7 +1,7 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN
+from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.tcp import TCP_ACK, TCP_SYN
+from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, is_bogus
 from pathspider.libtrace import TCP
 
 
@@ -18,12 +18,12 @@ class FallbackChain(Chain):
         "synflags_last_fwd": Field(int, None, "Flags of the last of these SYNs"),
     }
 
-    scratch = {"_syn_answered": False}
+    scratch = {"_syn_answered": False, **SYN_SENT}
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Counts SYNs."""
         flags = tcp.flags
-        if flags & TCP_SYN:
+        if flags & TCP_SYN and not is_bogus(rec, tcp, rev):
             if rev:
                 if flags & TCP_ACK:
                     rec["_syn_answered"] = True

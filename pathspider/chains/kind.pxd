@@ -1,6 +1,6 @@
 cimport cython
 
-from pathspider.chains.tcp cimport TCP_SYN
+from pathspider.chains.tcp cimport TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
 
 cdef int IPPROTO_TCP
@@ -9,3 +9,7 @@ cdef int NEITHER, SYN, DATA
 
 @cython.locals(tcp=_core.TCP)
 cpdef int packet_kind(_core.Header ip) except -1
+
+
+@cython.locals(kind=int)
+cpdef int believed_kind(dict rec, _core.Header ip, bint rev) except -1

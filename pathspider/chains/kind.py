@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
-from pathspider.chains.tcp import TCP_SYN
+from pathspider.chains.tcp import TCP_SYN, is_bogus
 from pathspider.libtrace import IP, IP6
 
 IPPROTO_TCP: int = socket.IPPROTO_TCP
@@ -26,3 +27,12 @@ def packet_kind(ip: IP | IP6) -> int:
             return SYN
         return DATA if tcp.payload_len else NEITHER
     return NEITHER if ip.proto == IPPROTO_TCP or ip.quotes else DATA
+
+
+def believed_kind(rec: dict[str, Any], ip: IP | IP6, rev: bool) -> int:
+    """The same, but that a bogus SYN-ACK is ``NEITHER``. To be asked about each packet, see
+    :func:`~pathspider.chains.tcp.is_bogus`."""
+    kind = packet_kind(ip)
+    if kind == SYN and ip.tcp is not None and is_bogus(rec, ip.tcp, rev):
+        return NEITHER
+    return kind

@@ -1,10 +1,17 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.tcp cimport TCP_SYN, TO_MSS, tcp_options
+from pathspider.chains.tcp cimport TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
 from pathspider.libtrace cimport _core
 
 
+cdef int MSS_LENGTH
+
+
+@cython.locals(usable=bint, good=bint, at=int, length=int, there=int)
+cpdef mss_option(bytes data)
+
+
 cdef class MSSChain(Chain):
-    @cython.locals(value=bytes)
+    @cython.locals(option=tuple, length=str, value=str)
     cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1

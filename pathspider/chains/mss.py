@@ -5,8 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.tcp import TCP_SYN, TO_MSS, tcp_options
+from pathspider.chains.tcp import SYN_SENT, TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
 from pathspider.libtrace import TCP
+
+MSS_LENGTH = 4
+"""Of the whole option: kind, length, and two octets of value."""
+
+
+def mss_option(data: bytes) -> tuple[int, int | None] | None:
+    """Length and value of the MSS option in the options area of a SYN, None without one, as kernels read it.
+
+    Of several, the last that is as it ought to be counts: four octets long, the value not 0. Where none is, it is the
+    last of those that are there: with the length that it says, and a value where two octets of it follow.
+    """
+    found = None
+    usable = False
+    at = 0
+    while at + 1 < len(data) and data[at] != TO_EOL:
+        if data[at] == TO_NOP:
+            at += 1
+            continue
+        length = data[at + 1]
+        there = min(length, len(data) - at)
+        if data[at] == TO_MSS:
+            value = int.from_bytes(data[at + 2 : at + 4], "big") if there >= MSS_LENGTH else None
+            good = length == MSS_LENGTH and bool(value)
+            if good or not usable:
+                found, usable = (length, value), good
+        if length < 2 or there < length:
+            break
+        at += length
+    return found
 
 
 class MSSChain(Chain):
@@ -19,12 +48,13 @@ class MSSChain(Chain):
         "mss_value_rev": Field(int, None, "The segment size that this one names"),
     }
 
+    scratch = SYN_SENT
+
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
-        """Records the option of SYN packets; an option of another length than 4 has no value. The first one wins."""
-        if tcp.flags & TCP_SYN and rec["mss_len_rev" if rev else "mss_len_fwd"] is None:
-            value = tcp_options(tcp).get(TO_MSS)
-            if value is not None:
-                rec["mss_len_rev" if rev else "mss_len_fwd"] = len(value) + 2
-                if len(value) == 2:
-                    rec["mss_value_rev" if rev else "mss_value_fwd"] = int.from_bytes(value, "big")
+        """Records the option of SYN packets, as :func:`mss_option` reads it. The first SYN that has it wins."""
+        if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev):
+            return True
+        length, value = ("mss_len_rev", "mss_value_rev") if rev else ("mss_len_fwd", "mss_value_fwd")
+        if rec[length] is None and (option := mss_option(tcp.options_data)) is not None:
+            rec[length], rec[value] = option
         return True

@@ -6,6 +6,7 @@ from pathspider.libtrace cimport _core
 
 cdef int TCP_FIN, TCP_SYN, TCP_RST, TCP_ACK
 cdef int TO_EOL, TO_NOP, TO_MSS, TO_FASTOPEN, TO_EXPA, TO_EXPB
+cdef long long SEQUENCE_NUMBERS
 
 
 cpdef int next_option(bytes data, int at) except? -2
@@ -16,6 +17,10 @@ cpdef dict parse_options(bytes data)
 
 
 cpdef dict tcp_options(_core.TCP tcp)
+
+
+@cython.locals(acknowledges=bint)
+cpdef bint is_bogus(dict rec, _core.TCP tcp, bint rev) except -1
 
 
 cdef class TCPChain(Chain):

@@ -36,6 +36,9 @@ TO_EXPA = 254
 TO_EXPB = 255
 TO_EXID_FASTOPEN = (0xF9, 0x89)
 
+SEQUENCE_NUMBERS = 0x1_0000_0000
+"""How many there are: they are counted modulo this."""
+
 
 def next_option(data: bytes, at: int) -> int:
     """Where the next option begins in the options area of a TCP header, at or behind ``at``; -1 where there is none.
@@ -70,8 +73,37 @@ def tcp_options(tcp: TCP) -> dict[int, bytes]:
     return parse_options(tcp.options_data)
 
 
+SYN_SENT: dict[str, Any] = {"_syn_seq": None, "_syn_bytes": 0}
+"""What :func:`is_bogus` notes: the scratch of a chain that asks it. Chains beside each other note the same."""
+
+
+def is_bogus(rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
+    """Whether a segment with the SYN flag is a SYN-ACK that acknowledges another SYN than was sent.
+
+    A SYN-ACK acknowledges its SYN, and data that came with it as far as they were taken. Any other is no answer: some
+    devices send such on purpose, to see whether the client resets (SYN authentication), and the kernel does so and goes
+    on waiting. :rfc:`9293`, section 3.10.7.3. To be asked about each SYN of a flow: those that go forward are noted.
+    Where none was seen, as in a capture that began later, each SYN-ACK is believed.
+
+    :param rec: the flow's record, with the keys of :data:`SYN_SENT`
+    """
+    acknowledges = tcp.flags & TCP_ACK
+    if rev:
+        sent = rec["_syn_seq"]
+        if sent is None or not acknowledges:
+            return False
+        return not 1 <= (tcp.ack_nbr - sent) % SEQUENCE_NUMBERS <= 1 + rec["_syn_bytes"]
+    if not acknowledges:
+        if rec["_syn_seq"] != tcp.seq_nbr:
+            rec["_syn_seq"] = tcp.seq_nbr
+            rec["_syn_bytes"] = tcp.payload_len
+        elif rec["_syn_bytes"] < tcp.payload_len:  # one that is sent again may have less
+            rec["_syn_bytes"] = tcp.payload_len
+    return False
+
+
 def has_syn_ack(flow: dict[str, Any]) -> bool:
-    """True if :class:`TCPChain` saw a SYN-ACK of the target; a RST is none."""
+    """True if :class:`TCPChain` saw a SYN-ACK that answers the SYN; a RST is none."""
     flags = flow["tcp_synflags_rev"]
     return flags is not None and flags & TCP_SA == TCP_SA
 
@@ -81,7 +113,9 @@ class TCPChain(Chain):
 
     fields = {
         "tcp_synflags_fwd": Field(int, None, "All flags of the first SYN that went forward, as a number"),
-        "tcp_synflags_rev": Field(int, None, "The same of the first SYN that came back"),
+        "tcp_synflags_rev": Field(int, None, "The same of the first SYN that came back, bogus SYN-ACKs left out"),
+        "tcp_bogus_synack_rev": Field(int, 0, "SYN-ACKs that came back and acknowledged another SYN than was sent"),
+        "tcp_bogus_ack_rev": Field(int, None, "Acknowledgement number of the first of these"),
         "tcp_fin_fwd": Field(bool, False, "A FIN went forward"),
         "tcp_fin_rev": Field(bool, False, "A FIN came back"),
         "tcp_rst_fwd": Field(bool, False, "A RST went forward"),
@@ -89,16 +123,22 @@ class TCPChain(Chain):
         "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK; or SYN-ACKs each way"),
     }
 
-    scratch = {"_tcp_syn_acks": 0}
-    """Who sent SYN-ACKs: 1, the one who opened; 2, the other; of a simultaneous open both do."""
+    scratch = {"_tcp_syn_acks": 0, **SYN_SENT}
+    """``_tcp_syn_acks``, who sent SYN-ACKs: 1, the one who opened; 2, the other; of a simultaneous open both do."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
-        """Records TCP behaviour. The first SYN in each direction wins.
+        """Records TCP behaviour. The first SYN in each direction wins; of a bogus SYN-ACK nothing else is believed.
 
-        :returns: ``False`` once FINs were seen in both directions, or a RST in either
+        :returns: ``False`` once FINs were seen in both directions, or a RST in either that is not our answer to a bogus
+            SYN-ACK
         """
         flags = tcp.flags
         if flags & TCP_SYN:
+            if is_bogus(rec, tcp, rev):
+                if not rec["tcp_bogus_synack_rev"]:
+                    rec["tcp_bogus_ack_rev"] = tcp.ack_nbr
+                rec["tcp_bogus_synack_rev"] += 1
+                return True
             if rev:
                 if rec["tcp_synflags_rev"] is None:
                     rec["tcp_synflags_rev"] = flags
@@ -116,5 +156,6 @@ class TCPChain(Chain):
                 rec["tcp_fin_rev" if rev else "tcp_fin_fwd"] = True
             if flags & TCP_RST:
                 rec["tcp_rst_rev" if rev else "tcp_rst_fwd"] = True
+                return bool(not rev and rec["tcp_synflags_rev"] is None and rec["tcp_bogus_synack_rev"])
             return not ((rec["tcp_fin_fwd"] and rec["tcp_fin_rev"]) or rec["tcp_rst_fwd"] or rec["tcp_rst_rev"])
         return True

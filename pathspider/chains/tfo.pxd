@@ -1,7 +1,7 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, next_option
+from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, is_bogus, next_option
 from pathspider.libtrace cimport _core
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TO_EXID_FASTOPEN, TO_EXPA, TO_EXPB, TO_FASTOPEN, next_option
+from pathspider.chains.tcp import (
+    SYN_SENT,
+    TCP_ACK,
+    TCP_SYN,
+    TO_EXID_FASTOPEN,
+    TO_EXPA,
+    TO_EXPB,
+    TO_FASTOPEN,
+    is_bogus,
+    next_option,
+)
 from pathspider.libtrace import TCP
 
 EXID = bytes(TO_EXID_FASTOPEN)
@@ -30,6 +40,7 @@ class TFOChain(Chain):
     """Fast Open options and data on the SYN, and whether the data was acknowledged.
 
     The first SYN in each direction is described: a kernel that falls back resends its SYN without option and data.
+    SYN-ACKs that acknowledge another SYN than was sent are none.
     """
 
     fields = {
@@ -42,11 +53,11 @@ class TFOChain(Chain):
         "tfo_ack": Field(int, 0, "Acknowledgement number of the SYN-ACK in the reverse direction"),
     }
 
-    scratch = {"_tfo_syn": False, "_tfo_ack": False}
+    scratch = {"_tfo_syn": False, "_tfo_ack": False, **SYN_SENT}
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records the SYN going forward and the SYN-ACK coming back."""
-        if not tcp.flags & TCP_SYN:
+        if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev):
             return True
         if rev:
             if tcp.flags & TCP_ACK and not rec["_tfo_ack"]:

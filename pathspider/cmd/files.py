@@ -1,4 +1,4 @@
-"""The files that ``pspdr measure`` writes: the records, and the run's facts and state beside them."""
+"""The files that ``pspdr measure`` writes: the records, the run's facts and state beside them, and packets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.output import open_output, open_rewritten, refuse_one_file
+from pathspider.cmd.packets import PacketFiles
 
 if TYPE_CHECKING:
     from pathspider.run.metadata import Facts, Metadata
@@ -60,6 +61,12 @@ class Files:
                     self.metadata = Metadata(kept, earlier)
                 else:
                     self.status = kept
+        if args.pcap is not None:
+            self._note_new(args.pcap)
+        self.packets = PacketFiles(args, stack)
+        """Of the packets."""
+        if self.packets.pcap is not None:
+            opened["the packets"] = self.packets.pcap
         refuse_one_file(opened)
 
     def _note_new(self, name: str) -> None:

@@ -51,9 +51,12 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
     sub = command("run", run, "Run a command in the client of a fresh lab, on interface lab0, and end with its status")
     _add_servers(sub)
+    _add_router(sub)
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="The command and its arguments.")
 
-    _add_servers(command("shell", shell, "Open a shell in the client of a fresh lab"))
+    sub = command("shell", shell, "Open a shell in the client of a fresh lab")
+    _add_servers(sub)
+    _add_router(sub)
 
     sub = command("check", check, "Measure every path with its plugin and compare what was found with the truth")
     sub.add_argument("plugin", nargs="*", metavar="PLUGIN",
@@ -61,6 +64,10 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub.add_argument("--json", action="store_true", help="Write the whole result as one JSON object.")
     sub.add_argument("--lockstep", action="store_true",
                      help="Have ecn and dscp switch the whole machine, as with measure --lockstep.")
+    sub.add_argument("--confirm", type=_rounds, metavar="N", default=0,
+                     help="Confirm in N rounds, 2 or more, and expect what is stable, too. (Default: 0, no rounds)")
+    sub.add_argument("--confirm-gap", type=float, metavar="SECONDS", default=2.0,
+                     help="Seconds between a target's last connection and its next round. (Default: 2)")
     _add_servers(sub)
 
     command("demo", demo, "See the lab and a measurement at work, in less than a minute")
@@ -77,6 +84,27 @@ def _add_servers(parser: argparse.ArgumentParser) -> None:
     _add_scenarios(parser)
     parser.add_argument("--servers", choices=("builtin", "nginx", "apache"), default="builtin",
                         help="What answers at the end of the paths. (Default: builtin)")
+
+
+def _add_router(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--behind", metavar="SCENARIO", default="",
+                        help="Have the path of this scenario lead to all clean targets, too (lab targets --clean).")
+    parser.add_argument("--loss", type=_percent, metavar="PERCENT", default=0.0,
+                        help="Lose so many of all packets at random, in both directions. (Default: 0)")
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 100:
+        raise argparse.ArgumentTypeError("it is from 0 to 100")
+    return number
+
+
+def _rounds(text: str) -> int:
+    number = int(text)
+    if number < 0 or number == 1:
+        raise argparse.ArgumentTypeError("no rounds (0), or two and more: one order alone confirms nothing")
+    return number
 
 
 def _count(text: str) -> int:
@@ -130,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
         raise LabError("no command given: pspdr lab run -- COMMAND ...")
-    with Lab(args.servers, args.scenarios) as lab:
+    with Lab(args.servers, args.scenarios, behind=args.behind, loss=args.loss) as lab:
         return run_in_foreground(lab, argv)
 
 
@@ -139,7 +167,7 @@ def shell(args: argparse.Namespace) -> int:
     from pathspider.lab.relay import run_in_foreground  # noqa: PLC0415
     from pathspider.lab.session import Lab  # noqa: PLC0415
 
-    with Lab(args.servers, args.scenarios) as lab:
+    with Lab(args.servers, args.scenarios, behind=args.behind, loss=args.loss) as lab:
         print("You are in the lab: interface lab0, paths as in 'pspdr lab list', targets from 'pspdr lab targets'.\n"
               "'exit' leaves the lab, and it is gone.", file=sys.stderr)
         return run_in_foreground(lab, [os.environ.get("SHELL", "/bin/sh")])
@@ -150,7 +178,8 @@ def check(args: argparse.Namespace) -> int:
     from pathspider.lab.check import check_and_report  # noqa: PLC0415
 
     return check_and_report(args.plugin, args.servers, args.scenarios, as_json=args.json,
-                            options=["--lockstep"] if args.lockstep else [])
+                            options=["--lockstep"] if args.lockstep else [], confirm=args.confirm,
+                            confirm_gap=args.confirm_gap)
 
 
 def demo(args: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ from pathspider.cmd.output import (
     start_afresh,
     write_jobs,
 )
+from pathspider.cmd.packets import add_packet_options
 from pathspider.cmd.plugins import PluginParsers, advice, make_spider, named_plugin, plugin_mistakes
 from pathspider.cmd.resuming import earlier_runs, targets_done
 from pathspider.cmd.signals import Signals
@@ -75,6 +76,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--resume", metavar="RECORDS",
                         help="Continue an interrupted run: RECORDS is its output, and gets what is missing. Leave out "
                              ">RECORDS, with which the shell would empty it.")
+    add_packet_options(parser)
     parser.add_argument("--metadata", metavar="FILE",
                         help="Where the run's facts go. (Default: beside the output, RECORDS.meta.json; none where "
                              "that is no file)")
@@ -145,7 +147,8 @@ def run(args: argparse.Namespace) -> int:
         output = args.resume or args.output
         refuse_shared(args.log_file, "log file", {
             "the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
-            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file})
+            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file,
+            "the packets": args.pcap})
     with logging_to(args.log_file):
         return measure(args)
 
@@ -174,7 +177,8 @@ def measure(args: argparse.Namespace) -> int:
         targets = select(args, jobs, targets_done(args, spider), spider.target_keys)
         files = files or Files(args, lines, open_files, earlier)
         signals = Signals()
-        start_spider(args, spider, signals)
+        files.packets.lead(spider)
+        start_spider(args, spider, signals, files.packets.refuse_unwritable)
         if not args.resume:
             start_afresh(files.output)
         measurement = Measurement(spider, reader, targets, RecordWriter(files.output), resumes=bool(args.resume))

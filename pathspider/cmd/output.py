@@ -30,13 +30,15 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") ->
 
 
 @contextmanager
-def open_output(name: str, *, append: bool = False, force: bool = False, instead: str = "") -> Iterator[IO[bytes]]:
+def open_output(name: str, *, append: bool = False, force: bool = False, instead: str = "",
+                what: str = "output") -> Iterator[IO[bytes]]:
     """The output file, or standard output for ``-`` or where that name leads there too, unbuffered. What is in the file
     already stays, for now; see :func:`start_afresh`.
 
     :param append: what is written comes behind it
     :param force: it may be overwritten
     :param instead: what else the user may do, before ``--force`` is named
+    :param what: it is, in messages
     :raises UsageError: where the file cannot be opened, or has content, and neither ``append`` nor ``force`` is given
     """
     if name == "-" and sys.stdout is None:  # what is opened next would get its number
@@ -46,12 +48,12 @@ def open_output(name: str, *, append: bool = False, force: bool = False, instead
     try:
         descriptor = 1 if is_standard else os.open(name, flags, 0o666)
     except OSError as error:
-        raise UsageError(f"output {name}: {error.strerror}") from None
+        raise UsageError(f"{what} {name}: {error.strerror}") from None
     with open(descriptor, "wb", buffering=0, closefd=not is_standard) as stream:
         if not is_standard:
-            lock(descriptor, f"output {name}")
+            lock(descriptor, f"{what} {name}")
             if not (append or force):
-                refuse_content(os.fstat(descriptor), name, instead)
+                refuse_content(os.fstat(descriptor), name, instead, what)
         yield stream
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,13 +59,18 @@ def source_of(args: argparse.Namespace, spider: Spider) -> Source:
         return spider.source
 
 
-def start_spider(args: argparse.Namespace, spider: Spider, signals: Signals) -> None:
-    """Give up privileges, and start the spider without them; :exc:`UsageError` if that cannot be."""
+def start_spider(args: argparse.Namespace, spider: Spider, signals: Signals,
+                 check: Callable[[], None] = lambda: None) -> None:
+    """Give up privileges, and start the spider without them; :exc:`UsageError` if that cannot be.
+
+    :param check: is called in between
+    """
     from pathspider.libtrace import CaptureError  # noqa: PLC0415 - native
     from pathspider.network.settings import SettingsError  # noqa: PLC0415
     from pathspider.run.limits import LimitError, allow_workers  # noqa: PLC0415
 
     give_up_privileges(args)
+    check()
     if args.vantage_lookup and needs_interface(args.plugin):
         with signals.allowed():  # nothing is borrowed yet
             spider.options = replace(spider.options, beginnings=looked_up(source_of(args, spider)))

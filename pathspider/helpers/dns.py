@@ -5,8 +5,8 @@ root (``. NS``): every server can answer that, be it with a referral or a refusa
 unanswered query is sent again: any path may lose a packet.
 
 A well-formed response that belongs to the query (its id and question) is success whatever its response code, also with
-the truncation bit. Over UDP a datagram with another id or question is not the answer, and the answer is still waited
-for; anything else that arrives is a failure.
+the truncation bit. A message with another id or question is not the answer, and the answer is still waited for;
+anything else that arrives is a failure.
 """
 
 from __future__ import annotations
@@ -119,7 +119,12 @@ def _ask(
     job = {**job, "dp": job.get("dp") or DNS_PORT}
     connection, answer = poller.run(_exchange(kind, source, job, message, deadline, sockopts))
     # here, in the worker's thread: in the poller's all other connections wait meanwhile
-    return judge(message, answer, connection["sp"]) if connection["spdr_state"] == CONN_OK else connection
+    if connection["spdr_state"] != CONN_OK:
+        return connection
+    result = judge(message, answer, connection["sp"])
+    if "syn_data_acked" in connection:
+        result["syn_data_acked"] = connection["syn_data_acked"]
+    return result
 
 
 def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
@@ -135,8 +140,7 @@ def _exchange(  # noqa: PLR0917 - what :func:`_ask` was given
         try:
             if stream:
                 yield from channel.send(stream[cast(Opened, connection)["sent"]:])
-                (length,) = struct.unpack("!H", (yield from channel.receive_exactly(2)))
-                return connection, (yield from channel.receive_exactly(length))
+                return connection, (yield from channel.receive_answer(message))
             return connection, (yield from channel.ask(message))
         except _Failure as end:
             return end.result, b""
@@ -221,6 +225,14 @@ class _Channel:
             parts += part
         return parts
 
+    def receive_answer(self, message: bytes) -> Exchange[bytes]:
+        """The first message of a stream that belongs to the query ``message``. :rfc:`7766`, section 7"""
+        while True:
+            (length,) = struct.unpack("!H", (yield from self.receive_exactly(2)))
+            answer = yield from self.receive_exactly(length)
+            if belongs(message, answer):
+                return answer
+
     def wait(self, events: int) -> Exchange[None]:
         if not (yield from self.ready(events, self.deadline)):
             raise _Failure(failed(CONN_TIMEOUT, self.sp, "no response"))
@@ -254,7 +266,7 @@ class _Channel:
 
 
 def belongs(message: bytes, datagram: bytes) -> bool:
-    """Whether a datagram is meant as the answer to the query ``message``: it has its id, and no other question.
+    """Whether a message is meant as the answer to the query ``message``: it has its id, and no other question.
 
     It looks at header and question alone, which takes microseconds whatever a stranger has sent: all other connections
     wait meanwhile.

@@ -9,6 +9,7 @@ Nothing is looked up in the DNS: names go into the Host field and SNI.
 from __future__ import annotations
 
 import errno
+import re
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -35,6 +36,7 @@ from pathspider.helpers.sockets import (
     over,
     pending_error,
     settle,
+    syn_data_acked,
 )
 from pathspider.helpers.tfo import TCP_FASTOPEN_CONNECT
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
@@ -49,6 +51,13 @@ BODY_SECONDS = 1.0
 
 KEPT_BYTES = 65_536
 """So much of a response's headers, and so much of its body, is kept for a plugin that asks."""
+
+FINAL = 200
+"""Statuses below are of interim responses: the response is still to come. :rfc:`9110`, section 15.2"""
+
+HTTP_1_1_REQUIRED = "HTTP_1_1_REQUIRED"
+SAID_HTTP_1_1_REQUIRED = re.compile(rb"HTTP_1_1_REQUIRED|GOAWAY, error=13,")
+"""How libcurl, in its remarks, tells of this error of HTTP/2, in RST_STREAM and in GOAWAY. :rfc:`9113`, section 7"""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 LONG_MS = 2_000_000_000
@@ -68,8 +77,9 @@ def connect_http(  # noqa: PLR0917 - the documented order
 ) -> Connection:
     """GET ``/`` from port ``job["dp"]`` (default 80) of ``job["dip"]``, all within ``timeout`` seconds.
 
-    The request names ``job["domain"]``, or the address where there is none. Success is an HTTP response of any status.
-    HTTP/1.1 unless ``curlopts`` say otherwise.
+    The request names ``job["domain"]``, or the address where there is none. Success is an HTTP response of any status
+    from 200 on: interim responses (1xx) are passed over, and where nothing follows them there was no response. HTTP/1.1
+    unless ``curlopts`` say otherwise.
 
     ``curlopts`` ({pycurl option: value}) override the defaults here; ``curlinfos`` (pycurl's constants for
     ``getinfo``) come back as ``curl_<name>``, for example ``curl_http_version``, and in ``http_info``, by constant;
@@ -79,7 +89,8 @@ def connect_http(  # noqa: PLR0917 - the documented order
     HEADERFUNCTION or WRITEFUNCTION among ``curlopts`` takes them instead.)
 
     Returns ``spdr_state``, ``sp`` and, if there was a response, ``http_status`` (int) and ``http_version`` (``"1.1"``);
-    else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does. The connection is closed.
+    else ``error`` or ``local_error`` as :func:`~pathspider.helpers.tcp.connect_tcp` does, and ``http2_error`` where the
+    server wants HTTP/1.1 in the place of the HTTP/2 that was agreed upon. The connection is closed.
     """
     job = {**job, "dp": job.get("dp") or MODES["http"].port}
     _pycurl()  # not on the connection's time
@@ -198,6 +209,7 @@ class _Transfer:
         self.size = 0
         self.body_ends = 0.0
         self.enough = False
+        self.http_1_1_required = False
         self.kept = _Response() if response else None
 
     def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
@@ -228,6 +240,8 @@ class _Transfer:
             # libcurl with GnuTLS (Debian's) would read all certificates of /etc/ssl/certs each time: 30 ms
             self.handle.unsetopt(pycurl.CAINFO)
             self.handle.unsetopt(pycurl.CAPATH)
+        if curlopts.get(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1) != pycurl.CURL_HTTP_VERSION_1_1:
+            options |= {pycurl.VERBOSE: 1, pycurl.DEBUGFUNCTION: self.take_remark}
         if pycurl.RESOLVE in curlopts and pycurl.SHARE not in curlopts:
             # names that are given with their addresses would go into the cache of the multi handle
             self.share = pycurl.CurlShare()
@@ -257,6 +271,14 @@ class _Transfer:
         self.enough = self.size >= BODY_BYTES or now >= self.body_ends
         return -1 if self.enough else len(chunk)
 
+    def take_remark(self, kind: int, text: bytes) -> None:
+        """What libcurl says of its work: an error of HTTP/2 stands nowhere else.
+
+        After HTTP_1_1_REQUIRED it would begin again over HTTP/1.1, with another connection, which it does not get.
+        """
+        if kind == _pycurl().INFOTYPE_TEXT and SAID_HTTP_1_1_REQUIRED.search(text):
+            self.http_1_1_required = True
+
     def timed_out(self, timeout: float) -> tuple[int, str]:
         """What libcurl would say."""
         text = f"Operation timed out after {timeout * 1000:.0f} milliseconds with {self.size} bytes received"
@@ -267,8 +289,8 @@ class _Transfer:
         pycurl = _pycurl()
         number, text = outcome
         status = self.handle.getinfo(pycurl.RESPONSE_CODE)
-        if not status:
-            return self.no_response(number, text)
+        if status < FINAL:
+            return self.no_response(number, text or (f"nothing behind status {status}" if status else ""))
         result: Connection = {"spdr_state": CONN_OK, "sp": self.sp, "http_status": status}
         result["http_version"] = _version_names().get(self.handle.getinfo(pycurl.INFO_HTTP_VERSION))
         if number and not self.enough:
@@ -283,13 +305,18 @@ class _Transfer:
         return result
 
     def no_response(self, number: int, text: str) -> Connection:
-        """The result of a transfer that ended without a status line."""
+        """The result of a transfer that ended without a final response."""
         pycurl = _pycurl()
         if not self.taken or number in (pycurl.E_OUT_OF_MEMORY, pycurl.E_FAILED_INIT):
             # libcurl never got the connection: most likely no descriptor was left
             return local_error(f"curl_{number}", self.sp)
         state = CONN_TIMEOUT if number == pycurl.E_OPERATION_TIMEDOUT else CONN_FAILED
-        return failed(state, self.sp, f"{text or 'no HTTP response'} (curl {number})")
+        if self.http_1_1_required:
+            text = f"HTTP/2 ended by {HTTP_1_1_REQUIRED}"
+        result = failed(state, self.sp, f"{text or 'no HTTP response'} (curl {number})")
+        if self.http_1_1_required:
+            result["http2_error"] = HTTP_1_1_REQUIRED
+        return result
 
 
 class _Response:
@@ -370,6 +397,7 @@ class _FastOpenTransfer(_Transfer):
         """As above; the port is known afterwards."""
         result = super().result(outcome, curlinfos)
         result["sp"] = self.sock.getsockname()[1]
+        result["syn_data_acked"] = syn_data_acked(self.sock)
         return result
 
     def no_response(self, number: int, text: str) -> Connection:

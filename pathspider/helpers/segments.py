@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from socket import IPPROTO_DSTOPTS, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
-from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN, TO_TS, parse_options
+from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SA, TCP_SYN, TO_TS, parse_options
 
 HEADER = struct.Struct("!HHIIBBHHH")
 """Ports, sequence and acknowledgement number, length (upper 4 bits, in words), flags, window, checksum, urgent."""
@@ -53,6 +53,12 @@ def syn_verdict(sent_seq: int, sent_bytes: int, reply: bytes) -> bool | None:
     return True if flags & TCP_SYN else None
 
 
+def is_bogus_syn_ack(sent_seq: int, sent_bytes: int, reply: bytes) -> bool:
+    """Whether a segment is a SYN-ACK that acknowledges another SYN than this one, see :func:`syn_verdict`: SYN
+    authentication, which a RST is the answer to (:func:`refusing`). :rfc:`9293`, section 3.10.7.3"""
+    return flags_of(reply) & (TCP_SA | TCP_RST) == TCP_SA and syn_verdict(sent_seq, sent_bytes, reply) is None
+
+
 def transport_offset(packet: bytes) -> int:
     """Where the transport header of an IP packet begins."""
     if packet[0] >> 4 == 4:
@@ -77,16 +83,31 @@ def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
     :param reply: the SYN-ACK that it acknowledges, from its TCP header on
     """
     at = transport_offset(packet)
-    source_port, target_port, seq = struct.unpack_from("!HHI", packet, at)
+    (seq,) = struct.unpack_from("!I", packet, at + 4)
     ack, options = 0, b""
     if reply is not None:
         ack = (struct.unpack_from("!I", reply, 4)[0] + 1) % (1 << 32)
         ours, theirs = timestamp(packet[at:]), timestamp(reply)
         if ours is not None and theirs is not None:
             options = TIMESTAMP + struct.pack("!II", (ours + 1) % (1 << 32), theirs)
+    return segment(packet, (seq + 1) % (1 << 32), ack, flags, window=WINDOW, options=options)
+
+
+def refusing(packet: bytes, reply: bytes) -> bytes:
+    """The RST that refuses a segment which acknowledges what was not sent, under the IP header of the SYN ``packet``.
+
+    :param reply: the segment, from its TCP header on
+    """
+    (acknowledged,) = struct.unpack_from("!I", reply, 8)
+    return segment(packet, acknowledged, 0, TCP_RST)
+
+
+def segment(packet: bytes, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b"") -> bytes:
+    """A segment without data from the same port to the same one as that of ``packet``, under its IP header."""
+    at = transport_offset(packet)
     size = HEADER.size + len(options)
     header = with_length(packet[:at], size)
-    fields = (source_port, target_port, (seq + 1) % (1 << 32), ack, size // 4 << 4, flags, WINDOW)
+    fields = (*struct.unpack_from("!HH", packet, at), seq, ack, size // 4 << 4, flags, window)
     addresses = header[12:20] if header[0] >> 4 == 4 else header[8:40]
     total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options, IPPROTO_TCP + size)
     return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options

@@ -56,6 +56,7 @@ RESEND_AFTER = (1.0, 3.0, 7.0)
 """Seconds after which an unanswered datagram or forged packet is sent again, as Linux does for a SYN: a lost packet is
 no verdict."""
 ESTABLISHED, SYN_SENT, CLOSE_WAIT = 1, 2, 8  # net/tcp_states.h
+TCPI_OPT_SYN_DATA = 32  # linux/tcp.h
 WAITING = {errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY}
 NO_PACKET_LEFT = 0
 
@@ -281,6 +282,8 @@ def _connect(
     opened: Opened = {"spdr_state": CONN_OK, "sp": sp, "client": sock}
     if first:
         opened["sent"] = sent
+    if sent:
+        opened["syn_data_acked"] = syn_data_acked(sock)
     return opened
 
 
@@ -300,6 +303,11 @@ def is_established(sock: socket.socket) -> bool:
 def is_connecting(sock: socket.socket) -> bool:
     """Whether a SYN is under way, or waits for data, and nothing has ended it."""
     return _state(sock) == SYN_SENT
+
+
+def syn_data_acked(sock: socket.socket) -> bool:
+    """Whether our SYN carried data, and the SYN-ACK acknowledged them all. tcp(7), ``TCP_INFO``"""
+    return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 6)[5] & TCPI_OPT_SYN_DATA)
 
 
 def _state(sock: socket.socket) -> int:

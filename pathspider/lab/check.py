@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +32,10 @@ PARALLEL_LABS = 8
 CONNECTION_TIMEOUT = "4"
 """Seconds for one connection: enough for a SYN that is lost once or twice, and no longer, since failing ones wait."""
 
-LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "full-mss"}}
+CONFIRM_GAP = 2.0
+"""Seconds before each round, where suspects are confirmed: nothing in the lab is there to be polite to."""
+
+LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "odd-web", "full-mss"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
 USAGE_ERROR = 2
@@ -51,22 +54,29 @@ class Result:
     """The record's conditions; None without a record."""
     records: int = 1
     """How many records the path got; anything but 1 is a fault."""
+    confirmed: bool = False
+    """Whether suspects were measured again, in rounds."""
+
+    @property
+    def truth(self) -> Set[str]:
+        """The conditions that are true; where chance decides, those that are the nearest to what was found."""
+        return min(self.case.truths(confirmed=self.confirmed), key=lambda one: len(one ^ set(self.found or ())))
 
     @property
     def right(self) -> bool:
         """Exactly one record with exactly the conditions that are true."""
-        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.case.truth)
+        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.truth)
 
     @property
     def missing(self) -> list[str]:
         """Conditions that are true and were not found."""
-        return sorted(set(self.case.truth) - set(self.found or ()))
+        return sorted(self.truth - set(self.found or ()))
 
     @property
     def wrong(self) -> list[str]:
         """Conditions that were found and are not true, or were found twice."""
         found = list(self.found or ())
-        return sorted({one for one in found if one not in self.case.truth or found.count(one) > 1})
+        return sorted({one for one in found if one not in self.truth or found.count(one) > 1})
 
 
 @dataclass
@@ -131,18 +141,21 @@ def perform(
     timeout: str = CONNECTION_TIMEOUT,
     labs: Labs | None = None,
     options: Sequence[str] = (),
+    confirm: int = 0,
+    confirm_gap: float = CONFIRM_GAP,
     progress: Progress | None = None,
 ) -> Run:
     """Measure the paths of one run in a lab of its own and fill in what was found.
 
     ``timeout``: seconds for one connection, unless the run's own arguments say. ``labs``: where to note the lab.
-    ``options``: those of ``pspdr measure``, such as ``--lockstep``. ``progress``: what hears of records as they come.
+    ``options``: those of ``pspdr measure``, such as ``--lockstep``. ``confirm``, ``confirm_gap``: the rounds of
+    suspects, and seconds before each. ``progress``: what hears of records as they come.
     """
     progress = progress or Progress([run], None)
     progress.began(run)
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
-    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", "0", *options,
-               *run.measure]
+    command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", str(confirm),
+               "--confirm-gap", str(confirm_gap), *options, *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()
@@ -156,13 +169,13 @@ def perform(
             done = subprocess.CompletedProcess(command, -1, b"", f"no end after {LONGEST_RUN} s".encode())
     run.seconds = time.monotonic() - began
     run.status, run.errors = done.returncode, done.stderr.decode(errors="replace")
-    run.results = compare(run.cases, done.stdout.decode(errors="replace").splitlines())
+    run.results = compare(run.cases, done.stdout.decode(errors="replace").splitlines(), confirmed=confirm > 0)
     progress.ended(run, outcome(run))
     return run
 
 
-def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
-    """Each path with what the records say about it."""
+def compare(cases: Sequence[Case], lines: Sequence[str], *, confirmed: bool = False) -> list[Result]:
+    """Each path with what the records say about it; ``confirmed``: after rounds."""
     records: dict[tuple[str, str], list[list[str]]] = {}
     for line in lines:
         try:
@@ -174,7 +187,7 @@ def compare(cases: Sequence[Case], lines: Sequence[str]) -> list[Result]:
     results = []
     for case in cases:
         found = records.get((case.scenario.name, case.address), [])
-        results.append(Result(case, tuple(found[0]) if found else None, len(found)))
+        results.append(Result(case, tuple(found[0]) if found else None, len(found), confirmed))
     return results
 
 
@@ -191,7 +204,7 @@ def require_plugin(run: Run) -> None:
         raise LabError(f"{first.where}: scenario {first.name!r}: {first.plugin} has no --connect {mode}; it has "
                        f"{', '.join(known) or 'no connection modes, leave it out'}")
     for case in run.cases if getattr(plugin, "conditions", None) else ():  # a plugin need not declare any
-        for condition in sorted(case.truth):
+        for condition in sorted(set[str]().union(*case.truths())):
             if declared(condition, first.plugin) is None:
                 raise LabError(f"{case.scenario.where}: scenario {case.scenario.name!r}: {condition} is expected, "
                                f"which {first.plugin} does not declare among its conditions")
@@ -203,8 +216,14 @@ def check(
     scenarios: Sequence[str] = (),
     options: Sequence[str] = (),
     stream: TextIO | None = None,
+    *,
+    confirm: int = 0,
+    confirm_gap: float = CONFIRM_GAP,
 ) -> list[Run]:
-    """Measure all paths of these plugins (of all, if none is named); ``stream`` is told how far it is."""
+    """Measure all paths of these plugins (of all, if none is named); ``stream`` is told how far it is.
+
+    Others as :func:`perform` has them.
+    """
     runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
     for run in runs:
         require_plugin(run)
@@ -212,7 +231,7 @@ def check(
     with Progress(runs, stream) as progress, ThreadPoolExecutor(PARALLEL_LABS) as pool:
         try:
             measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options,
-                              progress=progress)
+                              confirm=confirm, confirm_gap=confirm_gap, progress=progress)
             for future in as_completed([pool.submit(measure, run) for run in runs]):
                 future.result()
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
@@ -232,9 +251,9 @@ def outcome(run: Run) -> str:
 
 
 def check_and_report(plugins: Sequence[str], servers: str, scenarios: Sequence[str], *, as_json: bool,
-                     options: Sequence[str] = ()) -> int:
+                     options: Sequence[str] = (), confirm: int = 0, confirm_gap: float = CONFIRM_GAP) -> int:
     """The command: exit status 1 on any difference."""
-    runs = check(plugins, servers, scenarios, options, sys.stderr)
+    runs = check(plugins, servers, scenarios, options, sys.stderr, confirm=confirm, confirm_gap=confirm_gap)
     print(json.dumps(as_data(runs, servers))) if as_json else report(runs)
     return 0 if all(run.right for run in runs) else 1
 
@@ -249,7 +268,7 @@ def as_data(runs: Sequence[Run], servers: str) -> dict[str, Any]:
                   "errors": run.errors} for run in runs],
         "results": [
             {"scenario": result.case.scenario.name, "address": result.case.address, "measure": list(run.measure),
-             "right": result.right, "records": result.records, "expected": sorted(result.case.truth),
+             "right": result.right, "records": result.records, "expected": sorted(result.truth),
              "found": None if result.found is None else sorted(result.found)}
             for run in runs for result in run.results
         ],

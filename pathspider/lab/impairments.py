@@ -5,7 +5,7 @@ that come back. ``$ip`` stands for ``ip`` or ``ip6``, ``$ttl`` for ``ip ttl`` or
 ``ip6 hoplimit``, ``$v`` for ``4`` or ``6``, ``$headers`` for the longest IP and TCP header together: one text serves
 both versions. The sets that remember connections (:data:`SETS`) exist once per version.
 
-All of them are deterministic: what a path does to a connection does not depend on chance.
+All but :func:`backend_by_port` are deterministic: what a path does to a connection does not depend on chance.
 """
 
 from __future__ import annotations
@@ -26,8 +26,14 @@ CONNECTION = "$ip saddr . $ip daddr . th sport"
 CONNECTION_BACK = "$ip daddr . $ip saddr . th dport"
 PAIR = "$ip saddr . $ip daddr"
 
-SETS = ("asked", "doomed", "retried", "met")
-"""Sets of connections (``met``: of address pairs) that rules fill and ask."""
+PAIR_BACK = "$ip daddr . $ip saddr"
+
+PAIRS = ("met", "barred")
+"""Sets of address pairs that rules fill and ask."""
+SETS = ("asked", "doomed", "retried", *PAIRS)
+"""All sets: these, and those of connections."""
+GATEWAY = "rate over 20/second burst 5 packets"
+"""What all paths behind the gateway share (:func:`gateway_rate`): above it is what is not let through. See nft(8)."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,152 @@ def every_nth_lost(n: int) -> Impairment:
     return Impairment(f"loses every {n}th packet to the target", (f"numgen inc mod {n} == {n - 1} drop",))
 
 
+def authenticate_syns(*, each: bool) -> Impairment:
+    """A device against floods challenges SYNs with a SYN-ACK that acknowledges what was not sent; by the RST a client
+    shows that it exists. Challenged is ``each`` connection, or each client once."""
+    who = "connection" if each else "client"
+    return Impairment(f"answers each {who}'s first SYN with a bogus SYN-ACK", mangle=f"authenticate_{who}s")
+
+
+def later_answers_missing() -> Impairment:
+    """After the first connection between two addresses, handshakes work, and answers do not come."""
+    return Impairment("drops the answers of all connections but the first", (
+        f"{CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @met_$v add @doomed_$v {{ {CONNECTION} }} accept",
+        f"{SYN} add @met_$v {{ {PAIR} }} add @retried_$v {{ {CONNECTION} }} accept",
+    ), (f"{CONNECTION_BACK} @doomed_$v tcp flags & syn == 0 meta length > $headers drop",))
+
+
+def icmp_for_handshake_ack(code: str) -> Impairment:
+    """A stray ICMP error, ``host-unreachable`` or ``port-unreachable``: the first packet of each connection after its
+    SYN is lost and answered so, and the connection otherwise goes on."""
+    return Impairment(f"answers the ACK of each handshake with ICMP {code}", (
+        "tcp flags & syn == syn accept",
+        f"{CONNECTION} @retried_$v accept",
+        f"meta l4proto tcp add @retried_$v {{ {CONNECTION} }} reject with icmpx type {code}",
+    ))
+
+
+# -- what order and time decide ------------------------------------------------------------------------------------
+# Whatever is asked for: healthy targets, of which a single pair of connections may say that the second kind is broken.
+
+def ban_after_contact(seconds: int) -> Impairment:
+    """The first connection passes; then the client is banned for so long, and each further SYN renews the ban."""
+    return Impairment(f"bans the client for {seconds} s after its first connection", (
+        f"{SYN} {CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @barred_$v update @barred_$v {{ {PAIR} timeout {seconds}s }} drop",
+        f"{SYN} add @barred_$v {{ {PAIR} timeout {seconds}s }} add @retried_$v {{ {CONNECTION} }}",
+    ))
+
+
+def one_connection_in(seconds: int) -> Impairment:
+    """A new connection passes if no other one did in the last seconds; SYNs of others vanish."""
+    return Impairment(f"lets one new connection in {seconds} s pass", (
+        f"{SYN} {CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @barred_$v drop",
+        f"{SYN} add @barred_$v {{ {PAIR} timeout {seconds}s }} add @retried_$v {{ {CONNECTION} }}",
+    ))
+
+
+def one_connection_at_once(kept: int = 0) -> Impairment:
+    """While a connection is open, SYNs of others vanish; it counts as open for ``kept`` seconds after FIN or RST."""
+    end = f"update @barred_$v {{ {PAIR} timeout {kept}s }}" if kept else f"delete @barred_$v {{ {PAIR} }}"
+    return Impairment("lets one connection at a time pass" + f", and forgets it {kept} s after its end" * bool(kept), (
+        f"{SYN} {CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @barred_$v drop",
+        f"{SYN} add @barred_$v {{ {PAIR} }} add @retried_$v {{ {CONNECTION} }}",
+        f"tcp flags & (fin|rst) != 0 {end}",
+    ))
+
+
+def gateway_rate() -> Impairment:
+    """All paths with it share a gateway that lets 20 SYNs a second pass."""
+    return Impairment("shares a gateway that lets 20 SYNs a second pass", (f'{SYN} limit name "gateway" drop',))
+
+
+def residual_block(seconds: int) -> Impairment:
+    """An ECN-setup SYN vanishes, and with it all that the client sends to the target for so long: as censors do."""
+    return Impairment(f"drops ECN-setup SYNs, and for {seconds} s whatever follows", (
+        f"{ECN_SETUP_SYN} update @barred_$v {{ {PAIR} timeout {seconds}s }} drop",
+        f"{PAIR} @barred_$v drop",
+    ))
+
+
+def second_connection_fails(how: str = "drop") -> Impairment:
+    """The second connection between two addresses gets nowhere, by this statement of :manpage:`nft(8)`; others work."""
+    return Impairment(f"does to the second connection: {how}", (
+        f"{SYN} {CONNECTION} @doomed_$v {how}",
+        f"{SYN} {PAIR} @barred_$v accept",
+        f"{SYN} {CONNECTION} @retried_$v accept",
+        f"{SYN} {PAIR} @met_$v add @barred_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} {how}",
+        f"{SYN} add @met_$v {{ {PAIR} }} add @retried_$v {{ {CONNECTION} }}",
+    ))
+
+
+BACKENDS = {"dead": "drop", "drops-ecn": f"{ECN_SETUP_SYN} drop", "no-ecn": "tcp flags set syn"}
+"""What the worse one of two backends does to SYNs (a statement of nft): to all, to those that ask for ECN, or it does
+not know ECN."""
+
+
+def other_backend(kind: str) -> Impairment:
+    """Two backends behind a load balancer take turns by connection. The second one is ``dead``, ``drops-ecn`` (drops
+    ECN-setup SYNs), or ``no-ecn`` (does not know it)."""
+    does = BACKENDS[kind]
+    return Impairment(f"takes turns between two backends, one of them {kind}", (
+        f"{SYN} {CONNECTION} @doomed_$v {does}",
+        f"{SYN} {CONNECTION} @retried_$v accept",
+        f"{SYN} add @retried_$v {{ {CONNECTION} }}",
+        f"{SYN} {PAIR} @met_$v delete @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} {does}",
+        f"{SYN} {CONNECTION} @doomed_$v accept",
+        f"{SYN} add @met_$v {{ {PAIR} }}",
+    ))
+
+
+def backend_by_port(kind: str) -> Impairment:
+    """Addresses and source port choose between two backends, one of which is as :func:`other_backend` has it: chance,
+    for each connection."""
+    return Impairment(f"chooses by source port between two backends, one of them {kind}",
+                      (f"{SYN} jhash {CONNECTION} mod 2 == 1 {BACKENDS[kind]}",))
+
+
+def flapping(down: float, up: float) -> Impairment:
+    """From the first SYN on, the path is down for so many seconds, then up; then that begins with the next SYN."""
+    return Impairment(f"is down for {down:g} s, then up for {up:g} s", (
+        f"{PAIR} @barred_$v drop",
+        f"{PAIR} @met_$v accept",
+        f"{SYN} add @met_$v {{ {PAIR} timeout {round(1000 * (down + up))}ms }} "
+        f"add @barred_$v {{ {PAIR} timeout {round(1000 * down)}ms }} drop",
+    ))
+
+
+def half_of_ecn_setup_syns() -> Impairment:
+    """Every other ECN-setup SYN to a target vanishes, the first among them; the one that is sent again arrives."""
+    return Impairment("drops every other ECN-setup SYN", (
+        f"{ECN_SETUP_SYN} {PAIR} @met_$v delete @met_$v {{ {PAIR} }} accept",
+        f"{ECN_SETUP_SYN} add @met_$v {{ {PAIR} }} drop",
+    ))
+
+
+def lossy_for_ecn() -> Impairment:
+    """The first connection that asks for ECN gets nowhere; of each further one the first SYN is lost."""
+    return Impairment("loses the first SYN that asks for ECN, and all of the first connection", (
+        f"{ECN_SETUP_SYN} {CONNECTION} @doomed_$v drop",
+        f"{ECN_SETUP_SYN} {CONNECTION} @retried_$v accept",
+        f"{ECN_SETUP_SYN} {PAIR} @met_$v add @retried_$v {{ {CONNECTION} }} drop",
+        f"{ECN_SETUP_SYN} add @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} drop",
+    ))
+
+
+def half_of_ecn_connections() -> Impairment:
+    """Every other connection that asks for ECN gets nowhere."""
+    return Impairment("drops every other connection that asks for ECN", (
+        f"{ECN_SETUP_SYN} {CONNECTION} @doomed_$v drop",
+        f"{ECN_SETUP_SYN} {CONNECTION} @retried_$v accept",
+        f"{ECN_SETUP_SYN} {PAIR} @met_$v delete @met_$v {{ {PAIR} }} add @retried_$v {{ {CONNECTION} }} accept",
+        f"{ECN_SETUP_SYN} add @met_$v {{ {PAIR} }} add @doomed_$v {{ {CONNECTION} }} drop",
+    ))
+
+
 # -- ECN, RFC 3168 ---------------------------------------------------------------------------------------------------
 
 def drop_ecn_setup_syn() -> Impairment:
@@ -162,6 +314,11 @@ def reflect_ecn_flags() -> Impairment:
 def drop_ecn_syn_ack() -> Impairment:
     """SYN-ACKs with ECE vanish: the request passes, the agreement does not."""
     return Impairment("drops SYN-ACKs with ECE", (), ("tcp flags & (syn|ack|ecn) == (syn|ack|ecn) drop",))
+
+
+def ece_on_syn_acks() -> Impairment:
+    """SYN-ACKs have ECE, whether the SYN asked for ECN or not."""
+    return Impairment("sets ECE on every SYN-ACK", (), (f"{SYN_ACK} tcp flags set syn|ack|ecn",))
 
 
 def drop_after_ecn_setup() -> Impairment:
@@ -246,6 +403,11 @@ def evil_replies() -> Impairment:
     return Impairment("sets the evil bit on the way back", (), ("ip frag-off set 0xc000",))
 
 
+def formerr_for_evil() -> Impairment:
+    """DNS queries with the evil bit are answered with FORMERR."""
+    return Impairment("answers DNS queries with the evil bit with FORMERR", mangle="formerr_for_evil")
+
+
 # -- TCP options -----------------------------------------------------------------------------------------------------
 
 def clamp_mss(size: int, *, back: bool = True) -> Impairment:
@@ -257,6 +419,21 @@ def clamp_mss(size: int, *, back: bool = True) -> Impairment:
 def strip_mss() -> Impairment:
     """The MSS option is overwritten on SYN-ACKs."""
     return Impairment("strips the MSS option from SYN-ACKs", (), (f"{SYN_ACK} reset tcp option maxseg",))
+
+
+def empty_mss() -> Impairment:
+    """The MSS option of SYN-ACKs says 0, which kernels do not take for a size."""
+    return Impairment("sets the MSS to 0 on SYN-ACKs", (), (f"{SYN_ACK} tcp option maxseg size set 0",))
+
+
+def repeat_mss() -> Impairment:
+    """SYN-ACKs carry a second MSS option behind the first one: 536. It is the one that counts."""
+    return Impairment("adds a second MSS option of 536 to SYN-ACKs", mangle="repeat_mss")
+
+
+def spoil_mss() -> Impairment:
+    """The MSS option of SYN-ACKs is one octet short."""
+    return Impairment("cuts an octet off the MSS option on SYN-ACKs", mangle="spoil_mss")
 
 
 def raise_mss() -> Impairment:
@@ -306,6 +483,16 @@ def drop_udp_options() -> Impairment:
 def strip_udp_options() -> Impairment:
     """What is behind a datagram's user data is cut off."""
     return Impairment("strips UDP options", mangle="strip_udp_options")
+
+
+def formerr_for_zero_checksum() -> Impairment:
+    """DNS queries without a checksum are answered with FORMERR."""
+    return Impairment("answers DNS queries with UDP checksum 0 with FORMERR", mangle="formerr_for_zero_checksum")
+
+
+def formerr_for_udp_options() -> Impairment:
+    """DNS queries with UDP options are answered with FORMERR."""
+    return Impairment("answers DNS queries with UDP options with FORMERR", mangle="formerr_for_udp_options")
 
 
 # -- HTTP/2 ----------------------------------------------------------------------------------------------------------

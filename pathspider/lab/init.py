@@ -36,7 +36,10 @@ PASSED_BY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 
 def main(argv: list[str]) -> NoReturn:
-    """``init CONTROL-DESCRIPTOR SERVERS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone."""
+    """``init CONTROL SERVERS BEHIND LOSS SCENARIO-FILE...``: for :class:`~pathspider.lab.session.Lab` alone.
+
+    ``CONTROL`` is a descriptor.
+    """
     control = socket.socket(fileno=int(argv[0]))
     _ignore_terminal_signals()
     try:
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> NoReturn:
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
     namespaces.die_with_parent()
     try:
-        Init(control).run(argv[1], argv[2:])
+        Init(control, argv[2], float(argv[3])).run(argv[1], argv[4:])
     except BaseException:
         with contextlib.suppress(OSError):
             messages.send(control, {"event": "failed", "text": traceback.format_exc()})
@@ -70,8 +73,11 @@ def _ignore_terminal_signals() -> None:
 class Init:
     """The lab from the inside."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, behind: str = "", loss: float = 0.0) -> None:
+        """``behind``, ``loss``: as :class:`~pathspider.lab.session.Lab` has them."""
         self.control = control
+        self.behind = behind
+        self.loss = loss
         self.commands: dict[int, int] = {}  # process id -> the id that the owner gave
         self.servers: Servers | None = None
 
@@ -127,7 +133,7 @@ class Init:
                                   cwd=os.getcwd())
         topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())
         with namespaces.inside(self.rooms.router, self.rooms.client):
-            load_rules()
+            load_rules(self.behind, self.loss)
         self.servers.wait()
 
     def obey(self) -> bool:

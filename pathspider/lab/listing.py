@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from pathspider.conditions import STABLE_CONDITION
 from pathspider.helpers.modes import MODES
 from pathspider.lab.errors import LabError
 from pathspider.lab.scenario import Case, Scenario, connect_mode, without_mode
@@ -32,7 +33,8 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
         for case in cases:
             print(json.dumps({
                 "scenario": case.scenario.name, "address": case.address, "impairment": case.scenario.about,
-                "measure": list(case.scenario.measure), "expect": sorted(case.truth), "job": case.job}))
+                "measure": list(case.scenario.measure), "expect": sorted(case.truth),
+                "confirmed": [sorted(one) for one in case.truths(confirmed=True)], "job": case.job}))
         return 0
     addresses: dict[Scenario, list[str]] = {}
     for case in cases:
@@ -45,11 +47,26 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
 
 
 def truth(scenario: Scenario) -> list[str]:
-    """The conditions of a scenario, one a line; those that hold over one IP version alone say so."""
+    """The conditions of a scenario, one a line; those that hold over one IP version alone say so. Then what may be
+    there instead, and what is stable."""
     versions = scenario.versions
     everywhere = set.intersection(*(set(scenario.truth(version)) for version in versions))
     return sorted(everywhere) + [f"{one} (IPv{version})" for version in versions
-                                 for one in sorted(set(scenario.truth(version)) - everywhere)]
+                                 for one in sorted(set(scenario.truth(version)) - everywhere)
+                                 ] + [f"or {', '.join(sorted(one - everywhere))}" for one in scenario.instead
+                                      ] + stable(scenario)
+
+
+def stable(scenario: Scenario) -> list[str]:
+    """What rounds must come to; of several words that may come out, behind each other."""
+    words: dict[str, dict[str, None]] = {}
+    for version in scenario.versions:
+        for one in scenario.truths(version, confirmed=True):
+            for condition in sorted(one):
+                if STABLE_CONDITION.fullmatch(condition):
+                    like, _, word = condition.rpartition(".")
+                    words.setdefault(like, {})[word] = None
+    return [f"{like}.{'|'.join(found)}" for like, found in words.items()]
 
 
 def show_targets(plugin: str | None, connect: str | None, clean: int | None, version: int | None) -> int:

@@ -11,24 +11,33 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import IPPROTO_TCP, IPPROTO_UDP
 from typing import SupportsBytes
 
-from pathspider.chains.tcp import TCP_RST, TCP_SA, TCP_SYN, TO_MSS, next_option
+from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SA, TCP_SYN, TO_MSS, TO_NOP, next_option
 from pathspider.helpers.segments import HEADER, ones_complement_sum
 
 MSS_OPTION = (TO_MSS, 4)
 """Kind and length; the value is behind them."""
-RAISED_MSS = 4000
+RAISED_MSS, SECOND_MSS = 4000, 536
+SPOILT_MSS = bytes((TO_MSS, 3, 5, TO_NOP))
+"""An MSS option without its last octet, and padding in its place."""
 UPGRADE, SPOILT_UPGRADE = b"Upgrade: h2c", b"Xpgrade: h2c"
 ALPN_WITH_H2 = b"\x02h2\x08http/1.1"
 
 
+EVIL = 0x80
+"""Of the seventh octet of an IPv4 header. RFC 3514"""
+DNS_HEADER = 12
+RESPONSE, FORMERR = 0x80, 1
+"""The bit QR, in the third octet of a DNS message; the response code, in its fourth. RFC 1035"""
 UDP_HEADER = 8
 """Octets. RFC 768"""
+LARGEST_HEADER = 60
+"""Octets of a TCP header with its options."""
 LARGEST = 65535
 """Octets of an IP packet."""
 
@@ -124,14 +133,37 @@ def checksum(data: bytes | bytearray) -> int:
 def raise_mss(packet: Packet, towards: bool) -> Packet | None:
     """See :func:`pathspider.lab.impairments.raise_mss`."""
     if not towards and packet.flags & TCP_SA == TCP_SA:
-        options = bytes(packet.segment[HEADER.size:packet.data_offset])
-        at = next_option(options, 0)
-        while at >= 0:
-            kind, length = options[at:at + 2]
-            if (kind, length) == MSS_OPTION:
-                struct.pack_into("!H", packet.segment, HEADER.size + at + len(MSS_OPTION), RAISED_MSS)
-            at = next_option(options, at + length)
+        for at in mss_options(packet):
+            struct.pack_into("!H", packet.segment, at + len(MSS_OPTION), RAISED_MSS)
     return packet
+
+
+def repeat_mss(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.repeat_mss`."""
+    if not towards and packet.flags & TCP_SA == TCP_SA and packet.data_offset < LARGEST_HEADER:
+        for at in [behind + 4 for behind in mss_options(packet)][:1]:
+            packet.segment[at:at] = bytes(MSS_OPTION) + struct.pack("!H", SECOND_MSS)
+            packet.segment[12] += 1 << 4
+    return packet
+
+
+def spoil_mss(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.spoil_mss`."""
+    if not towards and packet.flags & TCP_SA == TCP_SA:
+        for at in mss_options(packet):
+            packet.segment[at:at + 4] = SPOILT_MSS
+    return packet
+
+
+def mss_options(packet: Packet) -> Iterator[int]:
+    """Where in the segment its MSS options begin."""
+    options = bytes(packet.segment[HEADER.size:packet.data_offset])
+    at = next_option(options, 0)
+    while at >= 0:
+        kind, length = options[at:at + 2]
+        if (kind, length) == MSS_OPTION:
+            yield HEADER.size + at
+        at = next_option(options, at + length)
 
 
 def cut_syn_data(packet: Packet, towards: bool) -> Packet | None:
@@ -175,15 +207,98 @@ def drop_alpn_h2(packet: Packet, towards: bool) -> Packet | None:
     return None if towards and packet.protocol == IPPROTO_TCP and ALPN_WITH_H2 in packet.data else packet
 
 
-def reset(packet: Packet) -> Packet:
-    """The RST that the receiver of a segment would send to refuse it."""
+def formerr_for_zero_checksum(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_zero_checksum`."""
+    zero = packet.protocol == IPPROTO_UDP and not int.from_bytes(packet.segment[6:8], "big")
+    return formerr(packet) if towards and zero and may_be_query(packet) else packet
+
+
+def formerr_for_udp_options(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_udp_options`."""
+    return formerr(packet) if towards and has_udp_options(packet) and may_be_query(packet) else packet
+
+
+def formerr_for_evil(packet: Packet, towards: bool) -> Packet | None:
+    """See :func:`pathspider.lab.impairments.formerr_for_evil`."""
+    evil = packet.version == 4 and packet.header[6] & EVIL
+    return formerr(packet) if towards and evil and may_be_query(packet) else packet
+
+
+def may_be_query(packet: Packet) -> bool:
+    """True for a datagram with room for the header of a DNS message, and without the bit QR."""
+    return (packet.protocol == IPPROTO_UDP and packet.udp_length >= UDP_HEADER + DNS_HEADER
+            and not packet.segment[UDP_HEADER + 2] & RESPONSE)
+
+
+def formerr(packet: Packet) -> Packet:
+    """The answer to a DNS query in a datagram: FORMERR, with the query's question. :rfc:`1035`, section 4.1.1"""
     source, destination = packet.addresses
-    source_port, destination_port, _, acknowledged = struct.unpack_from("!HHII", packet.segment)
+    message = bytearray(packet.segment[UDP_HEADER:packet.udp_length])
+    message[2:4] = bytes([message[2] | RESPONSE, FORMERR])
+    ports = packet.segment[2:4] + packet.segment[:2]
+    segment = ports + struct.pack("!HH", UDP_HEADER + len(message), 0) + message
+    pseudo = destination + source + struct.pack("!II", len(segment), IPPROTO_UDP)
+    struct.pack_into("!H", segment, 6, checksum(pseudo + segment) or 0xFFFF)
+    return Packet(packet.version, turned(packet), IPPROTO_UDP, segment)
+
+
+def turned(packet: Packet) -> bytearray:
+    """The IP header of an answer to a packet."""
+    source, destination = packet.addresses
     header = bytearray(packet.header)
     start = 12 if packet.version == 4 else 8
     header[start:start + 2 * len(source)] = destination + source
-    segment = bytearray(HEADER.pack(destination_port, source_port, acknowledged, 0, 5 << 4, TCP_RST, 0, 0, 0))
-    return Packet(packet.version, header, IPPROTO_TCP, segment)
+    return header
+
+
+def reset(packet: Packet) -> Packet:
+    """The RST that the receiver of a segment would send to refuse it."""
+    (acknowledged,) = struct.unpack_from("!I", packet.segment, 8)
+    return reply(packet, seq=acknowledged, ack=0, flags=TCP_RST)
+
+
+def reply(packet: Packet, *, seq: int, ack: int, flags: int, options: bytes = b"") -> Packet:
+    """A segment without data back to the sender of a segment, its IP header but for the addresses the same."""
+    source_port, destination_port = struct.unpack_from("!HH", packet.segment)
+    words = (HEADER.size + len(options)) // 4
+    segment = HEADER.pack(destination_port, source_port, seq, ack, words << 4, flags, 0, 0, 0) + options
+    return Packet(packet.version, turned(packet), IPPROTO_TCP, bytearray(segment))
+
+
+Peer = tuple[bytes, ...]
+"""Whom a device takes for one: addresses, or with ports."""
+
+
+class SYNAuthentication:
+    """A device against floods of SYNs. See :func:`pathspider.lab.impairments.authenticate_syns`.
+
+    :param each: it challenges each connection, not each client once
+    """
+
+    def __init__(self, *, each: bool) -> None:
+        self._each = each
+        self._challenges: dict[Peer, int] = {}
+        """What the SYN-ACKs that are open acknowledged."""
+        self._known: set[Peer] = set()
+
+    def __call__(self, packet: Packet, towards: bool) -> Packet | None:
+        peer = (*packet.addresses, bytes(packet.segment[:4])) if self._each else packet.addresses
+        if not towards or packet.protocol != IPPROTO_TCP or peer in self._known:
+            return packet
+        (seq,) = struct.unpack_from("!I", packet.segment, 4)
+        if packet.flags & TCP_RST:
+            if self._challenges.get(peer) == seq:
+                del self._challenges[peer]
+                self._known.add(peer)
+        elif packet.flags & (TCP_SYN | TCP_ACK) == TCP_SYN:
+            self._challenges[peer] = ack = (seq + NOT_SENT) % (1 << 32)
+            return reply(packet, seq=CHALLENGE, ack=ack, flags=TCP_SA,
+                         options=bytes(MSS_OPTION) + struct.pack("!H", SECOND_MSS))
+        return None
+
+
+NOT_SENT, CHALLENGE = 0x01020304, 0x05060708
+"""How far behind its SYN a bogus SYN-ACK acknowledges, and its sequence number."""
 
 
 Mangler = Callable[[Packet, bool], Packet | SupportsBytes | None]
@@ -191,8 +306,11 @@ Mangler = Callable[[Packet, bool], Packet | SupportsBytes | None]
 or a whole IP packet as bytes or of Scapy; None if nothing goes on."""
 
 MANGLERS: dict[str, Mangler] = {
-    one.__name__: one for one in (raise_mss, cut_syn_data, drop_udp_options, strip_udp_options, spoil_upgrade,
-                                  reset_upgrade, drop_alpn_h2)
+    **{one.__name__: one for one in (raise_mss, repeat_mss, spoil_mss, cut_syn_data, drop_udp_options,
+                                     strip_udp_options, spoil_upgrade, reset_upgrade, drop_alpn_h2,
+                                     formerr_for_zero_checksum, formerr_for_udp_options, formerr_for_evil)},
+    "authenticate_clients": SYNAuthentication(each=False),
+    "authenticate_connections": SYNAuthentication(each=True),
 }
 """PATHspider's own, by name."""
 

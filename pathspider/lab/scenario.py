@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import cast
 
+from pathspider.conditions import STABLE
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import case_address, name_of
 from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
 from pathspider.records import Job
+from pathspider.run.confirm import suspicious
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,8 @@ class Scenario:
     measure: Sequence[str]
     """Plugin and arguments that show it, as ``pspdr measure`` takes them."""
     expect: Set[str] | Mapping[int, Set[str]]
-    """Exactly the conditions that the measurement must give; where they differ, for IP version 4 and 6 each."""
+    """Exactly the conditions that the measurement must give; where they differ, for IP version 4 and 6 each. They speak
+    of the first connections, as without ``--confirm``."""
     server: str = ""
     """How the server differs from one that does it all: a name of :data:`SERVERS`."""
     port: int | None = None
@@ -36,7 +39,15 @@ class Scenario:
     versions: tuple[int, ...] = (4, 6)
     """The IP versions over which there is such a path."""
     needs: str = ""
-    """What not all servers have: ``h2c``; ``odd-dns``, the DNS servers of :data:`SERVERS`; ``full-mss`` over DNS."""
+    """What not all servers have: ``h2c``; ``odd-dns`` and ``odd-web``, those of :data:`SERVERS` that answer otherwise;
+    ``full-mss`` over DNS."""
+    instead: Sequence[Set[str]] = ()
+    """Where chance decides, or how our own machine is: what may be found in place of ``expect``."""
+    stable: Sequence[str] = ()
+    """The words, one of which the rounds of ``--confirm`` must come to, where the first connections make a suspect:
+    ``("unstable",)``. Unless given, what is ``broken`` stays so, and what was ``transient`` works."""
+    lossy: bool = False
+    """Whether rounds also find that the feature is lost now and then."""
     where: str = field(init=False, repr=False)
     """File and line that it comes from, for messages."""
 
@@ -49,6 +60,20 @@ class Scenario:
     def truth(self, version: int) -> Set[str]:
         """The conditions over one IP version."""
         return self.expect[version] if isinstance(self.expect, Mapping) else self.expect
+
+    def truths(self, version: int, *, confirmed: bool = False) -> list[Set[str]]:
+        """Whatever conditions a measurement may give over one IP version; ``confirmed``: with rounds, two or more."""
+        found = [self.truth(version), *self.instead]
+        return [whole for one in found for whole in (self._confirmed(one) if confirmed else [one])]
+
+    def _confirmed(self, first: Set[str]) -> list[Set[str]]:
+        """Conditions of first connections, together with what rounds may come to."""
+        suspicions = [suspicion.rsplit(".", 2) for suspicion in suspicious(first)]
+        if not suspicions:
+            return [first]
+        words = self.stable or ("broken" if suspicions[0][2] == "broken" else "works",)
+        lossy = {f"{name}.lossy" for name, _, _ in suspicions if self.lossy}
+        return [first | lossy | {f"{name}.stable.{what}.{word}" for name, what, _ in suspicions} for word in words]
 
     @property
     def plugin(self) -> str:
@@ -83,6 +108,12 @@ SERVERS = {
     "servfail": "DNS server answers SERVFAIL",
     "dns-silent": "DNS server does not answer",
     "dns-tcp-only": "DNS server wants TCP",
+    "dns-strays": "DNS server answers other queries first",
+    "interim-only": "web server sends interim responses only",
+    "interim-first": "web server sends interim responses first",
+    "forbids": "server refuses those who ask for the feature",
+    "http11-reset": "web server answers HTTP/2 with RST_STREAM, HTTP_1_1_REQUIRED",
+    "http11-goaway": "web server answers HTTP/2 with GOAWAY, HTTP_1_1_REQUIRED",
 }
 """How servers may differ, by the name that a scenario gives."""
 
@@ -114,11 +145,20 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         truth = cast(object, scenario.truth(version))
         if not isinstance(truth, Set) or not all(isinstance(one, str) for one in truth):
             yield f"the conditions that are expected are {truth!r}; they are a set, {{\"ecn.connectivity.works\", ...}}"
+    yield from _problems_of_chance(scenario.instead, scenario.stable)
     if scenario.server not in ("", *SERVERS):
         yield f"no server is called {scenario.server!r}; there are {', '.join(SERVERS)}"
     port = cast(object, scenario.port)
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):
         yield f"the port is {port!r}; it is a number from 1 to 65535"
+
+
+def _problems_of_chance(instead: object, stable: object) -> Iterator[str]:
+    """The same of what may be found in place of what is expected, and of what is stable."""
+    if not isinstance(instead, list | tuple) or not all(isinstance(one, Set) for one in instead):
+        yield f"what may be found instead is {instead!r}; it is a list of sets of conditions"
+    if not isinstance(stable, list | tuple) or not set(stable) <= set(STABLE):
+        yield f"what is stable is {stable!r}; it is a list of words: {', '.join(STABLE)}"
 
 
 @dataclass(frozen=True)
@@ -146,6 +186,10 @@ class Case:
     def truth(self) -> Set[str]:
         """The conditions that the measurement must give here."""
         return self.scenario.truth(self.version)
+
+    def truths(self, *, confirmed: bool = False) -> list[Set[str]]:
+        """Whatever conditions the measurement may give here; ``confirmed``: with rounds, two or more."""
+        return self.scenario.truths(self.version, confirmed=confirmed)
 
     @property
     def job(self) -> Job:

@@ -12,13 +12,13 @@ from pathlib import Path
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
-from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, tfo, udpopts, udpzero
+from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, order, tfo, udpopts, udpzero
 from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
 FAMILIES: dict[str, Family] = {
-    "ecn": Family(1, ecn.SCENARIOS),
+    "ecn": Family(1, [*ecn.SCENARIOS, *order.SCENARIOS]),
     "dscp": Family(2, dscp.SCENARIOS),
     "tfo": Family(3, tfo.SCENARIOS),
     "h2": Family(4, h2.SCENARIOS),

@@ -117,10 +117,17 @@ class Lab:
         ``"builtin"``, ``"nginx"``, or ``"apache"`` with knot.
     ``scenarios``
         Files with further scenarios.
+    ``behind``
+        The scenario whose path leads to all clean targets, too; one that nft can do alone.
+    ``loss``
+        Per cent of all packets, to all targets and back, that are lost at random.
     """
 
-    def __init__(self, servers: str = "builtin", scenarios: Sequence[str] = ()) -> None:
+    def __init__(self, servers: str = "builtin", scenarios: Sequence[str] = (), *, behind: str = "",
+                 loss: float = 0.0) -> None:
         self.servers = servers
+        self.behind = behind
+        self.loss = loss
         self.scenarios = [os.path.abspath(path) for path in scenarios]
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -149,7 +156,8 @@ class Lab:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", code, str(theirs.fileno()), self.servers, *self.scenarios],
+                    [sys.executable, "-P", "-c", code, str(theirs.fileno()), self.servers, self.behind, str(self.loss),
+                     *self.scenarios],
                     pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
                 )
             received = messages.receive(self._control)

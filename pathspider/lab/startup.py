@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathspider.lab import namespaces
 from pathspider.lab.errors import LabError
+from pathspider.lab.scenario import PLAIN_ROOM, SERVERS
 from pathspider.lab.scenarios import names, served_by
 from pathspider.lab.topology import Rooms
 
@@ -74,13 +75,13 @@ class Servers:
 class BuiltIn(Servers):
     """The product's own servers: one Python process with sockets in both server rooms."""
 
-    services: tuple[str, ...] = ("web", "http1", "dns", "echo")
+    services: tuple[str, ...] = ("web", "http1", "odd", "dns", "echo")
     """What it serves, as :mod:`pathspider.lab.servers.main` knows it."""
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
         super().__init__(rooms, directory)
         self.ready, writer = os.pipe()
-        about = {"kinds": served_by("http1", "servfail", "dns-silent", "dns-tcp-only"), "names": names()}
+        about = {"kinds": served_by(*SERVERS.keys() - PLAIN_ROOM), "names": names()}
         (self.directory / ABOUT).write_text(json.dumps(about), encoding="ascii")
         served = (rooms.server, rooms.no_ecn)
         arguments = [",".join(self.services), str(writer), str(self.directory), *map(str, served)]

@@ -1,15 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 """The native core: view objects with python-libtrace's attributes, the flow table, packet sources.
 
-Three parts in one extension, because chains are called from the table with views, and the table eats from the sources:
-``views.pxi`` (packets as objects), ``table.pxi`` (packets in, flow records out), ``capture.pxi`` (where packets come
-from). Decoding is in ``decode.c``, what is below IP in ``link.c``; sources and the reader thread are in ``source.c``, capture files
-in ``savefile.c`` and ``unpack.c``.
+In one extension, because chains are called from the table with views, and the table eats from the sources:
+``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``table.pxi`` (packets in, flow records out),
+``capture.pxi`` (where packets come from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
+what leads packets to a file is in ``tap.c``.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy, PyDict_SetItem
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
@@ -31,6 +32,7 @@ cdef extern from "Python.h":
 ps_seed(int.from_bytes(_os.urandom(8), "little"))
 
 include "views.pxi"
+include "store.pxi"
 include "table.pxi"
 include "capture.pxi"
 include "ndjson.pxi"

@@ -48,6 +48,8 @@ cdef extern from "source.h" nogil:
     int ps_wait(ps_source *s, int64_t timeout_ns)
     int ps_foreign(ps_source *s)
     void ps_stop(ps_source *s)
+    unsigned ps_mark(ps_source *s)
+    unsigned ps_marks_reached(ps_source *s)
     void ps_abandon(ps_source *s)
     int ps_waiting(ps_source *s, int64_t *oldest)
     void ps_kick(ps_source *s)
@@ -58,6 +60,17 @@ cdef extern from "source.h" nogil:
     void ps_name_link(int dlt, char *out, size_t size)
     void ps_close(ps_source *s)
     void ps_interfaces_up(char *out, size_t size)
+    struct ps_tap
+    int ps_link(ps_source *s)
+    void ps_attach(ps_source *s, ps_tap *tap)
+    ps_tap *ps_tap_open(size_t room, int64_t unit)
+    void ps_tap_free(ps_tap *t)
+    void ps_tap_end(ps_tap *t)
+    int ps_tap_ended(ps_tap *t)
+    size_t ps_tap_next(ps_tap *t, size_t most, const uint8_t **blocks, size_t *packets)
+    void ps_tap_release(ps_tap *t, size_t length)
+    void ps_tap_wait(ps_tap *t, size_t most, int ms)
+    void ps_tap_counts(ps_tap *t, uint64_t *offered, uint64_t *lost)
 
 cdef extern from "time.h" nogil:
     struct timespec:
@@ -104,6 +117,44 @@ def link_name(int number):
     return text.decode(errors="replace")
 
 
+cdef class Tap:
+    """What a live source reads, as pcapng blocks for a file: :meth:`Reader.tap` makes it. One thread takes them."""
+
+    cdef ps_tap *tap
+
+    def __dealloc__(self):
+        if self.tap != NULL:
+            ps_tap_free(self.tap)
+
+    def take(self, size_t most, int ms):
+        """Waits, so many milliseconds at most, until there is something to be written. Whole blocks, in ``most`` octets
+        or else one, and how many: none if there is none by now. None when there will be none any more."""
+        cdef const uint8_t *blocks = NULL
+        cdef size_t length, packets = 0
+        cdef bint ended = ps_tap_ended(self.tap)  # asked first: what came before the end is then there
+        if not ended:
+            with nogil:
+                ps_tap_wait(self.tap, most, ms)
+            ended = ps_tap_ended(self.tap)
+        length = ps_tap_next(self.tap, most, &blocks, &packets)
+        if length == 0:
+            return None if ended else (b"", 0)
+        found = PyBytes_FromStringAndSize(<const char *>blocks, length)
+        ps_tap_release(self.tap, length)
+        return found, packets
+
+    def end(self):
+        """Any thread: takes no more packets; they count as lost."""
+        ps_tap_end(self.tap)
+
+    def counts(self):
+        """Any thread: packets that were to go through, and those of them that could not."""
+        cdef uint64_t offered, lost
+        ps_tap_counts(self.tap, &offered, &lost)
+        return offered, lost
+
+
+@cython.no_gc_clear
 cdef class Reader:
     """An open source and its reader thread. Made by :func:`live`, :func:`descriptor` and :func:`libtrace_uri`.
 
@@ -113,13 +164,17 @@ cdef class Reader:
     """
 
     cdef ps_source *source
-    cdef bint follows_clock, flush_wanted
+    cdef bint follows_clock
+    cdef unsigned flush_asked
+    cdef readonly unsigned flushed
+    """The last :meth:`flush` that has been done."""
     cdef bint used, closing
     cdef uint64_t eaten
     cdef int64_t at_work       # time of the packet that the chains look at; -1: none
     cdef int64_t sleeps_until  # packet time until which nothing but a packet is waited for; -1: awake
     cdef dict last_counts
     cdef tuple last_comments
+    cdef Tap tapped
 
     def __cinit__(self):
         self.at_work = self.sleeps_until = -1
@@ -159,18 +214,21 @@ cdef class Reader:
         cdef const ps_entry *following
         cdef int n = 0, ahead = 1, waited
         cdef int64_t timeout
+        cdef unsigned mark
         cdef uint64_t target, cursor = 0
         if self.source == NULL or self.closing:
             return None
-        if self.flush_wanted:
-            self.flush_wanted = False
+        if self._flush_due():
+            mark = ps_marks_reached(self.source)
             target = self._put()
             while self.eaten < target and not self.closing:
                 entry = ps_next(self.source)
                 if entry == NULL:
                     break
                 self._eat(table, entry)
-            return table.flush()
+            ended = table.flush()
+            self.flushed = mark
+            return ended
         entry = ps_next(self.source)
         while entry == NULL:
             timeout = self._timeout(table)
@@ -202,12 +260,15 @@ cdef class Reader:
                     break
                 if not n & 63:
                     ps_release(self.source)
-                    if n >= BATCH or self.flush_wanted:
+                    if n >= BATCH or self._flush_due():
                         break
                 entry = ps_next(self.source)
         finally:
             ps_release(self.source)
         return table.take()
+
+    cdef bint _flush_due(self):
+        return self.flushed != self.flush_asked and ps_marks_reached(self.source) != self.flushed
 
     cdef uint64_t _put(self):
         cdef ps_counts_t counts
@@ -233,6 +294,31 @@ cdef class Reader:
         self.sleeps_until = when
         when = when + SETTLE - _now()
         return when if when > 0 else 0
+
+    def link(self):
+        """The link type of a live source's packets: a LINKTYPE_ of pcapng. None when it is closed."""
+        if self.source == NULL:
+            return None
+        found = ps_link(self.source)
+        return 101 if found in (12, 14) else found  # raw IP has other numbers in memory than in files
+
+    def tap(self, size_t room):
+        """From now on, every packet also goes to the tap that is returned, which ends with this source. Once.
+
+        :param room: octets that may wait to be taken
+        """
+        cdef Tap tap = Tap.__new__(Tap)
+        if self.tapped is not None:
+            raise RuntimeError("this source has a tap already")
+        tap.tap = ps_tap_open(room, 1000 if self.follows_clock else 1)
+        if tap.tap == NULL:
+            raise MemoryError
+        self.tapped = tap
+        if self.source == NULL:
+            tap.end()
+        else:
+            ps_attach(self.source, tap.tap)
+        return tap
 
     def read(self):
         """Waits for the next packet: ``(data, wire_len, linktype, ns since 1970)``; None at the end."""
@@ -289,10 +375,13 @@ cdef class Reader:
             ps_stop(self.source)
 
     def flush(self):
-        """Any thread: the next :meth:`feed` ends every flow, after the packets captured by now."""
-        self.flush_wanted = True
+        """Any thread: a :meth:`feed` soon ends every flow, after the packets captured by now.
+
+        :returns: the number of this call: it has been done when :attr:`flushed` is no less
+        """
         if self.source != NULL:
-            ps_kick(self.source)
+            self.flush_asked = ps_mark(self.source)
+        return self.flush_asked
 
     def close(self):
         """Stops and frees the source; its counts stay."""

@@ -238,7 +238,7 @@ static uint8_t check_transport(const uint8_t *net, const struct ps_ip *ip, const
 void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out)
 {
     memset(out, 0, sizeof *out);
-    int64_t l3 = ps_link(p, caplen, dlt, out);
+    int64_t l3 = ps_link_layer(p, caplen, dlt, out);
     if (l3 < 0) {
         out->status = l3 == PS_LINK_CUT ? PS_TRUNCATED : l3 == PS_LINK_BAD ? PS_MALFORMED : PS_NOT_IP;
         out->reason = l3 == PS_LINK_CUT ? PS_R_NONE : l3 == PS_LINK_BAD ? PS_R_LINK : PS_R_NEW_LINK;

@@ -333,7 +333,7 @@ static int first_layer(struct frame *f)
     return layer;
 }
 
-int64_t ps_link(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out)
+int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out)
 {
     struct frame frame = {p, len, 0, 0, dlt, 0};
     uint32_t at = 0, type = 0, size;

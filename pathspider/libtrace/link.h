@@ -14,6 +14,6 @@ enum {
 
 /* Offset of the network header, or one of the above. Sets out->ethertype, which is not IP's where the frame is not IP,
  * and out->vlan. `dlt` is a link type as in capture files, or libpcap's DLT. */
-int64_t ps_link(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out);
+int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out);
 
 #endif

@@ -25,7 +25,8 @@
 #endif
 
 #define BLOCK_TIMEOUT_MS 5          /* the kernel hands over a block that is not full after one or two of these */
-#define LINGER_MS 24                /* so long after a stop: two of them, in jiffies of a kernel with 100 a second */
+#define LINGER_MS 24                /* so long after a stop or a mark: two of them, in jiffies of a kernel with 100 a second */
+#define LINGER_MOST_MS 1000         /* and so long where packets do not cease */
 #define WAKE_BYTES (256u << 10)     /* wake a waiting consumer at the latest after this much */
 #define RING_LIMIT (1ull << 46)     /* no machine maps more */
 #define WRAP 0xffffffffu
@@ -82,6 +83,9 @@ int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, u
     if (s->snaplen > 0 && caplen > (uint32_t)s->snaplen)
         caplen = (uint32_t)s->snaplen;
     ADD(s->count_read, 1);
+    struct ps_tap *tap = LOAD(s->tap);
+    if (tap)
+        ps_tap_packet(tap, ts, p, caplen, wire_len);
     uint64_t need = (sizeof(struct ps_entry) + caplen + 7) & ~7ull;
     uint64_t start = s->head & (s->size - 1);
     uint64_t gap = start + need > s->size ? s->size - start : 0; /* entries are contiguous */
@@ -307,10 +311,17 @@ static void read_stats(struct ps_source *s)
         STORE(s->dropped_kernel, s->dropped_kernel + (uint32_t)(stat.ps_drop - (uint32_t)s->dropped_kernel));
 }
 
+/* Whether what was captured before `since` has been read: what the kernel holds in a block that is not full, too. */
+static int caught_up(int64_t since, int64_t now, int n)
+{
+    return since >= 0 && now >= since + LINGER_MS * 1000000ll && (n == 0 || now >= since + LINGER_MOST_MS * 1000000ll);
+}
+
 static void read_live(struct ps_source *s)
 {
     struct pollfd fds[2] = {{pcap_get_selectable_fd(s->pcap), POLLIN, 0}, {s->stopfd, POLLIN, 0}};
-    int64_t deadline = -1, asked = 0;
+    int64_t stopped = -1, marked = -1, asked = 0;
+    unsigned mark = 0;
 
     for (;;) {
         int n = pcap_dispatch(s->pcap, 4096, on_packet, (u_char *)s);
@@ -321,9 +332,18 @@ static void read_live(struct ps_source *s)
             break;
         }
         int64_t now = monotonic();
-        if (deadline < 0 && LOAD(s->stop))
-            deadline = now + LINGER_MS * 1000000ll; /* for what the kernel holds in a block that is not full */
-        if (deadline >= 0 && now >= deadline)
+        if (caught_up(marked, now, n)) {
+            marked = -1;
+            STORE(s->marks_reached, mark);
+            ps_kick(s);
+        }
+        if (marked < 0 && LOAD(s->marks_asked) != mark) {
+            mark = LOAD(s->marks_asked);
+            marked = now;
+        }
+        if (stopped < 0 && LOAD(s->stop))
+            stopped = now;
+        if (caught_up(stopped, now, n))
             break;
         if (now - asked > 1000000000) {
             asked = now;
@@ -333,8 +353,13 @@ static void read_live(struct ps_source *s)
             continue;
         if (check_interface(s) < 0)
             break;
-        int wait_ms = deadline < 0 ? -1 : (int)((deadline - now) / 1000000 + 1);
-        poll(fds, deadline < 0 ? 2 : 1, wait_ms);
+        int64_t since = stopped >= 0 && (marked < 0 || stopped < marked) ? stopped : marked;
+        int wait_ms = since < 0 ? -1 : (int)((since - now) / 1000000 + LINGER_MS + 1);
+        poll(fds, stopped < 0 ? 2 : 1, wait_ms < 0 && since >= 0 ? 0 : wait_ms);
+        uint64_t rings;
+        if (stopped < 0 && fds[1].revents && read(s->stopfd, &rings, sizeof rings) < 0) {
+            /* nothing was there to be read */
+        }
     }
     read_stats(s);
 }
@@ -625,6 +650,8 @@ static void *reader(void *arg)
 #endif
     pthread_mutex_lock(&s->lock);
     STORE(s->ended, 1);
+    if (s->tap)
+        ps_tap_end(s->tap);
     pthread_cond_broadcast(&s->headed);
     pthread_mutex_unlock(&s->lock);
     ring_bell(s);
@@ -874,15 +901,20 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
 
 int ps_foreign(struct ps_source *s) { return s->owner != getpid(); }
 
-void ps_stop(struct ps_source *s)
+static void call_reader(struct ps_source *s)
 {
     uint64_t one = 1;
-    if (ps_foreign(s))
-        return; /* the descriptors are shared with the owner, whose source it would stop */
-    STORE(s->stop, 1);
     if (write(s->stopfd, &one, sizeof one) < 0) {
         /* its counter is full: it is readable then, which is all that is asked for */
     }
+}
+
+void ps_stop(struct ps_source *s)
+{
+    if (ps_foreign(s))
+        return; /* the descriptors are shared with the owner, whose source it would stop */
+    STORE(s->stop, 1);
+    call_reader(s);
     pthread_mutex_lock(&s->lock);
     pthread_cond_broadcast(&s->space);
     pthread_mutex_unlock(&s->lock);
@@ -903,6 +935,22 @@ void ps_kick(struct ps_source *s)
     ring_bell(s);
 }
 
+unsigned ps_mark(struct ps_source *s)
+{
+    if (ps_foreign(s))
+        return 0;
+    unsigned mark = __atomic_add_fetch(&s->marks_asked, 1, __ATOMIC_SEQ_CST);
+    if (s->kind == LIVE) {
+        call_reader(s);
+    } else {
+        STORE(s->marks_reached, mark);
+        ps_kick(s);
+    }
+    return mark;
+}
+
+unsigned ps_marks_reached(struct ps_source *s) { return LOAD(s->marks_reached); }
+
 void ps_counts(struct ps_source *s, struct ps_counts *out)
 {
     out->read = LOAD(s->count_read);
@@ -919,6 +967,17 @@ int ps_is_live(struct ps_source *s) { return s->kind == LIVE; }
 uint64_t ps_comments(struct ps_source *s) { return LOAD(s->n_comments); }
 
 const struct ps_comment *ps_comment(struct ps_source *s, uint64_t index) { return &s->comments[index]; }
+
+int ps_link(struct ps_source *s) { return s->dlt; }
+
+void ps_attach(struct ps_source *s, struct ps_tap *tap)
+{
+    pthread_mutex_lock(&s->lock);
+    STORE(s->tap, tap);
+    if (s->ended)
+        ps_tap_end(tap);
+    pthread_mutex_unlock(&s->lock);
+}
 
 void ps_error(struct ps_source *s, struct ps_error *out)
 {

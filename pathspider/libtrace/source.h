@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "decode.h"
+#include "tap.h"
 
 /* Why a source could not be opened, or ended. */
 enum ps_why {
@@ -95,6 +96,10 @@ int ps_wait(struct ps_source *s, int64_t timeout_ns); /* negative: for ever */
 int ps_foreign(struct ps_source *s); /* whether this is a fork of the process that opened it: there, nothing reads */
 void ps_stop(struct ps_source *s);
 void ps_kick(struct ps_source *s);
+/* Marks this moment, 1 the first. Once the mark is reached, what was captured before it is there for ps_next(), and
+ * ps_wait() returns; of a file, what has been read by now. Marks may be reached several at once. */
+unsigned ps_mark(struct ps_source *s);
+unsigned ps_marks_reached(struct ps_source *s);
 void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */
 void ps_counts(struct ps_source *s, struct ps_counts *out);
 int ps_is_live(struct ps_source *s);
@@ -102,6 +107,11 @@ uint64_t ps_comments(struct ps_source *s); /* how many there are so far; the fir
 const struct ps_comment *ps_comment(struct ps_source *s, uint64_t index);
 /* What pcap calls a link type; empty where it has no name. */
 void ps_name_link(int dlt, char *out, size_t size);
+/* Of a live capture, whose packets have all the same. */
+int ps_link(struct ps_source *s);
+/* From now on, each packet goes to the tap too, before the ring, whether there is room in that or not. The tap ends with
+ * the source, and outlives it. */
+void ps_attach(struct ps_source *s, struct ps_tap *tap);
 
 void ps_error(struct ps_source *s, struct ps_error *out);
 void ps_close(struct ps_source *s); /* stops, waits for the reader, frees */

@@ -69,6 +69,8 @@ struct ps_source {
     pid_t owner;                    /* the process that has this thread; a fork of it has only a copy of the rest */
     int running;
     int stop, closing, ended, opened, kicked; /* atomics */
+    struct ps_tap *tap;             /* atomic */
+    unsigned marks_asked, marks_reached; /* atomics: see ps_mark() */
     struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
     struct ps_comment comments[PS_COMMENTS];
     uint64_t n_comments;             /* seen; atomic, set when the comment is there */

@@ -133,13 +133,27 @@ class Capture:
         if error is not None:
             raise self._explain(error, None)
 
+    def link(self) -> int | None:
+        """The link type of a live capture's packets, as pcapng has it; None of others, and when it is closed."""
+        return self.reader.link() if self.target.kind == "live" else None
+
+    def tap(self, room: int) -> _core.Tap:
+        """From now on, packets of this source also go to this tap, in which so many octets may wait."""
+        return self.reader.tap(room)
+
     def stop(self) -> None:
         """Thread-safe: packets captured by now are still delivered, then the source ends."""
         self.reader.stop()
 
-    def flush(self) -> None:
-        """Thread-safe: the next :meth:`feed` ends all flows."""
-        self.reader.flush()
+    def flush(self) -> int:
+        """Thread-safe: a :meth:`feed` soon ends all flows, after the packets captured by now. Returns the call's
+        number."""
+        return self.reader.flush()
+
+    @property
+    def flushed(self) -> int:
+        """The number of the last :meth:`flush` that has been done."""
+        return self.reader.flushed
 
     def end_flow(self, table: _core.FlowTable, target: str, protocol: int, dp: int, sp: int,  # noqa: PLR0917 - hot
                  after: float) -> None:

@@ -18,6 +18,7 @@ cdef struct Flow:
     Flow *beside        # next in the bucket of flows by their target
     uint64_t end_hash
     int64_t began       # table clock at the first packet
+    PyObject *packets   # its Packets; NULL: none are held
 
 cdef struct End:
     # A flow that is to end, seen from this host: `lo` of the key is the target, `hi` is left open.
@@ -52,6 +53,7 @@ HOOK_NAMES = ("new_flow", "ip4", "ip6", "tcp", "udp", "icmp4", "icmp6")
 
 cdef str PKT_FIRST = "pkt_first"
 cdef str PKT_LAST = "pkt_last"
+cdef str PACKETS = "_packets"
 
 cdef extern from *:
     """
@@ -297,6 +299,7 @@ cdef class FlowTable:
     :param idle_timeout: seconds of packet time without a packet after which a flow ends
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
     :param max_flows: when so many flows are open, the one that was quiet for longest ends early
+    :param store: holds the first packets of each flow: records have them as ``_packets``
 
     One thread at a time may use a table, and none from within a hook of its chains: that raises ``RuntimeError``.
     :meth:`end_flow` and the counts are for any thread, at any time.
@@ -310,6 +313,7 @@ cdef class FlowTable:
     cdef Flow *spare
     cdef Flow *soon[2]
     cdef List open, done
+    cdef PacketStore store
     cdef readonly uint64_t count, max_flows
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
     cdef uint64_t by_reason[PS_REASONS]
@@ -335,7 +339,8 @@ cdef class FlowTable:
         if self.buckets == NULL:
             raise MemoryError
 
-    def __init__(self, chains=(), double idle_timeout=30, double expiry_timeout=5, uint64_t max_flows=131072):
+    def __init__(self, chains=(), double idle_timeout=30, double expiry_timeout=5, uint64_t max_flows=131072,
+                 PacketStore store=None):
         if self.keep is not None:  # hooks would be freed that may be running
             raise RuntimeError("a flow table is set up once: make a new one")
         self.keep = []
@@ -346,6 +351,7 @@ cdef class FlowTable:
         self.idle = <int64_t>(idle_timeout * 1e9)
         self.expiry = <int64_t>(expiry_timeout * 1e9)
         self.max_flows = max_flows
+        self.store = store
         self.out = []
         self.shapes = {}
         self.register(list(chains))
@@ -406,8 +412,8 @@ cdef class FlowTable:
             flow = lists[i].head
             while flow != NULL:
                 following = flow.after
-                if flow.rec != NULL:
-                    Py_DECREF(<object>flow.rec)
+                Py_XDECREF(flow.rec)
+                Py_XDECREF(flow.packets)
                 free(flow)
                 flow = following
         while self.spare != NULL:
@@ -708,6 +714,7 @@ cdef class FlowTable:
         self.count -= 1
         cdef PyObject *held = flow.rec
         cdef int64_t first = flow.first, last = flow.last
+        packets = self.let_go(flow)
         flow.rec = NULL
         flow.after = self.spare
         self.spare = flow
@@ -720,8 +727,20 @@ cdef class FlowTable:
                 rec.pop(key, None)
             PyDict_SetItem(rec, PKT_FIRST, _seconds(first))
             PyDict_SetItem(rec, PKT_LAST, _seconds(last))
+            if packets is not None:
+                PyDict_SetItem(rec, PACKETS, packets)
             self.out.append(rec)
         return 0
+
+    cdef object let_go(self, Flow *flow):
+        """Its packets, which are the caller's from now on; None if none are held."""
+        cdef object packets
+        if flow.packets == NULL:
+            return None
+        packets = <object>flow.packets
+        Py_DECREF(packets)
+        flow.packets = NULL
+        return packets
 
     cdef Flow *create(self, const ps_dec *dec, int64_t now, int64_t ts) except NULL:
         cdef Flow *flow
@@ -751,6 +770,10 @@ cdef class FlowTable:
         rec = PyDict_Copy(self.template)
         Py_INCREF(rec)
         flow.rec = <PyObject *>rec
+        if self.store is not None:
+            packets = _new_packets(self.store)
+            Py_INCREF(packets)
+            flow.packets = <PyObject *>packets
         flow.chained = self.buckets[dec.hash & self.mask]
         self.buckets[dec.hash & self.mask] = flow
         if self.targets != NULL:
@@ -835,6 +858,8 @@ cdef class FlowTable:
         if flow.rec == NULL:
             return 0
 
+        if flow.packets != NULL:
+            self.store.add(&(<Packets>flow.packets).held, p, caplen, wire_len, ts)
         shape = self.shape(dec)
         shape.buf.p = p
         shape.buf.caplen = caplen
@@ -848,6 +873,7 @@ cdef class FlowTable:
                 rec = <object>flow.rec
                 Py_DECREF(rec)
                 flow.rec = NULL
+                self.let_go(flow)
                 self.discarded += 1
             elif not self.dispatch(shape, flow, dec, flow.forward != dec.dir) and not flow.complete:
                 _remove(&self.open, flow)

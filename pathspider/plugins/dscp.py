@@ -18,6 +18,9 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    handshake,
+    handshake_conditions,
+    response_conditions,
     succeeded,
 )
 from pathspider.helpers.sockets import SockOpts
@@ -47,8 +50,11 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
+    compares_responses = True
     conditions = {
         **connectivity_conditions("dscp.<codepoint>"),
+        **response_conditions("dscp.<codepoint>", connect_supported),
+        **handshake_conditions("dscp.<codepoint>"),
         "dscp.<codepoint>.replymark:<codepoint>": "codepoint of a reply to packets with the first codepoint",
         "pathspider.local_error:dscp_not_configured": "the packets that left had another codepoint",
     }
@@ -97,7 +103,9 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         if any(succeeded(flow) and not codepoints(flow, "rev") for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost it
         baseline, experiment = flows
-        found = [connectivity(f"dscp.{self.args.codepoint}", succeeded(baseline), succeeded(experiment))]
+        tried = f"dscp.{self.args.codepoint}"
+        found = [connectivity(tried, succeeded(baseline), succeeded(experiment)),
+                 *handshake(tried, baseline, experiment)]
         for flow, codepoint in zip(flows, sent, strict=True):
             found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
         return list(dict.fromkeys(found))

@@ -8,13 +8,16 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
-from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCPChain
+from pathspider.chains.tcp import TCP_ECE, TCP_SAE, TCP_SAEC, TCPChain, has_syn_ack
 from pathspider.conditions import (
     NOT_OBSERVED,
     all_observed,
     asked_for_ecn,
     connectivity,
     connectivity_conditions,
+    handshake,
+    handshake_conditions,
+    response_conditions,
     succeeded,
 )
 from pathspider.network.configurations import Configuration
@@ -42,11 +45,15 @@ class ECN(SynchronizedSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
+    compares_responses = True
     conditions = {
         **connectivity_conditions("ecn"),
+        **response_conditions("ecn", connect_supported),
+        **handshake_conditions("ecn"),
         "ecn.negotiation.succeeded": "the SYN-ACK had ECE alone",
         "ecn.negotiation.reflected": "the SYN-ACK had ECE and CWR, the flags of the SYN",
         "ecn.negotiation.failed": "the SYN-ACK had any other flags",
+        "ecn.negotiation.unclear": "the SYN-ACK had ECE, and so had that of the baseline, which did not ask",
         **{f"ecn.ipmark.{mark}.{word}": f"{codepoint} {meaning} on packets that came back"
            for mark, codepoint in MARKS.items()
            for word, meaning in (("seen", "was seen"), ("not_seen", "was not seen"))},
@@ -80,9 +87,11 @@ class ECN(SynchronizedSpider, PluggableSpider):
             return ["pathspider.local_error:ecn_not_configured"]
         if any(succeeded(flow) and flow["tcp_synflags_rev"] is None for flow in flows):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
+        fallen = fell_back(experiment)
         return [
-            connectivity("ecn", succeeded(baseline), succeeded(experiment) and not fell_back(experiment)),
-            *negotiation(experiment),
+            connectivity("ecn", succeeded(baseline), succeeded(experiment) and not fallen),
+            *(handshake("ecn", baseline, experiment) if not fallen else []),
+            *negotiation(baseline, experiment),
             *ip_marks(experiment),
         ]
 
@@ -119,11 +128,16 @@ def fell_back(flow: Flow) -> bool:
     return last is not None and not asked_for_ecn(last)
 
 
-def negotiation(flow: Flow) -> list[str]:
-    """What the SYN-ACK said: ``succeeded``, ``reflected`` (the SYN's flags sent back) or ``failed``."""
-    flags = flow["tcp_synflags_rev"]
-    if flags is None or flags & TCP_SA != TCP_SA:
+def negotiation(baseline: Flow, experiment: Flow) -> list[str]:
+    """What the SYN-ACK said: ``succeeded``, ``reflected`` (the SYN's flags sent back) or ``failed``.
+
+    ``unclear`` if it has ECE, as the other has that nobody had asked: then that is no answer.
+    """
+    if not has_syn_ack(experiment):
         return []
+    flags = experiment["tcp_synflags_rev"]
+    if flags & TCP_ECE and has_syn_ack(baseline) and baseline["tcp_synflags_rev"] & TCP_ECE:
+        return ["ecn.negotiation.unclear"]
     verdict = {TCP_SAE: "succeeded", TCP_SAEC: "reflected"}.get(flags & TCP_SAEC, "failed")
     return [f"ecn.negotiation.{verdict}"]
 

@@ -11,7 +11,14 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.evil import EvilChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    NOT_OBSERVED,
+    all_observed,
+    connectivity,
+    connectivity_conditions,
+    response_conditions,
+    succeeded,
+)
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -35,8 +42,10 @@ class EvilBit(ForgeSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, DNSChain, EvilChain]
     connect_supported = ["tcp", "dnsudp"]
     packets = 2
+    compares_responses = True
     conditions = {
         **connectivity_conditions("evilbit"),
+        **response_conditions("evilbit", connect_supported),
         "evilbit.mark.seen": "packets that came back had the evil bit set",
         "evilbit.mark.not_seen": "packets came back, without the evil bit",
         "pathspider.skipped:ipv6_has_no_evil_bit": "the target's address is IPv6",

@@ -12,14 +12,13 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    response_conditions,
     succeeded,
 )
 from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers.http import HTTP_1_1_REQUIRED
 from pathspider.helpers.modes import connect
 from pathspider.records import Connection, Flow, Job
-
-SWITCHING_PROTOCOLS = 101
-"""The last status that was read is this one if the server agreed to HTTP/2 and then sent no response in it."""
 
 
 class H2(DesynchronizedSpider, PluggableSpider):
@@ -37,10 +36,13 @@ class H2(DesynchronizedSpider, PluggableSpider):
     chains = [BasicChain, TCPChain]
     connect_supported = ["http", "https"]
     capabilities = ("CAP_NET_RAW",)
+    compares_responses = True
     conditions = {
         **connectivity_conditions("h2"),
+        **response_conditions("h2", connect_supported),
         "h2.upgrade.success": "the response came over HTTP/2",
         "h2.upgrade.failed": "the response did not come over HTTP/2, or none came",
+        "h2.upgrade.failed:http11_required": "the server took up HTTP/2, and ended it by asking for HTTP/1.1",
     }
 
     def conn_no_h2(self, job: Job, config: int) -> Connection:
@@ -66,15 +68,26 @@ class H2(DesynchronizedSpider, PluggableSpider):
         if ecn_switched(flows, self.asks_for_ecn):
             return [ECN_SWITCHED]
         baseline, experiment = flows
-        if any(responded(flow) and not flow["tcp_connected"] for flow in flows):
+        if any(answered(flow) and not flow["tcp_connected"] for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost the handshake
-        found = [connectivity("h2", responded(baseline), responded(experiment))]
+        found = [connectivity("h2", answered(baseline), answered(experiment))]
         if experiment["tcp_connected"]:  # otherwise nobody was asked
-            granted = responded(experiment) and experiment.get("http_version") == "2"
-            found.append(f"h2.upgrade.{'success' if granted else 'failed'}")
+            found.append(f"h2.upgrade.{upgrade(experiment)}")
         return found
 
 
-def responded(flow: Flow) -> bool:
-    """True if a response to the request itself came."""
-    return succeeded(flow) and flow.get("http_status") != SWITCHING_PROTOCOLS
+def wants_http_1_1(flow: Flow) -> bool:
+    """True if the server ended HTTP/2 since it wants HTTP/1.1. :rfc:`9113`, section 7"""
+    return flow.get("http2_error") == HTTP_1_1_REQUIRED
+
+
+def answered(flow: Flow) -> bool:
+    """True if a response came, or the server's word that it gives none over HTTP/2: the path is sound."""
+    return succeeded(flow) or wants_http_1_1(flow)
+
+
+def upgrade(flow: Flow) -> str:
+    """What became of the offer of HTTP/2."""
+    if wants_http_1_1(flow):
+        return "failed:http11_required"
+    return "success" if succeeded(flow) and flow.get("http_version") == "2" else "failed"

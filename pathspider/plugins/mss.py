@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.mss import MSSChain
+from pathspider.chains.mss import MSS_LENGTH, MSSChain
 from pathspider.chains.tcp import TCPChain, has_syn_ack
 from pathspider.conditions import ECN_SWITCHED, NOT_OBSERVED, all_observed, ecn_switched, succeeded
 from pathspider.records import Flow
@@ -32,6 +32,7 @@ class MSS(SingleSpider, PluggableSpider):
         "mss.option.local.value:<bytes>": "the MSS that was sent",
         "mss.option.remote.value:<bytes>": "the MSS that arrived",
         "mss.option.received.absent": "the SYN-ACK came without the option",
+        "mss.option.received.malformed": "the option that arrived is not four octets long",
         "mss.option.received.unchanged": "the MSS that arrived is the local one",
         "mss.option.received.inflated": "the MSS that arrived is greater than the local one",
         "mss.option.received.deflated": "the MSS that arrived is lower than the local one",
@@ -52,12 +53,14 @@ def option_values(flow: Flow) -> list[str]:
     """The values of both directions, where there was a response, and how the received one compares."""
     if not has_syn_ack(flow):
         return []
-    local, remote = flow["mss_value_fwd"], flow["mss_value_rev"]
+    local, remote, length = flow["mss_value_fwd"], flow["mss_value_rev"], flow["mss_len_rev"]
     values = [f"mss.option.{side}.value:{value}" for side, value in (("local", local), ("remote", remote))
               if value is not None]
-    if remote is None:
+    if length is None:
         return [*values, "mss.option.received.absent"]
-    if local is None:
+    if length != MSS_LENGTH:
+        values.append("mss.option.received.malformed")
+    if local is None or remote is None:
         return values  # nothing to compare with
     verdict = "unchanged" if remote == local else "inflated" if remote > local else "deflated"
     return [*values, f"mss.option.received.{verdict}"]

@@ -9,7 +9,7 @@ from typing import Any
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import TCP_ACK, TCP_SYN, TCPChain, has_syn_ack
+from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, is_bogus
 from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import (
     ECN_SWITCHED,
@@ -18,6 +18,9 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     ecn_switched,
+    handshake,
+    handshake_conditions,
+    response_conditions,
     succeeded,
 )
 from pathspider.desync import DesynchronizedSpider
@@ -42,11 +45,11 @@ class PlainSYNChain(Chain):
         "tfo_fell_back": Field(bool, False, "A SYN without Fast Open followed one with it, before any SYN-ACK came"),
     }
 
-    scratch = {"_tfo_sent": False, "_tfo_asked": False, "_tfo_answered": False}
+    scratch = {"_tfo_sent": False, "_tfo_asked": False, "_tfo_answered": False, **SYN_SENT}
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Looks at the SYNs that go forward up to the first SYN-ACK."""
-        if not tcp.flags & TCP_SYN or rec["_tfo_answered"]:
+        if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev) or rec["_tfo_answered"]:
             return True
         if rev:
             rec["_tfo_answered"] = bool(tcp.flags & TCP_ACK)
@@ -75,15 +78,18 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]
+    compares_responses = True
     conditions = {
         **connectivity_conditions("tfo"),
+        **response_conditions("tfo", connect_supported),
+        **handshake_conditions("tfo"),
         "tfo.cookie.received": "the third SYN carried a cookie",
         "tfo.cookie.not_received": "the third SYN carried no cookie",
         "tfo.syndata.acked": "the SYN-ACK acknowledged SYN and data",
         "tfo.syndata.not_acked": "the SYN-ACK acknowledged the SYN, and not all of the data",
         "tfo.syndata.failed": "no SYN-ACK came to the SYN with data",
         "pathspider.local_error:tfo_not_configured": "the SYNs that left lacked the option asked for",
-        "pathspider.not_observed": "also where the path loses first SYNs of any kind",
+        "pathspider.not_observed": "also where the path loses, or challenges, first SYNs of any kind",
     }
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     fixed_order = True
@@ -130,11 +136,13 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     def conn_tfo(self, job: Job, config: int) -> Connection:
         """Use the cookie; once more if it took so long that a SYN may have been sent again, since any path loses some.
 
-        A slow answer takes as long. Its second connection costs a little, and says the same.
+        A slow answer takes as long. Its second connection costs a little, and says the same. Where the data on the SYN
+        were acknowledged, no second one can say more.
         """
         began = monotonic()
         connection = self._fast_open(job)
-        if connection["spdr_state"] == CONN_OK and monotonic() - began >= FIRST_RESEND:
+        late = monotonic() - began >= FIRST_RESEND and not connection.get("syn_data_acked")
+        if connection["spdr_state"] == CONN_OK and late:
             self.one_more()
             connection = self._fast_open(job)
         return connection
@@ -159,6 +167,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if fell_back and baseline["tfo_resent"]:
             return [NOT_OBSERVED]  # the path is slow or loses first SYNs of any kind: Fast Open was not put to the test
         found = [connectivity("tfo", succeeded(baseline), succeeded(experiment) and not fell_back)]
+        if not only_by_fallback(experiment):
+            found += handshake("tfo", baseline, experiment)
         if experiment["tfo_synclen"] or has_syn_ack(request):  # otherwise nobody was there to give one
             found.append(f"tfo.cookie.{'received' if experiment['tfo_synclen'] else 'not_received'}")
         if experiment["tfo_dlen"]:

@@ -11,7 +11,14 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
-from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    NOT_OBSERVED,
+    all_observed,
+    connectivity,
+    connectivity_conditions,
+    response_conditions,
+    succeeded,
+)
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.segments import ones_complement_sum
 from pathspider.libtrace import IP, IP6
@@ -92,8 +99,10 @@ class UDPOpts(ForgeSpider, PluggableSpider):
     connect_supported = ["dnsudp"]
     capabilities = ("CAP_NET_RAW",)
     packets = 2
+    compares_responses = True
     conditions = {
         **connectivity_conditions("udpopts"),
+        **response_conditions("udpopts", connect_supported),
         "pathspider.local_error:surplus_not_as_forged": "the surplus that left was not as forged",
     }
 

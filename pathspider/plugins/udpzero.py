@@ -10,7 +10,14 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.udp import UDPChain
-from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
+from pathspider.conditions import (
+    NOT_OBSERVED,
+    all_observed,
+    connectivity,
+    connectivity_conditions,
+    response_conditions,
+    succeeded,
+)
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Conn, Flow, Job
@@ -33,8 +40,10 @@ class UDPZero(ForgeSpider, PluggableSpider):
     connect_supported = ["dnsudp"]
     capabilities = ("CAP_NET_RAW",)
     packets = 2
+    compares_responses = True
     conditions = {
         **connectivity_conditions("udpzero"),
+        **response_conditions("udpzero", connect_supported),
         "pathspider.skipped:ipv6_requires_udp_checksum": "the target's address is IPv6",
         "pathspider.local_error:checksum_not_as_forged": "the checksums that left were not as forged",
     }

@@ -7,6 +7,7 @@ from itertools import groupby, islice
 from operator import attrgetter
 from typing import NamedTuple
 
+from pathspider.report.confirmed import AT_FIRST, CONFIRMED
 from pathspider.report.runs import differing
 from pathspider.report.summary import Report
 
@@ -30,6 +31,12 @@ def remarks(report: Report) -> Iterator[Remark]:
             yield Remark(f"{tally.label} breaks off", f" ({tally.broken_off}); the counts are of what stands before.")
     yield from measured_differently(report)
     yield from measured_again(report)
+    if any(report.confirmed):
+        yield Remark("First connections and rounds are counted apart",
+                     f": what ends with{AT_FIRST.format('broken')} or{AT_FIRST.format('transient')} has what rounds "
+                     f"said of suspects; what ends with{CONFIRMED} has their word, and the first connections' where "
+                     "those made no suspect. What is called stable is of suspects alone; all else, of the first "
+                     "connections.")
     if folded := report.targets.verdicts.folded:
         yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
                      " that are too many, or too long, to be told apart. What was left out shows as …, and no "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pathspider.installed import declared
+from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.counting import Tally
 from pathspider.report.figures import points
 from pathspider.report.markup import Cell, details, heading_of, many, number, share, table, text_of
@@ -156,7 +157,8 @@ def _compared(report: Report, question: str, compared: list[Compared]) -> Iterat
 def without(report: Report) -> Iterator[str]:
     """Records that conclude nothing, and why."""
     yield ("<p>Records that tell why something was not concluded: this is no behaviour of the path. They count above "
-           "only for questions that they answer all the same, which no plugin of PATHspider's own does.</p>\n")
+           "only for questions that they answer all the same: of what was not confirmed, there is what the first "
+           "connections said.</p>\n")
     if not report.without:
         yield "<p>There are none.</p>\n"
         return
@@ -208,6 +210,11 @@ if the targets of the two files were drawn independently. A difference is clear 
 rows, one in twenty is clear by chance alone.</p>
 <p>Questions that end with{BASELINE_UP} leave out all targets but those that say works or broken: how often does the
 feature break what comes up without it?</p>
+<p>Questions about connectivity are of the first two connections to a target. Where suspects were measured again,
+what ends with{AT_FIRST.format("broken")} tells how many of the broken ones were so in every round;{CONFIRMED} has for
+each target the word of its rounds, or that of its first connections where those made no suspect;{UP_CONFIRMED} leaves
+out all but works and broken of these. Unstable are those whose rounds differ: a firewall that counts connections makes
+them, and so does chance.</p>
 <p>Marks (ecn.ipmark) are counted only where a SYN-ACK came back.</p>
 <p>The intervals tell what chance does to a sample of targets. They do not tell whether the targets stand for the
 Internet, nor what the vantage point's own network does to all of them.</p>

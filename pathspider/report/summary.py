@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple
 
 from pathspider.base import timestamp
+from pathspider.report import confirmed
 from pathspider.report.counting import Group, Tally, counted
 from pathspider.report.questions import Answer, natural_key
 from pathspider.report.statistics import Difference, Share, difference, wilson
@@ -89,6 +91,8 @@ class Report:
         self.largest = [f"AS{system}" for system in self.targets.largest(MOST_SYSTEMS)]
         self._counts: dict[tuple[str, str], list[Count]] = defaultdict(list)
         self._answers = self._all_answers()
+        self.confirmed = self._confirmed()
+        """For each file the questions of which it is told what rounds said."""
         self.given_by: list[Counter[str]] = [self._by_plugin(tally) for tally in self.tallies]
         """For each file, how many of its records answer questions of which plugin."""
         for file, tally in enumerate(self.tallies):
@@ -125,6 +129,13 @@ class Report:
         return {question: sorted(answers, key=lambda one: natural_key(one.answer))
                 for question, answers in found.items()}
 
+    def _confirmed(self) -> list[set[str]]:
+        """A file without a single suspect is confirmed as it is, where another one has been."""
+        found = [confirmed.were_confirmed(tally.verdicts.found[number].conditions
+                                          for number in dict(tally.groups())[EVERYTHING]) for tally in self.tallies]
+        anywhere = set().union(*(questions for questions, _ in found))
+        return [questions | (anywhere - suspects) for questions, suspects in found]
+
     @staticmethod
     def _by_plugin(tally: Tally) -> Counter[str]:
         found: Counter[str] = Counter()
@@ -142,9 +153,25 @@ class Report:
         for question in sorted({answer.question for answer in given}, key=natural_key):
             verdicts = [Answer(question, word, f"{question}.{word}") for word in ("broken", "works")]
             reached = sum(given[one] for one in verdicts)
-            if reached and question.endswith(".connectivity"):
+            if reached and confirmed.is_first(question):
                 for one in verdicts:
                     yield Count(file, group, one._replace(question=question + BASELINE_UP), given[one], reached)
+        if questions := self.confirmed[file]:
+            yield from self._of_rounds(file, group, numbers, questions)
+
+    def _of_rounds(self, file: int, group: Group, numbers: Mapping[int, int], questions: set[str]) -> Iterator[Count]:
+        """What the report adds of these questions: first pairs beside rounds."""
+        given: Counter[Answer] = Counter()
+        for number, count in numbers.items():
+            for words in confirmed.words_of(self.targets.verdicts.found[number].conditions):
+                if words.question in questions:
+                    given.update(dict.fromkeys(confirmed.added(words), count))
+        asked: Counter[str] = Counter()
+        for answer, count in given.items():
+            asked[answer.question] += count
+        for answer in dict.fromkeys(chain(*map(confirmed.possible, sorted(questions)), given)):
+            if asked[answer.question]:
+                yield Count(file, group, answer, given[answer], asked[answer.question])
 
     @property
     def repeated(self) -> list[Repeated]:

@@ -198,31 +198,38 @@ class Confirmer:
 
 
 def word_of(suspicion: str, found: Iterable[str]) -> str | None:
-    """What a round's conditions say in the place of a suspicion: the last word of one like it, or None."""
+    """What a round's conditions say in the place of a suspicion: the last word of one like it, or None.
+
+    Where responses of the DNS differ, there is no word, and no other round can make one of it: ``unstable``.
+    """
     like = suspicion.rpartition(".")[0]
-    return next((word for place, _, word in (condition.rpartition(".") for condition in found) if place == like), None)
+    differs = f"{like.rpartition('.')[0]}.response.differs:"
+    found = [*found]
+    said = (word for place, _, word in (condition.rpartition(".") for condition in found) if place == like)
+    return next(said, UNSTABLE if any(condition.startswith(differs) for condition in found) else None)
 
 
 def is_settled(suspicion: str, words: Sequence[str], most: int) -> bool:
-    """Whether further rounds could not change the stable word: all have been made, or they differ, or they say what
-    is not suspicious."""
-    like = suspicion.rpartition(".")[0]
-    return len(words) >= most or len(set(words)) > 1 or any(
-        f"{like}.{word}" != suspicion and not SUSPICIOUS.fullmatch(f"{like}.{word}") for word in words)
+    """Whether further rounds could not change the stable word: all have been made, or one said otherwise than the first
+    connections."""
+    return len(words) >= most or any(word != suspicion.rpartition(".")[2] for word in words)
 
 
 def stable_condition(suspicion: str, words: Sequence[str], most: int) -> str | None:
     """The stable condition in the place of a suspicion; None if its rounds are not complete.
 
-    ``X.stable.connectivity.broken`` (or ``transient``, ``works``): every round said so; ``unstable``: they differ, or
-    the target was ``offline`` in between.
+    ``X.stable.connectivity.broken``, or ``transient``: the first connections and every round said so. ``works``: rounds
+    said so. ``unstable``: they differ, or say the contrary of the first connections, or the target was ``offline`` in
+    between.
     """
     if not words or not is_settled(suspicion, words, most):
         return None
-    like = suspicion.rpartition(".")[0]
+    like, _, first = suspicion.rpartition(".")
     name, _, what = like.rpartition(".")
-    word = words[0] if len(set(words)) == 1 and words[0] != "offline" else UNSTABLE
-    return f"{name}.stable.{what}.{word}"
+    said = {*words}
+    word = said.pop()
+    settled = not said and word != "offline" and (word == first or not SUSPICIOUS.fullmatch(f"{like}.{word}"))
+    return f"{name}.stable.{what}.{word if settled else UNSTABLE}"
 
 
 TRIES = ("evidence_syns_fwd", "evidence_datagrams_fwd")

@@ -53,7 +53,7 @@ class Counts:
         return self._first[condition]
 
     def summary(self) -> str:
-        """All of it in a line: verdicts, and why there is none."""
+        """All of it in a line: verdicts, what rounds made of suspects, and why there is no verdict."""
         verdicts: Counter[str] = Counter()
         reasons = Counter(self.local_errors)
         for condition, count in self._first.items():
@@ -65,6 +65,10 @@ class Counts:
         if self.records or not parts:
             told = f": {', '.join(shortened(verdicts))}" if verdicts else ""
             parts.append(number(self.records, "record") + told)
+        again = Counter({condition: count for condition, count in self.conditions.items()
+                         if condition == conditions.UNCONFIRMED or conditions.STABLE_CONDITION.fullmatch(condition)})
+        if again:
+            parts.append(f"measured again: {', '.join(shortened(again))}")
         if reasons:
             parts.append(f"{reasons.total():,} without a verdict: {', '.join(shortened(reasons))}")
         return "; ".join(parts)

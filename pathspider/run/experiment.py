@@ -18,9 +18,10 @@ class Experiment(Protocol):
     """The methods are documented where they are: in :class:`pathspider.base.Spider`."""
 
     name: ClassVar[str]
-    chains: ClassVar[Sequence[type[Chain]]]
+    chains: Sequence[type[Chain]]
     target_keys: ClassVar[Sequence[str]]
     keep_open: ClassVar[bool]
+    compares_responses: ClassVar[bool]
     fixed_order: ClassVar[bool]
     worker_count: int
     options: RunOptions
@@ -41,6 +42,7 @@ class Experiment(Protocol):
     def borrow(self) -> None: ...
     def give_settings_back(self) -> None: ...
     def create_observer(self) -> Observer | DummyObserver: ...
+    def observed_chains(self) -> list[type[Chain]]: ...
     def finish(self) -> None: ...
 
     # a job

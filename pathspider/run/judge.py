@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from pathspider import conditions
-from pathspider.records import CONN_DISCARD, Connection, Flow, Job, Record, Unmeasured
+from pathspider.chains.evidence import BAD_ANSWER
+from pathspider.records import CONN_DISCARD, CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job, Record, Unmeasured
 from pathspider.run.match import Merged
 from pathspider.targets.names import both_spellings
 from pathspider.targets.problems import target_asn
@@ -26,8 +27,8 @@ class Judge:
         self.spider = spider
         self.options = spider.options
         self.source = spider.source
-        self.unseen = {name: field.initial for chain in spider.chains for name, field in chain.fields.items()
-                       if not name.startswith("_")}
+        self.unseen = {name: field.initial for chain in spider.observed_chains()
+                       for name, field in chain.fields.items() if not name.startswith("_")}
         """The chains' fields before the first packet."""
         self.beginnings: Beginnings = spider.options.beginnings or ([self.source[0]], [self.source[1]])
         """Of paths that begin with the usual source addresses."""
@@ -45,7 +46,7 @@ class Judge:
             found = conditions.skipped(connections)
             if not found and self.spider.capture_losses() > result.losses:
                 found = [conditions.NOT_OBSERVED, conditions.CAPTURE_LOST]
-            found = conditions.missed_flows(found or checked(self.spider.combine_flows(flows)), merged.missed)
+            found = conditions.missed_flows(found or self._concluded(flows), merged.missed)
         began = first_packet(merged.flows, result.began)
         record: Record = {
             "path": path_to(job, self._beginnings(result.source)),
@@ -59,6 +60,11 @@ class Judge:
             record["flow_results"] = flows
             record["missed_flows"] = merged.missed
         yield {**job, **both_spellings(job), **record}
+
+    def _concluded(self, flows: list[Flow]) -> list[str]:
+        """What the plugin concludes, and of responses, where it wants that."""
+        found = checked(self.spider.combine_flows(flows))
+        return conditions.with_responses(found, flows) if self.spider.compares_responses else found
 
     def _beginnings(self, source: Source | None) -> Beginnings:
         """How paths from these addresses begin: what was looked up is true of the usual ones alone."""
@@ -76,6 +82,8 @@ class Judge:
         kept = {key: value for key, value in job.items() if key in ("dip", "dp") or key not in noted}
         joined = {**unseen, **self.spider.merge(flow, cast(Connection, {**kept, **connection}))}
         joined["spdr_state"] = int(joined["spdr_state"])
+        if "evidence_failure" in noted:
+            joined |= failure(joined)
         return joined
 
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
@@ -86,6 +94,19 @@ class Judge:
         if item.error:
             record["error"] = item.error
         yield {**item.job, **both_spellings(item.job), **record}
+
+
+def failure(flow: Flow) -> Flow:
+    """How a connection failed, of which :class:`~pathspider.chains.evidence.EvidenceChain` knows the packets alone.
+
+    What came up has not failed, and of what our own machine broke off nothing can be said. What failed though an answer
+    came got an answer that is none: ``bad_answer``.
+    """
+    if flow["spdr_state"] not in (CONN_TIMEOUT, CONN_FAILED):
+        return {"evidence_failure": None, "evidence_failed_at": None}
+    if flow.get("evidence_failure") is None and flow.get("evidence_answered_at") is not None:
+        return {"evidence_failure": BAD_ANSWER, "evidence_failed_at": flow["evidence_answered_at"]}
+    return {}
 
 
 def checked(conditions: Iterable[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 RESERVE = 64
 """For all else: input, output, capture, settings, what libraries open."""
 
-OTHER_THREADS = 16
+OTHER_THREADS = 17
 """Threads beside the workers."""
 
 STACK_BYTES = 4 << 20

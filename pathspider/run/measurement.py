@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from signal import Signals
 from typing import TYPE_CHECKING, NamedTuple
 
 from pathspider import conditions
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_measure
+from pathspider.run.alarms import Alarms
 from pathspider.run.counts import Counts
 from pathspider.run.room import Room
 
@@ -68,6 +69,7 @@ class Measurement:
         """Called when all is over and :attr:`status` is known, also where a second signal ends all at once."""
         self.counts = Counts()
         """Of what was written."""
+        self.alarms = Alarms()
         self.all_read = False
         """Whether the input was read to its end."""
         self.status: int | None = None
@@ -181,6 +183,7 @@ class Measurement:
         self._count(record)
 
     def _count(self, record: Record) -> None:
+        self.alarms.note(record)
         first = self.counts.add(record)
         if first.startswith(f"{conditions.RUN}."):
             for reason in conditions.local_reasons(record["conditions"])[:1]:
@@ -239,6 +242,7 @@ class Measurement:
              + "; --resume measures them again"),
             (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
+            *self._packets_undone(),
             *spider.undone(),
         ]
         status = 0
@@ -263,6 +267,8 @@ class Measurement:
         elif self.no_room is not None:
             log.error("output: %s; the run was stopped before anything was lost: --resume FILE goes on where there is "
                       "room", self.no_room.strerror)
+        for line in self.alarms.lines():
+            log.warning("%s%s", line, " (of what this run adds)" if self.resumes else "")
         log.log(logging.WARNING if self.counts.local_errors else logging.INFO, "%s", self.counts.summary())
         if (self.failure or self.no_room or self.unread or self.reader.broken_off or spider.exception is not None
                 or run.jobs_failed):
@@ -270,6 +276,20 @@ class Measurement:
         if self.signals and spider.exception is None:
             return 128 + self.signals[0]
         return status
+
+    def _packets_undone(self) -> Iterator[tuple[int, str]]:
+        """What was not written of the run's packets."""
+        pcap, evidence = self.spider.pipeline.pcap, self.spider.pipeline.evidence
+        if pcap is not None:
+            log.info("pcap: %d packets, in %d files: %s", pcap.packets, pcap.files, pcap.name)
+            why = "they came faster than they could be written" if pcap.failure is None else pcap.failure.strerror
+            yield pcap.lost, f"packets are not in {pcap.name}: {why}"
+        if evidence is not None:
+            log.info("evidence: packets of %d targets are in %s", evidence.files, evidence.folder.name)
+            if evidence.shortened or evidence.lost:
+                log.warning("evidence: the %d MiB for packets were full: %d flows kept only their first packets, and "
+                            "%d none", evidence.memory >> 20, evidence.shortened, evidence.lost)
+            yield evidence.failed, f"times, packets could not be written to {evidence.folder.name}: {evidence.why}"
 
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated

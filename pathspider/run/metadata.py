@@ -45,8 +45,9 @@ NO_OPTIONS = frozenset({"advice", "command", "func", "parser", "plugin", "plugin
                         "version"})
 """What is among the parsed arguments and was not told to ``measure``."""
 
-NO_DIFFERENCE = frozenset({"dry_run", "force", "input", "log_file", "max_targets", "metadata", "output", "per_address",
-                           "quiet", "rate", "resume", "status_file", "user", "verbose", "workers", "blocklist"})
+NO_DIFFERENCE = frozenset({"dry_run", "evidence", "force", "input", "log_file", "max_targets", "metadata", "output",
+                           "pcap", "pcap_size", "per_address", "quiet", "rate", "resume", "status_file", "user",
+                           "verbose", "workers", "blocklist"})
 """Options that change neither what is found of a target nor how records look. Of a blocklist its content counts, and
 of the input too."""
 
@@ -128,6 +129,7 @@ def of_targets(measurement: Measurement, digest: Digest) -> Facts:
 def at_end(measurement: Measurement) -> Facts:
     """What is known of a run at its end."""
     counts, run = measurement.counts, measurement.spider.pipeline
+    pcap, evidence = run.pcap, run.evidence
     stats = getattr(measurement.spider.observer, "stats", None)
     return {
         "end": now(),
@@ -136,9 +138,13 @@ def at_end(measurement: Measurement) -> Facts:
         "records": counts.lines,
         "conditions": dict(sorted(counts.conditions.items())),
         "local_errors": dict(sorted(counts.local_errors.items())),
+        "alarms": measurement.alarms.lines(),
         "without_record": measurement.without_record,
         "missed_flows": run.flows_missed,
         "packets": {"observed": getattr(stats, "packets", 0), "lost": measurement.spider.capture_losses()},
+        "pcap": pcap and {"files": pcap.files, "packets": pcap.packets, "lost": pcap.lost},
+        "evidence": evidence and {"files": evidence.files, "failed": evidence.failed, "flows_shortened":
+                                  evidence.shortened, "flows_lost": evidence.lost},
         "changed": list(measurement.spider.changes.values()),
     }
 

@@ -19,7 +19,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,7 +36,11 @@ from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
 if TYPE_CHECKING:
+    from pathspider.libtrace._core import Packets
+    from pathspider.observer import DummyObserver, Observer
+    from pathspider.run.evidence import Evidence
     from pathspider.run.experiment import Experiment
+    from pathspider.run.pcapfile import PcapFile
 
 log = logging.getLogger("pathspider")
 
@@ -53,6 +57,9 @@ PLUGIN_ERRORS = (Exception, SystemExit)
 
 GIVE_UP = object()
 """Among results and flows: no more flows come of the results that there are."""
+
+PACKETS = "_packets"
+"""Of a flow's record, on its way to be judged: its packets."""
 
 FLOW_BACKLOG = 10
 """Results and flows, for each worker, that may wait to be matched; and as many records to be written."""
@@ -79,6 +86,10 @@ class Pipeline:
         """Results and unmeasured jobs that were dealt with, of rounds too."""
         self.may_begin: Callable[[], bool] = lambda: True
         """Whether one more job may begin: whoever takes the records may have no room for one more."""
+        self.evidence: Evidence | None = None
+        """Where packets go of targets whose word is not ``works``; to be set before :meth:`start`."""
+        self.pcap: PcapFile | None = None
+        """Where all packets go; to be set before :meth:`start`."""
         self.jobs_done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
@@ -133,7 +144,7 @@ class Pipeline:
             prepared.wait()
             if self._unprepared is not None:
                 raise self._unprepared
-            spider.observer = spider.create_observer()
+            observer = self._capture()
         except BaseException:
             self._wake_configurator()
             self._join("configurator")
@@ -147,7 +158,7 @@ class Pipeline:
         flows = self.made.inlet()
         try:
             self._thread("merger", self._merger, takes=self.made, gives=self.records)
-            self._thread("observer", spider.observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
+            self._thread("observer", observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
             if options.confirm:
                 self._thread("confirmer", self._confirmer)
             with stack_size():
@@ -163,6 +174,14 @@ class Pipeline:
             raise
         if not_said is not None:
             self._stop_after(not_said)
+
+    def _capture(self) -> Observer | DummyObserver:
+        """The observer, capturing, and its packets on their way to where they are kept."""
+        observer = self.spider.observer = self.spider.create_observer()
+        for destination in (self.evidence, self.pcap):
+            if destination is not None:
+                destination.begin(observer)
+        return observer
 
     def _worker_over(self) -> None:
         """A worker has ended. When it is the last one and jobs still come, nobody would take them."""
@@ -207,6 +226,8 @@ class Pipeline:
                 self.records.put(record)
         for record in self.confirmer.left():
             self.jobs_done += 1
+            if self.evidence is not None:
+                self.evidence.complete(record)
             self.records.put(record)
 
     def _records_of(self, item: Any) -> Iterator[Record]:
@@ -243,20 +264,24 @@ class Pipeline:
     def _judged(self, merged: Merged) -> Iterator[Record]:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
-        yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged))
+        packets = [flow.pop(PACKETS, None) if flow else None for flow in merged.flows]
+        yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets)
 
-    def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]]) -> list[Record]:
+    def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]],
+                 packets: Sequence[Packets | None] = ()) -> list[Record]:
         """The records of a job that has been dealt with; none of one that is to be confirmed.
 
         :param merged: None for a job that was not measured
+        :param packets: that were held of each connection
         """
-        self._judged_count += 1
         self._judged_at = time.monotonic()
         try:
             records = [*say()]
             self._failed_in_a_row["judge"] = 0
         except PLUGIN_ERRORS as error:
             records, merged = [*self.judge.unmeasured(self._failed(job, error, "judge"))], None
+        if self.evidence is not None and merged is not None:
+            self.evidence.take(records, merged.result, packets)
         ended = max((end for _, end in merged.result.spans), default=self._judged_at) if merged else 0.0
         if isinstance(job, Round):
             records = self.confirmer.another(job, records, merged, ended)
@@ -265,6 +290,10 @@ class Pipeline:
             self.jobs_done += 1
         else:
             records = []
+        self._judged_count += 1  # not before a suspect is one: the confirmer would think that there are no more
+        if self.evidence is not None:
+            for record in records:
+                self.evidence.complete(record)
         if self.jobs.held and (self.jobs.closed or not records):
             self._tell()
         return records
@@ -336,6 +365,11 @@ class Pipeline:
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
+
+    @property
+    def hold(self) -> int:
+        """Octets of memory in which the observer holds packets until their job is judged."""
+        return 0 if self.evidence is None else self.evidence.memory
 
     @property
     def suspects(self) -> int:
@@ -447,6 +481,9 @@ class Pipeline:
             self._give_settings_back()
             self._observer_control.put(SHUTDOWN_SENTINEL)
             self._join("observer")
+            if self.pcap is not None and self.spider.observer is not None:
+                self.spider.observer.close()  # it may be that its thread could not be started
+                self.pcap.join()
             self.interrupt()  # jobs that are left where every worker has died
             assert self._workers_over is not None
             self._workers_over.close()

@@ -26,6 +26,18 @@ class Kind(ChainTest):
             ):
                 self.assertEqual(packet_kind(view(data[14:])), want)
 
+    def test_the_mark_of_a_bogus_syn_ack_is_not_the_targets(self):
+        def evil(data):
+            return data[:20] + bytes([data[20] | 0x80]) + data[21:]
+
+        for chain, makes in ((ECNChain, (tcp4, tcp6)), (DSCPChain, (tcp4, tcp6)), (EvilChain, (tcp4,))):
+            for make in makes:
+                mark = "tos" if make is tcp4 else "tc"
+                syn, answer = make("S", seq=9, **{mark: 46 << 2}), make("SA", rev=True, ack=10, **{mark: 10 << 2})
+                bogus = make("SA", rev=True, ack=9, **{mark: 46 << 2 | 3})
+                self.assertEqual(self.flow(chain, syn, evil(bogus) if make is tcp4 else bogus, answer),
+                                 self.flow(chain, syn, answer), chain)
+
     def test_the_mark_of_an_icmp_error_is_not_the_flows(self):
         error = frame(IP(src="203.0.113.9", dst="192.0.2.1", tos=0xC3) / ICMP(type=3) / Raw(udp4()[14:]))
         for chain in (ECNChain, DSCPChain, EvilChain):

@@ -19,6 +19,8 @@ SILENT = {
     "tcp_rst_fwd": False,
     "tcp_rst_rev": False,
     "tcp_connected": False,
+    "tcp_bogus_synack_rev": 0,
+    "tcp_bogus_ack_rev": None,
 }
 
 
@@ -76,16 +78,16 @@ class TCP(ChainTest):
         """RFC 9293, figure 8: two SYNs cross, and each is answered by a SYN-ACK."""
         syns = [tcp4("S"), tcp4("S", rev=True)]
         for frames in (
-            [tcp4("SA"), tcp4("SA", rev=True), tcp4("A"), tcp4("A", rev=True)],
-            [tcp4("SA"), tcp4("SA", rev=True)],
-            [tcp4("SA", rev=True), tcp4("SA")],
-            [tcp4("SA", rev=True), tcp4("A")],
+            [tcp4("SA"), tcp4("SA", rev=True, ack=1), tcp4("A"), tcp4("A", rev=True)],
+            [tcp4("SA"), tcp4("SA", rev=True, ack=1)],
+            [tcp4("SA", rev=True, ack=1), tcp4("SA")],
+            [tcp4("SA", rev=True, ack=1), tcp4("A")],
         ):
             record = self.flow(TCPChain, *syns, *frames)
             self.assertTrue(record["tcp_connected"])
             self.assertEqual((record["tcp_synflags_fwd"], record["tcp_synflags_rev"]), (2, 2))
-        for frames in ([tcp4("SA")], [tcp4("SA", rev=True)], [tcp4("SA"), tcp4("A")],
-                       [tcp4("SA", rev=True), tcp4("RA")]):
+        for frames in ([tcp4("SA")], [tcp4("SA", rev=True, ack=1)], [tcp4("SA"), tcp4("A")],
+                       [tcp4("SA", rev=True, ack=1), tcp4("RA")]):
             self.assertFalse(self.flow(TCPChain, *syns, *frames)["tcp_connected"])
 
     def test_the_first_syn_in_each_direction_wins(self):
@@ -100,7 +102,48 @@ class TCP(ChainTest):
         self.assertEqual(self.flow(TCPChain, tcp4("R")), {**SILENT, "tcp_rst_fwd": True})
         self.assertEqual(self.flow(TCPChain, tcp4("A"), tcp4("RA", rev=True)), {**SILENT, "tcp_rst_rev": True})
 
+    def test_a_syn_ack_that_acknowledges_another_syn_is_noted_and_not_believed(self):
+        for make in (tcp4, tcp6):
+            syn, bogus = make("SEC", seq=2**32 - 1), make("SAEC", rev=True, ack=77, seq=5)
+            answer, acknowledgement = make("SAE", rev=True, ack=0, seq=6), make("A")
+            noted = {**SILENT, "tcp_synflags_fwd": TCP_SEC, "tcp_bogus_synack_rev": 1, "tcp_bogus_ack_rev": 77}
+            self.assertEqual(self.flow(TCPChain, syn, bogus), noted)
+            self.assertEqual(self.flow(TCPChain, syn, bogus, acknowledgement), noted)  # of nothing
+            record = self.flow(TCPChain, syn, bogus, make("R", seq=77), syn, answer, acknowledgement)
+            self.assertEqual(record, {**noted, "tcp_rst_fwd": True, "tcp_synflags_rev": TCP_SAE, "tcp_connected": True})
+            record = self.flow(TCPChain, syn, bogus, make("SA", rev=True, ack=78), answer)
+            self.assertEqual((record["tcp_bogus_synack_rev"], record["tcp_bogus_ack_rev"]), (2, 77))
+
+    def test_what_a_syn_ack_may_acknowledge(self):
+        """The SYN, and of the data on it as much as was taken, also where it was sent again without them."""
+        syn, plain = tcp4("S", seq=2**32 - 3, payload=b"12345"), tcp4("S", seq=2**32 - 3)
+        for sent in ([syn], [syn, plain], [plain, syn]):
+            for ack, believed in ((2**32 - 3, False), (2**32 - 2, True), (0, True), (3, True), (4, False)):
+                record = self.flow(TCPChain, *sent, tcp4("SA", rev=True, ack=ack))
+                self.assertIs(has_syn_ack(record), believed, ack)
+        for ack, believed in ((10, False), (11, True), (12, False)):
+            self.assertIs(has_syn_ack(self.flow(TCPChain, tcp4("S", seq=10), tcp4("SA", rev=True, ack=ack))), believed)
+
+    def test_where_the_syn_was_not_seen_its_answer_is_believed(self):
+        record = self.flow(TCPChain, tcp4("A"), tcp4("SAE", rev=True, ack=77))
+        self.assertEqual((record["tcp_synflags_rev"], record["tcp_bogus_synack_rev"]), (TCP_SAE, 0))
+        record = self.flow(TCPChain, tcp4("SA", ack=77), tcp4("A", rev=True))  # the capture began with it
+        self.assertEqual((record["tcp_synflags_fwd"], record["tcp_bogus_synack_rev"]), (TCP_SA, 0))
+
+    def test_other_syns_than_syn_acks_acknowledge_nothing(self):
+        record = self.flow(TCPChain, tcp4("S", seq=9), tcp4("S", rev=True, ack=0), tcp4("SA", seq=9, ack=1))
+        self.assertEqual((record["tcp_synflags_rev"], record["tcp_bogus_synack_rev"]), (2, 0))
+
+    def test_ports_that_are_used_again(self):
+        """The answer to the later SYN is one."""
+        record = self.flow(TCPChain, tcp4("S", seq=9), tcp4("S", seq=500), tcp4("SA", rev=True, ack=501))
+        self.assertEqual((record["tcp_synflags_rev"], record["tcp_bogus_synack_rev"]), (TCP_SA, 0))
+
     def test_completion(self):
+        bogus = [tcp4("S", seq=9), tcp4("SA", rev=True, ack=77), tcp4("R", seq=77)]
+        self.assertFalse(self.completes(TCPChain, bogus))
+        self.assertTrue(self.completes(TCPChain, [*bogus, tcp4("S", seq=9), tcp4("SA", rev=True, ack=10), tcp4("R")]))
+        self.assertTrue(self.completes(TCPChain, [*bogus, tcp4("RA", rev=True)]))
         self.assertTrue(self.completes(TCPChain, [tcp4("FA"), tcp4("FA", rev=True)]))
         self.assertTrue(self.completes(TCPChain, [tcp4("S"), tcp4("R", rev=True)]))
         self.assertFalse(self.completes(TCPChain, [tcp4("FA"), tcp4("FA")]))

@@ -45,11 +45,19 @@ class TFO(ChainTest):
         for kind in (254, 255):
             for options in ([(kind, b"\x12\x34"), (kind, cookie)], [(kind, cookie), (kind, b"\x12\x34")],
                             [(kind, b""), (509 - kind, b"\x12\x34"), (kind, cookie)]):
-                record = self.flow(TFOChain, tcp4("S", options=options), tcp4("SA", rev=True, options=options))
+                record = self.flow(TFOChain, tcp4("S", options=options), tcp4("SA", rev=True, ack=1, options=options))
                 self.assertEqual((record["tfo_synkind"], record["tfo_synclen"]), (kind, 8))
                 self.assertEqual((record["tfo_ackkind"], record["tfo_ackclen"]), (kind, 8))
         record = self.flow(TFOChain, tcp4("S", options=[(254, cookie), (34, b"1234")]))
         self.assertEqual((record["tfo_synkind"], record["tfo_synclen"]), (34, 4))
+
+    def test_a_bogus_syn_ack_is_none(self):
+        syn, bogus = tcp4("S", seq=5, payload=b"abc", options=[(34, b"12345678")]), [(34, b"1234")]
+        for ack in (5, 10):
+            record = self.flow(TFOChain, syn, tcp4("SA", rev=True, ack=ack, options=bogus))
+            self.assertEqual((record["tfo_ack"], record["tfo_ackkind"], record["tfo_ackclen"]), (0, 0, 0))
+            record = self.flow(TFOChain, syn, tcp4("SA", rev=True, ack=ack, options=bogus), tcp4("SA", rev=True, ack=9))
+            self.assertEqual((record["tfo_ack"], record["tfo_ackkind"]), (9, 0))
 
     def test_a_fallback_does_not_hide_what_was_asked(self):
         record = self.flow(

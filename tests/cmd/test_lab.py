@@ -49,6 +49,26 @@ class TestWords(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertRegex(done.stderr, "--servers: .*iis.*builtin")
 
+    def test_values_that_cannot_be(self):
+        for words, said in ((("run", "--loss", "101", "--", "true"), "--loss: it is from 0 to 100"),
+                            (("check", "--confirm", "1"), "--confirm: no rounds .*two and more"),
+                            (("check", "--confirm", "-1"), "--confirm")):
+            done = lab(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertRegex(done.stderr, said)
+
+    def test_a_path_to_all_clean_targets_that_does_not_exist(self):
+        done = lab("run", "--behind", "order-bann", "--", "true")
+        self.assertEqual((done.returncode, done.stdout), (125, ""))
+        self.assertRegex(done.stderr, "^pspdr lab: no scenario is called 'order-bann'.*order-ban")
+
+    def test_a_path_to_all_clean_targets_and_loss(self):
+        script = "pspdr lab targets --clean 4 --connect tcp | pspdr measure -i lab0 ecn --connect tcp --timeout 1"
+        done = lab("run", "--behind", "ecn-offline-tcp", "--loss", "1", "--", "sh", "-c",
+                   script.replace("pspdr", f"{sys.executable} -m pathspider"))
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([record["conditions"][0] for record in records], ["ecn.connectivity.offline"] * 4, done.stderr)
+
     def test_a_file_of_scenarios_that_is_not_there(self):
         for words, status in ((("list",), 2), (("targets",), 2), (("run",), 125), (("check",), 2)):
             done = lab(*words, "--scenarios", "/nowhere/mine.py", *(["--", "true"] if words == ("run",) else []))

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pty
+import select
 import struct
 import tempfile
 import termios
@@ -125,7 +126,9 @@ class TestWhere(unittest.TestCase):
     def test_a_line_a_minute_in_a_log(self):
         with mock.patch.object(progress, "LOG_INTERVAL", 0.01), self.assertLogs("pathspider") as logged, \
                 Progress(run_of(7), JobReader(io.BytesIO(), "jobs"), io.StringIO()):
-            time.sleep(0.1)
+            deadline = time.monotonic() + 10
+            while not logged.output and time.monotonic() < deadline:
+                time.sleep(0.01)
         self.assertIn("7 done, 0 under way", logged.output[0])
 
     def on_terminal(self, columns, run, message="", lines=None):
@@ -136,7 +139,7 @@ class TestWhere(unittest.TestCase):
             logging.getLogger().addHandler(handler)
             self.addCleanup(logging.getLogger().removeHandler, handler)
             with Progress(run, JobReader(lines or io.BytesIO(), "jobs"), stream):
-                time.sleep(0.1)
+                select.select([ours], [], [], 0.1 if lines else 10)  # until something is drawn; or nothing is to be
                 if message:
                     logging.getLogger("pathspider").warning(message)
         written = b""

@@ -1,13 +1,9 @@
 """The documentation and the program name the same options, conditions, fields, plugins and chains."""
 
 import re
-import subprocess
-import sys
-import tempfile
 import unittest
 from importlib.util import find_spec
 from itertools import product
-from pathlib import Path
 from unittest.mock import patch
 
 from pathspider.base import PluggableSpider
@@ -16,11 +12,10 @@ from pathspider.chains.base import Chain
 from pathspider.cmd.describe import program
 from pathspider.conditions import RUN, matches
 from pathspider.discovery import classes
-from pathspider.installed import available_chains, declared_conditions
+from pathspider.installed import available_chains, declared, declared_conditions
 from pathspider.network import interfaces
 from pathspider.network.privileges import OPTIONAL
-
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+from tests.docs.built import DOCS, built
 
 FOREIGN = {"--ambient-caps", "--inh-caps", "--init-groups", "--no-deps", "--regid", "--reuid", "--print-architecture",
            "--break-system-packages"}
@@ -46,14 +41,9 @@ def pages_in(folder):
 class TestPages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with tempfile.TemporaryDirectory() as folder:
-            sphinx = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "text", "-d", f"{folder}/trees"]
-            build = subprocess.run([*sphinx, DOCS, f"{folder}/text"], capture_output=True, text=True, check=False)
-            if build.returncode:
-                raise AssertionError(f"the documentation does not build:\n{build.stderr}")
-            built = Path(folder, "text")
-            cls.pages = {str(page.relative_to(built).with_suffix("")): page.read_text(encoding="utf-8")
-                         for page in built.rglob("*.txt")}
+        text = built("text")
+        cls.pages = {str(page.relative_to(text).with_suffix("")): page.read_text(encoding="utf-8")
+                     for page in text.rglob("*.txt")}
         cls.sources = {str(page.relative_to(DOCS).with_suffix("")): page.read_text(encoding="utf-8")
                        for page in DOCS.rglob("*.rst")}
         cls.options = {flag for command in program().walk() for option in command.options for flag in option.flags}
@@ -153,6 +143,7 @@ class TestPages(unittest.TestCase):
             found += re.findall(rf"\b(?:{plugins})\.(?:connectivity|negotiation|upgrade|cookie|mark)\.[a-z_]+", text)
             for condition in (condition for words in found for condition in expanded(words)):
                 whole = any(matches(condition, one) or one.startswith(f"{condition}.") for one in known)
+                whole = whole or declared(condition, condition.partition(".")[0])  # what the run says of any plugin
                 self.assertTrue(whole, f"{condition} in docs/{name}.rst")
 
     def test_constants_of_tcp_are_on_the_page(self):

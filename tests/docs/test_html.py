@@ -1,17 +1,11 @@
 """The pages that Sphinx makes: links lead somewhere, tables have no empty cells."""
 
-import subprocess
-import sys
-import tempfile
 import unittest
 from html.parser import HTMLParser
 from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tests.packaging.files import ROOT
-
-DOCS = ROOT / "docs"
+from tests.docs.built import DOCS, built
 
 
 class Page(HTMLParser):
@@ -50,13 +44,7 @@ class Page(HTMLParser):
 class TestPages(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.top = Path(folder.name, "html")
-        sphinx = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", "-d", f"{folder.name}/trees"]
-        build = subprocess.run([*sphinx, DOCS, cls.top], capture_output=True, text=True, check=False)
-        if build.returncode:
-            raise AssertionError(f"the documentation does not build:\n{build.stderr}")
+        cls.top = built("html")
         cls.pages = {path: Page(path.read_text(encoding="utf-8")) for path in cls.top.rglob("*.html")}
 
     def test_there_are_pages(self):

@@ -128,6 +128,7 @@ class Conclusions:
         own = {f"pathspider.{name}" for name in module_names("pathspider")}
         for module, tree in modules():
             self.values = Values(tree)
+            self.compares_responses = "compares_responses" in self.values.names
             inside = {child for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for child in node.values}
             for node in ast.walk(tree):
                 if isinstance(node, ast.Call):
@@ -164,6 +165,11 @@ class Conclusions:
             for pattern in self.values.of(call.args[0]):
                 for word in CONNECTIVITY:
                     self.add(module, rf"{pattern}\.connectivity\.{word}")
+                if self.compares_responses:  # the run says it, of what the plugin calls so
+                    self.add(module, rf"{pattern}\.response\.differs:{Values.NUMBER}:{Values.NUMBER}")
+        if name_of(call) == "handshake" and call.args:
+            for pattern in self.values.of(call.args[0]):
+                self.add(module, rf"{pattern}\.handshake\.works")
         if name_of(call) == "get" and [getattr(one, "value", "") for one in call.args[:1]] == ["skipped"]:
             self.add_values("pathspider.skipped", module, *call.args[1:])
         for prefix, (callers, _) in WORDS.items():

@@ -32,10 +32,21 @@ HTTP_ERROR, TLS_ERROR, DNS_ERROR = range(8011, 8014)
 """As HTTP, TLS and DNS; when the request has come, and before the response, an ICMP error comes from the path."""
 BLOCKS = 8014
 """An interim response, headers that come twice, are folded or hold any octet, and trailers behind the body."""
+INTERIM, INTERIM_SILENT, REFUSED_RESET, REFUSED_GOAWAY = range(8015, 8019)
+"""Interim responses, and then the end, or silence; HTTP/2 by Upgrade, refused with HTTP_1_1_REQUIRED."""
+INTERIM_ANSWER = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
+REFUSED_ANSWER = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+                  + bytes.fromhex("000000 04 00 00000000"))  # SETTINGS
+RST_STREAM, GOAWAY = bytes.fromhex("000004 03 00 00000001 0000000d"), bytes.fromhex(
+    "000008 07 00 00000000 00000000 0000000d")
 BLOCKS_ANSWER = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
                  b"HTTP/1.1 404 Not Found\r\nServer: test\r\nSet-Cookie: a=1\r\n"
                  b"set-cookie:b=\xe9:2 \r\nX-Long: one\r\n two\r\nEmpty:\r\nTransfer-Encoding: chunked\r\n"
                  b"Connection: close\r\n\r\n5\r\n\0\xffabc\r\n0\r\nX-Trailer: 7\r\n\r\n")
+FIXED = {GARBAGE: b"\0\1\2 this is not HTTP\r\n\r\n", BLOCKS: BLOCKS_ANSWER,
+         INTERIM: INTERIM_ANSWER, INTERIM_SILENT: INTERIM_ANSWER,
+         REFUSED_RESET: REFUSED_ANSWER + RST_STREAM, REFUSED_GOAWAY: REFUSED_ANSWER + GOAWAY}
+"""What is answered, whatever was asked."""
 LONGEST_DATAGRAM = 65507
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RULES = f"""
@@ -112,7 +123,7 @@ class NetLab:
             sh("nft -f -", RULES)
             self.tls = self._tls(stack)
             for port in (HTTP, *range(ENDLESS, HALF + 1), DNS, DNS_BAD, HTTP_ERROR, TLS_ERROR, DNS_ERROR,
-                         BLOCKS):
+                         BLOCKS, INTERIM, INTERIM_SILENT, REFUSED_RESET, REFUSED_GOAWAY):
                 self._listen(stack, port)
                 if port in (DNS, DNS_BAD):
                     self._answer_datagrams(stack, port)
@@ -169,10 +180,11 @@ class NetLab:
                 return
             if port in (DNS, DNS_BAD, DNS_ERROR):
                 (length,) = struct.unpack("!H", client.recv(2))
-                answer = dns_answer(client.recv(length), port)
+                message = client.recv(length)
                 if port == DNS_ERROR:
                     report_unreachable(client)
-                client.sendall(struct.pack("!H", len(answer)) + answer)
+                for answer in (*dns_datagrams(message, port)[:-1], dns_answer(message, port)):
+                    client.sendall(struct.pack("!H", len(answer)) + answer)
                 client.recv(1)
                 return
             request = client.recv(4096)
@@ -187,8 +199,10 @@ class NetLab:
         if port in (HTTP, TLS, HTTP_ERROR, TLS_ERROR):
             client.sendall(head + b"Content-Length: 5\r\n\r\nhello")
             client.recv(1)
-        elif port == BLOCKS:
-            client.sendall(BLOCKS_ANSWER)
+        elif port in FIXED:
+            client.sendall(FIXED[port])
+            while port in (INTERIM_SILENT, REFUSED_RESET, REFUSED_GOAWAY) and client.recv(4096):
+                pass
         elif port == HUGE:
             client.sendall(head + b"Content-Length: 99000000000\r\n\r\n")
             while True:
@@ -202,8 +216,6 @@ class NetLab:
             while True:
                 client.sendall(b"x")
                 threading.Event().wait(0.05)
-        elif port == GARBAGE:
-            client.sendall(b"\0\1\2 this is not HTTP\r\n\r\n")
         elif port == SILENT:
             client.recv(1)
         elif port == HALF:

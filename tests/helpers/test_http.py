@@ -1,6 +1,7 @@
 """HTTP and HTTPS requests over connections whose source port is known whatever happens."""
 
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -78,6 +79,38 @@ class TestHttp(LabCase):
         result = get(netlab.HALF, timeout=0.4)
         self.assertEqual((result["spdr_state"], result["http_status"]), (CONN_OK, 200))
         self.assertIn("after the response's header", result["error"])
+
+    def test_interim_responses_are_no_response(self):
+        for address in (V4, V6):
+            for options in ({}, {"sockopts": FAST_OPEN}, {"response": True}):
+                for port, state in ((netlab.INTERIM, CONN_FAILED), (netlab.INTERIM_SILENT, CONN_TIMEOUT)):
+                    with self.subTest(address=address, port=port, options=options):
+                        result = get(port, address, 0.4 if state == CONN_TIMEOUT else 20, **options)
+                        self.assertEqual((result["spdr_state"], result.keys()),
+                                         (state, {"spdr_state", "sp", "proto", "error"}), result)
+
+    def test_interim_responses_are_passed_over(self):
+        self.assertEqual(get(netlab.BLOCKS)["http_status"], 404)
+
+    def test_a_server_that_ends_http_2_since_it_wants_http_1_1(self):
+        for address, own in ((V4, SOURCE[0]), (V6, SOURCE[1])):
+            for port in (netlab.REFUSED_RESET, netlab.REFUSED_GOAWAY):
+                with self.subTest(address=address, port=port):
+                    result = get(port, address, curlopts={pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2_0})
+                    self.assertEqual((result["spdr_state"], result.get("http2_error")),
+                                     (CONN_FAILED, "HTTP_1_1_REQUIRED"), result)
+                    self.assertTrue(lab.saw(own, result["sp"]))
+        with self.assertRaises(queue.Empty):  # libcurl would begin again, over HTTP/1.1
+            lab.peers.get(timeout=0.2)
+
+    def test_remarks_of_libcurl(self):
+        for text in (b"HTTP/2 stream 0 was not closed cleanly: HTTP_1_1_REQUIRED (err 13)\n",
+                     b"HTTP/2 stream 1 reset by server (error 0xd HTTP_1_1_REQUIRED)\n",
+                     b"recveived GOAWAY, error=13, last_stream=0\n", b"received GOAWAY, error=13, last_stream=1\n"):
+            self.assertTrue(http.SAID_HTTP_1_1_REQUIRED.search(text), text)
+        for text in (b"received GOAWAY, error=1, last_stream=0", b"received GOAWAY, error=7, last_stream=13",
+                     b"HTTP/2 stream 1 reset by server (error 0x7 REFUSED_STREAM)"):
+            self.assertFalse(http.SAID_HTTP_1_1_REQUIRED.search(text), text)
 
     def test_one_deadline_for_connecting_and_exchange(self):
         begin = monotonic()

@@ -12,7 +12,9 @@ from pathspider.chains.tcp import TCP_ACK, TCP_RST
 from pathspider.helpers.segments import (
     flags_of,
     following,
+    is_bogus_syn_ack,
     ones_complement_sum,
+    refusing,
     syn_verdict,
     timestamp,
     transport_offset,
@@ -49,6 +51,24 @@ class TestFollowing(unittest.TestCase):
             made = following(bytes(header / TCP(sport=7, dport=80, seq=2**32 - 1, flags="S")), TCP_RST)
             self.assertEqual(made, bytes(header / TCP(sport=7, dport=80, seq=0, ack=0, flags="R", window=502)))
             self.assertEqual(len(made) - transport_offset(made), 20)
+
+
+class TestRefusing(unittest.TestCase):
+    @given(st.sampled_from(HEADERS), NUMBERS, st.binary(max_size=9))
+    def test_as_scapy_would(self, header, acknowledged, data):
+        """A RST without ACK, its sequence number what was acknowledged. RFC 9293, section 3.10.7.3"""
+        syn = bytes(header / TCP(sport=1000, dport=80, seq=5, flags="S", options=[("MSS", 1460)]) / Raw(data))
+        made = refusing(syn, segment(flags="SA", ack=acknowledged))
+        self.assertEqual(made, bytes(header / TCP(sport=1000, dport=80, seq=acknowledged, ack=0, flags="R", window=0)))
+
+    def test_what_is_refused(self):
+        for fields, bogus in (({"flags": "SA", "ack": 0}, False), ({"flags": "SA", "ack": 5}, False),
+                              ({"flags": "SA", "ack": 6}, True), ({"flags": "SAE", "ack": 2**32 - 1}, True),
+                              ({"flags": "A", "ack": 6}, False), ({"flags": "S"}, False), ({"flags": "R"}, False),
+                              ({"flags": "SRA", "ack": 6}, False)):
+            with self.subTest(**fields):
+                self.assertIs(is_bogus_syn_ack(2**32 - 1, 5, segment(**fields)), bogus)
+        self.assertFalse(is_bogus_syn_ack(0, 0, b""))
 
 
 class TestVerdict(unittest.TestCase):

@@ -5,12 +5,12 @@ import socket
 import subprocess
 import sys
 import unittest
-from time import monotonic
 
 from pathspider.helpers.tcp import connect_tcp
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
+from tests.times import least_time
 
 
 def setUpModule():
@@ -46,11 +46,12 @@ class TestConnect(unittest.TestCase):
     def test_timeout(self):
         for address in (V4, V6):
             with self.subTest(address):
-                begin = monotonic()
-                result = self.connect(address, netlab.DROP, timeout=0.3)
-                self.assertEqual(result["spdr_state"], CONN_TIMEOUT)
-                self.assertGreater(result["sp"], 1023)
-                self.assertTrue(0.29 < monotonic() - begin < 1)
+                def wait(address=address):
+                    result = self.connect(address, netlab.DROP, timeout=0.3)
+                    self.assertEqual(result["spdr_state"], CONN_TIMEOUT)
+                    self.assertGreater(result["sp"], 1023)
+
+                self.assertTrue(0.29 < least_time(wait, 1) < 1)
 
     def test_an_icmp_error_is_the_paths_and_told_at_once(self):
         for address in (V4, V6):

@@ -15,7 +15,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT = 3.0
-SYN, ACK, ECE, CWR = 0x02, 0x10, 0x40, 0x80
+RCODES = {0: "noerror", 2: "servfail", 5: "refused"}
+ESTABLISHED = 1
+SYN, RST, ACK, ECE, CWR = 0x02, 0x04, 0x10, 0x40, 0x80
 MARKS = {1: "ect1", 2: "ect0", 3: "ce"}
 QUERY = struct.pack("!HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"\x03www\x07example\x00" + struct.pack("!HH", 1, 1)
 
@@ -29,7 +31,7 @@ class Sniffer(threading.Thread):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.socket.setblocking(False)
         self.enough, self.writer = os.pipe()
-        self.syn_acks, self.marks = {}, {}
+        self.syns, self.syn_acks, self.marks, self.resets = {}, {}, {}, set()
 
     def run(self):
         while self.enough not in select.select([self.socket, self.enough], [], [])[0]:
@@ -42,23 +44,30 @@ class Sniffer(threading.Thread):
                 packet, origin = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
-            if origin[2] != socket.PACKET_OUTGOING:
-                self.look(packet)
+            self.look(packet, origin[2] == socket.PACKET_OUTGOING)
 
-    def look(self, packet):
+    def look(self, packet, outgoing):
         if packet[0] >> 4 == 4:
             protocol, mark, tcp = packet[9], packet[1] & 3, packet[(packet[0] & 15) * 4:]
-            source = socket.inet_ntop(socket.AF_INET, packet[12:16])
+            there = socket.inet_ntop(socket.AF_INET, packet[16:20] if outgoing else packet[12:16])
         else:
             protocol, mark, tcp = packet[6], packet[1] >> 4 & 3, packet[40:]
-            source = socket.inet_ntop(socket.AF_INET6, packet[8:24])
+            there = socket.inet_ntop(socket.AF_INET6, packet[24:40] if outgoing else packet[8:24])
         if protocol != socket.IPPROTO_TCP:
             return
-        _, port, _, _, _, flags = struct.unpack_from("!HHIIBB", tcp)
+        source_port, port, seq, ack, _, flags = struct.unpack_from("!HHIIBB", tcp)
+        if outgoing:
+            if flags & SYN:
+                self.syns[there, source_port] = seq
+            return
         if flags & SYN:
-            self.syn_acks.setdefault((source, port), flags)
+            if ack != (self.syns[there, port] + 1) % 2**32:
+                return
+            self.syn_acks.setdefault((there, port), flags)
+        if flags & RST:
+            self.resets.add((there, port))
         if mark:
-            self.marks.setdefault((source, port), set()).add(MARKS[mark])
+            self.marks.setdefault((there, port), set()).add(MARKS[mark])
 
     def stop(self):
         os.write(self.writer, b".")
@@ -66,23 +75,29 @@ class Sniffer(threading.Thread):
 
 
 def connect(job):
-    """One connection; returns whether it did what it is for, and the local port."""
+    """One connection; returns what was answered, None if it did not do what it is for, and the local port."""
     family = socket.AF_INET6 if ":" in job["dip"] else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
         port = sock.getsockname()[1]
         sock.settimeout(TIMEOUT)
         try:
-            sock.connect((job["dip"], job["dp"]))
+            try:
+                sock.connect((job["dip"], job["dp"]))
+            except OSError:
+                if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != ESTABLISHED:
+                    raise
+                # SO_ERROR, by which Python looks, tells of an ICMP error that came when the connection was up, too
             return exchange(sock, job["connect"]), port
         except OSError:
-            return False, port
+            return None, port
 
 
 def exchange(sock, mode):
     if mode == "dnstcp":
         sock.sendall(struct.pack("!H", len(QUERY)) + QUERY)
-        return sock.recv(4096)[2:4] == QUERY[:2]
+        answer = sock.recv(4096)[2:]
+        return RCODES[answer[3] & 15] if answer[:2] == QUERY[:2] else None
     if mode == "https":
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -92,8 +107,10 @@ def exchange(sock, mode):
         answer = sock.recv(4096)
         while data := sock.recv(4096):
             answer += data
-        return answer.startswith(b"HTTP/1.1 200")
-    return True
+        while answer.startswith(b"HTTP/1.1 1"):
+            answer = answer.partition(b"\r\n\r\n")[2]
+        return answer[9:12].decode() if answer.startswith(b"HTTP/1.1 ") else None
+    return "up"
 
 
 def tcp_ecn(value):
@@ -102,13 +119,19 @@ def tcp_ecn(value):
 
 
 def verdict(job, without, with_ecn, sniffer):
-    (before, _), (after, port) = without, with_ecn
+    (before, port_before), (after, port) = without, with_ecn
     word = {(True, True): "works", (True, False): "broken", (False, True): "transient", (False, False): "offline"}
-    found = [f"ecn.connectivity.{word[before, after]}"]
+    found = [f"ecn.connectivity.{word[before is not None, after is not None]}"]
+    if before and after and before[0] != after[0]:
+        differs = f"ecn.response.differs:{before}:{after}"
+        found = [*found, differs] if before.isdecimal() else [differs]
     syn_ack = sniffer.syn_acks.get((job["dip"], port))
     if syn_ack is not None:
-        found.append("ecn.negotiation." + {ECE: "succeeded", ECE | CWR: "reflected"}.get(
-            syn_ack & (ECE | CWR), "failed"))
+        unasked = sniffer.syn_acks.get((job["dip"], port_before), 0) & syn_ack & ECE
+        found.append("ecn.negotiation." + ("unclear" if unasked else {ECE: "succeeded", ECE | CWR: "reflected"}.get(
+            syn_ack & (ECE | CWR), "failed")))
+        if before and not after and (job["dip"], port) not in sniffer.resets:
+            found.append("ecn.handshake.works")
     marks = sniffer.marks.get((job["dip"], port), ())
     return found + [f"ecn.ipmark.{mark}.{'seen' if mark in marks else 'not_seen'}" for mark in MARKS.values()]
 

@@ -54,6 +54,24 @@ class TestCompare(unittest.TestCase):
         (result,) = compare([CASE], [record(CASE, dip="10.20.1.99")])
         self.assertFalse(result.right)
 
+    def test_what_is_stable_belongs_to_rounds(self):
+        case = next(one for one in all_cases("ecn") if one.scenario.name == "order-ban")
+        with_rounds = record(case, conditions=sorted(case.truth | {"ecn.stable.connectivity.unstable"}))
+        for line, confirmed, right in ((record(case), False, True), (record(case), True, False),
+                                       (with_rounds, True, True), (with_rounds, False, False)):
+            (result,) = compare([case], [line], confirmed=confirmed)
+            self.assertEqual(result.right, right, (line, confirmed))
+            self.assertEqual(right, not result.missing and not result.wrong)
+
+    def test_where_chance_decides(self):
+        case = next(one for one in all_cases("ecn") if one.scenario.name == "order-backend-dead-by-port")
+        for number, truth in enumerate(case.truths()):
+            (result,) = compare([case], [record(case, conditions=sorted(truth))])
+            self.assertTrue(result.right, number)
+        (result,) = compare([case], [record(case, conditions=["ecn.connectivity.broken"])])
+        self.assertEqual((result.missing, result.wrong), ([f"ecn.ipmark.{mark}.not_seen"
+                                                           for mark in ("ce", "ect0", "ect1")], []))
+
     def test_broken_line(self):
         (result,) = compare([CASE], ["{", record(CASE)])
         self.assertTrue(result.right)
@@ -166,16 +184,20 @@ class TestDemo(unittest.TestCase):
 class TestAll(unittest.TestCase):
     """The product's own command against the truth; what ECN looks like without it is in test_impairments."""
 
-    def check(self, plugins, servers):
-        for run in check.check(plugins, servers):
+    def check(self, plugins, servers, **options):
+        for run in check.check(plugins, servers, **options):
             self.assertEqual(run.status, 0, run.errors)
             for result in run.results:
                 with self.subTest(scenario=result.case.scenario.name, address=result.case.address):
                     self.assertEqual(result.records, 1)
-                    self.assertEqual(sorted(result.found), sorted(result.case.truth))
+                    self.assertEqual(sorted(result.found), sorted(result.truth))
 
     def test_with_built_in_servers(self):
         self.check([], "builtin")
+
+    def test_with_rounds(self):
+        """Those of ECN are all the paths that order and time decide."""
+        self.check(["ecn", "udpopts", "evilbit"], "builtin", confirm=2)
 
     @in_checkout
     def test_with_nginx(self):

@@ -37,7 +37,7 @@ class TestECNPaths(unittest.TestCase):
         found = json.loads(done.stdout)
         for case in cases:
             with self.subTest(scenario=case.scenario.name, address=case.address):
-                self.assertEqual(sorted(found[case.address]), sorted(case.truth))
+                self.assertIn(set(found[case.address]), case.truths())
 
     def test_truth_with_built_in_servers(self):
         self.probe("builtin")

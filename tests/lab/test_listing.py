@@ -7,7 +7,9 @@ import unittest
 from unittest import mock
 
 from pathspider.lab.errors import LabError
-from pathspider.lab.listing import print_table, show_list, show_targets
+from pathspider.lab.families.ecn import FINE_WITHOUT_DATA
+from pathspider.lab.families.order import TRANSIENT
+from pathspider.lab.listing import print_table, show_list, show_targets, truth
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import Family, Scenario
 from pathspider.lab.scenarios import FAMILIES, all_cases
@@ -79,10 +81,22 @@ class TestList(unittest.TestCase):
             for condition in case.truth:
                 self.assertIn(condition, text)
 
+    def test_what_chance_decides_and_what_is_stable(self):
+        scenarios = {case.scenario.name: case.scenario for case in all_cases("ecn")}
+        for name, lines in (("order-backend-dead", ["ecn.stable.connectivity.unstable"]),
+                            ("order-flapping", [f"or {', '.join(sorted(FINE_WITHOUT_DATA - TRANSIENT))}",
+                                                "or ecn.connectivity.offline",
+                                                "ecn.stable.connectivity.works|unstable"]),
+                            ("ecn-syn-dropped-tcp", ["ecn.stable.connectivity.broken"]), ("ecn-clean-tcp", [])):
+            with self.subTest(name=name):
+                self.assertEqual(truth(scenarios[name])[len(scenarios[name].truth(4)):], lines)
+
     def test_json(self):
         rows = [json.loads(line) for line in output(show_list, [], as_json=True).splitlines()]
         self.assertEqual([row["address"] for row in rows], [case.address for case in all_cases()])
         self.assertEqual(rows[0]["measure"], ["ecn", "--connect", "tcp"])
+        self.assertEqual([row["confirmed"] for row in rows],
+                         [[sorted(one) for one in case.truths(confirmed=True)] for case in all_cases()])
 
 
 class TestTable(unittest.TestCase):

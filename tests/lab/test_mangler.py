@@ -9,14 +9,16 @@ import sys
 import tempfile
 import unittest
 from ipaddress import ip_address
+from itertools import product
 from pathlib import Path
 
+from dnslib import DNSRecord
 from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
 from pathspider.lab import Lab
-from pathspider.lab.mangler import MANGLERS, Packet, checksum, mangle
+from pathspider.lab.mangler import MANGLERS, Packet, SYNAuthentication, checksum, mangle
 from pathspider.lab.scenarios import all_cases
 
 TARGETS = {4: "10.20.9.1", 6: "fd00:20::9:1"}
@@ -70,6 +72,47 @@ class TestMangle(unittest.TestCase):
             out = run(header(version) / TCP(flags="S", options=OPTIONS), "raise_mss")
             self.assertEqual(dict(out[TCP].options)["MSS"], 1460)
 
+    def test_a_second_mss_option_behind_the_first(self):
+        for version in self.both():
+            back = run(header(version, False) / TCP(flags="SA", options=OPTIONS) / Raw(b"data"), "repeat_mss")
+            self.assertEqual([value for name, value in back[TCP].options if name == "MSS"], [1460, 536])
+            self.assertEqual((dict(back[TCP].options)["WScale"], bytes(back[TCP].payload)), (7, b"data"))
+            for packet in (header(version) / TCP(flags="S", options=OPTIONS), header(version, False) / TCP(flags="A")):
+                self.assertEqual(bytes(run(packet, "repeat_mss")), bytes(packet))
+
+    def test_an_mss_option_that_is_one_octet_short(self):
+        for version in self.both():
+            back = bytes(run(header(version, False) / TCP(flags="SA", options=OPTIONS), "spoil_mss"))
+            self.assertEqual(back[-11:], bytes.fromhex("02030501" "0402" "030307" "0000"))
+            packet = header(version) / TCP(flags="S", options=OPTIONS)
+            self.assertEqual(bytes(run(packet, "spoil_mss")), bytes(packet))
+
+    def test_syn_authentication(self):
+        """Nobody is let through but who answers the bogus SYN-ACK with a RST, as kernels do."""
+        for version, each in product((4, 6), (True, False)):
+            with self.subTest(version=version, each=each):
+                device = SYNAuthentication(each=each)
+
+                def send(towards=True, version=version, device=device, **fields):
+                    ends = {"sport": 1000, "dport": 80} if towards else {"sport": 80, "dport": 1000}
+                    packet = header(version, towards) / TCP(**{**ends, **fields})
+                    made = mangle(bytes(packet), table_of(device))
+                    return None if made is None else "passes" if made == bytes(packet) else again(made)
+
+                for _ in range(2):
+                    bogus = send(flags="SEC", seq=2**32 - 1, options=OPTIONS)
+                    self.assertEqual((bogus.src, bogus[TCP].sport, bogus[TCP].dport), (TARGETS[version], 80, 1000))
+                    self.assertEqual(str(bogus[TCP].flags), "SA")
+                    self.assertNotIn(bogus[TCP].ack, range(2000))
+                    self.assertIsNone(send(flags="A", seq=0, ack=bogus[TCP].seq + 1))  # who believes it
+                    self.assertIsNone(send(flags="R", seq=1))
+                self.assertIsNone(send(flags="R", seq=bogus[TCP].ack))
+                for flags in ("S", "A", "FA"):
+                    self.assertEqual(send(flags=flags), "passes")
+                self.assertEqual(send(False, flags="SA"), "passes")
+                self.assertEqual(send(flags="S", sport=1001) == "passes", not each)
+        self.assertEqual(mangle(b := bytes(header(4) / UDP()), table_of(SYNAuthentication(each=True))), b)
+
     def test_cut_syn_data(self):
         for version in self.both():
             packet = run(header(version) / TCP(flags="S", options=OPTIONS) / Raw(b"GET / "), "cut_syn_data")
@@ -85,6 +128,33 @@ class TestMangle(unittest.TestCase):
             stripped = run(packet, "strip_udp_options")
             self.assertEqual(bytes(stripped[UDP].payload), b"abc")
             self.assertEqual(stripped[UDP].chksum, again(bytes(packet))[UDP].chksum)
+
+    def test_formerr(self):
+        query = DNSRecord.question("www.example")
+        message = query.pack()
+        udp = {"sport": 1000, "dport": 53}
+        for version in self.both():
+            zero = header(version) / UDP(**udp, chksum=0) / Raw(message)
+            options = header(version) / UDP(**udp, len=8 + len(message)) / Raw(message + b"\0\x12\x34\x56")
+            plain = header(version) / UDP(**udp) / Raw(message)
+            evil = header(version) / UDP(**udp) / Raw(message)
+            cases = [(zero, "formerr_for_zero_checksum"), (options, "formerr_for_udp_options")]
+            if version == 4:
+                evil.flags = 0b110
+                cases.append((evil, "formerr_for_evil"))
+            for asked, name in cases:
+                answer = run(asked, name)
+                self.assertEqual((answer.src, answer.dst, answer[UDP].sport, answer[UDP].dport),
+                                 (TARGETS[version], CLIENTS[version], 53, 1000))
+                said = DNSRecord.parse(bytes(answer[UDP].payload))
+                self.assertEqual((said.header.id, said.header.qr, said.header.rcode, said.q),
+                                 (query.header.id, 1, 1, query.q))
+                found = answer[UDP].chksum
+                answer[UDP].delfieldval("chksum")
+                self.assertEqual(again(bytes(answer))[UDP].chksum, found)
+                self.assertEqual(bytes(run(plain, name)), bytes(plain))
+                short = header(version) / UDP(**udp, chksum=0, len=11) / Raw(b"abc\0\0\0\0")
+                self.assertEqual(mangle(bytes(short), table_of(MANGLERS[name])), bytes(short))
 
     def test_upgrade(self):
         for version in self.both():

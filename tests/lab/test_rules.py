@@ -6,8 +6,9 @@ import unittest
 
 from pathspider.lab import Lab
 from pathspider.lab import impairments as path
+from pathspider.lab.errors import LabError
 from pathspider.lab.impairments import SETS
-from pathspider.lab.rules import ruleset
+from pathspider.lab.rules import find_nft_scenario, ruleset
 from pathspider.lab.scenario import Case, Scenario
 from pathspider.lab.scenarios import all_cases
 
@@ -47,6 +48,36 @@ class TestRuleset(unittest.TestCase):
         used = set(re.findall(r"@(\w+)_[46]", ruleset(all_cases())))
         self.assertEqual(used - set(SETS), set())
         self.assertEqual(set(SETS) - used, set())
+
+    def test_the_path_to_all_clean_targets(self):
+        text = ruleset([case(path.silent_drop())], case(path.set_dscp(34, back=True)).scenario)
+        self.assertIn("ip saddr 10.64.0.0/10 goto back_clean_4", text)
+        self.assertIn("ip6 saddr fd00:21::/32 goto back_clean_6", text)
+        self.assertNotIn("towards_clean", text)
+        self.assertIn("10.20.7.3 : goto towards_7_3_4", text)
+
+    def test_loss_comes_before_all_else(self):
+        text = ruleset([case(path.silent_drop())], loss=2.5)
+        self.assertLess(text.index("numgen random mod 100000 < 2500 drop"), text.index("vmap"))
+
+    def test_whose_path_can_lead_to_clean_targets(self):
+        self.assertEqual(find_nft_scenario("order-ban").name, "order-ban")
+        for name, words in (("ordr-ban", "'ordr-ban'.*order-ban"), ("ecn-no-server-tcp", "more than rules"),
+                            ("mss-raised-tcp", "more than rules"), ("ecn-offline-closed", "port 9 is closed")):
+            with self.subTest(name=name), self.assertRaisesRegex(LabError, words):
+                find_nft_scenario(name)
+
+    def test_a_lab_with_both(self):
+        with Lab(behind="order-ban", loss=12.5) as lab:
+            done = lab.run(["nft", "list", "table", "inet", "pathspider_lab"], room="router", capture_output=True)
+        text = done.stdout.decode()
+        self.assertIn("numgen random mod 100000 < 12500 drop", text)
+        self.assertIn("ip daddr 10.64.0.0/10 goto towards_clean_4", text)
+        self.assertIn("ip6 daddr fd00:21::/32 goto towards_clean_6", text)
+
+    def test_a_path_that_does_not_exist_ends_the_lab(self):
+        with self.assertRaisesRegex(LabError, "no scenario is called 'nonesuch'"):
+            Lab(behind="nonesuch").start()
 
     def test_the_router_has_the_rules(self):
         with Lab() as lab:

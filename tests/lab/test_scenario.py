@@ -33,6 +33,24 @@ class TestScenario(unittest.TestCase):
         same = Scenario("x", [], ["ecn"], {"a.b"})
         self.assertEqual((same.truth(4), same.truth(6)), ({"a.b"}, {"a.b"}))
 
+    def test_what_is_stable_follows_from_the_first_word(self):
+        for first, stable, words in (("broken", (), ["broken"]), ("transient", (), ["works"]), ("works", (), [None]),
+                                     ("broken", ("unstable",), ["unstable"]), ("offline", (), [None]),
+                                     ("broken", ("works", "unstable"), ["works", "unstable"])):
+            scenario = Scenario("x", [], ["ecn"], {f"a.connectivity.{first}", "a.b"}, stable=stable)
+            plain = {f"a.connectivity.{first}", "a.b"}
+            with self.subTest(first=first, stable=stable):
+                self.assertEqual(scenario.truths(4), [plain])
+                self.assertEqual(scenario.truths(4, confirmed=True),
+                                 [plain | ({f"a.stable.connectivity.{word}"} if word else set()) for word in words])
+
+    def test_what_chance_decides(self):
+        works, broken = {"a.connectivity.works"}, {"a.connectivity.broken"}
+        scenario = Scenario("x", [], ["ecn"], works, instead=[broken], stable=("works", "unstable"))
+        self.assertEqual((scenario.truth(4), scenario.truths(6)), (works, [works, broken]))
+        self.assertEqual(scenario.truths(6, confirmed=True), [works, broken | {"a.stable.connectivity.works"},
+                                                              broken | {"a.stable.connectivity.unstable"}])
+
     def test_where_it_stands_is_told(self):
         one = Scenario("x", [], ["ecn"], set())
         two = Scenario("x", [], ["ecn"], set())

@@ -78,9 +78,25 @@ class TestTable(unittest.TestCase):
                 with self.subTest(produced=one):
                     self.assertTrue(any(matches(one, condition) for condition in documented), "it is not documented")
 
+    def test_what_each_path_is_confirmed_as(self):
+        """A true drop stays; no path where order or time decide is surely broken."""
+        for case in all_cases():
+            first = {one.rpartition(".")[2] for one in case.truth if ".connectivity." in one}
+            words = {one.rpartition(".")[2] for truth in case.truths(confirmed=True) for one in truth
+                     if ".stable." in one}
+            name = case.scenario.name
+            with self.subTest(scenario=name):
+                if name.startswith("order-") or "-answer-missing-" in name:
+                    self.assertNotEqual(words, {"broken"})
+                elif first & {"broken", "transient"}:
+                    self.assertEqual(words, {"broken"} if first == {"broken"} else {"works"})
+                else:
+                    self.assertEqual(words, set())
+
     def test_every_truth_names_connectivity_once(self):
         for case in all_cases("ecn"):
-            words = [one for one in case.truth if one.startswith("ecn.connectivity.")]
+            words = [one for one in case.truth if one.startswith("ecn.connectivity.")
+                     or (case.scenario.connect == "dnstcp" and one.startswith("ecn.response.differs:"))]
             self.assertEqual(len(words), 1, case.scenario.name)
 
     def test_every_family_has_both_ip_versions(self):
@@ -242,6 +258,9 @@ class TestOwnScenarios(unittest.TestCase):
             ('{"example.works"}', '{4: {"x"}}', r"for IP versions \[4\]; its versions are \[4, 6\]"),
             ('{"example.works"}', '{"example.works"}, server="x"', "no server is called 'x'; there are no-ecn"),
             ('{"example.works"}', '{"example.works"}, port="x"', "the port is 'x'"),
+            ('{"example.works"}', '{"example.works"}, instead={"x"}', r"instead is \{'x'\}; it is a list of sets"),
+            ('{"example.works"}', '{"example.works"}, stable="works"', "stable is 'works'; it is a list of words: b"),
+            ('{"example.works"}', '{"example.works"}, stable=["x"]', r"stable is \['x'\]; it is a list of words"),
             ('{"example.works"}', '{"example.works"}, versions=4', "the versions are 4"),
         ):
             with self.subTest(new=new), self.assertRaisesRegex(LabError, f"mine.py, line 6: scenario .*{words}"):

@@ -19,6 +19,11 @@ def frame(packet: Any) -> bytes:
     return bytes(Ether(**MACS) / packet)
 
 
+def _segment(flags: str, **fields: Any) -> Any:
+    """A TCP header; unless told otherwise, sequence numbers are 0, and SYN-ACKs acknowledge their SYN."""
+    return TCP(flags=flags, **({"ack": 1} if {*"SA"} <= {*flags} else {}) | fields)
+
+
 def tcp4(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"", tos: int = 0, **fields: Any) -> bytes:
     """A TCP segment between 192.0.2.1 and 198.51.100.1:80."""
     ends = {"src": "192.0.2.1", "dst": "198.51.100.1"}
@@ -26,7 +31,7 @@ def tcp4(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"",
     if rev:
         ends = {"src": ends["dst"], "dst": ends["src"]}
         ports = {"sport": 80, "dport": sport}
-    return frame(IP(tos=tos, **ends) / TCP(flags=flags, **ports, **fields) / Raw(payload))
+    return frame(IP(tos=tos, **ends) / _segment(flags=flags, **ports, **fields) / Raw(payload))
 
 
 def tcp6(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"", tc: int = 0, **fields: Any) -> bytes:
@@ -36,7 +41,7 @@ def tcp6(flags: str, rev: bool = False, sport: int = 1234, payload: bytes = b"",
     if rev:
         ends = {"src": ends["dst"], "dst": ends["src"]}
         ports = {"sport": 80, "dport": sport}
-    return frame(IPv6(tc=tc, **ends) / TCP(flags=flags, **ports, **fields) / Raw(payload))
+    return frame(IPv6(tc=tc, **ends) / _segment(flags=flags, **ports, **fields) / Raw(payload))
 
 
 def udp4(payload: bytes = b"x", rev: bool = False, sport: int = 5353, tos: int = 0, **fields: Any) -> bytes:

@@ -39,6 +39,7 @@ from scapy.all import (
 
 from pathspider.chains.base import Chain
 from pathspider.libtrace import CaptureError, FlowTable
+from pathspider.libtrace._core import PacketStore
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.sources import Capture
 from tests.chains.flows import NAMES, chain_of
@@ -162,7 +163,8 @@ def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
     """Mutated packets through the table, with every chain and one that reads every attribute."""
     chains: list[Chain] = [twin(chain_of(name))() for name in NAMES]
     seeds = corpus()
-    table = FlowTable(chains, max_flows=20)
+    store = PacketStore(8 << 10)  # full most of the time
+    table = FlowTable(chains, max_flows=20, store=store)
     nosy = FlowTable([Everything()], max_flows=100)
     clock = 1e9
     for number in range(count):
@@ -175,6 +177,7 @@ def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
         if len(table) > 20:
             raise AssertionError(f"{len(table)} open flows, the cap is 20")
     table.flush()
+    assert store.free == store.size, f"{store.size - store.free} blocks are held for nobody"
     return table
 
 

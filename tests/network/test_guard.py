@@ -118,12 +118,16 @@ class TestGuard(unittest.TestCase):
             os.dup2(lock.fileno(), self.lock)
         self.assertEqual(guard.holder(name), (os.getpid(), os.getuid()))
         process = self.start()
-        self.borrow(f"{self.program('exec sleep 4')} inet t", kind="nft", name="table inet t")
+        go_on = self.folder / "go on"
+        os.mkfifo(go_on)
+        program = self.program(f"read line <'{go_on}'")
+        self.borrow(f"{program} inet t", kind="nft", name="table inet t")
         self.channel.close()
-        deadline = time.monotonic() + 4
+        deadline = time.monotonic() + guard.COMMAND_SECONDS
         while guard.holder(name) != (process.pid, os.getuid()):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.05)
+        go_on.write_text("\n")
         self.assertEqual(self.end(process), (0, ""))
 
     def test_a_program_that_cannot_be_started_stops_nothing(self):

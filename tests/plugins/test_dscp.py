@@ -19,7 +19,8 @@ from tests.run.cases import CaseTest, clean
 def flow(sent, reply, state=CONN_OK, data=None):
     """A flow whose SYN carried ``sent``, whose SYN-ACK ``reply`` and whose data, both ways, ``data``."""
     return {"spdr_state": state, "observed": True, "dscp_mark_syn_fwd": sent, "dscp_mark_data_fwd": data and sent,
-            "dscp_mark_syn_rev": reply, "dscp_mark_data_rev": data}
+            "dscp_mark_syn_rev": reply, "dscp_mark_data_rev": data,
+            "tcp_connected": reply is not None, "tcp_rst_rev": False}
 
 
 def spider(codepoint=46):
@@ -39,6 +40,10 @@ class TestDSCP(unittest.TestCase):
         ):
             with self.subTest(verdict=verdict):
                 self.assertIn(f"dscp.46.connectivity.{verdict}", spider().combine_flows([baseline, experiment]))
+
+    def test_a_handshake_without_an_answer(self):
+        found = spider().combine_flows([flow(0, 0), flow(46, 0, CONN_TIMEOUT)])
+        self.assertEqual(found[:2], ["dscp.46.connectivity.broken", "dscp.46.handshake.works"])
 
     def test_reply_marks_differ_within_a_flow(self):
         found = spider(10).combine_flows([flow(0, 0, data=34), flow(10, 10, data=10)])

@@ -6,7 +6,7 @@ import signal
 import sys
 import unittest
 
-from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TCP_SAE, TCP_SAEC, TCP_SYN
+from pathspider.chains.tcp import TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SA, TCP_SAE, TCP_SAEC, TCP_SYN, has_syn_ack
 from pathspider.plugins.ecn import ECN
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from tests.programs import as_nobody
@@ -27,6 +27,8 @@ def flow(state=CONN_OK, syn=TCP_SYN, synack=TCP_SA, last=None, **marks):
         "tcp_synflags_fwd": syn,
         "tcp_synflags_rev": synack,
         "synflags_last_fwd": syn if last is None else last,
+        "tcp_connected": synack is not None and bool(synack & TCP_SYN),
+        "tcp_rst_rev": synack is not None and bool(synack & TCP_RST),
         **dict.fromkeys(MARKS, False),
         **marks,
     }
@@ -77,6 +79,27 @@ class TestECN(unittest.TestCase):
         ):
             with self.subTest(synack=synack):
                 self.assertIn(f"ecn.negotiation.{verdict}", self.conditions(flow(), experiment(synack=synack)))
+
+    def test_what_came_unasked_is_no_answer(self):
+        """ECE on the SYN-ACK of the baseline: then one on that of the experiment says nothing."""
+        for unasked, synack, verdict in (
+            (TCP_SAE, TCP_SAE, "unclear"), (TCP_SAEC, TCP_SAE, "unclear"), (TCP_SAE, TCP_SAEC, "unclear"),
+            (TCP_SAE, TCP_SA, "failed"), (TCP_SAE, TCP_SA | TCP_CWR, "failed"),
+            (TCP_SA | TCP_CWR, TCP_SAE, "succeeded"),
+            (TCP_RST | TCP_ACK | TCP_ECE, TCP_SAE, "succeeded"), (None, TCP_SAE, "succeeded"),
+        ):
+            with self.subTest(unasked=unasked, synack=synack):
+                baseline = flow(CONN_OK if has_syn_ack({"tcp_synflags_rev": unasked}) else CONN_FAILED, synack=unasked)
+                found = [one for one in self.conditions(baseline, experiment(synack=synack)) if "negotiation" in one]
+                self.assertEqual(found, [f"ecn.negotiation.{verdict}"])
+
+    def test_a_handshake_without_an_answer(self):
+        late = experiment(CONN_TIMEOUT)
+        found = self.conditions(flow(), late)
+        self.assertLessEqual({"ecn.connectivity.broken", "ecn.handshake.works", "ecn.negotiation.succeeded"}, found)
+        for baseline, experimental in ((flow(), experiment()), (flow(CONN_TIMEOUT), late),
+                                       (flow(), experiment(CONN_TIMEOUT, TCP_SA, last=TCP_SYN))):  # after a fallback
+            self.assertNotIn("ecn.handshake.works", self.conditions(baseline, experimental))
 
     def test_no_answer_no_negotiation(self):
         for synack in (None, TCP_RST | TCP_ACK):

@@ -22,11 +22,13 @@ def spider(connect="http"):
 class TestH2(unittest.TestCase):
     def test_verdicts(self):
         silent = flow(state=CONN_TIMEOUT, connected=False)
+        refused = {**flow(state=CONN_FAILED), "http2_error": "HTTP_1_1_REQUIRED"}
         for baseline, experiment, expected in (
             (flow(), flow("2"), ["h2.connectivity.works", "h2.upgrade.success"]),
             (flow("1.0"), flow("1.1"), ["h2.connectivity.works", "h2.upgrade.failed"]),
             (flow(), flow(state=CONN_FAILED), ["h2.connectivity.broken", "h2.upgrade.failed"]),
-            (flow(), flow("2", status=101), ["h2.connectivity.broken", "h2.upgrade.failed"]),
+            (flow(), refused, ["h2.connectivity.works", "h2.upgrade.failed:http11_required"]),
+            (flow(state=CONN_FAILED), refused, ["h2.connectivity.transient", "h2.upgrade.failed:http11_required"]),
             (flow(), silent, ["h2.connectivity.broken"]),
             (silent, flow("2"), ["h2.connectivity.transient", "h2.upgrade.success"]),
             (silent, silent, ["h2.connectivity.offline"]),

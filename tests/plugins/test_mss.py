@@ -8,9 +8,9 @@ from pathspider.plugins.mss import MSS
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 
 
-def flow(remote, local=1460, state=CONN_OK, synack=TCP_SA):
+def flow(remote, local=1460, state=CONN_OK, synack=TCP_SA, length=4):
     return {"spdr_state": state, "observed": True, "tcp_synflags_fwd": TCP_SYN, "tcp_synflags_rev": synack,
-            "mss_value_fwd": local, "mss_value_rev": remote}
+            "mss_value_fwd": local, "mss_value_rev": remote, "mss_len_rev": length}
 
 
 class TestMSS(unittest.TestCase):
@@ -25,8 +25,15 @@ class TestMSS(unittest.TestCase):
                     f"mss.option.received.{verdict}"])
 
     def test_absent(self):
-        self.assertEqual(self.conditions(flow(None)),
+        self.assertEqual(self.conditions(flow(None, length=None)),
                          ["mss.connectivity.online", "mss.option.local.value:1460", "mss.option.received.absent"])
+
+    def test_malformed(self):
+        self.assertEqual(self.conditions(flow(None, length=3)),
+                         ["mss.connectivity.online", "mss.option.local.value:1460", "mss.option.received.malformed"])
+        self.assertEqual(self.conditions(flow(1400, length=6)), [
+            "mss.connectivity.online", "mss.option.local.value:1460", "mss.option.remote.value:1400",
+            "mss.option.received.malformed", "mss.option.received.deflated"])
 
     def test_nothing_to_compare_with(self):
         self.assertEqual(self.conditions(flow(1460, None)), ["mss.connectivity.online", "mss.option.remote.value:1460"])

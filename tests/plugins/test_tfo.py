@@ -19,7 +19,8 @@ def flow(synkind=0, cookie=0, *, data=0, acked=1, ackkind=0, resent=False, fell_
          state=CONN_OK, synack=TCP_SA):
     return {"spdr_state": state, "observed": True, "tcp_synflags_fwd": TCP_SYN, "tcp_synflags_rev": synack,
             "tfo_synkind": synkind, "tfo_synclen": cookie, "tfo_dlen": data, "tfo_seq": SEQ, "tfo_ackkind": ackkind,
-            "tfo_ack": (SEQ + acked) % 2**32, "tfo_resent": resent or fell_back, "tfo_fell_back": fell_back}
+            "tfo_ack": (SEQ + acked) % 2**32, "tfo_resent": resent or fell_back, "tfo_fell_back": fell_back,
+            "tcp_connected": synack == TCP_SA, "tcp_rst_rev": synack == TCP_RST}
 
 
 DOWN = {"state": CONN_TIMEOUT, "synack": None}
@@ -83,6 +84,13 @@ class TestVerdicts(unittest.TestCase):
         down = flow(TO_FASTOPEN, fell_back=True, **DOWN)
         self.check([flow(resent=True, **DOWN), down, down], "connectivity.offline")
 
+    def test_a_handshake_without_an_answer(self):
+        use = {"synkind": TO_FASTOPEN, "cookie": 8, "data": 100, "state": CONN_TIMEOUT}
+        self.check([flow(), GIVEN, flow(**use, acked=101)],
+                   "connectivity.broken", "handshake.works", "cookie.received", "syndata.acked")
+        self.check([flow(), GIVEN, flow(**use, acked=1, fell_back=True)],  # that of a plain SYN
+                   "connectivity.broken", "cookie.received", "syndata.failed")
+
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(spider().combine_flows([flow(), GIVEN, flow(TO_FASTOPEN, 8, data=10, synack=None)]),
                          ["pathspider.not_observed"])
@@ -93,31 +101,36 @@ class TestPlainSYNChain(unittest.TestCase):
         chain = tfo.PlainSYNChain()
         record = dict(chain.initial)
         for flags, options, rev in segments:
-            segment = bytes(TCP(flags=flags, options=options))
+            segment = bytes(TCP(flags=flags, options=options, ack={"SA": 1, "SAE": 5}.get(flags, 0)))
             self.assertTrue(chain.tcp(record, libtrace.tcp(segment), rev))
         return record["tfo_resent"], record["tfo_fell_back"]
 
     def test_chain(self):
         ask, plain, answer = ("S", [(34, b"")], False), ("S", [], False), ("SA", [], True)
+        bogus = ("SAE", [], True)
         old = ("S", [(254, b"\xf9\x89")], False)
         for segments, expected in (
             ((ask, answer), (False, False)), ((ask, ask, answer), (True, False)), ((ask, plain, answer), (True, True)),
             ((old, plain), (True, True)), ((plain, plain, answer), (True, False)),
             ((ask, plain, plain, plain, answer), (True, True)), ((ask, answer, plain), (False, False)),
+            ((ask, bogus, plain, answer), (True, True)),
         ):
             with self.subTest(segments=segments):
                 self.assertEqual(self.resent(*segments), expected)
 
 
+PLAIN = {"spdr_state": CONN_OK}
+
+
 class TestConnections(unittest.TestCase):
     JOB = {"dip": "192.0.2.2", "dp": 80}
 
-    def run_all(self, cookies, states=(CONN_OK, CONN_OK, CONN_OK, CONN_OK)):
+    def run_all(self, cookies, states=(CONN_OK, CONN_OK, CONN_OK, CONN_OK), results=None):
         """Make the three connections; ``cookies``: what the kernel holds each time it is asked."""
+        results = iter(results or [{"spdr_state": state} for state in states])
         measurement = spider()
         measurement._cookies = mock.Mock()
         measurement._cookies.cookie.side_effect = cookies
-        results = iter([{"spdr_state": state} for state in states])
         with mock.patch.object(tfo, "connect", side_effect=lambda *_, **__: next(results)) as connect:
             for config in range(3):
                 measurement.perform(self.JOB, config)
@@ -136,6 +149,9 @@ class TestConnections(unittest.TestCase):
     def test_a_slow_connection_is_made_once_more(self):
         with mock.patch.object(tfo, "monotonic", side_effect=[0, 1.2]):
             self.assertEqual(self.run_all([b"cookie"]), [None, FAST_OPEN, FAST_OPEN, FAST_OPEN])
+        with mock.patch.object(tfo, "monotonic", side_effect=[0, 5]):
+            used = {"spdr_state": CONN_OK, "syn_data_acked": True}
+            self.assertEqual(self.run_all([b"cookie"], results=[PLAIN, PLAIN, used]), [None, FAST_OPEN, FAST_OPEN])
         with mock.patch.object(tfo, "monotonic", side_effect=[0, 5]):
             self.assertEqual(self.run_all([b"cookie"], [CONN_OK, CONN_OK, CONN_TIMEOUT]), [None, FAST_OPEN, FAST_OPEN])
 

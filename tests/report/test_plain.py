@@ -26,6 +26,20 @@ class TestPlain(unittest.TestCase):
             self.assertEqual([one["seen"][1]["conditions"] for one in found["changed_targets"]], [[BROKEN]])
             self.assertIn("AS64496", {one["value"] for one in rows})
 
+    def test_rounds_are_in_every_format(self):
+        rows = [record(f"192.0.2.{number}", BROKEN, "ecn.stable.connectivity.works") for number in range(3)]
+        with report_of(a=rows) as report:
+            (count,) = (one for one in json.loads("".join(as_json(report)))["counts"] if one["group"] == "all"
+                        and one["question"] == "ecn.connectivity (broken at first)" and one["answer"] == "broken")
+            self.assertEqual((count["count"], count["total"], count["low"], count["condition"]),
+                             (0, 3, 0, "ecn.stable.connectivity.broken"))
+            self.assertGreater(count["high"], 0.5)
+            self.assertIn("all,,ecn,ecn.connectivity (confirmed),works,ecn.connectivity.works,3,3,",
+                          "".join(as_csv(report)))
+            text = "".join(as_markdown(report))
+            self.assertIn("### ecn.connectivity (broken at first)", text)
+            self.assertIn("| a | all | unstable | 0 | 3 | 0.00 % | 0.00 % to 56.15 % |", text)
+
     def test_strangers_text_stays_in_its_cell(self):
         with report_of(a=[{**record("192.0.2.1", WORKS), "domain": EVIL}],
                        b=[{**record("192.0.2.1", BROKEN), "domain": EVIL}]) as report:

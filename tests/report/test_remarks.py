@@ -3,7 +3,7 @@
 import unittest
 
 from pathspider.report.remarks import origin, remarks
-from tests.report.records import WORKS, record, report_of
+from tests.report.records import BROKEN, WORKS, record, report_of
 
 MANY = [f"x{number}.y.z" for number in range(5)]
 
@@ -11,6 +11,12 @@ MANY = [f"x{number}.y.z" for number in range(5)]
 class TestRemarks(unittest.TestCase):
     def test_nothing_is_the_matter(self):
         with report_of(a=[record("192.0.2.1", WORKS)], b=[record("192.0.2.1", WORKS)]) as report:
+            self.assertEqual(list(remarks(report)), [])
+
+    def test_rounds(self):
+        with report_of(a=[record("192.0.2.1", BROKEN, "ecn.stable.connectivity.broken")]) as report:
+            self.assertEqual([one.what for one in remarks(report)], ["First connections and rounds are counted apart"])
+        with report_of(a=[record("192.0.2.1", BROKEN)]) as report:
             self.assertEqual(list(remarks(report)), [])
 
     def test_measured_again_in_one_file_of_two(self):

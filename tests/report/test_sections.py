@@ -28,6 +28,14 @@ class TestSections(unittest.TestCase):
             self.assertIn("1 target has records", text)
             self.assertNotIn("192.0.2.2", text)
 
+    def test_rounds_beside_first_pairs(self):
+        rows = [record("192.0.2.1", BROKEN, "ecn.stable.connectivity.unstable"), record("192.0.2.2", WORKS)]
+        with report_of(a=rows) as report:
+            text = "".join(answers(report, listed_questions(report)["ecn"]))
+            for heading in ("(baseline up)", "(broken at first)", "(confirmed)", "(baseline up, confirmed)"):
+                self.assertIn(f"<h3>ecn.connectivity {heading}</h3>", text)
+            self.assertIn("<b>unconfirmed</b>: what the first", text.replace("pathspider.unconfirmed", "unconfirmed"))
+
     def test_the_most_frequent_of_many_answers(self):
         rows = [record("192.0.2.1", f"x.value:{number}") for number in range(MOST_ANSWERS + 1)]
         with report_of(a=[*rows, rows[-1]]) as report:

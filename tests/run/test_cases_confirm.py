@@ -1,56 +1,48 @@
-"""Firewalls that count connections: no target behind them is stably broken, whatever its first pair said."""
+"""Confirmation in the lab: healthy targets behind a limiter, and a feature that is dropped where packets are lost, too.
 
-import unittest
-
-from tests.run.cases import CaseTest, clean
-
-SYN = "tcp flags & (fin | syn | rst | ack) == syn"
-
-
-class TestLimiters(CaseTest):
-    """The router's own rules; ECN's connections differ in nothing that they look at."""
-
-    def measured(self, rules, count=20, version=4):
-        """The conditions of clean targets behind these rules, confirmed in both orders."""
-        done = self.lab.run(["nft", "-f", "-"], data=rules.encode(), room="router", capture_output=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        status, records, said = self.measure(clean(count, version), "--confirm", "2", "--confirm-gap", "3.3", "ecn",
-                                             "--connect", "tcp", "--timeout", "2")
-        self.assertEqual((status, len(records)), (0, count), said)
-        return [record["conditions"] for record in records]
-
-    def check(self, rules, first, stable):
-        for found in self.measured(rules):
-            self.assertEqual(found[0], f"ecn.connectivity.{first}")
-            self.assertEqual([word for word in found if ".stable." in word], [f"ecn.stable.connectivity.{stable}"])
-
-    def seen(self, seconds):
-        return f"""
-table inet cases {{
-    set seen {{ type ipv4_addr; flags dynamic, timeout; timeout {seconds}s; }}
-    chain forward {{
-        type filter hook forward priority -300;
-        {SYN} ip daddr @seen drop
-        {SYN} add @seen {{ ip daddr }}
-    }}
-}}
+All paths that order and time decide are measured one by one in tests/lab/test_check.py, and many targets behind each in
+benchmarks/verdicts.py.
 """
 
-    def test_one_new_connection_in_some_seconds(self):
-        self.check(self.seen(3), "broken", "unstable")
+import json
+import unittest
+from collections import Counter
+
+from pathspider.lab import Lab
+from pathspider.lab.scenarios import clean_jobs
+from tests.run.cases import COMMAND, ndjson
+
+COUNT = 30
+"""Clean targets, IPv4 and IPv6 in turn."""
+
+
+class TestBehind(unittest.TestCase):
+    """Many targets behind one path of the lab; ECN's connections differ in nothing that a limiter looks at."""
+
+    def words(self, **options):
+        """What the first pairs said, and what is stable: how often each word."""
+        with Lab(**options) as lab:
+            done = lab.run([*COMMAND, "--confirm", "2", "--confirm-gap", "0.5", "ecn", "--connect", "tcp", "--timeout",
+                            "4"], data=ndjson(clean_jobs(COUNT, "tcp")), capture_output=True, timeout=120)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual((done.returncode, len(records)), (0, COUNT), done.stderr)
+        found = [condition for record in records for condition in record["conditions"] if "connectivity" in condition]
+        return [Counter(one.rpartition(".")[2] for one in found if (".stable." in one) == stable)
+                for stable in (False, True)]
 
     def test_a_ban_after_the_first_contact(self):
-        self.check(self.seen(60), "broken", "unstable")
+        first, stable = self.words(behind="order-ban")
+        self.assertEqual(first.most_common(1)[0][0], "broken")
+        self.assertEqual(stable, {"unstable": first["broken"]})
 
-    def test_a_feature_that_is_dropped(self):
-        self.check("""
-table inet cases {
-    chain forward {
-        type filter hook forward priority -300;
-        tcp flags & (syn | ack | ecn | cwr) == (syn | ecn | cwr) drop
-    }
-}
-""", "broken", "broken")
+    def test_a_feature_that_is_dropped_under_loss(self):
+        first, stable = self.words(behind="ecn-syn-dropped-tcp", loss=5)
+        self.assertEqual(stable.most_common(1)[0][0], "broken")
+        self.assertNotIn("works", {*first, *stable})
+
+    def test_loss_alone(self):
+        _, stable = self.words(loss=10)
+        self.assertNotIn("broken", stable)
 
 
 if __name__ == "__main__":

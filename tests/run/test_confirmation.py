@@ -104,6 +104,27 @@ class TestRun(ConfirmationCase):
         records = self.run_jobs([job(0, course=["broken"])], gap=0.05)
         self.assertEqual(stable(records[0]), ["x.stable.connectivity.broken"])
 
+    def test_a_suspect_that_takes_its_time_to_be_one(self):
+        """The confirmer looks while the last job is being judged: it does not think that all have been."""
+        class Thoughtful(Course):
+            def suspicious(self, found):
+                self.jobqueue.ended.wait(10)
+                self.pipeline._tell()
+                self.pipeline._threads["confirmer"].join(0.3)
+                return super().suspicious(found)
+
+        spider = self.make(Thoughtful, workers=1, confirm=2)
+        spider.jobqueue.ended = threading.Event()
+        close = spider.jobqueue.close
+
+        def closed():
+            close()
+            spider.jobqueue.ended.set()
+
+        spider.jobqueue.close = closed
+        record, = run_jobs(spider, [job(0, course=["broken"])])
+        self.assertEqual(stable(record), ["x.stable.connectivity.broken"])
+
     def test_a_plugin_that_raises_in_a_round(self):
         class Raising(Course):
             def combine_flows(self, flows):

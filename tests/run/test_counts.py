@@ -25,6 +25,14 @@ class TestCounts(unittest.TestCase):
         self.assertEqual(counts.conditions["ecn.negotiation.succeeded"], 2900)
         self.assertEqual(counts.of("pathspider.local_error"), 13)
 
+    def test_what_rounds_made_of_suspects(self):
+        broken = "ecn.connectivity.broken"
+        counts = self.counts(([broken, "ecn.stable.connectivity.broken"], 70),
+                             ([broken, "ecn.negotiation.failed", "ecn.stable.connectivity.works", "ecn.lossy"], 7),
+                             ([broken, "pathspider.unconfirmed"], 3))
+        self.assertEqual(counts.summary(), "80 records: 80 ecn.connectivity.broken; measured again: "
+                                           "70 ecn.stable.connectivity.broken, 7 works, 3 pathspider.unconfirmed")
+
     def test_values_are_no_verdicts_of_their_own_and_few_are_named(self):
         counts = self.counts(*(([f"mss.option.local.value:{number}"], 1) for number in range(50)))
         self.assertEqual(counts.summary(), "50 records: 50 mss.option.local.value")

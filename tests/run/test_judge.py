@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.records import CONN_DISCARD, CONN_OK, CONN_SKIPPED, Result, Unmeasured, to_measure
+from pathspider.records import (
+    CONN_DISCARD,
+    CONN_FAILED,
+    CONN_OK,
+    CONN_SKIPPED,
+    CONN_TIMEOUT,
+    Result,
+    Unmeasured,
+    to_measure,
+)
 from pathspider.run.judge import Judge, first_packet, path_to, timestamp
 from pathspider.run.match import Merged
 from tests.run.spiders import Nowhere, make
@@ -34,6 +43,21 @@ class TestRecord(JudgeCase):
             flows = [stamp and {"pkt_first": stamp} for stamp in stamps]
             (record,) = self.judge().record(self.merged(flows))
             self.assertEqual(record["time"], {"from": timestamp(begin), "to": timestamp(101.5)})
+
+    def test_responses_are_compared_for_plugins_that_want_it(self):
+        class Old(Nowhere):
+            def combine_flows(self, flows):
+                return ["x.connectivity.works"]
+
+        class New(Old):
+            compares_responses = True
+
+        merged = self.merged()
+        for status, connection in zip((200, 403), merged.result.connections, strict=True):
+            connection["http_status"] = status
+        for spider, more in ((Old, []), (New, ["x.response.differs:200:403"])):
+            (record,) = self.judge(spider).record(merged)
+            self.assertEqual(record["conditions"], ["x.connectivity.works", *more])
 
     def test_a_flow_without_a_time(self):
         self.assertEqual(first_packet([{}, {"pkt_first": None}], 7.0), 7.0)
@@ -68,6 +92,42 @@ class TestRecord(JudgeCase):
         self.assertEqual([(flow["dip"], flow["rank"], flow["spdr_state"], flow["config"], flow["observed"])
                           for flow in seen], [("2001:DB8::1", 7, 0, 0, True), ("2001:DB8::1", 7, 0, 1, False)])
         self.assertIs(seen[0]["tcp_connected"], False)
+
+    def test_how_a_connection_failed(self):
+        class Observing(Nowhere):
+            chains = [BasicChain]
+
+        for state, seen, answered, expected in (
+            (CONN_TIMEOUT, "no_handshake", None, ("no_handshake", 5.0)),
+            (CONN_FAILED, "icmp", None, ("icmp", 5.0)),
+            (CONN_FAILED, None, 7.0, ("bad_answer", 7.0)),
+            (CONN_TIMEOUT, None, None, (None, None)),  # the chain knows nothing of this protocol
+            (CONN_OK, "no_answer", None, (None, None)),  # a handshake was all that was asked for
+            (CONN_OK, None, 7.0, (None, None)),
+            (CONN_SKIPPED, "no_handshake", None, (None, None)),
+        ):
+            flow = {"evidence_failure": seen, "evidence_failed_at": seen and 5.0, "evidence_answered_at": answered,
+                    "evidence_syns_fwd": 3}
+            merged = self.merged([flow, None], spdr_state=state)
+            (record,) = self.judge(Observing, output_flows=True).record(merged)
+            told, unseen = record["flow_results"]
+            self.assertEqual((told["evidence_failure"], told["evidence_failed_at"]), expected)
+            self.assertEqual(told["evidence_syns_fwd"], 3)
+            self.assertEqual((unseen["evidence_failure"], unseen["evidence_syns_fwd"]), (None, 0))
+
+    def test_evidence_that_is_a_job_s_own_or_that_nobody_noted(self):
+        job = {"dip": "192.0.2.1", "dp": 80, "evidence_failure": "mine"}
+        (record,) = self.judge(output_flows=True).record(self.merged(job=job))
+        self.assertEqual([flow["evidence_failure"] for flow in record["flow_results"]], ["mine"] * 2)
+
+        class Choosing(Nowhere):
+            chains = [BasicChain]
+
+            def merge(self, flow, res):
+                return {"spdr_state": res["spdr_state"], "config": res["config"]}
+
+        (record,) = self.judge(Choosing, output_flows=True).record(self.merged([{"evidence_failure": "icmp"}]))
+        self.assertIsNone(record["flow_results"][0]["evidence_failure"])
 
     def test_a_job_that_the_plugin_wants_no_record_of(self):
         self.assertEqual([*self.judge().record(self.merged(spdr_state=CONN_DISCARD))], [])

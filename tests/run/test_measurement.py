@@ -21,6 +21,7 @@ from pathlib import Path
 from pathspider.chains.basic import BasicChain
 from pathspider.observer import Observer
 from pathspider.records import CONN_OK, CONN_SKIPPED
+from pathspider.run import metadata
 from pathspider.run.measurement import Ended, Measurement
 from pathspider.targets.reading import JobReader
 from pathspider.targets.repeats import TargetFilter
@@ -77,7 +78,7 @@ class Endless(io.RawIOBase):
 
 
 class MeasurementCase(unittest.TestCase):
-    def measure(self, jobs, spider=Nowhere, output=None, *, level="ERROR", workers=4):
+    def measure(self, jobs, spider=Nowhere, output=None, *, level="ERROR", workers=4, resumes=False):
         """Run a measurement; its exit status, and what was said."""
         self.output = Output() if output is None else output
         lines = jobs if isinstance(jobs, io.RawIOBase) else io.BytesIO(b"".join(
@@ -86,7 +87,7 @@ class MeasurementCase(unittest.TestCase):
         self.spider.start()
         reader = JobReader(lines, "jobs")
         self.measurement = Measurement(self.spider, reader, Selection(reader, TargetFilter(80)),
-                                       RecordWriter(self.output))
+                                       RecordWriter(self.output), resumes=resumes)
         outcome = []
         with self.assertLogs("pathspider", logging.INFO) as logs:
             logging.getLogger("pathspider").info("begin")
@@ -190,6 +191,33 @@ class TestStatus(MeasurementCase):
         self.assertEqual((status, len(self.output.records())), (1, 5))
         self.assertIn("the disk is dead", said)
         self.assertEqual(self.measurement.ended, Ended("input_error", "reading fails: the disk is dead"))
+
+
+class Chance(Nowhere):
+    """Breaks as often as the baseline fails."""
+
+    def combine_flows(self, flows):
+        return [f"x.connectivity.{'broken' if int(flows[0]['dip'].rpartition('.')[2]) % 2 else 'transient'}"]
+
+
+class TestAlarms(MeasurementCase):
+    """What the figures warn of is said at the end, and in the metadata."""
+
+    LINE = "x.connectivity: 20 transient beside 20 broken"
+
+    def test_said(self):
+        status, said = self.measure(self.jobs(40), Chance, level="WARNING")
+        self.assertEqual(status, 0)
+        self.assertTrue(said.startswith(self.LINE), said)
+        self.assertEqual(metadata.at_end(self.measurement)["alarms"], [said])
+
+    def test_a_run_that_is_continued_says_of_which_records(self):
+        said = self.measure(self.jobs(40), Chance, level="WARNING", resumes=True)[1]
+        self.assertRegex(said, rf"^{self.LINE}.*\(of what this run adds\)$")
+
+    def test_nothing_to_say(self):
+        self.assertEqual(self.measure(self.jobs(10), Chance, level="WARNING"), (0, ""))
+        self.assertEqual(metadata.at_end(self.measurement)["alarms"], [])
 
 
 class TestOutput(MeasurementCase):

@@ -48,4 +48,21 @@ SCENARIOS = [
     Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
     Scenario("dscp-lossy-tcp", [path.first_syn_lost()], TCP, FINE),
     Scenario("dscp-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, FINE),
+
+    # What is answered
+    Scenario("dscp-forbidden-http", [], HTTP, {*FINE, "dscp.46.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("dscp-refused-dnstcp", [], DNSTCP,
+             {*FINE, "dscp.46.response.differs:noerror:refused"} - {"dscp.46.connectivity.works"}, server="forbids",
+             needs="odd-dns"),
+    Scenario("dscp-strays-dnsudp", [], DNSUDP, FINE, server="dns-strays", needs="odd-dns"),
+    Scenario("dscp-strays-dnstcp", [], DNSTCP, FINE, server="dns-strays", needs="odd-dns"),
+    Scenario("dscp-interim-only", [], HTTP, truth("offline", (0,), (0,)), server="interim-only", needs="odd-web"),
+    Scenario("dscp-answer-missing-http", [path.later_answers_missing()], HTTP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}, stable=("unstable",)),
+    Scenario("dscp-answer-missing-dnstcp", [path.later_answers_missing()], DNSTCP,
+             truth("broken", (0,), (0,)) | {"dscp.46.handshake.works"}, stable=("unstable",)),
+    Scenario("dscp-syn-authenticated-tcp", [path.authenticate_syns(each=True)], TCP, FINE),
+    Scenario("dscp-syn-authenticated-http", [path.authenticate_syns(each=True)], HTTP, FINE),
+    Scenario("dscp-stray-icmp", [path.icmp_for_handshake_ack("port-unreachable")], HTTP, FINE),
 ]

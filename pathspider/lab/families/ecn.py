@@ -28,6 +28,7 @@ def truth(connectivity: str, negotiation: str | None = None, seen: Sequence[str]
 
 FINE = truth("works", "succeeded", ["ect0"])
 FINE_WITHOUT_DATA = truth("works", "succeeded")
+HANDSHAKE = {"ecn.handshake.works"}
 BACK = {"towards": False, "back": True}
 OUT = {"towards": True, "back": False}
 BOTH = {"towards": True, "back": True}
@@ -64,7 +65,7 @@ SCENARIOS = [
 
     # Connectivity: after the handshake
     Scenario("ecn-data-dropped-tcp", [path.drop_after_ecn_setup()], TCP, FINE_WITHOUT_DATA),
-    Scenario("ecn-data-dropped-http", [path.drop_after_ecn_setup()], HTTP, truth("broken", "succeeded")),
+    Scenario("ecn-data-dropped-http", [path.drop_after_ecn_setup()], HTTP, truth("broken", "succeeded") | HANDSHAKE),
     Scenario("ecn-ect-dropped", [path.drop_ect()], HTTP, truth("works", "succeeded")),
     Scenario("ecn-ect-reset", [path.reset_ect()], HTTP, truth("broken", "succeeded")),
 
@@ -95,4 +96,38 @@ SCENARIOS = [
     Scenario("ecn-syn-lost-http", [path.first_syn_lost()], HTTP, FINE),
     Scenario("ecn-lossy-tcp", [path.every_nth_lost(5)], TCP, FINE_WITHOUT_DATA),
     Scenario("ecn-lossy-http", [path.every_nth_lost(5)], HTTP, FINE),
+
+    # What is answered
+    Scenario("ecn-interim-only", [], HTTP, truth("offline", "succeeded", ["ect0"]), server="interim-only",
+             needs="odd-web"),
+    Scenario("ecn-interim-only-https", [], HTTPS, truth("offline", "succeeded", ["ect0"]), server="interim-only",
+             needs="odd-web"),
+    Scenario("ecn-interim-first", [], HTTP, FINE, server="interim-first", needs="odd-web"),
+    Scenario("ecn-forbidden-http", [], HTTP, {*FINE, "ecn.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("ecn-forbidden-https", [], HTTPS, {*FINE, "ecn.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("ecn-refused-dnstcp", [], DNSTCP,
+             {*FINE, "ecn.response.differs:noerror:refused"} - {"ecn.connectivity.works"}, server="forbids",
+             needs="odd-dns"),
+    # ECE that nobody asked for
+    Scenario("ecn-ece-unasked-tcp", [path.ece_on_syn_acks()], TCP, truth("works", "unclear")),
+    Scenario("ecn-ece-unasked-http", [path.ece_on_syn_acks()], HTTP, truth("works", "unclear", ["ect0"])),
+    Scenario("ecn-ece-unasked-no-server", [path.ece_on_syn_acks()], HTTP, truth("works", "unclear"), server="no-ecn"),
+
+    # The handshake works, the answer is missing: no proof against ECN
+    Scenario("ecn-answer-missing-http", [path.later_answers_missing()], HTTP, truth("broken", "succeeded") | HANDSHAKE,
+             stable=("unstable",)),
+    Scenario("ecn-answer-missing-https", [path.later_answers_missing()], HTTPS,
+             truth("broken", "succeeded") | HANDSHAKE, stable=("unstable",)),
+    Scenario("ecn-answer-missing-dnstcp", [path.later_answers_missing()], DNSTCP,
+             truth("broken", "succeeded") | HANDSHAKE, stable=("unstable",)),
+
+    # What is no answer: SYN-ACKs that acknowledge what was not sent, ICMP errors after the handshake
+    Scenario("ecn-syn-authenticated-tcp", [path.authenticate_syns(each=True)], TCP, FINE_WITHOUT_DATA),
+    Scenario("ecn-syn-authenticated-http", [path.authenticate_syns(each=True)], HTTP, FINE),
+    Scenario("ecn-client-authenticated", [path.authenticate_syns(each=False)], HTTP, FINE),
+    Scenario("ecn-stray-icmp-tcp", [path.icmp_for_handshake_ack("host-unreachable")], TCP, FINE_WITHOUT_DATA),
+    Scenario("ecn-stray-icmp-http", [path.icmp_for_handshake_ack("port-unreachable")], HTTP, FINE),
+    Scenario("ecn-stray-icmp-https", [path.icmp_for_handshake_ack("port-unreachable")], HTTPS, FINE),
 ]

@@ -32,4 +32,10 @@ SCENARIOS = [
     Scenario("evilbit-transient", [path.first_connection_fails()], TCP, TRANSIENT, versions=V4),
     Scenario("evilbit-lossy-tcp", [path.first_syn_lost()], TCP, WORKS, versions=V4),
     Scenario("evilbit-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, WORKS, versions=V4),
+    Scenario("evilbit-formerr", [path.formerr_for_evil()], DNSUDP,
+             {"evilbit.response.differs:noerror:formerr", "evilbit.mark.seen"}, versions=V4),
+    Scenario("evilbit-strays", [], DNSUDP, WORKS, server="dns-strays", versions=V4, needs="odd-dns"),
+    # the bogus SYN-ACK has the bit, as the SYN that it answers
+    Scenario("evilbit-syn-authenticated", [path.authenticate_syns(each=True)], TCP, WORKS, versions=V4),
+    Scenario("evilbit-client-authenticated", [path.authenticate_syns(each=False)], TCP, WORKS, versions=V4),
 ]

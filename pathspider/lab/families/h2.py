@@ -11,6 +11,7 @@ HTTPS = ["h2", "--connect", "https"]
 FINE = {"h2.connectivity.works", "h2.upgrade.success"}
 REFUSED = {"h2.connectivity.works", "h2.upgrade.failed"}
 BROKEN = {"h2.connectivity.broken", "h2.upgrade.failed"}
+HTTP11_REQUIRED = {"h2.connectivity.works", "h2.upgrade.failed:http11_required"}
 OFFLINE = {"h2.connectivity.offline"}
 TRANSIENT = {"h2.connectivity.transient", "h2.upgrade.success"}
 
@@ -27,4 +28,10 @@ SCENARIOS = [
     Scenario("h2-transient-http", [path.first_connection_fails()], HTTP, TRANSIENT, needs="h2c"),
     Scenario("h2-transient-https", [path.first_connection_fails()], HTTPS, TRANSIENT),
     Scenario("h2-lossy-https", [path.first_syn_lost()], HTTPS, FINE),
+    Scenario("h2-http11-reset-http", [], HTTP, HTTP11_REQUIRED, server="http11-reset", needs="odd-web"),
+    Scenario("h2-http11-reset-https", [], HTTPS, HTTP11_REQUIRED, server="http11-reset", needs="odd-web"),
+    Scenario("h2-http11-goaway-http", [], HTTP, HTTP11_REQUIRED, server="http11-goaway", needs="odd-web"),
+    Scenario("h2-http11-goaway-https", [], HTTPS, HTTP11_REQUIRED, server="http11-goaway", needs="odd-web"),
+    Scenario("h2-forbidden", [], HTTP, {*REFUSED, "h2.response.differs:200:403"}, server="forbids", needs="odd-web"),
+    Scenario("h2-interim-only", [], HTTP, {*OFFLINE, "h2.upgrade.failed"}, server="interim-only", needs="odd-web"),
 ]

@@ -19,8 +19,8 @@ def online(verdict: str, remote: int | None = None) -> dict[int, set[str]]:
     for version, local in LOCAL.items():
         truth[version] = {"mss.connectivity.online", f"mss.option.local.value:{local}",
                           f"mss.option.received.{verdict}"}
-        if verdict != "absent":
-            truth[version].add(f"mss.option.remote.value:{remote or local}")
+        if verdict not in ("absent", "malformed"):
+            truth[version].add(f"mss.option.remote.value:{local if remote is None else remote}")
     return truth
 
 
@@ -46,4 +46,14 @@ SCENARIOS = [
     Scenario("mss-offline-closed", [], modes("tcp"), OFFLINE, port=9),
     Scenario("mss-offline-prohibited", [path.icmp_unreachable("admin-prohibited")], modes("http"), OFFLINE),
     Scenario("mss-lossy", [path.first_syn_lost()], modes("tcp"), online("unchanged")),
+    Scenario("mss-interim-only", [], modes("http"), {
+        version: truth - {"mss.connectivity.online"} | OFFLINE for version, truth in online("unchanged").items()
+    }, server="interim-only", needs="odd-web"),
+    Scenario("mss-syn-authenticated-tcp", [path.authenticate_syns(each=True)], modes("tcp"), online("unchanged")),
+    Scenario("mss-syn-authenticated-http", [path.authenticate_syns(each=True)], modes("http"), online("unchanged")),
+    # kernels take the last of several options that says a size
+    Scenario("mss-repeated-tcp", [path.repeat_mss()], modes("tcp"), online("deflated", 536)),
+    Scenario("mss-repeated-http", [path.repeat_mss()], modes("http"), online("deflated", 536)),
+    Scenario("mss-empty", [path.empty_mss()], modes("tcp"), online("deflated", 0)),
+    Scenario("mss-spoilt", [path.spoil_mss()], modes("tcp"), online("malformed")),
 ]

@@ -42,4 +42,21 @@ SCENARIOS = [
     # Nor does A get through at once: no word on Fast Open
     Scenario(f"tfo-lossy-{mode}", [path.first_syn_lost()], measure, {NOT_OBSERVED})
     for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
+] + [
+    Scenario("tfo-forbidden-http", [], HTTP, {*FINE, "tfo.response.differs:200:403"}, server="forbids",
+             needs="odd-web"),
+    Scenario("tfo-refused-dnstcp", [], DNSTCP,
+             {*FINE, "tfo.response.differs:noerror:refused"} - {"tfo.connectivity.works"}, server="forbids",
+             needs="odd-dns"),
+] + [
+    scenario
+    for mode, measure in (("http", HTTP), ("dnstcp", DNSTCP))
+    for scenario in (
+        Scenario(f"tfo-stray-icmp-{mode}", [path.icmp_for_handshake_ack("port-unreachable")], measure, FINE),
+        Scenario(f"tfo-answer-missing-{mode}", [path.later_answers_missing()], measure,
+                 truth("broken", "received", "acked") | {"tfo.handshake.works"}, stable=("unstable",)),
+        Scenario(f"tfo-client-authenticated-{mode}", [path.authenticate_syns(each=False)], measure, FINE),
+        # the kernel answers the challenge with a plain SYN: no word on Fast Open
+        Scenario(f"tfo-syn-authenticated-{mode}", [path.authenticate_syns(each=True)], measure, {NOT_OBSERVED}),
+    )
 ]

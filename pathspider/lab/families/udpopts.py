@@ -14,4 +14,7 @@ SCENARIOS = [
     Scenario("udpopts-offline", [path.silent_drop()], DNSUDP, {"udpopts.connectivity.offline"}),
     Scenario("udpopts-transient", [path.first_flow_fails()], DNSUDP, {"udpopts.connectivity.transient"}),
     Scenario("udpopts-lossy", [path.first_datagram_lost()], DNSUDP, {"udpopts.connectivity.works"}),
+    Scenario("udpopts-formerr", [path.formerr_for_udp_options()], DNSUDP,
+             {"udpopts.response.differs:noerror:formerr"}),
+    Scenario("udpopts-strays", [], DNSUDP, {"udpopts.connectivity.works"}, server="dns-strays", needs="odd-dns"),
 ]

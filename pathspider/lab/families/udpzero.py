@@ -16,4 +16,8 @@ SCENARIOS = [
     Scenario("udpzero-offline", [path.silent_drop()], DNSUDP, {"udpzero.connectivity.offline"}, versions=(4,)),
     Scenario("udpzero-transient", [path.first_flow_fails()], DNSUDP, {"udpzero.connectivity.transient"}, versions=(4,)),
     Scenario("udpzero-lossy", [path.first_datagram_lost()], DNSUDP, {"udpzero.connectivity.works"}, versions=(4,)),
+    Scenario("udpzero-formerr", [path.formerr_for_zero_checksum()], DNSUDP,
+             {"udpzero.response.differs:noerror:formerr"}, versions=(4,)),
+    Scenario("udpzero-strays", [], DNSUDP, {"udpzero.connectivity.works"}, server="dns-strays", versions=(4,),
+             needs="odd-dns"),
 ]

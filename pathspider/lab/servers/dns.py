@@ -24,7 +24,12 @@ NAMES: dict[str, Mapping[str, str]] = {}
 
 KINDS: dict[bytes, str] = {}
 """Packed address that is asked -> how it behaves, where that is not as usual: ``servfail``, ``dns-silent``,
-``dns-tcp-only`` (the answer over UDP has TC set and nothing in it)."""
+``dns-tcp-only`` (the answer over UDP has TC set and nothing in it), ``dns-strays`` (the answers to other queries, and
+then that to this one), ``forbids`` (REFUSED over TCP to whoever asks for a feature, see
+:func:`~pathspider.lab.servers.sockets.asks_for_feature`)."""
+
+ERRORS = {"servfail": dnslib.RCODE.SERVFAIL, "refused": dnslib.RCODE.REFUSED}
+"""Response codes, by kind."""
 
 RDATA = {"A": dnslib.A, "AAAA": dnslib.AAAA}
 
@@ -42,6 +47,22 @@ def addresses_of(name: str) -> Mapping[str, str] | None:
     return None if name.endswith(f".{DOMAIN}") else ELSEWHERE
 
 
+OTHER_NAME = "another.example"
+"""What nobody has asked for."""
+
+
+def answers(query: bytes, kind: str = "", *, datagram: bool = False) -> list[bytes]:
+    """All that a server of this kind sends for a query: nothing, the response, or others before it."""
+    response = answer(query, kind, datagram=datagram)
+    if response is None:
+        return []
+    if kind != "dns-strays":
+        return [response]
+    other = dnslib.DNSRecord.question(OTHER_NAME).reply()
+    other.header.id = int.from_bytes(query[:2], "big")
+    return [bytes([response[0] ^ 1]) + response[1:], other.pack(), response]
+
+
 def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | None:
     """The response to a query, of a server of this kind; None for none: what is no query gets no response."""
     try:
@@ -52,8 +73,8 @@ def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | N
     qtype = dnslib.QTYPE.get(request.q.qtype)
     if kind == "dns-silent":
         return None
-    if kind == "servfail":
-        reply.header.rcode = dnslib.RCODE.SERVFAIL
+    if kind in ERRORS:
+        reply.header.rcode = ERRORS[kind]
     elif kind == "dns-tcp-only" and datagram:
         reply.header.tc = 1
     elif (addresses := addresses_of(str(request.q.qname))) is None:
@@ -66,23 +87,27 @@ def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | N
 
 def serve_udp(sock: socket.socket) -> None:
     """Answer datagrams."""
-    sockets.serve_udp(sock, lambda one: answer(one.data, KINDS.get(one.asked, ""), datagram=True))
+    sockets.serve_udp(sock, lambda one: answers(one.data, KINDS.get(one.asked, ""), datagram=True))
 
 
 async def serve_tcp(sock: socket.socket, backlog: int) -> None:
     """Answer queries on connections to a listening socket (RFC 7766: length before message, several in a row)."""
+    sockets.keep_syn(sock)
     await asyncio.start_server(_answer_connection, sock=sock, backlog=backlog)
 
 
 async def _answer_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     name = writer.get_extra_info("sockname")[0]
     kind = KINDS.get(socket.inet_pton(socket.AF_INET6 if ":" in name else socket.AF_INET, name), "")
+    if kind == "forbids" and sockets.asks_for_feature(writer.get_extra_info("socket")):
+        kind = "refused"
     try:
         while True:
             (length,) = struct.unpack("!H", await reader.readexactly(2))
-            if (response := answer(await reader.readexactly(length), kind)) is None:
+            responses = answers(await reader.readexactly(length), kind)
+            if not responses:
                 break
-            writer.write(struct.pack("!H", len(response)) + response)
+            writer.writelines(struct.pack("!H", len(response)) + response for response in responses)
             await writer.drain()
     except (asyncio.IncompleteReadError, OSError):
         pass  # the client went away; that is its right

@@ -16,7 +16,7 @@ from typing import Any
 
 from pathspider.chains.tcp import parse_options
 from pathspider.lab.servers.http1 import BROKEN, close, linger, with_header
-from pathspider.lab.servers.sockets import BACKLOG, Datagram
+from pathspider.lab.servers.sockets import BACKLOG, Datagram, keep_syn, saved_syn
 from pathspider.libtrace import IP, IP6
 
 SHOWN = 512
@@ -30,10 +30,8 @@ REQUEST = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r\n")
 ECN = ("not-ect", "ect1", "ect0", "ce")
 """By codepoint. RFC 3168, section 5."""
 
-TCP_SAVE_SYN, TCP_SAVED_SYN = 27, 28  # <linux/tcp.h>
 TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN, TCPI_OPT_SYN_DATA = 8, 16, 32  # <linux/tcp.h>
 IP_RECVTTL, IP_RECVTOS = 12, 13  # <linux/in.h>
-LARGEST_SYN = 512
 
 
 def answer_datagram(datagram: Datagram) -> bytes:
@@ -53,7 +51,7 @@ def answer_datagram(datagram: Datagram) -> bytes:
 def tell_more(sock: socket.socket) -> None:
     """Have the kernel keep or tell what an answer needs; for a listening TCP socket or one of UDP."""
     if sock.type == socket.SOCK_STREAM:
-        sock.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)
+        keep_syn(sock)
     elif sock.family == socket.AF_INET:
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
         sock.setsockopt(socket.IPPROTO_IP, IP_RECVTOS, 1)
@@ -75,8 +73,7 @@ async def _answer_connection(reader: asyncio.StreamReader, writer: asyncio.Strea
                 data += chunk
         sock = writer.get_extra_info("socket")
         seen = {"protocol": "tcp", "source": sock.getpeername()[:2], "destination": sock.getsockname()[:2],
-                **handshake(sock.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, LARGEST_SYN),
-                            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5])}
+                **handshake(saved_syn(sock), sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5])}
         if REQUEST.match(data):
             request, *fields = data.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
             headers = [[part.strip() for part in field.split(":", 1)] for field in fields]

@@ -19,7 +19,7 @@ from pathspider.helpers.modes import MODES
 from pathspider.lab import namespaces
 from pathspider.lab.addresses import ECHO_PORT
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.servers import dns, echo, http1, web
+from pathspider.lab.servers import dns, echo, http1, odd, web
 from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at, serve_udp
 from pathspider.lab.startup import ABOUT
 
@@ -27,8 +27,8 @@ from pathspider.lab.startup import ABOUT
 def main(argv: list[str]) -> None:
     """``main SERVICES READY-DESCRIPTOR DIRECTORY ROOM...``
 
-    ``SERVICES`` are some of ``web``, ``http1``, ``dns`` and ``echo``, with commas; the rooms are descriptors, the first
-    with all features. The directory holds :data:`~pathspider.lab.startup.ABOUT`.
+    ``SERVICES`` are some of ``web``, ``http1``, ``odd``, ``dns`` and ``echo``, with commas; the rooms are descriptors,
+    the first with all features. The directory holds :data:`~pathspider.lab.startup.ABOUT`.
     """
     services, ready, directory, rooms = argv[0].split(","), int(argv[1]), Path(argv[2]), list(map(int, argv[3:]))
     about = json.loads((directory / ABOUT).read_text(encoding="ascii"))
@@ -56,31 +56,40 @@ def main(argv: list[str]) -> None:
         for mode in ("http", "https"):
             sockets[f"{mode}1"] = listen_at(only_1, MODES[mode].port)
 
+    odd_ones = {address: kind for address, kind in kinds.items() if kind in odd.KINDS and "odd" in services}
+    for mode in ("http", "https"):
+        sockets[f"{mode}-odd"] = listen_at([*odd_ones], MODES[mode].port)
+
     def announce() -> None:
         gc.freeze()  # what was imported stays; no need to look at it again and again under load
         os.write(ready, b"ready")
         os.close(ready)
 
-    asyncio.run(serve(sockets, directory, announce))
+    asyncio.run(serve(sockets, odd_ones, directory, announce))
 
 
-async def serve(sockets: dict[str, list[socket.socket]], directory: Path, announce: Callable[[], None]) -> None:
-    """Serve for ever. The sockets listen already: from ``announce`` on, clients may come."""
+async def serve(sockets: dict[str, list[socket.socket]], odd_ones: dict[str, str], directory: Path,
+                announce: Callable[[], None]) -> None:
+    """Serve for ever. The sockets listen already: from ``announce`` on, clients may come.
+
+    :param odd_ones: address -> kind, of :mod:`pathspider.lab.servers.odd`
+    """
     for sock in sockets["dnsudp"]:
         dns.serve_udp(sock)
     for sock in sockets["dnstcp"]:
         await dns.serve_tcp(sock, BACKLOG)
     for sock in sockets["echoudp"]:
         echo.tell_more(sock)
-        serve_udp(sock, echo.answer_datagram)
+        serve_udp(sock, lambda one: [echo.answer_datagram(one)])
     for sock in sockets["echotcp"]:
         echo.tell_more(sock)
         await echo.serve_tcp(sock)
     own = directory / "builtin"  # other servers beside us make theirs at the same moment
     own.mkdir()
-    if sockets["https"] or sockets["https1"]:
+    if sockets["https"] or sockets["https1"] or odd_ones:
         pair = make_certificate(own)
         await http1.serve(sockets["http1"], sockets["https1"], pair)
+        await odd.serve(sockets["http-odd"], sockets["https-odd"], pair, odd_ones)
         await web.serve(sockets["http"], sockets["https"], pair)
     announce()
     await asyncio.Event().wait()

@@ -9,9 +9,16 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from pathspider.chains.tcp import TCP_CWR, TCP_ECE, parse_options
+from pathspider.libtrace import IP, IP6
+
 BACKLOG = 65535
 ANYWHERE = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
 IP_PKTINFO = 8  # <bits/in.h>; the socket module of Python 3.11 does not know it
+TCP_SAVE_SYN, TCP_SAVED_SYN = 27, 28  # <linux/tcp.h>
+LARGEST_SYN = 512
+FAST_OPEN = (34, 254)
+"""The options' kinds; the latter is of the experiments."""
 IN_PKTINFO = struct.Struct("=I4s4s")  # struct in_pktinfo: interface, local address, destination address
 IN6_PKTINFO = struct.Struct("=16sI")  # struct in6_pktinfo: address, interface
 
@@ -39,6 +46,24 @@ def listen_at(addresses: list[str], port: int) -> list[socket.socket]:
         sock.setblocking(False)
         sockets.append(sock)
     return sockets
+
+
+def keep_syn(sock: socket.socket) -> None:
+    """Have the kernel keep the SYN of each connection to a listening socket."""
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)
+
+
+def saved_syn(sock: socket.socket) -> bytes:
+    """A connection's SYN, from the IP header on; the kernel gives it once."""
+    return sock.getsockopt(socket.IPPROTO_TCP, TCP_SAVED_SYN, LARGEST_SYN)
+
+
+def asks_for_feature(sock: socket.socket) -> bool:
+    """Whether a connection's SYN asked for ECN or Fast Open, or had a DSCP."""
+    packet = saved_syn(sock)
+    syn = (IP if packet[0] >> 4 == 4 else IP6)(packet)
+    asks_for_ecn = syn.tcp.flags & (TCP_ECE | TCP_CWR) == TCP_ECE | TCP_CWR
+    return bool(asks_for_ecn or syn.traffic_class >> 2 or parse_options(syn.tcp.options_data).keys() & FAST_OPEN)
 
 
 def bind_udp(port: int) -> list[socket.socket]:
@@ -72,12 +97,12 @@ class Datagram(NamedTuple):
     """What the kernel told beside it: level and kind -> value."""
 
 
-def serve_udp(sock: socket.socket, answer: Callable[[Datagram], bytes | None]) -> None:
-    """Answer datagrams, each from the address that was asked; None is no answer."""
+def serve_udp(sock: socket.socket, answer: Callable[[Datagram], list[bytes]]) -> None:
+    """Answer datagrams, each from the address that was asked, with none, one or several."""
     asyncio.get_running_loop().add_reader(sock, _answer_datagrams, sock, answer)
 
 
-def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], bytes | None]) -> None:
+def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], list[bytes]]) -> None:
     port = sock.getsockname()[1]
     while True:
         try:
@@ -91,6 +116,6 @@ def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], bytes | 
         else:
             asked = IN6_PKTINFO.unpack_from(control[socket.IPPROTO_IPV6, socket.IPV6_PKTINFO])[0]
             reply_from = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(asked, 0))
-        if (response := answer(Datagram(data, client, asked, port, control))) is not None:
+        for response in answer(Datagram(data, client, asked, port, control)):
             with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
                 sock.sendmsg([response], [reply_from], 0, client)

@@ -13,7 +13,7 @@ from pathspider.lab import Lab
 from pathspider.lab.addresses import CLEAN_TARGETS, clean_address
 from pathspider.lab.scenarios import all_cases, clean_jobs, names
 from pathspider.lab.servers import dns
-from pathspider.lab.servers.dns import answer
+from pathspider.lab.servers.dns import answer, answers
 from tests import in_checkout
 
 
@@ -101,6 +101,13 @@ class TestAnswer(unittest.TestCase):
         self.assertEqual((ask(kind="dns-tcp-only", datagram=True).header.tc,
                           ask(kind="dns-tcp-only", datagram=True).rr), (1, []))
         self.assertEqual(len(ask(kind="dns-tcp-only").rr), 1)
+
+    def test_answers_of_others_before_the_own(self):
+        query = dnslib.DNSRecord.question("www.example")
+        self.assertEqual((len(answers(query.pack())), answers(query.pack(), "dns-silent")), (1, []))
+        strays = [dnslib.DNSRecord.parse(one) for one in answers(query.pack(), "dns-strays")]
+        self.assertEqual([(one.header.id == query.header.id, one.q == query.q) for one in strays],
+                         [(False, True), (True, False), (True, True)])
 
     def test_what_is_no_query(self):
         for data in (b"", b"\0" * 5, b"\xff" * 40):

@@ -3,10 +3,11 @@
 import socket
 import unittest
 
-from pathspider.lab.servers.sockets import ANYWHERE, bind_udp, family_of, listen, listen_at
+from pathspider.lab.servers.sockets import ANYWHERE, asks_for_feature, bind_udp, family_of, keep_syn, listen, listen_at
 from pathspider.lab.topology import write_settings
 from tests.libtrace.frames import in_namespace, ip
 
+TCP_FASTOPEN_CONNECT = 30  # <linux/tcp.h>
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")
 
 
@@ -53,6 +54,30 @@ class TestListen(unittest.TestCase):
             return [whom(address, 80, sockets) for address in ADDRESSES]
 
         self.assertEqual(at_home(scenario), [0, 2, 1, 3])
+
+    def test_what_a_syn_asks_for(self):
+        def scenario():
+            found = []
+            sockets = listen(80)
+            self.addCleanup(lambda: [sock.close() for sock in sockets])
+            for sock in sockets:
+                keep_syn(sock)
+                sock.setblocking(True)
+            for address in ADDRESSES[::2]:
+                for ecn, fast_open, tos in ((2, 0, 0), (1, 0, 0), (2, 1, 0), (2, 0, 0x03), (2, 0, 46 << 2)):
+                    write_settings({"net/ipv4/tcp_ecn": str(ecn), "net/ipv4/tcp_fastopen": "1"})
+                    with socket.socket(family_of(address), socket.SOCK_STREAM) as client:
+                        client.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, fast_open)
+                        client.setsockopt(socket.SOL_IP, socket.IP_TOS, tos)
+                        if ":" in address:
+                            client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
+                        client.connect((address, 80))
+                        client.send(b"x")
+                        with sockets[":" in address].accept()[0] as accepted:
+                            found.append(asks_for_feature(accepted))
+            return found
+
+        self.assertEqual(at_home(scenario), [False, True, True, False, True] * 2)
 
     def test_datagrams_tell_whom_they_were_for(self):
         def scenario():
