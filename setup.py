@@ -45,7 +45,7 @@ def extensions():
     if not libtrace:
         print("pathspider: libtrace.h not found: building without libtrace; its URIs (erf:, ring:, ...) will be off")
     room = Path("pathspider", "libtrace")
-    native = [str(room / "decode.c"), str(room / "source.c"), str(room / "tap.c")]
+    native = sorted(str(room / path.name) for path in (HERE / room).glob("*.c") if not path.name.startswith("_"))
     included = [str(room / path.name) for end in ("h", "pxi", "pxd") for path in (HERE / room).glob(f"*.{end}")]
     modules = compiled_chains() + [
         Extension(

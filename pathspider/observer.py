@@ -10,10 +10,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from pathspider.libtrace._core import FlowTable, PacketStore, Tap
+from pathspider.libtrace._core import FlowTable, PacketStore, Tap, link_name
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
-from pathspider.libtrace.sources import Capture, parse
+from pathspider.libtrace.sources import Capture, Comment, parse
 from pathspider.network.interfaces import interface_name
 from pathspider.pcapng import Interface
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
@@ -39,15 +39,17 @@ class Stats(NamedTuple):
     flows: int
     """Flows that were begun."""
     dropped_kernel: int
-    """Packets lost before they could be read: the kernel's buffer was full."""
+    """Packets lost before they could be read: the kernel's buffer was full. Of a pcapng file, those that it says were
+    lost when it was made."""
     dropped_ring: int
     """Packets read and lost because the chains were too slow for them."""
     not_ip: int
-    """Packets without an IP header: ARP and the like."""
+    """Packets without an IP header: ARP and the like; and those of link types that we do not know."""
     truncated: int
     """Packets whose headers were cut by the snaplen or by their sender."""
     malformed: int
-    """Packets whose IP header contradicts itself."""
+    """Packets of which a header contradicts itself; :attr:`Observer.malformed` tells why. Those whose IP header is
+    right belong to flows nevertheless."""
     evicted: int
     """Flows ended early because too many were open."""
     discarded: int
@@ -228,6 +230,21 @@ class Observer:
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
                      table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
                      store.shortened if store else 0, store.lost if store else 0)
+
+    @property
+    def malformed(self) -> dict[str, int]:
+        """What was wrong with malformed packets so far, in words, and with how many."""
+        return self._table.reasons
+
+    @property
+    def unknown_links(self) -> dict[str, int]:
+        """Link types that we do not know, by number and pcap's name, and how many packets had them."""
+        return {f"{number} ({name})" if (name := link_name(number)) else str(number): count
+                for number, count in self._table.unknown_links.items()}
+
+    def comments(self) -> tuple[int, list[Comment]]:
+        """How many comments a pcapng file has, as far as it was read, and the first of them."""
+        return self._capture.comments()
 
 
 def _by_known_name(lturi: str) -> str:

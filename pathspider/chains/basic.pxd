@@ -1,12 +1,8 @@
-cimport cython
-
 from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
 
 
 cdef class BasicChain(Chain):
     cpdef bint new_flow(self, dict rec, object ip) except -1
-    @cython.locals(octets=int)
     cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
-    @cython.locals(octets=int)
     cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1

@@ -11,7 +11,7 @@ from pathspider.libtrace import IP, IP6
 class BasicChain(Chain):
     """The 5-tuple, and packets and octets in each direction.
 
-    Octets are those of IP packets, by the length in the IP header.
+    Octets are those of IP packets, by the length in the IP header; by the frame's length where the header says 0.
     """
 
     fields = {
@@ -31,32 +31,29 @@ class BasicChain(Chain):
         rec.update(self.initial)
         if ip.quotes:
             ip = ip.transport.payload or ip
-        header = ip.tcp or ip.udp or ip.sctp
         rec["sip"] = str(ip.src_prefix)
         rec["dip"] = str(ip.dst_prefix)
         rec["proto"] = ip.proto
-        rec["sp"] = header.src_port if header is not None else None
-        rec["dp"] = header.dst_port if header is not None else None
+        rec["sp"] = ip.src_port
+        rec["dp"] = ip.dst_port
         return True
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
-        """Counts; where the header says 0 (segmentation offload), the octets are those that were captured."""
-        octets = ip.pkt_len or ip.size
+        """Counts the packet and its octets."""
         if rev:
             rec["pkt_rev"] += 1
-            rec["oct_rev"] += octets
+            rec["oct_rev"] += ip.octets
         else:
             rec["pkt_fwd"] += 1
-            rec["oct_fwd"] += octets
+            rec["oct_fwd"] += ip.octets
         return True
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Counts; the header's own 40 octets are included."""
-        octets = ip.payload_len + 40 if ip.payload_len else ip.size
         if rev:
             rec["pkt_rev"] += 1
-            rec["oct_rev"] += octets
+            rec["oct_rev"] += ip.octets
         else:
             rec["pkt_fwd"] += 1
-            rec["oct_fwd"] += octets
+            rec["oct_fwd"] += ip.octets
         return True

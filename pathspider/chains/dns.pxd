@@ -8,7 +8,7 @@ from pathspider.libtrace cimport _core
 cpdef int skip_name(bytes message, int at, set known) except? -2
 
 
-@cython.locals(size=int, questions=int, records=int, at=int, kind=int, length=int, known=set)
+@cython.locals(size=int, questions=int, records=int, at=int, kind=int, length=int, known=set, update=bint, empty=bint)
 cpdef bint is_response(bytes message) except -1
 
 

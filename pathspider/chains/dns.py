@@ -50,13 +50,16 @@ def skip_name(message: bytes, at: int, known: set[int]) -> int:
 
 
 def is_response(message: bytes) -> bool:
-    """Whether a DNS message is a response and well-formed: every name, every record within the message, addresses of
-    their right length."""
+    """Whether a DNS message is a response and well-formed: it has a question or a record, every name and every record
+    is within it, addresses have their right length, and nothing is left over."""
     size = len(message)
     if size < 12 or not message[2] & 128:
         return False  # too short for a header, or a query
     questions = message[4] << 8 | message[5]
     records = (message[6] << 8 | message[7]) + (message[8] << 8 | message[9]) + (message[10] << 8 | message[11])
+    if questions + records == 0:
+        return False  # any octets would do: of other protocols, too
+    update = message[2] >> 3 & 15 == 5
     known: set[int] = set()
     at = 12
     while questions > 0:
@@ -71,11 +74,12 @@ def is_response(message: bytes) -> bool:
             return False
         kind = message[at] << 8 | message[at + 1]
         length = message[at + 8] << 8 | message[at + 9]
+        empty = update and length == 0 and message[at + 2] == 0 and message[at + 3] >= 254  # class NONE, ANY: RFC 2136
         at += 10 + length
-        if at > size or (kind == 1 and length != 4) or (kind == 28 and length != 16):
+        if at > size or (kind == 1 and length != 4 and not empty) or (kind == 28 and length != 16 and not empty):
             return False
         records -= 1
-    return True
+    return at == size
 
 
 def may_be_response(data: bytes) -> bool:

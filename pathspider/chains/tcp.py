@@ -120,10 +120,11 @@ class TCPChain(Chain):
         "tcp_fin_rev": Field(bool, False, "A FIN came back"),
         "tcp_rst_fwd": Field(bool, False, "A RST went forward"),
         "tcp_rst_rev": Field(bool, False, "A RST came back"),
-        "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK"),
+        "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK; or SYN-ACKs each way"),
     }
 
-    scratch = SYN_SENT
+    scratch = {"_tcp_syn_acks": 0, **SYN_SENT}
+    """``_tcp_syn_acks``, who sent SYN-ACKs: 1, the one who opened; 2, the other; of a simultaneous open both do."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records TCP behaviour. The first SYN in each direction wins; of a bogus SYN-ACK nothing else is believed.
@@ -143,10 +144,13 @@ class TCPChain(Chain):
                     rec["tcp_synflags_rev"] = flags
             elif rec["tcp_synflags_fwd"] is None:
                 rec["tcp_synflags_fwd"] = flags
-        elif not rev and flags & (TCP_ACK | TCP_RST) == TCP_ACK and not rec["tcp_connected"]:
-            syn_ack = rec["tcp_synflags_rev"]
-            if rec["tcp_synflags_fwd"] is not None and syn_ack is not None and syn_ack & TCP_ACK:
-                rec["tcp_connected"] = True
+            if flags & TCP_ACK:
+                rec["_tcp_syn_acks"] |= 2 if rev else 1
+                if rec["_tcp_syn_acks"] == 3 and not rec["tcp_synflags_fwd"] & TCP_ACK:  # simultaneous: RFC 9293, 3.5
+                    rec["tcp_connected"] = True
+        elif (not rev and flags & (TCP_ACK | TCP_RST) == TCP_ACK and not rec["tcp_connected"]
+              and rec["tcp_synflags_fwd"] is not None and rec["_tcp_syn_acks"] & 2):
+            rec["tcp_connected"] = True
         if flags & (TCP_FIN | TCP_RST):
             if flags & TCP_FIN:
                 rec["tcp_fin_rev" if rev else "tcp_fin_fwd"] = True

@@ -1,8 +1,12 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, is_bogus, tcp_options
+from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, is_bogus, next_option
 from pathspider.libtrace cimport _core
+
+
+@cython.locals(at=int, end=int)
+cpdef object tfo_option(bytes data)
 
 
 cdef class TFOChain(Chain):

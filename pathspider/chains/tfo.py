@@ -14,22 +14,26 @@ from pathspider.chains.tcp import (
     TO_EXPB,
     TO_FASTOPEN,
     is_bogus,
-    tcp_options,
+    next_option,
 )
 from pathspider.libtrace import TCP
 
 EXID = bytes(TO_EXID_FASTOPEN)
 
 
-def tfo_option(options: dict[int, bytes]) -> tuple[int, bytes] | None:
-    """Kind and cookie (empty in a request for one) of the Fast Open option; ``None`` where there is none."""
-    if TO_FASTOPEN in options:
-        return TO_FASTOPEN, options[TO_FASTOPEN]
-    for kind in (TO_EXPA, TO_EXPB):
-        value = options.get(kind)
-        if value is not None and value[:2] == EXID:
-            return kind, value[2:]
-    return None
+def tfo_option(data: bytes) -> tuple[int, bytes] | None:
+    """Kind and cookie (empty in a request for one) of the Fast Open option among the options of a TCP header; ``None``
+    where there is none. Of several options of an experimental kind, the one with Fast Open's identifier counts."""
+    found = None
+    at = next_option(data, 0)
+    while at >= 0:
+        end = at + data[at + 1]
+        if data[at] == TO_FASTOPEN:
+            return TO_FASTOPEN, data[at + 2 : end]
+        if found is None and (data[at] == TO_EXPA or data[at] == TO_EXPB) and data[at + 2 : min(end, at + 4)] == EXID:
+            found = data[at], data[at + 4 : end]
+        at = next_option(data, end)
+    return found
 
 
 class TFOChain(Chain):
@@ -59,7 +63,7 @@ class TFOChain(Chain):
             if tcp.flags & TCP_ACK and not rec["_tfo_ack"]:
                 rec["_tfo_ack"] = True
                 rec["tfo_ack"] = tcp.ack_nbr
-                option = tfo_option(tcp_options(tcp))
+                option = tfo_option(tcp.options_data)
                 if option is not None:
                     rec["tfo_ackkind"] = option[0]
                     rec["tfo_ackclen"] = len(option[1])
@@ -67,7 +71,7 @@ class TFOChain(Chain):
             rec["_tfo_syn"] = True
             rec["tfo_seq"] = tcp.seq_nbr
             rec["tfo_dlen"] = tcp.payload_len
-            option = tfo_option(tcp_options(tcp))
+            option = tfo_option(tcp.options_data)
             if option is not None:
                 rec["tfo_synkind"] = option[0]
                 rec["tfo_synclen"] = len(option[1])

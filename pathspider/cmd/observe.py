@@ -98,10 +98,23 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         except OSError as error:
             log.error("output %s: %s", args.output, error.strerror)
             status = 1
+    number, comments = observer.comments()
+    for comment in comments:
+        log.info("%s: comment at byte %d: %s", interface, comment.offset, comment.text)
+    if number > len(comments):
+        log.info("%s: %d further comments", interface, number - len(comments))
     stats = observer.stats
     lost = stats.dropped_kernel or stats.dropped_ring
     log.log(logging.WARNING if lost else logging.INFO,
-            "%d packets, %d flows; %d packets dropped by the kernel, %d by the ring, %d not IP, %d truncated%s",
-            stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring, stats.not_ip, stats.truncated,
+            "%d packets, %d flows; %d packets dropped by the kernel, %d by the ring, %d not IP%s, %d truncated, "
+            "%d malformed%s%s",
+            stats.packets, stats.flows, stats.dropped_kernel, stats.dropped_ring,
+            stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
+            stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
     return status
+
+
+def listed(counts: dict[str, int], before: str = "") -> str:
+    """What was counted, in parentheses; nothing if nothing was."""
+    return f" ({', '.join(f'{count} {before}{what}' for what, count in counts.items())})" if counts else ""

@@ -8,6 +8,9 @@ cdef extern from "decode.h" nogil:
     enum: PS_NOT_IP
     enum: PS_TRUNCATED
     enum: PS_MALFORMED
+    enum: PS_R_NEW_LINK
+    enum: PS_REASONS
+    const char *ps_reason(int reason)
     struct ps_key:
         uint8_t lo[16]
         uint8_t hi[16]
@@ -34,6 +37,7 @@ cdef extern from "decode.h" nogil:
         uint8_t cut
         uint8_t quote
         uint8_t dir
+        uint8_t reason
     struct ps_ip:
         uint32_t l4
         uint32_t ip_len
@@ -45,6 +49,7 @@ cdef extern from "decode.h" nogil:
     void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, ps_dec *out)
     int ps_known_link(int dlt)
     uint32_t ps_fixed_len(uint8_t proto)
+    int ps_has_ports(uint8_t proto)
     int ps_icmp_quotes(uint8_t version, uint8_t type)
     void ps_seed(uint64_t seed)
     uint64_t ps_hash(const ps_key *key)
@@ -87,12 +92,14 @@ cdef class Header:
 cdef class IP(Header):
     cdef readonly int version, hdr_len, traffic_class, pkt_len, ttl, proto, frag_offset
     cdef readonly bint has_rf, has_df, has_mf
+    cdef readonly uint32_t octets
     cdef readonly bint quotes
     cdef void fill(self) noexcept
 
 
 cdef class IP6(Header):
     cdef readonly int version, traffic_class, payload_len, next_hdr, proto, hop_limit
+    cdef readonly uint32_t octets
     cdef readonly bint quotes
     cdef void fill(self) noexcept
 

@@ -7,6 +7,14 @@ cdef extern from "source.h" nogil:
         int64_t number
         int64_t offset
         char text[512]
+        char unpacker[16]
+        int status
+    struct ps_comment_t "ps_comment":
+        int64_t offset
+        uint32_t length
+        uint32_t whole
+        char text[240]
+    int C_COMMENTS "PS_COMMENTS"
     struct ps_entry:
         uint32_t caplen
         uint32_t wire_len
@@ -47,6 +55,9 @@ cdef extern from "source.h" nogil:
     void ps_kick(ps_source *s)
     void ps_counts(ps_source *s, ps_counts_t *out)
     void ps_error(ps_source *s, ps_error_t *out)
+    uint64_t ps_comments(ps_source *s)
+    const ps_comment_t *ps_comment(ps_source *s, uint64_t index)
+    void ps_name_link(int dlt, char *out, size_t size)
     void ps_close(ps_source *s)
     void ps_interfaces_up(char *out, size_t size)
     struct ps_tap
@@ -78,11 +89,13 @@ cdef enum:
 
 
 class SourceError(Exception):
-    """Why a source could not be opened, or ended: ``why`` (one of ``PS_E_*``), ``number``, ``offset``, ``text``."""
+    """Why a source could not be opened, or ended: ``why`` (one of ``PS_E_*``), ``number``, ``offset``, ``text``. Where
+    the file was unpacked by a program, ``unpacker`` is its name and ``status`` how it ended (0: well, or not yet)."""
 
-    def __init__(self, why, number, offset, text):
+    def __init__(self, why, number, offset, text, unpacker="", status=0):
         super().__init__(text)
         self.why, self.number, self.offset, self.text = why, number, offset, text
+        self.unpacker, self.status = unpacker, status
 
 
 def interfaces_up():
@@ -93,7 +106,15 @@ def interfaces_up():
 
 
 cdef object _source_error(ps_error_t *error):
-    return SourceError(error.why, error.number, error.offset, error.text.decode(errors="replace"))
+    return SourceError(error.why, error.number, error.offset, error.text.decode(errors="replace"),
+                       error.unpacker.decode(errors="replace"), error.status)
+
+
+def link_name(int number):
+    """What pcap calls a link type: its name and what it is; empty where it has no name."""
+    cdef char text[256]
+    ps_name_link(number, text, sizeof(text))
+    return text.decode(errors="replace")
 
 
 cdef class Tap:
@@ -152,6 +173,7 @@ cdef class Reader:
     cdef int64_t at_work       # time of the packet that the chains look at; -1: none
     cdef int64_t sleeps_until  # packet time until which nothing but a packet is waited for; -1: awake
     cdef dict last_counts
+    cdef tuple last_comments
     cdef Tap tapped
 
     def __cinit__(self):
@@ -373,6 +395,7 @@ cdef class Reader:
         cdef ps_source *source = self.source
         if source != NULL:
             self.last_counts = self.counts()
+            self.last_comments = self.comments()
             self.source = NULL
             with nogil:
                 ps_close(source)
@@ -386,6 +409,19 @@ cdef class Reader:
         ps_counts(self.source, &counts)
         return {"read": counts.read, "dropped_kernel": counts.dropped_kernel, "dropped_ring": counts.dropped_ring,
                 "bytes_waiting": counts.bytes_waiting, "peak": counts.peak}
+
+    def comments(self):
+        """How many comments the file has, as far as it was read, and the first of them: ``(offset, text, cut)``."""
+        cdef uint64_t count, i
+        cdef const ps_comment_t *one
+        if self.source == NULL:
+            return self.last_comments
+        count = ps_comments(self.source)
+        found = []
+        for i in range(min(count, <uint64_t>C_COMMENTS)):
+            one = ps_comment(self.source, i)
+            found.append((one.offset, one.text[:one.length].decode(errors="replace"), one.whole > one.length))
+        return count, found
 
     def error(self):
         """Why the source ended, as :class:`SourceError`; None where it ended as it should."""

@@ -2,7 +2,27 @@
 
 #include <string.h>
 
-enum { TCP = 6, UDP = 17, ICMP = 1, ICMP6 = 58, SCTP = 132, AH = 51 };
+#include "link.h"
+
+enum { TCP = 6, UDP = 17, ICMP = 1, ICMP6 = 58, SCTP = 132, AH = 51, DCCP = 33, UDP_LITE = 136 };
+
+const char *ps_reason(int reason)
+{
+    static const char *const words[PS_REASONS] = {
+        [PS_R_NONE] = "",
+        [PS_R_NEW_LINK] = "unknown link type",
+        [PS_R_LINK] = "link layer with impossible lengths",
+        [PS_R_VERSION] = "IP version other than the link layer says",
+        [PS_R_HEADER] = "IP header shorter than 20 octets",
+        [PS_R_LENGTH] = "IP length shorter than the header",
+        [PS_R_JUMBO] = "impossible jumbo payload length",
+        [PS_R_EXTENSION] = "IPv6 extension header beyond the packet's end",
+        [PS_R_TRANSPORT] = "transport header beyond the packet's end",
+        [PS_R_OFFSET] = "impossible TCP data offset",
+        [PS_R_UDP_LENGTH] = "impossible UDP length",
+    };
+    return reason >= 0 && reason < PS_REASONS ? words[reason] : "";
+}
 
 static uint64_t hash_seed = 0x9e3779b97f4a7c15ULL;
 
@@ -24,16 +44,6 @@ uint64_t ps_hash(const struct ps_key *key)
     return mix(h ^ words[4], 0x8ebc6af09c88c6e3ULL ^ hash_seed);
 }
 
-int ps_known_link(int dlt)
-{
-    switch (dlt) {
-    case 0: case 1: case 12: case 14: case 101: case 108: case 113: case 228: case 229: case 276:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 uint32_t ps_fixed_len(uint8_t proto)
 {
     switch (proto) {
@@ -41,7 +51,8 @@ uint32_t ps_fixed_len(uint8_t proto)
     case UDP: return 8;
     case ICMP: return 8;
     case ICMP6: return 4;
-    case SCTP: return 12;
+    case SCTP: case DCCP: return 12;
+    case UDP_LITE: return 8;
     default: return 0;
     }
 }
@@ -53,7 +64,10 @@ int ps_icmp_quotes(uint8_t version, uint8_t type)
     return type >= 1 && type <= 4;
 }
 
-static int has_ports(uint8_t proto) { return proto == TCP || proto == UDP || proto == SCTP; }
+int ps_has_ports(uint8_t proto)
+{
+    return proto == TCP || proto == UDP || proto == SCTP || proto == DCCP || proto == UDP_LITE;
+}
 
 static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
 {
@@ -64,22 +78,41 @@ static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
         out->ip_len = wire_len;
     if (header < 20 || out->ip_len < header) {
         out->status = PS_MALFORMED;
+        out->reason = header < 20 ? PS_R_HEADER : PS_R_LENGTH;
         return;
     }
     if (len > out->ip_len)
         len = out->ip_len;
     out->proto = p[9];
+    out->more = p[6] >> 5 & 1;
     if (ps_be16(p + 6) & 0x1fff) {
         out->fragment = 1;
         return;
     }
     uint32_t at = header;
-    if (out->proto == AH && at + 8 <= len) {
+    while (out->proto == AH && at + 8 <= len) {
         out->proto = p[at];
         at += ((uint32_t)p[at + 1] + 2) * 4;
     }
     if (at < len)
         out->l4 = at;
+}
+
+/* Length of a jumbogram's payload; 0 where its hop-by-hop header, at 40, does not say it. RFC 2675. */
+static uint32_t jumbo_length(const uint8_t *p, uint32_t len)
+{
+    if (len < 42)
+        return 0;
+    uint32_t end = 40 + ((uint32_t)p[41] + 1) * 8;
+    for (uint32_t at = 42; at < end && at < len; at += p[at] == 0 ? 1 : 2 + (uint32_t)p[at + 1]) {
+        if (p[at] == 0) /* padding of one octet */
+            continue;
+        if (at + 2 > len)
+            break;
+        if (p[at] == 0xc2 && p[at + 1] == 4 && at + 6 <= len)
+            return ps_be32(p + at + 2);
+    }
+    return 0;
 }
 
 static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
@@ -89,6 +122,14 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     out->ip_len = payload ? 40 + payload : wire_len;
     if (payload == 0 && p[6] == 59) /* really nothing in it */
         out->ip_len = 40;
+    if (payload == 0 && p[6] == 0) {
+        uint32_t jumbo = jumbo_length(p, len);
+        if (jumbo > 0xffff && jumbo <= wire_len - 40)
+            out->ip_len = 40 + jumbo;
+        else if (jumbo)
+            out->reason = PS_R_JUMBO;
+    }
+    int whole = len >= out->ip_len;
     if (len > out->ip_len)
         len = out->ip_len;
     uint8_t next = p[6];
@@ -96,25 +137,26 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     for (;;) { /* each round moves on by at least 8 bytes, so the packet's length bounds it */
         uint32_t step;
         out->proto = next;
-        if (next == 0 || next == 43 || next == 60) { /* hop-by-hop, routing, destination options */
-            if (at + 8 > len)
-                return;
+        int extension = next == 0 || next == 43 || next == 60; /* hop-by-hop, routing, destination options */
+        if (!extension && next != AH && next != 44)
+            break;
+        if (at + 8 > len) {
+            if (whole && !out->more && !out->reason)
+                out->reason = PS_R_EXTENSION;
+            return;
+        }
+        if (extension) {
             step = ((uint32_t)p[at + 1] + 1) * 8;
         } else if (next == AH) {
-            if (at + 8 > len)
-                return;
             step = ((uint32_t)p[at + 1] + 2) * 4;
-        } else if (next == 44) {
-            if (at + 8 > len)
-                return;
+        } else {
+            out->more = p[at + 3] & 1;
             if (ps_be16(p + at + 2) & 0xfff8) {
                 out->proto = p[at];
                 out->fragment = 1;
                 return;
             }
             step = 8;
-        } else {
-            break;
         }
         next = p[at];
         at += step;
@@ -133,6 +175,7 @@ void ps_decode_ip(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_i
     uint8_t version = p[0] >> 4;
     if (version != 4 && version != 6) {
         out->status = PS_MALFORMED;
+        out->reason = PS_R_VERSION;
         return;
     }
     if (len < (version == 4 ? 20u : 40u)) {
@@ -156,7 +199,7 @@ static uint8_t make_key(const uint8_t *p, uint32_t len, const struct ps_ip *ip, 
     memset(key, 0, sizeof *key);
     key->version = ip->version;
     key->proto = ip->proto;
-    if (ip->l4 && ip->l4 + 4 <= len && has_ports(ip->proto)) {
+    if (ip->l4 && ip->l4 + 4 <= len && ps_has_ports(ip->proto)) {
         ports = p + ip->l4;
         key->has_ports = 1;
     }
@@ -171,64 +214,34 @@ static uint8_t make_key(const uint8_t *p, uint32_t len, const struct ps_ip *ip, 
     return dir;
 }
 
-/* Offset of the network header; sets the ethertype (0 where the link layer has none). -1: cut. */
-static int64_t link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out)
+/* What is wrong with a transport header, of which all that matters was captured. */
+static uint8_t check_transport(const uint8_t *net, const struct ps_ip *ip, const struct ps_dec *out)
 {
-    uint32_t at, type;
-
-    out->vlan = 0xffff;
-    switch (dlt) {
-    case 1: /* Ethernet */
-        if (len < 14)
-            return -1;
-        type = ps_be16(p + 12);
-        at = 14;
-        break;
-    case 113: /* Linux cooked */
-        if (len < 16)
-            return -1;
-        type = ps_be16(p + 14);
-        at = 16;
-        break;
-    case 276: /* Linux cooked, second version */
-        if (len < 20)
-            return -1;
-        type = ps_be16(p);
-        at = 20;
-        break;
-    case 0: case 108: { /* BSD loopback: an address family, in the byte order of who knows whom */
-        if (len < 4)
-            return -1;
-        uint32_t family = ps_be32(p);
-        if (family > 0xffff)
-            family = (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-        out->ethertype = family == 2 ? 0x0800 : (family == 10 || family == 24 || family == 28 || family == 30) ? 0x86dd : 0;
-        return 4;
+    uint32_t fixed = ps_fixed_len(ip->proto);
+    const uint8_t *p = net + ip->l4;
+    if (!fixed || ip->fragment)
+        return PS_R_NONE;
+    if (!out->l4_whole)
+        return out->cut || ip->more ? PS_R_NONE : PS_R_TRANSPORT;
+    if (ip->proto == TCP) {
+        uint32_t offset = (uint32_t)(p[12] >> 4) * 4;
+        if (offset < 20 || (offset > out->l4_len && !ip->more))
+            return PS_R_OFFSET;
+    } else if (ip->proto == UDP) {
+        uint32_t length = ps_be16(p + 4); /* 0: a jumbogram's, or left to the card */
+        if (length && (length < 8 || (length > out->l4_len && !ip->more)))
+            return PS_R_UDP_LENGTH;
     }
-    default: /* raw IP */
-        if (len < 1)
-            return -1;
-        out->ethertype = p[0] >> 4 == 6 ? 0x86dd : p[0] >> 4 == 4 ? 0x0800 : 0;
-        return 0;
-    }
-    while (type == 0x8100 || type == 0x88a8 || type == 0x9100) { /* 802.1Q, 802.1ad, as many as there are */
-        if (at + 4 > len)
-            return -1;
-        if (out->vlan == 0xffff)
-            out->vlan = ps_be16(p + at) & 0xfff;
-        type = ps_be16(p + at + 2);
-        at += 4;
-    }
-    out->ethertype = (uint16_t)type;
-    return at;
+    return PS_R_NONE;
 }
 
 void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out)
 {
     memset(out, 0, sizeof *out);
-    int64_t l3 = link_layer(p, caplen, dlt, out);
+    int64_t l3 = ps_link_layer(p, caplen, dlt, out);
     if (l3 < 0) {
-        out->status = PS_TRUNCATED;
+        out->status = l3 == PS_LINK_CUT ? PS_TRUNCATED : l3 == PS_LINK_BAD ? PS_MALFORMED : PS_NOT_IP;
+        out->reason = l3 == PS_LINK_CUT ? PS_R_NONE : l3 == PS_LINK_BAD ? PS_R_LINK : PS_R_NEW_LINK;
         return;
     }
     if (out->ethertype != 0x0800 && out->ethertype != 0x86dd) {
@@ -242,8 +255,11 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
         wire = len;
     struct ps_ip ip;
     ps_decode_ip(net, len, wire, &ip);
-    if (ip.status == PS_OK && (ip.version == 4) != (out->ethertype == 0x0800))
+    if (ip.status == PS_OK && (ip.version == 4) != (out->ethertype == 0x0800)) {
         ip.status = PS_MALFORMED;
+        ip.reason = PS_R_VERSION;
+    }
+    out->reason = ip.reason;
     if (ip.status != PS_OK) {
         out->status = ip.status;
         return;
@@ -260,12 +276,11 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
         out->l4 = out->l3 + ip.l4;
         out->l4_len = ip.ip_len - ip.l4;
         out->l4_whole = fixed && ip.l4 + fixed <= out->size;
-        if (out->l4_whole && ip.proto == TCP) {
-            uint32_t doff = (uint32_t)(net[ip.l4 + 12] >> 4) * 4;
-            if (doff < 20) /* no TCP: such a header has no place for its own fixed part */
-                out->l4_whole = 0;
-        }
     }
+    if (!out->reason)
+        out->reason = check_transport(net, &ip, out);
+    if (out->l4_whole && ip.proto == TCP && net[ip.l4 + 12] >> 4 < 5)
+        out->l4_whole = 0; /* no TCP: such a header has no place for its own fixed part */
     out->dir = make_key(net, out->size, &ip, &out->key);
     if ((ip.proto == ICMP && ip.version == 4) || (ip.proto == ICMP6 && ip.version == 6)) {
         if (out->l4_whole && ps_icmp_quotes(ip.version, net[ip.l4]) && ip.l4 + 8 < out->size) {

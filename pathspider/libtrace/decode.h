@@ -12,6 +12,24 @@ enum ps_status {
     PS_MALFORMED = 3  /* claims to be IP, but its header contradicts itself */
 };
 
+/* What is wrong with a packet, or with its transport header where the status is PS_OK. In words: ps_reason(). */
+enum ps_reason {
+    PS_R_NONE = 0,
+    PS_R_NEW_LINK,   /* not IP as far as we can tell: a link type that we do not know */
+    PS_R_LINK,
+    PS_R_VERSION,
+    PS_R_HEADER,
+    PS_R_LENGTH,
+    PS_R_JUMBO,
+    PS_R_EXTENSION,
+    PS_R_TRANSPORT,
+    PS_R_OFFSET,
+    PS_R_UDP_LENGTH,
+    PS_REASONS
+};
+
+const char *ps_reason(int reason);
+
 /* What identifies a flow, the same for both directions: the smaller endpoint first. No padding bytes: it is
  * compared and hashed as memory. IPv4 addresses fill the first four bytes of lo and hi. */
 struct ps_key {
@@ -41,19 +59,22 @@ struct ps_dec {
     uint8_t cut;       /* fewer bytes captured than the IP header announces */
     uint8_t quote;     /* an ICMP error: the key is that of the packet which it quotes */
     uint8_t dir;       /* 0: travels from lo to hi, 1: from hi to lo */
+    uint8_t reason;    /* enum ps_reason */
 };
 
 /* Where the transport header of an IP packet is; used for quotations and for objects made from bytes as well. */
 struct ps_ip {
     uint32_t l4;      /* offset from the IP header; 0: none */
-    uint32_t ip_len;  /* as the header says; the given length where it says 0 */
+    uint32_t ip_len;  /* as the header says, or its jumbo payload option; the given length where they say 0 */
     uint8_t version, proto, fragment, status;
+    uint8_t more;     /* a fragment follows */
+    uint8_t reason;   /* enum ps_reason */
 };
 
 /* `len` bytes of an IP header and what follows it. */
 void ps_decode_ip(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out);
 
-/* A captured frame. `dlt` is a link type as in pcap files or libpcap's DLT. */
+/* A captured frame. `dlt` is a link type as in capture files or libpcap's DLT. */
 void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out);
 
 /* 1 where ps_decode() knows the link type. */
@@ -61,6 +82,9 @@ int ps_known_link(int dlt);
 
 /* Length of the fixed header of a transport protocol; 0 for those we do not look into. */
 uint32_t ps_fixed_len(uint8_t proto);
+
+/* 1 where a transport protocol's header begins with two ports that tell flows apart. */
+int ps_has_ports(uint8_t proto);
 
 /* 1 for ICMP types that quote the packet they complain about. RFC 792, RFC 4443. */
 int ps_icmp_quotes(uint8_t version, uint8_t type);

@@ -1,12 +1,9 @@
 #define _GNU_SOURCE
-#include "source.h"
+#include "source_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <pcap/pcap.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,56 +28,8 @@
 #define LINGER_MS 24                /* so long after a stop or a mark: two of them, in jiffies of a kernel with 100 a second */
 #define LINGER_MOST_MS 1000         /* and so long where packets do not cease */
 #define WAKE_BYTES (256u << 10)     /* wake a waiting consumer at the latest after this much */
-#define FILE_BUFFER (1u << 20)
-#define RECORD_LIMIT 262144         /* as libpcap: nothing on a wire is longer */
 #define RING_LIMIT (1ull << 46)     /* no machine maps more */
 #define WRAP 0xffffffffu
-
-enum kind { LIVE, FILE_FD, LIBTRACE };
-
-struct ps_source {
-    enum kind kind;
-    char device[IFNAMSIZ * 4];
-    unsigned ifindex;
-    int snaplen, dlt, nanoseconds, swapped;
-    uint32_t limit;
-    char *bpf;
-    struct bpf_program program;
-    int have_program;
-    pcap_t *pcap;
-    int netfd;                      /* for questions about the interface */
-    int stopfd, wakefd;             /* eventfds: to the reader, to the consumer */
-    int fd, regular, live;
-    uint8_t *buffer;                /* what was read of the file and not yet consumed: rd..wr */
-    size_t rd, wr;
-    int64_t offset;                 /* in the file, of buffer[rd] */
-    pid_t child;                    /* runs libtrace */
-    int reports;                    /* pipe on which it tells how it fared */
-
-    pthread_t thread;
-    pid_t owner;                    /* the process that has this thread; a fork of it has only a copy of the rest */
-    int running;
-    int stop, closing, ended, opened, kicked; /* atomics */
-    struct ps_tap *tap;             /* atomic */
-    unsigned marks_asked, marks_reached; /* atomics: see ps_mark() */
-    struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
-
-    uint8_t *ring;
-    uint64_t size;
-    uint64_t head __attribute__((aligned(64))); /* producer */
-    uint64_t seen_tail, woken_at;
-    uint64_t count_read, dropped_ring, dropped_kernel, peak;
-    uint64_t tail __attribute__((aligned(64))); /* consumer */
-    uint64_t at, seen_head;
-    int consumer_waits __attribute__((aligned(64)));
-    int producer_waits;
-    pthread_mutex_t lock;
-    pthread_cond_t headed, space;
-};
-
-#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
-#define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
-#define ADD(x, v) __atomic_store_n(&(x), (x) + (v), __ATOMIC_RELAXED) /* one writer, many readers */
 
 static int64_t monotonic(void)
 {
@@ -89,7 +38,7 @@ static int64_t monotonic(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void fail(struct ps_error *error, int why, const char *text)
+void ps_fail(struct ps_error *error, int why, const char *text)
 {
     if (error->why)
         return; /* the first one is the cause */
@@ -107,7 +56,7 @@ static void ring_bell(struct ps_source *s)
     }
 }
 
-static void wake(struct ps_source *s)
+void ps_wake(struct ps_source *s)
 {
     s->woken_at = s->head;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -124,10 +73,10 @@ static int room(struct ps_source *s, uint64_t need)
 }
 
 /* Whether what has not been read yet is not wanted any more: of a file after a stop, of an interface at the end. */
-static int given_up(struct ps_source *s) { return LOAD(s->closing) || (LOAD(s->stop) && !s->live); }
+int ps_given_up(struct ps_source *s) { return LOAD(s->closing) || (LOAD(s->stop) && !s->live); }
 
 /* -1: stopped while waiting for room. */
-static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
+int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
 {
     if (wire_len < caplen)
         wire_len = caplen;
@@ -143,18 +92,18 @@ static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caple
     while (!room(s, need + gap)) {
         if (s->kind == LIVE || need + gap > s->size) {
             ADD(s->dropped_ring, 1);
-            wake(s);
+            ps_wake(s);
             return 0;
         }
-        wake(s);
+        ps_wake(s);
         pthread_mutex_lock(&s->lock);
         STORE(s->producer_waits, 1);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        while (!room(s, need + gap) && !given_up(s))
+        while (!room(s, need + gap) && !ps_given_up(s))
             pthread_cond_wait(&s->space, &s->lock);
         STORE(s->producer_waits, 0);
         pthread_mutex_unlock(&s->lock);
-        if (given_up(s))
+        if (ps_given_up(s))
             return -1;
     }
     if (gap) {
@@ -179,7 +128,7 @@ static int put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caple
             STORE(s->peak, fill);
     }
     if (s->head - s->woken_at > WAKE_BYTES)
-        wake(s);
+        ps_wake(s);
     return 0;
 }
 
@@ -341,9 +290,9 @@ static int check_interface(struct ps_source *s)
     if (up && same)
         return 0;
     if (why && why != ENODEV) /* nothing is known about it: that is another story */
-        fail(&s->error, PS_E_SYSTEM, strerror(why));
+        ps_fail(&s->error, PS_E_SYSTEM, strerror(why));
     else
-        fail(&s->error, PS_E_GONE, NULL);
+        ps_fail(&s->error, PS_E_GONE, NULL);
     return -1;
 }
 
@@ -352,7 +301,7 @@ static int check_interface(struct ps_source *s)
 static void on_packet(u_char *user, const struct pcap_pkthdr *h, const u_char *bytes)
 {
     struct ps_source *s = (struct ps_source *)user;
-    put(s, (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * 1000, bytes, h->caplen, h->len);
+    ps_put(s, (int64_t)h->ts.tv_sec * 1000000000 + (int64_t)h->ts.tv_usec * 1000, bytes, h->caplen, h->len);
 }
 
 static void read_stats(struct ps_source *s)
@@ -376,10 +325,10 @@ static void read_live(struct ps_source *s)
 
     for (;;) {
         int n = pcap_dispatch(s->pcap, 4096, on_packet, (u_char *)s);
-        wake(s);
+        ps_wake(s);
         if (n < 0) {
             if (check_interface(s) == 0)
-                fail(&s->error, PS_E_SYSTEM, pcap_geterr(s->pcap));
+                ps_fail(&s->error, PS_E_SYSTEM, pcap_geterr(s->pcap));
             break;
         }
         int64_t now = monotonic();
@@ -415,225 +364,6 @@ static void read_live(struct ps_source *s)
     read_stats(s);
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------- */
-
-/* More bytes into the buffer; 0 at the end of the file or after a stop. */
-static size_t refill(struct ps_source *s)
-{
-    if (s->rd == s->wr)
-        s->rd = s->wr = 0;
-    else if (s->wr == FILE_BUFFER) {
-        memmove(s->buffer, s->buffer + s->rd, s->wr - s->rd);
-        s->wr -= s->rd;
-        s->rd = 0;
-    }
-    if (!s->regular) {
-        wake(s); /* a pipe can be quiet for long */
-        struct pollfd fds[2] = {{s->fd, POLLIN, 0}, {s->stopfd, POLLIN, 0}};
-        while (poll(fds, s->live ? 1 : 2, -1) < 0 && errno == EINTR)
-            ; /* libtrace's child looks at stopfd itself, and ends the stream */
-    }
-    if (given_up(s))
-        return 0;
-    ssize_t n;
-    while ((n = read(s->fd, s->buffer + s->wr, FILE_BUFFER - s->wr)) < 0 && errno == EINTR)
-        ;
-    if (n < 0) {
-        fail(&s->error, PS_E_SYSTEM, strerror(errno));
-        s->error.offset = s->offset;
-        return 0;
-    }
-    s->wr += (size_t)n;
-    return (size_t)n;
-}
-
-static int have(struct ps_source *s, size_t need)
-{
-    while (s->wr - s->rd < need)
-        if (refill(s) == 0)
-            return 0;
-    return 1;
-}
-
-static void consume(struct ps_source *s, size_t n)
-{
-    s->rd += n;
-    s->offset += (int64_t)n;
-}
-
-static uint32_t word(const struct ps_source *s, const uint8_t *p)
-{
-    uint32_t value;
-    memcpy(&value, p, 4);
-    return s->swapped ? __builtin_bswap32(value) : value;
-}
-
-/* A filter is run by us, so that the file's offsets are known for every record. */
-static int compile_filter(struct ps_source *s)
-{
-    if (!s->bpf)
-        return 0;
-    pcap_t *dead = pcap_open_dead(s->dlt == 101 ? 12 : s->dlt, RECORD_LIMIT);
-    int rc = dead ? pcap_compile(dead, &s->program, s->bpf, 1, PCAP_NETMASK_UNKNOWN) : -1;
-    if (rc < 0)
-        fail(&s->error, PS_E_FILTER, dead ? pcap_geterr(dead) : "out of memory");
-    else
-        s->have_program = 1;
-    if (dead)
-        pcap_close(dead);
-    return rc;
-}
-
-static int wanted(struct ps_source *s, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
-{
-    if (!s->have_program)
-        return 1;
-    struct pcap_pkthdr header;
-    memset(&header, 0, sizeof header);
-    header.caplen = caplen;
-    header.len = wire_len;
-    return pcap_offline_filter(&s->program, &header, p) != 0;
-}
-
-static void mark_opened(struct ps_source *s)
-{
-    pthread_mutex_lock(&s->lock);
-    STORE(s->opened, 1);
-    pthread_cond_broadcast(&s->headed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void fail_at(struct ps_source *s, int why, int64_t number, const char *text)
-{
-    if (s->error.why)
-        return;
-    fail(&s->error, why, text);
-    s->error.number = number;
-    s->error.offset = s->offset;
-}
-
-static int accept_link(struct ps_source *s, int dlt)
-{
-    s->dlt = dlt;
-    if (!ps_known_link(dlt)) {
-        const char *name = pcap_datalink_val_to_description(dlt);
-        fail_at(s, PS_E_LINK, dlt, name);
-        return -1;
-    }
-    return compile_filter(s);
-}
-
-/* A classic pcap file. draft-ietf-opsawg-pcap. */
-static void read_pcap(struct ps_source *s)
-{
-    if (!have(s, 24)) {
-        fail_at(s, PS_E_CUT, 0, NULL);
-        return;
-    }
-    uint32_t snaplen = word(s, s->buffer + s->rd + 16);
-    s->limit = snaplen < 65535 ? 65535 : snaplen > RECORD_LIMIT ? RECORD_LIMIT : snaplen;
-    if (accept_link(s, (int)(word(s, s->buffer + s->rd + 20) & 0xffff)) < 0)
-        return;
-    consume(s, 24);
-    mark_opened(s);
-    int64_t unit = s->nanoseconds ? 1 : 1000;
-    while (!LOAD(s->stop)) {
-        if (!have(s, 16)) {
-            if (s->wr != s->rd && !LOAD(s->stop))
-                fail_at(s, PS_E_CUT, 0, NULL);
-            return;
-        }
-        const uint8_t *p = s->buffer + s->rd;
-        uint32_t seconds = word(s, p), fraction = word(s, p + 4), caplen = word(s, p + 8), wire_len = word(s, p + 12);
-        if (caplen > s->limit) {
-            fail_at(s, PS_E_LENGTH, caplen, NULL);
-            return;
-        }
-        if (!have(s, 16 + (size_t)caplen)) {
-            if (!LOAD(s->stop))
-                fail_at(s, PS_E_CUT, 0, NULL);
-            return;
-        }
-        p = s->buffer + s->rd + 16;
-        if (wanted(s, p, caplen, wire_len)
-            && put(s, (int64_t)seconds * 1000000000 + (int64_t)fraction * unit, p, caplen, wire_len) < 0)
-            return;
-        consume(s, 16 + (size_t)caplen);
-    }
-}
-
-static ssize_t cookie_read(void *cookie, char *out, size_t size)
-{
-    struct ps_source *s = cookie;
-    if (s->wr == s->rd && refill(s) == 0)
-        return s->error.why ? -1 : 0;
-    size_t n = s->wr - s->rd;
-    if (n > size)
-        n = size;
-    memcpy(out, s->buffer + s->rd, n);
-    consume(s, n);
-    return (ssize_t)n;
-}
-
-/* pcapng and the rarer variants of pcap: libpcap reads them from our buffer. */
-static void read_with_libpcap(struct ps_source *s)
-{
-    cookie_io_functions_t functions = {cookie_read, NULL, NULL, NULL};
-    FILE *stream = fopencookie(s, "rb", functions);
-    char text[PCAP_ERRBUF_SIZE] = "";
-    if (!stream) {
-        fail(&s->error, PS_E_MEMORY, NULL);
-        return;
-    }
-    setvbuf(stream, NULL, _IONBF, 0); /* so that we know how far libpcap has read */
-    s->pcap = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, text);
-    if (!s->pcap) {
-        if (!LOAD(s->stop))
-            fail_at(s, strstr(text, "truncated") ? PS_E_CUT : PS_E_NOT_CAPTURE, 0, text);
-        fclose(stream);
-        return;
-    }
-    if (accept_link(s, pcap_datalink(s->pcap)) < 0)
-        return;
-    mark_opened(s);
-    struct pcap_pkthdr *h;
-    const u_char *bytes;
-    while (!LOAD(s->stop)) {
-        int64_t start = s->offset;
-        int n = pcap_next_ex(s->pcap, &h, &bytes);
-        if (n == -2 || (n < 0 && LOAD(s->stop)))
-            return;
-        if (n < 0) {
-            const char *why = pcap_geterr(s->pcap);
-            s->offset = start;
-            fail_at(s, strstr(why, "truncated") ? PS_E_CUT : PS_E_SYSTEM, 0, why);
-            return;
-        }
-        int64_t seconds = h->ts.tv_sec; /* pcapng has 64 bits for it: keep the nanoseconds in theirs */
-        seconds = seconds < 0 ? 0 : seconds > 9000000000ll ? 9000000000ll : seconds;
-        if (wanted(s, bytes, h->caplen, h->len) && put(s, seconds * 1000000000 + h->ts.tv_usec, bytes, h->caplen, h->len) < 0)
-            return;
-    }
-}
-
-static void read_file(struct ps_source *s)
-{
-    if (!have(s, 4)) {
-        if (!LOAD(s->stop))
-            fail_at(s, s->wr == s->rd ? PS_E_EMPTY : PS_E_NOT_CAPTURE, 0, NULL);
-        return;
-    }
-    uint32_t magic;
-    memcpy(&magic, s->buffer + s->rd, 4);
-    s->swapped = magic == 0xd4c3b2a1 || magic == 0x4d3cb2a1;
-    magic = word(s, s->buffer + s->rd);
-    s->nanoseconds = magic == 0xa1b23c4d;
-    if (magic == 0xa1b2c3d4 || magic == 0xa1b23c4d)
-        read_pcap(s);
-    else
-        read_with_libpcap(s);
-}
-
 /* ---- libtrace ------------------------------------------------------------------------------------------------ */
 
 #if PATHSPIDER_HAVE_LIBTRACE
@@ -661,15 +391,41 @@ struct child {
     struct report report;
 };
 
-/* libtrace's link types, as pcap's. -1: one that we cannot decode. */
+/* libtrace's link types, as pcap's. -1: one that libtrace has to look into. */
 static int dlt_of(libtrace_linktype_t type)
 {
     switch (type) {
     case TRACE_TYPE_ETH: return 1;
     case TRACE_TYPE_NONE: return 101;
     case TRACE_TYPE_LINUX_SLL: return 113;
+    case TRACE_TYPE_HDLC_POS: case TRACE_TYPE_POS: return 50;
+    case TRACE_TYPE_LLCSNAP: return 100;
+    case TRACE_TYPE_80211: return 105;
+    case TRACE_TYPE_80211_RADIO: return 127;
+    case TRACE_TYPE_80211_PRISM: return 119;
+    case TRACE_TYPE_PFLOG: return 117;
+    case TRACE_TYPE_PPP: return 9;
+    case TRACE_TYPE_OPENBSD_LOOP: return 108;
     default: return -1;
     }
+}
+
+/* What libtrace makes of a link layer that only it knows: the IP packet in it, or the frame as one that is not IP. */
+static void *reduce(libtrace_packet_t *packet, void *bytes, struct record *record)
+{
+    uint16_t ethertype = 0;
+    uint32_t left = 0;
+    uint8_t *network = trace_get_layer3(packet, &ethertype, &left);
+    record->dlt = 101;
+    if (!network || (ethertype != 0x0800 && ethertype != 0x86dd) || network < (uint8_t *)bytes
+        || network > (uint8_t *)bytes + record->caplen) {
+        record->caplen = record->wire_len = 1; /* no version of IP begins so */
+        return (void *)"";
+    }
+    uint32_t before = (uint32_t)(network - (uint8_t *)bytes);
+    record->caplen -= before;
+    record->wire_len = record->wire_len > before ? record->wire_len - before : record->caplen;
+    return network;
 }
 
 static int write_all(int fd, const void *data, size_t size)
@@ -698,7 +454,7 @@ static void note_error(struct child *c)
 {
     if (trace_is_err(c->trace)) {
         libtrace_err_t why = trace_get_err(c->trace);
-        fail(&c->report.error, PS_E_SYSTEM, why.problem);
+        ps_fail(&c->report.error, PS_E_SYSTEM, why.problem);
     }
 }
 
@@ -735,12 +491,6 @@ static void run_child(struct child *c)
         void *bytes = trace_get_packet_buffer(packet, &type, &record.caplen);
         if (!bytes)
             continue;
-        record.dlt = dlt_of(type);
-        if (record.dlt < 0) {
-            fail(&c->report.error, PS_E_LINK, "a link type that libtrace has another number for");
-            c->report.error.number = (int64_t)type;
-            break;
-        }
         if (record.caplen > RECORD_LIMIT)
             record.caplen = RECORD_LIMIT;
         struct timespec ts = trace_get_timespec(packet);
@@ -751,6 +501,9 @@ static void run_child(struct child *c)
         if (type == TRACE_TYPE_ETH && wire_len >= 4)
             wire_len -= 4; /* libtrace counts the frame check sequence */
         record.wire_len = wire_len > 0xffffffffu ? record.caplen : (uint32_t)wire_len;
+        record.dlt = dlt_of(type);
+        if (record.dlt < 0)
+            bytes = reduce(packet, bytes, &record);
         if (c->used + sizeof record + record.caplen > FILE_BUFFER && send_packets(c) < 0)
             break;
         memcpy(c->buffer + c->used, &record, sizeof record);
@@ -779,7 +532,7 @@ static void on_abort(int number)
 
 static void child_main(const char *uri, const struct ps_options *options, int data, int reports, int stopfd)
 {
-    struct child c = {NULL, data, reports, stopfd, options->live, NULL, 0, {{0, 0, 0, ""}, 0}};
+    struct child c = {NULL, data, reports, stopfd, options->live, NULL, 0, {{0}, 0}};
     struct rlimit none = {0, 0};
     int kept[3] = {data, reports, stopfd};
     sigset_t nothing;
@@ -820,7 +573,7 @@ static void child_main(const char *uri, const struct ps_options *options, int da
     }
     if (!c.report.error.why && trace_start(c.trace) < 0) {
         note_error(&c);
-        fail(&c.report.error, PS_E_SYSTEM, "libtrace could not start it");
+        ps_fail(&c.report.error, PS_E_SYSTEM, "libtrace could not start it");
     }
     int failed = c.report.error.why || !c.buffer;
     if (write_all(reports, &c.report, sizeof c.report) == 0 && !failed) {
@@ -853,7 +606,7 @@ static int read_report(struct ps_source *s, struct report *report)
         if (WIFSIGNALED(status))
             snprintf(text, sizeof text, "libtrace gave up on it: %s", strsignal(WTERMSIG(status)));
     }
-    fail(&report->error, PS_E_SYSTEM, text);
+    ps_fail(&report->error, PS_E_SYSTEM, text);
     return -1;
 }
 
@@ -861,14 +614,14 @@ static void read_libtrace(struct ps_source *s)
 {
     struct record record;
     struct report report;
-    while (have(s, sizeof record)) {
+    while (ps_have(s, sizeof record)) {
         memcpy(&record, s->buffer + s->rd, sizeof record);
-        if (record.caplen > RECORD_LIMIT || !have(s, sizeof record + record.caplen))
+        if (record.caplen > RECORD_LIMIT || !ps_have(s, sizeof record + record.caplen))
             break;
         s->dlt = record.dlt;
-        if (put(s, record.ts, s->buffer + s->rd + sizeof record, record.caplen, record.wire_len) < 0)
+        if (ps_put(s, record.ts, s->buffer + s->rd + sizeof record, record.caplen, record.wire_len) < 0)
             break;
-        consume(s, sizeof record + record.caplen);
+        ps_consume(s, sizeof record + record.caplen);
     }
     close(s->fd); /* the child notices, if it still has something to say */
     s->fd = -1;
@@ -890,7 +643,7 @@ static void *reader(void *arg)
     if (s->kind == LIVE)
         read_live(s);
     else if (s->kind == FILE_FD)
-        read_file(s);
+        ps_read_file(s);
 #if PATHSPIDER_HAVE_LIBTRACE
     else
         read_libtrace(s);
@@ -925,6 +678,17 @@ static void destroy(struct ps_source *s)
         kill(s->child, SIGKILL);
         waitpid(s->child, NULL, 0);
     }
+    for (int i = 0; i < s->n_unpackers; i++)
+        if (s->unpackers[i].pid > 0) {
+            kill(s->unpackers[i].pid, SIGKILL);
+            waitpid(s->unpackers[i].pid, NULL, 0);
+        }
+    for (struct ps_filter *one = s->filters, *next; one; one = next) {
+        next = one->next;
+        pcap_freecode(&one->program);
+        free(one);
+    }
+    free(s->interfaces);
     if (s->ring)
         munmap(s->ring, s->size);
     free(s->buffer);
@@ -940,7 +704,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     memset(error, 0, sizeof *error);
     struct ps_source *s;
     if (posix_memalign((void **)&s, 64, sizeof *s)) {
-        fail(error, PS_E_MEMORY, NULL);
+        ps_fail(error, PS_E_MEMORY, NULL);
         return NULL;
     }
     memset(s, 0, sizeof *s);
@@ -962,9 +726,9 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     s->ring = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (s->ring == MAP_FAILED) {
         s->ring = NULL;
-        fail(error, PS_E_MEMORY, NULL);
+        ps_fail(error, PS_E_MEMORY, NULL);
     } else if (s->stopfd < 0 || s->wakefd < 0) {
-        fail(error, PS_E_SYSTEM, strerror(errno));
+        ps_fail(error, PS_E_SYSTEM, strerror(errno));
     }
     if (error->why) {
         destroy(s);
@@ -981,7 +745,7 @@ static struct ps_source *start(struct ps_source *s, struct ps_error *error)
     int rc = pthread_create(&s->thread, NULL, reader, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc) {
-        fail(error, PS_E_SYSTEM, strerror(rc));
+        ps_fail(error, PS_E_SYSTEM, strerror(rc));
         destroy(s);
         return NULL;
     }
@@ -998,14 +762,14 @@ struct ps_source *ps_open_live(const char *device, const struct ps_options *opti
     snprintf(s->device, sizeof s->device, "%s", device);
     s->netfd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s->netfd < 0) {
-        fail(error, PS_E_SYSTEM, strerror(errno));
+        ps_fail(error, PS_E_SYSTEM, strerror(errno));
         goto failed;
     }
     struct ifreq answer;
     s->ifindex = ask_about(s->netfd, SIOCGIFINDEX, device, &answer) ? 0 : (unsigned)answer.ifr_ifindex;
     s->pcap = pcap_create(device, text);
     if (!s->pcap) {
-        fail(error, PS_E_SYSTEM, text);
+        ps_fail(error, PS_E_SYSTEM, text);
         goto failed;
     }
     pcap_set_snaplen(s->pcap, options->snaplen > 0 ? options->snaplen : 65535);
@@ -1013,7 +777,7 @@ struct ps_source *ps_open_live(const char *device, const struct ps_options *opti
     pcap_set_timeout(s->pcap, BLOCK_TIMEOUT_MS);
     pcap_set_buffer_size(s->pcap, (int)(options->buffer > 0x7fffffff ? 0x7fffffff : options->buffer));
     if (s->ifindex && !(flags_of(s->netfd, device) & IFF_UP)) {
-        fail(error, PS_E_DOWN, NULL);
+        ps_fail(error, PS_E_DOWN, NULL);
         goto failed;
     }
     int rc = pcap_activate(s->pcap);
@@ -1022,28 +786,30 @@ struct ps_source *ps_open_live(const char *device, const struct ps_options *opti
                 : rc == PCAP_ERROR_PERM_DENIED || rc == PCAP_ERROR_PROMISC_PERM_DENIED ? PS_E_PERMISSION
                 : rc == PCAP_ERROR_IFACE_NOT_UP ? PS_E_DOWN : PS_E_SYSTEM;
         const char *said = pcap_geterr(s->pcap);
-        fail(error, why, said && *said ? said : pcap_statustostr(rc));
+        ps_fail(error, why, said && *said ? said : pcap_statustostr(rc));
         goto failed;
     }
     s->dlt = pcap_datalink(s->pcap);
     if (!ps_known_link(s->dlt)) {
-        fail(error, PS_E_LINK, pcap_datalink_val_to_description(s->dlt));
+        char name[256];
+        ps_name_link(s->dlt, name, sizeof name);
+        ps_fail(error, PS_E_LINK, name);
         error->number = s->dlt;
         goto failed;
     }
     if (s->bpf) {
         if (pcap_compile(s->pcap, &s->program, s->bpf, 1, PCAP_NETMASK_UNKNOWN) < 0) {
-            fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
+            ps_fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
             goto failed;
         }
         s->have_program = 1;
         if (pcap_setfilter(s->pcap, &s->program) < 0) {
-            fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
+            ps_fail(error, PS_E_FILTER, pcap_geterr(s->pcap));
             goto failed;
         }
     }
     if (pcap_setnonblock(s->pcap, 1, text) < 0) {
-        fail(error, PS_E_SYSTEM, text);
+        ps_fail(error, PS_E_SYSTEM, text);
         goto failed;
     }
     return start(s, error);
@@ -1063,7 +829,7 @@ struct ps_source *ps_open_fd(int fd, int wait, const struct ps_options *options,
     s->regular = lseek(fd, 0, SEEK_CUR) >= 0;
     s->buffer = malloc(FILE_BUFFER);
     if (!s->buffer) {
-        fail(error, PS_E_MEMORY, NULL);
+        ps_fail(error, PS_E_MEMORY, NULL);
         destroy(s);
         return NULL;
     }
@@ -1094,13 +860,13 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
     s->live = options->live;
     s->buffer = malloc(FILE_BUFFER);
     if (!s->buffer || pipe2(data, O_CLOEXEC) < 0) {
-        fail(error, PS_E_SYSTEM, strerror(errno));
+        ps_fail(error, PS_E_SYSTEM, strerror(errno));
         destroy(s);
         return NULL;
     }
     s->fd = data[0];
     if (pipe2(reports, O_CLOEXEC) < 0) {
-        fail(error, PS_E_SYSTEM, strerror(errno));
+        ps_fail(error, PS_E_SYSTEM, strerror(errno));
         close(data[1]);
         destroy(s);
         return NULL;
@@ -1114,7 +880,7 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
     close(reports[1]);
     if (s->child < 0) {
         s->child = 0;
-        fail(error, PS_E_SYSTEM, strerror(errno));
+        ps_fail(error, PS_E_SYSTEM, strerror(errno));
     } else {
         read_report(s, &report);
         *error = report.error;
@@ -1128,7 +894,7 @@ struct ps_source *ps_open_libtrace(const char *uri, const struct ps_options *opt
     (void)uri;
     (void)options;
     memset(error, 0, sizeof *error);
-    fail(error, PS_E_NO_LIBTRACE, NULL);
+    ps_fail(error, PS_E_NO_LIBTRACE, NULL);
     return NULL;
 #endif
 }
@@ -1197,6 +963,10 @@ void ps_counts(struct ps_source *s, struct ps_counts *out)
 }
 
 int ps_is_live(struct ps_source *s) { return s->kind == LIVE; }
+
+uint64_t ps_comments(struct ps_source *s) { return LOAD(s->n_comments); }
+
+const struct ps_comment *ps_comment(struct ps_source *s, uint64_t index) { return &s->comments[index]; }
 
 int ps_link(struct ps_source *s) { return s->dlt; }
 

@@ -23,14 +23,27 @@ enum ps_why {
     PS_E_CUT,        /* the file ends inside a record: see offset */
     PS_E_GONE,       /* the interface went down or was removed while capturing */
     PS_E_NO_LIBTRACE,
-    PS_E_MEMORY
+    PS_E_MEMORY,
+    PS_E_BLOCK,      /* a pcapng block that contradicts the format, or what stands before it: see text, offset */
+    PS_E_NO_UNPACKER, /* the program in text is not installed */
+    PS_E_UNPACK      /* it did not like the file: see unpacker, status */
 };
 
 struct ps_error {
     int why;
     int64_t number;
-    int64_t offset;
+    int64_t offset;        /* bytes; of the unpacked stream where there is an unpacker */
     char text[512];
+    char unpacker[16];     /* the program that unpacks; empty where the file is not packed */
+    int status;            /* how it ended, where not well: its exit status, or minus the signal's number */
+};
+
+/* A comment in a capture file. UTF-8, as it says itself; not ended by 0. */
+#define PS_COMMENTS 16
+struct ps_comment {
+    int64_t offset;        /* of the block that it is about */
+    uint32_t length, whole; /* bytes that are here, and that it has */
+    char text[240];
 };
 
 /* One packet in the ring; its bytes follow. */
@@ -45,7 +58,7 @@ struct ps_entry {
 
 struct ps_counts {
     uint64_t read;           /* packets that the source delivered, before the ring */
-    uint64_t dropped_kernel; /* lost before we could read them */
+    uint64_t dropped_kernel; /* lost before we could read them; those that a file tells of, too */
     uint64_t dropped_ring;   /* read, but the ring was full */
     uint64_t bytes_waiting;  /* fill of the ring */
     uint64_t peak;           /* highest fill of the ring, in bytes */
@@ -90,6 +103,10 @@ unsigned ps_marks_reached(struct ps_source *s);
 void ps_abandon(struct ps_source *s); /* what is still to come is not wanted: ps_wait() returns, ps_close() is next */
 void ps_counts(struct ps_source *s, struct ps_counts *out);
 int ps_is_live(struct ps_source *s);
+uint64_t ps_comments(struct ps_source *s); /* how many there are so far; the first PS_COMMENTS are kept */
+const struct ps_comment *ps_comment(struct ps_source *s, uint64_t index);
+/* What pcap calls a link type; empty where it has no name. */
+void ps_name_link(int dlt, char *out, size_t size);
 /* Of a live capture, whose packets have all the same. */
 int ps_link(struct ps_source *s);
 /* From now on, each packet goes to the tap too, before the ring, whether there is room in that or not. The tap ends with

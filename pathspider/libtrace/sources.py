@@ -1,22 +1,18 @@
 """Which packet source a URI means, who serves it, and what to say when it fails.
 
-pcap and pcapng files and live interfaces are served by libpcap and our own reader; every other URI by libtrace.
+Capture files are read by our own reader, live interfaces by libpcap; every other URI is served by libtrace.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import stat
-import subprocess
-from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
 from pathspider.libtrace import _core
 from pathspider.libtrace.errors import CaptureError
-from pathspider.targets.unpacking import PACKINGS, packing_of, regular_head
 
 FILE_RING = 2 << 20
 """Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
@@ -27,11 +23,8 @@ LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", 
 DEVICES_OF_PCAP = ("any", "nflog", "nfqueue", "usbmon", "bluetooth", "dbus-")
 """How names begin under which libpcap captures elsewhere than on an interface of the kernel's list."""
 
-PACKERS = {one.ending: one.program for one in PACKINGS}
-"""Programs that unpack compressed captures, by the file name's ending: that tells where content cannot, of a FIFO."""
-
-UNPACK_FIFO = 'exec "$0" -dc <"$1"'
-"""For a shell, which waits for the writer in our stead."""
+ENDINGS = (".pcap", ".pcapng", ".cap", ".gz", ".bz2", ".xz", ".zst", ".lz4")
+"""Of names that are those of files, though there is none; what a file is tells its content."""
 
 
 class Target(NamedTuple):
@@ -59,8 +52,22 @@ def parse(uri: str) -> Target:  # noqa: PLR0911 - a table of cases
         return Target("file", uri)
     if colon and scheme.isalnum():
         return Target("libtrace", uri)
-    looks_like_file = "/" in uri or uri.endswith((".pcap", ".pcapng", *PACKERS))
+    looks_like_file = "/" in uri or uri.endswith(ENDINGS)
     return Target("file" if looks_like_file else "live", uri)
+
+
+class Comment(NamedTuple):
+    """What who made a capture file noted in it."""
+
+    offset: int
+    """Byte at which the block begins that it is about: a section, an interface, a packet; of the unpacked stream."""
+    text: str
+    """In one line; a long one is cut."""
+
+
+def printable(text: str) -> str:
+    """A text in one line, without characters that a terminal acts upon."""
+    return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 class Capture:
@@ -75,13 +82,9 @@ class Capture:
     def __init__(self, uri: str, bpf: str | None = None, snaplen: int = 65535, buffer_size: int = 64 << 20,
                  promisc: bool = True) -> None:
         self.target = parse(uri)
-        self.unpacker: subprocess.Popen[bytes] | None = None
-        self.unpacking = ""
-        self.stopped = False
         try:
             self.reader = self._open(bpf, snaplen, buffer_size, promisc)
         except _core.SourceError as error:
-            self._end_unpacker()
             raise self._explain(error, bpf) from None
 
     def _open(self, bpf: str | None, snaplen: int, buffer_size: int, promisc: bool) -> _core.Reader:
@@ -96,8 +99,7 @@ class Capture:
         return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING)
 
     def _open_file(self, name: str) -> tuple[int, bool]:
-        """A descriptor of the capture, and whether its header is there for the asking. Compressed ones are unpacked by
-        their program, on another core."""
+        """A descriptor of the capture, and whether its header is there for the asking."""
         try:
             # O_NONBLOCK: a FIFO's writer may never come. The reader waits for it, and can be stopped.
             descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -109,22 +111,7 @@ class Capture:
             os.close(descriptor)
             raise CaptureError("is a directory, not a capture file", name)
         os.set_blocking(descriptor, True)
-        packing = packing_of(regular_head(descriptor)) if stat.S_ISREG(mode) else None
-        program = PACKERS.get(os.path.splitext(name)[1]) if not stat.S_ISREG(mode) else packing and packing.program
-        if program is None:
-            return descriptor, stat.S_ISREG(mode)
-        if shutil.which(program) is None:
-            os.close(descriptor)
-            raise CaptureError(f"{program} is needed to unpack this file", name, f"install {program}, or unpack it")
-        self.unpacking = program
-        command = [program, "-dc"] if stat.S_ISREG(mode) else ["sh", "-c", UNPACK_FIFO, program, name]
-        self.unpacker = subprocess.Popen(command, stdin=descriptor, stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL, close_fds=True)
-        os.close(descriptor)
-        assert self.unpacker.stdout is not None
-        output = os.dup(self.unpacker.stdout.fileno())
-        self.unpacker.stdout.close()
-        return output, stat.S_ISREG(mode)
+        return descriptor, stat.S_ISREG(mode)
 
     def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
         """Waits for packets; the records of flows that ended, or None at the end. Raises :class:`CaptureError` where
@@ -145,13 +132,6 @@ class Capture:
         error = self.reader.error()
         if error is not None:
             raise self._explain(error, None)
-        if self.unpacker is not None and not self.stopped:
-            with suppress(ChildProcessError):  # not wait(): its lock would keep a signal handler from close()
-                os.waitid(os.P_PID, self.unpacker.pid, os.WEXITED | os.WNOWAIT)
-            status = self.unpacker.wait()
-            if status and not self.stopped:
-                raise CaptureError(f"is damaged: {self.unpacking} ended with status {status}",
-                                   self.target.name, "what could be unpacked was read")
 
     def link(self) -> int | None:
         """The link type of a live capture's packets, as pcapng has it; None of others, and when it is closed."""
@@ -163,7 +143,6 @@ class Capture:
 
     def stop(self) -> None:
         """Thread-safe: packets captured by now are still delivered, then the source ends."""
-        self.stopped = True
         self.reader.stop()
 
     def flush(self) -> int:
@@ -186,20 +165,18 @@ class Capture:
         return self.reader.backlog()
 
     def counts(self) -> dict[str, int]:
-        """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring."""
+        """``read``, ``dropped_kernel``, ``dropped_ring`` packets; ``bytes_waiting`` and ``peak`` of the ring. What
+        was lost when a file was made, as pcapng tells, is in ``dropped_kernel``."""
         return self.reader.counts()
+
+    def comments(self) -> tuple[int, list[Comment]]:
+        """How many comments a pcapng file has, as far as it was read, and the first of them."""
+        count, found = self.reader.comments()
+        return count, [Comment(offset, printable(text) + ("…" if cut else "")) for offset, text, cut in found]
 
     def close(self) -> None:
         """Thread-safe, and for signal handlers: frees the source. The counts stay; who waits for packets gets None."""
-        self.stopped = True
         self.reader.close()
-        self._end_unpacker()
-
-    def _end_unpacker(self) -> None:
-        if self.unpacker is not None:
-            with suppress(ProcessLookupError):
-                self.unpacker.kill()
-            self.unpacker.wait()
 
     def __enter__(self) -> Capture:
         return self
@@ -212,8 +189,11 @@ class Capture:
         name = "standard input" if self.target.kind == "stdin" else self.target.name
         said = f" ({error.text.strip()})" if error.text else ""
         up = f"interfaces that are up: {_core.interfaces_up()}"
+        where = f"byte {error.offset}" + (" of the unpacked stream" if error.unpacker else "")
+        unpacking = f"{error.unpacker} ended with status {error.status}" if error.status >= 0 \
+            else f"{error.unpacker} was ended by signal {-error.status}"
         offset: int | None = None
-        if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT):
+        if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT, _core.PS_E_BLOCK, _core.PS_E_UNPACK):
             offset = error.offset
         words = {
             _core.PS_E_NO_DEVICE: ("no such interface", up),
@@ -224,10 +204,14 @@ class Capture:
             _core.PS_E_NOT_CAPTURE: (f"not a capture file{said}", "give a pcap or pcapng file"),
             _core.PS_E_EMPTY: ("the capture file is empty: it has not even a header", "capture again"),
             _core.PS_E_LINK: (f"unknown link type {error.number}{said}", "capture on Ethernet, Linux cooked or raw IP"),
-            _core.PS_E_LENGTH: (f"bad record at byte {error.offset}: its length cannot be {error.number}",
+            _core.PS_E_LENGTH: (f"bad record at {where}: its length cannot be {error.number}",
                                 "the file is damaged from there on; what stands before was read"),
-            _core.PS_E_CUT: (f"the file is truncated: the record at byte {error.offset} is incomplete",
-                             "what stands before was read"),
+            _core.PS_E_BLOCK: (f"bad block at {where}: {error.text}", "what stands before was read"),
+            _core.PS_E_CUT: (f"the file is truncated: the record at {where} is incomplete"
+                             + (f" ({unpacking})" if error.status else ""), "what stands before was read"),
+            _core.PS_E_UNPACK: (f"is damaged: {unpacking} at {where}", "what could be unpacked was read"),
+            _core.PS_E_NO_UNPACKER: (f"{error.text} is needed to unpack this file",
+                                     f"install {error.text}, or unpack it"),
             _core.PS_E_GONE: ("the interface went down or was removed while capturing", up),
             _core.PS_E_NO_LIBTRACE: ("this build has no libtrace, which serves such URIs",
                                      "install libtrace3-dev and build again, or give a pcap file or an interface"),

@@ -316,6 +316,8 @@ cdef class FlowTable:
     cdef PacketStore store
     cdef readonly uint64_t count, max_flows
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
+    cdef uint64_t by_reason[PS_REASONS]
+    cdef dict new_links
     cdef int64_t clock, raw, idle, expiry   # raw: the packet time that `clock` stands for
     cdef bint started
     cdef dict template
@@ -494,6 +496,17 @@ cdef class FlowTable:
 
     def __len__(self):
         return self.count
+
+    @property
+    def reasons(self):
+        """What was wrong with malformed packets, in words, and with how many."""
+        return {ps_reason(reason).decode(): self.by_reason[reason]
+                for reason in range(PS_R_NEW_LINK + 1, PS_REASONS) if self.by_reason[reason]}
+
+    @property
+    def unknown_links(self):
+        """Link types that we do not know, by number, and how many packets had them; among those that are not IP."""
+        return dict(self.new_links or {})
 
     cdef list take(self):
         cdef list out = self.out
@@ -806,11 +819,19 @@ cdef class FlowTable:
         if dec.status != PS_OK:
             if dec.status == PS_NOT_IP:
                 self.not_ip += 1
+                if dec.reason == PS_R_NEW_LINK:
+                    if self.new_links is None:
+                        self.new_links = {}
+                    self.new_links[dlt] = self.new_links.get(dlt, 0) + 1
             elif dec.status == PS_TRUNCATED:
                 self.truncated += 1
             else:
                 self.malformed += 1
+                self.by_reason[dec.reason] += 1
             return 0
+        if dec.reason:
+            self.malformed += 1
+            self.by_reason[dec.reason] += 1
         if not dec.l4_whole and dec.cut and not dec.fragment and (dec.l4 == 0 or ps_fixed_len(dec.proto)):
             self.truncated += 1
         flow = self.find(dec)

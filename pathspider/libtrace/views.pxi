@@ -326,9 +326,20 @@ cdef object _transport_checksum(Header header, const uint8_t *addresses, uint32_
     return _fold(_sum(p, length, total)) == 0xffff
 
 
+cdef object _port(Header network, uint32_t offset):
+    # A port of the packet's transport protocol, also where no more of its header was captured; else None.
+    cdef const ps_dec *dec = network.buf.dec
+    cdef uint32_t at = dec.l4 + offset
+    if not dec.l4 or not ps_has_ports(dec.proto) or at + 2 > dec.l3 + dec.size:
+        return None
+    return ps_be16(network.buf.p + at)
+
+
 cdef class IP(Header):
     """An IPv4 header. :rfc:`791`
 
+    ``octets`` is the packet's length on the wire: that of the header, or the frame's where the header leaves it to the
+    card (0). ``proto`` is the transport protocol: behind an authentication header (:rfc:`4302`) what is in there.
     ``IP(data)`` makes one from the bytes of a packet, so that a chain can be tested without a capture.
     """
 
@@ -347,7 +358,8 @@ cdef class IP(Header):
         self.has_mf = offset >> 13 & 1
         self.frag_offset = offset & 0x1fff
         self.ttl = p[8]
-        self.proto = p[9]
+        self.proto = self.buf.dec.proto
+        self.octets = self.buf.dec.ip_len
         self.quotes = self.buf.dec.quote
 
     @property
@@ -365,6 +377,16 @@ cdef class IP(Header):
     @property
     def hdr_checksum(self):
         return self.u16(10)
+
+    @property
+    def src_port(self):
+        """Source port of TCP, UDP, SCTP, DCCP or UDP-Lite; None where there is none, and where it was not captured."""
+        return _port(self, 0)
+
+    @property
+    def dst_port(self):
+        """Destination port, as :attr:`src_port`."""
+        return _port(self, 2)
 
     @property
     def src_prefix(self):
@@ -392,7 +414,11 @@ cdef class IP(Header):
 
 
 cdef class IP6(Header):
-    """An IPv6 header. :rfc:`8200` ``IP6(data)`` makes one from the bytes of a packet."""
+    """An IPv6 header. :rfc:`8200`
+
+    ``octets`` is the packet's length on the wire, header included: also of a jumbogram (:rfc:`2675`). ``proto`` is the
+    transport protocol, behind extension headers. ``IP6(data)`` makes one from the bytes of a packet.
+    """
 
     def __init__(self, data):
         _from_ip_bytes(self, bytes(data), 6)
@@ -405,6 +431,7 @@ cdef class IP6(Header):
         self.next_hdr = p[6]
         self.hop_limit = p[7]
         self.proto = self.buf.dec.proto
+        self.octets = self.buf.dec.ip_len
         self.quotes = self.buf.dec.quote
 
     @property
@@ -415,6 +442,16 @@ cdef class IP6(Header):
     def pkt_len(self):
         """The same as ``payload_len``: the field of the header, without the 40 bytes of the header itself."""
         return self.payload_len
+
+    @property
+    def src_port(self):
+        """Source port of TCP, UDP, SCTP, DCCP or UDP-Lite; None where there is none, and where it was not captured."""
+        return _port(self, 0)
+
+    @property
+    def dst_port(self):
+        """Destination port, as :attr:`src_port`."""
+        return _port(self, 2)
 
     @property
     def src_prefix(self):

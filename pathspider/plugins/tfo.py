@@ -9,7 +9,7 @@ from typing import Any
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
-from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, is_bogus, tcp_options
+from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, is_bogus
 from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import (
     ECN_SWITCHED,
@@ -56,7 +56,7 @@ class PlainSYNChain(Chain):
             return True
         rec["tfo_resent"] = rec["_tfo_sent"]
         rec["_tfo_sent"] = True
-        if tfo_option(tcp_options(tcp)) is not None:
+        if tfo_option(tcp.options_data) is not None:
             rec["_tfo_asked"] = True
         elif rec["_tfo_asked"]:
             rec["tfo_fell_back"] = True

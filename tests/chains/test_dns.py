@@ -40,6 +40,33 @@ class DNS(ChainTest):
         self.assertTrue(self.completes(DNSChain, [udp4(QUERY), udp4(ANSWER, rev=True)]))
         self.assertFalse(self.completes(DNSChain, [udp4(QUERY)]))
 
+    def test_what_is_used_up_exactly_and_says_something(self):
+        head = ANSWER[:2] + b"\x84\0" + bytes(8)
+        dtls = b"\x16\xfe\xff" + bytes(45)
+        for message in (head, head + b"x", dtls, ANSWER + b"\0", ANSWER + QUERY):
+            self.assertFalse(self.valid(udp4(message)))
+        question = DNSRecord.question("a.example").reply()
+        question.header.rcode = 5
+        self.assertTrue(self.valid(udp4(question.pack())))  # refused, with the question alone
+
+    def test_no_message_of_another_protocol_ends_the_flow(self):
+        dtls = b"\x16\xfe\xff" + bytes(45)
+        frames = [udp4(dtls), *[udp4(b"\x17" + b"x" * size) for size in (40, 50, 60, 70)]]
+        self.assertFalse(self.completes(DNSChain, frames))
+
+    def test_updates(self):
+        """RFC 2136: prerequisites and deletions of class NONE and ANY are records without data."""
+        zone = b"\x01a\0\0\x06\0\x01"
+        for kind in (1, 28, 255):
+            for kind_class in (254, 255):
+                record = b"\xc0\x0c" + kind.to_bytes(2, "big") + kind_class.to_bytes(2, "big") + bytes(6)
+                for counts in (b"\0\1\0\1\0\0\0\0", b"\0\1\0\0\0\1\0\0"):
+                    update = b"\x12\x34\xa8\0" + counts + zone + record
+                    self.assertTrue(self.valid(udp4(update, rev=True)))
+                    self.assertFalse(self.valid(udp4(b"\x12\x34\x28\0" + update[4:])))  # the request
+        plain = b"\x12\x34\x80\0\0\1\0\0\0\1\0\0" + zone + b"\xc0\x0c\0\1\0\xff" + bytes(6)
+        self.assertFalse(self.valid(udp4(plain)))
+
     def conversation(self, make, parts, isn=0xFFFFFFF0):
         """A connection in which the server sends (offset, bytes)."""
         frames = [

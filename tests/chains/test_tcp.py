@@ -74,6 +74,22 @@ class TCP(ChainTest):
         ):
             self.assertFalse(self.flow(TCPChain, *frames)["tcp_connected"])
 
+    def test_a_simultaneous_open(self):
+        """RFC 9293, figure 8: two SYNs cross, and each is answered by a SYN-ACK."""
+        syns = [tcp4("S"), tcp4("S", rev=True)]
+        for frames in (
+            [tcp4("SA"), tcp4("SA", rev=True, ack=1), tcp4("A"), tcp4("A", rev=True)],
+            [tcp4("SA"), tcp4("SA", rev=True, ack=1)],
+            [tcp4("SA", rev=True, ack=1), tcp4("SA")],
+            [tcp4("SA", rev=True, ack=1), tcp4("A")],
+        ):
+            record = self.flow(TCPChain, *syns, *frames)
+            self.assertTrue(record["tcp_connected"])
+            self.assertEqual((record["tcp_synflags_fwd"], record["tcp_synflags_rev"]), (2, 2))
+        for frames in ([tcp4("SA")], [tcp4("SA", rev=True, ack=1)], [tcp4("SA"), tcp4("A")],
+                       [tcp4("SA", rev=True, ack=1), tcp4("RA")]):
+            self.assertFalse(self.flow(TCPChain, *syns, *frames)["tcp_connected"])
+
     def test_the_first_syn_in_each_direction_wins(self):
         record = self.flow(TCPChain, tcp4("SEC"), tcp4("S"), tcp4("SA", rev=True), tcp4("SAEC", rev=True))
         self.assertEqual((record["tcp_synflags_fwd"], record["tcp_synflags_rev"]), (TCP_SEC, TCP_SA))

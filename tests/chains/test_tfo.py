@@ -40,6 +40,17 @@ class TFO(ChainTest):
         )
         self.assertEqual(self.flow(TFOChain, tcp4("S", seq=5, options=[(254, b"\x12\x34abcd")]))["tfo_synkind"], 0)
 
+    def test_of_several_experiments_the_one_with_fast_open_s_identifier(self):
+        cookie = (b"\xf9\x89" + b"12345678")
+        for kind in (254, 255):
+            for options in ([(kind, b"\x12\x34"), (kind, cookie)], [(kind, cookie), (kind, b"\x12\x34")],
+                            [(kind, b""), (509 - kind, b"\x12\x34"), (kind, cookie)]):
+                record = self.flow(TFOChain, tcp4("S", options=options), tcp4("SA", rev=True, ack=1, options=options))
+                self.assertEqual((record["tfo_synkind"], record["tfo_synclen"]), (kind, 8))
+                self.assertEqual((record["tfo_ackkind"], record["tfo_ackclen"]), (kind, 8))
+        record = self.flow(TFOChain, tcp4("S", options=[(254, cookie), (34, b"1234")]))
+        self.assertEqual((record["tfo_synkind"], record["tfo_synclen"]), (34, 4))
+
     def test_a_bogus_syn_ack_is_none(self):
         syn, bogus = tcp4("S", seq=5, payload=b"abc", options=[(34, b"12345678")]), [(34, b"1234")]
         for ack in (5, 10):

@@ -16,7 +16,9 @@ from pathlib import Path
 from pathspider.lab import Lab
 from pathspider.libtrace import HAVE_LIBTRACE
 from tests.cmd.test_main import pspdr
-from tests.libtrace.frames import pcap, pcapng, tcp4, tcp6, udp4
+from tests.libtrace.frames import enhanced, pcap, pcapng, section, tcp4, tcp6, udp4
+from tests.libtrace.frames import interface as described
+from tests.libtrace.links import links
 from tests.programs import as_nobody
 
 FRAMES = [
@@ -107,7 +109,8 @@ class TestFiles(FileCase):
         self.assertEqual(set(flows[0]), fields)
         self.assertEqual(
             messages,
-            "pspdr: 8 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, 1 not IP, 0 truncated\n",
+            "pspdr: 8 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, 1 not IP, 0 truncated, "
+            "0 malformed\n",
         )
 
     def test_chains_by_name(self):
@@ -143,6 +146,34 @@ class TestFiles(FileCase):
         self.assertEqual(self.observe("-i", names[0], *chains, env=plain)[0], first)
         piped = subprocess.run([*COMMAND, "-i", "-", *chains], input=whole, capture_output=True, check=True)
         self.assertEqual(sorted(piped.stdout.decode().splitlines()), first)
+
+    def test_every_link_layer_gives_the_same_record(self):
+        packets = [frame[14:] for frame in FRAMES[:3]]
+        want, _ = self.observe("-i", self.file(pcap(packets, linktype=101)), "basic", "tcp")
+        by_layer = zip(*(links(packet) for packet in packets), strict=True)
+        kinds = {}
+        for layer in by_layer:
+            kinds.setdefault(layer[0][1], [frame for _, _, frame in layer])
+        for linktype, frames in kinds.items():
+            with self.subTest(linktype=linktype):
+                self.assertEqual(self.observe("-i", self.file(pcap(frames, linktype)), "basic", "tcp")[0], want)
+
+    def test_nothing_is_silent(self):
+        short = bytearray(FRAMES[0])
+        short[16:18] = b"\0\x0a"
+        data = section(values=[(1, b"Monday")]) + described(1) + described(147) + enhanced(bytes(short))
+        data += enhanced(b"??", number=1, values=[(4, struct.pack("<Q", 7))]) + enhanced(FRAMES[0])
+        records, messages = self.observe("-i", path := self.file(data, "a.pcapng"))
+        self.assertEqual(len(records), 1)
+        self.assertEqual(messages.splitlines(), [
+            f"pspdr: {path}: comment at byte 0: Monday",
+            "pspdr: 3 packets, 1 flows; 7 packets dropped by the kernel, 0 by the ring, "
+            "1 not IP (1 of link type 147 (USER0)), 0 truncated, 1 malformed (1 IP length shorter than the header)"])
+
+    def test_a_pcapng_file_without_what_it_needs(self):
+        path = self.file(section() + enhanced(FRAMES[0]), "a.pcapng")
+        _, messages = self.observe("-i", path, status=2)
+        self.assertIn(f"{path}: bad block at byte 28: an interface description block is missing", messages)
 
     def test_output_filter_and_snaplen(self):
         output = self.folder / "flows"

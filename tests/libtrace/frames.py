@@ -65,21 +65,42 @@ def pcap(
     return b"".join(out)
 
 
-def pcapng(frames: list[bytes], linktype: int = 1, start: float = 1000.0) -> bytes:
+def block(kind: int, body: bytes, order: str = "<") -> bytes:
+    """A pcapng block."""
+    body += b"\0" * (-len(body) % 4)
+    return struct.pack(order + "II", kind, len(body) + 12) + body + struct.pack(order + "I", len(body) + 12)
+
+
+def options(values: list[tuple[int, bytes]], order: str = "<") -> bytes:
+    """The options of a pcapng block, by code; none: not even their end."""
+    out = b"".join(struct.pack(order + "HH", code, len(one)) + one + bytes(-len(one) % 4) for code, one in values)
+    return out + bytes(4) if values else b""
+
+
+def section(order: str = "<", values: list[tuple[int, bytes]] | None = None, length: int = -1) -> bytes:
+    """A section header block."""
+    head = struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, length)
+    return block(0x0A0D0D0A, head + options(values or [], order), order)
+
+
+def interface(linktype: int = 1, order: str = "<", snaplen: int = 65535,
+              values: list[tuple[int, bytes]] | None = None) -> bytes:
+    """An interface description block."""
+    return block(1, struct.pack(order + "HHI", linktype, 0, snaplen) + options(values or [], order), order)
+
+
+def enhanced(data: bytes, units: int = 1_000_000_000, order: str = "<", number: int = 0,
+             values: list[tuple[int, bytes]] | None = None) -> bytes:
+    """An enhanced packet block; the time is in the interface's units."""
+    head = struct.pack(order + "IIIII", number, units >> 32, units & 0xFFFFFFFF, len(data), len(data))
+    return block(6, head + data + b"\0" * (-len(data) % 4) + options(values or [], order), order)
+
+
+def pcapng(frames: list[bytes], linktype: int = 1, start: float = 1000.0, order: str = "<") -> bytes:
     """A pcapng file with the same packets."""
-
-    def block(kind: int, body: bytes) -> bytes:
-        body += b"\0" * (-len(body) % 4)
-        return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
-
-    out = [
-        block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
-        block(1, struct.pack("<HHI", linktype, 0, 65535)),
-    ]
-    for number, data in enumerate(frames):
-        micros = int(start * 1e6) + number * 1000
-        out.append(block(6, struct.pack("<IIIII", 0, micros >> 32, micros & 0xFFFFFFFF, len(data), len(data)) + data))
-    return b"".join(out)
+    times = [int(start * 1e6) + number * 1000 for number in range(len(frames))]
+    return b"".join([section(order), interface(linktype, order),
+                     *[enhanced(data, units, order) for data, units in zip(frames, times, strict=True)]])
 
 
 def in_namespace(function: Callable[[], Any]) -> Any:

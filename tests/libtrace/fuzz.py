@@ -1,19 +1,21 @@
 """Fuzzing of decode, flow table and all chains, and of capture files: mutated packets that we made ourselves.
 
 ``python -m tests.libtrace.fuzz --packets 1000000`` ends with a line of counts, or with the exception, crash or growth
-that it found; ``--seed`` repeats a run. The corpus lies in ``tests/data``, one pcap file a link type; it was made here,
-with scapy (``--write-corpus``): every protocol, link layer and chain has its seeds.
+that it found; ``--seed`` repeats a run. The corpus is ``tests/data/corpus.pcapng``, with an interface for each link
+type; it was made here (``--write-corpus``): every protocol, link layer and chain has its seeds.
 """
 
 import argparse
 import importlib
 import random
 import resource
+import struct
 import tempfile
 import time
 from pathlib import Path
 
 from scapy.all import (
+    AH,
     ICMP,
     IP,
     SCTP,
@@ -42,48 +44,63 @@ from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.sources import Capture
 from tests.chains.flows import NAMES, chain_of
 from tests.chains.test_dns import ANSWER, QUERY, framed
-from tests.libtrace.frames import MACS, frame, pcap, pcapng, tcp4, tcp6, udp4
+from tests.libtrace.frames import (
+    MACS,
+    block,
+    enhanced,
+    frame,
+    interface,
+    options,
+    pcap,
+    section,
+    tcp4,
+    tcp6,
+    udp4,
+)
+from tests.libtrace.links import links
 from tests.libtrace.test_decode import Everything
 
 INTERESTING = (0, 1, 2, 4, 5, 6, 15, 17, 41, 44, 51, 58, 63, 64, 127, 128, 132, 192, 254, 255)
 
 
-DATA = Path(__file__).parents[1] / "data"
+CORPUS = Path(__file__).parents[1] / "data" / "corpus.pcapng"
+
+
+UPDATE = b"\x12\x34\xa8\0\0\1\0\0\0\1\0\0" + b"\1a\0\0\6\0\1" + b"\xc0\x0c\0\1\0\xff" + bytes(6)
+"""The answer to a DNS update."""
 
 
 def corpus() -> list[tuple[int, bytes]]:
     """Link type and frame of every seed in ``tests/data``."""
     found = []
-    for file in sorted(DATA.glob("corpus-*.pcap")):
-        with Capture(str(file)) as capture:
-            while (packet := capture.read()) is not None:
-                found.append((packet[2], packet[0]))
+    with Capture(str(CORPUS)) as capture:
+        while (packet := capture.read()) is not None:
+            found.append((packet[2], packet[0]))
     return found
 
 
 def write_corpus() -> None:
-    """Make the seeds anew: a file for each link type."""
-    by_linktype: dict[int, list[bytes]] = {}
-    for linktype, data in make_corpus():
-        by_linktype.setdefault(linktype, []).append(data)
-    for linktype, frames in by_linktype.items():
-        (DATA / f"corpus-{linktype}.pcap").write_bytes(pcap(frames, linktype))
+    """Make the seeds anew."""
+    seeds = make_corpus()
+    linktypes = sorted({linktype for linktype, _ in seeds})
+    packets = [enhanced(data, number=linktypes.index(linktype)) for linktype, data in seeds]
+    CORPUS.write_bytes(b"".join([section(), *map(interface, linktypes), *packets]))
 
 
 def make_corpus() -> list[tuple[int, bytes]]:
     """Link type and frame of every seed."""
     v4, v6 = IP(src="192.0.2.1", dst="198.51.100.1"), IPv6(src="2001:db8::1", dst="2001:db8::2")
-    options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)]
+    tcp_options = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (1, 0)), ("NOP", None), ("WScale", 7)]
     inner4, inner6 = v4 / UDP(sport=5353, dport=53) / b"x", v6 / TCP(sport=1234, dport=80)
     frames = [
-        tcp4("SEC", options=options),
-        tcp4("SAE", rev=True, options=options),
+        tcp4("SEC", options=tcp_options),
+        tcp4("SAE", rev=True, options=tcp_options),
         tcp4("A"),
         tcp4("PA", payload=b"GET /"),
         tcp4("FA"),
         tcp4("S", payload=b"early", options=[(34, b"12345678")]),
         tcp4("SA", rev=True, options=[(254, b"\xf9\x89abcd")]),
-        tcp6("SEC", options=options),
+        tcp6("SEC", options=tcp_options),
         tcp6("SA", rev=True),
         tcp6("PA", payload=framed(QUERY)),
         tcp6("PA", rev=True, payload=framed(ANSWER)),
@@ -112,7 +129,17 @@ def make_corpus() -> list[tuple[int, bytes]]:
         (101, bytes(inner6)),
         (0, b"\x02\0\0\0" + bytes(inner4)),
     ]
-    return [(1, data) for data in frames] + other
+    packets = (bytes(v4 / TCP(sport=1234, dport=80, flags="S")), bytes(inner6))
+    layers = [(linktype, data) for six, packet in enumerate(packets) for _, linktype, data in links(packet, bool(six))]
+    jumbo = b"\x11\0\xc2\x04\0\1\x11\x80" + bytes(UDP(sport=1, dport=2)) + b"x"
+    more = [
+        frame(IPv6(nh=0, plen=0) / Raw(jumbo)),
+        frame(v4 / AH(nh=17, icv=bytes(12), payloadlen=4) / UDP(sport=1, dport=2)),
+        frame(IP(proto=33) / Raw(b"\0\1\0\2" + bytes(12))),
+        frame(IP(proto=136) / Raw(b"\0\1\0\2" + bytes(4))),
+        frame(v4 / UDP(sport=5, dport=6) / Raw(UPDATE)),
+    ]
+    return [(1, data) for data in frames + more] + other + layers
 
 
 def mutate(chance: random.Random, data: bytes) -> bytes:
@@ -154,13 +181,44 @@ def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
     return table
 
 
+def blocks(chance: random.Random, seeds: list[tuple[int, bytes]]) -> bytes:
+    """A pcapng file with sections, interfaces and options of many kinds."""
+    out = b""
+    for _ in range(chance.randrange(1, 4)):
+        order = chance.choice("<>")
+        chosen = chance.sample(seeds, chance.randrange(1, 6))
+        comment = [(1, b"a comment")]
+        out += section(order, chance.choice(([], comment)))
+        for linktype, _ in chosen:
+            values = [(9, bytes((chance.choice((0, 6, 9, 12, 0x8A, 0xFF)),))), (14, chance.randbytes(8))]
+            out += interface(linktype, order, chance.choice((0, 64, 65535)), chance.choice(([], values)))
+        for number, (_, data) in enumerate(chosen):
+            kind = chance.randrange(6)
+            if kind < 3:
+                values = comment if kind else [(4, struct.pack(order + "Q", 3))]
+                out += enhanced(data, chance.getrandbits(64), order, number, values)
+            elif kind == 3:
+                out += block(3, struct.pack(order + "I", len(data)) + data, order)
+            elif kind == 4:
+                head = struct.pack(order + "HHIIII", number, 2, 1, 1, len(data), len(data))
+                out += block(2, head + data, order)
+            else:
+                statistics = options([(5, bytes(8)), (7, bytes(8))], order)
+                out += block(5, struct.pack(order + "III", number, 0, 0) + statistics, order)
+    return out
+
+
 def fuzz_files(chance: random.Random, count: int) -> int:
     """Mutated capture files; how many of them ended with an error."""
-    frames = [data for linktype, data in corpus() if linktype == 1]
+    seeds = corpus()
+    frames = [data for linktype, data in seeds if linktype == 1]
     errors = 0
     with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
         for number in range(count):
-            data = mutate(chance, (pcapng if number % 2 else pcap)(chance.sample(frames, 5)))
+            if number % 4:
+                data = mutate(chance, blocks(chance, seeds))
+            else:
+                data = mutate(chance, pcap(chance.sample(frames, 5), order=chance.choice("<>")))
             file.seek(0)
             file.truncate()
             file.write(data)
@@ -185,7 +243,7 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--write-corpus", action="store_true", help="make the files in tests/data anew, and end")
+    parser.add_argument("--write-corpus", action="store_true", help="make the file in tests/data anew, and end")
     args = parser.parse_args()
     if args.write_corpus:
         write_corpus()

@@ -131,6 +131,48 @@ class Layers(unittest.TestCase):
         six = frame(IPv6(src="2001:db8::1", dst="2001:db8::2") / IPv6ExtHdrFragment(offset=9, nh=6) / Raw(bytes(40)))
         self.assertNotEqual(self.key(six), self.key(tcp6("S")))
 
+    def reasons(self, data, wire_len=0):
+        table = FlowTable([])
+        table.feed(bytes(data), 1.0, 1, wire_len)
+        self.assertEqual(sum(table.reasons.values()), table.malformed)
+        return list(table.reasons), table.flows
+
+    def test_malformed_packets_are_counted_by_reason(self):
+        good, six = tcp4("S"), tcp6("S")
+
+        def changed(data, at, new):
+            return data[:at] + new + data[at + len(new):]
+
+        udp, more = frame(IP() / UDP(len=200) / b"x"), frame(IP(flags="MF") / UDP(len=200) / b"x")
+        for data, reason, flows in (
+            (good, None, 1),
+            (six, None, 1),
+            (changed(good, 14, b"\x44"), "IP header shorter than 20 octets", 0),
+            (changed(good, 16, b"\0\x0a"), "IP length shorter than the header", 0),
+            (changed(good, 14, b"\x4f\0\0\x3b"), "IP length shorter than the header", 0),
+            (changed(good, 14, b"\x55"), "IP version other than the link layer says", 0),
+            (changed(good, 12, b"\x86\xdd"), "IP version other than the link layer says", 0),
+            (changed(six, 12, b"\x08\0"), "IP version other than the link layer says", 0),
+            (changed(good, 16, b"\0\x1d"), "transport header beyond the packet's end", 1),
+            (changed(good, 16, b"\0\x14"), "transport header beyond the packet's end", 1),
+            (changed(six, 18, b"\0\x04"), "transport header beyond the packet's end", 1),
+            (frame(IPv6(nh=60, plen=8) / Raw(b"\x06\x09" + bytes(6))), "transport header beyond the packet's end", 1),
+            (frame(IPv6(nh=60, plen=4) / Raw(bytes(4))), "IPv6 extension header beyond the packet's end", 1),
+            (frame(IPv6(nh=0, plen=0) / Raw(b"\x11\0\xc2\4\0\0\1\0") / UDP()), "impossible jumbo payload length", 1),
+            (frame(IPv6(nh=0, plen=0) / Raw(b"\x11\0\xc2\4\7\0\0\0") / UDP()), "impossible jumbo payload length", 1),
+            (changed(good, 46, b"\x40"), "impossible TCP data offset", 1),
+            (changed(good, 46, b"\x60"), "impossible TCP data offset", 1),
+            (udp, "impossible UDP length", 1),
+            (frame(IP() / UDP(len=7) / b"x"), "impossible UDP length", 1),
+            (frame(IP() / UDP(len=0) / b"x"), None, 1),  # left to the card
+            (more, None, 1),  # the rest comes in further fragments
+            (frame(IP(frag=3, proto=6) / Raw(b"x")), None, 1),
+        ):
+            with self.subTest(data=data.hex(), reason=reason):
+                self.assertEqual(self.reasons(data), ([reason] if reason else [], flows))
+        self.assertEqual(self.reasons(good[:40], len(good)), ([], 1))  # cut by the snaplen: not its fault
+        self.assertEqual(self.reasons(udp[:42], len(udp)), (["impossible UDP length"], 1))
+
     def test_what_is_not_ip_or_contradicts_itself_is_said_so(self):
         good = tcp4("S")
         self.assertEqual(flow_key(b"\0" * 12 + b"\x08\x06" + bytes(28))[0], NOT_IP)

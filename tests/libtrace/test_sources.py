@@ -14,10 +14,13 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.all import IP, TCP
 
+from pathspider.chains.basic import BasicChain
 from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable
 from pathspider.libtrace.sources import Capture, parse
 from tests.libtrace.frames import in_namespace, ip, pair, pcap, pcapng, send, tcp4, udp4
+from tests.libtrace.links import links
 
 FRAMES = [udp4(sport=port) for port in range(1, 21)]
 
@@ -91,7 +94,7 @@ class Files(unittest.TestCase):
 
     def test_hostile_lengths_are_errors_with_an_offset(self):
         good = pcap(FRAMES[:1])
-        for length in (100_000, 262_145, 0x7FFFFFFF, 0xFFFFFFFF):
+        for length in (262_145, 300_000, 0x7FFFFFFF, 0xFFFFFFFF):
             for rest in (b"", bytes(200_000)):
                 found, error = self.read(self.file(good + struct.pack("<IIII", 1, 1, length, length) + rest))
                 self.assertEqual((len(found), error.offset), (1, len(good)))
@@ -109,13 +112,41 @@ class Files(unittest.TestCase):
         with self.assertRaisesRegex(CaptureError, "Unknown format"):
             Capture("libtrace:foo:bar")
 
+    @unittest.skipUnless(HAVE_LIBTRACE, "built without libtrace")
+    def test_what_libtrace_can_reduce_to_ip(self):
+        packet = bytes(IP(src="192.0.2.1", dst="198.51.100.1") / TCP(sport=1, dport=2))
+        kinds = {"Ethernet", "PPP, 2", "PPP, 50", "Cisco HDLC", "Cisco HDLC, 50", "LOOP >", "SLL", "802.11, QoS",
+                 "radiotap", "PFLOG", "raw, 101"}
+        found = set()
+        for name, linktype, data in links(packet):
+            table = FlowTable([])
+            with Capture("libtrace:pcapfile:" + self.file(pcap([data], linktype))) as capture:
+                while capture.feed(table) is not None:
+                    pass
+            self.assertEqual((table.packets, table.flows + table.not_ip), (1, 1), name)  # none is left out
+            if table.flows:
+                found.add(name)
+        self.assertLessEqual(kinds, found)
+
+    @unittest.skipUnless(HAVE_LIBTRACE, "built without libtrace")
+    def test_a_tsh_trace_has_ports_though_it_cuts_tcp_headers(self):
+        packet = bytes(IP(src="192.0.2.1", dst="192.0.2.9") / TCP(sport=7, dport=9))
+        record = struct.pack(">IB3x", 1000, 1) + packet[:36]
+        table = FlowTable([BasicChain()])
+        with Capture("tsh:" + self.file(record * 3, "a.tsh")) as capture:
+            while capture.feed(table) is not None:
+                pass
+        (flow,) = table.flush()
+        self.assertEqual((flow["sp"], flow["dp"], flow["pkt_fwd"], table.truncated), (7, 9, 3, 3))
+
     def test_what_is_no_capture(self):
         for data, says in (
             (b"", "empty"),
             (b"abc", "not a capture"),
             (b"GET / HTTP/1.1\r\n" * 10, "not a capture"),
-            (pcap([], linktype=105), "link type 105"),
-            (pcap([], linktype=9999), "link type 9999"),
+            (pcap([], linktype=147), r"link type 147 \(USER0\)"),
+            (pcap([], linktype=187), r"link type 187 \(BLUETOOTH_HCI_H4, Bluetooth HCI UART"),
+            (pcap([], linktype=9999), "link type 9999;"),
         ):
             with self.assertRaisesRegex(CaptureError, says):
                 Capture(self.file(data))
