@@ -15,6 +15,8 @@ TCP_ACK = 0x10
 TCP_URG = 0x20
 TCP_ECE = 0x40
 TCP_CWR = 0x80
+TCP_AE = 0x100
+"""Accurate ECN, :rfc:`9768`; the bit that was NS."""
 
 TCP_SA = TCP_SYN | TCP_ACK
 TCP_SEC = TCP_SYN | TCP_ECE | TCP_CWR

@@ -314,6 +314,7 @@ def judge(message: bytes, answer: bytes, sp: int) -> Connection:
     named = names_question(message, answer)
     if named is False:
         return failed(CONN_FAILED, sp, "a response to another question")
-    if not named or not is_response(answer):
+    is_refusal = len(answer) == HEADER_SIZE and not any(answer[4:])  # without its question: no more than a header
+    if not named or not (is_refusal or is_response(answer)):
         return failed(CONN_FAILED, sp, "not a DNS message: malformed")
     return {"spdr_state": CONN_OK, "sp": sp, "dns_rcode": answer[3] & RCODE}

@@ -311,6 +311,16 @@ def reflect_ecn_flags() -> Impairment:
     )
 
 
+def cwr_on_syn_ack() -> Impairment:
+    """The answer to a SYN that asks for ECN has CWR in the place of ECE: kernels with accurate ECN (RFC 9768) may read
+    an agreement in it."""
+    return Impairment(
+        "answers SYNs that ask for ECN with CWR",
+        (f"{ECN_SETUP_SYN} add @asked_$v {{ {CONNECTION} }}",),
+        (f"{SYN_ACK} {CONNECTION_BACK} @asked_$v tcp flags set syn|ack|cwr",),
+    )
+
+
 def drop_ecn_syn_ack() -> Impairment:
     """SYN-ACKs with ECE vanish: the request passes, the agreement does not."""
     return Impairment("drops SYN-ACKs with ECE", (), ("tcp flags & (syn|ack|ecn) == (syn|ack|ecn) drop",))

@@ -8,7 +8,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
-from pathspider.chains.tcp import TCP_ECE, TCP_SAE, TCP_SAEC, TCPChain, has_syn_ack
+from pathspider.chains.tcp import TCP_AE, TCP_CWR, TCP_ECE, TCP_SAE, TCP_SAEC, TCPChain, has_syn_ack
 from pathspider.conditions import (
     NOT_OBSERVED,
     all_observed,
@@ -99,14 +99,14 @@ class ECN(SynchronizedSpider, PluggableSpider):
         """Whether what left asked for ECN as :rfc:`3168` has it: by flags alone, and ECT(0) on data once negotiated.
 
         CE on data is ECT(0) that a queue of our own machine has marked. Whether a reflected SYN negotiates is up to the
-        kernel.
+        kernel, and so is what it makes of CWR or AE, which are answers to accurate ECN (:rfc:`9768`).
         """
         if not asked_for_ecn(flow["tcp_synflags_fwd"]) or marked(flow, "syn") or flow["ecn_ect1_data_fwd"]:
             return False
         answer = flow["tcp_synflags_rev"]
-        if answer is None or answer & TCP_SAEC == TCP_SAEC:
+        if answer is None or answer & (TCP_CWR | TCP_AE):
             return True
-        if answer & TCP_SAEC != TCP_SAE:
+        if not answer & TCP_ECE:
             return not marked(flow, "data")
         return marked(flow, "data") or self.args.connect == "tcp" or not succeeded(flow)
 

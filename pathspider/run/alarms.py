@@ -2,9 +2,9 @@
 of them, a rate that is too much for the way, verdicts that change while the run goes on.
 
 Nothing is said of a handful of targets. A line that something is not as elsewhere is a test of counts
-(:mod:`pathspider.run.exact`) that sound runs pass but for one in a thousand, and says at least twice of something, or 5 %
-of it; what chance explains is told by 95 % intervals. Memory is bounded, 5 MB a
-question, however many targets there are.
+(:mod:`pathspider.run.exact`) that sound runs pass but for one in a thousand, and says at least twice of something, or
+5 % of it; what chance explains is told by 95 % intervals. Memory is bounded, 5 MB a question, however many targets
+there are.
 
 It works for every plugin whose conditions are ``X.connectivity.word``. Where rounds confirmed them, what is said of
 ``broken`` is said of ``X.stable.connectivity.broken``.

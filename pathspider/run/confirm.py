@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any, cast
 
 from pathspider import conditions
@@ -49,6 +50,10 @@ class Suspect:
     rounds: list[RoundRecord] = field(default_factory=list)
     words: dict[str, list[str]] = field(default_factory=dict)
     """By the suspicion, what each round that counts said in its place."""
+    first_order: list[int] = field(default_factory=list)
+    """The order of the first connections, by their places in the plan."""
+    orders: list[list[int]] = field(default_factory=list)
+    """Those of the rounds that count."""
 
 
 class Round(dict[str, Any]):
@@ -112,7 +117,8 @@ class Confirmer:
         suspicions = [*self._suspicious(record.get("conditions", []))]
         if not suspicions:
             return False
-        suspect = Suspect(result.job, record, suspicions, words={suspicion: [] for suspicion in suspicions})
+        suspect = Suspect(result.job, record, suspicions, words={suspicion: [] for suspicion in suspicions},
+                          first_order=order_made(result))
         with self._lock:
             self.suspects += 1
             self._wait(suspect, ended)
@@ -133,6 +139,7 @@ class Confirmer:
         if all(said.values()):
             for suspicion, word in said.items():
                 suspect.words[suspicion].append(cast(str, word))
+            suspect.orders.append(again.order)
         settled = all(is_settled(suspicion, words, self.most) for suspicion, words in suspect.words.items())
         with self._lock:
             if not (settled or self.stopped or len(suspect.rounds) >= self.most + REPEATS):
@@ -186,15 +193,20 @@ class Confirmer:
             yield self._record(suspect)
 
     def _order(self, suspect: Suspect) -> list[int]:
-        """Drawn anew from the same seed, the same. Of two rounds, the second has the first one's order reversed, since
-        whoever lets the first connection pass and not the second has to be seen in both."""
+        """Drawn, from the same seed the same. The last round that counts has the first one's reversed where no other
+        order of two connections has been seen: whoever lets the first one pass and not the second is seen in both."""
         order = list(range(self.plan))
         if self.fixed_order:
             return order
-        pair, second = divmod(len(suspect.rounds), 2)
+        seen = suspect.orders or [suspect.first_order]
+        if len(suspect.orders) == self.most - 1 and any(
+                len({order.index(one) < order.index(other) for order in seen}) == 1
+                for one, other in combinations(order, 2)):
+            return seen[0][::-1]
         job = suspect.job
-        random.Random(f"{self.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')} {pair}").shuffle(order)
-        return order[::-1] if second else order
+        random.Random(f"{self.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')} {len(suspect.rounds)}"
+                      ).shuffle(order)
+        return order
 
 
 def word_of(suspicion: str, found: Iterable[str]) -> str | None:
@@ -242,12 +254,15 @@ def tries_of(flow: Flow | None) -> int | None:
     return next((flow[name] for name in TRIES if flow.get(name)), None) if flow else None
 
 
+def order_made(result: Result) -> list[int]:
+    """The places of connections in the plan, in the order in which they were made."""
+    places = range(len(result.connections))
+    return sorted(places, key=lambda place: result.spans[place]) if result.spans else [*places]
+
+
 def round_record(record: Record, merged: Merged) -> RoundRecord:
     """What a record tells of one round."""
-    result = merged.result
-    connections = result.connections
-    places = range(len(connections))
-    made = sorted(places, key=lambda place: result.spans[place]) if result.spans else [*places]
+    connections, made = merged.result.connections, order_made(merged.result)
     told: RoundRecord = {
         "order": [connections[place]["config"] for place in made],
         "states": [int(connections[place]["spdr_state"]) for place in made],

@@ -208,14 +208,31 @@ class TestRounds(ConfirmerCase):
 
     def test_both_orders_are_seen(self):
         """A limiter that lets the first connection pass and not the second says broken in one of them alone."""
-        seen = set()
+        seen = {tuple(order[0] for order in self.orders({"dip": f"192.0.2.{number}"})) for number in range(250)}
+        self.assertEqual(seen, {*itertools.product((0, 1), repeat=4)} - {(0,) * 4, (1,) * 4})
+
+    def test_of_any_two_of_more_connections(self):
         for number in range(50):
-            orders = self.orders({"dip": f"192.0.2.{number}"})
-            self.assertEqual(len(orders), 4)
-            self.assertEqual(orders[1], orders[0][::-1])
-            self.assertEqual(orders[3], orders[2][::-1])
-            seen.add(tuple(map(tuple, orders)))
-        self.assertEqual(len(seen), 4)
+            orders = self.orders({"dip": f"192.0.2.{number}"}, plan=4)
+            for one, other in itertools.combinations(range(4), 2):
+                self.assertEqual({order.index(one) < order.index(other) for order in orders}, {True, False}, orders)
+
+    def test_a_single_round_has_the_other_order_than_the_first_pair(self):
+        for spans, order in ((((1, 2), (2, 3)), [1, 0]), (((2, 3), (1, 2)), [0, 1])):
+            confirmer = self.make(most=1, gap=0)
+            confirmer.suspects_first(result(spans=spans), [record("x.connectivity.broken")], 0)
+            self.assertEqual(confirmer.take_due(0).order, order)
+
+    def test_rounds_that_do_not_count_do_not_count_here_either(self):
+        for number in range(100):
+            confirmer = Confirmer(2, 0, 0, suspicious=suspicious, plan=2)
+            confirmer.suspects_first(result({"dip": f"192.0.2.{number}"}), [record("x.connectivity.broken")], 0)
+            orders = []
+            for said in ("x.connectivity.broken", "pathspider.local_error:paused", "x.connectivity.broken"):
+                again = confirmer.take_due(0)
+                confirmer.another(again, [record(said)], merged(again), 0)
+                orders.append(again.order)
+            self.assertEqual(orders[2], orders[0][::-1])
 
     def test_the_seed_decides(self):
         jobs = [{"dip": f"192.0.2.{number}"} for number in range(20)]

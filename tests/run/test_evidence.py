@@ -90,6 +90,21 @@ class TestWhich(EvidenceCase):
         self.assertIn("evidence", self.take("x.mark.lost"))
         self.assertNotIn("evidence", self.take("x.mark.seen"))
 
+    def test_responses_of_the_dns_that_differ_stand_for_a_word(self):
+        self.assertIn("evidence", self.take("x.response.differs:noerror:formerr"))
+        self.assertNotIn("evidence", self.take("x.connectivity.works", "x.response.differs:200:403"))
+
+    def test_a_state_that_there_is_not_is_counted(self):
+        record = self.record("x.connectivity.broken")
+        with self.assertLogs("pathspider", logging.ERROR):
+            self.evidence.take([record], self.result(states=(CONN_OK, 77)), self.packets(1, 1))
+        self.assertEqual((self.evidence.failed, "evidence" in record), (1, False))
+
+    def test_an_observer_of_a_plugin_s_own_is_told_of(self):
+        with self.assertLogs("pathspider", logging.WARNING) as said:
+            self.evidence.begin(object())
+        self.assertIn("x 1.0 has an observer of its own", said.output[0])
+
     def test_without_packets_there_is_no_file(self):
         for flows in ((0, 0), ()):
             record = self.record("x.connectivity.offline")

@@ -3,6 +3,7 @@
 import sys
 import threading
 import unittest
+from dataclasses import replace
 from unittest import mock
 
 from pathspider.base import CONN_DISCARD, SHUTDOWN_SENTINEL
@@ -173,6 +174,24 @@ class TestEnds(PipelineCase):
         for error in (ZeroDivisionError, SystemExit):
             Raising.error = error
             records, _ = self.check_failure(self.make(Raising, workers=3))
+            self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
+
+    def test_a_plugin_that_raises_when_it_is_asked_for_suspicions(self):
+        class Raising(Twice):
+            def combine_flows(self, flows):
+                self.last = flows[0]["number"]
+                return super().combine_flows(flows)
+
+            def suspicious(self, found):
+                if self.last == 40:
+                    raise self.error
+                return super().suspicious(found)
+
+        for error in (ZeroDivisionError, SystemExit):
+            Raising.error = error
+            spider = self.make(Raising, workers=3)
+            spider.options = replace(spider.options, confirm=2, confirm_gap=0.0)
+            records, _ = self.check_failure(spider)
             self.assertEqual(sum(record["conditions"] == ["up.0", "up.1"] for record in records), 99)
 
     def test_a_plugin_that_raises_for_every_job_ends_the_run(self):

@@ -110,6 +110,10 @@ SCENARIOS = [
     Scenario("ecn-refused-dnstcp", [], DNSTCP,
              {*FINE, "ecn.response.differs:noerror:refused"} - {"ecn.connectivity.works"}, server="forbids",
              needs="odd-dns"),
+    # Accurate ECN that nobody asked for: what a kernel makes of it is its own
+    Scenario("ecn-cwr-answered-tcp", [path.cwr_on_syn_ack()], TCP, truth("works", "failed")),
+    Scenario("ecn-cwr-answered-http", [path.cwr_on_syn_ack()], HTTP, truth("works", "failed", ["ect0"])),
+
     # ECE that nobody asked for
     Scenario("ecn-ece-unasked-tcp", [path.ece_on_syn_acks()], TCP, truth("works", "unclear")),
     Scenario("ecn-ece-unasked-http", [path.ece_on_syn_acks()], HTTP, truth("works", "unclear", ["ect0"])),
