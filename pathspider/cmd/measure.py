@@ -143,12 +143,13 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.cmd.logfile import logging_to  # noqa: PLC0415
     from pathspider.run.metadata import ENDING  # noqa: PLC0415
 
+    output = args.resume or args.output
+    others = {"the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
+              "the metadata": args.metadata or output + ENDING, "the status file": args.status_file}
+    if args.pcap is not None:
+        refuse_shared(args.pcap, "pcap", others)
     if args.log_file is not None:
-        output = args.resume or args.output
-        refuse_shared(args.log_file, "log file", {
-            "the input": 0 if args.input == "-" else args.input, "the output": 1 if output == "-" else output,
-            "the metadata": args.metadata or output + ENDING, "the status file": args.status_file,
-            "the packets": args.pcap})
+        refuse_shared(args.log_file, "log file", {**others, "the packets": args.pcap})
     with logging_to(args.log_file):
         return measure(args)
 

@@ -25,7 +25,7 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") ->
     :param more: what else ``--force`` does
     """
     parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
-                        help=f"Where {what} go. A file that has content is not overwritten. (Default: standard output)")
+                        help=f"Where to put {what}. A file that has content is not overwritten. (Default: standard output)")
     parser.add_argument("-f", "--force", action="store_true", help=f"Overwrite the output file.{more}")
 
 

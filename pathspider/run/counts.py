@@ -66,7 +66,7 @@ class Counts:
             told = f": {', '.join(shortened(verdicts))}" if verdicts else ""
             parts.append(number(self.records, "record") + told)
         again = Counter({condition: count for condition, count in self.conditions.items()
-                         if condition == conditions.UNCONFIRMED or conditions.STABLE_CONDITION.fullmatch(condition)})
+                         if conditions.STABLE_CONDITION.fullmatch(condition)})
         if again:
             parts.append(f"measured again: {', '.join(shortened(again))}")
         if reasons:

@@ -240,6 +240,8 @@ class Measurement:
             (self.counts.local_errors.total(), "targets got no verdict for a reason of this machine: "
              + ", ".join(f"{count} {reason}" for reason, count in self.counts.local_errors.most_common())
              + "; --resume measures them again"),
+            (self.counts.conditions[conditions.UNCONFIRMED],
+             "targets were to be confirmed, and were not; --resume measures them again"),
             (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
             *self._packets_undone(),
