@@ -27,7 +27,7 @@ class FallbackChain(Chain):
             if rev:
                 if flags & TCP_ACK:
                     rec["_syn_answered"] = True
-            elif not rec["_syn_answered"]:
+            elif not (flags & TCP_ACK or rec["_syn_answered"]):  # a SYN-ACK forward: both sides opened at once
                 rec["syn_count_fwd"] += 1
                 rec["synflags_last_fwd"] = flags
         return True

@@ -25,7 +25,8 @@ def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") ->
     :param more: what else ``--force`` does
     """
     parser.add_argument("-o", "--output", metavar="OUTPUTFILE", default="-",
-                        help=f"Where to put {what}. A file that has content is not overwritten. (Default: standard output)")
+                        help=f"Where to put {what}. A file that has content is not overwritten. "
+                             "(Default: standard output)")
     parser.add_argument("-f", "--force", action="store_true", help=f"Overwrite the output file.{more}")
 
 
@@ -100,11 +101,11 @@ def open_rewritten(name: str, what: str, accept: Callable[[IO[bytes]], object]) 
 
 
 def refuse_one_file(files: Mapping[str, int]) -> None:
-    """:exc:`UsageError` if two of these descriptors, named by what they are, lead to one ordinary file."""
+    """:exc:`UsageError` if two of these descriptors, named by what they are, lead to one ordinary file or pipe."""
     seen: dict[tuple[int, int], str] = {}
     for what, descriptor in files.items():
         status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode):
             other = seen.setdefault((status.st_dev, status.st_ino), what)
             if other is not what:
                 raise UsageError(f"{other} and {what} are one file; name another one")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from pathspider import conditions
-from pathspider.chains.evidence import BAD_ANSWER
+from pathspider.chains.evidence import BAD_ANSWER, BY_ICMP
 from pathspider.records import CONN_DISCARD, CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job, Record, Unmeasured
 from pathspider.run.match import Merged
 from pathspider.targets.names import both_spellings
@@ -96,14 +96,20 @@ class Judge:
         yield {**item.job, **both_spellings(item.job), **record}
 
 
+BY_ICMP_ERRORS = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENONET", "EPROTO", "EACCES", "ENOPROTOOPT"})
+"""Errors of a connection that come of ICMP errors: icmp(7), and Linux's icmp_err_convert. ECONNREFUSED may be a RST."""
+
+
 def failure(flow: Flow) -> Flow:
     """How a connection failed, of which :class:`~pathspider.chains.evidence.EvidenceChain` knows the packets alone.
 
-    What came up has not failed, and of what our own machine broke off nothing can be said. What failed though an answer
-    came got an answer that is none: ``bad_answer``.
+    What came up has not failed, and of what our own machine broke off nothing can be said. ``icmp`` is also what an ICMP
+    error ended though a SYN-ACK came behind it. What failed though an answer came got one that is none: ``bad_answer``.
     """
     if flow["spdr_state"] not in (CONN_TIMEOUT, CONN_FAILED):
         return {"evidence_failure": None, "evidence_failed_at": None}
+    if flow.get("evidence_icmp_type") is not None and flow.get("error") in BY_ICMP_ERRORS:
+        return {"evidence_failure": BY_ICMP}
     if flow.get("evidence_failure") is None and flow.get("evidence_answered_at") is not None:
         return {"evidence_failure": BAD_ANSWER, "evidence_failed_at": flow["evidence_answered_at"]}
     return {}

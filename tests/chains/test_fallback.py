@@ -22,6 +22,10 @@ class Fallback(ChainTest):
             self.flow(FallbackChain, tcp4("SEC"), tcp4("SA", rev=True, ack=9), tcp4("S"), tcp4("SA", rev=True)),
             {"syn_count_fwd": 2, "synflags_last_fwd": 2},
         )
+        self.assertEqual(
+            self.flow(FallbackChain, tcp4("SEC"), tcp4("S", rev=True), tcp4("SA"), tcp4("SA", rev=True)),
+            {"syn_count_fwd": 1, "synflags_last_fwd": TCP_SEC},
+        )
         self.assertEqual(self.flow(FallbackChain, tcp4("A")), {"syn_count_fwd": 0, "synflags_last_fwd": None})
 
 

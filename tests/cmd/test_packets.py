@@ -55,7 +55,8 @@ class TestRefused(unittest.TestCase):
         records = self.folder / "records"
         records.touch()
         self.check("--pcap", precious, "-f", "--resume", records, says="there is something in this file already")
-        self.check("--pcap", self.folder / "new", "-o", self.folder / "new", says="")
+        self.check("--pcap", self.folder / "new", "-o", self.folder / "new", says="this is the output too")
+        self.check("--pcap", "/dev/stdout", says="the output and the packets are one file")  # a pipe
         self.assertEqual(precious.read_text(), "precious")
         self.assertEqual({path.name for path in self.folder.iterdir()},
                          {"precious", "full", "run_00002.pcapng", "records"})

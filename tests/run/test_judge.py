@@ -115,6 +115,17 @@ class TestRecord(JudgeCase):
             self.assertEqual(told["evidence_syns_fwd"], 3)
             self.assertEqual((unseen["evidence_failure"], unseen["evidence_syns_fwd"]), (None, 0))
 
+    def test_what_an_icmp_error_ended_though_a_syn_ack_came_behind_it(self):
+        class Observing(Nowhere):
+            chains = [BasicChain]
+
+        for error, kind, expected in (("EHOSTUNREACH", 3, "icmp"), ("EHOSTUNREACH", None, "no_answer"),
+                                      ("ECONNRESET", 3, "no_answer")):
+            flow = {"evidence_failure": "no_answer", "evidence_failed_at": 5.0, "evidence_icmp_type": kind}
+            merged = self.merged([flow, None], spdr_state=CONN_FAILED, error=error)
+            (record,) = self.judge(Observing, output_flows=True).record(merged)
+            self.assertEqual(record["flow_results"][0]["evidence_failure"], expected)
+
     def test_evidence_that_is_a_job_s_own_or_that_nobody_noted(self):
         job = {"dip": "192.0.2.1", "dp": 80, "evidence_failure": "mine"}
         (record,) = self.judge(output_flows=True).record(self.merged(job=job))
