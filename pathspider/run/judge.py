@@ -103,8 +103,9 @@ BY_ICMP_ERRORS = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENONET"
 def failure(flow: Flow) -> Flow:
     """How a connection failed, of which :class:`~pathspider.chains.evidence.EvidenceChain` knows the packets alone.
 
-    What came up has not failed, and of what our own machine broke off nothing can be said. ``icmp`` is also what an ICMP
-    error ended though a SYN-ACK came behind it. What failed though an answer came got one that is none: ``bad_answer``.
+    What came up has not failed, and of what our own machine broke off nothing can be said. ``icmp`` is also what an
+    ICMP error ended though a SYN-ACK came behind it. What failed though an answer came got one that is none:
+    ``bad_answer``.
     """
     if flow["spdr_state"] not in (CONN_TIMEOUT, CONN_FAILED):
         return {"evidence_failure": None, "evidence_failed_at": None}
