@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from pathspider.libtrace._core import FlowTable, PacketStore, Tap, link_name
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
-from pathspider.libtrace.sources import Capture, Comment, parse
+from pathspider.libtrace.sources import Capture, Captures, Comment, parse
 from pathspider.network.interfaces import interface_name
 from pathspider.pcapng import Interface
 from pathspider.records import SHUTDOWN_SENTINEL, Flow
@@ -78,7 +78,8 @@ class Observer:
 
     When the constructor returns, packets are being captured.
 
-    :param lturi: ``int:IF`` or a name of an interface; ``pcapfile:FILE`` or its name; ``-``; any libtrace URI
+    :param lturi: ``int:IF`` or a name of an interface; ``pcapfile:FILE`` or its name; ``-``; any libtrace URI; or a
+        list of ordinary capture files, read in the order of their first packets: flows go on from one to the next
     :param chains: chain classes (or instances); none: packets are counted, no flow records are made
     :param idle_timeout: seconds of packet time after which a quiet flow ends
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
@@ -86,19 +87,32 @@ class Observer:
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer and of the ring behind it (live captures)
     :param max_flows: flows that may be open at once; beyond it, the quietest ends early
+    :param active_timeout: seconds of packet time after which a flow that goes on ends, and its next forward packet
+        begins a new one (any packet after twice that time); 0: never
+    :param packets: how many are looked at; then observing ends
+    :param duration: seconds for which is observed, of a live capture; of a file, those of its packets' time, from the
+        first one on
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
-    def __init__(self, lturi: str, chains: Iterable[Any] | None = None, idle_timeout: float = 30,
+    def __init__(self, lturi: str | Sequence[str], chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
-                 buffer_size: int = 64 << 20, max_flows: int = 131072) -> None:
+                 buffer_size: int = 64 << 20, max_flows: int = 131072, active_timeout: float = 0,
+                 packets: int | None = None, duration: float | None = None) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._store: PacketStore | None = None
-        self._make_table = partial(FlowTable, instances, idle_timeout, expiry_timeout, max_flows)
+        self._make_table = partial(FlowTable, instances, idle_timeout, expiry_timeout, max_flows,
+                                   active_timeout=active_timeout)
         self._table = self._make_table()
         self._bpf, self._snaplen = bpf, snaplen
-        self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
+        self._capture: Capture
+        if isinstance(lturi, str):
+            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
+        else:
+            self._capture = Captures(lturi, bpf, snaplen)
+        self._live_for = duration if self._capture.live else None
+        self._capture.limit(packets, None if self._capture.live else duration)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
         """Whom to tell when the flows that are open have been given out, by the number of the flush."""
         self._flushing = threading.RLock()
@@ -137,12 +151,18 @@ class Observer:
         if not self._observing:
             sink = _drop
         table, capture = self._table, self._capture
+        alarm = None if self._live_for is None else threading.Timer(self._live_for, self.stop)
         try:
+            if alarm is not None:
+                alarm.name, alarm.daemon = "observer-duration", True
+                alarm.start()
             while (flows := capture.feed(table)) is not None:
                 if flows:
                     sink(flows)
                 self._tell_flushed(capture.flushed)
         finally:
+            if alarm is not None:
+                alarm.cancel()
             while flows := table.flush(FLUSH):
                 sink(flows)
             self._tell_flushed(None)
@@ -200,6 +220,11 @@ class Observer:
         """
         self._store = PacketStore(octets)
         self._table = self._make_table(self._store)
+
+    def position(self) -> tuple[int, int] | None:
+        """Thread-safe: how many octets of a list of files were read, as they are on the disk, and of how many; None of
+        other sources."""
+        return self._capture.position()
 
     def interface(self) -> Interface | None:
         """Where packets are captured live, and how; None for other sources, and when it is over."""

@@ -13,6 +13,12 @@ def printable(text: str) -> str:
                    for character in text)
 
 
+def harmless(text: str) -> str:
+    """For a cell of CSV: printable, and no formula. https://owasp.org/www-community/attacks/CSV_Injection"""
+    text = printable(text)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """For the end of an error: the known word that this one resembles most; nothing where there is none."""
     from difflib import get_close_matches  # noqa: PLC0415 - for errors alone

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from typing import IO, Any
 
 from pathspider.fallocate import reserve
 from pathspider.records import Flow, Job
+from pathspider.text import harmless
 
 
 class RecordWriter:
@@ -50,6 +53,49 @@ class RecordWriter:
                 with suppress(OSError):  # a pipe cannot be cut
                     self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))
             raise
+
+
+class CSVWriter(RecordWriter):
+    """Writes flows as CSV, :rfc:`4180`: a header line, and a line for each. Null is empty, and what CSV has no form for
+    is JSON: ``true``, lists, objects. A text that a spreadsheet would take for a formula has an apostrophe before it.
+
+    :param stream: unbuffered
+    :param columns: the fields, in their order. What the first record has besides comes behind them: a chain need not
+        declare its fields
+    """
+
+    def __init__(self, stream: IO[bytes], columns: Iterable[str]) -> None:
+        super().__init__(stream)
+        self.columns = list(columns)
+        self.left_out: dict[str, int] = {}
+        """Fields of later records that have no column, and how many records had them."""
+        self._begun = False
+
+    def write(self, record: Job | Flow) -> None:
+        """Write one record."""
+        self.write_all([record])
+
+    def write_all(self, records: Iterable[Job | Flow]) -> None:
+        """Write records at once, before the first of them the header."""
+        records = list(records)
+        text = io.StringIO()
+        rows = csv.writer(text)
+        if not self._begun:
+            self.columns += [key for record in records[:1] for key in record if key not in self.columns]
+            rows.writerow(map(harmless, self.columns))
+        known = frozenset(self.columns)
+        for record in records:
+            for key in record.keys() - known:
+                self.left_out[key] = self.left_out.get(key, 0) + 1
+            rows.writerow([_cell(record.get(name)) for name in self.columns])
+        self._write(text.getvalue().encode(errors="backslashreplace"))
+        self._begun = True
+        self.written += len(records)
+
+    def end(self) -> None:
+        """Where there was no record, write the header."""
+        if not self._begun:
+            self.write_all([])
 
 
 class JSONFile:
@@ -108,6 +154,20 @@ def json_line(value: Any) -> bytes:
     except ValueError:
         text = _encode(_finite_only(value))
     return text.encode("ascii") + b"\n"
+
+
+def _cell(value: Any) -> str | int:
+    """A value as CSV has it: what ends up between the commas."""
+    if type(value) is int:
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, str):
+        return harmless(value)
+    text = json_line(value)[:-1].decode("ascii")
+    return "" if text == "null" else text
 
 
 def _finite_only(value: Any) -> Any:

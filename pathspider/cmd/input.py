@@ -7,6 +7,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Container, Sequence
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import Parser, UsageError
@@ -64,6 +65,14 @@ def positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: a whole number over 0 is needed")
     return int(text)
+
+
+def positive_seconds(text: str) -> float:
+    """An option's value as a time over 0, of 31 years at most, for argparse."""
+    with suppress(ValueError):
+        if 0 < (value := float(text)) <= 1e9:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: a number of seconds over 0 is needed, 1e9 at most")
 
 
 class DrawnSeed(int):

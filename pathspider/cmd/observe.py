@@ -6,9 +6,13 @@ import argparse
 import logging
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from glob import glob, has_magic
 from typing import TYPE_CHECKING, Any
 
+from pathspider.cmd.input import positive_int, positive_seconds
 from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
@@ -18,9 +22,12 @@ from pathspider.text import did_you_mean
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
+    from pathspider.observer import Observer
 log = logging.getLogger("pathspider")
 
-EPILOG = """example: pspdr observe -i eth0 basic tcp ecn >flows.ndjson
+EPILOG = """examples:
+  pspdr observe -i eth0 basic tcp ecn >flows.ndjson
+  pspdr observe -i 'ring*.pcap' --format csv -o flows.csv
 
 Spider safely!"""
 
@@ -31,14 +38,28 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                    description="Passively observe network traffic: one record a flow, as flows end.",
                                    epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list-chains", action="store_true", help="Print the available chains and exit.")
-    parser.add_argument("-i", "--interface",
+    parser.add_argument("-i", "--interface", action="append",
                         help="The interface to capture on; or a capture file (pcap or pcapng, also compressed), - for "
-                             "a pcap on standard input, or any libtrace URI. (Default: where the default route leads, "
-                             "or the only interface that is up)")
+                             "a pcap on standard input, or any libtrace URI. Several files, by -i for each or by a "
+                             "pattern such as 'ring*.pcap', are read in the order of their packets, as if they were "
+                             "one. (Default: where the default route leads, or the only interface that is up)")
     add_output(parser, "the records")
+    parser.add_argument("--format", choices=["ndjson", "csv"], default="ndjson",
+                        help="What a record is: a line of JSON, or of CSV, with a header line. (Default: ndjson)")
     parser.add_argument("--filter", metavar="BPF", help="Observe only packets that match; see pcap-filter(7).")
     parser.add_argument("--snaplen", type=int, default=65535, metavar="BYTES",
                         help="Bytes kept of each packet. (Default: 65535)")
+    parser.add_argument("-c", "--count", type=positive_int, metavar="N",
+                        help="End after N packets; only those that match --filter count.")
+    parser.add_argument("--duration", type=positive_seconds, metavar="SECONDS",
+                        help="End after so many seconds: of a file, of its packets' time, from the first one on.")
+    parser.add_argument("--idle-timeout", type=positive_seconds, default=30.0, metavar="SECONDS",
+                        help="Seconds without a packet after which a flow ends. (Default: 30)")
+    parser.add_argument("--active-timeout", type=positive_seconds, metavar="SECONDS",
+                        help="Seconds after which a flow that goes on ends, and a new record begins. (Default: never)")
+    parser.add_argument("--stats", type=positive_seconds, metavar="SECONDS",
+                        help="Every so many seconds, tell how many packets and flows there were, and how many packets "
+                             "were lost.")
     parser.add_argument("chains", nargs="*", metavar="chains", help="Observer chains to use. (Default: basic)")
     parser.set_defaults(func=run)
 
@@ -71,27 +92,35 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
-    from pathspider.writing import RecordWriter  # noqa: PLC0415
+    from pathspider.run.limits import allow_files  # noqa: PLC0415
+    from pathspider.writing import CSVWriter, RecordWriter  # noqa: PLC0415
 
-    interface = args.interface or to_observe()
-    kind, name = parse(interface)
-    if kind == "stdin":
-        refuse_same(os.fstat(0), args.output)
-    elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
-        refuse_same(os.stat(path), args.output)
+    names = sources(args.interface or [to_observe()])
+    for kind, name in map(parse, names):
+        if kind == "stdin":
+            refuse_same(os.fstat(0), args.output)
+        elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
+            refuse_same(os.stat(path), args.output)
+    files = len(names) > 1 or is_ordinary(names[0])
+    allow_files(len(names))
     status = 0
     with open_output(args.output, force=args.force) as stream:
         signals = Signals()
         try:
-            observer = Observer(interface, chains=chains, bpf=args.filter, snaplen=args.snaplen)
+            observer = Observer(names if files else names[0], chains, args.idle_timeout, bpf=args.filter,
+                                snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
+                                packets=args.count, duration=args.duration)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
         keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
-        writer = RecordWriter(stream)
+        writer = CSVWriter(stream, columns(chains)) if args.format == "csv" else RecordWriter(stream)
         try:
-            observer.run(writer.write_all)
+            with telling(args, observer, files=files):
+                observer.run(writer.write_all)
+            if isinstance(writer, CSVWriter):
+                writer.end()
         except CaptureError as error:
             log.error("%s", error)
             status = 1
@@ -100,9 +129,11 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             status = 1
     number, comments = observer.comments()
     for comment in comments:
-        log.info("%s: comment at byte %d: %s", interface, comment.offset, comment.text)
+        log.info("%s: comment at byte %d: %s", comment.file or names[0], comment.offset, comment.text)
     if number > len(comments):
-        log.info("%s: %d further comments", interface, number - len(comments))
+        log.info("%s: %d further comments", ", ".join(names), number - len(comments))
+    if isinstance(writer, CSVWriter) and writer.left_out:
+        log.warning("CSV has no column for what no chain declares%s; use --format ndjson", listed(writer.left_out, ""))
     stats = observer.stats
     lost = stats.dropped_kernel or stats.dropped_ring
     log.log(logging.WARNING if lost else logging.INFO,
@@ -113,6 +144,64 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
     return status
+
+
+def sources(given: Sequence[str]) -> list[str]:
+    """The names of the sources, patterns replaced by the files that they match.
+
+    :raises UsageError: for a pattern that matches nothing, and where there are several sources that are not all files
+    """
+    from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native
+
+    names: list[str] = []
+    for name in given:
+        if parse(name).kind in ("file", "live") and has_magic(name) and not os.path.exists(name):
+            if not (found := sorted(glob(name))):
+                raise UsageError(f"-i {name}: no file matches this pattern")
+            names += found
+        else:
+            names.append(name)
+    if len(names) > 1:
+        for name in names:
+            if parse(name).kind != "file":
+                raise UsageError(f"-i {name}: not a capture file: only files can be read one after another; observe "
+                                 "this alone")
+    return names
+
+
+def is_ordinary(name: str) -> bool:
+    """Whether a source is a capture in an ordinary file, which tells how long it is."""
+    from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native
+
+    kind, path = parse(name)
+    return kind == "file" and os.path.isfile(path)
+
+
+def columns(chains: Sequence[type[Chain]]) -> list[str]:
+    """The fields of a record of these chains, in its order."""
+    fields = dict.fromkeys(name for chain in chains for name in chain.fields if not name.startswith("_"))
+    return [*fields, "pkt_first", "pkt_last"]
+
+
+@contextmanager
+def telling(args: argparse.Namespace, observer: Observer, *, files: bool) -> Iterator[None]:
+    """While the body runs: how much was read of files, where it is not drawn between records; and ``--stats``."""
+    from pathspider.cmd.progress import Reading, every, interval_line  # noqa: PLC0415
+
+    before, then = observer.stats, time.monotonic()
+
+    def tell() -> None:
+        nonlocal before, then
+        stats, now = observer.stats, time.monotonic()
+        log.info("%s", interval_line(before, stats, now - then))
+        before, then = stats, now
+
+    with ExitStack() as stack:
+        if files and not args.quiet:
+            stack.enter_context(Reading(observer, draws=args.output != "-" or not os.isatty(1)))
+        if args.stats is not None:
+            stack.enter_context(every(args.stats, tell))
+        yield
 
 
 def listed(counts: dict[str, int], before: str = "") -> str:

@@ -1,4 +1,5 @@
-"""How far a measurement is, on standard error: a line drawn over and over on a terminal, one a minute in a log."""
+"""How far a measurement or an observation is, on standard error: a line drawn over and over on a terminal, one a minute
+in a log."""
 
 from __future__ import annotations
 
@@ -8,11 +9,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
 if TYPE_CHECKING:
+    from pathspider.observer import Observer, Stats
     from pathspider.run.pipeline import Pipeline
     from pathspider.targets.reading import JobReader
     from pathspider.targets.selection import Selection
@@ -45,33 +47,30 @@ class Numbers(NamedTuple):
     """Jobs that wait to be measured again, to be confirmed."""
 
 
-class Progress:
-    """Tells jobs done, under way, the rate of the last minute, and the time left (where the input's length is known)
-    while its body runs.
+class Line:
+    """Shows, while its body runs, the line that :meth:`line` makes, and in the end :meth:`last_line`.
 
-    :param stopping: whether the user has asked for the end
-    :param targets: those of the reader that are measured
+    :param draws: whether it is drawn, if the stream is a terminal
     """
 
-    def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None, *,
-                 stopping: Callable[[], object] = lambda: False, targets: Selection | None = None) -> None:
-        self.run = run
-        self.reader = reader
+    def __init__(self, stream: TextIO | None = None, *, draws: bool = True) -> None:
         self.stream = stream or sys.stderr
-        self.stopping = stopping
-        self.targets = targets
         self._began = time.monotonic()
-        self._samples = deque([(self._began, 0)])
-        """Moments of the last minute, and the jobs done by then."""
-        self._sampling = threading.Lock()
         self._done = threading.Event()
-        self._draws = self.stream.isatty() and not reader.is_terminal()
-        """Not over what the user is typing."""
+        self._draws = self.stream.isatty() and draws
         self._handlers: list[logging.Handler] = []
         """What writes messages where our line is."""
         self._thread = threading.Thread(target=self._draw if self._draws else self._log, name="progress", daemon=True)
 
-    def __enter__(self) -> Progress:
+    def line(self, now: float) -> str:
+        """The line as it stands at this moment of the monotonic clock."""
+        raise NotImplementedError
+
+    def last_line(self, now: float) -> str:
+        """The line that stays when all is over."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         if self._draws:
             self._handlers = [handler for handler in logging.getLogger().handlers
                               if getattr(handler, "stream", None) is self.stream]
@@ -108,6 +107,25 @@ class Progress:
         with suppress(OSError):  # the terminal has gone
             self.stream.write("\r" + line[:width(self.stream) - 1] + "\x1b[K" + end)
             self.stream.flush()
+
+class Progress(Line):
+    """Tells jobs done, under way, the rate of the last minute, and the time left (where the input's length is known)
+    while its body runs.
+
+    :param stopping: whether the user has asked for the end
+    :param targets: those of the reader that are measured
+    """
+
+    def __init__(self, run: Pipeline, reader: JobReader, stream: TextIO | None = None, *,
+                 stopping: Callable[[], object] = lambda: False, targets: Selection | None = None) -> None:
+        super().__init__(stream, draws=not reader.is_terminal())  # not over what the user is typing
+        self.run = run
+        self.reader = reader
+        self.stopping = stopping
+        self.targets = targets
+        self._samples = deque([(self._began, 0)])
+        """Moments of the last minute, and the jobs done by then."""
+        self._sampling = threading.Lock()
 
     def line(self, now: float) -> str:
         """The line as it stands at this moment of the monotonic clock."""
@@ -175,6 +193,67 @@ class Progress:
             return None
         coming = round(self.reader.jobs * max(length - read, 0) / read)
         return taken + (coming if left is None else min(coming, left))
+
+
+class Reading(Line):
+    """Tells how much of its files an observer has read, while its body runs."""
+
+    def __init__(self, observer: Observer, stream: TextIO | None = None, *, draws: bool = True) -> None:
+        super().__init__(stream, draws=draws)
+        self.observer = observer
+
+    def line(self, now: float) -> str:
+        """As :meth:`Line.line`."""
+        read, total = self.observer.position() or (0, 0)
+        spent = max(now - self._began, 1e-9)
+        parts = [f"{size(read)} of {size(total)} read", *self._counts(), f"{size(read / spent)}/s"]
+        if read and spent > INTERVAL:
+            parts.append(f"about {rough(spent * (total - read) / read)} left")
+        return ", ".join(parts)
+
+    def last_line(self, now: float) -> str:
+        """As :meth:`Line.last_line`."""
+        read, total = self.observer.position() or (0, 0)
+        return ", ".join([f"{size(read)} of {size(total)} read in {duration(now - self._began)}", *self._counts()])
+
+    def _counts(self) -> list[str]:
+        stats = self.observer.stats
+        return [f"{stats.packets:,} packets", f"{stats.flows:,} flows"]
+
+
+@contextmanager
+def every(seconds: float, tell: Callable[[], object]) -> Iterator[None]:
+    """Calls a function each so many seconds, in a thread, while the body runs."""
+    over = threading.Event()
+
+    def go() -> None:
+        while not over.wait(seconds):
+            tell()
+
+    thread = threading.Thread(target=go, name="stats", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def interval_line(before: Stats, after: Stats, seconds: float) -> str:
+    """What an observer saw in so many seconds: packets, the flows that began, and what was lost."""
+    packets = after.packets - before.packets
+    lost = after.dropped_kernel + after.dropped_ring - before.dropped_kernel - before.dropped_ring
+    return (f"{seconds:.1f} s: {packets:,} packets, {per_second(packets / max(seconds, 1e-9))}, "
+            f"{after.flows - before.flows:,} flows begun, {after.open:,} open, {lost:,} packets lost")
+
+
+def size(octets: float) -> str:
+    """A number of bytes as one would say it: ``12.3 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if octets < 999.5:
+            return f"{octets:.0f} {unit}" if unit == "B" or octets >= 99.95 else f"{octets:.1f} {unit}"
+        octets /= 1000
+    return f"{octets:.1f} TB"
 
 
 def width(stream: TextIO) -> int:

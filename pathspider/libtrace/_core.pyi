@@ -261,7 +261,7 @@ class FlowTable:
     discarded: int
     def __init__(
         self, chains: Iterable[Any] = (), idle_timeout: float = 30, expiry_timeout: float = 5, max_flows: int = 131072,
-        store: PacketStore | None = None
+        store: PacketStore | None = None, active_timeout: float = 0
     ) -> None: ...
     def __len__(self) -> int: ...
     @property
@@ -315,6 +315,10 @@ class Reader:
     def tap(self, room: int) -> Tap: ...
     def stop(self) -> None: ...
     flushed: int
+    reached: bool
+    first: int
+    latest: int
+    def limit(self, packets: int | None = None, seconds: float | None = None, since: int | None = None) -> None: ...
     def flush(self) -> int: ...
     def end_flow(
         self, table: FlowTable, target: str, protocol: int, dp: int, sp: int, after: float = 1.0

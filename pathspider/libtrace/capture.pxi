@@ -170,6 +170,12 @@ cdef class Reader:
     """The last :meth:`flush` that has been done."""
     cdef bint used, closing
     cdef uint64_t eaten
+    cdef uint64_t most         # packets that may be taken
+    cdef int64_t span, until   # ns: packets from the first one on, and since 1970, that may be taken; -1: not known
+    cdef readonly bint reached
+    """Whether a :meth:`limit` has been reached: whatever comes behind it does not matter."""
+    cdef readonly int64_t first, latest
+    """Times of the first packet and of the latest that :meth:`feed` has taken, ns since 1970; -1 if none was."""
     cdef int64_t at_work       # time of the packet that the chains look at; -1: none
     cdef int64_t sleeps_until  # packet time until which nothing but a packet is waited for; -1: awake
     cdef dict last_counts
@@ -177,7 +183,8 @@ cdef class Reader:
     cdef Tap tapped
 
     def __cinit__(self):
-        self.at_work = self.sleeps_until = -1
+        self.at_work = self.sleeps_until = self.span = self.until = self.first = self.latest = -1
+        self.most = UINT64_MAX
 
     def __dealloc__(self):
         if self.source != NULL:
@@ -216,14 +223,14 @@ cdef class Reader:
         cdef int64_t timeout
         cdef unsigned mark
         cdef uint64_t target, cursor = 0
-        if self.source == NULL or self.closing:
+        if self.source == NULL or self.closing or self.reached:
             return None
         if self._flush_due():
             mark = ps_marks_reached(self.source)
             target = self._put()
-            while self.eaten < target and not self.closing:
+            while self.eaten < target and not self.closing and not self._is_enough():
                 entry = ps_next(self.source)
-                if entry == NULL:
+                if entry == NULL or self._is_behind(entry):
                     break
                 self._eat(table, entry)
             ended = table.flush()
@@ -252,11 +259,13 @@ cdef class Reader:
                         break
                     table.expect(following.dec.hash)
                     ahead += 1
+                if self._is_behind(entry):
+                    break
                 self.eaten += 1
                 self.at_work = entry.ts
                 table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
                 n += 1
-                if self.closing:
+                if self.closing or self._is_enough():
                     break
                 if not n & 63:
                     ps_release(self.source)
@@ -266,6 +275,35 @@ cdef class Reader:
         finally:
             ps_release(self.source)
         return table.take()
+
+    cdef inline bint _is_behind(self, const ps_entry *entry) noexcept:
+        """Whether this packet, which comes next, is too late to be wanted."""
+        if self.first < 0:
+            self.first = max(entry.ts, 0)
+            if self.span >= 0 and self.until < 0:
+                self.until = self.first + self.span
+        if self.until >= 0 and entry.ts > self.until:
+            self.reached = True
+        elif entry.ts > self.latest:
+            self.latest = entry.ts
+        return self.reached
+
+    cdef inline bint _is_enough(self) noexcept:
+        """Whether no more packets are wanted, without waiting for the next."""
+        if self.eaten >= self.most:
+            self.reached = True
+        return self.reached
+
+    def limit(self, packets=None, seconds=None, since=None):
+        """Before :meth:`feed` is called: it takes so many packets at most, and none from the first one on that is later
+        than so many seconds after the first, or after ``since`` (ns since 1970)."""
+        if packets is not None:
+            self.most = packets
+            self.reached = packets == 0
+        if seconds is not None:
+            self.span = <int64_t>(seconds * 1e9)
+            if since is not None:
+                self.until = since + self.span
 
     cdef bint _flush_due(self):
         return self.flushed != self.flush_asked and ps_marks_reached(self.source) != self.flushed

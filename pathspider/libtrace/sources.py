@@ -5,17 +5,25 @@ Capture files are read by our own reader, live interfaces by libpcap; every othe
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
+import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple
 
 from pathspider.libtrace import _core
 from pathspider.libtrace.errors import CaptureError
 
+log = logging.getLogger("pathspider")
+
 FILE_RING = 2 << 20
 """Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
+
+COMMENTS = 16
+"""That are kept of all files together."""
 
 LIVE_SCHEMES = {"int", "bpf", "ring", "rt", "dag", "dpdk", "linuxring", "ndag", "etsilive"}
 """libtrace formats whose packet clock is the wall clock."""
@@ -63,6 +71,8 @@ class Comment(NamedTuple):
     """Byte at which the block begins that it is about: a section, an interface, a packet; of the unpacked stream."""
     text: str
     """In one line; a long one is cut."""
+    file: str = ""
+    """Of several files, the one that it is in."""
 
 
 def printable(text: str) -> str:
@@ -92,8 +102,7 @@ class Capture:
         if kind == "live":
             return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc)
         if kind == "libtrace":
-            live = name.partition(":")[0] in LIVE_SCHEMES
-            return _core.libtrace_uri(name, bpf, snaplen, buffer_size if live else FILE_RING, live)
+            return _core.libtrace_uri(name, bpf, snaplen, buffer_size if self.live else FILE_RING, self.live)
         if kind == "stdin":
             return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING)
         return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING)
@@ -129,9 +138,24 @@ class Capture:
         return packet
 
     def _check_end(self) -> None:
-        error = self.reader.error()
+        error = None if self.reader.reached else self.reader.error()
         if error is not None:
             raise self._explain(error, None)
+
+    def limit(self, packets: int | None, seconds: float | None) -> None:
+        """Before :meth:`feed` is called: it takes so many packets at most, and those of so many seconds. A limit
+        of seconds is for files: their packets' time counts, from the first one on."""
+        self.reader.limit(packets, seconds)
+
+    @property
+    def live(self) -> bool:
+        """Whether the packets' clock is the wall clock."""
+        kind, name = self.target
+        return kind == "live" or (kind == "libtrace" and name.partition(":")[0] in LIVE_SCHEMES)
+
+    def position(self) -> tuple[int, int] | None:
+        """Thread-safe: how many octets were read, and of how many; None where that is not known."""
+        return None
 
     def link(self) -> int | None:
         """The link type of a live capture's packets, as pcapng has it; None of others, and when it is closed."""
@@ -171,8 +195,7 @@ class Capture:
 
     def comments(self) -> tuple[int, list[Comment]]:
         """How many comments a pcapng file has, as far as it was read, and the first of them."""
-        count, found = self.reader.comments()
-        return count, [Comment(offset, printable(text) + ("…" if cut else "")) for offset, text, cut in found]
+        return _comments(self.reader)
 
     def close(self) -> None:
         """Thread-safe, and for signal handlers: frees the source. The counts stay; who waits for packets gets None."""
@@ -223,3 +246,215 @@ class Capture:
             why = _core.PS_E_NO_DEVICE  # no permission would help
         what, advice = words.get(why, (f"cannot capture{said}", ""))
         return CaptureError(what, name, advice, offset)
+
+
+class _Part(NamedTuple):
+    """A capture file, open, from which nothing was taken yet."""
+
+    name: str
+    descriptor: int
+    size: int
+    first: int | None
+    """Time of its first packet, ns since 1970; None where it has none."""
+
+
+class Captures(Capture):
+    """Ordinary capture files that are read one after another, as if they were one: those of a rotating capture. The
+    times of their first packets decide the order; a file without packets is the last. What breaks off is told, and the
+    next file is read nevertheless.
+
+    All of them are opened by the constructor, which looks at each: privileges are not needed any more behind it.
+
+    :raises CaptureError: one cannot be opened, is no capture file, or is given twice
+    """
+
+    def __init__(self, names: Sequence[str], bpf: str | None = None, snaplen: int = 65535) -> None:
+        self._bpf, self._snaplen = bpf, snaplen
+        self._limits: tuple[int | None, float | None] = (None, None)
+        self._switching = threading.RLock()
+        """Held while one file follows another, and by whoever wants something of the one that is read."""
+        self._waiting: list[_Part] = []
+        self._read: list[tuple[_Part, _core.Reader]] = []
+        """What was read, and is read now."""
+        self._broken: list[str] = []
+        self._alone = len(names) == 1
+        self._stopped = self._over = False
+        self._ended_at = 0
+        """The octets of the last file that were read, when it was closed."""
+        self._asked = self._flushed_before = 0
+        try:
+            for name in names:
+                self._waiting.append(self._look_at(name))
+            self._waiting.sort(key=lambda part: (part.first is None, part.first or 0))
+            self._total = sum(part.size for part in self._waiting)
+            self._open_next()
+        except BaseException:
+            self._close_descriptors()
+            raise
+
+    def _look_at(self, name: str) -> _Part:
+        self.target = Target("file", parse(name).name)
+        descriptor, regular = self._open_file(self.target.name)
+        try:
+            if not regular:
+                raise CaptureError("is no ordinary file", self.target.name, "give it alone, or put it into a file")
+            status = os.fstat(descriptor)
+            if any(os.path.samestat(status, os.fstat(part.descriptor)) for part in self._waiting):
+                raise CaptureError("this file is given twice", self.target.name, "give each file once")
+            first = None if self._alone else self._first_packet(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return _Part(self.target.name, descriptor, status.st_size, first)
+
+    def _first_packet(self, descriptor: int) -> int | None:
+        reader = self._open_at_begin(descriptor, None)
+        try:
+            packet = reader.read()
+        finally:
+            reader.close()
+        return None if packet is None else packet[3]
+
+    def _open_at_begin(self, descriptor: int, bpf: str | None) -> _core.Reader:
+        os.lseek(descriptor, 0, os.SEEK_SET)  # the position is that of all readers of this descriptor
+        try:
+            return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING)
+        except _core.SourceError as error:
+            raise self._explain(error, bpf) from None
+
+    def _open_next(self) -> None:
+        part = self._waiting[0]
+        self.target = Target("file", part.name)
+        self.reader = self._open_at_begin(part.descriptor, self._bpf)
+        self._read.append((self._waiting.pop(0), self.reader))
+
+    def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
+        while (flows := self.reader.feed(table)) is None:
+            with self._switching:
+                if self._over:
+                    return None
+                due = self._asked != self.flushed
+                self._end_part()
+                if not self._begin_next(table.packets):
+                    self._over = True
+                    self._tell_broken()
+                    return None
+                self._flushed_before = self._asked
+            if due:
+                return table.flush()
+        return flows
+
+    def _end_part(self) -> None:
+        try:
+            self._check_end()
+        except CaptureError as error:
+            self._note(error)
+        self.reader.close()
+        self._close_part()
+
+    def _close_part(self) -> None:
+        part, _ = self._read[-1]
+        self._ended_at = min(os.lseek(part.descriptor, 0, os.SEEK_CUR), part.size)
+        os.close(part.descriptor)
+
+    def _begin_next(self, packets: int) -> bool:
+        """Open the file that is read next; one that cannot be read any more is told. False: there is none.
+
+        :param packets: that were taken by now
+        """
+        last = self.reader
+        while self._waiting and not (self._stopped or last.reached):
+            try:
+                self._open_next()
+            except CaptureError as error:
+                os.close(self._waiting.pop(0).descriptor)
+                self._note(error)
+                continue
+            self._tell_overlap()
+            most, seconds = self._limits
+            begin = next((reader.first for _, reader in self._read if reader.first >= 0), None)
+            self.reader.limit(None if most is None else most - packets, seconds, begin)
+            return True
+        return False
+
+    def _tell_overlap(self) -> None:
+        part, _ = self._read[-1]
+        latest = max(reader.latest for _, reader in self._read)
+        if part.first is not None and part.first < latest:
+            log.warning("%s begins %.3f s before the end of what was read before it: the files overlap, and are read "
+                        "one after the other; merge them (mergecap) to have their packets in order",
+                        part.name, (latest - part.first) / 1e9)
+
+    def _note(self, error: CaptureError) -> None:
+        if self._alone:
+            raise error
+        self._broken.append(self.target.name)
+        log.error("%s", error)
+
+    def _tell_broken(self) -> None:
+        if self._broken:
+            raise CaptureError("could not be read to the end", ", ".join(self._broken),
+                               "what stands before was read, and the other files")
+
+    def limit(self, packets: int | None, seconds: float | None) -> None:
+        self._limits = packets, seconds
+        self.reader.limit(packets, seconds)
+
+    def stop(self) -> None:
+        with self._switching:
+            self._stopped = True
+            self.reader.stop()
+
+    def flush(self) -> int:
+        with self._switching:
+            self._asked = self._flushed_before + self.reader.flush()
+            return self._asked
+
+    @property
+    def flushed(self) -> int:
+        with self._switching:
+            return self._flushed_before + self.reader.flushed
+
+    def position(self) -> tuple[int, int]:
+        with self._switching:
+            part, _ = self._read[-1]
+            before = sum(other.size for other, _ in self._read[:-1])
+            if self._over:
+                return before + self._ended_at, self._total
+            return before + min(os.lseek(part.descriptor, 0, os.SEEK_CUR), part.size), self._total
+
+    def counts(self) -> dict[str, int]:
+        with self._switching:
+            found = [reader.counts() for _, reader in self._read]
+        return {name: max(one[name] for one in found) if name == "peak" else sum(one[name] for one in found)
+                for name in found[0]}
+
+    def comments(self) -> tuple[int, list[Comment]]:
+        with self._switching:
+            if len(self._read) == 1:
+                return super().comments()
+            count, found = 0, []
+            for part, reader in self._read:
+                number, comments = _comments(reader, part.name)
+                count += number
+                found += comments
+        return count, found[:COMMENTS]
+
+    def close(self) -> None:
+        with self._switching:
+            self._stopped = True
+            self.reader.close()
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        """Of what is read, and of what was to be."""
+        if self._read and not self._over:
+            self._close_part()
+        self._over = True
+        while self._waiting:
+            os.close(self._waiting.pop().descriptor)
+
+
+def _comments(reader: _core.Reader, file: str = "") -> tuple[int, list[Comment]]:
+    count, found = reader.comments()
+    return count, [Comment(offset, printable(text) + ("…" if cut else ""), file) for offset, text, cut in found]

@@ -300,6 +300,8 @@ cdef class FlowTable:
     :param expiry_timeout: seconds of packet time for which a complete flow still takes late packets
     :param max_flows: when so many flows are open, the one that was quiet for longest ends early
     :param store: holds the first packets of each flow: records have them as ``_packets``
+    :param active_timeout: seconds of packet time after which a flow that goes on ends, and its next packet begins a new
+        one: with its next forward packet, so that forward remains forward, or any after twice that time; 0: never
 
     One thread at a time may use a table, and none from within a hook of its chains: that raises ``RuntimeError``.
     :meth:`end_flow` and the counts are for any thread, at any time.
@@ -318,7 +320,7 @@ cdef class FlowTable:
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
     cdef uint64_t by_reason[PS_REASONS]
     cdef dict new_links
-    cdef int64_t clock, raw, idle, expiry   # raw: the packet time that `clock` stands for
+    cdef int64_t clock, raw, idle, expiry, active   # raw: the packet time that `clock` stands for
     cdef bint started
     cdef dict template
     cdef list scratch
@@ -340,16 +342,18 @@ cdef class FlowTable:
             raise MemoryError
 
     def __init__(self, chains=(), double idle_timeout=30, double expiry_timeout=5, uint64_t max_flows=131072,
-                 PacketStore store=None):
+                 PacketStore store=None, double active_timeout=0):
         if self.keep is not None:  # hooks would be freed that may be running
             raise RuntimeError("a flow table is set up once: make a new one")
         self.keep = []
-        if not (0 <= idle_timeout <= TIMEOUT_LIMIT and 0 <= expiry_timeout <= TIMEOUT_LIMIT):
+        if not (0 <= idle_timeout <= TIMEOUT_LIMIT and 0 <= expiry_timeout <= TIMEOUT_LIMIT
+                and 0 <= active_timeout <= TIMEOUT_LIMIT):
             raise ValueError(f"timeouts are seconds, 0 to {TIMEOUT_LIMIT:.0f}")
         if max_flows < 1:
             raise ValueError("max_flows is at least 1")
         self.idle = <int64_t>(idle_timeout * 1e9)
         self.expiry = <int64_t>(expiry_timeout * 1e9)
+        self.active = <int64_t>(active_timeout * 1e9)
         self.max_flows = max_flows
         self.store = store
         self.out = []
@@ -842,6 +846,10 @@ cdef class FlowTable:
                     flow.has_isn[dec.dir] and flow.isn[dec.dir] == ps_be32(p + dec.l4 + 4)):
                 self.emit(flow)  # the ports are used again
                 flow = NULL
+        if self.active and flow != NULL and not flow.complete and now - flow.began >= (
+                self.active if flow.forward == dec.dir else 2 * self.active):
+            self.emit(flow)
+            flow = NULL
         if flow == NULL:
             flow = self.create(dec, now, ts)
             self.flows += 1

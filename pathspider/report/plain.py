@@ -16,7 +16,7 @@ from pathspider.report.runs import HEADS, cells, differing
 from pathspider.report.statistics import LEVEL
 from pathspider.report.summary import Compared, Count, Report
 from pathspider.report.targets import Changed, Move, Paired
-from pathspider.text import printable
+from pathspider.text import harmless, printable
 
 MOST_TARGETS = 100
 """Targets that a page lists; JSON and CSV have all."""
@@ -114,12 +114,6 @@ def _csv(values: Iterable[dict[str, Any]], columns: list[str]) -> Iterator[str]:
         line.seek(0)
         line.truncate()
     yield line.getvalue()
-
-
-def harmless(text: str) -> str:
-    """No formula: https://owasp.org/www-community/attacks/CSV_Injection"""
-    text = printable(text)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
 def as_markdown(report: Report) -> Iterator[str]:

@@ -42,6 +42,15 @@ def allow_workers(count: int, descriptors: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
+def allow_files(count: int) -> None:
+    """Raise the limit of open files as far as ``count`` files need, or as far as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + RESERVE
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def check_threads(count: int, proc: Path = Path("/proc")) -> None:
     """Raise :exc:`LimitError` if ``count`` workers are more threads than there may be."""
     rooms = list(thread_limits(proc))

@@ -1,9 +1,11 @@
 """``pspdr observe`` from the outside: every kind of source, every kind of end."""
 
+import csv
 import gzip
 import json
 import lzma
 import os
+import pty
 import signal
 import socket
 import struct
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pathspider.lab import Lab
@@ -240,6 +243,212 @@ class TestFiles(FileCase):
         self.assertNotIn('"_', outcome.stdout)
 
 
+class TestCSV(FileCase):
+    def rows(self, *arguments, **options):
+        output = self.folder / "flows.csv"
+        _, messages = self.observe("--format", "csv", "-f", "-o", str(output), *arguments, **options)
+        with output.open(newline="") as stream:
+            return list(csv.reader(stream)), messages
+
+    def test_fields_are_columns_in_the_order_of_the_chains(self):
+        capture = self.file(pcap(FRAMES))
+        for chains in (["basic", "tcp", "ecn"], ["udp", "basic"], ["evidence", "dns", "icmp", "basic"]):
+            with self.subTest(chains=chains):
+                (header, *rows), _ = self.rows("-i", capture, *chains)
+                records = [json.loads(line) for line in self.observe("-i", capture, *chains)[0]]
+                self.assertEqual(header, list(records[0]))
+                self.assertEqual(len(rows), 3)
+                self.assertCountEqual(rows, [[self.cell(value) for value in record.values()] for record in records])
+
+    def cell(self, value):
+        return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+    def test_without_flows_there_is_the_header(self):
+        rows, _ = self.rows("-i", self.file(pcap([])))
+        self.assertEqual(rows, [["sip", "dip", "proto", "sp", "dp", "pkt_fwd", "pkt_rev", "oct_fwd", "oct_rev",
+                                 "pkt_first", "pkt_last"]])
+
+    def test_a_format_that_is_none(self):
+        _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--format", "xml", status=2)
+        self.assertIn("argument --format: invalid choice: 'xml'", messages)
+
+    def test_no_space_left(self):
+        _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--format", "csv", "-o", "/dev/full", status=1)
+        self.assertIn("No space left", messages)
+
+
+class TestLimits(FileCase):
+    def totals(self, *arguments, **options):
+        records, messages = self.observe(*arguments, **options)
+        flows = [json.loads(record) for record in records]
+        return sorted(flow["pkt_fwd"] + flow["pkt_rev"] for flow in flows), messages
+
+    def test_so_many_packets(self):
+        capture = self.file(pcap(FRAMES))
+        for count, want in ((1, [1]), (4, [1, 3]), (8, [2, 2, 3]), (1000, [2, 2, 3])):
+            self.assertEqual(self.totals("-i", capture, "-c", str(count))[0], want)
+        found, messages = self.totals("-i", capture, "-c", "1", "--filter", "udp")
+        self.assertEqual(found, [1])
+        self.assertIn("pspdr: 1 packets, 1 flows", messages)
+
+    def test_what_comes_behind_the_last_packet_does_not_matter(self):
+        self.assertEqual(self.totals("-i", self.file(pcap(FRAMES)[:-10]), "-c", "3")[0], [3])
+        self.assertEqual(self.totals("-i", self.file(pcap(FRAMES)[:-10]), "--duration", "0.001")[0], [2])
+
+    def test_a_pipe_that_stays_open(self):
+        run = subprocess.Popen([*COMMAND, "-i", "-", "-c", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with run.stdin, run.stdout:
+            run.stdin.write(pcap(FRAMES[:2]))
+            run.stdin.flush()
+            self.assertEqual(json.loads(run.stdout.readline())["pkt_rev"], 1)
+            self.assertEqual(run.wait(20), 0)
+
+    def test_so_many_seconds_of_a_files_packets(self):
+        capture = self.file(pcap(FRAMES))  # a millisecond apart
+        for duration, want in (("0.0005", [1]), ("0.002", [3]), ("0.0045", [2, 3]), ("5", [2, 2, 3])):
+            self.assertEqual(self.totals("-i", capture, "--duration", duration)[0], want, duration)
+
+    def test_a_quiet_flow_ends_after_the_idle_timeout(self):
+        data = pcap([udp4()]) + pcap([udp4()], start=1010)[24:] + pcap([udp4()], start=1030)[24:]
+        capture = self.file(data)
+        for seconds, want in (("5", [1, 1, 1]), ("15", [1, 2]), ("31", [3])):
+            self.assertEqual(self.totals("-i", capture, "--idle-timeout", seconds)[0], want)
+
+    def test_a_long_flow_ends_after_the_active_timeout(self):
+        data = pcap([])
+        for second in range(0, 50, 5):
+            data += pcap([udp4(), udp4(rev=True)], start=1000 + second)[24:]
+        capture = self.file(data)
+        self.assertEqual(self.totals("-i", capture)[0], [20])
+        records, _ = self.observe("-i", capture, "--active-timeout", "20")
+        flows = [json.loads(record) for record in records]
+        self.assertEqual(sorted((flow["pkt_first"], flow["pkt_fwd"], flow["pkt_rev"], flow["sp"]) for flow in flows),
+                         [(1000.0, 4, 4, 5353), (1020.0, 4, 4, 5353), (1040.0, 2, 2, 5353)])
+
+    def test_values_that_cannot_be(self):
+        for option in ("--duration", "--idle-timeout", "--active-timeout", "--stats"):
+            for value in ("0", "-1", "nan", "inf", "2e9", "soon"):
+                with self.subTest(option=option, value=value):
+                    _, messages = self.observe(f"{option}={value}", status=2)
+                    self.assertIn(f"argument {option}: {value}: a number of seconds over 0 is needed, 1e9 at most",
+                                  messages)
+        for value in ("0", "-3", "some"):
+            _, messages = self.observe(f"-c{value}", status=2)
+            self.assertIn(f"argument -c/--count: {value}: a whole number over 0 is needed", messages)
+
+
+class TestSeveralFiles(FileCase):
+    def files(self):
+        """A flow that goes on in the next file, given in the wrong order."""
+        return [self.file(gzip.compress(pcap([tcp4("A"), udp4()], start=1005)), "ring2.pcap.gz"),
+                self.file(pcap([tcp4("S"), tcp4("SA", rev=True)]), "ring1.pcap"),
+                self.file(pcapng([tcp4("A"), tcp6("S")], start=1010), "ring0.pcap")]
+
+    def inputs(self, names):
+        return [word for name in names for word in ("-i", name)]
+
+    def check(self, arguments):
+        records, messages = self.observe(*arguments, "basic", "tcp")
+        flows = {flow["dip"] + str(flow["proto"]): flow for flow in map(json.loads, records)}
+        self.assertEqual(len(records), 3)
+        tcp = flows["198.51.100.16"]
+        self.assertEqual((tcp["pkt_fwd"], tcp["pkt_rev"], tcp["tcp_connected"]), (3, 1, True))
+        self.assertEqual((tcp["pkt_first"], tcp["pkt_last"]), (1000.0, 1010.0))
+        self.assertEqual(messages, "pspdr: 6 packets, 3 flows; 0 packets dropped by the kernel, 0 by the ring, "
+                                   "0 not IP, 0 truncated, 0 malformed\n")
+
+    def test_flows_go_on_over_the_border_of_files(self):
+        self.check(self.inputs(self.files()))
+
+    def test_a_pattern(self):
+        self.files()
+        self.file(b"none of them", "other")
+        self.check(["-i", str(self.folder / "ring*")])
+
+    def test_limits_are_those_of_all_files(self):
+        arguments = self.inputs(self.files())
+        for limit, packets in ((("-c", "3"), 3), (("-c", "4"), 4), (("--duration", "5"), 3), (("--duration", "9"), 4)):
+            with self.subTest(limit=limit):
+                self.assertIn(f"pspdr: {packets} packets, ", self.observe(*arguments, *limit)[1])
+
+    def test_files_that_overlap_are_told(self):
+        late = self.file(pcap([udp4()] * 3, start=1000.001), "late.pcap")
+        early = self.file(pcap([udp4()] * 3), "early.pcap")
+        records, messages = self.observe("-i", late, "-i", early)
+        self.assertEqual(json.loads(records[0])["pkt_fwd"], 6)
+        self.assertIn(f"{late} begins 0.001 s before the end of what was read before it: the files overlap", messages)
+        self.assertIn("mergecap", messages)
+
+    def test_a_file_that_breaks_off_does_not_end_it(self):
+        names = self.files()
+        Path(names[1]).write_bytes(pcap([tcp4("S"), tcp4("SA", rev=True)])[:-10])
+        records, messages = self.observe(*self.inputs(names), status=1)
+        self.assertEqual(len(records), 3)
+        self.assertIn(f"{names[1]}: the file is truncated: the record at byte 94 is incomplete", messages)
+        self.assertIn(f"{names[1]}: could not be read to the end; what stands before was read, and the other", messages)
+
+    def test_files_without_packets(self):
+        names = [self.file(pcap([]), "nothing.pcap"), *self.files()]
+        self.check(self.inputs(names))
+
+    def test_comments_and_losses_of_all(self):
+        lost = enhanced(udp4(), values=[(4, struct.pack("<Q", 7))])
+        names = [self.file(section(values=[(1, day)]) + described(1) + lost, day.decode())
+                 for day in (b"Monday", b"Tuesday")]
+        _, messages = self.observe(*self.inputs(names))
+        for name in names:
+            self.assertIn(f"pspdr: {name}: comment at byte 0: {Path(name).name}\n", messages)
+        self.assertIn("14 packets dropped by the kernel", messages)
+
+    def test_what_cannot_be_read_together(self):
+        first = self.file(pcap(FRAMES))
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        missing = str(self.folder / "none*.pcap")
+        for others, words in ((["lo"], "-i lo: not a capture file: only files can be read one after another"),
+                              (["-"], "-i -: not a capture file"),
+                              ([missing], f"-i {missing}: no file matches this pattern"),
+                              ([str(pipe)], f"{pipe}: is no ordinary file; give it alone"),
+                              ([first], f"{first}: this file is given twice; give each file once"),
+                              ([self.file(b"some text", "text")], "not a capture file"),
+                              (["/nonexistent.pcap"], "/nonexistent.pcap: cannot open the capture file")):
+            with self.subTest(words=words):
+                records, messages = self.observe(*self.inputs([first, *others]), status=2)
+                self.assertEqual(records, [])
+                self.assertIn(words, messages)
+
+    def test_none_of_them_is_the_output(self):
+        names = self.files()
+        before = Path(names[2]).read_bytes()
+        self.observe(*self.inputs(names), "-f", "-o", names[2], status=2)
+        self.assertEqual(Path(names[2]).read_bytes(), before)
+
+
+class TestProgress(FileCase):
+    def drawn(self, *arguments, stdout=subprocess.PIPE):
+        """What standard error shows where it is a terminal."""
+        ours, theirs = pty.openpty()
+        with open(ours, "rb", buffering=0) as terminal:
+            run = subprocess.Popen([*COMMAND, *arguments], stdout=theirs if stdout is None else stdout, stderr=theirs)
+            os.close(theirs)
+            with run.stdout or nullcontext():
+                written = b""
+                with suppress(OSError):  # EIO: the other side is closed, and everything read
+                    while part := terminal.read(10000):
+                        written += part
+                self.assertEqual(run.wait(20), 0, written)
+        return written.decode()
+
+    def test_bytes_of_all_files_on_a_terminal(self):
+        first = self.file(pcap(FRAMES), "one.pcap")
+        second = self.file(gzip.compress(pcap(FRAMES, start=1001)), "two.pcap.gz")
+        both = ["-i", first, "-i", second]
+        octets = os.stat(first).st_size + os.stat(second).st_size
+        self.assertRegex(self.drawn(*both), rf"\r{octets} B of {octets} B read in 0:\d\d, 16 packets, 3 flows")
+        self.assertNotIn(" read", self.drawn(*both, "--quiet"))
+        self.assertNotIn(" read", self.drawn(*both, stdout=None))  # it would stand between records
+
+
 class TestBadInput(FileCase):
     def check(self, *arguments, status=2, words=(), flows=0):
         records, messages = self.observe(*arguments, status=status)
@@ -330,6 +539,29 @@ class TestLive(unittest.TestCase):
         (mine,) = [flow for flow in flows if flow["proto"] == socket.IPPROTO_UDP and flow["dp"] == 9]
         self.assertGreater(mine["pkt_fwd"], 1)  # it takes a moment until the capture begins
         self.assertIn(b"0 packets dropped by the kernel, 0 by the ring", errors)
+
+    def test_limits_and_what_is_told_each_interval(self):
+        send = [sys.executable, "-c",
+                "import socket, time\n"
+                "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                "while True: s.sendto(b'x', ('10.64.0.1', 9)); time.sleep(0.01)"]
+        with Lab() as lab:
+            sender = lab.popen(send)
+            try:
+                for limit in (["-c", "5"], ["--duration", "0.7"]):
+                    run = lab.popen([*COMMAND, "-i", "lab0", "--filter", "udp port 9", "--stats", "0.2", *limit],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    output, errors = (text.decode() for text in run.communicate(timeout=30))
+                    self.assertEqual(run.returncode, 0, errors)
+                    (flow,) = map(json.loads, output.splitlines())
+                    if limit[0] == "-c":
+                        self.assertEqual(flow["pkt_fwd"], 5)
+                    else:
+                        self.assertRegex(errors, r"pspdr: \d+\.\d s: \d+ packets, [\d.]+/s, \d+ flows begun, "
+                                                 r"[01] open, 0 packets lost\n")
+            finally:
+                sender.kill()
+                sender.wait()
 
     def test_interrupt_writes_every_open_flow(self):
         self.check_signal(signal.SIGINT)
