@@ -1,6 +1,7 @@
 """The observer's shell: queues, stop, flush, sentinels."""
 
 import gzip
+import os
 import queue
 import tempfile
 import threading
@@ -41,6 +42,60 @@ class Files(unittest.TestCase):
         observer.run_flow_enqueuer(flows)
         self.assertEqual(sorted(f["proto"] for f in drain(flows)), [6, 17])
         self.assertEqual((observer.stats.packets, observer.stats.flows, observer.stats.open), (3, 2, 0))
+
+    def test_several_files_are_one_source(self):
+        names = [f"{self.path}{number}" for number in range(3)]
+        for number, name in enumerate(names):
+            Path(name).write_bytes(pcap([udp4(), udp4(rev=True)], start=1000 + number))
+        observer = Observer(names[::-1], [BasicChain])
+        total = sum(Path(name).stat().st_size for name in names)
+        self.assertEqual(observer.position()[1], total)
+        flows = []
+        observer.run(flows.extend)
+        (flow,) = flows
+        self.assertEqual((flow["pkt_fwd"], flow["pkt_rev"], flow["pkt_first"]), (3, 3, 1000.0))
+        self.assertEqual((observer.stats.packets, observer.position()), (6, (total, total)))
+        observer.close()
+
+    def test_a_flush_of_several_files_ends_what_was_seen_by_then(self):
+        names = [f"{self.path}{number}" for number in range(3)]
+        for number, name in enumerate(names):
+            Path(name).write_bytes(pcap([udp4()] * 10, start=1000 + number))
+
+        class Flushes(Chain):
+            seen = 0
+
+            def udp(self, rec, udp, rev):
+                self.seen += 1
+                if self.seen in (1, 10, 15):
+                    observer.flush(lambda: done.append(sum(flow["pkt_fwd"] for flow in flows)))
+                return True
+
+        flows, done = [], []
+        observer = Observer(names, [BasicChain, Flushes])
+        observer.run(flows.extend)
+        self.assertEqual(sum(flow["pkt_fwd"] for flow in flows), 30)
+        self.assertEqual(len(done), 3)
+        self.assertTrue(done[0] <= done[1] <= done[2], done)
+        self.assertGreaterEqual(done[0], 1)
+
+    def test_stop_and_close_among_several_files(self):
+        names = [f"{self.path}{number}" for number in range(3)]
+        for number, name in enumerate(names):
+            Path(name).write_bytes(pcap([udp4()] * 10, start=1000 + number))
+        opened = len(os.listdir("/proc/self/fd"))
+        for end in ("stop", "close"):
+            class Ends(Chain):
+                def udp(self, rec, udp, rev):
+                    getattr(observer, end)()  # noqa: B023 - it is run before that changes
+                    return True
+
+            observer = Observer(names, [BasicChain, Ends])
+            flows = []
+            observer.run(flows.extend)
+            self.assertEqual(len(flows), 1)
+            self.assertLessEqual(flows[0]["pkt_fwd"], 10)
+            self.assertEqual(len(os.listdir("/proc/self/fd")), opened)
 
     def test_without_chains_packets_are_counted_only(self):
         observer = Observer(self.write(pcap([udp4()])))

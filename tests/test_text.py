@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.text import did_you_mean, printable
+from pathspider.text import did_you_mean, harmless, printable
 
 
 class TestPrintable(unittest.TestCase):
@@ -20,9 +20,13 @@ class TestPrintable(unittest.TestCase):
 
     @given(st.text(st.characters()))
     def test_any_text(self, text):
-        harmless = printable(text)
-        self.assertTrue(harmless.isprintable())
-        self.assertEqual(printable(harmless), harmless)
+        shown = printable(text)
+        self.assertTrue(shown.isprintable())
+        self.assertEqual(printable(shown), shown)
+
+    def test_formulas(self):
+        self.assertEqual([harmless(one) for one in ("=1", "+1", "-1", "@x", "\t=1", "a=1", "")],
+                         ["'=1", "'+1", "'-1", "'@x", r"\t=1", "a=1", ""])
 
 
 class TestDidYouMean(unittest.TestCase):

@@ -1,5 +1,6 @@
 """Writing records: whole lines of JSON, whatever is in them."""
 
+import csv
 import io
 import json
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.writing import JSONFile, RecordWriter, json_line
+from pathspider.writing import CSVWriter, JSONFile, RecordWriter, json_line
 
 
 class TestRecordWriter(unittest.TestCase):
@@ -47,6 +48,34 @@ class TestRecordWriter(unittest.TestCase):
                 with self.subTest(room=room), no_room_beyond(9 + room), self.assertRaises(OSError):
                     RecordWriter(stream).write({"b": 2})
                 self.assertEqual(Path(file.name).read_bytes(), b'{"a": 1}\n')
+
+
+class TestCSVWriter(unittest.TestCase):
+    def rows(self, records, columns):
+        stream = io.BytesIO()
+        writer = CSVWriter(stream, columns)
+        for record in records:
+            writer.write(record)
+        writer.end()
+        self.assertEqual(writer.written, len(records))
+        return list(csv.reader(io.StringIO(stream.getvalue().decode(), newline=""))), writer
+
+    def test_values(self):
+        values = {"none": None, "no": False, "yes": True, "number": -7, "float": 1000.25, "nan": float("nan"),
+                  "text": 'a,"b"', "list": ["a", {"b": 1}], "octets": b"\x01\xff", "set": {"b", "a"},
+                  "formula": "=1+1", "lines": "a\r\nb", "large": 1 << 70, "alone": "\ud800"}
+        (header, row), _ = self.rows([values], values)
+        self.assertEqual(header, list(values))
+        self.assertEqual(row, ["", "false", "true", "-7", "1000.25", "", 'a,"b"', '["a", {"b": 1}]', "01ff",
+                               '["a", "b"]', "'=1+1", "a\\r\\nb", str(1 << 70), "\\ud800"])
+
+    def test_a_header_line_also_where_nothing_follows(self):
+        self.assertEqual(self.rows([], ["a", "b"])[0], [["a", "b"]])
+
+    def test_fields_that_no_chain_declares(self):
+        rows, writer = self.rows([{"b": 2, "own": 3}, {"own": 4, "late": 5}, {"b": 6, "late": 7}], ["a", "b"])
+        self.assertEqual(rows, [["a", "b", "own"], ["", "2", "3"], ["", "", "4"], ["", "6", ""]])
+        self.assertEqual(writer.left_out, {"late": 2})
 
 
 @contextmanager

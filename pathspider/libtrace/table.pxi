@@ -846,7 +846,7 @@ cdef class FlowTable:
                     flow.has_isn[dec.dir] and flow.isn[dec.dir] == ps_be32(p + dec.l4 + 4)):
                 self.emit(flow)  # the ports are used again
                 flow = NULL
-        if self.active and flow != NULL and not flow.complete and now - flow.began >= (
+        if self.active and flow != NULL and flow.rec != NULL and not flow.complete and now - flow.began >= (
                 self.active if flow.forward == dec.dir else 2 * self.active):
             self.emit(flow)
             flow = NULL

@@ -10,6 +10,7 @@ import select
 import struct
 import tempfile
 import termios
+import threading
 import time
 import types
 import unittest
@@ -17,7 +18,8 @@ from contextlib import suppress
 from unittest import mock
 
 from pathspider.cmd import progress
-from pathspider.cmd.progress import Progress, duration, rough
+from pathspider.cmd.progress import Progress, Reading, duration, every, interval_line, rough, size
+from pathspider.observer import Stats
 from pathspider.targets.reading import JobReader
 from pathspider.targets.selection import Selection
 
@@ -177,6 +179,38 @@ class TestWhere(unittest.TestCase):
         written = self.on_terminal(20, run_of(7, 2))
         lines = [line.removesuffix("\x1b[K") for line in written.split("\r") if line != "\n"]
         self.assertEqual(max(map(len, lines)), 19, lines)
+
+
+class TestReading(unittest.TestCase):
+    def test_octets_packets_and_the_time_left(self):
+        observer = types.SimpleNamespace(position=lambda: (25_000_000, 100_000_000),
+                                         stats=types.SimpleNamespace(packets=12345, flows=678))
+        told = Reading(observer, io.StringIO())
+        self.assertEqual(told.line(told._began + 10), "25.0 MB of 100 MB read, 12,345 packets, 678 flows, 2.5 MB/s, "
+                                                      "about 30 s left")
+        self.assertEqual(told.last_line(told._began + 10), "25.0 MB of 100 MB read in 0:10, 12,345 packets, 678 flows")
+        observer.position = lambda: (0, 0)
+        self.assertEqual(told.line(told._began), "0 B of 0 B read, 12,345 packets, 678 flows, 0 B/s")
+
+    def test_sizes(self):
+        for octets, words in ((0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (123_456, "123 kB"), (99_940, "99.9 kB"),
+                              (99_960, "100 kB"), (999_700, "1.0 MB"), (5.4e9, "5.4 GB"), (7e15, "7000.0 TB")):
+            self.assertEqual(size(octets), words)
+
+    def test_each_interval(self):
+        before = Stats(*(0,) * len(Stats._fields))._replace(packets=100, flows=10, dropped_kernel=1)
+        after = before._replace(packets=1600, flows=12, open=3, dropped_kernel=4, dropped_ring=2)
+        self.assertEqual(interval_line(before, after, 2),
+                         "2.0 s: 1,500 packets, 750/s, 2 flows begun, 3 open, 5 packets lost")
+
+    def test_every(self):
+        told = threading.Semaphore(0)
+        with every(0.01, told.release):
+            for _ in range(3):
+                self.assertTrue(told.acquire(timeout=10))
+        count = told._value
+        time.sleep(0.05)
+        self.assertEqual(told._value, count)
 
 
 class TestTimes(unittest.TestCase):

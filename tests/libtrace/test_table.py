@@ -32,6 +32,34 @@ class Timeouts(unittest.TestCase):
             (ended["proto"], ended["pkt_fwd"], ended["pkt_first"], ended["pkt_last"]), (17, 2, 100.0, 120.0)
         )
 
+    def test_a_flow_that_goes_on_ends_after_active_timeout_and_keeps_its_direction(self):
+        flows = table(active_timeout=20)
+        for at, rev in ((100, False), (110, True), (119.9, False), (121, True)):
+            self.assertEqual(flows.feed(udp4(rev=rev), at), [])
+        (ended,) = flows.feed(udp4(), 122)
+        self.assertEqual((ended["pkt_fwd"], ended["pkt_rev"], ended["pkt_first"], ended["pkt_last"]), (2, 2, 100, 121))
+        for at in (130, 145, 161.9):
+            self.assertEqual(flows.feed(udp4(rev=True), at), [])
+        (ended,) = flows.feed(udp4(rev=True), 162)  # nothing goes forward any more
+        self.assertEqual((ended["sp"], ended["pkt_fwd"], ended["pkt_rev"]), (5353, 1, 3))
+        (ended,) = flows.flush()
+        self.assertEqual((ended["sp"], ended["pkt_fwd"], ended["pkt_rev"]), (53, 1, 0))
+        self.assertEqual((flows.flows, flows.packets), (3, 9))
+
+    def test_active_timeout_leaves_complete_and_unwanted_flows_alone(self):
+        class Refuses(Chain):
+            def new_flow(self, rec, ip):
+                return False
+
+        flows = FlowTable([BasicChain(), TCPChain()], expiry_timeout=60, active_timeout=10)
+        for at, flags, rev in ((100, "S", False), (101, "RA", True), (112, "A", False)):
+            self.assertEqual(flows.feed(tcp4(flags, rev=rev), at), [])
+        self.assertEqual(len(flows.flush()), 1)
+        flows = FlowTable([Refuses()], active_timeout=10)
+        for at in (100, 112, 124):
+            flows.feed(udp4(), at)
+        self.assertEqual((flows.flush(), flows.discarded), ([], 1))
+
     def test_a_complete_flow_takes_late_packets_until_expiry(self):
         flows = table(expiry_timeout=5)
         flows.feed(tcp4("S"), 100.0)
@@ -109,6 +137,8 @@ class Timeouts(unittest.TestCase):
                 table(idle_timeout=timeout)
             with self.assertRaises(ValueError):
                 table(expiry_timeout=timeout)
+            with self.assertRaises(ValueError):
+                table(active_timeout=timeout)
 
 
 TARGET = "198.51.100.1"
