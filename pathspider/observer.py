@@ -315,6 +315,9 @@ class DummyObserver:
     def hold(self, octets: int) -> None:
         """There are no packets to hold."""
 
+    def position(self) -> None:
+        """There are no files."""
+
     def interface(self) -> Interface | None:
         """Nothing is captured."""
         return None

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from math import isfinite
@@ -67,7 +68,7 @@ class CSVWriter(RecordWriter):
     def __init__(self, stream: IO[bytes], columns: Iterable[str]) -> None:
         super().__init__(stream)
         self.columns = list(columns)
-        self.left_out: dict[str, int] = {}
+        self.left_out: Counter[str] = Counter()
         """Fields of later records that have no column, and how many records had them."""
         self._begun = False
 
@@ -85,9 +86,9 @@ class CSVWriter(RecordWriter):
             rows.writerow(map(harmless, self.columns))
         known = frozenset(self.columns)
         for record in records:
-            for key in record.keys() - known:
-                self.left_out[key] = self.left_out.get(key, 0) + 1
-            rows.writerow([_cell(record.get(name)) for name in self.columns])
+            if not record.keys() <= known:
+                self.left_out.update(record.keys() - known)
+            rows.writerow([value if type(value := record.get(name)) is int else _cell(value) for name in self.columns])
         self._write(text.getvalue().encode(errors="backslashreplace"))
         self._begun = True
         self.written += len(records)
@@ -156,18 +157,20 @@ def json_line(value: Any) -> bytes:
     return text.encode("ascii") + b"\n"
 
 
-def _cell(value: Any) -> str | int:
-    """A value as CSV has it: what ends up between the commas."""
-    if type(value) is int:
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).hex()
+def _cell(value: Any) -> str | float | None:
+    """A value as CSV has it; what the module csv writes as it should be stays."""
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
     if isinstance(value, str):
         return harmless(value)
+    if value is None or type(value) is int or (isinstance(value, float) and isfinite(value)):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
     text = json_line(value)[:-1].decode("ascii")
-    return "" if text == "null" else text
+    return None if text == "null" else text
 
 
 def _finite_only(value: Any) -> Any:

@@ -22,6 +22,9 @@ log = logging.getLogger("pathspider")
 FILE_RING = 2 << 20
 """Bytes between reader and consumer where the reader can wait: keeps both at work and fits caches."""
 
+REORDERING = 10_000_000
+"""ns by which the last packets of a file may be later than the first of the next: several queues capture at once."""
+
 COMMENTS = 16
 """That are kept of all files together."""
 
@@ -380,7 +383,7 @@ class Captures(Capture):
     def _tell_overlap(self) -> None:
         part, _ = self._read[-1]
         latest = max(reader.latest for _, reader in self._read)
-        if part.first is not None and part.first < latest:
+        if part.first is not None and part.first < latest - REORDERING:
             log.warning("%s begins %.3f s before the end of what was read before it: the files overlap, and are read "
                         "one after the other; merge them (mergecap) to have their packets in order",
                         part.name, (latest - part.first) / 1e9)

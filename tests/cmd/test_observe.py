@@ -372,11 +372,15 @@ class TestSeveralFiles(FileCase):
                 self.assertIn(f"pspdr: {packets} packets, ", self.observe(*arguments, *limit)[1])
 
     def test_files_that_overlap_are_told(self):
-        late = self.file(pcap([udp4()] * 3, start=1000.001), "late.pcap")
-        early = self.file(pcap([udp4()] * 3), "early.pcap")
+        late = self.file(pcap([udp4()] * 3, start=1001), "late.pcap")
+        early = self.file(pcap([udp4()]) + pcap([udp4()], start=1001.001)[24:], "early.pcap")
         records, messages = self.observe("-i", late, "-i", early)
-        self.assertEqual(json.loads(records[0])["pkt_fwd"], 6)
-        self.assertIn(f"{late} begins 0.001 s before the end of what was read before it: the files overlap", messages)
+        self.assertEqual(json.loads(records[0])["pkt_fwd"], 5)
+        self.assertNotIn("overlap", messages)
+        early = self.file(pcap([udp4()]) + pcap([udp4()], start=1003)[24:], "early.pcap")
+        records, messages = self.observe("-i", late, "-i", early)
+        self.assertEqual(json.loads(records[0])["pkt_fwd"], 5)
+        self.assertIn(f"{late} begins 2.000 s before the end of what was read before it: the files overlap", messages)
         self.assertIn("mergecap", messages)
 
     def test_a_file_that_breaks_off_does_not_end_it(self):

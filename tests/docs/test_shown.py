@@ -213,5 +213,6 @@ class TestShown(unittest.TestCase):
         for name in ("results", "monday", "tuesday"):
             (folder / f"{name}.ndjson").write_bytes(json_line(record("192.0.2.1", WORKS)))
         (folder / "targets.csv").write_text("192.0.2.1,80,www.example.com\n", encoding="ascii")
+        (folder / "ring1.pcap").write_bytes(pcap([tcp4("S"), tcp4("SA", rev=True)]))
         with (folder / "monday.pcap.zst").open("wb") as packed:
             subprocess.run(["zstd", "-q"], input=pcap([tcp4("S"), tcp4("SA", rev=True)]), stdout=packed, check=True)
