@@ -39,7 +39,7 @@ KINDS = {
     "0rtt": "A 0-RTT packet",
     "handshake": "A Handshake packet",
     "retry": "A Retry packet",
-    "version_negotiation": "A Version Negotiation packet",
+    "negotiation": "A Version Negotiation packet",
 }
 WAYS = {"fwd": "went forward", "rev": "came back"}
 MARKS = {"": "not-ECT", "ect1": "ECT(1)", "ect0": "ECT(0)", "ce": "CE"}

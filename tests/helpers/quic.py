@@ -79,7 +79,7 @@ def long_header(kind, version, dcid=DCID, scid=b""):
 
 def opaque(kind, version=V1, dcid=DCID, scid=b"", size=40):
     """A 0-RTT or Handshake packet of which nobody can tell more than the header."""
-    return long_header(kind, version, dcid, scid) + varint(size) + bytes(range(size))
+    return long_header(kind, version, dcid, scid) + varint(size) + bytes(at % 256 for at in range(size))
 
 
 def negotiation(versions, dcid=b"", scid=DCID):
@@ -95,7 +95,9 @@ def expand(secret, label, length):
     return HKDFExpand(SHA256(), length, info).derive(secret)
 
 
-def initial(frames, version=V1, dcid=DCID, scid=b"", key_id=None, server=False, number=0, token=b"", size=0):
+def initial(
+    frames, version=V1, *, dcid=DCID, scid=b"", key_id=None, server=False, number=0, token=b"", size=0
+):
     """A protected Initial packet.
 
     :param key_id: connection id that the keys derive from; ``dcid`` if it is not given
