@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -41,8 +42,12 @@ ATTEMPTS = 32
 SAMPLE = 16
 """Octets of the ciphertext that header protection samples, 4 octets behind the begin of the packet number."""
 
-PADDING, PING, ACK, ACK_ECN, CRYPTO, CONNECTION_CLOSE = 0x00, 0x01, 0x02, 0x03, 0x06, 0x1C
-"""The frames that an Initial may have. :rfc:`9000` section 12.4"""
+ACK, ACK_ECN, CRYPTO, CONNECTION_CLOSE = 0x02, 0x03, 0x06, 0x1C
+"""The frames that an Initial may have, beside PADDING and PING, which are an octet each, 0 and 1. :rfc:`9000` section
+12.4"""
+
+TELLING = re.compile(rb"[^\0\1]")
+"""How a frame begins that is none of those two."""
 
 CLIENT_HELLO = 1
 SERVER_NAME = 0
@@ -171,12 +176,10 @@ def frames(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     :raises MalformedError: where one of them is, or may not be in an Initial
     """
     at, size = 0, len(data)
-    while at < size:
-        kind = data[at]
-        at += 1
+    while (found := TELLING.search(data, at)) is not None:
+        at = found.end()
+        kind = data[at - 1]
         offset, octets = 0, b""
-        if kind in (PADDING, PING):
-            continue
         if kind in (ACK, ACK_ECN):
             _, at = varint(data, at)  # the largest
             _, at = varint(data, at)  # the delay

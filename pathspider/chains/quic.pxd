@@ -6,6 +6,7 @@ from pathspider.libtrace cimport _core
 
 cdef int LONG, FIXED, SPIN, LONGEST_ID, SHORTEST, FIRST_DATAGRAM, TRIES, COALESCED
 cdef int INITIAL, RETRY, NEGOTIATION, UNKNOWN, NOT_QUIC, IS_QUIC, IS_OTHER
+cdef tuple SEEN, COUNTS, SHORT, SPIN_SET, SPIN_FLIPS, LAST_SPIN
 
 
 @cython.locals(first=cython.longlong)
@@ -33,7 +34,7 @@ cpdef int note_long(dict rec, bytes data, int at, bint rev) except -2
 cpdef object note_initial(dict rec, object packet, bint rev)
 
 
-@cython.locals(way=str, spin=bint)
+@cython.locals(spin=bint)
 cpdef object note_short(dict rec, int first, bint rev)
 
 

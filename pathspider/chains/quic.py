@@ -50,6 +50,12 @@ SEEN = tuple(f"quic_{kind}_{way}" for kind in KINDS for way in WAYS)
 COUNTS = tuple(f"quic_{mark}_{way}" for mark in MARKS for way in WAYS)
 """Names of the fields by ECN codepoint * 2 + (0 forward, 1 reverse)."""
 
+SHORT = ("quic_short_fwd", "quic_short_rev")
+SPIN_SET = ("quic_spin_fwd", "quic_spin_rev")
+SPIN_FLIPS = ("quic_spin_flips_fwd", "quic_spin_flips_rev")
+LAST_SPIN = ("_quic_spin_fwd", "_quic_spin_rev")
+"""Names of fields, and of what is noted while the flow is open, forward and reverse."""
+
 IS_QUIC = -1
 IS_OTHER = -2
 """Values of ``_quic`` in a record, beside the number of datagrams so far of which none had a long header."""
@@ -159,15 +165,14 @@ def note_initial(rec: dict[str, Any], packet: Packet, rev: bool) -> None:
 
 def note_short(rec: dict[str, Any], first: int, rev: bool) -> None:
     """A packet with a short header, by its first octet."""
-    way = "rev" if rev else "fwd"
     spin = bool(first & SPIN)
-    before = rec["_quic_spin_" + way]
+    before = rec[LAST_SPIN[rev]]
     if before is not None and before != spin:
-        rec["quic_spin_flips_" + way] += 1
-    rec["_quic_spin_" + way] = spin
-    rec["quic_short_" + way] += 1
+        rec[SPIN_FLIPS[rev]] += 1
+    rec[LAST_SPIN[rev]] = spin
+    rec[SHORT[rev]] += 1
     if spin or before is None:
-        rec["quic_spin_" + way] = spin
+        rec[SPIN_SET[rev]] = spin
 
 
 class QUICChain(Chain):
