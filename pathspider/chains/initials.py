@@ -84,11 +84,12 @@ class AES(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """What protects the Initials of one direction."""
+    """What protects the Initials of one direction. Ciphers are made of them when they are needed: those take far more
+    memory, and there may be many flows."""
 
-    aead: Any
+    key: bytes
     iv: int
-    mask: Callable[[bytes], bytes]
+    hp: bytes
 
 
 @cache
@@ -115,22 +116,17 @@ def expand_label(secret: bytes, label: str, length: int) -> bytes:
     return hmac.digest(secret, length.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0\1", "sha256")[:length]
 
 
-def derive(cipher: AES, version: int, dcid: bytes) -> tuple[Keys, Keys]:
-    """The client's and the server's keys. :rfc:`9001` section 5.2
+def derive(version: int, dcid: bytes, server: bool) -> Keys:
+    """The keys of client or server. :rfc:`9001` section 5.2, :rfc:`9369` section 3.3
 
     :param version: one of ``SALTS``
     :param dcid: destination connection id of the client's first Initial, after a Retry of the first one after it
     """
     initial = hmac.digest(SALTS[version], dcid, "sha256")
+    secret = expand_label(initial, "server in" if server else "client in", 32)
     prefix = "quicv2" if version == VERSION_2 else "quic"
-
-    def keys(side: str) -> Keys:
-        secret = expand_label(initial, side, 32)
-        iv = int.from_bytes(expand_label(secret, f"{prefix} iv", 12), "big")
-        key, hp = (expand_label(secret, f"{prefix} {use}", 16) for use in ("key", "hp"))
-        return Keys(cipher.gcm(key), iv, cipher.ecb(hp))
-
-    return keys("client in"), keys("server in")
+    key, iv, hp = (expand_label(secret, f"{prefix} {use}", size) for use, size in (("key", 16), ("iv", 12), ("hp", 16)))
+    return Keys(key, int.from_bytes(iv, "big"), hp)
 
 
 def unprotect(cipher: AES, keys: Keys, packet: Packet) -> bytes | None:
@@ -138,14 +134,14 @@ def unprotect(cipher: AES, keys: Keys, packet: Packet) -> bytes | None:
     data, number_at = packet.data, packet.number_at
     if len(data) < number_at + 4 + SAMPLE:
         return None
-    mask = keys.mask(data[number_at + 4 : number_at + 4 + SAMPLE])
+    mask = cipher.ecb(keys.hp)(data[number_at + 4 : number_at + 4 + SAMPLE])
     first = data[0] ^ mask[0] & 0x0F
     end = number_at + (first & 3) + 1
     number = bytes(a ^ b for a, b in zip(data[number_at:end], mask[1:], strict=False))
     header = bytes([first]) + data[1:number_at] + number
     nonce = keys.iv ^ int.from_bytes(number, "big")  # Initials are few: their numbers are not abbreviated
     try:
-        plain: bytes = keys.aead.decrypt(nonce.to_bytes(12, "big"), data[end:], header)
+        plain: bytes = cipher.gcm(keys.key).decrypt(nonce.to_bytes(12, "big"), data[end:], header)
     except cipher.wrong:
         return None
     return plain
@@ -288,7 +284,8 @@ class Initials:
         """Connection id from which the keys derive."""
         self.client = False
         """Direction of the client: whether that is reverse. Known with the ``dcid``."""
-        self.keys: dict[int, tuple[Keys, Keys]] = {}
+        self.keys: dict[tuple[int, bool], Keys] = {}
+        """By version, and whether they are the server's."""
         self.last: tuple[int, bytes] | None = None
         """Version and destination connection id of the client's last packet."""
         self.hello = Hello()
@@ -306,14 +303,14 @@ class Initials:
             return
         if self.dcid is not None and rev != self.client:
             if not self.ack_ecn:
-                self.read_server(self.open(cipher, packet, self.dcid, 1))
+                self.read_server(self.open(cipher, packet, self.dcid, True))
             return
         if self.hello.over and self.last == (packet.version, packet.dcid):
             return
-        plain = None if self.dcid is None else self.open(cipher, packet, self.dcid, 0)
+        plain = None if self.dcid is None else self.open(cipher, packet, self.dcid)
         if plain is None and packet.dcid != self.dcid:  # the first, or the first after a Retry, or of a new connection
             known, self.keys = self.keys, {}
-            plain = self.open(cipher, packet, packet.dcid, 0)
+            plain = self.open(cipher, packet, packet.dcid)
             if plain is None:
                 self.keys = known
             else:
@@ -324,14 +321,15 @@ class Initials:
             self.last = packet.version, packet.dcid
             self.read_client(plain)
 
-    def open(self, cipher: AES, packet: Packet, dcid: bytes, side: int) -> bytes | None:
-        """The frames of a packet of ``side`` (0 client, 1 server); ``None`` where it cannot be opened."""
+    def open(self, cipher: AES, packet: Packet, dcid: bytes, server: bool = False) -> bytes | None:
+        """The frames of a packet of client or server; ``None`` where it cannot be opened."""
         if self.attempts <= 0:
             return None
         self.attempts -= 1
-        if packet.version not in self.keys:
-            self.keys[packet.version] = derive(cipher, packet.version, dcid)
-        return unprotect(cipher, self.keys[packet.version][side], packet)
+        keys = self.keys.get((packet.version, server))
+        if keys is None:
+            keys = self.keys[packet.version, server] = derive(packet.version, dcid, server)
+        return unprotect(cipher, keys, packet)
 
     def read_client(self, plain: bytes) -> None:
         """Frames of the client."""
