@@ -154,7 +154,7 @@ def note_long(rec: dict[str, Any], data: bytes, at: int, rev: bool) -> int:
 
 def note_initial(rec: dict[str, Any], packet: Packet, rev: bool) -> None:
     """An Initial packet, all of it."""
-    initials = rec["_quic_initials"]
+    initials = rec.get("_quic_initials")
     if initials is None:
         initials = rec["_quic_initials"] = Initials()
     initials.add(packet, rev)
@@ -166,7 +166,7 @@ def note_initial(rec: dict[str, Any], packet: Packet, rev: bool) -> None:
 def note_short(rec: dict[str, Any], first: int, rev: bool) -> None:
     """A packet with a short header, by its first octet."""
     spin = bool(first & SPIN)
-    before = rec[LAST_SPIN[rev]]
+    before = rec.get(LAST_SPIN[rev])
     if before is not None and before != spin:
         rec[SPIN_FLIPS[rev]] += 1
     rec[LAST_SPIN[rev]] = spin
@@ -217,7 +217,8 @@ class QUICChain(Chain):
         ),
     }
 
-    scratch = {"_quic": 0, "_quic_initials": None, "_quic_spin_fwd": None, "_quic_spin_rev": None}
+    scratch = {"_quic": 0}
+    """Of flows that are QUIC, ``_quic_initials`` and the last spin bits come to it."""
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
         """Records what the packets in a datagram show."""
