@@ -5,8 +5,8 @@ from pathspider.libtrace cimport _core
 
 
 cdef int LONG, FIXED, SPIN, LONGEST_ID, SHORTEST, FIRST_DATAGRAM, TRIES, COALESCED
-cdef int INITIAL, RETRY, NEGOTIATION, UNKNOWN, NOT_QUIC, IS_QUIC, IS_OTHER
-cdef tuple SEEN, COUNTS, SHORT, SPIN_SET, SPIN_FLIPS, LAST_SPIN
+cdef int INITIAL, RETRY, NEGOTIATION, UNKNOWN, NOT_QUIC
+cdef tuple SEEN, COUNTS, SHORT, SPIN_SET, SPIN_FLIPS
 
 
 @cython.locals(first=cython.longlong)
@@ -34,7 +34,7 @@ cpdef int note_long(dict rec, bytes data, int at, bint rev) except -2
 cpdef object note_initial(dict rec, object packet, bint rev)
 
 
-@cython.locals(spin=bint)
+@cython.locals(spin=bint, spins=list)
 cpdef object note_short(dict rec, int first, bint rev)
 
 
@@ -43,5 +43,5 @@ cpdef bint is_same_id(bytes data, int at) except -1
 
 
 cdef class QUICChain(Chain):
-    @cython.locals(data=bytes, state=int, size=int, at=int, end=int, packets=int, mark=int)
+    @cython.locals(data=bytes, size=int, at=int, end=int, packets=int, mark=int)
     cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1

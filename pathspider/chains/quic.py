@@ -53,12 +53,18 @@ COUNTS = tuple(f"quic_{mark}_{way}" for mark in MARKS for way in WAYS)
 SHORT = ("quic_short_fwd", "quic_short_rev")
 SPIN_SET = ("quic_spin_fwd", "quic_spin_rev")
 SPIN_FLIPS = ("quic_spin_flips_fwd", "quic_spin_flips_rev")
-LAST_SPIN = ("_quic_spin_fwd", "_quic_spin_rev")
-"""Names of fields, and of what is noted while the flow is open, forward and reverse."""
+"""Names of fields, forward and reverse."""
 
-IS_QUIC = -1
-IS_OTHER = -2
-"""Values of ``_quic`` in a record, beside the number of datagrams so far of which none had a long header."""
+
+class Conversation:
+    """What is known of a flow that is QUIC, beside its record."""
+
+    __slots__ = ("initials", "spins")
+
+    def __init__(self) -> None:
+        self.initials: Initials | None = None
+        self.spins: list[bool | None] = [None, None]
+        """The last spin bits, forward and reverse."""
 
 
 def version_at(data: bytes, at: int) -> int:
@@ -106,7 +112,7 @@ def long_kind(data: bytes, at: int, end: int, begun: bool) -> int:
 
 
 def begins(data: bytes) -> bool:
-    """Whether a datagram, the first one of its flow that is, is one of QUIC."""
+    """Whether a datagram is QUIC's, where none of its flow was so far."""
     if len(data) < 7 or not data[0] & LONG:
         return False
     end = ids_end(data, 0)
@@ -154,9 +160,10 @@ def note_long(rec: dict[str, Any], data: bytes, at: int, rev: bool) -> int:
 
 def note_initial(rec: dict[str, Any], packet: Packet, rev: bool) -> None:
     """An Initial packet, all of it."""
-    initials = rec.get("_quic_initials")
+    conversation = rec["_quic"]
+    initials = conversation.initials
     if initials is None:
-        initials = rec["_quic_initials"] = Initials()
+        initials = conversation.initials = Initials()
     initials.add(packet, rev)
     rec["quic_sni"] = initials.sni
     rec["quic_alpn"] = initials.alpn
@@ -166,10 +173,11 @@ def note_initial(rec: dict[str, Any], packet: Packet, rev: bool) -> None:
 def note_short(rec: dict[str, Any], first: int, rev: bool) -> None:
     """A packet with a short header, by its first octet."""
     spin = bool(first & SPIN)
-    before = rec.get(LAST_SPIN[rev])
+    spins = rec["_quic"].spins
+    before = spins[rev]
     if before is not None and before != spin:
         rec[SPIN_FLIPS[rev]] += 1
-    rec[LAST_SPIN[rev]] = spin
+    spins[rev] = spin
     rec[SHORT[rev]] += 1
     if spin or before is None:
         rec[SPIN_SET[rev]] = spin
@@ -218,23 +226,23 @@ class QUICChain(Chain):
     }
 
     scratch = {"_quic": 0}
-    """Of flows that are QUIC, ``_quic_initials`` and the last spin bits come to it."""
+    """How many datagrams there were without a long header, ``False`` when given up; a ``Conversation`` since there was
+    one."""
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
         """Records what the packets in a datagram show."""
         state = rec["_quic"]
-        if state == IS_OTHER:
+        if state is False:
             return True
         payload = udp.payload
         if payload is None:
             return True
         data = payload.data
-        if state != IS_QUIC:
+        if not isinstance(state, Conversation):
             if not begins(data):
-                state += 1
-                rec["_quic"] = state if state < TRIES else IS_OTHER
+                rec["_quic"] = state + 1 if state + 1 < TRIES else False
                 return True
-            rec["_quic"] = IS_QUIC
+            rec["_quic"] = Conversation()
         size = len(data)
         at = 0
         packets = 0
