@@ -148,7 +148,8 @@ setup(
                   "pathspider.report": ["*.css", "*.js"]},
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
-    extras_require={"analysis": ["duckdb"]},  # of examples/analyse.py
+    extras_require={"analysis": ["duckdb"],  # of examples/analyse.py
+                    "quic": ["cryptography>=38"]},  # of the chain quic: what Initial packets say
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[
         "Environment :: Console",

@@ -126,7 +126,8 @@ class Spider:
     """Where connectivity ``works``, say how the responses of the first and of the last connection differ
     (:func:`~pathspider.conditions.with_responses`)."""
     fixed_order: ClassVar[bool] = False
-    """Each connection builds on the one before it: their order cannot be drawn."""
+    """Each experiment builds on the one before it: their order is not drawn. In rounds of ``--confirm`` the baseline is
+    the first or the last."""
     name: ClassVar[str] = "spider"
     description: ClassVar[str] = ""
     version: ClassVar[str] = ""

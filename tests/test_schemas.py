@@ -20,7 +20,7 @@ from tests.libtrace.frames import pcap, tcp4, udp4
 
 SCHEMAS = Path(pathspider.schemas.__path__[0])
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
-TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object"}
+TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
 PLUGINS = {"ecn": "http", "dscp": "dnsudp", "tfo": "dnstcp", "h2": "https", "evilbit": "tcp", "mss": "tcp",
            "udpzero": "dnsudp", "udpopts": "dnsudp"}
 

@@ -76,7 +76,7 @@ class Confirmer:
     :param seed: what the orders of rounds are drawn from
     :param suspicious: those of a record's conditions that are to be confirmed
     :param plan: how many connections a round has
-    :param fixed_order: their order is not drawn
+    :param fixed_order: connections but the first of the plan, the baseline, stay in their order
     """
 
     def __init__(self, most: int, gap: float, seed: int, *, suspicious: Callable[[Sequence[str]], Sequence[str]],
@@ -194,18 +194,23 @@ class Confirmer:
 
     def _order(self, suspect: Suspect) -> list[int]:
         """Drawn, from the same seed the same. The last round that counts has the first one's reversed where no other
-        order of two connections has been seen: whoever lets the first one pass and not the second is seen in both."""
-        order = list(range(self.plan))
-        if self.fixed_order:
-            return order
+        order of two connections has been seen: whoever lets the first one pass and not the second is seen in both.
+
+        Connections that build on each other stay in their order, and the baseline comes before or behind them all.
+        """
+        job, order = suspect.job, list(range(self.plan))
+        drawn = random.Random(f"{self.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')} {len(suspect.rounds)}")
         seen = suspect.orders or [suspect.first_order]
-        if len(suspect.orders) == self.most - 1 and any(
-                len({order.index(one) < order.index(other) for order in seen}) == 1
-                for one, other in combinations(order, 2)):
+        is_last = len(suspect.orders) == self.most - 1
+        if self.fixed_order:
+            turned = [*order[1:], *order[:1]]
+            if is_last and all(one == seen[0] for one in seen):
+                return order if seen[0] == turned else turned
+            return drawn.choice((order, turned))
+        if is_last and any(len({one.index(place) < one.index(other) for one in seen}) == 1
+                           for place, other in combinations(order, 2)):
             return seen[0][::-1]
-        job = suspect.job
-        random.Random(f"{self.seed} {job.get('dip')} {job.get('dp')} {job.get('domain')} {len(suspect.rounds)}"
-                      ).shuffle(order)
+        drawn.shuffle(order)
         return order
 
 

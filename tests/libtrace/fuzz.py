@@ -44,6 +44,7 @@ from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.sources import Capture
 from tests.chains.flows import NAMES, chain_of
 from tests.chains.test_dns import ANSWER, QUERY, framed
+from tests.helpers import quic
 from tests.libtrace.frames import (
     MACS,
     block,
@@ -62,6 +63,8 @@ from tests.libtrace.test_decode import Everything
 
 INTERESTING = (0, 1, 2, 4, 5, 6, 15, 17, 41, 44, 51, 58, 63, 64, 127, 128, 132, 192, 254, 255)
 
+QUIC_PORT = 4433
+"""Of the seeds that are one flow of QUIC, and no other's."""
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus.pcapng"
 
@@ -106,6 +109,12 @@ def make_corpus() -> list[tuple[int, bytes]]:
         tcp6("PA", rev=True, payload=framed(ANSWER)),
         udp4(QUERY),
         udp4(ANSWER, rev=True),
+        udp4(quic.CLIENT_INITIAL, sport=QUIC_PORT, tos=2),
+        udp4(quic.SERVER_INITIAL, rev=True, sport=QUIC_PORT),
+        udp4(quic.RETRY_V2, rev=True, sport=QUIC_PORT),
+        udp4(quic.negotiation([1, 0x1A2A3A4A]), rev=True, sport=QUIC_PORT),
+        udp4(quic.opaque(quic.ZERO_RTT) + quic.opaque(quic.HANDSHAKE) + quic.short(dcid=quic.DCID), sport=QUIC_PORT),
+        udp4(quic.short(spin=True), rev=True, sport=QUIC_PORT, tos=3),
         udp4(chksum=0, tos=3),
         frame(IP(src="203.0.113.9", dst="192.0.2.1") / ICMP(type=3, code=1) / inner4),
         frame(v4 / ICMP(type=8) / b"ping"),

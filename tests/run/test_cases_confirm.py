@@ -17,13 +17,13 @@ COUNT = 30
 
 
 class TestBehind(unittest.TestCase):
-    """Many targets behind one path of the lab; ECN's connections differ in nothing that a limiter looks at."""
+    """Many targets behind one path of the lab; their connections differ in nothing that a limiter looks at."""
 
-    def words(self, **options):
+    def words(self, plugin="ecn", mode="tcp", timeout=4, **options):
         """What the first pairs said, and what is stable: how often each word."""
         with Lab(**options) as lab:
-            done = lab.run([*COMMAND, "--confirm", "2", "--confirm-gap", "0.5", "ecn", "--connect", "tcp", "--timeout",
-                            "4"], data=ndjson(clean_jobs(COUNT, "tcp")), capture_output=True, timeout=120)
+            done = lab.run([*COMMAND, "--confirm", "2", "--confirm-gap", "0.5", plugin, "--connect", mode, "--timeout",
+                            str(timeout)], data=ndjson(clean_jobs(COUNT, mode)), capture_output=True, timeout=120)
         records = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual((done.returncode, len(records)), (0, COUNT), done.stderr)
         found = [condition for record in records for condition in record["conditions"] if "connectivity" in condition]
@@ -32,6 +32,11 @@ class TestBehind(unittest.TestCase):
 
     def test_a_ban_after_the_first_contact(self):
         first, stable = self.words(behind="order-ban")
+        self.assertEqual(first.most_common(1)[0][0], "broken")
+        self.assertEqual(stable, {"unstable": first["broken"]})
+
+    def test_a_limiter_of_connections_that_build_on_each_other(self):
+        first, stable = self.words("tfo", "http", 2, behind="order-one-in-30s")
         self.assertEqual(first.most_common(1)[0][0], "broken")
         self.assertEqual(stable, {"unstable": first["broken"]})
 

@@ -240,7 +240,15 @@ class TestRounds(ConfirmerCase):
         self.assertNotEqual([self.orders(job, 1) for job in jobs], [self.orders(job, 2) for job in jobs])
 
     def test_connections_that_build_on_each_other(self):
-        self.assertEqual(self.orders(JOB, fixed_order=True, plan=3), [[0, 1, 2]] * 4)
+        """Only the baseline, on which nothing builds, changes its place: limiters are seen in both."""
+        first, last = (0, 1, 2), (1, 2, 0)
+        seen = {tuple(map(tuple, self.orders({"dip": f"192.0.2.{number}"}, fixed_order=True, plan=3)))
+                for number in range(250)}
+        self.assertEqual(seen, {*itertools.product((first, last), repeat=4)} - {(first,) * 4, (last,) * 4})
+        confirmer = self.make(most=1, gap=0, fixed_order=True, plan=3)
+        confirmer.suspects_first(result(states=(0, 0, 1), spans=((1, 2), (2, 3), (3, 4))),
+                                 [record("x.connectivity.broken")], 0)
+        self.assertEqual(confirmer.take_due(0).order, [1, 2, 0])
 
     def test_what_the_record_tells(self):
         confirmer = self.make()
