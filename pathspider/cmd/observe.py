@@ -92,7 +92,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
-    from pathspider.run.limits import allow_files  # noqa: PLC0415
+    from pathspider.run.limits import LimitError, allow_files  # noqa: PLC0415
     from pathspider.writing import CSVWriter, RecordWriter  # noqa: PLC0415
 
     names = sources(args.interface or [to_observe()])
@@ -102,7 +102,11 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         elif os.path.exists(path := name.rpartition(":")[2] if kind == "libtrace" else name):
             refuse_same(os.stat(path), args.output)
     files = len(names) > 1 or is_ordinary(names[0])
-    allow_files(len(names))
+    if len(names) > 1:
+        try:
+            allow_files(len(names))
+        except LimitError as error:
+            raise UsageError(str(error)) from None
     status = 0
     with open_output(args.output, force=args.force) as stream:
         signals = Signals()

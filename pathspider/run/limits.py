@@ -33,22 +33,28 @@ def allow_workers(count: int, descriptors: int) -> None:
     """
     check_threads(count)
     needed = count * descriptors + RESERVE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    if (hard := _raise_files(needed)) is not None:
         raise LimitError(f"{count} workers need {needed} open files, and this process may have {hard}: "
                          f"{at_most((hard - RESERVE) // descriptors)}raise the limit (ulimit -n {needed})")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def allow_files(count: int) -> None:
-    """Raise the limit of open files as far as ``count`` files need, or as far as may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Raise the limit of open files so that ``count`` of them can be read together, or raise :exc:`LimitError`."""
     needed = count + RESERVE
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if (hard := _raise_files(needed)) is not None:
+        raise LimitError(f"{count} files are open at once, and this process may have {hard}: raise the limit "
+                         f"(ulimit -n {needed}), or give fewer")
+
+
+def _raise_files(needed: int) -> int | None:
+    """Raise the limit of open files; where it cannot be so high, its highest value."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return None
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return None
 
 
 def check_threads(count: int, proc: Path = Path("/proc")) -> None:

@@ -297,7 +297,7 @@ class TestLimits(FileCase):
         self.assertEqual(self.totals("-i", self.file(pcap(FRAMES)[:-10]), "--duration", "0.001")[0], [2])
 
     def test_a_pipe_that_stays_open(self):
-        run = subprocess.Popen([*COMMAND, "-i", "-", "-c", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        run = subprocess.Popen([*COMMAND, "-q", "-i", "-", "-c", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         with run.stdin, run.stdout:
             run.stdin.write(pcap(FRAMES[:2]))
             run.stdin.flush()
@@ -421,6 +421,14 @@ class TestSeveralFiles(FileCase):
                 records, messages = self.observe(*self.inputs([first, *others]), status=2)
                 self.assertEqual(records, [])
                 self.assertIn(words, messages)
+
+    def test_more_of_them_than_may_be_open(self):
+        names = self.files()
+        outcome = subprocess.run(["sh", "-c", 'ulimit -n 66; exec "$@"', "sh", *COMMAND, *self.inputs(names)],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual(outcome.returncode, 2)
+        self.assertIn("3 files are open at once, and this process may have 66: raise the limit (ulimit -n 67), or give "
+                      "fewer", outcome.stderr)
 
     def test_none_of_them_is_the_output(self):
         names = self.files()
