@@ -43,6 +43,9 @@ class RecordWriter:
         self._write(lines)
         self.written += lines.count(b"\n")
 
+    def end(self) -> None:
+        """What is to be written when all records were."""
+
     def _write(self, line: bytes) -> None:
         done = 0
         try:

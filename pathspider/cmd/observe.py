@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from glob import glob, has_magic
 from typing import TYPE_CHECKING, Any
@@ -121,13 +121,13 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         writer = CSVWriter(stream, columns(chains)) if args.format == "csv" else RecordWriter(stream)
         try:
-            with telling(args, observer, files=files):
-                observer.run(writer.write_all)
-            if isinstance(writer, CSVWriter):
-                writer.end()
-        except CaptureError as error:
-            log.error("%s", error)
-            status = 1
+            try:
+                with telling(args, observer, files=files):
+                    observer.run(writer.write_all)
+            except CaptureError as error:
+                log.error("%s", error)
+                status = 1
+            writer.end()
         except OSError as error:
             log.error("output %s: %s", args.output, error.strerror)
             status = 1
@@ -137,7 +137,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     if number > len(comments):
         log.info("%s: %d further comments", ", ".join(names), number - len(comments))
     if isinstance(writer, CSVWriter) and writer.left_out:
-        log.warning("CSV has no column for what no chain declares%s; use --format ndjson", listed(writer.left_out, ""))
+        log.warning("fields that have no column, since no chain declares them and the first record has them not%s: "
+                    "--format ndjson has them", listed(writer.left_out))
     stats = observer.stats
     lost = stats.dropped_kernel or stats.dropped_ring
     log.log(logging.WARNING if lost else logging.INFO,
@@ -208,6 +209,6 @@ def telling(args: argparse.Namespace, observer: Observer, *, files: bool) -> Ite
         yield
 
 
-def listed(counts: dict[str, int], before: str = "") -> str:
+def listed(counts: Mapping[str, int], before: str = "") -> str:
     """What was counted, in parentheses; nothing if nothing was."""
     return f" ({', '.join(f'{count} {before}{what}' for what, count in counts.items())})" if counts else ""

@@ -258,7 +258,11 @@ class _Part(NamedTuple):
     descriptor: int
     size: int
     first: int | None
-    """Time of its first packet, ns since 1970; None where it has none."""
+    """Time of its first packet, ns since 1970; None where it has none, or where there is but this file."""
+
+    def position(self) -> int:
+        """How many of its octets were read."""
+        return min(os.lseek(self.descriptor, 0, os.SEEK_CUR), self.size)
 
 
 class Captures(Capture):
@@ -272,6 +276,8 @@ class Captures(Capture):
     """
 
     def __init__(self, names: Sequence[str], bpf: str | None = None, snaplen: int = 65535) -> None:
+        if not names:
+            raise ValueError("no capture files to read")
         self._bpf, self._snaplen = bpf, snaplen
         self._limits: tuple[int | None, float | None] = (None, None)
         self._switching = threading.RLock()
@@ -279,6 +285,8 @@ class Captures(Capture):
         self._waiting: list[_Part] = []
         self._read: list[tuple[_Part, _core.Reader]] = []
         """What was read, and is read now."""
+        self._part: _Part | None = None
+        """What is read now."""
         self._broken: list[str] = []
         self._alone = len(names) == 1
         self._stopped = self._over = False
@@ -286,8 +294,9 @@ class Captures(Capture):
         """The octets of the last file that were read, when it was closed."""
         self._asked = self._flushed_before = 0
         try:
+            seen: set[tuple[int, int]] = set()
             for name in names:
-                self._waiting.append(self._look_at(name))
+                self._waiting.append(self._look_at(name, seen))
             self._waiting.sort(key=lambda part: (part.first is None, part.first or 0))
             self._total = sum(part.size for part in self._waiting)
             self._open_next()
@@ -295,15 +304,16 @@ class Captures(Capture):
             self._close_descriptors()
             raise
 
-    def _look_at(self, name: str) -> _Part:
+    def _look_at(self, name: str, seen: set[tuple[int, int]]) -> _Part:
         self.target = Target("file", parse(name).name)
         descriptor, regular = self._open_file(self.target.name)
         try:
             if not regular:
                 raise CaptureError("is no ordinary file", self.target.name, "give it alone, or put it into a file")
             status = os.fstat(descriptor)
-            if any(os.path.samestat(status, os.fstat(part.descriptor)) for part in self._waiting):
+            if (status.st_dev, status.st_ino) in seen:
                 raise CaptureError("this file is given twice", self.target.name, "give each file once")
+            seen.add((status.st_dev, status.st_ino))
             first = None if self._alone else self._first_packet(descriptor)
         except BaseException:
             os.close(descriptor)
@@ -322,6 +332,8 @@ class Captures(Capture):
         os.lseek(descriptor, 0, os.SEEK_SET)  # the position is that of all readers of this descriptor
         try:
             return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING)
+        except OSError as error:
+            raise CaptureError(f"cannot open the capture file: {error.strerror}", self.target.name) from None
         except _core.SourceError as error:
             raise self._explain(error, bpf) from None
 
@@ -329,7 +341,8 @@ class Captures(Capture):
         part = self._waiting[0]
         self.target = Target("file", part.name)
         self.reader = self._open_at_begin(part.descriptor, self._bpf)
-        self._read.append((self._waiting.pop(0), self.reader))
+        self._part = self._waiting.pop(0)
+        self._read.append((part, self.reader))
 
     def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
         while (flows := self.reader.feed(table)) is None:
@@ -356,9 +369,10 @@ class Captures(Capture):
         self._close_part()
 
     def _close_part(self) -> None:
-        part, _ = self._read[-1]
-        self._ended_at = min(os.lseek(part.descriptor, 0, os.SEEK_CUR), part.size)
-        os.close(part.descriptor)
+        if self._part is not None:
+            self._ended_at = self._part.position()
+            os.close(self._part.descriptor)
+            self._part = None
 
     def _begin_next(self, packets: int) -> bool:
         """Open the file that is read next; one that cannot be read any more is told. False: there is none.
@@ -420,11 +434,8 @@ class Captures(Capture):
 
     def position(self) -> tuple[int, int]:
         with self._switching:
-            part, _ = self._read[-1]
-            before = sum(other.size for other, _ in self._read[:-1])
-            if self._over:
-                return before + self._ended_at, self._total
-            return before + min(os.lseek(part.descriptor, 0, os.SEEK_CUR), part.size), self._total
+            before = sum(part.size for part, _ in self._read[:-1])
+            return before + (self._ended_at if self._part is None else self._part.position()), self._total
 
     def counts(self) -> dict[str, int]:
         with self._switching:
@@ -451,8 +462,7 @@ class Captures(Capture):
 
     def _close_descriptors(self) -> None:
         """Of what is read, and of what was to be."""
-        if self._read and not self._over:
-            self._close_part()
+        self._close_part()
         self._over = True
         while self._waiting:
             os.close(self._waiting.pop().descriptor)

@@ -269,6 +269,35 @@ class TestCSV(FileCase):
         self.assertEqual(rows, [["sip", "dip", "proto", "sp", "dp", "pkt_fwd", "pkt_rev", "oct_fwd", "oct_rev",
                                  "pkt_first", "pkt_last"]])
 
+    def test_a_file_that_breaks_off(self):
+        rows, messages = self.rows("-i", self.file(pcap([udp4()])[:-1]), status=1)
+        self.assertEqual((len(rows), rows[0][0]), (1, "sip"))
+        self.assertIn("truncated", messages)
+
+    def test_fields_that_no_chain_declares(self):
+        chains = self.folder / "pathspider" / "chains"
+        chains.mkdir(parents=True)
+        for package in (chains, chains.parent):
+            (package / "__init__.py").write_text(
+                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+            )
+        (chains / "own.py").write_text(
+            "from pathspider.chains.base import Chain\n"
+            "class OwnChain(Chain):\n"
+            "    def new_flow(self, rec, ip):\n"
+            "        rec['own'] = [ip.ttl]\n"
+            "        return True\n"
+            "    def udp(self, rec, udp, rev):\n"
+            "        rec['late'] = True\n"
+            "        return True\n"
+        )
+        capture = self.file(pcap([tcp4("S")]) + pcap([udp4()], start=1100)[24:])
+        rows, messages = self.rows("-i", capture, "own", cwd=self.folder, env={**os.environ, "PYTHONPATH": "."})
+        self.assertEqual(rows, [["pkt_first", "pkt_last", "own"], ["1000.0", "1000.0", "[64]"],
+                                ["1100.0", "1100.0", "[64]"]])
+        self.assertIn("fields that have no column, since no chain declares them and the first record has them not "
+                      "(1 late): --format ndjson has them", messages)
+
     def test_a_format_that_is_none(self):
         _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--format", "xml", status=2)
         self.assertIn("argument --format: invalid choice: 'xml'", messages)

@@ -18,7 +18,7 @@ from scapy.all import IP, TCP
 
 from pathspider.chains.basic import BasicChain
 from pathspider.libtrace import HAVE_LIBTRACE, CaptureError, FlowTable
-from pathspider.libtrace.sources import Capture, parse
+from pathspider.libtrace.sources import Capture, Captures, parse
 from tests.libtrace.frames import in_namespace, ip, pair, pcap, pcapng, send, tcp4, udp4
 from tests.libtrace.links import links
 
@@ -198,6 +198,48 @@ class Files(unittest.TestCase):
         self.assertIsNone(capture.read())  # nothing came, and the writer is still there
         capture.close()
         os.close(theirs)
+
+
+class SeveralFiles(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.names = [str(Path(folder.name) / f"{number}.pcap") for number in range(3)]
+        for number, name in enumerate(self.names):
+            Path(name).write_bytes(pcap(FRAMES, start=1002 - number))
+
+    def test_the_earliest_comes_first_and_all_is_counted(self):
+        flows = FlowTable([BasicChain()])
+        with Captures(self.names) as capture:
+            while capture.feed(flows) is not None:
+                pass
+            self.assertIsNone(capture.feed(flows))
+            size = sum(os.stat(name).st_size for name in self.names)
+            self.assertEqual((capture.counts()["read"], capture.position()), (60, (size, size)))
+            self.assertEqual((capture.live, capture.comments()), (False, (0, [])))
+        records = flows.flush()
+        self.assertEqual(len(records), 20)
+        self.assertEqual({int(record["pkt_first"]) for record in records}, {1000})
+
+    def test_one_that_goes_bad_after_it_was_looked_at(self):
+        flows = FlowTable([BasicChain()])
+        capture = Captures(self.names)
+        Path(self.names[1]).write_bytes(b"no capture any more")
+        with capture, self.assertLogs("pathspider", "ERROR") as logged, \
+                self.assertRaisesRegex(CaptureError, r"1\.pcap: could not be read to the end"):
+            while capture.feed(flows) is not None:
+                pass
+        self.assertIn("1.pcap: not a capture file", logged.output[0])
+        self.assertEqual(flows.packets, 40)
+
+    def test_no_descriptor_is_left_where_one_cannot_be_opened(self):
+        opened = len(os.listdir("/proc/self/fd"))
+        for names in ([*self.names, "/nonexistent"], [*self.names, self.names[0]], [*self.names, "/dev/null"]):
+            with self.assertRaises(CaptureError):
+                Captures(names)
+            self.assertEqual(len(os.listdir("/proc/self/fd")), opened)
+        with self.assertRaises(ValueError):
+            Captures([])
 
 
 class Fifos(unittest.TestCase):
