@@ -55,6 +55,8 @@ class MSSChain(Chain):
         if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev):
             return True
         length, value = ("mss_len_rev", "mss_value_rev") if rev else ("mss_len_fwd", "mss_value_fwd")
-        if rec[length] is None and (option := mss_option(tcp.options_data)) is not None:
-            rec[length], rec[value] = option
+        if rec[length] is None:
+            option = mss_option(tcp.options_data)
+            if option is not None:
+                rec[length], rec[value] = option
         return True
