@@ -45,8 +45,10 @@ BLOCKS_ANSWER = (b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
                  b"Connection: close\r\n\r\n5\r\n\0\xffabc\r\n0\r\nX-Trailer: 7\r\n\r\n")
 FIXED = {GARBAGE: b"\0\1\2 this is not HTTP\r\n\r\n", BLOCKS: BLOCKS_ANSWER,
          INTERIM: INTERIM_ANSWER, INTERIM_SILENT: INTERIM_ANSWER,
-         REFUSED_RESET: REFUSED_ANSWER + RST_STREAM, REFUSED_GOAWAY: REFUSED_ANSWER + GOAWAY}
+         REFUSED_RESET: REFUSED_ANSWER, REFUSED_GOAWAY: REFUSED_ANSWER}
 """What is answered, whatever was asked."""
+LATER = {INTERIM_SILENT: b"", REFUSED_RESET: RST_STREAM, REFUSED_GOAWAY: GOAWAY}
+"""What is answered to all that comes behind the request, such as the preface of HTTP/2, until the client closes."""
 LONGEST_DATAGRAM = 65507
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # linux/tcp.h
 RULES = f"""
@@ -201,8 +203,8 @@ class NetLab:
             client.recv(1)
         elif port in FIXED:
             client.sendall(FIXED[port])
-            while port in (INTERIM_SILENT, REFUSED_RESET, REFUSED_GOAWAY) and client.recv(4096):
-                pass
+            while port in LATER and client.recv(4096):
+                client.sendall(LATER[port])
         elif port == HUGE:
             client.sendall(head + b"Content-Length: 99000000000\r\n\r\n")
             while True:

@@ -86,12 +86,14 @@ async def _refuse_h2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
         writer.write(SWITCH)
     else:
         connection.initiate_connection()
-    asked = bool(settings)
+    asked = False
     writer.write(connection.data_to_send())
     while not asked:
         if not (data := await reader.read(65536)):
             return
-        asked = any(isinstance(event, RequestReceived) for event in connection.receive_data(data))
+        events = connection.receive_data(data)
+        # After an Upgrade it is known; but libcurl 7.88 does not look at what comes with the 101.
+        asked = bool(settings) or any(isinstance(event, RequestReceived) for event in events)
         writer.write(connection.data_to_send())
     if kind == "http11-goaway":
         connection.close_connection(ErrorCodes.HTTP_1_1_REQUIRED, last_stream_id=0)
