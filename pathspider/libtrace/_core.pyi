@@ -240,8 +240,6 @@ class PacketStore:
     shortened: int
     lost: int
     def __init__(self, octets: int) -> None: ...
-    @property
-    def octets_free(self) -> int: ...
 
 class Packets:
     @property

@@ -93,11 +93,6 @@ cdef class PacketStore:
         if self.room != NULL:
             munmap(self.room, <size_t>self.size * BLOCK)
 
-    @property
-    def octets_free(self):
-        """Octets of the room that nobody has."""
-        return <size_t>self.free * BLOCK
-
     cdef inline uint32_t *link(self, uint32_t block) noexcept:
         return <uint32_t *>(self.room + <size_t>block * BLOCK)
 
