@@ -92,25 +92,29 @@ class Observer:
     :param packets: how many are looked at; then observing ends
     :param duration: seconds for which is observed, of a live capture; of a file, those of its packets' time, from the
         first one on
+    :param decapsulate: flows are those of the packets inside of tunnels; records name the tunnels, ``encapsulation``
+    :param outer: records have ``vlan`` and ``mpls``: ids and labels of the flow's first packet; with ``decapsulate``
+        also ``tunnel_ends``: between which addresses its tunnels are
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
     def __init__(self, lturi: str | Sequence[str], chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
                  buffer_size: int = 64 << 20, max_flows: int = 131072, active_timeout: float = 0,
-                 packets: int | None = None, duration: float | None = None) -> None:
+                 packets: int | None = None, duration: float | None = None, decapsulate: bool = False,
+                 outer: bool = False) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._store: PacketStore | None = None
         self._make_table = partial(FlowTable, instances, idle_timeout, expiry_timeout, max_flows,
-                                   active_timeout=active_timeout)
+                                   active_timeout=active_timeout, decapsulate=decapsulate, outer=outer)
         self._table = self._make_table()
         self._bpf, self._snaplen = bpf, snaplen
         self._capture: Capture
         if isinstance(lturi, str):
-            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
+            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size, decapsulate=decapsulate)
         else:
-            self._capture = Captures(lturi, bpf, snaplen)
+            self._capture = Captures(lturi, bpf, snaplen, decapsulate=decapsulate)
         self._live_for = duration if self._capture.live else None
         self._capture.limit(packets, None if self._capture.live else duration)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()

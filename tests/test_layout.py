@@ -17,7 +17,8 @@ DATA = {"lab/families"}
 """Packages of nothing but tables. Each row of the lab's is measured by tests/lab/test_check.py."""
 
 NATIVE = {"table.pxi": "test_table.py", "views.pxi": "test_views.py", "capture.pxi": "test_sources.py",
-          "decode.c": "test_decode.py", "link.c": "test_link.py", "source.c": "test_sources.py",
+          "decode.c": "test_decode.py", "link.c": "test_link.py", "tunnel.c": "test_tunnel.py",
+          "tunnel.pxi": "test_tunnel.py", "esp.c": "test_esp.py", "source.c": "test_sources.py",
           "savefile.c": "test_savefile.py", "unpack.c": "test_unpack.py", "tap.c": "test_tap.py",
           "store.pxi": "test_store.py", "ndjson.pxi": "test_ndjson.py"}
 """Parts of the native core, in pathspider/libtrace, and their test files in tests/libtrace."""

@@ -9,14 +9,17 @@ import unittest
 from pathlib import Path
 
 from jsonschema import Draft202012Validator, FormatChecker
+from scapy.all import IP, TCP
 
 import pathspider.schemas
 from pathspider.base import Spider
 from pathspider.chains.base import Chain
 from pathspider.discovery import classes
 from pathspider.lab import Lab
+from pathspider.libtrace._core import around_fields
 from pathspider.records import RECORD_KEYS, Connection, Job
 from tests.libtrace.frames import pcap, tcp4, udp4
+from tests.libtrace.tunnels import tunnels
 
 SCHEMAS = Path(pathspider.schemas.__path__[0])
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
@@ -64,7 +67,7 @@ class TestSchemas(unittest.TestCase):
         self.assertEqual(set(read("job.schema.json")["properties"]), set(Job.__annotations__))
         self.assertEqual(set(read("record.schema.json")["properties"]), RECORD_KEYS)
         told = Connection.__annotations__.keys() - {"client"}  # which is closed, and not written
-        seen = {*chain_fields(), "pkt_first", "pkt_last", "observed"}
+        seen = {*chain_fields(), *around_fields(True, True), "pkt_first", "pkt_last", "observed"}
         self.assertEqual(set(read("flow.schema.json")["properties"]), told | seen)
 
     def test_jobs(self):
@@ -86,6 +89,18 @@ class TestObserved(unittest.TestCase):
         self.assertEqual(len(flows), 2)
         for flow in flows:
             self.assertEqual(errors("flow.schema.json", flow), [])
+
+    def test_tunnels_and_tags(self):
+        data = pcap([frame for _, _, frame in tunnels(bytes(IP() / TCP()))])
+        done = subprocess.run([*PSPDR, "observe", "-i", "-", "--decapsulate", "--outer"], input=data, check=True,
+                              capture_output=True)
+        flows = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertGreater(len(flows), 20)
+        for flow in flows:
+            self.assertEqual(errors("flow.schema.json", flow), [])
+        for wrong in ({"encapsulation": "gre"}, {"encapsulation": ["gre:x"]}, {"tunnel_ends": [["192.0.2.1"]]},
+                      {"vlan": [4096]}, {"mpls": None}):
+            self.assertNotEqual(errors("flow.schema.json", wrong), [], wrong)
 
 
 class TestMeasured(unittest.TestCase):

@@ -57,6 +57,12 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Seconds without a packet after which a flow ends. (Default: 30)")
     parser.add_argument("--active-timeout", type=positive_seconds, metavar="SECONDS",
                         help="Seconds after which a flow that goes on ends, and a new record begins. (Default: never)")
+    parser.add_argument("--decapsulate", action="store_true",
+                        help="Look into tunnels (GRE, ERSPAN, VXLAN, Geneve, GTP-U, Teredo, IP in IP, ESP without "
+                             "encryption, ...): the flow is that of the packet inside; its record names the tunnels.")
+    parser.add_argument("--outer", action="store_true",
+                        help="Records have the VLAN ids and MPLS labels of the flow's first packet; with --decapsulate "
+                             "also the addresses of its tunnels' ends.")
     parser.add_argument("--stats", type=positive_seconds, metavar="SECONDS",
                         help="Every so many seconds, tell how many packets and flows there were, and how many packets "
                              "were lost.")
@@ -113,13 +119,15 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         try:
             observer = Observer(names if files else names[0], chains, args.idle_timeout, bpf=args.filter,
                                 snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
-                                packets=args.count, duration=args.duration)
+                                packets=args.count, duration=args.duration, decapsulate=args.decapsulate,
+                                outer=args.outer)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
         keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
-        writer = CSVWriter(stream, columns(chains)) if args.format == "csv" else RecordWriter(stream)
+        fields = columns(chains, decapsulate=args.decapsulate, outer=args.outer)
+        writer = CSVWriter(stream, fields) if args.format == "csv" else RecordWriter(stream)
         try:
             try:
                 with telling(args, observer, files=files):
@@ -182,10 +190,12 @@ def is_ordinary(name: str) -> bool:
     return kind == "file" and os.path.isfile(path)
 
 
-def columns(chains: Sequence[type[Chain]]) -> list[str]:
+def columns(chains: Sequence[type[Chain]], *, decapsulate: bool = False, outer: bool = False) -> list[str]:
     """The fields of a record of these chains, in its order."""
+    from pathspider.libtrace._core import around_fields  # noqa: PLC0415 - native
+
     fields = dict.fromkeys(name for chain in chains for name in chain.fields if not name.startswith("_"))
-    return [*fields, "pkt_first", "pkt_last"]
+    return [*fields, *around_fields(decapsulate, outer), "pkt_first", "pkt_last"]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ cdef extern from "decode.h" nogil:
     enum: PS_TRUNCATED
     enum: PS_MALFORMED
     enum: PS_R_NEW_LINK
+    enum: PS_R_TUNNEL_CUT
     enum: PS_REASONS
     const char *ps_reason(int reason)
     struct ps_key:

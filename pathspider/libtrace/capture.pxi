@@ -34,6 +34,7 @@ cdef extern from "source.h" nogil:
         size_t ring
         int promisc
         int live
+        int decapsulate
     enum: PS_WAIT_PACKETS
     enum: PS_WAIT_TIMEOUT
     enum: PS_WAIT_KICKED
@@ -477,7 +478,7 @@ cdef int64_t _now() noexcept:
 
 
 cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, size_t buffer, size_t ring, bint promisc,
-                  bint follows_clock):
+                  bint follows_clock, bint decapsulate):
     cdef ps_options options
     cdef ps_error_t error
     cdef ps_source *source
@@ -490,6 +491,7 @@ cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, siz
     options.ring = ring
     options.promisc = promisc
     options.live = follows_clock
+    options.decapsulate = decapsulate
     with nogil:
         if kind == 0:
             source = ps_open_live(text, &options, &error)
@@ -504,16 +506,16 @@ cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, siz
     return reader
 
 
-def live(str device, bpf, int snaplen, size_t buffer, size_t ring, bint promisc=True):
+def live(str device, bpf, int snaplen, size_t buffer, size_t ring, bint promisc=True, bint decapsulate=False):
     """Captures on an interface, with libpcap."""
-    return _open(0, device.encode(), -1, False, bpf, snaplen, buffer, ring, promisc, True)
+    return _open(0, device.encode(), -1, False, bpf, snaplen, buffer, ring, promisc, True, decapsulate)
 
 
-def descriptor(int fd, bint wait, bpf, int snaplen, size_t ring):
+def descriptor(int fd, bint wait, bpf, int snaplen, size_t ring, bint decapsulate=False):
     """Reads a capture from a file descriptor, which it takes over. ``wait``: look at its header now."""
-    return _open(1, b"", fd, wait, bpf, snaplen, 0, ring, False, False)
+    return _open(1, b"", fd, wait, bpf, snaplen, 0, ring, False, False, decapsulate)
 
 
-def libtrace_uri(str uri, bpf, int snaplen, size_t ring, bint follows_clock):
+def libtrace_uri(str uri, bpf, int snaplen, size_t ring, bint follows_clock, bint decapsulate=False):
     """Reads packets with libtrace."""
-    return _open(2, uri.encode(), -1, False, bpf, snaplen, 0, ring, False, follows_clock)
+    return _open(2, uri.encode(), -1, False, bpf, snaplen, 0, ring, False, follows_clock, decapsulate)

@@ -20,6 +20,8 @@ const char *ps_reason(int reason)
         [PS_R_TRANSPORT] = "transport header beyond the packet's end",
         [PS_R_OFFSET] = "impossible TCP data offset",
         [PS_R_UDP_LENGTH] = "impossible UDP length",
+        [PS_R_TUNNEL] = "malformed tunnel header, or packet in a tunnel",
+        [PS_R_TUNNEL_CUT] = "",
     };
     return reason >= 0 && reason < PS_REASONS ? words[reason] : "";
 }
@@ -42,6 +44,11 @@ uint64_t ps_hash(const struct ps_key *key)
     h = mix(h ^ words[0], 0xa0761d6478bd642fULL ^ words[1]);
     h = mix(h ^ words[2], 0xe7037ed1a0b428dbULL ^ words[3]);
     return mix(h ^ words[4], 0x8ebc6af09c88c6e3ULL ^ hash_seed);
+}
+
+uint64_t ps_hash_more(uint64_t hash, uint64_t value)
+{
+    return mix(hash ^ hash_seed, value ^ 0x589965cc75374cc3ULL);
 }
 
 uint32_t ps_fixed_len(uint8_t proto)
@@ -238,7 +245,7 @@ static uint8_t check_transport(const uint8_t *net, const struct ps_ip *ip, const
 void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out)
 {
     memset(out, 0, sizeof *out);
-    int64_t l3 = ps_link_layer(p, caplen, dlt, out);
+    int64_t l3 = ps_link_layer(p, caplen, dlt, out, NULL);
     if (l3 < 0) {
         out->status = l3 == PS_LINK_CUT ? PS_TRUNCATED : l3 == PS_LINK_BAD ? PS_MALFORMED : PS_NOT_IP;
         out->reason = l3 == PS_LINK_CUT ? PS_R_NONE : l3 == PS_LINK_BAD ? PS_R_LINK : PS_R_NEW_LINK;
@@ -248,12 +255,15 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
         out->status = PS_NOT_IP;
         return;
     }
+    ps_decode_packet(p, (uint32_t)l3, caplen - (uint32_t)l3, wire_len > (uint32_t)l3 ? wire_len - (uint32_t)l3 : 0, out);
+}
+
+void ps_decode_packet(const uint8_t *p, uint32_t l3, uint32_t len, uint32_t wire, struct ps_dec *out)
+{
     const uint8_t *net = p + l3;
-    uint32_t len = caplen - (uint32_t)l3;
-    uint32_t wire = wire_len > (uint32_t)l3 ? wire_len - (uint32_t)l3 : 0;
+    struct ps_ip ip;
     if (wire < len)
         wire = len;
-    struct ps_ip ip;
     ps_decode_ip(net, len, wire, &ip);
     if (ip.status == PS_OK && (ip.version == 4) != (out->ethertype == 0x0800)) {
         ip.status = PS_MALFORMED;
@@ -264,31 +274,37 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
         out->status = ip.status;
         return;
     }
-    out->l3 = (uint32_t)l3;
+    out->l3 = l3;
     out->version = ip.version;
     out->proto = ip.proto;
     out->fragment = ip.fragment;
+    out->more = ip.more;
     out->ip_len = ip.ip_len;
     out->size = len < ip.ip_len ? len : ip.ip_len;
     out->cut = len < ip.ip_len;
-    if (ip.l4) {
-        uint32_t fixed = ps_fixed_len(ip.proto);
-        out->l4 = out->l3 + ip.l4;
-        out->l4_len = ip.ip_len - ip.l4;
-        out->l4_whole = fixed && ip.l4 + fixed <= out->size;
+    ps_decode_transport(net, &ip, out);
+}
+
+void ps_decode_transport(const uint8_t *net, const struct ps_ip *ip, struct ps_dec *out)
+{
+    if (ip->l4) {
+        uint32_t fixed = ps_fixed_len(ip->proto);
+        out->l4 = out->l3 + ip->l4;
+        out->l4_len = ip->ip_len - ip->l4;
+        out->l4_whole = fixed && ip->l4 + fixed <= out->size;
     }
     if (!out->reason)
-        out->reason = check_transport(net, &ip, out);
-    if (out->l4_whole && ip.proto == TCP && net[ip.l4 + 12] >> 4 < 5)
+        out->reason = check_transport(net, ip, out);
+    if (out->l4_whole && ip->proto == TCP && net[ip->l4 + 12] >> 4 < 5)
         out->l4_whole = 0; /* no TCP: such a header has no place for its own fixed part */
-    out->dir = make_key(net, out->size, &ip, &out->key);
-    if ((ip.proto == ICMP && ip.version == 4) || (ip.proto == ICMP6 && ip.version == 6)) {
-        if (out->l4_whole && ps_icmp_quotes(ip.version, net[ip.l4]) && ip.l4 + 8 < out->size) {
-            const uint8_t *quoted = net + ip.l4 + 8;
-            uint32_t qlen = out->size - ip.l4 - 8;
+    out->dir = make_key(net, out->size, ip, &out->key);
+    if ((ip->proto == ICMP && ip->version == 4) || (ip->proto == ICMP6 && ip->version == 6)) {
+        if (out->l4_whole && ps_icmp_quotes(ip->version, net[ip->l4]) && ip->l4 + 8 < out->size) {
+            const uint8_t *quoted = net + ip->l4 + 8;
+            uint32_t qlen = out->size - ip->l4 - 8;
             struct ps_ip quote;
             ps_decode_ip(quoted, qlen, qlen, &quote);
-            if (quote.status == PS_OK && quote.version == ip.version) {
+            if (quote.status == PS_OK && quote.version == ip->version) {
                 /* the error travels against the packet that it quotes */
                 out->dir = !make_key(quoted, qlen, &quote, &out->key);
                 out->quote = 1;

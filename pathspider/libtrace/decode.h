@@ -25,6 +25,8 @@ enum ps_reason {
     PS_R_TRANSPORT,
     PS_R_OFFSET,
     PS_R_UDP_LENGTH,
+    PS_R_TUNNEL,     /* of the tunnel that the packet is: it belongs to the tunnel's own flow */
+    PS_R_TUNNEL_CUT, /* the same; nothing is wrong with it, but the capture ends before what is in it can be told */
     PS_REASONS
 };
 
@@ -39,6 +41,7 @@ struct ps_key {
     uint8_t version;
     uint8_t has_ports; /* 0: port fields mean nothing (ICMP, later fragments, cut headers) */
     uint8_t zero;
+    uint8_t tunnel[4];  /* which tunnels the packet was in, see tunnel.h; 0: none, or they are not looked into */
 };
 
 struct ps_dec {
@@ -60,6 +63,7 @@ struct ps_dec {
     uint8_t quote;     /* an ICMP error: the key is that of the packet which it quotes */
     uint8_t dir;       /* 0: travels from lo to hi, 1: from hi to lo */
     uint8_t reason;    /* enum ps_reason */
+    uint8_t more;      /* a fragment follows */
 };
 
 /* Where the transport header of an IP packet is; used for quotations and for objects made from bytes as well. */
@@ -77,6 +81,13 @@ void ps_decode_ip(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_i
 /* A captured frame. `dlt` is a link type as in capture files or libpcap's DLT. */
 void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *out);
 
+/* The IP packet at `l3` of a frame, of which `len` bytes were captured and `wire` were sent; `out` is all 0 but for what
+ * the link layer told, its ethertype included. */
+void ps_decode_packet(const uint8_t *p, uint32_t l3, uint32_t len, uint32_t wire, struct ps_dec *out);
+
+/* The second half of that, for a packet whose transport header is elsewhere: from `ip`, its ports, key and hash. */
+void ps_decode_transport(const uint8_t *net, const struct ps_ip *ip, struct ps_dec *out);
+
 /* 1 where ps_decode() knows the link type. */
 int ps_known_link(int dlt);
 
@@ -92,6 +103,8 @@ int ps_icmp_quotes(uint8_t version, uint8_t type);
 /* The seed of the flow hash: random, so that nobody can aim at one bucket. */
 void ps_seed(uint64_t seed);
 uint64_t ps_hash(const struct ps_key *key);
+/* A hash of what was hashed and one more value. */
+uint64_t ps_hash_more(uint64_t hash, uint64_t value);
 
 static inline uint16_t ps_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
 static inline uint32_t ps_be32(const uint8_t *p)

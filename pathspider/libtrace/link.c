@@ -333,7 +333,7 @@ static int first_layer(struct frame *f)
     return layer;
 }
 
-int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out)
+int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out, struct ps_tags *tags)
 {
     struct frame frame = {p, len, 0, 0, dlt, 0};
     uint32_t at = 0, type = 0, size;
@@ -342,6 +342,10 @@ int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *ou
     int layer = dlt == L_ETHERNET ? ETHERNET : LINK;
 
     out->vlan = 0xffff;
+    if (tags) {
+        tags->vlans = tags->labels = 0;
+        tags->bottom = 0;
+    }
     for (;;) { /* each round moves on, or is the last; but for LINK, which is bounded by itself */
         switch (layer) {
         case ETHERNET:
@@ -361,6 +365,8 @@ int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *ou
                 NEED(4);
                 if (out->vlan == 0xffff)
                     out->vlan = ps_be16(p + at) & 0xfff;
+                if (tags && tags->vlans < PS_TAGS)
+                    tags->vlan[tags->vlans++] = ps_be16(p + at) & 0xfff;
                 type = ps_be16(p + at + 2);
                 at += 4;
                 break;
@@ -500,8 +506,12 @@ int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *ou
         case MPLS: /* RFC 3032; what is in it shows in its first octet: RFC 4928 */
             do {
                 NEED(4);
+                if (tags && tags->labels < PS_TAGS)
+                    tags->label[tags->labels++] = ps_be32(p + at) >> 12;
                 at += 4;
             } while (!(p[at - 2] & 1));
+            if (tags)
+                tags->bottom = at;
             layer = RAW;
             break;
 

@@ -12,8 +12,18 @@ enum {
     PS_LINK_NEW = -3   /* a link type that we do not know */
 };
 
+#define PS_TAGS 16
+
+/* VLAN ids and MPLS labels of a frame, the outermost first. */
+struct ps_tags {
+    uint32_t vlans, labels;  /* how many are here: of more than PS_TAGS, the first */
+    uint16_t vlan[PS_TAGS];
+    uint32_t label[PS_TAGS];
+    int64_t bottom;          /* offset of what the last label stack of the frame labels; 0 without one */
+};
+
 /* Offset of the network header, or one of the above. Sets out->ethertype, which is not IP's where the frame is not IP,
- * and out->vlan. `dlt` is a link type as in capture files, or libpcap's DLT. */
-int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out);
+ * and out->vlan. `dlt` is a link type as in capture files, or libpcap's DLT. `tags`: NULL where nobody asks for them. */
+int64_t ps_link_layer(const uint8_t *p, uint32_t len, int dlt, struct ps_dec *out, struct ps_tags *tags);
 
 #endif

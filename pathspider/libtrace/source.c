@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "source_private.h"
+#include "tunnel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -119,6 +120,8 @@ int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, u
     entry->ts = ts;
     memcpy(entry + 1, p, caplen);
     ps_decode((const uint8_t *)(entry + 1), caplen, wire_len, s->dlt, &entry->dec);
+    if (s->decapsulate)
+        ps_decapsulate((const uint8_t *)(entry + 1), caplen, wire_len, s->dlt, &entry->dec, NULL);
     STORE(s->head, s->head + need + gap);
     uint64_t fill = s->head - s->seen_tail;
     if (fill > s->peak) {
@@ -712,6 +715,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     s->owner = getpid();
     s->netfd = s->fd = s->stopfd = s->wakefd = s->reports = -1;
     s->snaplen = options->snaplen;
+    s->decapsulate = options->decapsulate;
     s->dlt = 1;
     pthread_cond_init(&s->headed, NULL);
     pthread_cond_init(&s->space, NULL);

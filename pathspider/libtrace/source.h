@@ -73,6 +73,7 @@ struct ps_options {
     size_t ring;           /* ring between reader and consumer, bytes */
     int promisc;
     int live;              /* libtrace: the source is an interface, so reading may have to wait */
+    int decapsulate;       /* the flow is that of the packet inside tunnels: see tunnel.h */
 };
 
 /* Each returns NULL and fills `error` where it fails. The reader runs when they return. */

@@ -50,6 +50,7 @@ struct ps_source {
     int netfd;                      /* for questions about the interface */
     int stopfd, wakefd;             /* eventfds: to the reader, to the consumer */
     int fd, regular, live;
+    int decapsulate;
     uint8_t *buffer;                /* what was read of the file and not yet consumed: rd..wr */
     size_t rd, wr;
     int64_t offset;                 /* in the file, unpacked, of buffer[rd] */

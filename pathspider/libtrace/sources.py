@@ -90,11 +90,13 @@ class Capture:
     :param bpf: filter expression in the syntax of pcap-filter(7)
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer of a live capture, and of our ring behind it
+    :param decapsulate: flows are those inside of tunnels; for a table that is told so too
     """
 
     def __init__(self, uri: str, bpf: str | None = None, snaplen: int = 65535, buffer_size: int = 64 << 20,
-                 promisc: bool = True) -> None:
+                 promisc: bool = True, *, decapsulate: bool = False) -> None:
         self.target = parse(uri)
+        self._decapsulate = decapsulate
         try:
             self.reader = self._open(bpf, snaplen, buffer_size, promisc)
         except _core.SourceError as error:
@@ -103,12 +105,13 @@ class Capture:
     def _open(self, bpf: str | None, snaplen: int, buffer_size: int, promisc: bool) -> _core.Reader:
         kind, name = self.target
         if kind == "live":
-            return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc)
+            return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc, self._decapsulate)
         if kind == "libtrace":
-            return _core.libtrace_uri(name, bpf, snaplen, buffer_size if self.live else FILE_RING, self.live)
+            return _core.libtrace_uri(name, bpf, snaplen, buffer_size if self.live else FILE_RING, self.live,
+                                      self._decapsulate)
         if kind == "stdin":
-            return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING)
-        return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING)
+            return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING, self._decapsulate)
+        return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING, self._decapsulate)
 
     def _open_file(self, name: str) -> tuple[int, bool]:
         """A descriptor of the capture, and whether its header is there for the asking."""
@@ -275,10 +278,11 @@ class Captures(Capture):
     :raises CaptureError: one cannot be opened, is no capture file, or is given twice
     """
 
-    def __init__(self, names: Sequence[str], bpf: str | None = None, snaplen: int = 65535) -> None:
+    def __init__(self, names: Sequence[str], bpf: str | None = None, snaplen: int = 65535, *,
+                 decapsulate: bool = False) -> None:
         if not names:
             raise ValueError("no capture files to read")
-        self._bpf, self._snaplen = bpf, snaplen
+        self._bpf, self._snaplen, self._decapsulate = bpf, snaplen, decapsulate
         self._limits: tuple[int | None, float | None] = (None, None)
         self._switching = threading.RLock()
         """Held while one file follows another, and by whoever wants something of the one that is read."""
@@ -331,7 +335,7 @@ class Captures(Capture):
     def _open_at_begin(self, descriptor: int, bpf: str | None) -> _core.Reader:
         os.lseek(descriptor, 0, os.SEEK_SET)  # the position is that of all readers of this descriptor
         try:
-            return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING)
+            return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING, self._decapsulate)
         except OSError as error:
             raise CaptureError(f"cannot open the capture file: {error.strerror}", self.target.name) from None
         except _core.SourceError as error:

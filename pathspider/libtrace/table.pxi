@@ -250,10 +250,14 @@ def is_compiled(cls, name):
             and not PyType_GetFlags(<PyTypeObject *>definer) & Py_TPFLAGS_HEAPTYPE)
 
 
-def flow_key(bytes data, int linktype=1):
+def flow_key(bytes data, int linktype=1, bint decapsulate=False):
     """What the table makes of a frame: ``(status, key, direction)``; the key is None where there is no flow."""
     cdef ps_dec dec
-    ps_decode(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), <uint32_t>len(data), linktype, &dec)
+    cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef uint32_t length = <uint32_t>len(data)
+    ps_decode(p, length, length, linktype, &dec)
+    if decapsulate:
+        ps_decapsulate(p, length, length, linktype, &dec, NULL)
     if dec.status != PS_OK:
         return dec.status, None, 0
     return dec.status, PyBytes_FromStringAndSize(<const char *>&dec.key, sizeof(dec.key)), dec.dir
@@ -302,6 +306,8 @@ cdef class FlowTable:
     :param store: holds the first packets of each flow: records have them as ``_packets``
     :param active_timeout: seconds of packet time after which a flow that goes on ends, and its next packet begins a new
         one: with its next forward packet, so that forward remains forward, or any after twice that time; 0: never
+    :param decapsulate: flows are those inside of tunnels, which records name; a source has to be told as well
+    :param outer: records have VLAN ids and MPLS labels
 
     One thread at a time may use a table, and none from within a hook of its chains: that raises ``RuntimeError``.
     :meth:`end_flow` and the counts are for any thread, at any time.
@@ -316,6 +322,7 @@ cdef class FlowTable:
     cdef Flow *soon[2]
     cdef List open, done
     cdef PacketStore store
+    cdef Encapsulation around  # None: records have nothing of what packets are in
     cdef readonly uint64_t count, max_flows
     cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
     cdef uint64_t by_reason[PS_REASONS]
@@ -342,7 +349,7 @@ cdef class FlowTable:
             raise MemoryError
 
     def __init__(self, chains=(), double idle_timeout=30, double expiry_timeout=5, uint64_t max_flows=131072,
-                 PacketStore store=None, double active_timeout=0):
+                 PacketStore store=None, double active_timeout=0, bint decapsulate=False, bint outer=False):
         if self.keep is not None:  # hooks would be freed that may be running
             raise RuntimeError("a flow table is set up once: make a new one")
         self.keep = []
@@ -356,6 +363,8 @@ cdef class FlowTable:
         self.active = <int64_t>(active_timeout * 1e9)
         self.max_flows = max_flows
         self.store = store
+        if decapsulate or outer:
+            self.around = Encapsulation(decapsulate, outer)
         self.out = []
         self.shapes = {}
         self.register(list(chains))
@@ -377,6 +386,8 @@ cdef class FlowTable:
             self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
             self.foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
+        if self.around is not None:
+            self.template.update(dict.fromkeys(self.around.fields))  # their place; set when the flow begins
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.keep.append(chains)
         self.names = []
@@ -447,9 +458,12 @@ cdef class FlowTable:
         """One captured frame; returns the records of the flows that ended by its time."""
         cdef ps_dec dec
         cdef int64_t ts = _nanoseconds(seconds)
-        ps_decode(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), max(wire_len, len(data)), linktype, &dec)
-        self.process(<const uint8_t *>PyBytes_AS_STRING(data), <uint32_t>len(data), max(wire_len, len(data)), linktype,
-                     ts, &dec)
+        cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(data)
+        cdef uint32_t length = <uint32_t>len(data), wire = max(wire_len, len(data))
+        ps_decode(p, length, wire, linktype, &dec)
+        if self.around is not None and self.around.decapsulate:
+            ps_decapsulate(p, length, wire, linktype, &dec, NULL)
+        self.process(p, length, wire, linktype, ts, &dec)
         return self.take()
 
     def advance(self, double seconds):
@@ -833,7 +847,9 @@ cdef class FlowTable:
                 self.malformed += 1
                 self.by_reason[dec.reason] += 1
             return 0
-        if dec.reason:
+        if dec.reason == PS_R_TUNNEL_CUT:
+            self.truncated += 1
+        elif dec.reason:
             self.malformed += 1
             self.by_reason[dec.reason] += 1
         if not dec.l4_whole and dec.cut and not dec.fragment and (dec.l4 == 0 or ps_fixed_len(dec.proto)):
@@ -854,6 +870,8 @@ cdef class FlowTable:
             flow = self.create(dec, now, ts)
             self.flows += 1
             fresh = True
+            if self.around is not None:
+                self.around.note(<dict>flow.rec, p, caplen, wire_len, dlt)
         elif not flow.complete:
             if self.open.tail != flow:
                 _remove(&self.open, flow)

@@ -60,6 +60,7 @@ from tests.libtrace.frames import (
 )
 from tests.libtrace.links import links
 from tests.libtrace.test_decode import Everything
+from tests.libtrace.tunnels import nested, tunnels
 
 INTERESTING = (0, 1, 2, 4, 5, 6, 15, 17, 41, 44, 51, 58, 63, 64, 127, 128, 132, 192, 254, 255)
 
@@ -148,7 +149,9 @@ def make_corpus() -> list[tuple[int, bytes]]:
         frame(IP(proto=136) / Raw(b"\0\1\0\2" + bytes(4))),
         frame(v4 / UDP(sport=5, dport=6) / Raw(UPDATE)),
     ]
-    return [(1, data) for data in frames + more] + other + layers
+    inside = [data for packet in packets for rev in (False, True) for _, _, data in tunnels(packet, rev)]
+    inside += [nested(packets[0], depth) for depth in (8, 9)]
+    return [(1, data) for data in frames + more + inside] + other + layers
 
 
 def mutate(chance: random.Random, data: bytes) -> bytes:
@@ -169,12 +172,14 @@ def mutate(chance: random.Random, data: bytes) -> bytes:
 
 
 def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
-    """Mutated packets through the table, with every chain and one that reads every attribute."""
+    """Mutated packets through the table, with every chain and one that reads every attribute; tunnels are looked into,
+    and of some packets they are not."""
     chains: list[Chain] = [twin(chain_of(name))() for name in NAMES]
     seeds = corpus()
     store = PacketStore(8 << 10)  # full most of the time
-    table = FlowTable(chains, max_flows=20, store=store)
-    nosy = FlowTable([Everything()], max_flows=100)
+    table = FlowTable(chains, max_flows=20, store=store, decapsulate=True, outer=True)
+    nosy = FlowTable([Everything()], max_flows=100, decapsulate=True)
+    plain = FlowTable([Everything()], max_flows=100)
     clock = 1e9
     for number in range(count):
         linktype, data = chance.choice(seeds)
@@ -183,6 +188,7 @@ def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
         table.feed(changed, max(clock, 0.0), linktype, len(data))
         if number % 20 == 0:
             nosy.feed(changed, max(clock, 0.0), linktype)
+            plain.feed(changed, max(clock, 0.0), linktype)
         if len(table) > 20:
             raise AssertionError(f"{len(table)} open flows, the cap is 20")
     table.flush()
@@ -232,9 +238,10 @@ def fuzz_files(chance: random.Random, count: int) -> int:
             file.truncate()
             file.write(data)
             file.flush()
-            table = FlowTable([])
+            inside = number % 3 > 0
+            table = FlowTable([], decapsulate=inside, outer=inside)
             try:
-                with Capture(file.name) as capture:
+                with Capture(file.name, decapsulate=inside) as capture:
                     while capture.feed(table) is not None:
                         pass
             except CaptureError:
