@@ -21,37 +21,37 @@ int ps_ip_right(const uint8_t *net, const struct ps_dec *dec)
     return dec->version == 6 || (header <= dec->size && sum(net, header, 0) == 0xffff);
 }
 
-/* Whether a transport header's checksum is there and right. `net` is the IP header with its addresses. */
+/* Whether a transport header's checksum is there and right, and the header is one that somebody sends. `net` is the IP
+ * header with its addresses. */
 static int transport_right(const uint8_t *net, uint8_t version, uint8_t proto, const uint8_t *p, uint32_t len)
 {
     uint32_t pseudo = sum(net + (version == 4 ? 12 : 8), version == 4 ? 8 : 32, 0) + proto + len;
     switch (proto) {
     case TCP:
-        return len >= 20 && (p[12] >> 4) * 4u >= 20 && (p[12] >> 4) * 4u <= len && sum(p, len, pseudo) == 0xffff;
+        return len >= 20 && (p[12] >> 4) * 4u >= 20 && (p[12] >> 4) * 4u <= len && !(p[12] & 0x0e) &&
+               sum(p, len, pseudo) == 0xffff;
     case UDP:
         return len >= 8 && ps_be16(p + 4) == len && ps_be16(p + 6) && sum(p, len, pseudo) == 0xffff;
     case ICMP:
-        return version == 4 && len >= 8 && sum(p, len, 0) == 0xffff;
+        return version == 4 && len >= 8 && p[0] <= 18 && p[1] <= 15 && sum(p, len, 0) == 0xffff;
     case ICMP6:
-        return version == 6 && len >= 8 && sum(p, len, pseudo) == 0xffff;
+        return version == 6 && len >= 8 && (p[0] & 0x7f) < 40 && p[1] <= 7 && sum(p, len, pseudo) == 0xffff;
     default:
         return 0;
     }
 }
 
-/* Whether the IP packet fills its place, and its checksums are right as far as it has them and it is no fragment. */
+/* Whether the IP packet fills its place, and a checksum is right: IPv4's, or where there is none a transport header's. */
 static int packet_right(const uint8_t *net, uint32_t len, uint8_t version)
 {
     struct ps_ip ip;
     ps_decode_ip(net, len, len, &ip);
-    if (ip.status != PS_OK || ip.reason || ip.version != version || ip.ip_len != len)
+    if (ip.status != PS_OK || ip.reason || ip.version != version)
         return 0;
     if (version == 4)
-        return sum(net, (net[0] & 15u) * 4, 0) == 0xffff;
-    if (!ip.l4 || ip.more || ip.fragment)
-        return 1;
-    int checked = ip.proto == TCP || ip.proto == UDP || ip.proto == ICMP6;
-    return !checked || transport_right(net, 6, ip.proto, net + ip.l4, len - ip.l4);
+        return ps_be16(net + 2) == len && sum(net, (net[0] & 15u) * 4, 0) == 0xffff;
+    return ps_be16(net + 4) + 40u == len && ip.l4 && !ip.more && !ip.fragment &&
+           transport_right(net, 6, ip.proto, net + ip.l4, len - ip.l4);
 }
 
 int ps_null_esp(const uint8_t *p, uint32_t at, uint32_t end, const struct ps_dec *dec, uint32_t *body, uint32_t *to)

@@ -4,7 +4,7 @@ import random
 import struct
 import unittest
 
-from scapy.all import ICMP, IP, TCP, UDP, ICMPv6EchoRequest, IPv6, Raw
+from scapy.all import ICMP, IP, TCP, UDP, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment, Raw
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from pathspider.chains.basic import BasicChain
@@ -52,8 +52,9 @@ class TestESP(unittest.TestCase):
                     self.encrypted(outside(False, proto=50) / Raw(data))
 
     def test_transport_mode_by_its_checksum(self):
-        echoes = IP(src="10.0.0.1", dst="10.0.0.2") / ICMP(), IPv6(src="fd00::1", dst="fd00::2") / ICMPv6EchoRequest()
-        for version, packet in ((4, IP(FOUR)), (6, IPv6(SIX)), (4, echoes[0]), (6, echoes[1])):
+        echo4 = IP(src="10.0.0.1", dst="10.0.0.2") / ICMP()
+        echo6 = IPv6(src="fd00::1", dst="fd00::2") / ICMPv6EchoRequest()
+        for version, packet in ((4, IP(FOUR)), (6, IPv6(SIX)), (4, echo4), (6, echo6)):
             data = frame(esp(bytes(packet), False, "SHA2-256-128", tunnel=False, version=version))
             flow, _ = flow_of(data)
             inside = packet.proto if version == 4 else packet.nh
@@ -73,11 +74,13 @@ class TestESP(unittest.TestCase):
             begin = data.index(packet)
             places = [begin, begin + (2 if packet is FOUR else 4), begin + (10 if packet is FOUR else 16),
                       *range(len(data) - 12 - 6, len(data) - 12)]
-            for at in places:  # version, length, checksum (of IPv6, what UDP's covers); padding, its length, next header
+            for at in places:  # version, length, checksum (of IPv6, what UDP covers); padding, its length, next header
                 wrong = bytearray(data)
                 wrong[at] ^= 0x20
                 with self.subTest(at=at - begin):
                     self.encrypted(bytes(wrong))
+        fragment = bytes(IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(offset=1) / Raw(bytes(30)))
+        self.encrypted(padded_esp(fragment, False, -(len(fragment) + 2) % 4, 0, 12))
 
     def test_whose_end_was_not_captured(self):
         data = frame(esp(FOUR, False, "HMAC-SHA1-96", tunnel=True))
@@ -85,6 +88,13 @@ class TestESP(unittest.TestCase):
             self.encrypted(data[:cut], len(data))
         packet = outside(False, proto=50, flags="MF") / Raw(data[34:])
         self.encrypted(packet)
+
+    def test_a_packet_whose_length_its_header_does_not_tell(self):
+        """As segmentation offload has it: that it fills its place proves nothing."""
+        for packet, at in ((FOUR, 2), (SIX, 4)):
+            wrong = bytearray(packet)
+            wrong[at : at + 2] = bytes(2)
+            self.encrypted(padded_esp(bytes(wrong), False, -(len(packet) + 2) % 4, 0, 12))
 
     def test_reserved_numbers(self):
         data = bytearray(frame(esp(FOUR, False, "HMAC-SHA1-96", tunnel=True)))
