@@ -16,10 +16,12 @@ import unittest
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from scapy.all import IP, UDP, VXLAN, Dot1Q, Ether
+
 from pathspider.lab import Lab
 from pathspider.libtrace import HAVE_LIBTRACE
 from tests.cmd.test_main import pspdr
-from tests.libtrace.frames import enhanced, pcap, pcapng, section, tcp4, tcp6, udp4
+from tests.libtrace.frames import MACS, enhanced, frame, pcap, pcapng, section, tcp4, tcp6, udp4
 from tests.libtrace.frames import interface as described
 from tests.libtrace.links import links
 from tests.programs import as_nobody
@@ -305,6 +307,45 @@ class TestCSV(FileCase):
     def test_no_space_left(self):
         _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--format", "csv", "-o", "/dev/full", status=1)
         self.assertIn("No space left", messages)
+
+
+class TestTunnels(FileCase):
+    def setUp(self):
+        super().setUp()
+        inside = bytes(IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53) / b"x")
+        vxlan = UDP(sport=4444, dport=4789) / VXLAN(vni=7) / Ether(**MACS) / IP(inside)
+        outside = Dot1Q(vlan=5) / IP(src="192.0.2.1", dst="192.0.2.2")
+        self.capture = self.file(pcap([frame(outside / vxlan), frame(IP(inside)), udp4()]))
+
+    def flows(self, *options):
+        return [json.loads(line) for line in self.observe("-i", self.capture, *options)[0]]
+
+    def test_decapsulate(self):
+        self.assertEqual(sorted((flow["sip"], flow["dp"], flow.get("encapsulation"), flow.get("vlan"))
+                                for flow in self.flows("--decapsulate")),
+                         [("10.0.0.1", 53, [], None), ("10.0.0.1", 53, ["vxlan:7"], None), ("192.0.2.1", 53, [], None)])
+
+    def test_outer(self):
+        self.assertEqual(sorted((flow["sip"], flow["vlan"], flow["mpls"], flow["tunnel_ends"])
+                                for flow in self.flows("--decapsulate", "--outer")),
+                         [("10.0.0.1", [], [], []), ("10.0.0.1", [5], [], [["192.0.2.1", "192.0.2.2"]]),
+                          ("192.0.2.1", [], [], [])])
+
+    def test_without(self):
+        flows = self.flows()
+        self.assertEqual(sorted(flow["dp"] for flow in flows), [53, 53, 4789])
+        for flow in flows:
+            self.assertEqual(flow.keys() & {"encapsulation", "vlan", "mpls", "tunnel_ends"}, set())
+
+    def test_columns(self):
+        empty = self.file(pcap([]), "empty.pcap")
+        (header,), _ = self.observe("-i", empty, "--format", "csv", "--decapsulate", "--outer")
+        self.assertEqual(header.split(",")[-6:],
+                         ["encapsulation", "vlan", "mpls", "tunnel_ends", "pkt_first", "pkt_last"])
+        lines, _ = self.observe("-i", self.capture, "--format", "csv", "--decapsulate", "--outer")
+        self.assertEqual(header, ",".join(json.loads(
+            self.observe("-i", self.capture, "--decapsulate", "--outer")[0][0])))
+        self.assertIn('"[""vxlan:7""]",[5],[],"[[""192.0.2.1"", ""192.0.2.2""]]"', "\n".join(lines))
 
 
 class TestLimits(FileCase):
