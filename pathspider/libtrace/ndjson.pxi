@@ -7,6 +7,7 @@ cdef extern from "Python.h":
     void PyMem_Free(void *p)
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
     bint PyLong_CheckExact(object value)
+    bint PyList_CheckExact(object value)
     bint PyFloat_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
 
@@ -47,6 +48,8 @@ cdef class _Text:
             return self.add("true", 4)
         if value is False:
             return self.add("false", 5)
+        if PyList_CheckExact(value) and not value:
+            return self.add("[]", 2)
         if PyLong_CheckExact(value):
             number = PyLong_AsLongAndOverflow(value, &overflow)
             if not overflow:

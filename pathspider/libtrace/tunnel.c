@@ -383,6 +383,12 @@ static enum found udp(struct rest *r, const struct ps_dec *dec, struct inside *i
     return OTHER;
 }
 
+/* Whether a tunnel may be over this protocol: see tunnel(). */
+static int carries(uint8_t proto)
+{
+    return proto == UDP || proto == IPV4 || proto == IPV6 || proto == GRE || proto == ESP || proto == MPLS_IN_IP;
+}
+
 static enum found tunnel(const uint8_t *p, const struct ps_dec *dec, struct inside *in)
 {
     struct rest r = {p, dec->l4, dec->l3 + dec->size, dec->l4_len, dec->more};
@@ -425,13 +431,14 @@ static enum found pseudowire(const uint8_t *p, const struct ps_dec *dec, struct 
 void ps_decapsulate(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, struct ps_dec *dec,
                     struct ps_stack *stack)
 {
+    if (stack)
+        stack->depth = 0;
+    if (dec->status == PS_OK && !carries(dec->proto))
+        return;
     struct ps_dec now = *dec;
     uint64_t networks = 0;
     enum found is = OPEN;
     uint32_t depth = 0;
-
-    if (stack)
-        stack->depth = 0;
     if (dec->status == PS_NOT_IP && !dec->reason) {
         struct rest r = {p, 0, caplen, wire_len > caplen ? wire_len : caplen, 0};
         struct inside labelled;
