@@ -54,7 +54,8 @@ docs-pdf: setup $(VENV)/.browser
 	$(BIN)/python docs/pdf.py docs/_build/singlehtml/index.html docs/_build/pathspider.pdf
 	@ls -l docs/_build/pathspider.pdf
 
-# A million mutated packets through decode, flow table and all chains; a little of it is in `make test`.
+# A million mutated packets, those in tunnels included, through decode, decapsulation, flow table and all chains; a little
+# of it is in `make test`.
 fuzz: setup
 	$(BIN)/python -m tests.libtrace.fuzz --packets 1000000
 

@@ -14,7 +14,7 @@ from pathspider.libtrace import FlowTable
 from pathspider.libtrace._core import flow_key
 from pathspider.observer import Observer
 from tests.libtrace.frames import MACS, frame, pcap
-from tests.libtrace.links import ADDRESSES, be16, mpls
+from tests.libtrace.links import ADDRESSES, be16, links, mpls
 from tests.libtrace.tunnels import datagram, nested, outside, tunnels
 
 ENDS = {4: ("10.0.0.1", "10.0.0.2"), 6: ("fd00::1", "fd00::2")}
@@ -92,6 +92,23 @@ class EveryTunnel(unittest.TestCase):
                 (flow,) = table.flush()
                 self.assertEqual((flow["sip"], flow["sp"], flow["dp"]), ("10.0.0.1", 1000, 80))
                 self.assertEqual(flow_key(data, 1, True)[1][:40], key)
+
+    def test_in_every_link_layer_and_with_every_one_inside(self):
+        for version in (4, 6):
+            packet = next(connection(version))[0]
+            inner = ADDRESSES + be16(0x0800 if version == 4 else 0x86DD) + packet
+            want = flow_key(frame(datagram(False, 4789, VXLAN(vni=7) / Raw(inner))), 1, True)
+            self.assertEqual(want[1][:40], flow_key(packet, 101)[1][:40])
+            for six in (False, True):
+                carrier = bytes(datagram(False, 4789, VXLAN(vni=7) / Raw(inner), 6 if six else 4))
+                for name, linktype, data in links(carrier, six):
+                    with self.subTest(name=name, version=version, six=six):
+                        self.assertEqual(flow_key(data, linktype, True), want)
+            for name, linktype, data in links(packet, version == 6):
+                if linktype == 1:
+                    with self.subTest(inside=name, version=version):
+                        vxlan = frame(datagram(False, 4789, VXLAN(vni=7) / Raw(data)))
+                        self.assertEqual(flow_key(vxlan, 1, True), want)
 
     def test_read_from_a_file(self):
         with tempfile.TemporaryDirectory() as folder:
