@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,18 @@ def why_not_offered(plugin: Any) -> str:
 def find_plugin(name: str) -> Any | None:
     """The class of the plugin of this name, None where there is none."""
     return next((plugin for plugin in available_plugins(name) if plugin.name == name), None)
+
+
+def passive_plugins(named: Sequence[str] = ()) -> list[Any]:
+    """The plugins that can tell something of flows of others, by name; those of these names alone, where there are any.
+
+    :raises KeyError: for a name that none of them has
+    """
+    if not named:
+        return [plugin for plugin in available_plugins() if plugin.passive_chains]
+    found = {name: plugin for name in named for plugin in available_plugins(name)
+             if plugin.name == name and plugin.passive_chains}
+    return [found[name] for name in sorted(set(named))]
 
 
 def available_chains() -> dict[str, type[Chain]]:

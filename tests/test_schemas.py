@@ -64,7 +64,7 @@ class TestSchemas(unittest.TestCase):
         self.assertEqual(set(read("job.schema.json")["properties"]), set(Job.__annotations__))
         self.assertEqual(set(read("record.schema.json")["properties"]), RECORD_KEYS)
         told = Connection.__annotations__.keys() - {"client"}  # which is closed, and not written
-        seen = {*chain_fields(), "pkt_first", "pkt_last", "observed"}
+        seen = {*chain_fields(), "pkt_first", "pkt_last", "observed", "path", "conditions", "time"}
         self.assertEqual(set(read("flow.schema.json")["properties"]), told | seen)
 
     def test_jobs(self):

@@ -1,0 +1,17 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, is_bogus
+from pathspider.libtrace cimport _core
+
+
+cdef int FIXED_BYTES, NOTHING_YET, ASKED, ANSWERED, CONTRADICTED
+cdef double SOONEST_RESEND
+
+
+cpdef bint is_cut(_core.TCP tcp) except -1
+
+
+cdef class HandshakeChain(Chain):
+    @cython.locals(state=int, flags=int, bogus=bint, opens=bint, answers=bint, syn=tuple, synack=tuple)
+    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
