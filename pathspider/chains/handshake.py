@@ -26,6 +26,28 @@ def is_cut(tcp: TCP) -> bool:
     return bool(FIXED_BYTES + len(tcp.options_data) != tcp.doff * 4)
 
 
+def after_syn(rec: dict[str, Any], tcp: TCP, state: int) -> int:
+    """The state after a SYN that went forward."""
+    syn = (tcp.flags, tcp.seq_nbr, tcp.payload_len, tcp.options_data)
+    if state == NOTHING_YET and not is_cut(tcp):
+        rec["_handshake_syn"] = syn
+    elif state == ANSWERED:  # the SYN-ACK was lost behind us; options may have another time
+        return state if rec["_handshake_syn"][:2] == syn[:2] else CONTRADICTED
+    elif state != ASKED or rec["_handshake_syn"] != syn:
+        return CONTRADICTED
+    rec["_handshake_sent"] = tcp.seconds
+    return ASKED
+
+
+def after_syn_ack(rec: dict[str, Any], tcp: TCP, state: int) -> int:
+    """The state after a SYN-ACK that came back, and is not bogus."""
+    synack = (tcp.flags, tcp.seq_nbr, tcp.ack_nbr)
+    if state == ASKED and not is_cut(tcp) and 0 <= tcp.seconds - rec["_handshake_sent"] < SOONEST_RESEND:
+        rec["_handshake_synack"] = synack
+        return ANSWERED
+    return ANSWERED if state == ANSWERED and rec["_handshake_synack"] == synack else CONTRADICTED
+
+
 class HandshakeChain(Chain):
     """Whether a TCP flow began with a SYN and with its SYN-ACK soon after, both seen whole and never contradicted.
 
@@ -47,37 +69,18 @@ class HandshakeChain(Chain):
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Looks at SYNs, and at what comes first."""
         state = rec["_handshake_state"]
-        flags = tcp.flags
-        if not flags & TCP_SYN:
+        if not tcp.flags & TCP_SYN:
             if state == NOTHING_YET:
                 rec["_handshake_state"] = CONTRADICTED  # it began before
             return True
         bogus = is_bogus(rec, tcp, rev)
-        if state == CONTRADICTED:
-            return True
-        opens = not (rev or flags & (TCP_ACK | TCP_RST | TCP_FIN))
-        answers = rev and not bogus and flags & (TCP_ACK | TCP_RST | TCP_FIN) == TCP_ACK
-        if opens:
-            syn = (flags, tcp.seq_nbr, tcp.payload_len, tcp.options_data)
-            if state == NOTHING_YET and not is_cut(tcp):
-                rec["_handshake_state"] = ASKED
-                rec["_handshake_syn"] = syn
-                rec["_handshake_sent"] = tcp.seconds
-                return True
-            if state == ASKED and rec["_handshake_syn"] == syn:
-                rec["_handshake_sent"] = tcp.seconds
-                return True
-            if state == ANSWERED and rec["_handshake_syn"][:2] == syn[:2]:  # the SYN-ACK was lost behind us
-                return True
-        elif answers:
-            synack = (flags, tcp.seq_nbr, tcp.ack_nbr)
-            if state == ASKED and not is_cut(tcp) and 0 <= tcp.seconds - rec["_handshake_sent"] < SOONEST_RESEND:
-                rec["_handshake_state"] = ANSWERED
-                rec["_handshake_synack"] = synack
-                rec["handshake_whole"] = True
-                return True
-            if state == ANSWERED and rec["_handshake_synack"] == synack:
-                return True
-        rec["_handshake_state"] = CONTRADICTED
-        rec["handshake_whole"] = False
+        others = tcp.flags & (TCP_ACK | TCP_RST | TCP_FIN)
+        if not rev and not others:
+            state = after_syn(rec, tcp, state)
+        elif rev and not bogus and others == TCP_ACK:
+            state = after_syn_ack(rec, tcp, state)
+        else:
+            state = CONTRADICTED
+        rec["_handshake_state"] = state
+        rec["handshake_whole"] = state == ANSWERED
         return True

@@ -66,9 +66,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Every so many seconds, tell how many packets and flows there were, and how many packets "
                              "were lost.")
     parser.add_argument("--conditions", action="store_true",
-                        help="Have plugins say what a flow tells by itself, such as what a server answered to a SYN that "
-                             "asked for ECN: path, conditions and time stand in each record. The chains that this needs "
-                             "are added, and their fields left out.")
+                        help="Have plugins say what a flow tells by itself, such as what a server answered to a SYN "
+                             "that asked for ECN: path, conditions and time stand in each record. The chains that this "
+                             "needs are added, and their fields left out.")
     parser.add_argument("--plugin", action="append", default=[], dest="plugins", metavar="NAME",
                         help="Conditions of this plugin alone; may be given several times. Implies --conditions. "
                              "(Default: of each that can tell something)")
@@ -139,21 +139,15 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
     with open_output(args.output, force=args.force) as stream:
         signals = Signals()
         try:
-            observer = Observer(names if files else names[0], judge.chains if judge else chains, args.idle_timeout, bpf=args.filter,
-                                snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
+            observer = Observer(names if files else names[0], judge.chains if judge else chains, args.idle_timeout,
+                                bpf=args.filter, snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
                                 packets=args.count, duration=args.duration)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
         keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
-        if judge:
-            chains = judge.shown
-        writer: RecordWriter
-        if args.format == "csv":
-            writer = CSVWriter(stream, columns(chains) + ["conditions"] * bool(judge))
-        else:
-            writer = RecordWriter(stream)
+        writer = CSVWriter(stream, columns(chains, judge)) if args.format == "csv" else RecordWriter(stream)
         try:
             try:
                 with telling(args, observer, files=files):
@@ -165,9 +159,15 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
         except OSError as error:
             log.error("output %s: %s", args.output, error.strerror)
             status = 1
-    for plugin, count in (judge.failures if judge else {}).items():
-        log.error("plugin %s: no conditions of %d %s", plugin, count, "flow" if count == 1 else "flows")
+    if judge and judge.failures:
+        log.error("plugins that had no conditions of some flows%s", listed(judge.failures))
         status = 1
+    summarise(observer, writer, names)
+    return status
+
+
+def summarise(observer: Observer, writer: RecordWriter, names: Sequence[str]) -> None:
+    """Tell what there was beside records: comments of files, losses, packets that are none."""
     number, comments = observer.comments()
     for comment in comments:
         log.info("%s: comment at byte %d: %s", comment.file or names[0], comment.offset, comment.text)
@@ -185,7 +185,6 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
             stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
-    return status
 
 
 def sink(writer: RecordWriter, judge: PassiveJudge | None) -> Callable[[list[Flow]], None]:
@@ -227,10 +226,12 @@ def is_ordinary(name: str) -> bool:
     return kind == "file" and os.path.isfile(path)
 
 
-def columns(chains: Sequence[type[Chain]]) -> list[str]:
+def columns(chains: Sequence[type[Chain]], judge: PassiveJudge | None = None) -> list[str]:
     """The fields of a record of these chains, in its order."""
+    if judge:
+        chains = judge.shown
     fields = dict.fromkeys(name for chain in chains for name in chain.fields if not name.startswith("_"))
-    return [*fields, "pkt_first", "pkt_last"]
+    return [*fields, "pkt_first", "pkt_last", *(["conditions"] if judge else [])]
 
 
 @contextmanager

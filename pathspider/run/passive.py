@@ -27,7 +27,8 @@ class PassiveJudge:
 
     def __init__(self, plugins: Sequence[Any], chains: Sequence[type[Chain]]) -> None:
         self.plugins = list(plugins)
-        self.shown = list(dict.fromkeys(chains if BasicChain in chains else (BasicChain, *chains)))
+        basic: list[type[Chain]] = [] if BasicChain in chains else [BasicChain]
+        self.shown = list(dict.fromkeys((*basic, *chains)))
         needed = [chain for plugin in plugins for chain in plugin.passive_chains]
         self.chains = list(dict.fromkeys((*self.shown, *needed)))
         """All that the observer needs."""

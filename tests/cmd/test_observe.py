@@ -203,8 +203,8 @@ class TestFiles(FileCase):
         records, _ = self.observe("--list-chains")
         self.assertEqual(
             {line.split()[0] for line in records},
-            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "icmp", "mss", "noop", "quic", "tcp",
-             "tfo", "udp"},
+            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "icmp", "mss", "noop", "quic",
+             "tcp", "tfo", "udp"},
         )
 
     def test_list_chains_is_plain_text(self):
@@ -305,6 +305,78 @@ class TestCSV(FileCase):
     def test_no_space_left(self):
         _, messages = self.observe("-i", self.file(pcap(FRAMES)), "--format", "csv", "-o", "/dev/full", status=1)
         self.assertIn("No space left", messages)
+
+
+class TestConditions(FileCase):
+    FLOW = [tcp4("SEC", seq=7, options=[("MSS", 1460)]), tcp4("SAE", rev=True, seq=9, ack=8, options=[("MSS", 536)])]
+    ECN = ["ecn.negotiation.succeeded"]
+    MSS = ["mss.option.local.value:1460", "mss.option.remote.value:536", "mss.option.received.deflated"]
+    ALL = ["dscp.0.replymark:0", *ECN, *MSS]
+
+    def test_in_each_record_and_read_by_report(self):
+        """A flow over two files, another without conditions; a report of them."""
+        first, second = self.file(pcap(self.FLOW[:1])), self.file(pcap([self.FLOW[1], udp4()], start=1000.5), "b.pcap")
+        records, _ = self.observe("-i", second, "-i", first, "--conditions", "tcp")
+        flow, other = sorted(map(json.loads, records), key=lambda record: record["proto"])
+        self.assertEqual(flow["conditions"], self.ALL)
+        self.assertEqual((other["conditions"], other["path"]), ([], ["192.0.2.1", "*", "198.51.100.1"]))
+        self.assertEqual(flow["time"], {"from": "1970-01-01 00:16:40.000000", "to": "1970-01-01 00:16:40.500000"})
+        self.assertIn("sip", flow)
+        self.assertIn("tcp_connected", flow)
+        self.assertNotIn("mss_len_fwd", flow)
+        told = pspdr("report", "--format", "csv", self.file("\n".join(records).encode(), "found.ndjson"))
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertIn("ecn.negotiation,succeeded,ecn.negotiation.succeeded,1,1,", told.stdout)
+
+    def test_csv_of_two_plugins(self):
+        output = self.folder / "flows.csv"
+        capture = self.file(pcap([*self.FLOW, udp4()]))
+        self.observe("-i", capture, "-o", str(output), "--format", "csv", "--plugin", "mss", "--plugin", "ecn", "basic")
+        with output.open(newline="") as stream:
+            header, *rows = csv.reader(stream)
+        self.assertEqual(header[-3:], ["pkt_first", "pkt_last", "conditions"])
+        self.assertEqual([row[-1] for row in rows], [";".join(self.ECN + self.MSS), ""])
+
+    def test_a_report_of_flows_without_conditions_says_what_to_do(self):
+        records, _ = self.observe("-i", self.file(pcap(self.FLOW)))
+        told = pspdr("report", self.file("\n".join(records).encode(), "flows.ndjson"))
+        self.assertIn("not a record: it has no list of conditions; pspdr observe --conditions gives flows one",
+                      told.stderr)
+
+    def test_plugins_that_say_nothing(self):
+        capture = self.file(pcap(self.FLOW))
+        these = "these do: dscp, ecn, evilbit, mss, tfo"
+        for name, words in (("h2", f"--plugin h2: says nothing of flows that others made; {these}"),
+                            ("enc", f"--plugin enc: there is no such plugin; {these}; did you mean ecn?")):
+            self.assertIn(words, self.observe("-i", capture, "--plugin", name, status=2)[1])
+
+    def test_plugins_of_third_parties(self):
+        plugins = self.folder / "pathspider" / "plugins"
+        plugins.mkdir(parents=True)
+        for package in (plugins, plugins.parent):
+            (package / "__init__.py").write_text(
+                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+            )
+        (plugins / "ttl.py").write_text(
+            "from pathspider.base import PluggableSpider\n"
+            "from pathspider.chains.evidence import EvidenceChain\n"
+            "from pathspider.single import SingleSpider\n"
+            "class TTL(SingleSpider, PluggableSpider):\n"
+            "    name = 'ttl'\n"
+            "    description = 'The TTL that arrives'\n"
+            "    passive_chains = [EvidenceChain]\n"
+            "    @classmethod\n"
+            "    def passive_conditions(cls, flow):\n"
+            "        return ['ttl.synack:%d' % flow['evidence_synack_ttl']]\n"
+        )
+        outcome = subprocess.run(
+            [*COMMAND, "-i", self.file(pcap([*self.FLOW, udp4()])), "--plugin", "ttl"],
+            cwd=self.folder, env={**os.environ, "PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+        self.assertEqual([json.loads(record)["conditions"] for record in outcome.stdout.splitlines()],
+                         [["ttl.synack:64"], []])
+        self.assertEqual(outcome.returncode, 1)
+        self.assertIn("ttl.py\", line ", outcome.stderr)
+        self.assertIn("pspdr: plugins that had no conditions of some flows (1 ttl)\n", outcome.stderr)
 
 
 class TestLimits(FileCase):
