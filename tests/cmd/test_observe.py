@@ -387,7 +387,7 @@ class TestLimits(FileCase):
 
     def test_so_many_packets(self):
         capture = self.file(pcap(FRAMES))
-        for count, want in ((1, [1]), (4, [1, 3]), (8, [2, 2, 3]), (1000, [2, 2, 3])):
+        for count, want in ((1, [1]), (4, [1, 3]), (8, [2, 2, 3]), (10**30, [2, 2, 3])):
             self.assertEqual(self.totals("-i", capture, "-c", str(count))[0], want)
         found, messages = self.totals("-i", capture, "-c", "1", "--filter", "udp")
         self.assertEqual(found, [1])
@@ -492,6 +492,17 @@ class TestSeveralFiles(FileCase):
         self.assertEqual(len(records), 3)
         self.assertIn(f"{names[1]}: the file is truncated: the record at byte 94 is incomplete", messages)
         self.assertIn(f"{names[1]}: could not be read to the end; what stands before was read, and the other", messages)
+
+    def test_an_empty_file_does_not_keep_from_the_others(self):
+        """A rotating capture has created it, and written nothing yet."""
+        names, empty = self.files(), [self.file(b"", "ring3.pcap"), self.file(b"", "ring4.pcap")]
+        records, messages = self.observe(*self.inputs([empty[0], *names]), status=1)
+        self.assertEqual(len(records), 3)
+        self.assertIn(f"{empty[0]}: the capture file is empty: it has not even a header; it may be that nothing was "
+                      "written to it yet", messages)
+        self.assertIn(f"{empty[0]}: could not be read to the end", messages)
+        records, messages = self.observe(*self.inputs(empty), status=2)
+        self.assertIn(f"{', '.join(empty)}: these capture files are empty", messages)
 
     def test_files_without_packets(self):
         names = [self.file(pcap([]), "nothing.pcap"), *self.files()]
