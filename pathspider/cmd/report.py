@@ -48,8 +48,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
-                        help="Output of pspdr measure, or of pspdr observe --conditions, also compressed; - for standard "
-                             "input.")
+                        help="Output of pspdr measure, or of pspdr observe --conditions, also compressed; - for "
+                             "standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
     add_output(parser, "the report")

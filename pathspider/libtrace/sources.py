@@ -309,7 +309,7 @@ class Captures(Capture):
             raise
 
     def _look_at(self, name: str, seen: set[tuple[int, int]]) -> _Part | None:
-        """Open a file; None for an empty one among others: to that of a rotating capture, nothing may be written yet."""
+        """Open a file; None for an empty one among others, as that to which a rotating capture is yet to write."""
         self.target = Target("file", parse(name).name)
         descriptor, regular = self._open_file(self.target.name)
         try:
