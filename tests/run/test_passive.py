@@ -183,6 +183,8 @@ class TestOthers(unittest.TestCase):
         self.assertEqual(self.tfo(b""), set(), "the client may ask with another option kind")
         for odd in (b"abc", b"12345", bytes(18)):
             self.assertEqual(self.tfo(b"", answer=[(34, odd)]), set(), "no client takes such a cookie")
+        self.assertEqual(said(PLAIN, tcp4("SA", rev=True, seq=90, ack=8, options=[(34, b"8 octets")]), about="tfo."),
+                         set(), "nobody has asked")
         self.assertEqual(self.tfo(b"", b"data", acked=4), set(), "data without a cookie")
         plain = tcp4("S", seq=7, payload=b"data")
         self.assertEqual(said(plain, tcp4("SA", rev=True, ack=12), about="tfo."), set())
@@ -201,6 +203,7 @@ class TestOthers(unittest.TestCase):
         self.assertEqual(said(*self.evil("evil", "DF"), about="evilbit."), {"mark.not_seen"})
         self.assertEqual(said(*self.evil("DF", "evil"), about="evilbit."), set())
         self.assertEqual(said(self.evil("evil", "DF")[0], about="evilbit."), set())
+        self.assertEqual(said(*self.evil("evil", "evil")[::-1], about="evilbit."), set(), "it began with the answer")
         self.assertEqual(said(dns(flags="evil"), dns(rev=True), about="evilbit."), {"mark.not_seen"})
 
     def test_what_is_neither(self):
