@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again, measured_differently  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently, seen_in_passing  # noqa: PLC0415
     from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in (*measured_differently(report), *measured_again(report)):
+    for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
         log.warning("%s%s", *remark)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
