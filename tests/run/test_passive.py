@@ -296,13 +296,6 @@ class TestRecords(unittest.TestCase):
         (line,) = logs.output
         self.assertIn("plugin odd: TypeError: passive_conditions() returned 'no.list'", line)
 
-    def test_who_can(self):
-        self.assertEqual([plugin.name for plugin in passive_plugins()], ["dscp", "ecn", "evilbit", "mss", "tfo"])
-        self.assertEqual([plugin.name for plugin in passive_plugins(["mss", "ecn", "mss"])], ["ecn", "mss"])
-        for name in ("h2", "nonsense"):
-            with self.assertRaises(KeyError):
-                passive_plugins([name])
-
     def test_chains_that_a_plugin_names_are_enough_for_it(self):
         for plugin in passive_plugins():
             (record,) = judged(SYN, ACCEPTED, judge=PassiveJudge([plugin], []))
