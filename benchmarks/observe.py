@@ -121,7 +121,8 @@ def contestants(capture: str, records: str) -> dict[str, list[str]]:
     commands = {"tracestats": ["tracestats", f"pcapfile:{capture}"],
                 "observe basic tcp ecn": [*observe, "basic", "tcp", "ecn"],
                 "observe, with evidence": [*observe, "basic", "tcp", "ecn", "evidence"],
-                "observe, all chains": [*observe, *ALL_CHAINS]}
+                "observe, all chains": [*observe, *ALL_CHAINS],
+                "observe --conditions": [*observe, "--conditions"]}
     if shutil.which("tshark"):
         commands["tshark -z conv,tcp"] = ["tshark", "-n", "-q", "-r", capture, "-z", "conv,tcp"]
     try:

@@ -84,6 +84,20 @@ class PluggableSpider:
     """Every condition that the plugin concludes, with its meaning; ``<…>`` stands for a value."""
     placeholders: ClassVar[Mapping[str, str]] = {}
     """What ``<…>`` may stand for, by its word, as a regular expression; a number where it is not among these."""
+    passive_chains: ClassVar[Sequence[type[Chain]]] = ()
+    """The chains whose fields :meth:`passive_conditions` reads; without any, it is not asked."""
+
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> Sequence[str]:
+        """What one flow of others, seen in passing, tells by itself: for ``pspdr observe --conditions``.
+
+        Nobody knows what was configured, and what was not seen may have been there: a capture may have begun later, may
+        see one direction alone, and may have lost any packet. So only what packets that were seen prove is said, and
+        never whether something is ``broken`` or ``offline``.
+
+        :param flow: the fields of :attr:`passive_chains`, ``pkt_first`` and ``pkt_last``; none of a connection's
+        """
+        return ()
 
     @classmethod
     def register_args(cls, subparsers: Any) -> None:

@@ -7,6 +7,7 @@ or to see becomes a ``pathspider.*`` condition, and never the other.
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping, Sequence
 
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE
@@ -72,6 +73,21 @@ def succeeded(flow: Flow) -> bool:
 def all_observed(flows: Sequence[Flow]) -> bool:
     """True if each of these flows was observed; a flow that does not tell is taken for one that was."""
     return all(flow.get("observed", True) for flow in flows)
+
+
+DNS_PORT = 53
+
+
+def seen_answered(flow: Flow) -> bool:
+    """True where it was seen who asked and who answered, also in traffic of others: a TCP handshake seen whole, or a
+    valid response of the DNS, over UDP, from its port. Forward is then from client to server.
+
+    The flow has the fields of :class:`~pathspider.chains.basic.BasicChain`,
+    :class:`~pathspider.chains.handshake.HandshakeChain` and :class:`~pathspider.chains.dns.DNSChain`.
+    """
+    if flow["proto"] == socket.IPPROTO_UDP:
+        return bool(flow["dp"] == DNS_PORT and flow["sp"] != DNS_PORT and flow["dns_response_valid"])
+    return bool(flow["handshake_whole"])
 
 
 LOCAL_ERROR = "pathspider.local_error"

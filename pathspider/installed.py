@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,32 @@ def why_not_offered(plugin: Any) -> str:
 def find_plugin(name: str) -> Any | None:
     """The class of the plugin of this name, None where there is none."""
     return next((plugin for plugin in available_plugins(name) if plugin.name == name), None)
+
+
+def passive_plugins(named: Sequence[str] = ()) -> list[Any]:
+    """The plugins that can tell something of flows of others, by name; those of these names alone, where there are any.
+
+    One whose declaration cannot be is named in a warning, and left out.
+
+    :raises KeyError: for a name that none of them has
+    """
+    if not named:
+        return [plugin for plugin in available_plugins() if tells_of_others(plugin)]
+    found = {name: plugin for name in named for plugin in available_plugins(name)
+             if plugin.name == name and tells_of_others(plugin)}
+    return [found[name] for name in sorted(set(named))]
+
+
+def tells_of_others(plugin: Any) -> bool:
+    """Whether a plugin can tell something of flows of others: it names the chains that it needs for that."""
+    from pathspider.chains.base import Chain  # noqa: PLC0415 - native
+
+    chains = plugin.passive_chains
+    if isinstance(chains, Sequence) and all(isinstance(one, type) and issubclass(one, Chain) for one in chains):
+        return bool(chains)
+    is_skipped(f"{plugin.__module__}.{plugin.__name__}", "asked of flows of others",
+               f"its passive_chains are {chains!r}, where a list of chains' classes is needed")
+    return False
 
 
 def available_chains() -> dict[str, type[Chain]]:

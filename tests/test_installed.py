@@ -11,7 +11,15 @@ from pathlib import Path
 import pathspider.base
 from pathspider.conditions import RUN, connectivity_conditions, response_conditions
 from pathspider.discovery import module_names
-from pathspider.installed import available_chains, available_plugins, declared, declared_conditions, find_plugin
+from pathspider.installed import (
+    available_chains,
+    available_plugins,
+    declared,
+    declared_conditions,
+    find_plugin,
+    passive_plugins,
+    tells_of_others,
+)
 
 ROOT = Path(pathspider.base.__file__).parents[1]
 OURS = {f"pathspider.plugins.{name}" for name in module_names("pathspider.plugins")
@@ -103,6 +111,23 @@ class TestInstalled(unittest.TestCase):
         chains = available_chains()
         self.assertEqual(chains["ecn"].__name__, "ECNChain")
         self.assertNotIn("base", chains)
+
+
+class TestPassive(unittest.TestCase):
+    def test_by_name(self):
+        self.assertEqual([plugin.name for plugin in passive_plugins()], ["dscp", "ecn", "evilbit", "mss", "tfo"])
+        self.assertEqual([plugin.name for plugin in passive_plugins(["mss", "ecn", "mss"])], ["ecn", "mss"])
+        for name in ("h2", "nonsense"):
+            with self.assertRaises(KeyError):
+                passive_plugins([name])
+
+    def test_one_that_names_no_chains_is_left_out(self):
+        for number, wrong in enumerate((available_chains()["basic"], [int], ["basic"], None)):
+            odd = type(f"Odd{number}", (pathspider.base.PluggableSpider,), {"passive_chains": wrong})
+            with self.assertLogs("pathspider.discovery") as logs:
+                self.assertFalse(tells_of_others(odd))
+            self.assertIn("where a list of chains' classes is needed", logs.output[0])
+        self.assertFalse(tells_of_others(pathspider.base.PluggableSpider))
 
 
 class TestDeclared(unittest.TestCase):

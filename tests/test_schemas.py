@@ -67,7 +67,8 @@ class TestSchemas(unittest.TestCase):
         self.assertEqual(set(read("job.schema.json")["properties"]), set(Job.__annotations__))
         self.assertEqual(set(read("record.schema.json")["properties"]), RECORD_KEYS)
         told = Connection.__annotations__.keys() - {"client"}  # which is closed, and not written
-        seen = {*chain_fields(), *around_fields(True, True), "pkt_first", "pkt_last", "observed"}
+        seen = {*chain_fields(), *around_fields(True, True), "pkt_first", "pkt_last", "observed", "path", "conditions",
+                "time"}
         self.assertEqual(set(read("flow.schema.json")["properties"]), told | seen)
 
     def test_jobs(self):
@@ -84,7 +85,8 @@ class TestObserved(unittest.TestCase):
         data = pcap([tcp4("S"), tcp4("SA", rev=True), tcp4("A"), tcp4("PA", payload=b"x"), udp4(), udp4(rev=True)])
         listed = subprocess.run([*PSPDR, "observe", "--list-chains"], check=True, capture_output=True, text=True).stdout
         chains = [line.split()[0] for line in listed.splitlines()]
-        done = subprocess.run([*PSPDR, "observe", "-i", "-", *chains], input=data, check=True, capture_output=True)
+        done = subprocess.run([*PSPDR, "observe", "-i", "-", "--conditions", *chains], input=data, check=True,
+                              capture_output=True)
         flows = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual(len(flows), 2)
         for flow in flows:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from pathspider.cmd.main import COMMANDS, build_parser
-from pathspider.installed import available_chains
+from pathspider.installed import available_chains, passive_plugins
 
 FILES = ("FILE", "RECORDS", "RESULTS", "DIR", "DIRECTORY", "FOLDER")
 """How metavars end that stand for something in the file system."""
@@ -121,6 +121,8 @@ def argument_of(action: argparse.Action, parser: argparse.ArgumentParser) -> Arg
         choices = tuple(COMMANDS)
     elif not choices and action.metavar == "PLUGIN":
         choices = plugin_names()
+    elif not choices and action.dest == "plugins":
+        choices = tuple(plugin.name for plugin in passive_plugins())
     formatter: Any = parser._get_formatter()
     return Argument(flags=tuple(action.option_strings), metavar=metavar_of(action), choices=choices,
                     help=formatter._expand_help(action) if action.help else "",

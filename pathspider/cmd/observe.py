@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from glob import glob, has_magic
 from typing import TYPE_CHECKING, Any
@@ -17,17 +17,22 @@ from pathspider.cmd.interface import to_observe
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, open_output, refuse_same, start_afresh
 from pathspider.cmd.signals import Signals
-from pathspider.installed import available_chains
+from pathspider.installed import available_chains, find_plugin, passive_plugins
 from pathspider.text import did_you_mean
+from pathspider.writing import CSVWriter, RecordWriter
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
     from pathspider.observer import Observer
+    from pathspider.records import Flow
+    from pathspider.run.passive import PassiveJudge
+
 log = logging.getLogger("pathspider")
 
 EPILOG = """examples:
   pspdr observe -i eth0 basic tcp ecn >flows.ndjson
   pspdr observe -i 'ring*.pcap' --format csv -o flows.csv
+  pspdr observe -i monday.pcap --conditions >found.ndjson
 
 Spider safely!"""
 
@@ -66,6 +71,13 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--stats", type=positive_seconds, metavar="SECONDS",
                         help="Every so many seconds, tell how many packets and flows there were, and how many packets "
                              "were lost.")
+    parser.add_argument("--conditions", action="store_true",
+                        help="Have plugins say what a flow tells by itself, such as what a server answered to a SYN "
+                             "that asked for ECN: path, conditions and time stand in each record. The chains that this "
+                             "needs are added, and their fields left out.")
+    parser.add_argument("--plugin", action="append", default=[], dest="plugins", metavar="NAME",
+                        help="Conditions of this plugin alone; may be given several times. Implies --conditions. "
+                             "(Default: of each that can tell something)")
     parser.add_argument("chains", nargs="*", metavar="chains", help="Observer chains to use. (Default: basic)")
     parser.set_defaults(func=run)
 
@@ -90,16 +102,32 @@ def run(args: argparse.Namespace) -> int:
                          + did_you_mean(unknown[0], chains))
     if not 1 <= args.snaplen < 1 << 31:
         raise UsageError(f"--snaplen {args.snaplen}: 1 byte or more, below 2 GiB")
-    return observe(args, [chains[name] for name in dict.fromkeys(names)])
+    chosen = [chains[name] for name in dict.fromkeys(names)]
+    return observe(args, chosen, judge_of(args.plugins, chosen) if args.conditions or args.plugins else None)
 
 
-def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
+def judge_of(names: Sequence[str], chains: list[type[Chain]]) -> PassiveJudge:
+    """Who says what flows tell: the plugins of these names, or all that can.
+
+    :raises UsageError: for a name that none of these has
+    """
+    from pathspider.run.passive import PassiveJudge  # noqa: PLC0415
+
+    try:
+        return PassiveJudge(passive_plugins(names), chains)
+    except KeyError as error:
+        others = [plugin.name for plugin in passive_plugins()]
+        what = "says nothing of flows that others made" if find_plugin(error.args[0]) else "there is no such plugin"
+        raise UsageError(f"--plugin {error.args[0]}: {what}; these do: {', '.join(others)}"
+                         + did_you_mean(error.args[0], others)) from None
+
+
+def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJudge | None = None) -> int:
     """Write the flows of one packet source; the exit status."""
     from pathspider.libtrace.sources import parse  # noqa: PLC0415 - native, too
     from pathspider.network.privileges import keep_only, run_user  # noqa: PLC0415
     from pathspider.observer import CaptureError, Observer  # noqa: PLC0415 - native
     from pathspider.run.limits import LimitError, allow_files  # noqa: PLC0415
-    from pathspider.writing import CSVWriter, RecordWriter  # noqa: PLC0415
 
     names = sources(args.interface or [to_observe()])
     for kind, name in map(parse, names):
@@ -117,8 +145,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
     with open_output(args.output, force=args.force) as stream:
         signals = Signals()
         try:
-            observer = Observer(names if files else names[0], chains, args.idle_timeout, bpf=args.filter,
-                                snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
+            observer = Observer(names if files else names[0], judge.chains if judge else chains, args.idle_timeout,
+                                bpf=args.filter, snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
                                 packets=args.count, duration=args.duration, decapsulate=args.decapsulate,
                                 outer=args.outer)
         except CaptureError as error:
@@ -126,12 +154,12 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         start_afresh(stream)
         keep_only((), run_user())  # what strangers sent is read from here on
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
-        fields = columns(chains, decapsulate=args.decapsulate, outer=args.outer)
+        fields = columns(chains, judge, decapsulate=args.decapsulate, outer=args.outer)
         writer = CSVWriter(stream, fields) if args.format == "csv" else RecordWriter(stream)
         try:
             try:
                 with telling(args, observer, files=files):
-                    observer.run(writer.write_all)
+                    observer.run(sink(writer, judge))
             except CaptureError as error:
                 log.error("%s", error)
                 status = 1
@@ -139,6 +167,15 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         except OSError as error:
             log.error("output %s: %s", args.output, error.strerror)
             status = 1
+    if judge and judge.failures:
+        log.error("plugins that had no conditions of some flows%s", listed(judge.failures))
+        status = 1
+    summarise(observer, writer, names)
+    return status
+
+
+def summarise(observer: Observer, writer: RecordWriter, names: Sequence[str]) -> None:
+    """Tell what there was beside records: comments of files, losses, packets that are none."""
     number, comments = observer.comments()
     for comment in comments:
         log.info("%s: comment at byte %d: %s", comment.file or names[0], comment.offset, comment.text)
@@ -156,7 +193,14 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
-    return status
+
+
+def sink(writer: RecordWriter, judge: PassiveJudge | None) -> Callable[[list[Flow]], None]:
+    """Where the observer puts flows: to the writer, or before that to who makes records of them."""
+    if judge is None:
+        return writer.write_all
+    make = judge.row if isinstance(writer, CSVWriter) else judge.record
+    return lambda flows: writer.write_all([make(flow) for flow in flows])
 
 
 def sources(given: Sequence[str]) -> list[str]:
@@ -190,12 +234,15 @@ def is_ordinary(name: str) -> bool:
     return kind == "file" and os.path.isfile(path)
 
 
-def columns(chains: Sequence[type[Chain]], *, decapsulate: bool = False, outer: bool = False) -> list[str]:
+def columns(chains: Sequence[type[Chain]], judge: PassiveJudge | None = None, *, decapsulate: bool = False,
+            outer: bool = False) -> list[str]:
     """The fields of a record of these chains, in its order."""
     from pathspider.libtrace._core import around_fields  # noqa: PLC0415 - native
 
+    if judge:
+        chains = judge.shown
     fields = dict.fromkeys(name for chain in chains for name in chain.fields if not name.startswith("_"))
-    return [*fields, *around_fields(decapsulate, outer), "pkt_first", "pkt_last"]
+    return [*fields, *around_fields(decapsulate, outer), "pkt_first", "pkt_last", *(["conditions"] if judge else [])]
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
-                        help="Output of pspdr measure, also compressed; - for standard input.")
+                        help="Output of pspdr measure, or of pspdr observe --conditions, also compressed; - for "
+                             "standard input.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
     add_output(parser, "the report")
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again, measured_differently  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently, seen_in_passing  # noqa: PLC0415
     from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             put(args.output, write(report))
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in (*measured_differently(report), *measured_again(report)):
+    for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
         log.warning("%s%s", *remark)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",

@@ -299,7 +299,7 @@ cdef class Reader:
         """Before :meth:`feed` is called: it takes so many packets at most, and none from the first one on that is later
         than so many seconds after the first, or after ``since`` (ns since 1970)."""
         if packets is not None:
-            self.most = packets
+            self.most = min(packets, UINT64_MAX)
             self.reached = packets == 0
         if seconds is not None:
             self.span = <int64_t>(seconds * 1e9)

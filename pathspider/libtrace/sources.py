@@ -300,7 +300,11 @@ class Captures(Capture):
         try:
             seen: set[tuple[int, int]] = set()
             for name in names:
-                self._waiting.append(self._look_at(name, seen))
+                if (part := self._look_at(name, seen)) is not None:
+                    self._waiting.append(part)
+            if not self._waiting:
+                raise CaptureError("these capture files are empty: they have not even a header", ", ".join(names),
+                                   "capture again")
             self._waiting.sort(key=lambda part: (part.first is None, part.first or 0))
             self._total = sum(part.size for part in self._waiting)
             self._open_next()
@@ -308,7 +312,8 @@ class Captures(Capture):
             self._close_descriptors()
             raise
 
-    def _look_at(self, name: str, seen: set[tuple[int, int]]) -> _Part:
+    def _look_at(self, name: str, seen: set[tuple[int, int]]) -> _Part | None:
+        """Open a file; None for an empty one among others, as that to which a rotating capture is yet to write."""
         self.target = Target("file", parse(name).name)
         descriptor, regular = self._open_file(self.target.name)
         try:
@@ -318,6 +323,11 @@ class Captures(Capture):
             if (status.st_dev, status.st_ino) in seen:
                 raise CaptureError("this file is given twice", self.target.name, "give each file once")
             seen.add((status.st_dev, status.st_ino))
+            if not (status.st_size or self._alone):
+                self._note(CaptureError("the capture file is empty: it has not even a header", self.target.name,
+                                        "it may be that nothing was written to it yet"))
+                os.close(descriptor)
+                return None
             first = None if self._alone else self._first_packet(descriptor)
         except BaseException:
             os.close(descriptor)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
+from pathspider.chains.dns import DNSChain
 from pathspider.chains.dscp import DSCPChain
+from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import (
     ECN_SWITCHED,
@@ -21,6 +23,7 @@ from pathspider.conditions import (
     handshake,
     handshake_conditions,
     response_conditions,
+    seen_answered,
     succeeded,
 )
 from pathspider.helpers.sockets import SockOpts
@@ -49,6 +52,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     description = "Differentiated Services Codepoints"
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
+    passive_chains = [BasicChain, HandshakeChain, DNSChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
     compares_responses = True
     conditions = {
@@ -107,8 +111,19 @@ class DSCP(SynchronizedSpider, PluggableSpider):
         found = [connectivity(tried, succeeded(baseline), succeeded(experiment)),
                  *handshake(tried, baseline, experiment)]
         for flow, codepoint in zip(flows, sent, strict=True):
-            found += [f"dscp.{codepoint}.replymark:{mark}" for mark in codepoints(flow, "rev")]
+            found += reply_marks(flow, codepoint)
         return list(dict.fromkeys(found))
+
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> list[str]:
+        """The codepoints of replies to packets that had one and the same."""
+        asked = codepoints(flow, "fwd")
+        return reply_marks(flow, asked[0]) if len(asked) == 1 and seen_answered(flow) else []
+
+
+def reply_marks(flow: Flow, sent: int) -> list[str]:
+    """The codepoints of what came back to packets with the codepoint that was sent."""
+    return [f"dscp.{sent}.replymark:{mark}" for mark in codepoints(flow, "rev")]
 
 
 def codepoint(text: str) -> int:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
+from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
+from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.tcp import TCP_AE, TCP_CWR, TCP_ECE, TCP_SAE, TCP_SAEC, TCPChain, has_syn_ack
 from pathspider.conditions import (
     NOT_OBSERVED,
@@ -43,6 +45,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
     description = "Explicit Congestion Notification"
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
+    passive_chains = [BasicChain, TCPChain, ECNChain, HandshakeChain, DSCPChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     compares_responses = True
@@ -95,6 +98,18 @@ class ECN(SynchronizedSpider, PluggableSpider):
             *ip_marks(experiment),
         ]
 
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> list[str]:
+        """What a SYN-ACK said to a SYN that asked for ECN, and the marks beside it. ``not_seen`` only where data came
+        back: there is a codepoint of theirs, be it 0. A SYN that asks for accurate ECN gets other answers."""
+        asked = flow["tcp_synflags_fwd"]
+        if not flow["handshake_whole"] or not asked_for_ecn(asked) or asked & TCP_AE or marked(flow, "syn"):
+            return []
+        marks = ip_marks(flow)
+        if flow["dscp_mark_data_rev"] is None:
+            marks = [mark for mark in marks if mark.endswith(".seen")]
+        return [f"ecn.negotiation.{answer(flow['tcp_synflags_rev'])}", *marks]
+
     def left_with_ecn(self, flow: Flow) -> bool:
         """Whether what left asked for ECN as :rfc:`3168` has it: by flags alone, and ECT(0) on data once negotiated.
 
@@ -138,8 +153,12 @@ def negotiation(baseline: Flow, experiment: Flow) -> list[str]:
     flags = experiment["tcp_synflags_rev"]
     if flags & TCP_ECE and has_syn_ack(baseline) and baseline["tcp_synflags_rev"] & TCP_ECE:
         return ["ecn.negotiation.unclear"]
-    verdict = {TCP_SAE: "succeeded", TCP_SAEC: "reflected"}.get(flags & TCP_SAEC, "failed")
-    return [f"ecn.negotiation.{verdict}"]
+    return [f"ecn.negotiation.{answer(flags)}"]
+
+
+def answer(flags: int) -> str:
+    """What the flags of a SYN-ACK say to a SYN that asked for ECN."""
+    return {TCP_SAE: "succeeded", TCP_SAEC: "reflected"}.get(flags & TCP_SAEC, "failed")
 
 
 def ip_marks(flow: Flow) -> list[str]:

@@ -10,6 +10,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.evil import EvilChain
+from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import (
     NOT_OBSERVED,
@@ -17,6 +18,7 @@ from pathspider.conditions import (
     connectivity,
     connectivity_conditions,
     response_conditions,
+    seen_answered,
     succeeded,
 )
 from pathspider.forge import ForgeSpider
@@ -40,6 +42,7 @@ class EvilBit(ForgeSpider, PluggableSpider):
     description = "Evil Bit"
     version = __version__
     chains = [BasicChain, TCPChain, DNSChain, EvilChain]
+    passive_chains = [BasicChain, HandshakeChain, DNSChain, EvilChain]
     connect_supported = ["tcp", "dnsudp"]
     packets = 2
     compares_responses = True
@@ -72,11 +75,18 @@ class EvilBit(ForgeSpider, PluggableSpider):
             return ["pathspider.local_error:evil_bit_not_as_forged"]
         if any(succeeded(flow) and seen(flow, "rev") is None for flow in flows):
             return [NOT_OBSERVED]  # there was a response, but the capture lost it
-        found = [connectivity("evilbit", succeeded(baseline), succeeded(experiment))]
-        mark = seen(experiment, "rev")
-        if mark is not None:
-            found.append(f"evilbit.mark.{'seen' if mark else 'not_seen'}")
-        return found
+        return [connectivity("evilbit", succeeded(baseline), succeeded(experiment)), *reply_mark(experiment)]
+
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> list[str]:
+        """Whether replies to packets with the bit had it."""
+        return reply_mark(flow) if seen(flow, "fwd") and seen_answered(flow) else []
+
+
+def reply_mark(flow: Flow) -> list[str]:
+    """Whether what came back had the bit; nothing where nothing came."""
+    mark = seen(flow, "rev")
+    return [] if mark is None else [f"evilbit.mark.{'seen' if mark else 'not_seen'}"]
 
 
 def seen(flow: Flow, way: str) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
+from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.mss import MSS_LENGTH, MSSChain
 from pathspider.chains.tcp import TCPChain, has_syn_ack
 from pathspider.conditions import ECN_SWITCHED, NOT_OBSERVED, all_observed, ecn_switched, succeeded
@@ -24,6 +25,7 @@ class MSS(SingleSpider, PluggableSpider):
     description = "TCP Maximum Segment Size"
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]
+    passive_chains = [BasicChain, TCPChain, HandshakeChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
     capabilities = ("CAP_NET_RAW",)
     conditions = {
@@ -47,6 +49,11 @@ class MSS(SingleSpider, PluggableSpider):
         if succeeded(flow) and not has_syn_ack(flow):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
         return [f"mss.connectivity.{'online' if succeeded(flow) else 'offline'}", *option_values(flow)]
+
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> list[str]:
+        """The values of a handshake that was seen whole, options included."""
+        return option_values(flow) if flow["handshake_whole"] else []
 
 
 def option_values(flow: Flow) -> list[str]:

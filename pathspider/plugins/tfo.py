@@ -9,6 +9,7 @@ from typing import Any
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
+from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, is_bogus
 from pathspider.chains.tfo import TFOChain, tfo_option
 from pathspider.conditions import (
@@ -32,6 +33,8 @@ from pathspider.records import CONN_OK, Connection, Flow, Job
 CLIENT, WITHOUT_COOKIE = 0x1, 0x4
 """Bits of net.ipv4.tcp_fastopen: ask for cookies and use them; send data without one."""
 
+COOKIE_LENGTHS = range(4, 17, 2)
+"""Of cookies that a client takes. :rfc:`7413`, section 4.1.1"""
 
 FIRST_RESEND = 1.0
 """Seconds after which Linux sends an unanswered SYN again, then without Fast Open. :rfc:`6298`"""
@@ -77,6 +80,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     description = "TCP Fast Open"
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
+    passive_chains = [*chains, HandshakeChain]
     connect_supported = ["http", "dnstcp"]
     compares_responses = True
     conditions = {
@@ -174,6 +178,16 @@ class TFO(DesynchronizedSpider, PluggableSpider):
         if experiment["tfo_dlen"]:
             found.append(f"tfo.syndata.{syn_data(experiment)}")
         return found
+
+    @classmethod
+    def passive_conditions(cls, flow: Flow) -> list[str]:
+        """That a SYN carried a cookie, or that one which asked for it got one; and what became of data on a SYN with a
+        cookie. A SYN-ACK without a cookie is not the last word: the client may ask with another option kind."""
+        if not flow["handshake_whole"] or not flow["tfo_synkind"]:
+            return []
+        cookie = flow["tfo_synclen"]
+        found = ["tfo.cookie.received"] if cookie or flow["tfo_ackclen"] in COOKIE_LENGTHS else []
+        return [*found, f"tfo.syndata.{syn_data(flow)}"] if cookie and flow["tfo_dlen"] else found
 
 
 def acknowledged(flow: Flow) -> int:

@@ -128,6 +128,8 @@ class Tally:
         """The vantage point's addresses, with its AS where that was looked up, as the paths begin."""
         self.runs: Counter[str] = Counter()
         """Records by the id of their run."""
+        self.passive = 0
+        """Records of pspdr observe: of flows that others made."""
         self.facts: list[dict[str, Any]] = []
         """What is known of these runs; :mod:`pathspider.run.metadata` knows what that may be."""
         self.times: Counter[str] = Counter()
@@ -144,6 +146,7 @@ class Tally:
         self._versions[number, version] += 1
         self._note_time(record.get("time"))
         run = record.get("run")
+        self.passive += run is None and "pkt_first" in record
         if isinstance(run, str) and (run in self.runs or len(self.runs) < MAX_SOURCES):
             self.runs[run[:MAX_LENGTH]] += 1
         path = record.get("path")

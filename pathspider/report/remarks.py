@@ -29,6 +29,7 @@ def remarks(report: Report) -> Iterator[Remark]:
     for tally in report.tallies:
         if tally.broken_off:
             yield Remark(f"{tally.label} breaks off", f" ({tally.broken_off}); the counts are of what stands before.")
+    yield from seen_in_passing(report)
     yield from measured_differently(report)
     yield from measured_again(report)
     if any(report.confirmed):
@@ -41,6 +42,15 @@ def remarks(report: Report) -> Iterator[Remark]:
         yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
                      " that are too many, or too long, to be told apart. What was left out shows as …, and no "
                      "target is found to have changed there.")
+
+
+def seen_in_passing(report: Report) -> Iterator[Remark]:
+    """Of each file with flows that others made."""
+    for tally in report.tallies:
+        if tally.passive:
+            yield Remark(f"{tally.label} has {tally.passive:,} {'flow' if tally.passive == 1 else 'flows'} of others",
+                         ", seen in passing: only what a flow itself proves is told, and each flow counts. A share of "
+                         "100 % means nothing where there is no other answer to be told, as of tfo.cookie.")
 
 
 def measured_differently(report: Report) -> Iterator[Remark]:

@@ -116,11 +116,11 @@ def failure(flow: Flow) -> Flow:
     return {}
 
 
-def checked(conditions: Iterable[str] | None) -> list[str]:
-    """What ``combine_flows`` returned, as a list; ``TypeError`` where it is not what the API asks for."""
+def checked(conditions: Iterable[str] | None, returned_by: str = "combine_flows") -> list[str]:
+    """What a plugin concluded, as a list; ``TypeError`` where it is not what the API asks for."""
     found = [conditions] if isinstance(conditions, str) else list(conditions or ())
     if isinstance(conditions, str) or not all(isinstance(condition, str) for condition in found):
-        raise TypeError(f"combine_flows() returned {conditions!r}, where a list of strings is needed")
+        raise TypeError(f"{returned_by}() returned {conditions!r}, where a list of strings is needed")
     return found
 
 

@@ -75,7 +75,8 @@ def check_record(job: Job) -> Record:
     """A job as the record that it is; :exc:`LineError` if it has no conditions."""
     conditions = job.get("conditions")
     if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
-        raise LineError("not a record: it has no list of conditions")
+        hint = "; pspdr observe --conditions gives flows one" if conditions is None and "pkt_first" in job else ""
+        raise LineError(f"not a record: it has no list of conditions{hint}")
     return cast(Record, job)
 
 

@@ -205,8 +205,8 @@ class TestFiles(FileCase):
         records, _ = self.observe("--list-chains")
         self.assertEqual(
             {line.split()[0] for line in records},
-            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "icmp", "mss", "noop", "quic", "tcp", "tfo",
-             "udp"},
+            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "icmp", "mss", "noop", "quic",
+             "tcp", "tfo", "udp"},
         )
 
     def test_list_chains_is_plain_text(self):
@@ -348,6 +348,78 @@ class TestTunnels(FileCase):
         self.assertIn('"[""vxlan:7""]",[5],[],"[[""192.0.2.1"", ""192.0.2.2""]]"', "\n".join(lines))
 
 
+class TestConditions(FileCase):
+    FLOW = [tcp4("SEC", seq=7, options=[("MSS", 1460)]), tcp4("SAE", rev=True, seq=9, ack=8, options=[("MSS", 536)])]
+    ECN = ["ecn.negotiation.succeeded"]
+    MSS = ["mss.option.local.value:1460", "mss.option.remote.value:536", "mss.option.received.deflated"]
+    ALL = ["dscp.0.replymark:0", *ECN, *MSS]
+
+    def test_in_each_record_and_read_by_report(self):
+        """A flow over two files, another without conditions; a report of them."""
+        first, second = self.file(pcap(self.FLOW[:1])), self.file(pcap([self.FLOW[1], udp4()], start=1000.5), "b.pcap")
+        records, _ = self.observe("-i", second, "-i", first, "--conditions", "tcp")
+        flow, other = sorted(map(json.loads, records), key=lambda record: record["proto"])
+        self.assertEqual(flow["conditions"], self.ALL)
+        self.assertEqual((other["conditions"], other["path"]), ([], ["192.0.2.1", "*", "198.51.100.1"]))
+        self.assertEqual(flow["time"], {"from": "1970-01-01 00:16:40.000000", "to": "1970-01-01 00:16:40.500000"})
+        self.assertIn("sip", flow)
+        self.assertIn("tcp_connected", flow)
+        self.assertNotIn("mss_len_fwd", flow)
+        told = pspdr("report", "--format", "csv", self.file("\n".join(records).encode(), "found.ndjson"))
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertIn("ecn.negotiation,succeeded,ecn.negotiation.succeeded,1,1,", told.stdout)
+
+    def test_csv_of_two_plugins(self):
+        output = self.folder / "flows.csv"
+        capture = self.file(pcap([*self.FLOW, udp4()]))
+        self.observe("-i", capture, "-o", str(output), "--format", "csv", "--plugin", "mss", "--plugin", "ecn", "basic")
+        with output.open(newline="") as stream:
+            header, *rows = csv.reader(stream)
+        self.assertEqual(header[-3:], ["pkt_first", "pkt_last", "conditions"])
+        self.assertEqual([row[-1] for row in rows], [";".join(self.ECN + self.MSS), ""])
+
+    def test_a_report_of_flows_without_conditions_says_what_to_do(self):
+        records, _ = self.observe("-i", self.file(pcap(self.FLOW)))
+        told = pspdr("report", self.file("\n".join(records).encode(), "flows.ndjson"))
+        self.assertIn("not a record: it has no list of conditions; pspdr observe --conditions gives flows one",
+                      told.stderr)
+
+    def test_plugins_that_say_nothing(self):
+        capture = self.file(pcap(self.FLOW))
+        these = "these do: dscp, ecn, evilbit, mss, tfo"
+        for name, words in (("h2", f"--plugin h2: says nothing of flows that others made; {these}"),
+                            ("enc", f"--plugin enc: there is no such plugin; {these}; did you mean ecn?")):
+            self.assertIn(words, self.observe("-i", capture, "--plugin", name, status=2)[1])
+
+    def test_plugins_of_third_parties(self):
+        plugins = self.folder / "pathspider" / "plugins"
+        plugins.mkdir(parents=True)
+        for package in (plugins, plugins.parent):
+            (package / "__init__.py").write_text(
+                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
+            )
+        (plugins / "ttl.py").write_text(
+            "from pathspider.base import PluggableSpider\n"
+            "from pathspider.chains.evidence import EvidenceChain\n"
+            "from pathspider.single import SingleSpider\n"
+            "class TTL(SingleSpider, PluggableSpider):\n"
+            "    name = 'ttl'\n"
+            "    description = 'The TTL that arrives'\n"
+            "    passive_chains = [EvidenceChain]\n"
+            "    @classmethod\n"
+            "    def passive_conditions(cls, flow):\n"
+            "        return ['ttl.synack:%d' % flow['evidence_synack_ttl']]\n"
+        )
+        outcome = subprocess.run(
+            [*COMMAND, "-i", self.file(pcap([*self.FLOW, udp4()])), "--plugin", "ttl"],
+            cwd=self.folder, env={**os.environ, "PYTHONPATH": "."}, capture_output=True, text=True, check=False)
+        self.assertEqual([json.loads(record)["conditions"] for record in outcome.stdout.splitlines()],
+                         [["ttl.synack:64"], []])
+        self.assertEqual(outcome.returncode, 1)
+        self.assertIn("ttl.py\", line ", outcome.stderr)
+        self.assertIn("pspdr: plugins that had no conditions of some flows (1 ttl)\n", outcome.stderr)
+
+
 class TestLimits(FileCase):
     def totals(self, *arguments, **options):
         records, messages = self.observe(*arguments, **options)
@@ -356,7 +428,7 @@ class TestLimits(FileCase):
 
     def test_so_many_packets(self):
         capture = self.file(pcap(FRAMES))
-        for count, want in ((1, [1]), (4, [1, 3]), (8, [2, 2, 3]), (1000, [2, 2, 3])):
+        for count, want in ((1, [1]), (4, [1, 3]), (8, [2, 2, 3]), (10**30, [2, 2, 3])):
             self.assertEqual(self.totals("-i", capture, "-c", str(count))[0], want)
         found, messages = self.totals("-i", capture, "-c", "1", "--filter", "udp")
         self.assertEqual(found, [1])
@@ -461,6 +533,17 @@ class TestSeveralFiles(FileCase):
         self.assertEqual(len(records), 3)
         self.assertIn(f"{names[1]}: the file is truncated: the record at byte 94 is incomplete", messages)
         self.assertIn(f"{names[1]}: could not be read to the end; what stands before was read, and the other", messages)
+
+    def test_an_empty_file_does_not_keep_from_the_others(self):
+        """A rotating capture has created it, and written nothing yet."""
+        names, empty = self.files(), [self.file(b"", "ring3.pcap"), self.file(b"", "ring4.pcap")]
+        records, messages = self.observe(*self.inputs([empty[0], *names]), status=1)
+        self.assertEqual(len(records), 3)
+        self.assertIn(f"{empty[0]}: the capture file is empty: it has not even a header; it may be that nothing was "
+                      "written to it yet", messages)
+        self.assertIn(f"{empty[0]}: could not be read to the end", messages)
+        records, messages = self.observe(*self.inputs(empty), status=2)
+        self.assertIn(f"{', '.join(empty)}: these capture files are empty", messages)
 
     def test_files_without_packets(self):
         names = [self.file(pcap([]), "nothing.pcap"), *self.files()]

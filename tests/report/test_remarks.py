@@ -26,6 +26,13 @@ class TestRemarks(unittest.TestCase):
             self.assertIn(": ecn.connectivity has 2 records of 1 target, x0.y has", one.meaning)
             self.assertIn("so it is with 3 more questions.", one.meaning)
 
+    def test_flows_of_others(self):
+        flow = {**record("192.0.2.1", "tfo.cookie.received"), "pkt_first": 1000.5}
+        with report_of(a=[{**flow, "run": "a measurement, of what was observed once"}], b=[flow]) as report:
+            (one,) = remarks(report)
+            self.assertEqual(one.what, "b has 1 flow of others")
+            self.assertIn("tfo.cookie", one.meaning)
+
     def test_a_file_that_breaks_off(self):
         with report_of(a=[], b=[]) as report:
             report.tallies[1].broken_off = "unexpected end"
