@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from pathspider.libtrace._core import FlowTable, PacketStore, Tap, link_name
+from pathspider.libtrace._core import FlowTable, PacketStore, Reassembly, Tap, link_name
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.sources import Capture, Captures, Comment, parse
@@ -35,7 +35,7 @@ class Stats(NamedTuple):
     """What the observer has seen so far; all are counts."""
 
     packets: int
-    """Packets handed to the flow table."""
+    """Packets handed to the flow table; one that was put together counts as its fragments."""
     flows: int
     """Flows that were begun."""
     dropped_kernel: int
@@ -62,6 +62,12 @@ class Stats(NamedTuple):
     """Flows of which some packets had to go that were held."""
     unheld: int = 0
     """Flows of which all packets had to go that were held."""
+    fragments: int = 0
+    """Fragments that were put together, and duplicates of these."""
+    reassembled: int = 0
+    """Packets that they made."""
+    unassembled: int = 0
+    """Packets whose fragments were not put together; :attr:`Observer.unassembled` tells why."""
 
 
 class PacketClockTimer(NamedTuple):
@@ -92,13 +98,15 @@ class Observer:
     :param packets: how many are looked at; then observing ends
     :param duration: seconds for which is observed, of a live capture; of a file, those of its packets' time, from the
         first one on
+    :param reassemble: puts the fragments of a packet together: the chains see it whole, once, when its last fragment has
+        come. They count as they were on the wire, see :attr:`~pathspider.libtrace.IP.packets`
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
     def __init__(self, lturi: str | Sequence[str], chains: Iterable[Any] | None = None, idle_timeout: float = 30,
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
                  buffer_size: int = 64 << 20, max_flows: int = 131072, active_timeout: float = 0,
-                 packets: int | None = None, duration: float | None = None) -> None:
+                 packets: int | None = None, duration: float | None = None, reassemble: bool = False) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._store: PacketStore | None = None
@@ -106,11 +114,12 @@ class Observer:
                                    active_timeout=active_timeout)
         self._table = self._make_table()
         self._bpf, self._snaplen = bpf, snaplen
+        self._fragments = Reassembly() if reassemble else None
         self._capture: Capture
         if isinstance(lturi, str):
-            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size)
+            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size, fragments=self._fragments)
         else:
-            self._capture = Captures(lturi, bpf, snaplen)
+            self._capture = Captures(lturi, bpf, snaplen, fragments=self._fragments)
         self._live_for = duration if self._capture.live else None
         self._capture.limit(packets, None if self._capture.live else duration)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
@@ -217,7 +226,10 @@ class Observer:
         """Before it runs: hold the first packets of each flow, which its record then has as ``_packets``.
 
         :param octets: of memory for all of them
+        :raises ValueError: fragments are put together: what is held is what was captured
         """
+        if self._fragments is not None:
+            raise ValueError("an observer that reassembles holds no packets: the flow table does not see the fragments")
         self._store = PacketStore(octets)
         self._table = self._make_table(self._store)
 
@@ -252,14 +264,22 @@ class Observer:
     def stats(self) -> Stats:
         """Counts so far; they stay when the observer has ended."""
         table, counts, store = self._table, self._capture.counts(), self._store
+        fragments = self._fragments.counts() if self._fragments else {"joined": 0, "whole": 0, "refused": {}}
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
                      table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
-                     store.shortened if store else 0, store.lost if store else 0)
+                     store.shortened if store else 0, store.lost if store else 0, fragments["joined"],
+                     fragments["whole"], sum(fragments["refused"].values()))
 
     @property
     def malformed(self) -> dict[str, int]:
         """What was wrong with malformed packets so far, in words, and with how many."""
         return self._table.reasons
+
+    @property
+    def unassembled(self) -> dict[str, int]:
+        """Why fragments were not put together so far, in words, and of how many packets."""
+        refused: dict[str, int] = self._fragments.counts()["refused"] if self._fragments else {}
+        return refused
 
     @property
     def unknown_links(self) -> dict[str, int]:

@@ -57,6 +57,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Seconds without a packet after which a flow ends. (Default: 30)")
     parser.add_argument("--active-timeout", type=positive_seconds, metavar="SECONDS",
                         help="Seconds after which a flow that goes on ends, and a new record begins. (Default: never)")
+    parser.add_argument("--reassemble", action="store_true",
+                        help="Put fragments of IPv4 and IPv6 packets together, so that flows have all of them.")
     parser.add_argument("--stats", type=positive_seconds, metavar="SECONDS",
                         help="Every so many seconds, tell how many packets and flows there were, and how many packets "
                              "were lost.")
@@ -113,7 +115,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
         try:
             observer = Observer(names if files else names[0], chains, args.idle_timeout, bpf=args.filter,
                                 snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
-                                packets=args.count, duration=args.duration)
+                                packets=args.count, duration=args.duration,
+                                reassemble=args.reassemble)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
@@ -148,6 +151,9 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
+    if args.reassemble:
+        log.info("%d fragments put together into %d packets; %d packets not%s", stats.fragments, stats.reassembled,
+                 stats.unassembled, listed(observer.unassembled))
     return status
 
 

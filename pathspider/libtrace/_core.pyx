@@ -3,7 +3,7 @@
 
 In one extension, because chains are called from the table with views, and the table eats from the sources:
 ``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``table.pxi`` (packets in, flow records out),
-``capture.pxi`` (where packets come from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
+``fragments.pxi`` (packets put together), ``capture.pxi`` (where packets come from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
 what leads packets to a file is in ``tap.c``.
 """
 
@@ -34,6 +34,7 @@ ps_seed(int.from_bytes(_os.urandom(8), "little"))
 include "views.pxi"
 include "store.pxi"
 include "table.pxi"
+include "fragments.pxi"
 include "capture.pxi"
 include "ndjson.pxi"
 

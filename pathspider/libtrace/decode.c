@@ -17,6 +17,7 @@ const char *ps_reason(int reason)
         [PS_R_LENGTH] = "IP length shorter than the header",
         [PS_R_JUMBO] = "impossible jumbo payload length",
         [PS_R_EXTENSION] = "IPv6 extension header beyond the packet's end",
+        [PS_R_FRAGMENT] = "fragment of an impossible length",
         [PS_R_TRANSPORT] = "transport header beyond the packet's end",
         [PS_R_OFFSET] = "impossible TCP data offset",
         [PS_R_UDP_LENGTH] = "impossible UDP length",
@@ -84,10 +85,14 @@ static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     if (len > out->ip_len)
         len = out->ip_len;
     out->proto = p[9];
-    out->more = p[6] >> 5 & 1;
-    if (ps_be16(p + 6) & 0x1fff) {
-        out->fragment = 1;
-        return;
+    uint32_t place = ps_be16(p + 6) & 0x3fff;
+    if (place) {
+        out->more = place >> 13;
+        out->fragment = (place & 0x1fff) != 0;
+        if (ps_bad_fragment((place & 0x1fff) * 8, out->ip_len - header, out->more, header))
+            out->reason = PS_R_FRAGMENT;
+        if (out->fragment)
+            return;
     }
     uint32_t at = header;
     while (out->proto == AH && at + 8 <= len) {
@@ -96,6 +101,11 @@ static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     }
     if (at < len)
         out->l4 = at;
+}
+
+int ps_bad_fragment(uint32_t offset, uint32_t length, int more, uint32_t before)
+{
+    return length == 0 || (more && length % 8) || before + offset + length > 0xffff;
 }
 
 /* Length of a jumbogram's payload; 0 where its hop-by-hop header, at 40, does not say it. RFC 2675. */
@@ -133,7 +143,7 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     if (len > out->ip_len)
         len = out->ip_len;
     uint8_t next = p[6];
-    uint32_t at = 40;
+    uint32_t at = 40, before = 6;
     for (;;) { /* each round moves on by at least 8 bytes, so the packet's length bounds it */
         uint32_t step;
         out->proto = next;
@@ -150,8 +160,15 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
         } else if (next == AH) {
             step = ((uint32_t)p[at + 1] + 2) * 4;
         } else {
-            out->more = p[at + 3] & 1;
-            if (ps_be16(p + at + 2) & 0xfff8) {
+            uint32_t offset = ps_be16(p + at + 2) & 0xfff8u;
+            if ((offset || p[at + 3] & 1) && !out->piece) {
+                out->more = p[at + 3] & 1;
+                out->piece = (uint16_t)at;
+                out->before = (uint16_t)before;
+                if (!out->reason && ps_bad_fragment(offset, out->ip_len - at - 8, out->more, at - 40))
+                    out->reason = PS_R_FRAGMENT;
+            }
+            if (offset) {
                 out->proto = p[at];
                 out->fragment = 1;
                 return;
@@ -159,6 +176,7 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
             step = 8;
         }
         next = p[at];
+        before = at;
         at += step;
     }
     if (at < len && next != 59)
@@ -268,6 +286,7 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
     out->version = ip.version;
     out->proto = ip.proto;
     out->fragment = ip.fragment;
+    out->more = ip.more & 1;
     out->ip_len = ip.ip_len;
     out->size = len < ip.ip_len ? len : ip.ip_len;
     out->cut = len < ip.ip_len;

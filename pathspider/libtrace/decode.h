@@ -22,6 +22,7 @@ enum ps_reason {
     PS_R_LENGTH,
     PS_R_JUMBO,
     PS_R_EXTENSION,
+    PS_R_FRAGMENT,
     PS_R_TRANSPORT,
     PS_R_OFFSET,
     PS_R_UDP_LENGTH,
@@ -29,6 +30,10 @@ enum ps_reason {
 };
 
 const char *ps_reason(int reason);
+
+/* 1 where a fragment cannot be one: without content; not the last, and of a length that the next offset cannot name; or it
+ * ends behind octet 65,535 of its packet. `before`: octets of headers that count among these. RFC 791, RFC 8200 4.5. */
+int ps_bad_fragment(uint32_t offset, uint32_t length, int more, uint32_t before);
 
 /* What identifies a flow, the same for both directions: the smaller endpoint first. No padding bytes: it is
  * compared and hashed as memory. IPv4 addresses fill the first four bytes of lo and hi. */
@@ -60,6 +65,11 @@ struct ps_dec {
     uint8_t quote;     /* an ICMP error: the key is that of the packet which it quotes */
     uint8_t dir;       /* 0: travels from lo to hi, 1: from hi to lo */
     uint8_t reason;    /* enum ps_reason */
+    uint8_t more : 1;  /* a fragment, and not the last one */
+    uint8_t late : 1;  /* a fragment that was held: its time is before that of packets which came already */
+    /* Of a packet that was put together: what was on the wire beside one packet of ip_len bytes. */
+    uint16_t more_packets;
+    uint32_t more_octets;
 };
 
 /* Where the transport header of an IP packet is; used for quotations and for objects made from bytes as well. */
@@ -68,6 +78,8 @@ struct ps_ip {
     uint32_t ip_len;  /* as the header says, or its jumbo payload option; the given length where they say 0 */
     uint8_t version, proto, fragment, status;
     uint8_t more;     /* a fragment follows */
+    uint16_t piece;   /* IPv6: offset of the header that makes it a fragment; 0: it is none */
+    uint16_t before;  /* and of the octet that names this header */
     uint8_t reason;   /* enum ps_reason */
 };
 

@@ -818,8 +818,8 @@ cdef class FlowTable:
         cdef bint fresh = False
         cdef int flags
 
-        self.packets += 1
-        now = self.tick(ts)
+        self.packets += 1 + dec.more_packets
+        now = self.clock if dec.late and self.started else self.tick(ts)
         if dec.status != PS_OK:
             if dec.status == PS_NOT_IP:
                 self.not_ip += 1
@@ -859,7 +859,10 @@ cdef class FlowTable:
                 _remove(&self.open, flow)
                 _append(&self.open, flow)
             flow.active = now
-        flow.last = ts
+        if dec.late:
+            flow.first, flow.last = min(flow.first, ts), max(flow.last, ts)
+        else:
+            flow.last = ts
         if flags >= 0 and flags & 2 and not flow.has_isn[dec.dir]:
             flow.has_isn[dec.dir] = 1
             flow.isn[dec.dir] = ps_be32(p + dec.l4 + 4)

@@ -143,7 +143,7 @@ class Layers(unittest.TestCase):
         def changed(data, at, new):
             return data[:at] + new + data[at + len(new):]
 
-        udp, more = frame(IP() / UDP(len=200) / b"x"), frame(IP(flags="MF") / UDP(len=200) / b"x")
+        udp, more = frame(IP() / UDP(len=200) / b"x"), frame(IP(flags="MF") / UDP(len=200))
         for data, reason, flows in (
             (good, None, 1),
             (six, None, 1),
@@ -167,6 +167,16 @@ class Layers(unittest.TestCase):
             (frame(IP() / UDP(len=0) / b"x"), None, 1),  # left to the card
             (more, None, 1),  # the rest comes in further fragments
             (frame(IP(frag=3, proto=6) / Raw(b"x")), None, 1),
+            (frame(IP(flags="MF") / UDP(len=200) / b"x"), "fragment of an impossible length", 1),
+            (frame(IP(frag=3, proto=6)), "fragment of an impossible length", 1),
+            (frame(IP(frag=0x1FFF, proto=1) / Raw(bytes(8))), "fragment of an impossible length", 1),  # ping of death
+            (frame(IP(frag=0x1FFF - 5, proto=1) / Raw(bytes(27))), None, 1),  # 65,535 with the header
+            (frame(IP(frag=0x1FFF - 5, proto=1) / Raw(bytes(28))), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(m=1) / UDP(len=200) / b"x"), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=1)), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=0x1FFF) / Raw(bytes(7))), None, 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=0x1FFF) / Raw(bytes(8))), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment() / UDP() / b"x"), None, 1),  # atomic
         ):
             with self.subTest(data=data.hex(), reason=reason):
                 self.assertEqual(self.reasons(data), ([reason] if reason else [], flows))
