@@ -98,8 +98,8 @@ class Observer:
     :param packets: how many are looked at; then observing ends
     :param duration: seconds for which is observed, of a live capture; of a file, those of its packets' time, from the
         first one on
-    :param reassemble: puts the fragments of a packet together: the chains see it whole, once, when its last fragment has
-        come. They count as they were on the wire, see :attr:`~pathspider.libtrace.IP.packets`
+    :param reassemble: puts the fragments of a packet together: the chains see it whole, once, when its last fragment
+        has come. They count as they were on the wire: ``ip.packets`` and ``ip.octets``
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
@@ -264,11 +264,15 @@ class Observer:
     def stats(self) -> Stats:
         """Counts so far; they stay when the observer has ended."""
         table, counts, store = self._table, self._capture.counts(), self._store
-        fragments = self._fragments.counts() if self._fragments else {"joined": 0, "whole": 0, "refused": {}}
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
                      table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
-                     store.shortened if store else 0, store.lost if store else 0, fragments["joined"],
-                     fragments["whole"], sum(fragments["refused"].values()))
+                     store.shortened if store else 0, store.lost if store else 0,
+                     *self._joined(), sum(self.unassembled.values()))
+
+    def _joined(self) -> tuple[int, int]:
+        """Fragments that were put together, and the packets that they made."""
+        counts = self._fragments.counts() if self._fragments else {"joined": 0, "whole": 0}
+        return counts["joined"], counts["whole"]
 
     @property
     def malformed(self) -> dict[str, int]:

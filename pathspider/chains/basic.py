@@ -11,8 +11,8 @@ from pathspider.libtrace import IP, IP6
 class BasicChain(Chain):
     """The 5-tuple, and packets and octets in each direction.
 
-    Octets are those of IP packets, by the length in the IP header; by the frame's length where the header says 0. A packet
-    that was put together of fragments counts as all of these.
+    Octets are those of IP packets, by the length in the IP header; by the frame's length where the header says 0. A
+    packet that was put together of fragments counts as all of these.
     """
 
     fields = {

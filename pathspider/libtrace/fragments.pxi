@@ -25,6 +25,10 @@ cdef extern from "reassemble.h" nogil:
     void ps_reassembly_counts(const ps_reassembly *r, ps_fragments *out)
 
 
+cdef extern from "unistd.h" nogil:
+    int getpid()
+
+
 cdef class Reassembly:
     """Puts fragments together before a flow table sees them. A source that has one uses it in its reader thread, and so
     may the next when the first has ended; :meth:`feed` is for frames that come from elsewhere.
@@ -34,14 +38,17 @@ cdef class Reassembly:
     """
 
     cdef ps_reassembly *state
+    cdef int owner
 
     def __cinit__(self, size_t octets=16 << 20, uint32_t packets=8192):
         self.state = ps_reassembly_new(int.from_bytes(_os.urandom(8), "little"), octets, packets)
         if self.state == NULL:
             raise MemoryError
+        self.owner = getpid()
 
     def __dealloc__(self):
-        ps_reassembly_free(self.state)
+        if self.owner == getpid():  # a reader thread may have been at work on it when a fork copied it
+            ps_reassembly_free(self.state)
 
     def feed(self, FlowTable table not None, bytes data not None, double seconds=0.0, int linktype=1, wire_len=0):
         """One captured frame, as :meth:`FlowTable.feed`; while no source uses this object."""

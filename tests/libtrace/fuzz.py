@@ -12,6 +12,7 @@ import resource
 import struct
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ def cut(chance: random.Random, packet: bytes) -> list[bytes]:
     few = min(chance.randrange(1, 6), max(0, (end - 1) // 8))
     edges = [0, *sorted(8 * block for block in chance.sample(range(1, (end + 7) // 8), few)), end]
     ident = chance.randrange(40)
-    out = [piece(packet, start, stop, ident=ident) for start, stop in zip(edges, edges[1:], strict=False)]
+    out = [piece(packet, start, stop, ident=ident) for start, stop in pairwise(edges)]
     out += chance.choices(out, k=chance.choice((0, 0, 0, 1, 2)))
     odd = chance.random()
     if odd < 0.1:
@@ -326,8 +327,8 @@ def main() -> None:
     print(
         f"{table.packets} packets, {table.flows} flows, {table.malformed} malformed, {table.truncated} truncated, "
         f"{table.evicted} evicted; {counts['joined']} fragments in {counts['whole']} packets, "
-        f"{sum(counts['refused'].values())} refused; {args.files} files, {errors} with errors; memory grew by {grown} KiB; "
-        f"{time.monotonic() - began:.0f} s"
+        f"{sum(counts['refused'].values())} refused; {args.files} files, {errors} with errors; "
+        f"memory grew by {grown} KiB; {time.monotonic() - began:.0f} s"
     )
 
 

@@ -1,6 +1,7 @@
 """Packets cut into fragments, by hand: any cuts, and what no host would send."""
 
 import struct
+from itertools import pairwise
 from typing import Any
 
 from scapy.all import IPv6ExtHdrFragment
@@ -16,7 +17,7 @@ def checksum(header: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def piece4(packet: bytes, start: int, end: int, more: bool | None = None, ident: int = 7,
+def piece4(packet: bytes, start: int, end: int, *, more: bool | None = None, ident: int = 7,
            content: bytes | None = None) -> bytes:
     """The fragment of an IPv4 packet that has these octets of its content, without a link layer."""
     head = (packet[0] & 15) * 4
@@ -30,7 +31,7 @@ def piece4(packet: bytes, start: int, end: int, more: bool | None = None, ident:
     return bytes(header) + content
 
 
-def piece6(packet: bytes, start: int, end: int, more: bool | None = None, ident: int = 7,
+def piece6(packet: bytes, start: int, end: int, *, more: bool | None = None, ident: int = 7,
            content: bytes | None = None, head: int = 40) -> bytes:
     """The same of an IPv6 packet.
 
@@ -57,7 +58,7 @@ def split(packet: bytes, *cuts: int, **options: Any) -> list[bytes]:
     """All of a packet, cut at these octets of its content."""
     head = (packet[0] & 15) * 4 if packet[0] >> 4 == 4 else options.get("head", 40)
     edges = [0, *cuts, len(packet) - head]
-    return [piece(packet, start, end, **options) for start, end in zip(edges, edges[1:], strict=False)]
+    return [piece(packet, start, end, **options) for start, end in pairwise(edges)]
 
 
 def framed(packet: bytes, padding: int = 0) -> bytes:

@@ -3,6 +3,7 @@
 import random
 import tempfile
 import unittest
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ from tests.chains.flows import NAMES, chain_of
 from tests.chains.test_dns import ANSWER
 from tests.helpers import quic
 from tests.libtrace import fuzz
-from tests.libtrace.frames import MACS, frame, in_namespace, ip, pair, pcap, pcapng, send, tcp4, udp4
-from tests.libtrace.pieces import ETHERNET, checksum, framed, piece, piece4, piece6, split
+from tests.libtrace.frames import MACS, in_namespace, pair, pcap, pcapng, send, tcp4, udp4
+from tests.libtrace.frames import ip as configure
+from tests.libtrace.pieces import checksum, framed, piece, piece4, piece6, split
 
 ENDS4 = {"src": "192.0.2.1", "dst": "198.51.100.1"}
 ENDS6 = {"src": "2001:db8::1", "dst": "2001:db8::2"}
@@ -46,7 +48,7 @@ PACKETS = [
     bytes(packet)
     for packet in (
         IP(**ENDS4, tos=2) / UDP(sport=53, dport=5353) / Raw(ANSWER),
-        IP(**ENDS4, tos=0x28, flags="evil") / TCP(sport=1234, dport=80, flags="SEC", options=OPTIONS) / Raw(b"early data"),
+        IP(**ENDS4, tos=40, flags="evil") / TCP(sport=1234, dport=80, flags="SEC", options=OPTIONS) / Raw(b"early dat"),
         IP(**ENDS4, options=[IPOption_NOP()] * 4) / TCP(sport=80, dport=1234, flags="SA", ack=1, options=OPTIONS),
         IP(**ENDS4) / UDP(sport=4433, dport=443) / Raw(quic.CLIENT_INITIAL),
         IP(**ENDS4) / ICMP(type=8) / Raw(bytes(range(64))),
@@ -87,7 +89,7 @@ def cuttings(draw: st.DrawFn) -> tuple[bytes, list[tuple[int, int]]]:
     blocks = range((least + 7) // 8, (content(packet) + 7) // 8)
     cuts = draw(st.lists(st.sampled_from(blocks), min_size=1, max_size=8, unique=True))
     edges = [0, *(8 * cut for cut in sorted(cuts)), content(packet)]
-    return packet, list(zip(edges, edges[1:], strict=False))
+    return packet, list(pairwise(edges))
 
 
 class AnySplit(unittest.TestCase):
@@ -121,7 +123,8 @@ class AnySplit(unittest.TestCase):
         elif kind == 1 and start > 8:  # more than one
             odd = piece(packet, start - 8, end)
         else:  # other content
-            odd = piece(packet, start, end, content=bytes(octet ^ 1 for octet in piece(packet, start, end)[start - end:]))
+            there = pieces[place][start - end:]
+            odd = piece(packet, start, end, content=bytes(octet ^ 1 for octet in there))
         pieces.insert(place + chance.randrange(2), odd)
         table, fragments = FlowTable(chains()), Reassembly()
         for one in pieces:
@@ -302,8 +305,8 @@ class Marks(Case):
     def mark(self, *marks):
         for packet in (UDP4, UDP6):
             self.setUp()
-            pieces = [bytearray(one) for one in split(packet, 24, 48)[:len(marks) - 1] + [
-                piece(packet, 24 * (len(marks) - 1), 72)]]
+            edges = [*range(0, 24 * len(marks), 24), 72]
+            pieces = [bytearray(piece(packet, *one)) for one in pairwise(edges)]
             for one, mark in zip(pieces, marks, strict=True):
                 if one[0] >> 4 == 4:
                     one[1] = mark
@@ -593,7 +596,7 @@ class Sources(unittest.TestCase):
         def run():
             pair()
             for name in ("a0", "b0"):
-                ip(f"link set {name} arp off")
+                configure(f"link set {name} arp off")
             observer, flows, at_flush = Observer("int:b0", [BasicChain], bpf="udp or ip[6:2] & 0x1fff != 0",
                                                  reassemble=True), [], []
 
