@@ -152,9 +152,15 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]]) -> int:
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
     if args.reassemble:
-        log.info("%d fragments put together into %d packets; %d packets not%s", stats.fragments, stats.reassembled,
-                 stats.unassembled, listed(observer.unassembled))
+        tell_fragments(observer)
     return status
+
+
+def tell_fragments(observer: Observer) -> None:
+    """What became of fragments that were to be put together."""
+    why_not = ", ".join(f"{count} {why}" for why, count in observer.unassembled.items())
+    log.info("%d fragments put together into %d packets%s", observer.stats.fragments, observer.stats.reassembled,
+             f"; packets not put together: {why_not}" if why_not else "")
 
 
 def sources(given: Sequence[str]) -> list[str]:
