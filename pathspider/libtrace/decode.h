@@ -20,12 +20,20 @@ enum ps_reason {
     PS_R_VERSION,
     PS_R_HEADER,
     PS_R_LENGTH,
+    PS_R_BEYOND,
+    PS_R_OPTION,
+    PS_R_AH,
     PS_R_JUMBO,
     PS_R_EXTENSION,
     PS_R_FRAGMENT,
     PS_R_TRANSPORT,
     PS_R_OFFSET,
+    PS_R_TCP_OPTION,
     PS_R_UDP_LENGTH,
+    PS_R_COVERAGE,
+    PS_R_DCCP_OFFSET,
+    PS_R_CHUNK,
+    PS_R_QUOTE,
     PS_REASONS
 };
 

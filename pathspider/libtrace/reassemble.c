@@ -499,10 +499,12 @@ enum ps_reassembled ps_reassemble(struct ps_reassembly *r, struct ps_frame *fram
     struct key key;
     struct piece one = {0};
     tick(r, frame->ts);
-    if (dec->status != PS_OK || !(dec->fragment || dec->more) || dec->reason == PS_R_FRAGMENT || dec->reason == PS_R_JUMBO)
+    if (dec->status != PS_OK || !(dec->fragment || dec->more))
         return PS_F_PASS;
     ps_decode_ip(frame->p + dec->l3, dec->size, dec->ip_len, &ip);
     read_fragment(frame, dec, &ip, &key, &one);
+    if (ps_bad_fragment(one.start, one.end - one.start, one.more, 0) || dec->reason == PS_R_FRAGMENT)
+        return PS_F_PASS;
     const uint8_t *content = frame->p + one.data;
     uint64_t hash = hash_key(r, &key);
     struct packet *packet = find(r, &key, hash);
