@@ -186,7 +186,8 @@ class Observer:
             ended()
 
     def flush(self, ended: Callable[[], None] | None = None) -> None:
-        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on.
+        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on. On an interface,
+        fragments that wait for others are let go before; those of a file still wait.
 
         :param ended: called, by the observer's thread, when they have been given out
         """

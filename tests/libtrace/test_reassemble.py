@@ -604,16 +604,18 @@ class Sources(unittest.TestCase):
                 at_flush.extend(sorted(((flow["sp"], flow["pkt_fwd"]) for flow in flows), key=str))
                 observer.stop()
 
+            tap = observer.tap(1 << 20)
             send("a0", [*pieces, pieces[0]])  # the last one is a duplicate
             send("a0", [framed(one) for one in split(UDP4, 24, 48, ident=8)[:2]])
             observer.flush(flushed)
             observer.run(flows.extend)
-            return at_flush, observer.stats, observer.unassembled
+            return at_flush, observer.stats, observer.unassembled, tap.take(1 << 20, 0)
 
-        at_flush, stats, unassembled = in_namespace(run)
+        at_flush, stats, unassembled, tapped = in_namespace(run)
         self.assertEqual(at_flush, [(5, 5), (None, 1)])
         self.assertEqual((stats.packets, stats.fragments, stats.reassembled), (6, 4, 1))
         self.assertEqual(unassembled, {"incomplete": 1})
+        self.assertEqual((tapped[1], all(one in tapped[0] for one in pieces)), (6, True))  # as they were captured
 
 
 class Fuzz(unittest.TestCase):
