@@ -117,15 +117,16 @@ class AnySplit(unittest.TestCase):
         place = chance.randrange(len(pieces) - 1)  # the packet is not whole before both of them have come
         start, end = ranges[place]
         blocks = range(start // 8, (end + 7) // 8)
-        kind = chance.randrange(3)
+        kind, at = chance.randrange(3), place + chance.randrange(2)
         if kind == 0 and len(blocks) > 1:  # a part of one that is there
             odd = piece(packet, start, start + 8, more=True)
-        elif kind == 1 and start > 8:  # more than one
+        elif kind == 1 and start > 8:  # more than one; before both it would stand for them
+            at = place + 1
             odd = piece(packet, start - 8, end)
         else:  # other content
             there = pieces[place][start - end:]
             odd = piece(packet, start, end, content=bytes(octet ^ 1 for octet in there))
-        pieces.insert(place + chance.randrange(2), odd)
+        pieces.insert(at, odd)
         table, fragments = FlowTable(chains()), Reassembly()
         for one in pieces:
             fragments.feed(table, framed(one), 1000.0)
