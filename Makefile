@@ -14,7 +14,7 @@ APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtr
 APT_SERVERS  := nginx-light apache2-bin knot jq tshark
 APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
-                pathspider/libtrace/*.h pathspider/chains/*.pxd)
+                pathspider/libtrace/*.pxi pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
 .PHONY: demo test browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench needs deb deb-needs debootstrap deb-test dist dist-test clean
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from pathspider.libtrace._core import FlowTable, PacketStore, Tap, link_name
+from pathspider.libtrace._core import FlowTable, PacketStore, Reassembly, Tap, link_name
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.sources import Capture, Captures, Comment, parse
@@ -35,7 +35,7 @@ class Stats(NamedTuple):
     """What the observer has seen so far; all are counts."""
 
     packets: int
-    """Packets handed to the flow table."""
+    """Packets handed to the flow table; one that was put together counts as its fragments."""
     flows: int
     """Flows that were begun."""
     dropped_kernel: int
@@ -62,6 +62,12 @@ class Stats(NamedTuple):
     """Flows of which some packets had to go that were held."""
     unheld: int = 0
     """Flows of which all packets had to go that were held."""
+    fragments: int = 0
+    """Fragments that were put together, and duplicates of these."""
+    reassembled: int = 0
+    """Packets that they made."""
+    unassembled: int = 0
+    """Packets whose fragments were not put together; :attr:`Observer.unassembled` tells why."""
 
 
 class PacketClockTimer(NamedTuple):
@@ -95,6 +101,8 @@ class Observer:
     :param decapsulate: flows are those of the packets inside of tunnels; records name the tunnels, ``encapsulation``
     :param outer: records have ``vlan`` and ``mpls``: ids and labels of the flow's first packet; with ``decapsulate``
         also ``tunnel_ends``: between which addresses its tunnels are
+    :param reassemble: puts the fragments of a packet together: the chains see it whole, once, when its last fragment
+        has come. They count as they were on the wire: ``ip.packets`` and ``ip.octets``
     :raises pathspider.libtrace.CaptureError: the source cannot be opened
     """
 
@@ -102,7 +110,7 @@ class Observer:
                  expiry_timeout: float = 5, *, bpf: str | None = None, snaplen: int = 65535,
                  buffer_size: int = 64 << 20, max_flows: int = 131072, active_timeout: float = 0,
                  packets: int | None = None, duration: float | None = None, decapsulate: bool = False,
-                 outer: bool = False) -> None:
+                 outer: bool = False, reassemble: bool = False) -> None:
         instances = [twin(chain)() if isinstance(chain, type) else chain for chain in chains or ()]
         self._observing = bool(instances)
         self._store: PacketStore | None = None
@@ -110,11 +118,13 @@ class Observer:
                                    active_timeout=active_timeout, decapsulate=decapsulate, outer=outer)
         self._table = self._make_table()
         self._bpf, self._snaplen = bpf, snaplen
+        self._fragments = Reassembly() if reassemble else None
         self._capture: Capture
         if isinstance(lturi, str):
-            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size, decapsulate=decapsulate)
+            self._capture = Capture(_by_known_name(lturi), bpf, snaplen, buffer_size, fragments=self._fragments,
+                                    decapsulate=decapsulate)
         else:
-            self._capture = Captures(lturi, bpf, snaplen, decapsulate=decapsulate)
+            self._capture = Captures(lturi, bpf, snaplen, fragments=self._fragments, decapsulate=decapsulate)
         self._live_for = duration if self._capture.live else None
         self._capture.limit(packets, None if self._capture.live else duration)
         self._flushes: deque[tuple[int, Callable[[], None]]] = deque()
@@ -181,7 +191,8 @@ class Observer:
             ended()
 
     def flush(self, ended: Callable[[], None] | None = None) -> None:
-        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on.
+        """Thread-safe: the flows of the packets that were captured by now end, and observing goes on. On an interface,
+        fragments that wait for others are let go before; those of a file still wait.
 
         :param ended: called, by the observer's thread, when they have been given out
         """
@@ -221,7 +232,10 @@ class Observer:
         """Before it runs: hold the first packets of each flow, which its record then has as ``_packets``.
 
         :param octets: of memory for all of them
+        :raises ValueError: fragments are put together: what is held is what was captured
         """
+        if self._fragments is not None:
+            raise ValueError("an observer that reassembles holds no packets: the flow table does not see the fragments")
         self._store = PacketStore(octets)
         self._table = self._make_table(self._store)
 
@@ -258,12 +272,24 @@ class Observer:
         table, counts, store = self._table, self._capture.counts(), self._store
         return Stats(table.packets, table.flows, counts["dropped_kernel"], counts["dropped_ring"], table.not_ip,
                      table.truncated, table.malformed, table.evicted, table.discarded, len(table), counts["peak"],
-                     store.shortened if store else 0, store.lost if store else 0)
+                     store.shortened if store else 0, store.lost if store else 0,
+                     *self._joined(), sum(self.unassembled.values()))
+
+    def _joined(self) -> tuple[int, int]:
+        """Fragments that were put together, and the packets that they made."""
+        counts = self._fragments.counts() if self._fragments else {"joined": 0, "whole": 0}
+        return counts["joined"], counts["whole"]
 
     @property
     def malformed(self) -> dict[str, int]:
         """What was wrong with malformed packets so far, in words, and with how many."""
         return self._table.reasons
+
+    @property
+    def unassembled(self) -> dict[str, int]:
+        """Why fragments were not put together so far, in words, and of how many packets."""
+        refused: dict[str, int] = self._fragments.counts()["refused"] if self._fragments else {}
+        return refused
 
     @property
     def unknown_links(self) -> dict[str, int]:

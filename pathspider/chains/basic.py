@@ -11,7 +11,8 @@ from pathspider.libtrace import IP, IP6
 class BasicChain(Chain):
     """The 5-tuple, and packets and octets in each direction.
 
-    Octets are those of IP packets, by the length in the IP header; by the frame's length where the header says 0.
+    Octets are those of IP packets, by the length in the IP header; by the frame's length where the header says 0. A
+    packet that was put together of fragments counts as all of these.
     """
 
     fields = {
@@ -29,7 +30,7 @@ class BasicChain(Chain):
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """Notes the 5-tuple. A flow that begins with an ICMP error is the one that the error quotes."""
         rec.update(self.initial)
-        if ip.quotes:
+        if ip.quotes and ip.transport is not None:  # a duplicate of a fragment has none
             ip = ip.transport.payload or ip
         rec["sip"] = str(ip.src_prefix)
         rec["dip"] = str(ip.dst_prefix)
@@ -41,19 +42,19 @@ class BasicChain(Chain):
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Counts the packet and its octets."""
         if rev:
-            rec["pkt_rev"] += 1
+            rec["pkt_rev"] += ip.packets
             rec["oct_rev"] += ip.octets
         else:
-            rec["pkt_fwd"] += 1
+            rec["pkt_fwd"] += ip.packets
             rec["oct_fwd"] += ip.octets
         return True
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Counts; the header's own 40 octets are included."""
         if rev:
-            rec["pkt_rev"] += 1
+            rec["pkt_rev"] += ip.packets
             rec["oct_rev"] += ip.octets
         else:
-            rec["pkt_fwd"] += 1
+            rec["pkt_fwd"] += ip.packets
             rec["oct_fwd"] += ip.octets
         return True

@@ -68,6 +68,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--outer", action="store_true",
                         help="Records have the VLAN ids and MPLS labels of the flow's first packet; with --decapsulate "
                              "also the addresses of its tunnels' ends.")
+    parser.add_argument("--reassemble", action="store_true",
+                        help="Put fragments of IPv4 and IPv6 packets together, so that flows have all of them.")
     parser.add_argument("--stats", type=positive_seconds, metavar="SECONDS",
                         help="Every so many seconds, tell how many packets and flows there were, and how many packets "
                              "were lost.")
@@ -148,7 +150,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
             observer = Observer(names if files else names[0], judge.chains if judge else chains, args.idle_timeout,
                                 bpf=args.filter, snaplen=args.snaplen, active_timeout=args.active_timeout or 0,
                                 packets=args.count, duration=args.duration, decapsulate=args.decapsulate,
-                                outer=args.outer)
+                                outer=args.outer, reassemble=args.reassemble)
         except CaptureError as error:
             raise UsageError(str(error)) from None
         start_afresh(stream)
@@ -171,6 +173,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
         log.error("plugins that had no conditions of some flows%s", listed(judge.failures))
         status = 1
     summarise(observer, writer, names)
+    if args.reassemble:
+        tell_fragments(observer)
     return status
 
 
@@ -201,6 +205,13 @@ def sink(writer: RecordWriter, judge: PassiveJudge | None) -> Callable[[list[Flo
         return writer.write_all
     make = judge.row if isinstance(writer, CSVWriter) else judge.record
     return lambda flows: writer.write_all([make(flow) for flow in flows])
+
+
+def tell_fragments(observer: Observer) -> None:
+    """What became of fragments that were to be put together."""
+    why_not = ", ".join(f"{count} {why}" for why, count in observer.unassembled.items())
+    log.info("%d fragments put together into %d packets%s", observer.stats.fragments, observer.stats.reassembled,
+             f"; packets not put together: {why_not}" if why_not else "")
 
 
 def sources(given: Sequence[str]) -> list[str]:

@@ -39,6 +39,10 @@ cdef extern from "decode.h" nogil:
         uint8_t quote
         uint8_t dir
         uint8_t reason
+        uint8_t late
+        uint8_t tunnelled
+        uint16_t more_packets
+        uint32_t more_octets
     struct ps_ip:
         uint32_t l4
         uint32_t ip_len
@@ -93,14 +97,14 @@ cdef class Header:
 cdef class IP(Header):
     cdef readonly int version, hdr_len, traffic_class, pkt_len, ttl, proto, frag_offset
     cdef readonly bint has_rf, has_df, has_mf
-    cdef readonly uint32_t octets
+    cdef readonly uint32_t octets, packets
     cdef readonly bint quotes
     cdef void fill(self) noexcept
 
 
 cdef class IP6(Header):
     cdef readonly int version, traffic_class, payload_len, next_hdr, proto, hop_limit
-    cdef readonly uint32_t octets
+    cdef readonly uint32_t octets, packets
     cdef readonly bint quotes
     cdef void fill(self) noexcept
 

@@ -2,8 +2,9 @@
 """The native core: view objects with python-libtrace's attributes, the flow table, packet sources.
 
 In one extension, because chains are called from the table with views, and the table eats from the sources:
-``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``tunnel.pxi`` (what packets are in), ``table.pxi`` (packets in, flow records out),
-``capture.pxi`` (where packets come from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
+``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``tunnel.pxi`` (what packets are in),
+``table.pxi`` (packets in, flow records out), ``fragments.pxi`` (packets put together), ``capture.pxi`` (where packets come
+from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
 what leads packets to a file is in ``tap.c``.
 """
 
@@ -35,6 +36,7 @@ include "views.pxi"
 include "store.pxi"
 include "tunnel.pxi"
 include "table.pxi"
+include "fragments.pxi"
 include "capture.pxi"
 include "ndjson.pxi"
 

@@ -27,6 +27,7 @@ cdef extern from "source.h" nogil:
         uint64_t dropped_ring
         uint64_t bytes_waiting
         uint64_t peak
+        uint64_t absorbed
     struct ps_options:
         const char *bpf
         int snaplen
@@ -35,6 +36,7 @@ cdef extern from "source.h" nogil:
         int promisc
         int live
         int decapsulate
+        ps_reassembly *fragments
     enum: PS_WAIT_PACKETS
     enum: PS_WAIT_TIMEOUT
     enum: PS_WAIT_KICKED
@@ -182,6 +184,9 @@ cdef class Reader:
     cdef dict last_counts
     cdef tuple last_comments
     cdef Tap tapped
+    cdef Reassembly fragments  # or None
+    cdef uint64_t folded       # fragments that were taken as part of other packets
+    cdef bint ended            # and freed: no thread reads any more
 
     def __cinit__(self):
         self.at_work = self.sleeps_until = self.span = self.until = self.first = self.latest = -1
@@ -263,6 +268,7 @@ cdef class Reader:
                 if self._is_behind(entry):
                     break
                 self.eaten += 1
+                self.folded += entry.dec.more_packets
                 self.at_work = entry.ts
                 table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
                 n += 1
@@ -291,7 +297,7 @@ cdef class Reader:
 
     cdef inline bint _is_enough(self) noexcept:
         """Whether no more packets are wanted, without waiting for the next."""
-        if self.eaten >= self.most:
+        if self.eaten + self.folded >= self.most:
             self.reached = True
         return self.reached
 
@@ -312,10 +318,11 @@ cdef class Reader:
     cdef uint64_t _put(self):
         cdef ps_counts_t counts
         ps_counts(self.source, &counts)
-        return counts.read - counts.dropped_ring
+        return counts.read - counts.dropped_ring - counts.absorbed
 
     cdef int _eat(self, FlowTable table, const ps_entry *entry) except -1:
         self.eaten += 1
+        self.folded += entry.dec.more_packets
         self.at_work = entry.ts
         try:
             table.process(<const uint8_t *>(entry + 1), entry.caplen, entry.wire_len, entry.dlt, entry.ts, &entry.dec)
@@ -333,6 +340,15 @@ cdef class Reader:
         self.sleeps_until = when
         when = when + SETTLE - _now()
         return when if when > 0 else 0
+
+    def let_go(self, FlowTable table not None):
+        """When :meth:`feed` has returned None: the fragments that wait for others go to the table as they are. Returns
+        the records of flows that ended, None if no fragments wait, and where a limit was reached."""
+        if self.fragments is None or self.reached:
+            return None
+        if not self.ended and (self.source == NULL or ps_wait(self.source, 0) != PS_WAIT_ENDED):
+            return None
+        return self.fragments.end(table) if self.fragments.counts()["held"] else None
 
     def link(self):
         """The link type of a live source's packets: a LINKTYPE_ of pcapng. None when it is closed."""
@@ -438,6 +454,7 @@ cdef class Reader:
             self.source = NULL
             with nogil:
                 ps_close(source)
+            self.ended = True
         return 0
 
     def counts(self):
@@ -478,7 +495,7 @@ cdef int64_t _now() noexcept:
 
 
 cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, size_t buffer, size_t ring, bint promisc,
-                  bint follows_clock, bint decapsulate):
+                  bint follows_clock, Reassembly fragments, bint decapsulate):
     cdef ps_options options
     cdef ps_error_t error
     cdef ps_source *source
@@ -492,6 +509,7 @@ cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, siz
     options.promisc = promisc
     options.live = follows_clock
     options.decapsulate = decapsulate
+    options.fragments = NULL if fragments is None else fragments.state
     with nogil:
         if kind == 0:
             source = ps_open_live(text, &options, &error)
@@ -503,19 +521,23 @@ cdef object _open(int kind, bytes name, int fd, bint wait, bpf, int snaplen, siz
         raise _source_error(&error)
     reader.source = source
     reader.follows_clock = follows_clock
+    reader.fragments = fragments
     return reader
 
 
-def live(str device, bpf, int snaplen, size_t buffer, size_t ring, bint promisc=True, bint decapsulate=False):
+def live(str device, bpf, int snaplen, size_t buffer, size_t ring, bint promisc=True, Reassembly fragments=None,
+         bint decapsulate=False):
     """Captures on an interface, with libpcap."""
-    return _open(0, device.encode(), -1, False, bpf, snaplen, buffer, ring, promisc, True, decapsulate)
+    return _open(0, device.encode(), -1, False, bpf, snaplen, buffer, ring, promisc, True, fragments, decapsulate)
 
 
-def descriptor(int fd, bint wait, bpf, int snaplen, size_t ring, bint decapsulate=False):
+def descriptor(int fd, bint wait, bpf, int snaplen, size_t ring, Reassembly fragments=None,
+                 bint decapsulate=False):
     """Reads a capture from a file descriptor, which it takes over. ``wait``: look at its header now."""
-    return _open(1, b"", fd, wait, bpf, snaplen, 0, ring, False, False, decapsulate)
+    return _open(1, b"", fd, wait, bpf, snaplen, 0, ring, False, False, fragments, decapsulate)
 
 
-def libtrace_uri(str uri, bpf, int snaplen, size_t ring, bint follows_clock, bint decapsulate=False):
+def libtrace_uri(str uri, bpf, int snaplen, size_t ring, bint follows_clock, Reassembly fragments=None,
+                 bint decapsulate=False):
     """Reads packets with libtrace."""
-    return _open(2, uri.encode(), -1, False, bpf, snaplen, 0, ring, False, follows_clock, decapsulate)
+    return _open(2, uri.encode(), -1, False, bpf, snaplen, 0, ring, False, follows_clock, fragments, decapsulate)

@@ -15,13 +15,22 @@ const char *ps_reason(int reason)
         [PS_R_VERSION] = "IP version other than the link layer says",
         [PS_R_HEADER] = "IP header shorter than 20 octets",
         [PS_R_LENGTH] = "IP length shorter than the header",
+        [PS_R_BEYOND] = "IP length beyond the frame's end",
+        [PS_R_OPTION] = "impossible IP option length",
+        [PS_R_AH] = "authentication header beyond the packet's end",
         [PS_R_JUMBO] = "impossible jumbo payload length",
         [PS_R_EXTENSION] = "IPv6 extension header beyond the packet's end",
+        [PS_R_FRAGMENT] = "fragment of an impossible length",
         [PS_R_TRANSPORT] = "transport header beyond the packet's end",
         [PS_R_OFFSET] = "impossible TCP data offset",
+        [PS_R_TCP_OPTION] = "impossible TCP option length",
         [PS_R_UDP_LENGTH] = "impossible UDP length",
         [PS_R_TUNNEL] = "malformed tunnel header, or packet in a tunnel",
         [PS_R_TUNNEL_CUT] = "",
+        [PS_R_COVERAGE] = "impossible UDP-Lite checksum coverage",
+        [PS_R_DCCP_OFFSET] = "impossible DCCP data offset",
+        [PS_R_CHUNK] = "impossible SCTP chunk length",
+        [PS_R_QUOTE] = "ICMP error without the packet that it is about",
     };
     return reason >= 0 && reason < PS_REASONS ? words[reason] : "";
 }
@@ -76,6 +85,26 @@ int ps_has_ports(uint8_t proto)
     return proto == TCP || proto == UDP || proto == SCTP || proto == DCCP || proto == UDP_LITE;
 }
 
+/* Whether one of the options of an IPv4 or TCP header has no length that fits into them. */
+static int bad_options(const uint8_t *p, uint32_t len)
+{
+    if (len == 12 && ps_be32(p) == 0x0101080a) /* the timestamps of most segments */
+        return 0;
+    for (uint32_t at = 0; at < len && p[at] != 0; at += p[at] == 1 ? 1 : p[at + 1])
+        if (p[at] != 1 && (at + 1 >= len || p[at + 1] < 2 || at + p[at + 1] > len))
+            return 1;
+    return 0;
+}
+
+/* The same of an IPv6 header of hop-by-hop or destination options; the first two octets are not theirs. RFC 8200 4.2. */
+static int bad_options6(const uint8_t *p, uint32_t len)
+{
+    for (uint32_t at = 2; at < len; at += p[at] == 0 ? 1 : 2u + p[at + 1])
+        if (p[at] != 0 && (at + 1 >= len || at + 2 + p[at + 1] > len))
+            return 1;
+    return 0;
+}
+
 static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct ps_ip *out)
 {
     uint32_t header = (uint32_t)(p[0] & 15) * 4;
@@ -88,21 +117,35 @@ static void decode_ip4(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
         out->reason = header < 20 ? PS_R_HEADER : PS_R_LENGTH;
         return;
     }
+    int whole = len >= out->ip_len;
     if (len > out->ip_len)
         len = out->ip_len;
+    if (header > 20 && header <= len && bad_options(p + 20, header - 20))
+        out->reason = PS_R_OPTION;
     out->proto = p[9];
-    out->more = p[6] >> 5 & 1;
-    if (ps_be16(p + 6) & 0x1fff) {
-        out->fragment = 1;
-        return;
+    uint32_t place = ps_be16(p + 6) & 0x3fff;
+    if (place) {
+        out->more = place >> 13;
+        out->fragment = (place & 0x1fff) != 0;
+        if (ps_bad_fragment((place & 0x1fff) * 8, out->ip_len - header, out->more, header))
+            out->reason = PS_R_FRAGMENT;
+        if (out->fragment)
+            return;
     }
     uint32_t at = header;
     while (out->proto == AH && at + 8 <= len) {
         out->proto = p[at];
         at += ((uint32_t)p[at + 1] + 2) * 4;
     }
+    if (whole && !out->more && (out->proto == AH || at > len))
+        out->reason = PS_R_AH;
     if (at < len)
         out->l4 = at;
+}
+
+int ps_bad_fragment(uint32_t offset, uint32_t length, int more, uint32_t before)
+{
+    return length == 0 || (more && length % 8) || before + offset + length > 0xffff;
 }
 
 /* Length of a jumbogram's payload; 0 where its hop-by-hop header, at 40, does not say it. RFC 2675. */
@@ -140,7 +183,7 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
     if (len > out->ip_len)
         len = out->ip_len;
     uint8_t next = p[6];
-    uint32_t at = 40;
+    uint32_t at = 40, before = 6;
     for (;;) { /* each round moves on by at least 8 bytes, so the packet's length bounds it */
         uint32_t step;
         out->proto = next;
@@ -154,11 +197,20 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
         }
         if (extension) {
             step = ((uint32_t)p[at + 1] + 1) * 8;
+            if (next != 43 && !out->reason && at + step <= len && bad_options6(p + at, step))
+                out->reason = PS_R_OPTION;
         } else if (next == AH) {
             step = ((uint32_t)p[at + 1] + 2) * 4;
         } else {
-            out->more = p[at + 3] & 1;
-            if (ps_be16(p + at + 2) & 0xfff8) {
+            uint32_t offset = ps_be16(p + at + 2) & 0xfff8u;
+            if ((offset || p[at + 3] & 1) && !out->piece) {
+                out->more = p[at + 3] & 1;
+                out->piece = (uint16_t)at;
+                out->before = (uint16_t)before;
+                if (out->reason != PS_R_JUMBO && ps_bad_fragment(offset, out->ip_len - at - 8, out->more, at - 40))
+                    out->reason = PS_R_FRAGMENT;
+            }
+            if (offset) {
                 out->proto = p[at];
                 out->fragment = 1;
                 return;
@@ -166,8 +218,11 @@ static void decode_ip6(const uint8_t *p, uint32_t len, uint32_t wire_len, struct
             step = 8;
         }
         next = p[at];
+        before = at;
         at += step;
     }
+    if (at > len && whole && !out->more && !out->reason && !ps_fixed_len(next))
+        out->reason = PS_R_EXTENSION;
     if (at < len && next != 59)
         out->l4 = at;
 }
@@ -234,10 +289,26 @@ static uint8_t check_transport(const uint8_t *net, const struct ps_ip *ip, const
         uint32_t offset = (uint32_t)(p[12] >> 4) * 4;
         if (offset < 20 || (offset > out->l4_len && !ip->more))
             return PS_R_OFFSET;
+        if (offset > 20 && ip->l4 + offset <= out->size && bad_options(p + 20, offset - 20))
+            return PS_R_TCP_OPTION;
     } else if (ip->proto == UDP) {
         uint32_t length = ps_be16(p + 4); /* 0: a jumbogram's, or left to the card */
         if (length && (length < 8 || (length > out->l4_len && !ip->more)))
             return PS_R_UDP_LENGTH;
+    } else if (ip->proto == UDP_LITE) { /* RFC 3828 3.1 */
+        uint32_t coverage = ps_be16(p + 4); /* 0: all of it */
+        if (coverage && (coverage < 8 || (coverage > out->l4_len && !ip->more)))
+            return PS_R_COVERAGE;
+    } else if (ip->proto == DCCP) { /* RFC 4340 5.1 */
+        uint32_t offset = (uint32_t)p[4] * 4;
+        if (offset < (p[8] & 1 ? 16 : 12) || (offset > out->l4_len && !ip->more))
+            return PS_R_DCCP_OFFSET;
+    } else if (ip->proto == SCTP) { /* RFC 9260 3.2 */
+        for (uint32_t at = 12, step; at < out->l4_len && ip->l4 + at + 4 <= out->size; at += (step + 3) & ~3u) {
+            step = ps_be16(p + at + 2);
+            if (step < 4 || (at + step > out->l4_len && !ip->more))
+                return PS_R_CHUNK;
+        }
     }
     return PS_R_NONE;
 }
@@ -255,7 +326,10 @@ void ps_decode(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, st
         out->status = PS_NOT_IP;
         return;
     }
-    ps_decode_packet(p, (uint32_t)l3, caplen - (uint32_t)l3, wire_len > (uint32_t)l3 ? wire_len - (uint32_t)l3 : 0, out);
+    uint32_t len = caplen - (uint32_t)l3, wire = wire_len > (uint32_t)l3 ? wire_len - (uint32_t)l3 : 0;
+    ps_decode_packet(p, (uint32_t)l3, len, wire, out);
+    if (out->status == PS_OK && !out->reason && out->ip_len > (wire < len ? len : wire))
+        out->reason = PS_R_BEYOND; /* of a packet inside of another, the beginning may be all that is there */
 }
 
 void ps_decode_packet(const uint8_t *p, uint32_t l3, uint32_t len, uint32_t wire, struct ps_dec *out)
@@ -278,7 +352,7 @@ void ps_decode_packet(const uint8_t *p, uint32_t l3, uint32_t len, uint32_t wire
     out->version = ip.version;
     out->proto = ip.proto;
     out->fragment = ip.fragment;
-    out->more = ip.more;
+    out->more = ip.more & 1;
     out->ip_len = ip.ip_len;
     out->size = len < ip.ip_len ? len : ip.ip_len;
     out->cut = len < ip.ip_len;
@@ -299,15 +373,17 @@ void ps_decode_transport(const uint8_t *net, const struct ps_ip *ip, struct ps_d
         out->l4_whole = 0; /* no TCP: such a header has no place for its own fixed part */
     out->dir = make_key(net, out->size, ip, &out->key);
     if ((ip->proto == ICMP && ip->version == 4) || (ip->proto == ICMP6 && ip->version == 6)) {
-        if (out->l4_whole && ps_icmp_quotes(ip->version, net[ip->l4]) && ip->l4 + 8 < out->size) {
+        if (out->l4_whole && ps_icmp_quotes(ip->version, net[ip->l4])) {
             const uint8_t *quoted = net + ip->l4 + 8;
-            uint32_t qlen = out->size - ip->l4 - 8;
+            uint32_t qlen = ip->l4 + 8 < out->size ? out->size - ip->l4 - 8 : 0;
             struct ps_ip quote;
             ps_decode_ip(quoted, qlen, qlen, &quote);
             if (quote.status == PS_OK && quote.version == ip->version) {
                 /* the error travels against the packet that it quotes */
                 out->dir = !make_key(quoted, qlen, &quote, &out->key);
                 out->quote = 1;
+            } else if (!out->reason && !out->cut && !ip->more) {
+                out->reason = PS_R_QUOTE;
             }
         }
     }

@@ -20,17 +20,30 @@ enum ps_reason {
     PS_R_VERSION,
     PS_R_HEADER,
     PS_R_LENGTH,
+    PS_R_BEYOND,
+    PS_R_OPTION,
+    PS_R_AH,
     PS_R_JUMBO,
     PS_R_EXTENSION,
+    PS_R_FRAGMENT,
     PS_R_TRANSPORT,
     PS_R_OFFSET,
+    PS_R_TCP_OPTION,
     PS_R_UDP_LENGTH,
     PS_R_TUNNEL,     /* of the tunnel that the packet is: it belongs to the tunnel's own flow */
     PS_R_TUNNEL_CUT, /* the same; nothing is wrong with it, but the capture ends before what is in it can be told */
+    PS_R_COVERAGE,
+    PS_R_DCCP_OFFSET,
+    PS_R_CHUNK,
+    PS_R_QUOTE,
     PS_REASONS
 };
 
 const char *ps_reason(int reason);
+
+/* 1 where a fragment cannot be one: without content; not the last, and of a length that the next offset cannot name; or it
+ * ends behind octet 65,535 of its packet. `before`: octets of headers that count among these. RFC 791, RFC 8200 4.5. */
+int ps_bad_fragment(uint32_t offset, uint32_t length, int more, uint32_t before);
 
 /* What identifies a flow, the same for both directions: the smaller endpoint first. No padding bytes: it is
  * compared and hashed as memory. IPv4 addresses fill the first four bytes of lo and hi. */
@@ -63,7 +76,12 @@ struct ps_dec {
     uint8_t quote;     /* an ICMP error: the key is that of the packet which it quotes */
     uint8_t dir;       /* 0: travels from lo to hi, 1: from hi to lo */
     uint8_t reason;    /* enum ps_reason */
-    uint8_t more;      /* a fragment follows */
+    uint8_t more : 1;  /* a fragment, and not the last one */
+    uint8_t late : 1;  /* a fragment that was held: its time is before that of packets which came already */
+    uint8_t tunnelled : 1; /* the packet inside of a tunnel */
+    /* Of a packet that was put together: what was on the wire beside one packet of ip_len bytes. */
+    uint16_t more_packets;
+    uint32_t more_octets;
 };
 
 /* Where the transport header of an IP packet is; used for quotations and for objects made from bytes as well. */
@@ -72,6 +90,8 @@ struct ps_ip {
     uint32_t ip_len;  /* as the header says, or its jumbo payload option; the given length where they say 0 */
     uint8_t version, proto, fragment, status;
     uint8_t more;     /* a fragment follows */
+    uint16_t piece;   /* IPv6: offset of the header that makes it a fragment; 0: it is none */
+    uint16_t before;  /* and of the octet that names this header */
     uint8_t reason;   /* enum ps_reason */
 };
 

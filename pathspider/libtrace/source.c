@@ -76,23 +76,20 @@ static int room(struct ps_source *s, uint64_t need)
 /* Whether what has not been read yet is not wanted any more: of a file after a stop, of an interface at the end. */
 int ps_given_up(struct ps_source *s) { return LOAD(s->closing) || (LOAD(s->stop) && !s->live); }
 
-/* -1: stopped while waiting for room. */
-int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
+/* -1: stopped while waiting for room. `dec`: NULL where it is not decoded yet. */
+static inline int put_entry(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt,
+                            const struct ps_dec *dec)
 {
-    if (wire_len < caplen)
-        wire_len = caplen;
-    if (s->snaplen > 0 && caplen > (uint32_t)s->snaplen)
-        caplen = (uint32_t)s->snaplen;
-    ADD(s->count_read, 1);
-    struct ps_tap *tap = LOAD(s->tap);
-    if (tap)
-        ps_tap_packet(tap, ts, p, caplen, wire_len);
     uint64_t need = (sizeof(struct ps_entry) + caplen + 7) & ~7ull;
     uint64_t start = s->head & (s->size - 1);
     uint64_t gap = start + need > s->size ? s->size - start : 0; /* entries are contiguous */
     while (!room(s, need + gap)) {
         if (s->kind == LIVE || need + gap > s->size) {
             ADD(s->dropped_ring, 1);
+            if (dec) {
+                ADD(s->dropped_ring, dec->more_packets);
+                ADD(s->absorbed, -(uint64_t)dec->more_packets);
+            }
             ps_wake(s);
             return 0;
         }
@@ -116,12 +113,15 @@ int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, u
     entry->total = (uint32_t)need;
     entry->caplen = caplen;
     entry->wire_len = wire_len;
-    entry->dlt = s->dlt;
+    entry->dlt = dlt;
     entry->ts = ts;
     memcpy(entry + 1, p, caplen);
-    ps_decode((const uint8_t *)(entry + 1), caplen, wire_len, s->dlt, &entry->dec);
+    if (dec)
+        entry->dec = *dec;
+    else
+        ps_decode((const uint8_t *)(entry + 1), caplen, wire_len, dlt, &entry->dec);
     if (s->decapsulate)
-        ps_decapsulate((const uint8_t *)(entry + 1), caplen, wire_len, s->dlt, &entry->dec, NULL);
+        ps_decapsulate((const uint8_t *)(entry + 1), caplen, wire_len, dlt, &entry->dec, NULL);
     STORE(s->head, s->head + need + gap);
     uint64_t fill = s->head - s->seen_tail;
     if (fill > s->peak) {
@@ -133,6 +133,48 @@ int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, u
     if (s->head - s->woken_at > WAKE_BYTES)
         ps_wake(s);
     return 0;
+}
+
+/* Fragments that are not to be put together any more go on as they are. */
+static int put_let_go(struct ps_source *s)
+{
+    struct ps_frame frame;
+    struct ps_dec dec;
+    int rc = 0;
+    while (rc == 0 && ps_let_go(s->fragments, &frame, &dec)) {
+        ADD(s->absorbed, -1ull);
+        rc = put_entry(s, frame.ts, frame.p, frame.caplen, frame.wire_len, frame.dlt, &dec);
+    }
+    return rc;
+}
+
+static int put_reassembled(struct ps_source *s, struct ps_frame frame)
+{
+    struct ps_dec dec;
+    ps_decode(frame.p, frame.caplen, frame.wire_len, frame.dlt, &dec);
+    enum ps_reassembled what = ps_reassemble(s->fragments, &frame, &dec);
+    if (what == PS_F_HELD)
+        ADD(s->absorbed, 1);
+    int rc = put_let_go(s);
+    if (rc < 0 || what == PS_F_HELD)
+        return rc;
+    return put_entry(s, frame.ts, frame.p, frame.caplen, frame.wire_len, frame.dlt, &dec);
+}
+
+/* -1: stopped while waiting for room. */
+int ps_put(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t caplen, uint32_t wire_len)
+{
+    if (wire_len < caplen)
+        wire_len = caplen;
+    if (s->snaplen > 0 && caplen > (uint32_t)s->snaplen)
+        caplen = (uint32_t)s->snaplen;
+    ADD(s->count_read, 1);
+    struct ps_tap *tap = LOAD(s->tap);
+    if (tap)
+        ps_tap_packet(tap, ts, p, caplen, wire_len);
+    if (s->fragments)
+        return put_reassembled(s, (struct ps_frame){ts, p, caplen, wire_len, s->dlt});
+    return put_entry(s, ts, p, caplen, wire_len, s->dlt, NULL);
 }
 
 const struct ps_entry *ps_next(struct ps_source *s)
@@ -337,6 +379,10 @@ static void read_live(struct ps_source *s)
         int64_t now = monotonic();
         if (caught_up(marked, now, n)) {
             marked = -1;
+            if (s->fragments) {
+                ps_reassembly_end(s->fragments);
+                put_let_go(s);
+            }
             STORE(s->marks_reached, mark);
             ps_kick(s);
         }
@@ -716,6 +762,7 @@ static struct ps_source *create(enum kind kind, const struct ps_options *options
     s->netfd = s->fd = s->stopfd = s->wakefd = s->reports = -1;
     s->snaplen = options->snaplen;
     s->decapsulate = options->decapsulate;
+    s->fragments = options->fragments;
     s->dlt = 1;
     pthread_cond_init(&s->headed, NULL);
     pthread_cond_init(&s->space, NULL);
@@ -964,6 +1011,7 @@ void ps_counts(struct ps_source *s, struct ps_counts *out)
     uint64_t fill = LOAD(s->head) - tail;
     out->bytes_waiting = fill < s->size ? fill : s->size;
     out->peak = LOAD(s->peak);
+    out->absorbed = LOAD(s->absorbed);
 }
 
 int ps_is_live(struct ps_source *s) { return s->kind == LIVE; }

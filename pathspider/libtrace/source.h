@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "decode.h"
+#include "reassemble.h"
 #include "tap.h"
 
 /* Why a source could not be opened, or ended. */
@@ -62,6 +63,7 @@ struct ps_counts {
     uint64_t dropped_ring;   /* read, but the ring was full */
     uint64_t bytes_waiting;  /* fill of the ring */
     uint64_t peak;           /* highest fill of the ring, in bytes */
+    uint64_t absorbed;       /* fragments that are held, or part of a packet in the ring */
 };
 
 struct ps_source;
@@ -74,6 +76,7 @@ struct ps_options {
     int promisc;
     int live;              /* libtrace: the source is an interface, so reading may have to wait */
     int decapsulate;       /* the flow is that of the packet inside tunnels: see tunnel.h */
+    struct ps_reassembly *fragments; /* the reader's while it runs; NULL: fragments are not put together */
 };
 
 /* Each returns NULL and fills `error` where it fails. The reader runs when they return. */

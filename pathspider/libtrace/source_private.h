@@ -71,6 +71,7 @@ struct ps_source {
     int running;
     int stop, closing, ended, opened, kicked; /* atomics */
     struct ps_tap *tap;             /* atomic */
+    struct ps_reassembly *fragments; /* NULL: they are not put together */
     unsigned marks_asked, marks_reached; /* atomics: see ps_mark() */
     struct ps_error error;           /* the reader's; valid once `ended` (or `opened`) is set */
     struct ps_comment comments[PS_COMMENTS];
@@ -80,7 +81,7 @@ struct ps_source {
     uint64_t size;
     uint64_t head __attribute__((aligned(64))); /* producer */
     uint64_t seen_tail, woken_at;
-    uint64_t count_read, dropped_ring, dropped_kernel, peak;
+    uint64_t count_read, dropped_ring, dropped_kernel, peak, absorbed;
     uint64_t tail __attribute__((aligned(64))); /* consumer */
     uint64_t at, seen_head;
     int consumer_waits __attribute__((aligned(64)));

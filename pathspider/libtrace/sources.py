@@ -90,12 +90,14 @@ class Capture:
     :param bpf: filter expression in the syntax of pcap-filter(7)
     :param snaplen: bytes kept of each packet
     :param buffer_size: bytes of the kernel's buffer of a live capture, and of our ring behind it
+    :param fragments: puts fragments together; None: they are delivered as they are
     :param decapsulate: flows are those inside of tunnels; for a table that is told so too
     """
 
     def __init__(self, uri: str, bpf: str | None = None, snaplen: int = 65535, buffer_size: int = 64 << 20,
-                 promisc: bool = True, *, decapsulate: bool = False) -> None:
-        self.target = parse(uri)
+                 promisc: bool = True, *,
+                 fragments: _core.Reassembly | None = None, decapsulate: bool = False) -> None:
+        self.target, self._fragments = parse(uri), fragments
         self._decapsulate = decapsulate
         try:
             self.reader = self._open(bpf, snaplen, buffer_size, promisc)
@@ -105,13 +107,14 @@ class Capture:
     def _open(self, bpf: str | None, snaplen: int, buffer_size: int, promisc: bool) -> _core.Reader:
         kind, name = self.target
         if kind == "live":
-            return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc, self._decapsulate)
+            return _core.live(name, bpf, snaplen, buffer_size, buffer_size, promisc, self._fragments,
+                              self._decapsulate)
         if kind == "libtrace":
             return _core.libtrace_uri(name, bpf, snaplen, buffer_size if self.live else FILE_RING, self.live,
-                                      self._decapsulate)
+                                      self._fragments, self._decapsulate)
         if kind == "stdin":
-            return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING, self._decapsulate)
-        return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING, self._decapsulate)
+            return _core.descriptor(os.dup(0), False, bpf, snaplen, FILE_RING, self._fragments, self._decapsulate)
+        return _core.descriptor(*self._open_file(name), bpf, snaplen, FILE_RING, self._fragments, self._decapsulate)
 
     def _open_file(self, name: str) -> tuple[int, bool]:
         """A descriptor of the capture, and whether its header is there for the asking."""
@@ -132,7 +135,7 @@ class Capture:
         """Waits for packets; the records of flows that ended, or None at the end. Raises :class:`CaptureError` where
         the source broke off, after all packets before that were eaten."""
         flows = self.reader.feed(table)
-        if flows is None:
+        if flows is None and (flows := self.reader.let_go(table)) is None:
             self._check_end()
         return flows
 
@@ -279,10 +282,11 @@ class Captures(Capture):
     """
 
     def __init__(self, names: Sequence[str], bpf: str | None = None, snaplen: int = 65535, *,
-                 decapsulate: bool = False) -> None:
+                 fragments: _core.Reassembly | None = None, decapsulate: bool = False) -> None:
         if not names:
             raise ValueError("no capture files to read")
-        self._bpf, self._snaplen, self._decapsulate = bpf, snaplen, decapsulate
+        self._bpf, self._snaplen = bpf, snaplen
+        self._fragments, self._decapsulate = fragments, decapsulate
         self._limits: tuple[int | None, float | None] = (None, None)
         self._switching = threading.RLock()
         """Held while one file follows another, and by whoever wants something of the one that is read."""
@@ -335,17 +339,18 @@ class Captures(Capture):
         return _Part(self.target.name, descriptor, status.st_size, first)
 
     def _first_packet(self, descriptor: int) -> int | None:
-        reader = self._open_at_begin(descriptor, None)
+        reader = self._open_at_begin(descriptor, None, None)
         try:
             packet = reader.read()
         finally:
             reader.close()
         return None if packet is None else packet[3]
 
-    def _open_at_begin(self, descriptor: int, bpf: str | None) -> _core.Reader:
+    def _open_at_begin(self, descriptor: int, bpf: str | None, fragments: _core.Reassembly | None) -> _core.Reader:
         os.lseek(descriptor, 0, os.SEEK_SET)  # the position is that of all readers of this descriptor
         try:
-            return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING, self._decapsulate)
+            return _core.descriptor(os.dup(descriptor), True, bpf, self._snaplen, FILE_RING, fragments,
+                                    self._decapsulate)
         except OSError as error:
             raise CaptureError(f"cannot open the capture file: {error.strerror}", self.target.name) from None
         except _core.SourceError as error:
@@ -354,18 +359,22 @@ class Captures(Capture):
     def _open_next(self) -> None:
         part = self._waiting[0]
         self.target = Target("file", part.name)
-        self.reader = self._open_at_begin(part.descriptor, self._bpf)
+        self.reader = self._open_at_begin(part.descriptor, self._bpf, self._fragments)
         self._part = self._waiting.pop(0)
         self._read.append((part, self.reader))
 
     def feed(self, table: _core.FlowTable) -> list[dict[str, object]] | None:
         while (flows := self.reader.feed(table)) is None:
+            if not self._waiting and (flows := self.reader.let_go(table)) is not None:
+                return flows
             with self._switching:
                 if self._over:
                     return None
                 due = self._asked != self.flushed
                 self._end_part()
                 if not self._begin_next(table.packets):
+                    if (flows := self.reader.let_go(table)) is not None:
+                        return flows
                     self._over = True
                     self._tell_broken()
                     return None
@@ -404,7 +413,7 @@ class Captures(Capture):
             self._tell_overlap()
             most, seconds = self._limits
             begin = next((reader.first for _, reader in self._read if reader.first >= 0), None)
-            self.reader.limit(None if most is None else most - packets, seconds, begin)
+            self.reader.limit(None if most is None else max(most - packets, 0), seconds, begin)
             return True
         return False
 

@@ -461,10 +461,15 @@ cdef class FlowTable:
         cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(data)
         cdef uint32_t length = <uint32_t>len(data), wire = max(wire_len, len(data))
         ps_decode(p, length, wire, linktype, &dec)
-        if self.around is not None and self.around.decapsulate:
-            ps_decapsulate(p, length, wire, linktype, &dec, NULL)
-        self.process(p, length, wire, linktype, ts, &dec)
+        self.look_into(p, length, wire, linktype, ts, &dec)
         return self.take()
+
+    cdef int look_into(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
+                       ps_dec *dec) except -1:
+        """Processes a packet that was decoded, but not looked into."""
+        if self.around is not None and self.around.decapsulate:
+            ps_decapsulate(p, caplen, wire_len, dlt, dec, NULL)
+        return self.process(p, caplen, wire_len, dlt, ts, dec)
 
     def advance(self, double seconds):
         """The time is ``seconds`` now, without a packet; returns the records of the flows that ended by then."""
@@ -832,8 +837,8 @@ cdef class FlowTable:
         cdef bint fresh = False
         cdef int flags
 
-        self.packets += 1
-        now = self.tick(ts)
+        self.packets += 1 + dec.more_packets
+        now = self.clock if dec.late and self.started else self.tick(ts)
         if dec.status != PS_OK:
             if dec.status == PS_NOT_IP:
                 self.not_ip += 1
@@ -877,7 +882,10 @@ cdef class FlowTable:
                 _remove(&self.open, flow)
                 _append(&self.open, flow)
             flow.active = now
-        flow.last = ts
+        if dec.late:
+            flow.first, flow.last = min(flow.first, ts), max(flow.last, ts)
+        else:
+            flow.last = ts
         if flags >= 0 and flags & 2 and not flow.has_isn[dec.dir]:
             flow.has_isn[dec.dir] = 1
             flow.isn[dec.dir] = ps_be32(p + dec.l4 + 4)

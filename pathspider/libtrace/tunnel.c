@@ -463,8 +463,12 @@ void ps_decapsulate(const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dl
         now = in.dec;
         if (now.status != PS_OK)
             continue;
+        now.late = dec->late; /* these are of the packet as it came, whatever is in it */
+        now.more_packets = dec->more_packets;
+        now.more_octets = dec->more_octets;
+        now.vlan = vlan;
+        now.tunnelled = 1;
         *dec = now;
-        dec->vlan = vlan;
         memcpy(dec->key.tunnel, &networks, sizeof dec->key.tunnel);
         dec->hash = ps_hash_more(dec->hash, networks);
         if (stack)

@@ -340,6 +340,8 @@ cdef class IP(Header):
 
     ``octets`` is the packet's length on the wire: that of the header, or the frame's where the header leaves it to the
     card (0). ``proto`` is the transport protocol: behind an authentication header (:rfc:`4302`) what is in there.
+    ``packets`` is 1; of a packet that was put together it is the number of its fragments, and ``octets`` are those of all
+    of them.
     ``IP(data)`` makes one from the bytes of a packet, so that a chain can be tested without a capture.
     """
 
@@ -360,6 +362,10 @@ cdef class IP(Header):
         self.ttl = p[8]
         self.proto = self.buf.dec.proto
         self.octets = self.buf.dec.ip_len
+        self.packets = 1
+        if not self.buf.dec.tunnelled:
+            self.octets += self.buf.dec.more_octets
+            self.packets += self.buf.dec.more_packets
         self.quotes = self.buf.dec.quote
 
     @property
@@ -417,7 +423,8 @@ cdef class IP6(Header):
     """An IPv6 header. :rfc:`8200`
 
     ``octets`` is the packet's length on the wire, header included: also of a jumbogram (:rfc:`2675`). ``proto`` is the
-    transport protocol, behind extension headers. ``IP6(data)`` makes one from the bytes of a packet.
+    transport protocol, behind extension headers; ``packets`` as in :class:`IP`. ``IP6(data)`` makes one from the bytes
+    of a packet.
     """
 
     def __init__(self, data):
@@ -432,6 +439,10 @@ cdef class IP6(Header):
         self.hop_limit = p[7]
         self.proto = self.buf.dec.proto
         self.octets = self.buf.dec.ip_len
+        self.packets = 1
+        if not self.buf.dec.tunnelled:
+            self.octets += self.buf.dec.more_octets
+            self.packets += self.buf.dec.more_packets
         self.quotes = self.buf.dec.quote
 
     @property

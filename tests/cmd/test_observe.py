@@ -16,14 +16,16 @@ import unittest
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from scapy.all import IP, UDP, VXLAN, Dot1Q, Ether
+from scapy.all import IP, UDP, VXLAN, Dot1Q, Ether, Raw
 
 from pathspider.lab import Lab
 from pathspider.libtrace import HAVE_LIBTRACE
+from tests.chains.test_dns import ANSWER
 from tests.cmd.test_main import pspdr
 from tests.libtrace.frames import MACS, enhanced, frame, pcap, pcapng, section, tcp4, tcp6, udp4
 from tests.libtrace.frames import interface as described
 from tests.libtrace.links import links
+from tests.libtrace.pieces import framed, split
 from tests.programs import as_nobody
 
 FRAMES = [
@@ -478,6 +480,24 @@ class TestLimits(FileCase):
         for value in ("0", "-3", "some"):
             _, messages = self.observe(f"-c{value}", status=2)
             self.assertIn(f"argument -c/--count: {value}: a whole number over 0 is needed", messages)
+
+
+class TestFragments(FileCase):
+    PACKET = bytes(IP(src="192.0.2.1", dst="198.51.100.1") / UDP(sport=53, dport=5353) / Raw(ANSWER))
+
+    def test_they_are_put_together_when_asked(self):
+        pieces = split(self.PACKET, 48, 88)
+        alone = split(self.PACKET, 24, ident=9)[0]
+        path = self.file(pcap([framed(one) for one in (*pieces, alone)]))
+        found, said = self.observe("-i", path, "--reassemble", "basic", "dns")
+        (flow,) = map(json.loads, found)
+        self.assertEqual((flow["sp"], flow["pkt_fwd"], flow["oct_fwd"]), (53, 4, sum(map(len, (*pieces, alone)))))
+        self.assertTrue(flow["dns_response_valid"])
+        self.assertIn("4 packets, 1 flows; ", said)
+        self.assertIn("3 fragments put together into 1 packets; packets not put together: 1 incomplete\n", said)
+        found, said = self.observe("-i", path, "basic", "dns")
+        self.assertEqual([json.loads(line)["dns_response_valid"] for line in found], [False, False])
+        self.assertNotIn("fragments", said)
 
 
 class TestSeveralFiles(FileCase):

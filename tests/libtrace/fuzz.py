@@ -12,7 +12,9 @@ import resource
 import struct
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from scapy.all import (
     AH,
@@ -39,7 +41,7 @@ from scapy.all import (
 
 from pathspider.chains.base import Chain
 from pathspider.libtrace import CaptureError, FlowTable
-from pathspider.libtrace._core import PacketStore
+from pathspider.libtrace._core import PacketStore, Reassembly
 from pathspider.libtrace.compiled import twin
 from pathspider.libtrace.sources import Capture
 from tests.chains.flows import NAMES, chain_of
@@ -59,6 +61,8 @@ from tests.libtrace.frames import (
     udp4,
 )
 from tests.libtrace.links import links
+from tests.libtrace.pieces import framed as in_ethernet
+from tests.libtrace.pieces import piece
 from tests.libtrace.test_decode import Everything
 from tests.libtrace.tunnels import nested, tunnels
 
@@ -196,6 +200,57 @@ def fuzz_packets(chance: random.Random, count: int) -> FlowTable:
     return table
 
 
+def cut(chance: random.Random, packet: bytes) -> list[bytes]:
+    """An IP packet in fragments, most of which fit together."""
+    end = len(packet) - ((packet[0] & 15) * 4 if packet[0] >> 4 == 4 else 40)
+    few = min(chance.randrange(1, 6), max(0, (end - 1) // 8))
+    edges = [0, *sorted(8 * block for block in chance.sample(range(1, (end + 7) // 8), few)), end]
+    ident = chance.randrange(40)
+    out = [piece(packet, start, stop, ident=ident) for start, stop in pairwise(edges)]
+    out += chance.choices(out, k=chance.choice((0, 0, 0, 1, 2)))
+    odd = chance.random()
+    if odd < 0.1:
+        start = 8 * chance.randrange(0, 8192)
+        out.append(piece(packet, start, start + 8, ident=ident, more=chance.random() < 0.5, content=bytes(8)))
+    elif odd < 0.2:
+        out.remove(chance.choice(out))
+    elif odd < 0.3:
+        at = chance.randrange(len(out))
+        out[at] = out[at][:1] + bytes((out[at][1] ^ chance.choice((0x10, 0x20, 0x30, 1, 2, 3)),)) + out[at][2:]
+    if chance.random() < 0.5:
+        chance.shuffle(out)
+    return out
+
+
+def fuzz_fragments(chance: random.Random, count: int) -> dict[str, Any]:
+    """So many fragments, some of them mutated, of several packets at once, through little memory and every chain."""
+    packets = [data[14:] for linktype, data in corpus()
+               if linktype == 1 and data[12:14] in (b"\x08\0", b"\x86\xdd") and len(data) > 14 + 40 + 8]
+    table = FlowTable([twin(chain_of(name))() for name in NAMES] + [Everything()], max_flows=20)
+    fragments = Reassembly(30_000, 12)
+    clock, fed, waiting = 1e9, 0, list[bytes]()
+    while fed < count:
+        while len(waiting) < 12:
+            pieces = cut(chance, chance.choice(packets))
+            if chance.random() < 0.2:
+                pieces = [mutate(chance, one) for one in pieces]
+            waiting[:0] = pieces
+        data = in_ethernet(waiting.pop() or b"\0", chance.choice((0, 0, 6)))
+        if chance.random() < 0.2:
+            waiting.insert(chance.randrange(len(waiting)), waiting.pop())
+        clock += chance.choice((0, 0.001, 0.1)) if fed % 1009 else chance.uniform(-1e3, 1e3)
+        fragments.feed(table, data[:60] if chance.random() < 0.02 else data, clock, 1, len(data))
+        fed += 1
+        counts = fragments.counts()
+        if counts["memory"] > 30_000:
+            raise AssertionError(f"{counts['memory']} octets of fragments are held, the cap is 30,000")
+    fragments.end(table)
+    counts = fragments.counts()
+    assert counts["held"] == counts["memory"] == 0, counts
+    assert table.packets == count, f"{count} fragments, {table.packets} came out"
+    return counts
+
+
 def blocks(chance: random.Random, seeds: list[tuple[int, bytes]]) -> bytes:
     """A pcapng file with sections, interfaces and options of many kinds."""
     out = b""
@@ -274,11 +329,13 @@ def main() -> None:
     grown = peak() - before
     if grown > 40_000:
         raise SystemExit(f"memory grew by {grown} KiB")
+    counts = fuzz_fragments(chance, args.packets // 5)
     errors = fuzz_files(chance, args.files)
     print(
         f"{table.packets} packets, {table.flows} flows, {table.malformed} malformed, {table.truncated} truncated, "
-        f"{table.evicted} evicted; {args.files} files, {errors} with errors; memory grew by {grown} KiB; "
-        f"{time.monotonic() - began:.0f} s"
+        f"{table.evicted} evicted; {counts['joined']} fragments in {counts['whole']} packets, "
+        f"{sum(counts['refused'].values())} refused; {args.files} files, {errors} with errors; "
+        f"memory grew by {grown} KiB; {time.monotonic() - began:.0f} s"
     )
 
 

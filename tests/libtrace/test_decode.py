@@ -143,7 +143,7 @@ class Layers(unittest.TestCase):
         def changed(data, at, new):
             return data[:at] + new + data[at + len(new):]
 
-        udp, more = frame(IP() / UDP(len=200) / b"x"), frame(IP(flags="MF") / UDP(len=200) / b"x")
+        udp, more = frame(IP() / UDP(len=200) / b"x"), frame(IP(flags="MF") / UDP(len=200))
         for data, reason, flows in (
             (good, None, 1),
             (six, None, 1),
@@ -167,6 +167,50 @@ class Layers(unittest.TestCase):
             (frame(IP() / UDP(len=0) / b"x"), None, 1),  # left to the card
             (more, None, 1),  # the rest comes in further fragments
             (frame(IP(frag=3, proto=6) / Raw(b"x")), None, 1),
+            (frame(IP(flags="MF") / UDP(len=200) / b"x"), "fragment of an impossible length", 1),
+            (frame(IP(frag=3, proto=6)), "fragment of an impossible length", 1),
+            (frame(IP(frag=0x1FFF, proto=1) / Raw(bytes(8))), "fragment of an impossible length", 1),  # ping of death
+            (frame(IP(frag=0x1FFF - 5, proto=1) / Raw(bytes(27))), None, 1),  # 65,535 with the header
+            (frame(IP(frag=0x1FFF - 5, proto=1) / Raw(bytes(28))), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(m=1) / UDP(len=200) / b"x"), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=1)), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=0x1FFF) / Raw(bytes(7))), None, 1),
+            (frame(IPv6() / IPv6ExtHdrFragment(offset=0x1FFF) / Raw(bytes(8))), "fragment of an impossible length", 1),
+            (frame(IPv6() / IPv6ExtHdrFragment() / UDP() / b"x"), None, 1),  # atomic
+            (frame(IP(len=200) / TCP() / b"x"), "IP length beyond the frame's end", 1),
+            (frame(IPv6(plen=200) / UDP() / b"x"), "IP length beyond the frame's end", 1),
+            (frame(IP(ihl=6, proto=17) / Raw(b"\x07\0\0\0") / UDP()), "impossible IP option length", 1),
+            (frame(IP(ihl=6, proto=17) / Raw(b"\x07\x05\0\0") / UDP()), "impossible IP option length", 1),
+            (frame(IP(ihl=6, proto=17) / Raw(b"\1\1\1\x07") / UDP()), "impossible IP option length", 1),
+            (frame(IP(ihl=6, proto=17) / Raw(b"\x07\x03\0\0") / UDP()), None, 1),
+            (frame(IPv6(nh=0) / Raw(b"\x11\0\x05\x05\0\0\1\0") / UDP()), "impossible IP option length", 1),
+            (frame(IPv6(nh=60) / Raw(b"\x11\0\0\0\0\0\0\x05") / UDP()), "impossible IP option length", 1),
+            (frame(IPv6(nh=60) / Raw(b"\x11\0\x05\x02\0\0\1\0") / UDP()), None, 1),
+            (frame(IP(proto=51) / Raw(b"\x06\1")), "authentication header beyond the packet's end", 1),
+            (frame(IP(proto=51) / Raw(b"\x63\x20" + bytes(10))), "authentication header beyond the packet's end", 1),
+            (frame(IPv6(nh=60) / Raw(b"\x63\x09" + bytes(6))), "IPv6 extension header beyond the packet's end", 1),
+            (frame(IPv6(nh=60) / Raw(b"\x3b\x09" + bytes(6))), "IPv6 extension header beyond the packet's end", 1),
+            (frame(IPv6(nh=60) / Raw(b"\x3b\0" + bytes(6))), None, 1),
+            (frame(IP() / TCP(dataofs=6) / Raw(b"\2\0\1\1")), "impossible TCP option length", 1),
+            (frame(IP() / TCP(dataofs=6) / Raw(b"\2\5\1\1")), "impossible TCP option length", 1),
+            (frame(IP() / TCP(dataofs=6) / Raw(b"\1\1\1\2")), "impossible TCP option length", 1),
+            (frame(IP() / TCP(dataofs=6) / Raw(b"\2\4\5\xb4")), None, 1),
+            (frame(IP() / TCP(dataofs=6) / Raw(b"\0\2\0\0")), None, 1),  # what follows the end is padding
+            (frame(IP(proto=136) / Raw(b"\0\1\0\2\0\7\0\0x")), "impossible UDP-Lite checksum coverage", 1),
+            (frame(IP(proto=136) / Raw(b"\0\1\0\2\0\x0a\0\0x")), "impossible UDP-Lite checksum coverage", 1),
+            (frame(IP(proto=136) / Raw(b"\0\1\0\2\0\x09\0\0x")), None, 1),
+            (frame(IP(proto=136) / Raw(b"\0\1\0\2\0\0\0\0x")), None, 1),
+            (frame(IP(proto=33) / Raw(b"\0\1\0\2\2" + bytes(7))), "impossible DCCP data offset", 1),
+            (frame(IP(proto=33) / Raw(b"\0\1\0\2\3\0\0\0\1" + bytes(7))), "impossible DCCP data offset", 1),
+            (frame(IP(proto=33) / Raw(b"\0\1\0\2\5\0\0\0\1" + bytes(7))), "impossible DCCP data offset", 1),
+            (frame(IP(proto=33) / Raw(b"\0\1\0\2\4\0\0\0\1" + bytes(7))), None, 1),
+            (frame(IP(proto=132) / Raw(bytes(12) + b"\1\0\0\3")), "impossible SCTP chunk length", 1),
+            (frame(IP(proto=132) / Raw(bytes(12) + b"\1\0\0\5" + b"\1\0\0\4")), None, 1),
+            (frame(IP(proto=132) / Raw(bytes(12) + b"\1\0\0\4" + b"\1\0\0\5")), "impossible SCTP chunk length", 1),
+            (frame(IP() / ICMP(type=3)), "ICMP error without the packet that it is about", 1),
+            (frame(IP() / ICMP(type=3) / Raw(b"\xff" * 28)), "ICMP error without the packet that it is about", 1),
+            (frame(IP() / ICMP(type=11) / IP() / UDP()), None, 1),
+            (frame(IP() / ICMP(type=8)), None, 1),
         ):
             with self.subTest(data=data.hex(), reason=reason):
                 self.assertEqual(self.reasons(data), ([reason] if reason else [], flows))
