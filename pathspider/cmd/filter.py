@@ -89,7 +89,7 @@ class Sieve:
             if problem:
                 self.invalid += 1
                 if self.invalid <= MOST_NAMED:
-                    log.error("%s, job %d: %s: %.200s", self.name, self.jobs, problem, job)
+                    log.error("%s, line %d: %s: %.200s", self.name, self.reader.line, problem, job)
                 if self.invalid == MOST_NAMED:
                     log.error("%s: these were %d invalid jobs; further ones are counted, and not named", self.name,
                               MOST_NAMED)

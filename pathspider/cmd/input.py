@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import Parser, UsageError
 from pathspider.targets.digest import open_hashing
+from pathspider.targets.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathspider.targets.lists import TargetReader
@@ -32,6 +33,11 @@ def add_input_options(parser: Parser) -> None:
                         help="The list of jobs, one a line, also compressed. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    parser.add_argument("--list-format", choices=[*FORMATS], metavar="NAME",
+                        help="The list is in this format, whatever its content looks like: " + ", ".join(FORMATS) + ".")
+    parser.add_argument("--column", action="append", type=column, default=[], metavar="KEY=COLUMN",
+                        help="What a job has under KEY stands in this column of CSV, or under this key in JSON; a "
+                             "number, from 1 on, where there is no header row. May be given several times.")
     versions = parser.add_mutually_exclusive_group()
     for version in (4, 6):
         versions.add_argument(f"-{version}", dest="ip_version", action="store_const", const=version,
@@ -57,6 +63,27 @@ def bare_shuffle(words: Sequence[str], ends: Container[str] = ()) -> list[str]:
         if word in ends:
             return [*found, *words[place:]]
         found.append(f"{SHUFFLE}=" if word == SHUFFLE else word)
+    return found
+
+
+def column(text: str) -> str:
+    """An option's value as a key and the column that it is in, for argparse."""
+    key, _, name = text.partition("=")
+    if not key or not name:
+        raise argparse.ArgumentTypeError(f"{text}: a key and a column are needed, such as domain=host")
+    return text
+
+
+def columns(args: argparse.Namespace) -> dict[str, str]:
+    """The keys of a job by the columns that the options name; :exc:`UsageError` where that cannot be."""
+    found = {name: key for key, _, name in (text.partition("=") for text in args.column)}
+    if args.csv_input and (found or args.list_format):
+        raise UsageError("--csv-input says what the columns are: leave it out beside --column and --list-format")
+    if len({*found.values()}) < len(args.column):
+        raise UsageError("--column: each key, and each column, can be given once")
+    if found and args.list_format not in (None, "csv"):
+        raise UsageError(f"--column goes with CSV, and --list-format {args.list_format} says what its columns are: leave "
+                         "one of them out")
     return found
 
 
@@ -109,7 +136,8 @@ def target_reader(args: argparse.Namespace, lines: IO[bytes]) -> TargetReader:
     if isinstance(args.shuffle, DrawnSeed):
         log.info("the list's order is drawn: %s=%d is the same again", SHUFFLE, args.shuffle)
     name = "standard input" if args.input == "-" else args.input
-    return TargetReader(lines, name, csv_input=args.csv_input, seed=args.shuffle)
+    return TargetReader(lines, name, csv_input=args.csv_input, seed=args.shuffle, form=args.list_format,
+                        columns=columns(args))
 
 
 def select(args: argparse.Namespace, jobs: Jobs, seen: TargetFilter | None, keys: Sequence[str]) -> Selection:
