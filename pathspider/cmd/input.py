@@ -15,7 +15,9 @@ from pathspider.targets.digest import open_hashing
 from pathspider.targets.formats import FORMATS
 
 if TYPE_CHECKING:
+    from pathspider.targets.blocklist import Blocklist
     from pathspider.targets.lists import TargetReader
+    from pathspider.targets.prefixes import Prefixes
     from pathspider.targets.repeats import TargetFilter
     from pathspider.targets.selection import Jobs, Selection
 
@@ -34,7 +36,8 @@ def add_input_options(parser: Parser) -> None:
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
     parser.add_argument("--list-format", choices=[*FORMATS], metavar="NAME",
-                        help="The list is in this format, whatever its content looks like: " + ", ".join(FORMATS) + ".")
+                        help="The list is in this format, whatever it looks like: "
+                             + ", ".join(FORMATS) + ".")
     parser.add_argument("--column", action="append", type=column, default=[], metavar="KEY=COLUMN",
                         help="What a job has under KEY stands in this column of CSV, or under this key in JSON; a "
                              "number, from 1 on, where there is no header row. May be given several times.")
@@ -81,9 +84,8 @@ def columns(args: argparse.Namespace) -> dict[str, str]:
         raise UsageError("--csv-input says what the columns are: leave it out beside --column and --list-format")
     if len({*found.values()}) < len(args.column):
         raise UsageError("--column: each key, and each column, can be given once")
-    if found and args.list_format not in (None, "csv"):
-        raise UsageError(f"--column goes with CSV, and --list-format {args.list_format} says what its columns are: leave "
-                         "one of them out")
+    if found and args.list_format not in (None, "csv", "ndjson"):
+        raise UsageError(f"--list-format {args.list_format} says what stands where: leave it out beside --column")
     return found
 
 
@@ -129,15 +131,52 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
-def target_reader(args: argparse.Namespace, lines: IO[bytes]) -> TargetReader:
-    """What reads the list that :func:`open_input` has opened."""
+def target_reader(args: argparse.Namespace, lines: IO[bytes], name: str | None = None, *,
+                  shuffle: bool = True) -> TargetReader:
+    """What reads the list that :func:`open_input` has opened.
+
+    :param name: its name, unless it is that of ``--input``
+    :param shuffle: do so, if it is asked for
+    """
     from pathspider.targets.lists import TargetReader  # noqa: PLC0415
 
-    if isinstance(args.shuffle, DrawnSeed):
+    if shuffle and isinstance(args.shuffle, DrawnSeed):
         log.info("the list's order is drawn: %s=%d is the same again", SHUFFLE, args.shuffle)
-    name = "standard input" if args.input == "-" else args.input
-    return TargetReader(lines, name, csv_input=args.csv_input, seed=args.shuffle, form=args.list_format,
+    name = args.input if name is None else name
+    return TargetReader(lines, "standard input" if name == "-" else name, csv_input=args.csv_input,
+                        seed=args.shuffle if shuffle else None, form=args.list_format,
                         columns=columns(args))
+
+
+def add_prefixes(parser: Parser) -> None:
+    """The option that tells where targets are."""
+    parser.add_argument("--prefixes", action="append", default=[], metavar="FILE",
+                        help="Put prefix, AS and country of each target into its info, from CAIDA's pfx2as, a file of "
+                             "pyasn, a RIB dump (MRT, or bgpdump -m) or a database in MaxMind's format. May be given "
+                             "several times.")
+
+
+def read_prefixes(args: argparse.Namespace) -> Prefixes | None:
+    """What these files say, None without any; :exc:`UsageError` for one that cannot be read."""
+    from pathspider.targets.prefixes import Prefixes, PrefixesError  # noqa: PLC0415
+
+    try:
+        return Prefixes.read(args.prefixes) if args.prefixes else None
+    except PrefixesError as error:
+        raise UsageError(str(error)) from None
+
+
+def read_networks(name: str | None, what: str) -> Blocklist | None:
+    """The networks in a file, None without one; :exc:`UsageError` for one that cannot be read.
+
+    :param what: it is, in messages: "blocklist"
+    """
+    from pathspider.targets.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
+
+    try:
+        return None if name is None else Blocklist.read(name, what)
+    except BlocklistError as error:
+        raise UsageError(str(error)) from None
 
 
 def select(args: argparse.Namespace, jobs: Jobs, seen: TargetFilter | None, keys: Sequence[str]) -> Selection:

@@ -68,8 +68,7 @@ def parse_endpoints(line: str) -> Job | None:
     """An address or a name with a port: ``address,port``, ``address:port``, ``[address]:port``"""
     match lines.cells(line):
         case [host, port]:
-            job = lines.parse_endpoint(host)
-            return {**job, "dp": lines.parse_port(port)}
+            return {**lines.parse_endpoint(host), "dp": lines.parse_port(port)}
         case [one] if "dp" in (job := lines.parse_endpoint(one)):
             return job
         case []:
@@ -86,11 +85,10 @@ def parse_scan(line: str) -> Job | None:
             case []:
                 return None
         raise LineError(f"{line!r:.100}: an address or a JSON object is needed")
-    value = parse_ndjson(line)
-    job = lines.scanned(cast("dict[str, Any]", value))
-    if job is None:
+    found = lines.scanned(cast("dict[str, Any]", parse_ndjson(line)))
+    if found is None:
         raise LineError(f"{line!r:.100}: neither saddr, as of ZMap, nor ip or domain, as of zgrab2")
-    return job
+    return found
 
 
 FORMATS = {

@@ -172,8 +172,8 @@ def parse_row(columns: Mapping[int, str], delimiter: str = ",", *,
 
 
 def scanned(value: dict[str, Any]) -> Job | None:
-    """What a scanner found, as a job: a line of ZMap (``saddr``, ``sport``) or zgrab2 (``ip``, ``domain``, and ``data``,
-    which is left out); None if it is neither."""
+    """What a scanner found, as a job: a line of ZMap (``saddr``, ``sport``) or zgrab2 (``ip``, ``domain``, and
+    ``data``, which is left out); None if it is neither."""
     if "saddr" in value:
         meant = {"saddr": "dip", "sport": "dp"}
     elif "dip" not in value and ("ip" in value or "domain" in value):

@@ -110,8 +110,8 @@ class TargetReader(JobReader):
         if columns is not None:
             self._take(parse_row(columns, delimiter_of(text)))
         elif self._format is not None and self._format.parse is None:
-            raise UnreadableError(f"this begins with {text!r:.100}, where for {self._form} there has to be a header row "
-                                  "that names a column for addresses, names or URLs")
+            raise UnreadableError(f"this begins with {text!r:.100}, where for {self._form} there has to be a header "
+                                  "row that names a column for addresses, names or URLs")
         self._header_read = columns is not None
         return self._header_read
 
@@ -150,11 +150,7 @@ def renamed(columns: Mapping[str, str]) -> Parse:
 def parse_target(line: str) -> Job | None:
     """One line of a target list as a job; None for a comment; :exc:`LineError` for what is neither."""
     if line[0] == "{":
-        job = parse_ndjson(line)
-        value = cast("dict[str, Any]", job)
-        if "dip" not in value and ("saddr" in value or is_zgrab2(value)):
-            return scanned(value) or job
-        return job
+        return parse_object(line)
     if line[0] == "#":
         return None
     if SCHEME.match(line):
@@ -164,12 +160,18 @@ def parse_target(line: str) -> Job | None:
             return parse_endpoint(one)
         case [address, port] if is_address(address):
             return cast(Job, {"dip": address, "dp": parse_port(port)})
-        case [rank, _] if rank.isdecimal():
-            return parse_csv(line)
-        case [_, second, _] | [_, second, _, _] if second.isdecimal():
+        case [number, _] | [_, number, _] | [_, number, _, _] if number.isdecimal():
             return parse_csv(line)
         case row:
             raise LineError(f"{len(row)} columns that are none of {FORMS}; other columns need a header row")
+
+
+def parse_object(line: str) -> Job:
+    """A job as a JSON object, or what ZMap or zgrab2 put out; :exc:`LineError` if it is something else."""
+    job = parse_ndjson(line)
+    value = cast("dict[str, Any]", job)
+    found = scanned(value) if "saddr" in value or is_zgrab2(value) else None
+    return job if found is None or "dip" in value else found
 
 
 def parse_csv(line: str) -> Job:

@@ -10,7 +10,7 @@ import codecs
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -23,8 +23,6 @@ from pathspider.targets.unpacking import Text, foreign
 
 if TYPE_CHECKING:
     from maxminddb.reader import Reader
-
-    from pathspider.targets.selection import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -242,27 +240,6 @@ class Prefixes:
         if not location or not isinstance(info, dict | None):
             return job
         return cast(Job, {**job, "info": {**(info or {}), **location}})
-
-
-class Located:
-    """The jobs of a list, each with where it is."""
-
-    def __init__(self, source: Jobs, prefixes: Prefixes) -> None:
-        self.source = source
-        self.prefixes = prefixes
-
-    @property
-    def name(self) -> str:
-        """The list's name in messages."""
-        return self.source.name
-
-    @property
-    def jobs(self) -> int:
-        """How many were read so far."""
-        return self.source.jobs
-
-    def __iter__(self) -> Iterator[Job]:
-        return map(self.prefixes.annotate, self.source)
 
 
 def _as_list(value: Any) -> list[Origin]:

@@ -1,7 +1,7 @@
 """Names out of a zone file, as registries publish theirs: those that are delegated. :rfc:`1035` section 5
 
-Files of ICANN's CZDS have each record whole in a line, with a TTL, in lower case. Other master files are read too, where
-a delegation's record stands in one line.
+Files of ICANN's CZDS have each record whole in a line, with a TTL, in lower case. Other master files are read too,
+where a delegation's record stands in one line.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class ZoneParser:
         if inside or not fields:
             return None
         if fields[0].startswith("$"):
-            return self._directive(fields)
+            self._directive(fields)
+            return None
         if not bare[0].isspace():
             self._owner = self._absolute(fields[0])
         place, kind = self._kind(fields, owned=not bare[0].isspace())

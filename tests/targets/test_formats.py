@@ -147,11 +147,13 @@ class TestFormats(unittest.TestCase):
         for form, line, says in (
             ("tranco", "one,example.org", "'one,example.org': rank,domain is needed"),
             ("tranco", "1,not a name", "'not a name' is not a target"), ("umbrella", "5", "rank,domain is needed"),
-            ("majestic", "1,2", "2 columns, where the header row has 12"), ("crux", "https://a.example/x,1", "no origin"),
+            ("majestic", "1,2", "2 columns, where the header row has 12"),
+            ("crux", "https://a.example/x,1", "no origin"),
             ("citizenlab", "mailto:x,A,B,C,D,E", "no URL"), ("citizenlab", '"a', "not CSV"),
             ("opendns", "192.0.2.1", "'192.0.2.1': a name is needed"), ("opendns", "a.example,b", "a name alone"),
             ("radar", "two,cells", "2 columns"), ("czds", "a.example. 60 in", "no record"),
-            ("ct", "*.", "not a target"), ("ct", "a@example.org", "not a target"), ("zmap", "192.0.2.1,x,1,2", "port 'x'"),
+            ("ct", "*.", "not a target"), ("ct", "a@example.org", "not a target"),
+            ("zmap", "192.0.2.1,x,1,2", "port 'x'"),
             ("zgrab2", '{"a": 1}', "neither saddr"), ("zgrab2", "{", "not JSON"), ("zgrab2", "oops", "not a target"),
             ("zgrab2", "a.example,1", "an address or a JSON object"),
             ("names", "https://a.example", "a URL"), ("urls", "https:///x", "no URL"), ("urls", "a b", "not a target"),
@@ -174,8 +176,8 @@ class TestFormats(unittest.TestCase):
 
     def test_names_that_are_none_are_named(self):
         """By IDNA 2008; what is mapped and encoded is told in records."""
-        sieve = Sieve(TargetReader(io.BytesIO("1,a\uff0fb.example\n2,straße.example\n3,xn--a.example\n4,\u200d.example\n"
-                                              .encode()), "list"))
+        text = "1,a\uff0fb.example\n2,straße.example\n3,xn--a.example\n4,\u200d.example\n"
+        sieve = Sieve(TargetReader(io.BytesIO(text.encode()), "list"))
         with self.assertLogs("pathspider", "ERROR") as logs:
             self.assertEqual([to_wire(job["domain"]) for job in sieve], ["xn--strae-oqa.example", "xn--a.example"])
         self.assertIn("list, line 1: domain_not_a_name", logs.output[0])

@@ -12,8 +12,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from pathspider.targets.prefixes import Located, Prefixes, PrefixesError, parse_systems
+from pathspider.targets.prefixes import Prefixes, PrefixesError, parse_systems
 from pathspider.targets.reading import JobReader
+from pathspider.targets.selection import Stage
 from tests.targets.dumps import UINT32, as_path, mmdb, mrt_record, peer_table, rib_entry
 
 PFX2AS = b"""192.0.2.0\t24\t64496
@@ -184,7 +185,7 @@ class TestJobs(FilesOfPrefixes):
 
     def test_a_list(self):
         reader = JobReader(io.BytesIO(b'{"dip": "192.0.2.1"}\n{"dip": "10.0.0.1"}\n'), "list")
-        located = Located(reader, self.read(PFX2AS))
+        located = Stage(reader, map(self.read(PFX2AS).annotate, reader))
         self.assertEqual([job.get("info", {}).get("ASN") for job in located], [64496, None])
         self.assertEqual((located.name, located.jobs), ("list", 2))
 
