@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import logging
+import os
 import re
 import socket
+import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -87,6 +89,8 @@ class Prefixes:
                 self._read(name, Text(file, binary=True))
         except OSError as error:
             raise PrefixesError(f"prefixes {name}: {error.strerror or error}") from None
+        finally:
+            self._columns.clear()
         log.info("prefixes %s: %d read", name, len(self.table) - before)
 
     def _read(self, name: str, text: Text) -> None:
@@ -264,9 +268,9 @@ def _number(text: str) -> int:
 
 def is_mmdb(name: str) -> bool:
     """Whether this is an uncompressed database in MaxMind's format; ``OSError`` if it cannot be opened."""
+    if not stat.S_ISREG(os.stat(name).st_mode):
+        return False  # of a pipe nothing may be read
     with open(name, "rb") as file:
-        if not file.seekable():
-            return False
         file.seek(max(0, file.seek(0, 2) - METADATA_WITHIN))
         return METADATA in file.read(METADATA_WITHIN)
 
