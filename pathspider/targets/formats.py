@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from pathspider.records import Job
 from pathspider.targets import lines
 from pathspider.targets.names import URL
+from pathspider.targets.problems import is_address, looks_like_name
 from pathspider.targets.reading import LineError, parse_ndjson
 from pathspider.targets.zone import ZoneParser
 
@@ -39,11 +40,11 @@ def parse_ranked(line: str) -> Job | None:
 
 
 def parse_name(line: str) -> Job:
-    """A name alone."""
-    job = lines.parse_endpoint(line)
-    if "domain" not in job or "dp" in job:
+    """A name alone; one label is enough, as Cisco Umbrella's list has top-level domains."""
+    name = lines.without_wildcard(line)
+    if is_address(name) or not looks_like_name(name if "." in name[:-1] else f"{name.removesuffix('.')}.x"):
         raise LineError(f"{line!r:.100}: a name is needed")
-    return job
+    return Job(domain=name)
 
 
 def parse_names(line: str) -> Job | None:

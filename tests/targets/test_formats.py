@@ -36,7 +36,9 @@ CITIZENLAB = "url,category_code,category_description,date_added,source,notes\n"
 
 PUBLISHED = {
     "tranco": (RANKED_TEXT, RANKED),
-    "umbrella": (RANKED_TEXT, RANKED),
+    "umbrella": ("1,com\n2,www.example.com\n3,net.\n", [{"rank": "1", "domain": "com"},
+                                                        {"rank": "2", "domain": "www.example.com"},
+                                                        {"rank": "3", "domain": "net."}]),
     "alexa": (RANKED_TEXT, RANKED),
     "majestic": (
         MAJESTIC + '1,1,example.com,com,500000,2700000,example.com,com,2,1,499000,2600000\n'
@@ -146,17 +148,18 @@ class TestFormats(unittest.TestCase):
     def test_a_bad_line_costs_nothing_but_itself(self):
         for form, line, says in (
             ("tranco", "one,example.org", "'one,example.org': rank,domain is needed"),
-            ("tranco", "1,not a name", "'not a name' is not a target"), ("umbrella", "5", "rank,domain is needed"),
+            ("tranco", "1,not a name", "'not a name': a name is needed"), ("umbrella", "5", "rank,domain is needed"),
             ("majestic", "1,2", "2 columns, where the header row has 12"),
             ("crux", "https://a.example/x,1", "no origin"),
             ("citizenlab", "mailto:x,A,B,C,D,E", "no URL"), ("citizenlab", '"a', "not CSV"),
             ("opendns", "192.0.2.1", "'192.0.2.1': a name is needed"), ("opendns", "a.example,b", "a name alone"),
             ("radar", "two,cells", "2 columns"), ("czds", "a.example. 60 in", "no record"),
-            ("ct", "*.", "not a target"), ("ct", "a@example.org", "not a target"),
+            ("ct", "*.", "'*.': a name is needed"), ("ct", "a@example.org", "a name is needed"),
             ("zmap", "192.0.2.1,x,1,2", "port 'x'"),
             ("zgrab2", '{"a": 1}', "neither saddr"), ("zgrab2", "{", "not JSON"), ("zgrab2", "oops", "not a target"),
             ("zgrab2", "a.example,1", "an address or a JSON object"),
-            ("names", "https://a.example", "a URL"), ("urls", "https:///x", "no URL"), ("urls", "a b", "not a target"),
+            *(("names", text, "a name is needed") for text in ("https://a.example", "a.example:80", "a..example")),
+            ("urls", "https:///x", "no URL"), ("urls", "a b", "not a target"),
             ("endpoints", "192.0.2.1", "address:port is needed"), ("endpoints", "192.0.2.1,x", "port 'x'"),
             ("csv", "a.example;x;", "port 'x'"), ("ndjson", "[]", "a JSON list"),
         ):
