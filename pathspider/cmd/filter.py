@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import (
     add_input_options,
+    add_lists,
     add_prefixes,
     open_input,
+    open_lists,
     positive_int,
     read_networks,
     read_prefixes,
     select,
-    target_reader,
 )
 from pathspider.cmd.main import UsageError
-from pathspider.cmd.output import add_output, open_output, refuse_same, write_jobs
+from pathspider.cmd.output import add_output, open_output, write_jobs
 
 if TYPE_CHECKING:
     from pathspider.records import Job
     from pathspider.targets.difference import Difference
-    from pathspider.targets.lists import TargetReader
     from pathspider.targets.reading import JobReader
     from pathspider.targets.repeats import TargetFilter
     from pathspider.targets.sampling import Sample
@@ -47,8 +46,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser = subparsers.add_parser(
         "filter", help="Pre-process a target list", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Turn target lists into jobs: each target once. What is no job is left out, and named.")
-    parser.add_argument("lists", nargs="*", metavar="FILE",
-                        help="The lists, one after the other, in the place of --input; - is standard input.")
+    add_lists(parser)
     add_input_options(parser)
     parser.add_argument("--dp", type=port, metavar="PORT", help="Set the destination port of every job.")
     parser.add_argument("--unique", choices=[*ONCE],
@@ -108,11 +106,9 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.targets.selection import Stage  # noqa: PLC0415
     from pathspider.targets.union import Rules, Union, shuffled  # noqa: PLC0415
 
-    if args.lists and args.input != "-":
-        raise UsageError("--input names a list, and so do arguments without an option: leave --input out")
     if args.unique is not None and args.allow_repeats:
         raise UsageError("--unique and --allow-repeats: only one of them can be")
-    readers = open_lists(args)
+    readers = open_lists(args, args.without)
     reader = readers[0] if len(readers) == 1 else Union(readers)
     prefixes = read_prefixes(args)
     unwanted, all_read = read_unwanted(args)
@@ -136,17 +132,6 @@ def run(args: argparse.Namespace) -> int:
              sieve.invalid, reader.skipped, selection.left_out("; "), others)
     is_good = reader.all_were_jobs and not sieve.invalid and all_read and (prefixes is None or not prefixes.bad)
     return 0 if is_good else 1
-
-
-def open_lists(args: argparse.Namespace) -> list[TargetReader]:
-    """What reads the lists that the options name."""
-    names = args.lists or [args.input]
-    if names.count("-") > 1:
-        raise UsageError("standard input is named twice, and can be read once")
-    files = [open_input(name) for name in names]
-    for lines in files:
-        refuse_same(os.fstat(lines.fileno()), args.output)
-    return [target_reader(args, lines, name, shuffle=len(names) == 1) for lines, name in zip(files, names, strict=True)]
 
 
 def read_unwanted(args: argparse.Namespace) -> tuple[Difference, bool]:

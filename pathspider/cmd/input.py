@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Container, Sequence
@@ -131,6 +132,12 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
+def tell_seed(args: argparse.Namespace) -> None:
+    """Say from which seed an order is drawn, where the user gave none."""
+    if isinstance(args.shuffle, DrawnSeed):
+        log.info("the list's order is drawn: %s=%d is the same again", SHUFFLE, args.shuffle)
+
+
 def target_reader(args: argparse.Namespace, lines: IO[bytes], name: str | None = None, *,
                   shuffle: bool = True) -> TargetReader:
     """What reads the list that :func:`open_input` has opened.
@@ -140,8 +147,8 @@ def target_reader(args: argparse.Namespace, lines: IO[bytes], name: str | None =
     """
     from pathspider.targets.lists import TargetReader  # noqa: PLC0415
 
-    if shuffle and isinstance(args.shuffle, DrawnSeed):
-        log.info("the list's order is drawn: %s=%d is the same again", SHUFFLE, args.shuffle)
+    if shuffle:
+        tell_seed(args)
     name = args.input if name is None else name
     return TargetReader(lines, "standard input" if name == "-" else name, csv_input=args.csv_input,
                         seed=args.shuffle if shuffle else None, form=args.list_format,
@@ -177,6 +184,33 @@ def read_networks(name: str | None, what: str) -> Blocklist | None:
         return None if name is None else Blocklist.read(name, what)
     except BlocklistError as error:
         raise UsageError(str(error)) from None
+
+
+def add_lists(parser: Parser) -> None:
+    """The arguments of a command that reads several lists."""
+    parser.add_argument("lists", nargs="*", metavar="FILE",
+                        help="The lists, one after the other, in the place of --input; - is standard input.")
+
+
+def open_lists(args: argparse.Namespace, others: Sequence[str] = ()) -> list[TargetReader]:
+    """What reads each of the lists that the options name. Where they are several, shuffling them is left to the caller.
+
+    :param others: files that are read too
+    :raises UsageError: where one cannot be opened, is the output, or standard input is read twice
+    """
+    from pathspider.cmd.output import refuse_same  # noqa: PLC0415
+
+    if args.lists and args.input != "-":
+        raise UsageError("--input names a list, and so do arguments without an option: leave --input out")
+    names = args.lists or [args.input]
+    if [*names, *others].count("-") > 1:
+        raise UsageError("standard input is named twice (it is read where no list is named), and can be read once")
+    if len(names) > 1:
+        tell_seed(args)
+    files = [open_input(name) for name in names]
+    for lines in files:
+        refuse_same(os.fstat(lines.fileno()), args.output)
+    return [target_reader(args, lines, name, shuffle=len(names) == 1) for lines, name in zip(files, names, strict=True)]
 
 
 def select(args: argparse.Namespace, jobs: Jobs, seen: TargetFilter | None, keys: Sequence[str]) -> Selection:

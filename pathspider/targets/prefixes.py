@@ -105,6 +105,8 @@ class Prefixes:
                 self._broken_off(name, str(text.error or error))
             return
         if what := foreign(head):
+            if what.startswith("binary"):
+                what = "neither text nor a RIB dump; a database in MaxMind's format has to be unpacked"
             raise PrefixesError(f"prefixes {name}: this is {what}")
         self._read_lines(name, text)
         if text.error is not None:

@@ -163,7 +163,7 @@ class TestShaping(unittest.TestCase):
         self.assertEqual(self.addresses(bad, one, status=1), ["192.0.2.4", "192.0.2.1", "192.0.2.2"])
         self.assertIn("bad, line 1: 'oops'", self.messages)
         self.assertEqual(self.addresses("--input", one), ["192.0.2.1", "192.0.2.2"])
-        for arguments in (["--input", one, two], [one, "/nonexistent/x"], ["-", "-"],
+        for arguments in (["--input", one, two], [one, "/nonexistent/x"], ["-", "-"], ["--without", "-"],
                           [one, "--unique", "name", "--allow-repeats"], [one, str(self.folder / "out")]):
             self.filter(*arguments, status=2)
 
@@ -174,6 +174,8 @@ class TestShaping(unittest.TestCase):
         self.assertGreater(len({address[:4] for address in found[:20]}), 1)
         self.assertEqual(found, self.addresses(one, two, "--shuffle=3"))
         self.assertEqual(self.addresses(one, two, "--shuffle=3", "--max-targets", "9"), found[:9])
+        self.addresses(one, two, "--shuffle")
+        self.assertEqual(self.messages.count("is the same again"), 1)
 
     def test_special_purpose_addresses(self):
         text = "10.0.0.1\n8.8.8.8\n2001:db8::1\n2001:4860::1\nexample.org\n10.20.1.1\n192.0.0.9\n"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -97,7 +98,8 @@ class TestText(FilesOfPrefixes):
         self.assertEqual(prefixes.locate("192.0.2.129")["ASN"], [64497, 64498])
 
     def test_what_is_none(self):
-        for content, says in ((b"%PDF-1.7\n", "PDF"), (gzip.compress(PFX2AS)[:12], "cut off"), (bytes(50), "binary")):
+        for content, says in ((b"%PDF-1.7\n", "PDF"), (gzip.compress(PFX2AS)[:12], "cut off"),
+                              (bytes(50), "neither text")):
             with self.subTest(says), self.assertRaisesRegex(PrefixesError, says):
                 self.read(content)
         with self.assertRaisesRegex(PrefixesError, "/nonexistent/x: No such file"):
@@ -139,6 +141,7 @@ class TestMRT(FilesOfPrefixes):
             self.read(mrt_record(4, b"", kind=16))
 
 
+@unittest.skipUnless(find_spec("maxminddb"), "needs python3-maxminddb, which is optional")
 class TestDatabases(FilesOfPrefixes):
     ASN = mmdb({"192.0.2.0/25": {"autonomous_system_number": (UINT32, 64496)},
                 "2001:db8::/33": {"asn": "AS64497", "country_code": "DE"}, "198.51.100.0/24": {"asn": "none"}})
