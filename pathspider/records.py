@@ -56,7 +56,7 @@ class Job(TypedDict, total=False):
     """The number of the target's autonomous system, ``64496`` or ``"AS64496"``."""
     info: Any
     """May hold that number as ``info["ASN"]``; also ``prefix`` and ``country``, as
-    :class:`~pathspider.targets.prefixes.Location` has them."""
+    ``--prefixes`` puts them there."""
     canid_info: Any
     """May hold it as ``canid_info["ASN"]``."""
     scenario: str
