@@ -15,6 +15,7 @@ from scapy.all import (
     IP,
     TCP,
     UDP,
+    VXLAN,
     Dot1Q,
     Ether,
     ICMPv6EchoRequest,
@@ -369,6 +370,29 @@ class Duplicates(Case):
         self.feed(second, at=1001.1)
         self.feed(first, at=1001.1)
         self.assertEqual(self.whole(), 2)
+
+
+class Tunnels(unittest.TestCase):
+    INSIDE = IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1000, dport=53) / Raw(bytes(3000))
+    PIECES = split(bytes(IP(src="192.0.2.1", dst="192.0.2.2") / UDP(sport=4444, dport=4789) / VXLAN(vni=7)
+                         / Ether(**MACS) / INSIDE), 1400, 2800)
+
+    def flows(self, pieces):
+        """Port and counts of each flow, and in which tunnels it is."""
+        table, fragments = FlowTable([BasicChain()], decapsulate=True), Reassembly()
+        for one in pieces:
+            fragments.feed(table, framed(one), 1000.0)
+        fragments.end(table)
+        found = [(flow["dp"], flow["pkt_fwd"], flow["oct_fwd"], flow["encapsulation"]) for flow in table.flush()]
+        self.assertEqual(table.packets, len(pieces))
+        return found
+
+    def test_the_packet_inside_of_one_in_fragments_counts_as_itself(self):
+        for pieces in (self.PIECES, self.PIECES[::-1]):
+            self.assertEqual(self.flows(pieces), [(53, 1, 3028, ["vxlan:7"])])
+
+    def test_what_is_incomplete_is_looked_into_as_well(self):
+        self.assertEqual(self.flows(self.PIECES[:2]), [(53, 1, 3028, ["vxlan:7"]), (None, 1, 1420, [])])
 
 
 class ICMPErrors(Case):
