@@ -19,7 +19,8 @@ DATA = {"lab/families"}
 NATIVE = {"table.pxi": "test_table.py", "views.pxi": "test_views.py", "capture.pxi": "test_sources.py",
           "decode.c": "test_decode.py", "link.c": "test_link.py", "source.c": "test_sources.py",
           "savefile.c": "test_savefile.py", "unpack.c": "test_unpack.py", "tap.c": "test_tap.py",
-          "store.pxi": "test_store.py", "ndjson.pxi": "test_ndjson.py"}
+          "store.pxi": "test_store.py", "ndjson.pxi": "test_ndjson.py",
+          "address.c": "test_address.py"}
 """Parts of the native core, in pathspider/libtrace, and their test files in tests/libtrace."""
 
 

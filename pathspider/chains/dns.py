@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.libtrace import TCP, UDP
 
 LONGEST = 2 + 65535
@@ -151,6 +151,8 @@ class DNSChain(Chain):
     """Whether a well-formed DNS response was seen."""
 
     fields = {"dns_response_valid": Field(bool, False, "A well-formed DNS response was seen")}
+
+    wants = Wanted.SYN | Wanted.DATA
 
     scratch = {"_dns_fwd": None, "_dns_rev": None}
     """By direction: ``None``, the sequence number of the first byte, a ``Stream``; ``False`` when given up."""

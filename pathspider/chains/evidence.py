@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.libtrace import ICMP, ICMP6, IP, IP6, TCP, UDP
 
@@ -165,6 +165,8 @@ class EvidenceChain(Chain):
         "evidence_icmp_ttl": Field(int, None, "Its TTL when it arrived"),
         "evidence_icmp_quoted": Field(dict, None, "What it quotes of the packet that it is about"),
     }
+
+    wants = Wanted.SYN | Wanted.END | Wanted.DATA
 
     scratch = {"_evidence_syn": None}
     """The SYN that waits for its answer: sequence number, most octets of data on it, and time of the last one."""

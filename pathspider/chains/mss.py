@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SYN_SENT, TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
 from pathspider.libtrace import TCP
 
@@ -47,6 +47,8 @@ class MSSChain(Chain):
         "mss_value_fwd": Field(int, None, "The segment size that it names"),
         "mss_value_rev": Field(int, None, "The segment size that this one names"),
     }
+
+    wants = Wanted.SYN
 
     scratch = SYN_SENT
 

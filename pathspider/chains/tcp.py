@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.libtrace import TCP
 
 TCP_FIN = 0x01
@@ -124,6 +124,8 @@ class TCPChain(Chain):
         "tcp_rst_rev": Field(bool, False, "A RST came back"),
         "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK; or SYN-ACKs each way"),
     }
+
+    wants = Wanted.SYN | Wanted.END | Wanted.NOVEL
 
     scratch = {"_tcp_syn_acks": 0, **SYN_SENT}
     """``_tcp_syn_acks``, who sent SYN-ACKs: 1, the one who opened; 2, the other; of a simultaneous open both do."""

@@ -137,6 +137,9 @@ cdef class SCTP(Header):
     cdef void fill(self) noexcept
 
 
+cpdef tuple endpoints(Header ip)
+
+
 cdef class ChainBase:
     cpdef bint new_flow(self, dict rec, object ip) except -1
     cpdef bint ip4(self, dict rec, IP ip, bint rev) except -1

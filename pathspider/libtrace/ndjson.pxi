@@ -112,7 +112,7 @@ cdef class _Text:
                 rest = microseconds % 1000000
                 text = _digits(end, 1000000 + rest)  # the 1 makes place for leading zeros, and for the point
                 text[0] = c'.'
-                while end > text + 2 and end[-1] == c'0':
+                while end > text + 2 and (end - 1)[0] == c'0':
                     end -= 1
                 text = _digits(text, microseconds // 1000000)
                 return self.add(text, end - text)

@@ -14,7 +14,9 @@ cdef struct Flow:
     uint8_t has_isn[2]
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
-    # What only ends need (below): behind the two cache lines that each packet looks at.
+    uint64_t looks      # what packets looked like since the last SYN: a bit for each, see FlowTable.kinds()
+    uint64_t counted[4] # packets from lo and from hi, octets from lo and from hi
+    # What only ends need (below): behind the cache lines that each packet looks at.
     Flow *beside        # next in the bucket of flows by their target
     uint64_t end_hash
     int64_t began       # table clock at the first packet
@@ -45,6 +47,15 @@ cdef struct List:
 cdef struct Hook:
     void *chain         # a chain whose class is compiled: called through its vtable
     void *call          # otherwise a bound method
+    int wants           # packets it must see: WANTS_*
+
+cdef enum:              # as pathspider.chains.wanted has them
+    WANTS_ALL = 1
+    WANTS_SYN = 2
+    WANTS_END = 4
+    WANTS_DATA = 8
+    WANTS_NOVEL = 16
+    ANY_KIND = 31
 
 cdef enum:
     NEW_FLOW, IP4, IP6_, TCP_, UDP_, ICMP4, ICMP6_, HOOKS
@@ -328,6 +339,8 @@ cdef class FlowTable:
     cdef list keep
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
+    cdef int wanted[7]      # by any hook of a kind
+    cdef list counts        # names for what flows count, of each chain that has such
     cdef list names
     cdef int current_hook, current_chain
     cdef list out
@@ -378,11 +391,14 @@ cdef class FlowTable:
             self.scratch += getattr(chain, "scratch", ())
             self.foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
+        self.scratch = list(dict.fromkeys(self.scratch))
+        counting = [] if self.foreign else [chain for chain in chains if chain.counts]
+        self.counts = [tuple(chain.counts) for chain in counting]
         self.keep.append(chains)
         self.names = []
         for hook in range(HOOKS):
             name = HOOK_NAMES[hook]
-            users = [c for c in chains if self._defines(c, name)]
+            users = [c for c in chains if self._defines(c, name) and not (hook in (IP4, IP6_) and c in counting)]
             table = <Hook *>calloc(len(users) + 1, sizeof(Hook))
             if table == NULL:
                 raise MemoryError
@@ -393,10 +409,13 @@ cdef class FlowTable:
                 if is_compiled(type(chain), name):
                     self.keep.append(chain)
                     table[i].chain = <void *>chain
+                    table[i].wants = getattr(chain, "wants", WANTS_ALL)
                 else:
                     method = getattr(chain, name)
                     self.keep.append(method)
                     table[i].call = <void *>method
+                    table[i].wants = WANTS_ALL
+                self.wanted[hook] |= table[i].wants
         return 0
 
     @staticmethod
@@ -718,6 +737,10 @@ cdef class FlowTable:
         self.count -= 1
         cdef PyObject *held = flow.rec
         cdef int64_t first = flow.first, last = flow.last
+        cdef uint64_t counted[4]
+        cdef int i
+        for i in range(4):
+            counted[i] = flow.counted[i ^ flow.forward]
         packets = self.let_go(flow)
         flow.rec = NULL
         flow.after = self.spare
@@ -729,6 +752,9 @@ cdef class FlowTable:
                 _drop_private(rec)
             for key in self.scratch:
                 rec.pop(key, None)
+            for names in self.counts:
+                for i in range(4):
+                    PyDict_SetItem(rec, (<tuple>names)[i], counted[i])
             PyDict_SetItem(rec, PKT_FIRST, _seconds(first))
             PyDict_SetItem(rec, PKT_LAST, _seconds(last))
             if packets is not None:
@@ -801,6 +827,44 @@ cdef class FlowTable:
         self.shape_of[index] = <void *>shape
         return shape
 
+    cdef inline int kinds(self, Flow *flow, const uint8_t *p, const ps_dec *dec) noexcept:
+        """Of which kinds that chains ask for a packet is: ``WANTS_*``, see :class:`pathspider.chains.wanted.Wanted`."""
+        cdef const uint8_t *ip = p + dec.l3
+        cdef const uint8_t *tcp = p + dec.l4
+        cdef int kinds = WANTS_ALL, flags = 0, look
+        cdef bint data = True
+        if not dec.l4_whole or dec.quote:
+            return ANY_KIND
+        if dec.proto == P_TCP:
+            flags = tcp[13]
+            data = dec.l4_len > <uint32_t>(tcp[12] >> 4) * 4
+            if flags & 2:
+                kinds |= WANTS_SYN
+            if flags & 5:
+                kinds |= WANTS_END
+        elif dec.proto != P_UDP:
+            return ANY_KIND
+        if data:
+            kinds |= WANTS_DATA
+        if flags & 2:
+            flow.looks = 0  # what chains make of later packets may depend on it
+            return kinds
+        look = dec.dir | data << 1 | (flags & 0x10) >> 2
+        look |= (ip[1] & 3) << 3 | (ip[6] >> 7) << 5 if dec.version == 4 else (ip[1] >> 4 & 3) << 3
+        if not flow.looks >> look & 1:
+            kinds |= WANTS_NOVEL
+            if not flags & 5:  # with FIN or RST it means something else
+                flow.looks |= <uint64_t>1 << look
+        return kinds
+
+    cdef inline int wanted_of(self, const ps_dec *dec) noexcept:
+        """The kinds of packets that hooks want which this one would be shown to."""
+        cdef int wanted = self.wanted[IP4 if dec.version == 4 else IP6_]
+        if dec.l4_whole:
+            wanted |= (self.wanted[TCP_] if dec.proto == P_TCP else self.wanted[UDP_] if dec.proto == P_UDP
+                       else self.wanted[ICMP4] | self.wanted[ICMP6_])
+        return wanted
+
     cdef int process(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
                      const ps_dec *dec) except -1:
         """One packet, decoded already; its bytes are only looked at until this returns."""
@@ -816,7 +880,7 @@ cdef class FlowTable:
         cdef Shape shape
         cdef int64_t now
         cdef bint fresh = False
-        cdef int flags
+        cdef int flags, kinds
 
         self.packets += 1
         now = self.tick(ts)
@@ -868,6 +932,11 @@ cdef class FlowTable:
 
         if flow.packets != NULL:
             self.store.add(&(<Packets>flow.packets).held, p, caplen, wire_len, ts)
+        flow.counted[dec.dir] += 1
+        flow.counted[2 + dec.dir] += dec.ip_len
+        kinds = self.kinds(flow, p, dec)
+        if not fresh and not kinds & self.wanted_of(dec):
+            return 0
         shape = self.shape(dec)
         shape.buf.p = p
         shape.buf.caplen = caplen
@@ -883,7 +952,7 @@ cdef class FlowTable:
                 flow.rec = NULL
                 self.let_go(flow)
                 self.discarded += 1
-            elif not self.dispatch(shape, flow, dec, flow.forward != dec.dir) and not flow.complete:
+            elif not self.dispatch(shape, flow, dec, kinds, flow.forward != dec.dir) and not flow.complete:
                 _remove(&self.open, flow)
                 flow.complete = 1
                 flow.active = now + self.expiry
@@ -924,8 +993,9 @@ cdef class FlowTable:
                 return False
         return True
 
-    cdef bint dispatch(self, Shape shape, Flow *flow, const ps_dec *dec, bint rev) except -1:
-        """The hooks of one packet, in the order of the chains; False when one says that the flow is complete."""
+    cdef bint dispatch(self, Shape shape, Flow *flow, const ps_dec *dec, int kinds, bint rev) except -1:
+        """The hooks of one packet that want one of its kinds, in the order of the chains; False when one says that the
+        flow is complete."""
         cdef int i, which
         cdef bint more = True
         cdef Hook *hook
@@ -938,6 +1008,8 @@ cdef class FlowTable:
         for i in range(self.n_hooks[which]):
             self.current_chain = i
             hook = &self.hooks[which][i]
+            if not hook.wants & kinds:
+                continue
             if hook.chain == NULL:
                 if not (<object>hook.call)(rec, shape.network, direction):
                     more = False
@@ -952,6 +1024,8 @@ cdef class FlowTable:
             for i in range(self.n_hooks[TCP_]):
                 self.current_chain = i
                 hook = &self.hooks[TCP_][i]
+                if not hook.wants & kinds:
+                    continue
                 if hook.chain != NULL:
                     more &= (<ChainBase>hook.chain).tcp(rec, <TCP>shape.transport, rev)
                 elif not (<object>hook.call)(rec, shape.transport, direction):
@@ -961,6 +1035,8 @@ cdef class FlowTable:
             for i in range(self.n_hooks[UDP_]):
                 self.current_chain = i
                 hook = &self.hooks[UDP_][i]
+                if not hook.wants & kinds:
+                    continue
                 if hook.chain != NULL:
                     more &= (<ChainBase>hook.chain).udp(rec, <UDP>shape.transport, rev)
                 elif not (<object>hook.call)(rec, shape.transport, direction):
