@@ -178,7 +178,8 @@ class DNSChain(Chain):
         data = tcp.payload.data
         if not isinstance(stream, Stream):
             start = sequence if stream is None else stream  # None: the capture began later than the connection
-            if start == sequence and not may_be_response(data):
+            before = (start - sequence) & 0xFFFFFFFF
+            if before < 1 << 31 and not may_be_response(data[before:]):
                 rec[name] = False
                 return True
             stream = rec[name] = Stream(start)

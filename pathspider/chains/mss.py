@@ -28,10 +28,10 @@ def mss_option(data: bytes) -> tuple[int, int | None] | None:
         length = data[at + 1]
         there = min(length, len(data) - at)
         if data[at] == TO_MSS:
-            value = int.from_bytes(data[at + 2 : at + 4], "big") if there >= MSS_LENGTH else None
-            good = length == MSS_LENGTH and bool(value)
+            value = data[at + 2] << 8 | data[at + 3] if there >= MSS_LENGTH else 0
+            good = length == MSS_LENGTH and value != 0
             if good or not usable:
-                found, usable = (length, value), good
+                found, usable = (length, value if there >= MSS_LENGTH else None), good
         if length < 2 or there < length:
             break
         at += length
