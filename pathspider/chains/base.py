@@ -35,6 +35,10 @@ class Chain(ChainBase):
     only count these. A flow table whose chains are all compiled counts by itself, and sets the fields when the flow
     ends; otherwise the hooks are called, as another chain may look at the fields meanwhile."""
 
+    enough: bool
+    """Set by a hook ``tcp``: of this flow and direction, it needs no more segments for their data alone
+    (:attr:`~pathspider.chains.wanted.Wanted.DATA`). Taken back by who called it."""
+
     absent_hooks: ClassVar[bool] = True
     """The hooks of this very class only say "go on": the flow table need not call them."""
 

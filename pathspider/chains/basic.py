@@ -30,7 +30,8 @@ class BasicChain(Chain):
 
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """Notes the 5-tuple. A flow that begins with an ICMP error is the one that the error quotes."""
-        rec.update(self.initial)
+        if "sip" not in rec:  # no flow table has made it
+            rec.update(self.initial)
         if ip.quotes:
             ip = ip.transport.payload or ip
         rec["sip"], rec["dip"], rec["proto"], rec["sp"], rec["dp"] = endpoints(ip)

@@ -183,10 +183,13 @@ class EvidenceChain(Chain):
                     note_synack(rec, tcp)
             elif not flags & TCP_ACK:
                 note_syn(rec, tcp)
-        elif tcp.payload_len and rec["evidence_answered_at"] is None:
-            if rev:
+        elif tcp.payload_len:
+            if rec["evidence_answered_at"] is not None:
+                self.enough = True
+            elif rev:
                 if rec["_evidence_syn"] is None:
                     note_answer(rec, tcp.seconds)
+                    self.enough = True
             elif rec["evidence_failure"] == NO_ANSWER:
                 rec["evidence_failed_at"] = tcp.seconds
         return True

@@ -141,6 +141,7 @@ cpdef tuple endpoints(Header ip)
 
 
 cdef class ChainBase:
+    cdef public bint enough
     cpdef bint new_flow(self, dict rec, object ip) except -1
     cpdef bint ip4(self, dict rec, IP ip, bint rev) except -1
     cpdef bint ip6(self, dict rec, IP6 ip, bint rev) except -1

@@ -14,6 +14,7 @@ cdef struct Flow:
     uint8_t has_isn[2]
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
+    uint64_t enough[2]  # hooks for TCP, a bit for each, that need no more data, from lo and from hi
     uint64_t looks      # what packets looked like since the last SYN: a bit for each, see FlowTable.kinds()
     uint64_t counted[4] # packets from lo and from hi, octets from lo and from hi
     # What only ends need (below): behind the cache lines that each packet looks at.
@@ -48,6 +49,7 @@ cdef struct Hook:
     void *chain         # a chain whose class is compiled: called through its vtable
     void *call          # otherwise a bound method
     int wants           # packets it must see: WANTS_*
+    uint64_t bit        # that says in Flow.enough that it needs no more data; 0: it always needs all
 
 cdef enum:              # as pathspider.chains.wanted has them
     WANTS_ALL = 1
@@ -340,6 +342,7 @@ cdef class FlowTable:
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
     cdef int wanted[7]      # by any hook of a kind
+    cdef uint64_t data_hooks  # hooks for TCP that want data, a bit for each
     cdef list counts        # names for what flows count, of each chain that has such
     cdef list names
     cdef int current_hook, current_chain
@@ -416,6 +419,9 @@ cdef class FlowTable:
                     table[i].call = <void *>method
                     table[i].wants = WANTS_ALL
                 self.wanted[hook] |= table[i].wants
+                if hook == TCP_ and table[i].wants & WANTS_DATA and not table[i].wants & WANTS_ALL:
+                    table[i].bit = <uint64_t>1 << i if i < 63 else 0
+                    self.data_hooks |= <uint64_t>1 << min(i, 63)
         return 0
 
     @staticmethod
@@ -857,13 +863,17 @@ cdef class FlowTable:
                 flow.looks |= <uint64_t>1 << look
         return kinds
 
-    cdef inline int wanted_of(self, const ps_dec *dec) noexcept:
+    cdef inline int wanted_of(self, const Flow *flow, const ps_dec *dec) noexcept:
         """The kinds of packets that hooks want which this one would be shown to."""
         cdef int wanted = self.wanted[IP4 if dec.version == 4 else IP6_]
-        if dec.l4_whole:
-            wanted |= (self.wanted[TCP_] if dec.proto == P_TCP else self.wanted[UDP_] if dec.proto == P_UDP
-                       else self.wanted[ICMP4] | self.wanted[ICMP6_])
-        return wanted
+        if not dec.l4_whole:
+            return wanted
+        if dec.proto == P_TCP:
+            return wanted | (self.wanted[TCP_] if self.data_hooks & ~flow.enough[dec.dir]
+                             else self.wanted[TCP_] & ~WANTS_DATA)
+        if dec.proto == P_UDP:
+            return wanted | self.wanted[UDP_]
+        return wanted | self.wanted[ICMP4] | self.wanted[ICMP6_]
 
     cdef int process(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
                      const ps_dec *dec) except -1:
@@ -935,7 +945,7 @@ cdef class FlowTable:
         flow.counted[dec.dir] += 1
         flow.counted[2 + dec.dir] += dec.ip_len
         kinds = self.kinds(flow, p, dec)
-        if not fresh and not kinds & self.wanted_of(dec):
+        if not fresh and not kinds & self.wanted_of(flow, dec):
             return 0
         shape = self.shape(dec)
         shape.buf.p = p
@@ -1026,8 +1036,13 @@ cdef class FlowTable:
                 hook = &self.hooks[TCP_][i]
                 if not hook.wants & kinds:
                     continue
+                if flow.enough[dec.dir] & hook.bit and not hook.wants & kinds & ~WANTS_DATA:
+                    continue
                 if hook.chain != NULL:
                     more &= (<ChainBase>hook.chain).tcp(rec, <TCP>shape.transport, rev)
+                    if (<ChainBase>hook.chain).enough:
+                        (<ChainBase>hook.chain).enough = False
+                        flow.enough[dec.dir] |= hook.bit
                 elif not (<object>hook.call)(rec, shape.transport, direction):
                     more = False
         elif dec.proto == P_UDP:
