@@ -9,7 +9,7 @@ from pathspider.libtrace import IP, IP6, TCP, UDP
 
 
 class NoOpChain(Chain):
-    """Notes nothing, and says so by ``wants``: its hooks show what a chain may do."""
+    """Notes nothing: its hooks show what a chain may do. It need not see anything, as ``wants`` says."""
 
     wants = Wanted(0)
 
