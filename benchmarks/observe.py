@@ -150,17 +150,15 @@ def write_capture(path: Path, count: int, seed: int = 1, make: Callable[[random.
 
 
 def stream(path: Path, passes: int, descriptor: int) -> None:
-    """Write a capture several times over, each time later, as one capture."""
-    data = path.read_bytes()
-    with open(descriptor, "wb", buffering=1 << 20) as out:
-        out.write(data[:24])
+    """Write a capture several times over, each time later, as one capture. Our own memory must stay small: the peak of
+    a process that we start includes it."""
+    with path.open("rb", buffering=1 << 20) as capture, open(descriptor, "wb", buffering=1 << 20) as out:
+        out.write(capture.read(24))
         for number in range(passes):
-            at = 24
-            while at < len(data):
-                seconds, micro, length, wire = struct.unpack_from("<IIII", data, at)
-                out.write(struct.pack("<IIII", seconds + number * 1000, micro, length, wire))
-                out.write(data[at + 16 : at + 16 + length])
-                at += 16 + length
+            capture.seek(24)
+            while header := capture.read(16):
+                seconds, micro, length, wire = struct.unpack("<IIII", header)
+                out.write(struct.pack("<IIII", seconds + number * 100, micro, length, wire) + capture.read(length))
 
 
 def streamed(command: list[str], path: Path, passes: int) -> float:
