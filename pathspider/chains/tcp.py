@@ -89,6 +89,15 @@ def is_bogus(rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
 
     :param rec: the flow's record, with the keys of :data:`SYN_SENT`
     """
+    if tcp.bogus >= 0:  # another chain has asked about this segment
+        return bool(tcp.bogus)
+    bogus = _is_bogus(rec, tcp, rev)
+    if tcp.bogus == -1:
+        tcp.bogus = bogus
+    return bogus
+
+
+def _is_bogus(rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
     acknowledges = tcp.flags & TCP_ACK
     if rev:
         sent = rec["_syn_seq"]

@@ -107,6 +107,7 @@ cdef class IP6(Header):
 cdef class TCP(Header):
     cdef readonly int src_port, dst_port, doff, flags
     cdef readonly uint32_t seq_nbr, ack_nbr, payload_len
+    cdef public int bogus
     cdef void fill(self, uint32_t wire_len) noexcept
 
 

@@ -123,6 +123,7 @@ class TCP(Header):
     doff: int
     flags: int
     payload_len: int
+    bogus: int
     def __init__(self, data: bytes) -> None: ...
     @property
     def urg_flag(self) -> bool: ...

@@ -955,6 +955,8 @@ cdef class FlowTable:
         shape.buf.ts = ts
         shape.buf.dec = dec
         _fill(shape.buf, shape.network, shape.transport)
+        if flags >= 0:
+            (<TCP>shape.transport).bogus = -1
         try:
             if fresh and not self.begin(shape, flow):
                 rec = <object>flow.rec

@@ -487,7 +487,11 @@ cpdef tuple endpoints(Header ip):
 
 
 cdef class TCP(Header):
-    """A TCP header. :rfc:`9293` ``TCP(data)`` makes one from bytes that begin with it."""
+    """A TCP header. :rfc:`9293` ``TCP(data)`` makes one from bytes that begin with it.
+
+    ``bogus`` belongs to :func:`pathspider.chains.tcp.is_bogus`: its answer, 0 or 1; -1 where a flow table shows the
+    segment and nobody has asked yet; -2 elsewhere.
+    """
 
     def __init__(self, data):
         _from_bytes(self, bytes(data), 20)
@@ -503,6 +507,7 @@ cdef class TCP(Header):
         self.doff = p[12] >> 4
         self.flags = ps_be16(p + 12) & 0xfff
         self.payload_len = wire_len - self.doff * 4 if wire_len > <uint32_t>self.doff * 4 else 0
+        self.bogus = -2
 
     @property
     def urg_flag(self):
