@@ -35,8 +35,7 @@ cdef class _Text:
     def __dealloc__(self):
         Py_XDECREF(self.whole)
 
-    cdef int enlarge(self, size_t length) except -1:
-        cdef size_t size = (self.used + length) * 2 + 65536
+    cdef int enlarge(self, size_t size) except -1:
         if self.whole == NULL:
             self.whole = new_bytes(NULL, size)
         else:
@@ -47,7 +46,7 @@ cdef class _Text:
 
     cdef inline int add(self, const char *text, size_t length) except -1:
         if self.used + length > self.size:
-            self.enlarge(length)
+            self.enlarge((self.used + length) * 2 + 65536)
         memcpy(self.data + self.used, text, length)
         self.used += length
         return 0
@@ -208,9 +207,14 @@ cdef class _Pattern:
         return True
 
 
+cdef size_t _most = 65536   # octets of the lines of a call so far. malloc() keeps memory of a size that it has seen before;
+                            # what grows and shrinks is mapped, touched and unmapped each time
+
+
 def json_lines(records, default=None):
     """Records (dicts) as lines of ASCII JSON, one ``bytes``. Says what ``json.dumps(record, default=default)`` says."""
     from json import dumps
+    global _most
     cdef _Text text = _Text()
     cdef _Pattern pattern = _Pattern()
     cdef dict record
@@ -218,9 +222,11 @@ def json_lines(records, default=None):
     def other(value):
         return dumps(value, default=default)
 
+    text.enlarge(_most)
     for record in records:
         if record is None:
             raise TypeError("None is no record")
         if not pattern.follow(record, text, other):
             pattern.begin(record, text, other)
+    _most = min(max(_most, text.used), <size_t>16777216)
     return text.take()
