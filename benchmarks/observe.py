@@ -173,15 +173,15 @@ def streamed(command: list[str], path: Path, passes: int) -> float:
     return usage.ru_maxrss / 1024
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Seconds of wall time and peak memory in MB of a process, its output thrown away."""
+def timed(command: list[str]) -> tuple[float, float, float]:
+    """Seconds of wall time and of CPU, and peak memory in MB, of a process, its output thrown away."""
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     spent = time.monotonic() - began
     if status:
         raise SystemExit(f"{' '.join(command)} ended with status {status}")
-    return spent, usage.ru_maxrss / 1024
+    return spent, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def observe(capture: str, records: str, *chains: str) -> list[str]:
@@ -210,17 +210,19 @@ def contestants(capture: str, records: str) -> dict[str, list[str]]:
 def compare(capture: Path, records: Path, count: int, runs: int) -> dict[str, dict[str, float]]:
     """Time the tools in turn, on one capture; their figures by name, which are printed too."""
     commands = contestants(str(capture), str(records))
-    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    figures: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
             figures[name].append(timed(command))
-    reference = statistics.median(seconds for seconds, _ in figures["tracestats"])
+    reference = statistics.median(seconds for seconds, _, _ in figures["tracestats"])
     rows = {}
     for name, each in figures.items():
-        seconds = statistics.median(spent for spent, _ in each)
-        memory = max(peak for _, peak in each)
-        rows[name] = {"seconds": seconds, "ratio": seconds / reference, "memory": memory}
-        print(f"{name:24} {seconds:8.2f} {seconds / reference:6.2f} {memory:6.0f} {count / seconds:10.0f}", flush=True)
+        seconds = statistics.median(spent for spent, _, _ in each)
+        cpu = statistics.median(spent for _, spent, _ in each)
+        memory = max(peak for _, _, peak in each)
+        rows[name] = {"seconds": seconds, "ratio": seconds / reference, "cpu": cpu, "memory": memory}
+        print(f"{name:24} {seconds:8.2f} {seconds / reference:6.2f} {cpu:6.2f} {memory:6.0f} {count / seconds:10.0f}",
+              flush=True)
     return rows
 
 
@@ -248,7 +250,7 @@ def main() -> int:
             capture = Path(folder) / f"{kind}.pcap"
             write_capture(capture, args.packets, make=make)
             print(f"{kind}: {args.packets} packets, {capture.stat().st_size / 1e6:.0f} MB; medians of {args.runs}")
-            print(f"{'tool':24} {'seconds':>8} {'ratio':>6} {'MB':>6} {'packets/s':>10}")
+            print(f"{'tool':24} {'seconds':>8} {'ratio':>6} {'CPU s':>6} {'MB':>6} {'packets/s':>10}")
             found[kind] = compare(capture, records, args.packets, args.runs)
             ok = ok and is_within_bounds(found[kind])
             capture.unlink()
