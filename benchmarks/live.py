@@ -94,8 +94,8 @@ def send(rate: int, seconds: float) -> None:
 
 def run(lab: Lab, rate: int, seconds: float, records: Path) -> dict[str, float]:
     """One observation; its figures."""
-    observer = lab.popen([sys.executable, "-m", "pathspider", "observe", "-i", INTERFACE, "--output", str(records),
-                          "--filter", "ether src " + SOURCE.hex(":"), *CHAINS], stderr=subprocess.PIPE)
+    observer = lab.popen([sys.executable, "-m", "pathspider", "observe", "-i", INTERFACE, "--force", "--output",
+                          str(records), "--filter", "ether src " + SOURCE.hex(":"), *CHAINS], stderr=subprocess.PIPE)
     waiting = lab.popen([sys.executable, __file__, "--wait"])
     if waiting.wait(30):
         raise SystemExit("pspdr observe does not capture")

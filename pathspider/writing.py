@@ -39,9 +39,9 @@ class RecordWriter:
         """Write records at once; where the file cannot take them, none of them is left in it."""
         from pathspider.libtrace import json_lines  # noqa: PLC0415 - native; whoever has many records has loaded it
 
-        lines = json_lines(records, _plain)
-        self._write(lines)
-        self.written += lines.count(b"\n")
+        records = list(records)
+        self._write(json_lines(records, _plain))
+        self.written += len(records)
 
     def end(self) -> None:
         """What is to be written when all records were."""

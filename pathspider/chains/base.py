@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pathspider.chains.field import Field
+from pathspider.chains.wanted import Wanted
 from pathspider.libtrace._core import ChainBase
 
-__all__ = ["Chain", "Field"]
+__all__ = ["Chain", "Field", "Wanted"]
 
 
 class Chain(ChainBase):
@@ -25,6 +26,18 @@ class Chain(ChainBase):
     scratch: ClassVar[dict[str, Any]] = {}
     """Keys (with their initial values) under which the chain notes things in the record while the flow is open; they
     are removed when it ends, and so are all keys that begin with ``_``."""
+
+    wants = Wanted.ALL
+    """The packets that the hooks of a compiled chain must see. A plain one sees all."""
+
+    counts: ClassVar[tuple[str, ...]] = ()
+    """Fields for packets forward and back, and for octets forward and back, of a chain whose hooks ``ip4`` and ``ip6``
+    only count these. A flow table whose chains are all compiled counts by itself, and sets the fields when the flow
+    ends; otherwise the hooks are called, as another chain may look at the fields meanwhile."""
+
+    enough: bool
+    """Set by a hook ``tcp``: of this flow and direction, it needs no more segments for their data alone
+    (:attr:`~pathspider.chains.wanted.Wanted.DATA`). Taken back by who called it."""
 
     absent_hooks: ClassVar[bool] = True
     """The hooks of this very class only say "go on": the flow table need not call them."""

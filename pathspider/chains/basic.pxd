@@ -1,5 +1,6 @@
 from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport endpoints
 
 
 cdef class BasicChain(Chain):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field
-from pathspider.libtrace import IP, IP6
+from pathspider.libtrace import IP, IP6, endpoints
 
 
 class BasicChain(Chain):
@@ -27,16 +27,15 @@ class BasicChain(Chain):
         "oct_rev": Field(int, 0, "Octets of those that came back"),
     }
 
+    counts = ("pkt_fwd", "pkt_rev", "oct_fwd", "oct_rev")
+
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """Notes the 5-tuple. A flow that begins with an ICMP error is the one that the error quotes."""
-        rec.update(self.initial)
+        if "sip" not in rec:  # no flow table has made it
+            rec.update(self.initial)
         if ip.quotes and ip.transport is not None:  # a duplicate of a fragment has none
             ip = ip.transport.payload or ip
-        rec["sip"] = str(ip.src_prefix)
-        rec["dip"] = str(ip.dst_prefix)
-        rec["proto"] = ip.proto
-        rec["sp"] = ip.src_port
-        rec["dp"] = ip.dst_port
+        rec["sip"], rec["dip"], rec["proto"], rec["sp"], rec["dp"] = endpoints(ip)
         return True
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.libtrace import TCP, UDP
 
 LONGEST = 2 + 65535
@@ -152,6 +152,8 @@ class DNSChain(Chain):
 
     fields = {"dns_response_valid": Field(bool, False, "A well-formed DNS response was seen")}
 
+    wants = Wanted.SYN | Wanted.DATA
+
     scratch = {"_dns_fwd": None, "_dns_rev": None}
     """By direction: ``None``, the sequence number of the first byte, a ``Stream``; ``False`` when given up."""
 
@@ -161,23 +163,28 @@ class DNSChain(Chain):
         :returns: ``False`` with a well-formed response: the flow is complete
         """
         if rec["dns_response_valid"]:
+            self.enough = True
             return False
         name = "_dns_rev" if rev else "_dns_fwd"
         stream = rec[name]
         if stream is False:  # this direction holds no responses
+            self.enough = True
             return True
         sequence = tcp.seq_nbr
         if tcp.flags & 2:  # SYN: the first byte of data is the one after it
             sequence = (sequence + 1) & 0xFFFFFFFF
             if stream is None:
                 stream = rec[name] = sequence
-        if not tcp.payload_len or tcp.payload is None:
+        payload = tcp.payload if tcp.payload_len else None
+        if payload is None:
             return True
-        data = tcp.payload.data
+        data = payload.data
         if not isinstance(stream, Stream):
             start = sequence if stream is None else stream  # None: the capture began later than the connection
-            if start == sequence and not may_be_response(data):
+            before = (start - sequence) & 0xFFFFFFFF
+            if before < 1 << 31 and not may_be_response(data[before:]):
                 rec[name] = False
+                self.enough = True
                 return True
             stream = rec[name] = Stream(start)
         stream.add(sequence, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.kind import NEITHER, SYN, believed_kind
 from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP, IP6
@@ -22,6 +22,8 @@ class DSCPChain(Chain):
         "dscp_mark_syn_rev": Field(int, None, f"Codepoint {_SYN} that came back"),
         "dscp_mark_data_rev": Field(int, None, f"Codepoint {_DATA} that came back"),
     }
+
+    wants = Wanted.SYN | Wanted.NOVEL
 
     scratch = SYN_SENT
 

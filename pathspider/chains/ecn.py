@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.kind import NEITHER, SYN, believed_kind
 from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP, IP6
@@ -28,6 +28,8 @@ class ECNChain(Chain):
         for kind, what in KINDS.items()
         for mark in MARKS.values()
     }
+
+    wants = Wanted.SYN | Wanted.NOVEL
 
     scratch = SYN_SENT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.libtrace import ICMP, ICMP6, IP, IP6, TCP, UDP
 
@@ -166,6 +166,8 @@ class EvidenceChain(Chain):
         "evidence_icmp_quoted": Field(dict, None, "What it quotes of the packet that it is about"),
     }
 
+    wants = Wanted.SYN | Wanted.END | Wanted.DATA
+
     scratch = {"_evidence_syn": None}
     """The SYN that waits for its answer: sequence number, most octets of data on it, and time of the last one."""
 
@@ -181,10 +183,13 @@ class EvidenceChain(Chain):
                     note_synack(rec, tcp)
             elif not flags & TCP_ACK:
                 note_syn(rec, tcp)
-        elif tcp.payload_len and rec["evidence_answered_at"] is None:
-            if rev:
+        elif tcp.payload_len:
+            if rec["evidence_answered_at"] is not None:
+                self.enough = True
+            elif rev:
                 if rec["_evidence_syn"] is None:
                     note_answer(rec, tcp.seconds)
+                    self.enough = True
             elif rec["evidence_failure"] == NO_ANSWER:
                 rec["evidence_failed_at"] = tcp.seconds
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.kind import NEITHER, SYN, believed_kind
 from pathspider.chains.tcp import SYN_SENT
 from pathspider.libtrace import IP
@@ -22,6 +22,8 @@ class EvilChain(Chain):
         "evilbit_data_fwd": Field(bool, None, _MEANS.format(_DATA, "went forward")),
         "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "came back")),
     }
+
+    wants = Wanted.SYN | Wanted.NOVEL
 
     scratch = SYN_SENT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, is_bogus
 from pathspider.libtrace import TCP
 
@@ -17,6 +17,8 @@ class FallbackChain(Chain):
         "syn_count_fwd": Field(int, 0, "SYNs seen in the forward direction before the first SYN-ACK in reverse"),
         "synflags_last_fwd": Field(int, None, "Flags of the last of these SYNs"),
     }
+
+    wants = Wanted.SYN
 
     scratch = {"_syn_answered": False, **SYN_SENT}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, is_bogus
+from pathspider.chains.wanted import Wanted
 from pathspider.libtrace import TCP
 
 SOONEST_RESEND = 1.0
@@ -62,6 +63,8 @@ class HandshakeChain(Chain):
             bool, False, "The flow began with a SYN, and the SYN-ACK came within a second; nothing contradicts them"
         ),
     }
+
+    wants = Wanted.SYN | Wanted.NOVEL
 
     scratch = {"_handshake_state": NOTHING_YET, "_handshake_syn": None, "_handshake_synack": None,
                "_handshake_sent": 0.0, **SYN_SENT}

@@ -8,7 +8,7 @@ from pathspider.libtrace cimport _core
 cdef int MSS_LENGTH
 
 
-@cython.locals(usable=bint, good=bint, at=int, length=int, there=int)
+@cython.locals(usable=bint, good=bint, at=int, length=int, there=int, value=int)
 cpdef mss_option(bytes data)
 
 

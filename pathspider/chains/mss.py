@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SYN_SENT, TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
 from pathspider.libtrace import TCP
 
@@ -28,10 +28,10 @@ def mss_option(data: bytes) -> tuple[int, int | None] | None:
         length = data[at + 1]
         there = min(length, len(data) - at)
         if data[at] == TO_MSS:
-            value = int.from_bytes(data[at + 2 : at + 4], "big") if there >= MSS_LENGTH else None
-            good = length == MSS_LENGTH and bool(value)
+            value = data[at + 2] << 8 | data[at + 3] if there >= MSS_LENGTH else 0
+            good = length == MSS_LENGTH and value != 0
             if good or not usable:
-                found, usable = (length, value), good
+                found, usable = (length, value if there >= MSS_LENGTH else None), good
         if length < 2 or there < length:
             break
         at += length
@@ -47,6 +47,8 @@ class MSSChain(Chain):
         "mss_value_fwd": Field(int, None, "The segment size that it names"),
         "mss_value_rev": Field(int, None, "The segment size that this one names"),
     }
+
+    wants = Wanted.SYN
 
     scratch = SYN_SENT
 

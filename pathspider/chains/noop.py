@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain
+from pathspider.chains.base import Chain, Wanted
 from pathspider.libtrace import IP, IP6, TCP, UDP
 
 
 class NoOpChain(Chain):
-    """Notes nothing: its hooks show what a chain may do, and cost what a chain costs at least."""
+    """Notes nothing: its hooks show what a chain may do. It need not see anything, as ``wants`` says."""
+
+    wants = Wanted(0)
 
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """A flow begins. Chains that declare ``fields`` need none of this: their fields are there already.

@@ -19,8 +19,12 @@ cpdef dict parse_options(bytes data)
 cpdef dict tcp_options(_core.TCP tcp)
 
 
-@cython.locals(acknowledges=bint)
+@cython.locals(bogus=bint)
 cpdef bint is_bogus(dict rec, _core.TCP tcp, bint rev) except -1
+
+
+@cython.locals(acknowledges=bint)
+cdef bint _is_bogus(dict rec, _core.TCP tcp, bint rev) except -1
 
 
 cdef class TCPChain(Chain):

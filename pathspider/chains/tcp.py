@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.libtrace import TCP
 
 TCP_FIN = 0x01
@@ -89,6 +89,15 @@ def is_bogus(rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
 
     :param rec: the flow's record, with the keys of :data:`SYN_SENT`
     """
+    if tcp.bogus >= 0:  # another chain has asked about this segment
+        return bool(tcp.bogus)
+    bogus = _is_bogus(rec, tcp, rev)
+    if tcp.bogus == -1:
+        tcp.bogus = bogus
+    return bogus
+
+
+def _is_bogus(rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
     acknowledges = tcp.flags & TCP_ACK
     if rev:
         sent = rec["_syn_seq"]
@@ -124,6 +133,8 @@ class TCPChain(Chain):
         "tcp_rst_rev": Field(bool, False, "A RST came back"),
         "tcp_connected": Field(bool, False, "The handshake was completed: SYN, SYN-ACK, ACK; or SYN-ACKs each way"),
     }
+
+    wants = Wanted.SYN | Wanted.END | Wanted.NOVEL
 
     scratch = {"_tcp_syn_acks": 0, **SYN_SENT}
     """``_tcp_syn_acks``, who sent SYN-ACKs: 1, the one who opened; 2, the other; of a simultaneous open both do."""

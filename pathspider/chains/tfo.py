@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import (
     SYN_SENT,
     TCP_ACK,
@@ -52,6 +52,8 @@ class TFOChain(Chain):
         "tfo_dlen": Field(int, 0, "Length of the SYN's payload in the forward direction"),
         "tfo_ack": Field(int, 0, "Acknowledgement number of the SYN-ACK in the reverse direction"),
     }
+
+    wants = Wanted.SYN
 
     scratch = {"_tfo_syn": False, "_tfo_ack": False, **SYN_SENT}
 

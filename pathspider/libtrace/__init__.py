@@ -24,6 +24,7 @@ from pathspider.libtrace._core import (
     Prefix,
     Redirect,
     TooBig,
+    endpoints,
     flow_key,
     json_lines,
 )
@@ -35,6 +36,6 @@ filter, trace = Filter, Trace
 
 __all__ = [
     "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
-    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "filter", "flow_key", "icmp",
-    "icmp6", "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
+    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "endpoints", "filter",
+    "flow_key", "icmp", "icmp6", "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
 ]

@@ -112,6 +112,7 @@ cdef class IP6(Header):
 cdef class TCP(Header):
     cdef readonly int src_port, dst_port, doff, flags
     cdef readonly uint32_t seq_nbr, ack_nbr, payload_len
+    cdef public int bogus
     cdef void fill(self, uint32_t wire_len) noexcept
 
 
@@ -142,7 +143,11 @@ cdef class SCTP(Header):
     cdef void fill(self) noexcept
 
 
+cpdef tuple endpoints(Header ip)
+
+
 cdef class ChainBase:
+    cdef public bint enough
     cpdef bint new_flow(self, dict rec, object ip) except -1
     cpdef bint ip4(self, dict rec, IP ip, bint rev) except -1
     cpdef bint ip6(self, dict rec, IP6 ip, bint rev) except -1

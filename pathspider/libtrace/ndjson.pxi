@@ -1,4 +1,5 @@
-# Flow records as lines of JSON: they are flat and their keys repeat, so this need not cost what json.dumps() does.
+# Flow records as lines of JSON: they are flat, their keys repeat, and so do most of their values. So this need not cost
+# what json.dumps() does.
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
@@ -10,34 +11,57 @@ cdef extern from "Python.h":
     bint PyList_CheckExact(object value)
     bint PyFloat_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
+    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *text, Py_ssize_t size) except NULL
+    char *bytes_data "PyBytes_AS_STRING"(PyObject *text)
+    int _PyBytes_Resize(PyObject **text, Py_ssize_t size) except -1
+
+
+cdef inline char *_digits(char *end, unsigned long number) noexcept:
+    """Writes a number in front of ``end``; where it begins."""
+    while True:
+        end -= 1
+        end[0] = <char>(c'0' + number % 10)
+        number //= 10
+        if number == 0:
+            return end
 
 
 cdef class _Text:
+    """Bytes that grow."""
+
+    cdef PyObject *whole
     cdef char *data
     cdef size_t used, size
 
     def __dealloc__(self):
-        free(self.data)
+        Py_XDECREF(self.whole)
 
-    cdef int add(self, const char *text, size_t length) except -1:
-        cdef char *larger
+    cdef int enlarge(self, size_t size) except -1:
+        if self.whole == NULL:
+            self.whole = new_bytes(NULL, size)
+        else:
+            _PyBytes_Resize(&self.whole, size)
+        self.data = bytes_data(self.whole)
+        self.size = size
+        return 0
+
+    cdef inline int add(self, const char *text, size_t length) except -1:
         if self.used + length > self.size:
-            self.size = (self.used + length) * 2 + 65536
-            larger = <char *>realloc(self.data, self.size)
-            if larger == NULL:
-                raise MemoryError
-            self.data = larger
+            self.enlarge((self.used + length) * 2 + 65536)
         memcpy(self.data + self.used, text, length)
         self.used += length
         return 0
 
-    cdef int add_bytes(self, bytes text) except -1:
-        return self.add(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    cdef bytes take(self):
+        """All of it; once."""
+        if self.whole == NULL:
+            return b""
+        _PyBytes_Resize(&self.whole, self.used)
+        return <bytes><object>self.whole
 
     cdef int add_value(self, object value, object other) except -1:
-        cdef int overflow = 0, length
+        cdef int overflow = 0
         cdef long number
-        cdef unsigned long rest
         cdef char digits[32]
         cdef char *text
         cdef const uint8_t *p
@@ -53,24 +77,15 @@ cdef class _Text:
         if PyLong_CheckExact(value):
             number = PyLong_AsLongAndOverflow(value, &overflow)
             if not overflow:
-                text = digits + sizeof(digits)
-                rest = <unsigned long>number if number >= 0 else 0 - <unsigned long>number
-                while True:
-                    text -= 1
-                    text[0] = <char>(c'0' + rest % 10)
-                    rest //= 10
-                    if rest == 0:
-                        break
+                text = _digits(digits + sizeof(digits),
+                               <unsigned long>number if number >= 0 else 0 - <unsigned long>number)
                 if number < 0:
                     text -= 1
                     text[0] = c'-'
                 return self.add(text, digits + sizeof(digits) - text)
         elif PyFloat_CheckExact(value):
             if value - value == 0:  # neither infinite nor NaN
-                text = PyOS_double_to_string(PyFloat_AS_DOUBLE(value), c'r', 0, 2, NULL)
-                length = self.add_text(text)
-                PyMem_Free(text)
-                return length
+                return self.add_float(PyFloat_AS_DOUBLE(value))
         elif PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
             p = PyUnicode_1BYTE_DATA(value)
             size = PyUnicode_GET_LENGTH(value)
@@ -83,42 +98,138 @@ cdef class _Text:
                 return self.add('"', 1)
         return self.add_bytes(other(value).encode("ascii"))
 
-    cdef int add_text(self, const char *text) except -1:
-        cdef size_t length = 0
-        while text[length]:
-            length += 1
-        return self.add(text, length)
+    cdef int add_bytes(self, bytes text) except -1:
+        return self.add(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cdef int add_float(self, double value) except -1:
+        """The shortest text that means the number. Where a number of whole microseconds does, as most times are, it is
+        that one: below 2 ** 32, no two of them are the same double."""
+        cdef unsigned long microseconds, rest
+        cdef char digits[32]
+        cdef char *end = digits + sizeof(digits)
+        cdef char *text
+        if 0.001 <= value < 4294967296.0:
+            microseconds = <unsigned long>(value * 1e6 + 0.5)
+            if <double>microseconds / 1e6 == value:
+                rest = microseconds % 1000000
+                text = _digits(end, 1000000 + rest)  # the 1 makes place for leading zeros, and for the point
+                text[0] = c'.'
+                while end > text + 2 and (end - 1)[0] == c'0':
+                    end -= 1
+                text = _digits(text, microseconds // 1000000)
+                return self.add(text, end - text)
+        text = PyOS_double_to_string(value, c'r', 0, 2, NULL)
+        try:
+            return self.add_bytes(text)
+        finally:
+            PyMem_Free(text)
+
+
+cdef struct Pair:
+    PyObject *key
+    PyObject *value         # NULL: it may change, and is not compared
+    size_t text, end        # where the value is in the line
+
+
+cdef class _Pattern:
+    """A record and its line. Of the next record's line, what is the same need not be made again: where key and value are
+    the very same objects, the text is."""
+
+    cdef Pair *pairs
+    cdef Py_ssize_t count, room
+    cdef bytes line
+    cdef list held          # what the pairs point to
+
+    def __dealloc__(self):
+        free(self.pairs)
+
+    cdef int begin(self, dict record, _Text text, object other) except -1:
+        """Writes a record that is unlike the one before; it becomes the pattern."""
+        cdef size_t start = text.used
+        cdef Pair pair
+        cdef bint plain = True
+        self.count = 0
+        self.held = []
+        for key, value in record.items():
+            text.add(", " if self.held else "{", 2 if self.held else 1)
+            if type(key) is str:
+                text.add_value(key, other)
+                text.add(": ", 2)
+            else:
+                plain = False
+                whole = other({key: 0})  # what json makes of numbers and the like
+                text.add_bytes(whole[1:len(whole) - 2].encode("ascii"))
+            pair.text = text.used - start
+            text.add_value(value, other)
+            pair.end = text.used - start
+            pair.key = <PyObject *>key
+            pair.value = <PyObject *>value if value is None or type(value) in (bool, int, str, float) else NULL
+            self.held.append(key)
+            self.held.append(value)
+            self.add_pair(&pair)
+        text.add("}\n" if self.held else "{}\n", 2 if self.held else 3)
+        if not plain:
+            self.count = 0
+        self.line = PyBytes_FromStringAndSize(text.data + start, text.used - start)
+        return 0
+
+    cdef int add_pair(self, const Pair *pair) except -1:
+        cdef Pair *larger
+        if self.count == self.room:
+            larger = <Pair *>realloc(self.pairs, (self.room * 2 + 64) * sizeof(Pair))
+            if larger == NULL:
+                raise MemoryError
+            self.pairs = larger
+            self.room = self.room * 2 + 64
+        self.pairs[self.count] = pair[0]
+        self.count += 1
+        return 0
+
+    cdef bint follow(self, dict record, _Text text, object other) except -1:
+        """Writes a record that has the pattern's keys, in its order; False, and nothing is written, for any other."""
+        cdef size_t start = text.used, done = 0
+        cdef Py_ssize_t place = 0, i = 0, count = len(record)
+        cdef const char *line
+        cdef PyObject *key
+        cdef PyObject *value
+        if count != self.count or count == 0:
+            return False
+        line = PyBytes_AS_STRING(self.line)
+        while PyDict_Next(record, &place, &key, &value):
+            if i == count or self.pairs[i].key != key:
+                text.used = start
+                return False
+            if self.pairs[i].value != value:
+                text.add(line + done, self.pairs[i].text - done)
+                text.add_value(<object>value, other)
+                done = self.pairs[i].end
+                if len(record) != count:
+                    raise RuntimeError("dictionary changed size during iteration")
+            i += 1
+        text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
+        return True
+
+
+cdef size_t _most = 65536   # octets of the lines of a call so far. malloc() keeps memory of a size that it has seen before;
+                            # what grows and shrinks is mapped, touched and unmapped each time
 
 
 def json_lines(records, default=None):
     """Records (dicts) as lines of ASCII JSON, one ``bytes``. Says what ``json.dumps(record, default=default)`` says."""
     from json import dumps
+    global _most
     cdef _Text text = _Text()
-    cdef dict keys = {}
+    cdef _Pattern pattern = _Pattern()
     cdef dict record
-    cdef bytes label
-    cdef bint first
 
     def other(value):
         return dumps(value, default=default)
 
+    text.enlarge(_most)
     for record in records:
-        first = True
-        text.add("{", 1)
-        for key, value in record.items():
-            if not first:
-                text.add(", ", 2)
-            first = False
-            found = keys.get(key) if type(key) is str else None
-            if found is None:
-                # what json makes of a key, numbers and the like included
-                whole = dumps({key: 0})
-                label = whole[1:len(whole) - 2].encode("ascii")
-                if type(key) is str:
-                    keys[key] = label
-            else:
-                label = <bytes>found
-            text.add_bytes(label)
-            text.add_value(value, other)
-        text.add("}\n", 2)
-    return PyBytes_FromStringAndSize(text.data, text.used)
+        if record is None:
+            raise TypeError("None is no record")
+        if not pattern.follow(record, text, other):
+            pattern.begin(record, text, other)
+    _most = min(max(_most, text.used), <size_t>16777216)
+    return text.take()

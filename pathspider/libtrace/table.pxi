@@ -14,7 +14,10 @@ cdef struct Flow:
     uint8_t has_isn[2]
     uint8_t forward     # direction of the key that is forward
     uint8_t complete
-    # What only ends need (below): behind the two cache lines that each packet looks at.
+    uint64_t enough[2]  # hooks for TCP, a bit for each, that need no more data, from lo and from hi
+    uint64_t looks      # what packets looked like since the last SYN: a bit for each, see FlowTable.kinds()
+    uint64_t counted[4] # packets from lo and from hi, octets from lo and from hi
+    # What only ends need (below): behind the cache lines that each packet looks at.
     Flow *beside        # next in the bucket of flows by their target
     uint64_t end_hash
     int64_t began       # table clock at the first packet
@@ -45,6 +48,16 @@ cdef struct List:
 cdef struct Hook:
     void *chain         # a chain whose class is compiled: called through its vtable
     void *call          # otherwise a bound method
+    int wants           # packets it must see: WANTS_*
+    uint64_t bit        # that says in Flow.enough that it needs no more data; 0: it always needs all
+
+cdef enum:              # as pathspider.chains.wanted has them
+    WANTS_ALL = 1
+    WANTS_SYN = 2
+    WANTS_END = 4
+    WANTS_DATA = 8
+    WANTS_NOVEL = 16
+    ANY_KIND = 31
 
 cdef enum:
     NEW_FLOW, IP4, IP6_, TCP_, UDP_, ICMP4, ICMP6_, HOOKS
@@ -335,6 +348,9 @@ cdef class FlowTable:
     cdef list keep
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
+    cdef int wanted[7]      # by any hook of a kind
+    cdef uint64_t data_hooks  # hooks for TCP that want data, a bit for each
+    cdef list counts        # names for what flows count, of each chain that has such
     cdef list names
     cdef int current_hook, current_chain
     cdef list out
@@ -389,11 +405,14 @@ cdef class FlowTable:
         if self.around is not None:
             self.template.update(dict.fromkeys(self.around.fields))  # their place; set when the flow begins
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
+        self.scratch = list(dict.fromkeys(self.scratch))
+        counting = [] if self.foreign else [chain for chain in chains if chain.counts]
+        self.counts = [tuple(chain.counts) for chain in counting]
         self.keep.append(chains)
         self.names = []
         for hook in range(HOOKS):
             name = HOOK_NAMES[hook]
-            users = [c for c in chains if self._defines(c, name)]
+            users = [c for c in chains if self._defines(c, name) and not (hook in (IP4, IP6_) and c in counting)]
             table = <Hook *>calloc(len(users) + 1, sizeof(Hook))
             if table == NULL:
                 raise MemoryError
@@ -404,10 +423,16 @@ cdef class FlowTable:
                 if is_compiled(type(chain), name):
                     self.keep.append(chain)
                     table[i].chain = <void *>chain
+                    table[i].wants = getattr(chain, "wants", WANTS_ALL)
                 else:
                     method = getattr(chain, name)
                     self.keep.append(method)
                     table[i].call = <void *>method
+                    table[i].wants = WANTS_ALL
+                self.wanted[hook] |= table[i].wants
+                if hook == TCP_ and table[i].wants & WANTS_DATA and not table[i].wants & WANTS_ALL:
+                    table[i].bit = <uint64_t>1 << i if i < 63 else 0
+                    self.data_hooks |= <uint64_t>1 << min(i, 63)
         return 0
 
     @staticmethod
@@ -737,6 +762,10 @@ cdef class FlowTable:
         self.count -= 1
         cdef PyObject *held = flow.rec
         cdef int64_t first = flow.first, last = flow.last
+        cdef uint64_t counted[4]
+        cdef int i
+        for i in range(4):
+            counted[i] = flow.counted[i ^ flow.forward]
         packets = self.let_go(flow)
         flow.rec = NULL
         flow.after = self.spare
@@ -748,6 +777,9 @@ cdef class FlowTable:
                 _drop_private(rec)
             for key in self.scratch:
                 rec.pop(key, None)
+            for names in self.counts:
+                for i in range(4):
+                    PyDict_SetItem(rec, (<tuple>names)[i], counted[i])
             PyDict_SetItem(rec, PKT_FIRST, _seconds(first))
             PyDict_SetItem(rec, PKT_LAST, _seconds(last))
             if packets is not None:
@@ -820,6 +852,48 @@ cdef class FlowTable:
         self.shape_of[index] = <void *>shape
         return shape
 
+    cdef inline int kinds(self, Flow *flow, const uint8_t *p, const ps_dec *dec) noexcept:
+        """Of which kinds that chains ask for a packet is: ``WANTS_*``, see :class:`pathspider.chains.wanted.Wanted`."""
+        cdef const uint8_t *ip = p + dec.l3
+        cdef const uint8_t *tcp = p + dec.l4
+        cdef int kinds = WANTS_ALL, flags = 0, look
+        cdef bint data = True
+        if not dec.l4_whole or dec.quote:
+            return ANY_KIND
+        if dec.proto == P_TCP:
+            flags = tcp[13]
+            data = dec.l4_len > <uint32_t>(tcp[12] >> 4) * 4
+            if flags & 2:
+                kinds |= WANTS_SYN
+            if flags & 5:
+                kinds |= WANTS_END
+        elif dec.proto != P_UDP:
+            return ANY_KIND
+        if data:
+            kinds |= WANTS_DATA
+        if flags & 2:
+            flow.looks = 0  # what chains make of later packets may depend on it
+            return kinds
+        look = dec.dir | data << 1 | (flags & 0x10) >> 2
+        look |= (ip[1] & 3) << 3 | (ip[6] >> 7) << 5 if dec.version == 4 else (ip[1] >> 4 & 3) << 3
+        if not flow.looks >> look & 1:
+            kinds |= WANTS_NOVEL
+            if not flags & 5:  # with FIN or RST it means something else
+                flow.looks |= <uint64_t>1 << look
+        return kinds
+
+    cdef inline int wanted_of(self, const Flow *flow, const ps_dec *dec) noexcept:
+        """The kinds of packets that hooks want which this one would be shown to."""
+        cdef int wanted = self.wanted[IP4 if dec.version == 4 else IP6_]
+        if not dec.l4_whole:
+            return wanted
+        if dec.proto == P_TCP:
+            return wanted | (self.wanted[TCP_] if self.data_hooks & ~flow.enough[dec.dir]
+                             else self.wanted[TCP_] & ~WANTS_DATA)
+        if dec.proto == P_UDP:
+            return wanted | self.wanted[UDP_]
+        return wanted | self.wanted[ICMP4] | self.wanted[ICMP6_]
+
     cdef int process(self, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt, int64_t ts,
                      const ps_dec *dec) except -1:
         """One packet, decoded already; its bytes are only looked at until this returns."""
@@ -835,7 +909,7 @@ cdef class FlowTable:
         cdef Shape shape
         cdef int64_t now
         cdef bint fresh = False
-        cdef int flags
+        cdef int flags, kinds
 
         self.packets += 1 + dec.more_packets
         now = self.clock if dec.late and self.started else self.tick(ts)
@@ -894,6 +968,14 @@ cdef class FlowTable:
 
         if flow.packets != NULL:
             self.store.add(&(<Packets>flow.packets).held, p, caplen, wire_len, ts)
+        flow.counted[dec.dir] += 1
+        flow.counted[2 + dec.dir] += dec.ip_len
+        if not dec.tunnelled:
+            flow.counted[dec.dir] += dec.more_packets
+            flow.counted[2 + dec.dir] += dec.more_octets
+        kinds = self.kinds(flow, p, dec)
+        if not fresh and not kinds & self.wanted_of(flow, dec):
+            return 0
         shape = self.shape(dec)
         shape.buf.p = p
         shape.buf.caplen = caplen
@@ -902,6 +984,8 @@ cdef class FlowTable:
         shape.buf.ts = ts
         shape.buf.dec = dec
         _fill(shape.buf, shape.network, shape.transport)
+        if flags >= 0:
+            (<TCP>shape.transport).bogus = -1
         try:
             if fresh and not self.begin(shape, flow):
                 rec = <object>flow.rec
@@ -909,7 +993,7 @@ cdef class FlowTable:
                 flow.rec = NULL
                 self.let_go(flow)
                 self.discarded += 1
-            elif not self.dispatch(shape, flow, dec, flow.forward != dec.dir) and not flow.complete:
+            elif not self.dispatch(shape, flow, dec, kinds, flow.forward != dec.dir) and not flow.complete:
                 _remove(&self.open, flow)
                 flow.complete = 1
                 flow.active = now + self.expiry
@@ -950,8 +1034,9 @@ cdef class FlowTable:
                 return False
         return True
 
-    cdef bint dispatch(self, Shape shape, Flow *flow, const ps_dec *dec, bint rev) except -1:
-        """The hooks of one packet, in the order of the chains; False when one says that the flow is complete."""
+    cdef bint dispatch(self, Shape shape, Flow *flow, const ps_dec *dec, int kinds, bint rev) except -1:
+        """The hooks of one packet that want one of its kinds, in the order of the chains; False when one says that the
+        flow is complete."""
         cdef int i, which
         cdef bint more = True
         cdef Hook *hook
@@ -964,6 +1049,8 @@ cdef class FlowTable:
         for i in range(self.n_hooks[which]):
             self.current_chain = i
             hook = &self.hooks[which][i]
+            if not hook.wants & kinds:
+                continue
             if hook.chain == NULL:
                 if not (<object>hook.call)(rec, shape.network, direction):
                     more = False
@@ -978,8 +1065,15 @@ cdef class FlowTable:
             for i in range(self.n_hooks[TCP_]):
                 self.current_chain = i
                 hook = &self.hooks[TCP_][i]
+                if not hook.wants & kinds:
+                    continue
+                if flow.enough[dec.dir] & hook.bit and not hook.wants & kinds & ~WANTS_DATA:
+                    continue
                 if hook.chain != NULL:
                     more &= (<ChainBase>hook.chain).tcp(rec, <TCP>shape.transport, rev)
+                    if (<ChainBase>hook.chain).enough:
+                        (<ChainBase>hook.chain).enough = False
+                        flow.enough[dec.dir] |= hook.bit
                 elif not (<object>hook.call)(rec, shape.transport, direction):
                     more = False
         elif dec.proto == P_UDP:
@@ -987,6 +1081,8 @@ cdef class FlowTable:
             for i in range(self.n_hooks[UDP_]):
                 self.current_chain = i
                 hook = &self.hooks[UDP_][i]
+                if not hook.wants & kinds:
+                    continue
                 if hook.chain != NULL:
                     more &= (<ChainBase>hook.chain).udp(rec, <UDP>shape.transport, rev)
                 elif not (<object>hook.call)(rec, shape.transport, direction):

@@ -16,8 +16,14 @@ cdef inline double _seconds(int64_t ts) noexcept:
     return <double>(ts // 1000000000) + <double>(ts % 1000000000) / 1e9
 
 
-cdef extern from "arpa/inet.h" nogil:
-    const char *inet_ntop(int family, const void *address, char *out, unsigned int size)
+cdef extern from "address.h" nogil:
+    enum: PS_ADDRESS_TEXT
+    size_t ps_address_text(const uint8_t *address, int length, char *out)
+
+
+cdef str _address(const uint8_t *p, int length):
+    cdef char text[PS_ADDRESS_TEXT]
+    return text[:ps_address_text(p, length, text)].decode("ascii")
 
 
 cdef class Buffer:
@@ -228,9 +234,7 @@ cdef class Prefix:
         self.length = length
 
     def __str__(self):
-        cdef char buffer[64]
-        inet_ntop(2 if self.version == 4 else 10, PyBytes_AS_STRING(self.addr), buffer, sizeof(buffer))
-        text = buffer.decode("ascii")
+        cdef str text = _address(<const uint8_t *>PyBytes_AS_STRING(self.addr), <int>len(self.addr))
         return text if self.length == len(self.addr) * 8 else f"{text}/{self.length}"
 
     def __repr__(self):
@@ -481,8 +485,24 @@ cdef class IP6(Header):
         return _transport_checksum(self, self.buf.p + self.at + 8, 16)
 
 
+cpdef tuple endpoints(Header ip):
+    """Of an IP header: its addresses as text, the transport protocol's number, and ports, as :attr:`IP.src_port` has
+    them: ``(source, destination, protocol, source port, destination port)``."""
+    cdef const uint8_t *p
+    if not isinstance(ip, (IP, IP6)):
+        raise TypeError(f"{type(ip).__name__} is no IP header")
+    p = ip.buf.p + ip.at
+    if isinstance(ip, IP):
+        return _address(p + 12, 4), _address(p + 16, 4), (<IP>ip).proto, _port(ip, 0), _port(ip, 2)
+    return _address(p + 8, 16), _address(p + 24, 16), (<IP6>ip).proto, _port(ip, 0), _port(ip, 2)
+
+
 cdef class TCP(Header):
-    """A TCP header. :rfc:`9293` ``TCP(data)`` makes one from bytes that begin with it."""
+    """A TCP header. :rfc:`9293` ``TCP(data)`` makes one from bytes that begin with it.
+
+    ``bogus`` belongs to :func:`pathspider.chains.tcp.is_bogus`: its answer, 0 or 1; -1 where a flow table shows the
+    segment and nobody has asked yet; -2 elsewhere.
+    """
 
     def __init__(self, data):
         _from_bytes(self, bytes(data), 20)
@@ -498,6 +518,7 @@ cdef class TCP(Header):
         self.doff = p[12] >> 4
         self.flags = ps_be16(p + 12) & 0xfff
         self.payload_len = wire_len - self.doff * 4 if wire_len > <uint32_t>self.doff * 4 else 0
+        self.bogus = -2
 
     @property
     def urg_flag(self):

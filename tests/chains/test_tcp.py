@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pathspider.chains import tcp as constants
-from pathspider.chains.tcp import TCP_SA, TCP_SAE, TCP_SAEC, TCP_SEC, TCPChain, has_syn_ack, next_option, tcp_options
+from pathspider.chains.tcp import (
+    TCP_SA,
+    TCP_SAE,
+    TCP_SAEC,
+    TCP_SEC,
+    TCPChain,
+    has_syn_ack,
+    is_bogus,
+    next_option,
+    tcp_options,
+)
 from pathspider.libtrace import tcp
 from tests.chains.flows import ChainTest
 from tests.libtrace.frames import tcp4, tcp6
@@ -179,6 +189,13 @@ class Options(unittest.TestCase):
         header = (bytes(12) + bytes([doff << 4]) + bytes(7) + data)[: 20 + cut]
         for kind, value in tcp_options(tcp(header)).items():
             self.assertIn(bytes([kind, len(value) + 2]) + value, data)
+
+
+class TestBogus(unittest.TestCase):
+    def test_each_record_is_asked_about_a_segment_that_no_table_shows(self):
+        answer = tcp(tcp4("SA", rev=True, ack=8)[34:])
+        self.assertTrue(is_bogus({"_syn_seq": 0, "_syn_bytes": 0}, answer, True))
+        self.assertFalse(is_bogus({"_syn_seq": 7, "_syn_bytes": 0}, answer, True))
 
 
 if __name__ == "__main__":

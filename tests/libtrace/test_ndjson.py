@@ -28,13 +28,33 @@ class TestLines(unittest.TestCase):
                        float("inf"), float("nan"), Number.ONE, True):
             self.assertEqual(json_lines([{"n": number}]), (json.dumps({"n": number}) + "\n").encode(), number)
 
+    @given(st.lists(st.integers(0, 2**32 * 10**6) | st.floats(0.0009, 2**33)))
+    def test_times(self, numbers):
+        records = [{"n": number / 10**6} for number in numbers]
+        self.assertEqual(json_lines(records), "".join(json.dumps(one) + "\n" for one in records).encode())
+
+    def test_records_that_are_like_the_one_before(self):
+        shared, text = [1], "x" * 1000
+        first = {"a": None, "b": text, "c": shared, 1: 0.5}
+        records = [first, dict(first), {**first, "b": 7}, dict(first), {**first, "d": 1}, {"b": text, "a": None},
+                   {"a": None, "b": text}, {}, {"a": None, "b": True}, {"a": 1, "b": True}, {"a": None, True: True}, {}]
+        self.assertEqual(json_lines(records), "".join(json.dumps(one) + "\n" for one in records).encode())
+
+        def change(_):
+            shared.append(len(shared) + 1)
+            return 0
+
+        records = [{"a": shared, "b": {1}}] * 3
+        self.assertEqual(json_lines(records, change),
+                         b'{"a": [1], "b": 0}\n{"a": [1, 2], "b": 0}\n{"a": [1, 2, 3], "b": 0}\n')
+
     def test_long_ones(self):
         records = [{"text": "x" * length, "more": "é\x7f\"" * length} for length in (0, 1, 65535, 65536, 300_000)]
         self.assertEqual(json_lines(records), "".join(json.dumps(one) + "\n" for one in records).encode())
 
     def test_what_json_cannot_hold(self):
         self.assertEqual(json_lines([{"a": {1}}], default=sorted), b'{"a": [1]}\n')
-        for records in ([{"a": {1}}], [{(1, 2): 1}], [[1]], 7):
+        for records in ([{"a": {1}}], [{(1, 2): 1}], [[1]], [None], 7):
             with self.assertRaises(TypeError):
                 json_lines(records)
         endless = []
@@ -51,6 +71,9 @@ class TestLines(unittest.TestCase):
 
         with self.assertRaisesRegex(RuntimeError, "changed size"):
             json_lines([record], default=default)
+        record = {"a": {1}, "b": 2}
+        with self.assertRaisesRegex(RuntimeError, "changed size"):
+            json_lines([{"a": 0, "b": 0}, record], default=default)
 
 
 if __name__ == "__main__":

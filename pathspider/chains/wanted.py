@@ -1,0 +1,26 @@
+"""Which packets a chain has to see."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class Wanted(IntFlag):
+    """Kinds of packets that the hooks ``ip4``, ``ip6``, ``tcp`` and ``udp`` of a chain must be called for: of others
+    they would note nothing.
+
+    A promise by which the flow table may leave out calls of compiled chains; plain ones are called for all. Packets
+    that are neither TCP nor UDP, ICMP errors, later fragments, and packets whose transport header was cut are always
+    shown.
+    """
+
+    ALL = 1
+    SYN = 2
+    """TCP segments with the SYN flag."""
+    END = 4
+    """TCP segments with FIN or RST."""
+    DATA = 8
+    """TCP segments with data, and all UDP datagrams."""
+    NOVEL = 16
+    """Packets unlike all of the flow since its last SYN: in direction, ECN codepoint, the IPv4 header's evil bit, TCP's
+    ACK flag, or in that they have data or none."""
