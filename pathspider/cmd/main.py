@@ -21,6 +21,7 @@ from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
+    "campaign": "One measurement from many vantage points, or in chunks",
     "filter": "Pre-process a target list",
     "help": "Tell how a command is used",
     "lab": "Networks in a box, with paths whose truth is known",
