@@ -8,6 +8,7 @@ chunk which kills whoever measures it can be told from others.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -16,8 +17,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pathspider.campaign.chunks import Chunk
 from pathspider.campaign.errors import CampaignError
@@ -55,13 +56,15 @@ class Measuring:
         self._words: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._stream: IO[bytes] | None = None
+        self._stream: io.BufferedRWPair[Any, Any] | None = None
         self._changing = threading.Lock()
         self.facts: dict[str, Any] = {}
         """Of the run that the process is, from its beginning."""
         self.records = 0
         """Of the chunk under way, so far."""
         self.stopped = False
+        self.more: Callable[[], dict[str, Any]] = dict
+        """What else is told with the results of a chunk."""
 
     def measure(self, chunk: Chunk, words: Sequence[str], vantage: str) -> bytes:
         """Measure a chunk; its results, as :mod:`pathspider.campaign.results` has them.
@@ -87,7 +90,7 @@ class Measuring:
                     if "over" not in said:
                         break
                     over = said["over"]
-                    facts = {**self.facts, **over, "discarded": over["jobs"] - over["records"]}
+                    facts = {**self.facts, **over, **self.more(), "discarded": over["jobs"] - over["records"]}
                     return packer.whole(head_of(chunk, vantage, facts))
                 packer.add(line)
                 self.records += 1
@@ -96,7 +99,7 @@ class Measuring:
         how = self.close()
         if self.stopped:
             raise StoppedError
-        raise KilledError(how)
+        raise KilledError(f"the process that measured it {how}")
 
     def _start(self, words: Sequence[str]) -> None:
         self.close()
@@ -113,9 +116,10 @@ class Measuring:
             except OSError as error:
                 ours.close()
                 raise CampaignError(f"the process that measures cannot be started: {error.strerror}") from None
-            self._process, self._socket, self._stream = process, ours, ours.makefile("rwb")
+            stream = ours.makefile("rwb")
+            self._process, self._socket, self._stream = process, ours, stream
             self._words = list(words)
-        line = self._stream.readline()
+        line = stream.readline()
         said = json.loads(line[1:]) if line.endswith(b"\n") else {}
         if "ready" not in said:
             how = self.close()
@@ -144,7 +148,8 @@ class Measuring:
             self._socket.close()
             self._socket, stream, self._stream = None, self._stream, None
         with contextlib.suppress(OSError, ValueError):
-            stream and stream.close()
+            if stream is not None:
+                stream.close()
         try:
             status = process.wait(ENDING)
         except subprocess.TimeoutExpired:

@@ -72,7 +72,7 @@ class Unpacked:
     def __init__(self, stream: IO[bytes]) -> None:
         # The window is bounded: a frame may ask for gigabytes.
         reader = zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(stream, read_across_frames=True)
-        self._lines = io.BufferedReader(reader, PIECE)  # type: ignore[type-var] # it is a RawIOBase in all but name
+        self._lines = io.BufferedReader(reader, PIECE)
         try:
             self.head = _head(self._lines.readline(MOST_HEAD))
         except zstandard.ZstdError as error:

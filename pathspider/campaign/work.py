@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pathspider.campaign.chunks import Chunk
+from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.exchange import Exchange
 from pathspider.campaign.measuring import KilledError, Measuring, StoppedError
 
@@ -24,10 +25,12 @@ class Worker:
     """Measures what an exchange has, until there is no more or :meth:`finish` is called.
 
     :param words: those of ``pspdr measure`` for a chunk
+    :param survives: a run that cannot be begun is one chunk's trouble: others may ask for something else
     """
 
     def __init__(self, exchange: Exchange, measuring: Measuring, words: Callable[[Chunk], Sequence[str]],
-                 vantage: str) -> None:
+                 vantage: str, *, survives: bool = False) -> None:
+        self._troubles = (KilledError, CampaignError) if survives else (KilledError,)
         self.exchange = exchange
         self.measuring = measuring
         self.words = words
@@ -71,14 +74,14 @@ class Worker:
             except StoppedError:
                 self.exchange.give_back(chunk, "broken off on demand", given_up=False)
                 raise
-            except KilledError as error:
+            except self._troubles as error:
                 self._kills[chunk.key] += 1
                 self.errors += 1
                 given_up = self._kills[chunk.key] >= MOST_KILLS
-                log.error("%s, chunk %d: the process that measures %s%s", chunk.slot, chunk.number, error,
+                log.error("%s, chunk %d: %s%s", chunk.slot, chunk.number, error,
                           f"; {MOST_KILLS} times now: the chunk is given up" if given_up else "; once more")
                 if given_up:
-                    self.exchange.give_back(chunk, f"the process that measured it {error}", given_up=True)
+                    self.exchange.give_back(chunk, str(error), given_up=True)
                     return
                 if self._finish.wait(AGAIN):
                     self.exchange.give_back(chunk, str(error), given_up=False)

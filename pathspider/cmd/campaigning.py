@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pathspider.campaign.errors import CampaignError
+from pathspider.campaign.fleet import Fleet
 from pathspider.campaign.folder import NAME, Campaign, Definition, remove_drafts
 from pathspider.campaign.local import LocalExchange
 from pathspider.campaign.measuring import Measuring
@@ -22,6 +25,9 @@ from pathspider.cmd.signals import Signals
 from pathspider.cmd.table import Table
 from pathspider.cmd.words import Words, command_line, parse
 from pathspider.records import Job
+
+if TYPE_CHECKING:
+    from pathspider.campaign.vantage import BrokerExchange
 
 log = logging.getLogger("pathspider")
 
@@ -38,7 +44,7 @@ def run_campaign(args: argparse.Namespace) -> int:
         refuse_other(args, campaign, parse(words) if words else None)
     if campaign.definition.mode == "local":
         return run_local(args, campaign)
-    raise UsageError("a fleet is needed for that")
+    return run_fleet(args, campaign)
 
 
 def existing(folder: str) -> Campaign | None:
@@ -46,8 +52,6 @@ def existing(folder: str) -> Campaign | None:
     try:
         return Campaign(folder)
     except CampaignError:
-        from pathlib import Path  # noqa: PLC0415
-
         if Path(folder, "campaign.json").exists():
             raise
         return None
@@ -60,7 +64,13 @@ def begin(args: argparse.Namespace, words: Words) -> Campaign:
     if not (args.local or args.fanout or args.split):
         raise UsageError("who measures? --local, --fanout NAMES or --split says it")
     definition, jobs = defined(args, words)
+    fleet = None if args.local else the_fleet(args)
+    if fleet is not None:
+        definition = replace(definition, fleet=str(fleet.folder.resolve()),
+                             vantages=vantages(fleet, args.fanout) if args.fanout else [])
     campaign = Campaign.create(args.folder, definition, jobs)
+    if fleet is not None:
+        fleet.note_campaign(campaign.definition.id, campaign.folder)
     campaign.journal.note("create", id=campaign.definition.id, targets=campaign.definition.targets)
     log.info("campaign %s: %d targets in %d chunks", args.folder, campaign.definition.targets,
              summary(campaign)["chunks"])
@@ -101,6 +111,28 @@ def defined(args: argparse.Namespace, words: Words) -> tuple[Definition, Iterato
     return definition, jobs()
 
 
+def the_fleet(args: argparse.Namespace) -> Fleet:
+    """The fleet that is named, or that the campaign's folder is in."""
+    if args.fleet is not None:
+        return Fleet(args.fleet)
+    for folder in Path(args.folder).resolve().parents:
+        if (folder / "fleet.json").exists():
+            return Fleet(folder)
+    raise UsageError(f"--fleet DIR names the fleet: {args.folder} is not in the folder of one")
+
+
+def vantages(fleet: Fleet, names: str) -> list[str]:
+    """The vantage points that ``--fanout`` names."""
+    known = fleet.state.vantages
+    found = known if names == "all" else [*dict.fromkeys(names.split(","))]
+    if unknown := [name for name in found if name not in known]:
+        raise UsageError(f"--fanout: there is no vantage point {', '.join(unknown)} in {fleet.folder}; there are "
+                         f"{', '.join(known) or 'none'}")
+    if not found:
+        raise UsageError(f"{fleet.folder} has no vantage points; pspdr fleet add makes some")
+    return found
+
+
 def vantage_name(text: str) -> str:
     """A name that can be one; :exc:`UsageError` otherwise."""
     if not NAME.fullmatch(text):
@@ -111,9 +143,9 @@ def vantage_name(text: str) -> str:
 def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Words | None) -> None:
     """:exc:`UsageError` where the arguments describe another campaign than the one that is there."""
     now = campaign.definition
-    asked = replace(now, chunk=args.chunk if words else now.chunk,
-                    **({} if words is None else {"plugin": words.plugin, "measure": words.measure,
-                                                 "options": words.options}))
+    asked = now
+    if words is not None:
+        asked = replace(now, chunk=args.chunk, plugin=words.plugin, measure=words.measure, options=words.options)
     found = now.same(asked)
     if args.targets and words:
         from hashlib import sha256  # noqa: PLC0415
@@ -140,20 +172,71 @@ def run_local(args: argparse.Namespace, campaign: Campaign) -> int:
     worker = Worker(LocalExchange(campaign), measuring, lambda chunk: base, vantage)
     progress = Progress(campaign, read_seen(campaign.folder),
                         lambda slot: measuring.records if worker.chunk is not None else 0)
-    signals = Signals()
+    ended = end_by_signals(worker)
+    with nullcontext() if args.quiet else Table(progress):
+        worker.run()
+    progress.write(time.time())
+    return told(campaign, ended)
+
+
+def end_by_signals(worker: Worker, wake: Callable[[], None] = lambda: None) -> list[int]:
+    """Have the first signal finish the chunk, and the second put it back; the numbers of those that come.
+
+    :param wake: have the worker notice where it waits for a chunk
+    """
     ended: list[int] = []
 
     def finish(number: int) -> None:
         ended.append(number)
         log.warning("stopping when this chunk is measured (once more to put it back)")
         worker.finish()
+        wake()
 
     def stop(number: int) -> None:
         worker.stop()
 
-    signals.respond(finish, stop)
-    with nullcontext() if args.quiet else Table(progress):
+    Signals().respond(finish, stop)
+    return ended
+
+
+def work_until_signals(exchange: BrokerExchange, own: Sequence[str], vantage: str) -> int:
+    """Measure what the broker has for a vantage point, until a signal comes; the exit status.
+
+    :param own: words of ``measure`` that are this machine's
+    """
+    measuring = Measuring()
+    measuring.more = exchange.facts
+    worker = Worker(exchange, measuring, lambda chunk: [*own, *exchange.words(chunk)], vantage,
+                    survives=True)
+    ended = end_by_signals(worker, exchange.wake)
+    exchange.link.start()
+    try:
         worker.run()
+    finally:
+        exchange.close()
+    return 128 + ended[0] if ended else 1
+
+
+def run_fleet(args: argparse.Namespace, campaign: Campaign, *, publishes: bool = True) -> int:
+    """Publish what is left of a campaign, and collect what comes, until it has ended; the exit status."""
+    from pathspider.campaign.coordinator import Coordinator  # noqa: PLC0415
+
+    campaign.lock()
+    remove_drafts(campaign.folder)
+    coordinator = Coordinator(Fleet(campaign.definition.fleet), campaign, publishes=publishes)
+    progress = Progress(campaign, coordinator.seen)
+    coordinator.seen.update(read_seen(campaign.folder))
+    ended: list[int] = []
+
+    def finish(number: int) -> None:
+        ended.append(number)
+        log.warning("collecting no more; the vantage points go on, and their results wait at the broker: pspdr "
+                    "campaign collect %s", campaign.folder)
+        coordinator.finish()
+
+    Signals().respond(finish)
+    with nullcontext() if args.quiet else Table(progress):
+        coordinator.run()
     progress.write(time.time())
     return told(campaign, ended)
 
@@ -172,11 +255,11 @@ def own_words(args: argparse.Namespace) -> list[str]:
     """Those that are this machine's."""
     own: list[str] = []
     for name in ("interface", "blocklist", "user"):
-        if getattr(args, name) is not None:
+        if getattr(args, name, None) is not None:
             own.append(f"--{name}={getattr(args, name)}")
     own += [f"--source-ip={address}" for address in args.source_ip]
     return own + [f"--{name.replace('_', '-')}" for name in ("allow_lab_addresses", "vantage_lookup")
-                  if getattr(args, name)]
+                  if getattr(args, name, False)]
 
 
 def told(campaign: Campaign, ended: Sequence[int] = ()) -> int:
@@ -198,12 +281,16 @@ def collect_results(args: argparse.Namespace) -> int:
     campaign = Campaign(args.folder)
     if campaign.definition.mode == "local":
         raise UsageError(f"{args.folder} is measured on this machine: its results are there when they are measured")
-    raise UsageError("a fleet is needed for that")
+    return run_fleet(args, campaign, publishes=False)
 
 
 def cancel_campaign(args: argparse.Namespace) -> int:
     """Have no more chunks begin; the exit status."""
     campaign = Campaign(args.folder)
     campaign.cancel()
+    if campaign.definition.mode != "local":
+        from pathspider.campaign.coordinator import take_back  # noqa: PLC0415
+
+        log.info("%d chunks taken back from the broker", take_back(Fleet(campaign.definition.fleet), campaign))
     log.info("no more chunks begin; what is under way is measured")
     return 0

@@ -9,6 +9,7 @@ what is the matter. The end of the socket ends this process, whoever has been ki
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError, build_parser, escape_controls
 from pathspider.cmd.measure import run_options
@@ -41,7 +42,8 @@ AT_ONCE = 2.0
 class Chunks:
     """Feeds a started spider with chunks, one after the other, and writes its records to the socket."""
 
-    def __init__(self, words: Sequence[str], args: argparse.Namespace, spider: Spider, stream: IO[bytes]) -> None:
+    def __init__(self, words: Sequence[str], args: argparse.Namespace, spider: Spider,
+                 stream: io.BufferedRWPair[Any, Any]) -> None:
         self.words = words
         self.args = args
         self.spider = spider

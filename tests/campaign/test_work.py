@@ -54,7 +54,7 @@ class TestWorker(unittest.TestCase):
     def test_what_kills_each_time_is_given_up(self):
         with self.assertLogs("pathspider", "ERROR") as logged:
             said = self.run_with(*[KilledError("ended by SIGKILL")] * 3, b"1", b"2")
-        self.assertEqual(said, [(0, "the process that measured it ended by SIGKILL", True), (1, b"1"), (2, b"2")])
+        self.assertEqual(said, [(0, "ended by SIGKILL", True), (1, b"1"), (2, b"2")])
         self.assertIn("given up", logged.output[-1])
 
     def test_finish_after_this_one(self):
