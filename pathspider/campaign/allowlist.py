@@ -31,10 +31,10 @@ from pathlib import Path
 
 from pathspider.campaign.errors import CampaignError
 
-WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,99}")
+WORD = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_.:/-]{0,99}")
 OPTION = re.compile(r"--[a-z][a-z0-9-]{0,49}")
-RANGE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\.\.(\d{1,12}(?:\.\d{1,6})?)")
-NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,6})?")
+RANGE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\.\.([0-9]{1,12}(?:\.[0-9]{1,6})?)")
+NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 MOST_OCTETS = 1 << 20
 
 MEASURE = frozenset({"--workers", "--rate", "--per-address", "--order", "--seed", "--confirm", "--confirm-gap",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import pwd
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -51,13 +53,15 @@ SERVER = "usr/lib/rabbitmq/bin/rabbitmq-server"
 
 ERL = """#!/bin/sh
 # As Debian's erl, whose root folder is fixed, for where it was unpacked.
-ROOTDIR={root}/usr/lib/erlang
+ROOTDIR={root}
 BINDIR={runtime}/bin
 EMU=beam
 PROGNAME=erl
 export ROOTDIR BINDIR EMU PROGNAME
 exec "$BINDIR/erlexec" "$@"
 """
+
+PR_SET_PDEATHSIG = 1
 
 STOPPING = 60.0
 """Seconds that the broker may take to end."""
@@ -139,8 +143,10 @@ class Broker:
         if self._user is not None:
             account = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
         try:
-            return subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.DEVNULL, start_new_session=True, **account)
+            with (self.folder / "log" / "start.log").open("ab") as said:
+                return subprocess.Popen(command, env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                        stdout=said, stderr=said, start_new_session=True,
+                                        preexec_fn=die_with_parent, **account)  # noqa: PLW1509 - one call of C
         except OSError as error:
             raise CampaignError(f"{command[0]}: {error.strerror}") from None
 
@@ -150,7 +156,8 @@ class Broker:
         for name in ("bin", "data", "log"):
             (self.folder / name).mkdir(exist_ok=True)
         erl = programs / "erl"
-        erl.write_text(ERL.format(root=str(self._root).rstrip("/"), runtime=runtime(self._root)), encoding="utf-8")
+        erl.write_text(ERL.format(root=shlex.quote(str(self._root / "usr/lib/erlang")),
+                                  runtime=shlex.quote(str(runtime(self._root)))), encoding="utf-8")
         erl.chmod(0o755)
         if self._user is not None:
             for path in (self.folder, *self.folder.rglob("*")):
@@ -161,6 +168,7 @@ class Broker:
             "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}", "HOME": str(self.folder / "data"),
             "LANG": "C.UTF-8", **({"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}),
             "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(self._local_port + 3),
+            "NOTIFY_SOCKET": "/dev/null",  # the script then becomes the broker, instead of waiting for it
             "RABBITMQ_CONF_ENV_FILE": "/dev/null", "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"), "RABBITMQ_LOG_BASE": str(self.folder / "log"),
@@ -168,6 +176,11 @@ class Broker:
             "RABBITMQ_DIST_PORT": str(self._local_port + 2), "RABBITMQ_PID_FILE": str(self.folder / "data" / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
         }
+
+
+def die_with_parent() -> None:
+    """In a child: be killed when the parent's thread that has started us ends, however it does. prctl(2)"""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def _account(user: str | None) -> pwd.struct_passwd | None:

@@ -154,6 +154,9 @@ class Link:
                     self._look()
             except (self._pika.exceptions.AMQPError, OSError, NoQueueError) as error:
                 self._lost(error)
+            except Exception as error:  # pika's assertions where a connection breaks; our own mistakes
+                log.debug("broker", exc_info=error)
+                self._lost(error)
             finally:
                 self._disconnect()
             self._over.wait(pause * random.uniform(0.5, 1))
