@@ -83,7 +83,7 @@ class Coordinator:
                 if slot != ANY and slot not in self.fleet.state.vantages}
         for slot, number in [*self.campaign.left()] if gone else []:
             if slot in gone:
-                self.campaign.journal.note("dead", slot=slot, chunk=number, why="the vantage point was removed")
+                self.campaign.journal.record("dead", slot=slot, chunk=number, why="the vantage point was removed")
 
     # -- the link's thread ---------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Coordinator:
                 self.failure = CampaignError(f"the broker has no queue for {slot}: was it added to this fleet?")
                 self._over.set()
                 return
-            self.campaign.journal.note("published", slot=slot, chunk=number, epoch=epoch)
+            self.campaign.journal.record("published", slot=slot, chunk=number, epoch=epoch)
             self._to_publish.pop(0)
 
     def _result(self, delivery: Delivery) -> None:
@@ -134,10 +134,10 @@ class Coordinator:
         version = head["facts"].get("pathspider")
         if version != definition.version and not definition.other_versions:
             why = f"{vantage} has version {version!r:.30}, and the campaign {definition.version}"
-            campaign.journal.note("dead", slot=place[0], chunk=place[1], why=why)
+            campaign.journal.record("dead", slot=place[0], chunk=place[1], why=why)
             raise ResultError(why)
         if campaign.store(*place, data):
-            campaign.journal.note("done", slot=place[0], chunk=place[1], vantage=vantage)
+            campaign.journal.record("done", slot=place[0], chunk=place[1], vantage=vantage)
             self._come.append(place)
 
     def _given_up(self, vantage: str, body: bytes) -> None:
@@ -169,7 +169,7 @@ class Coordinator:
         if place in campaign.dead() or campaign.path(*place).exists() or campaign.epochs().get(place, 0) != epoch:
             return
         log.error("%s, chunk %d was given up: %s", *place, why)
-        campaign.journal.note("dead", slot=place[0], chunk=place[1], why=why)
+        campaign.journal.record("dead", slot=place[0], chunk=place[1], why=why)
 
     def _campaign(self, identity: str) -> Campaign:
         """A campaign of this fleet, by its id; :exc:`CampaignError` for another."""
@@ -223,7 +223,7 @@ def take_back(fleet: Fleet, campaign: Campaign, patience: float = 30.0) -> int:
                     others.append(delivery)
             for delivery in others:
                 link.refuse(delivery, requeue=True)
-        campaign.journal.note("taken_back", chunks=taken)
+        campaign.journal.record("taken_back", chunks=taken)
         over.set()
 
     link = Link(fleet.coordinator, {}, work=work)

@@ -241,7 +241,7 @@ class Campaign:
 
     def cancel(self) -> None:
         """Have no more chunks begin."""
-        self.journal.note("cancel")
+        self.journal.record("cancel")
         (self.folder / "cancelled").touch()
 
     def retry(self) -> list[tuple[str, int]]:
@@ -249,7 +249,7 @@ class Campaign:
         epochs = self.epochs()
         again = list(self.dead())
         for slot, number in again:
-            self.journal.note("retry", slot=slot, chunk=number, epoch=epochs.get((slot, number), 0) + 1)
+            self.journal.record("retry", slot=slot, chunk=number, epoch=epochs.get((slot, number), 0) + 1)
         with suppress(FileNotFoundError):
             (self.folder / "cancelled").unlink()
         return again

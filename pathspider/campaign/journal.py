@@ -15,13 +15,13 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """Appends events to a file, each on the disk when :meth:`note` returns."""
+    """Appends events to a file, each on the disk when :meth:`record` returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
-    def note(self, event: str, **what: Any) -> None:
+    def record(self, event: str, **what: Any) -> None:
         """Add an event.
 
         :raises OSError: if it cannot be written

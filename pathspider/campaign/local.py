@@ -23,18 +23,18 @@ class LocalExchange:
         place = next(self._left, None)
         if place is None or self.campaign.cancelled:
             return None
-        self.campaign.journal.note("begin", slot=place[0], chunk=place[1])
+        self.campaign.journal.record("begin", slot=place[0], chunk=place[1])
         return self.campaign.chunk(*place, self._epochs.get(place, 0))
 
     def done(self, chunk: Chunk, result: bytes) -> None:
         """Have the results in the folder."""
         self.campaign.store(chunk.slot, chunk.number, result)
-        self.campaign.journal.note("done", slot=chunk.slot, chunk=chunk.number)
+        self.campaign.journal.record("done", slot=chunk.slot, chunk=chunk.number)
         self._done.append((chunk.slot, chunk.number))
 
     def give_back(self, chunk: Chunk, why: str, *, given_up: bool) -> None:
         """Note why a chunk has no results; where it is not given up, the next run measures it."""
-        self.campaign.journal.note("dead" if given_up else "failed", slot=chunk.slot, chunk=chunk.number, why=why)
+        self.campaign.journal.record("dead" if given_up else "failed", slot=chunk.slot, chunk=chunk.number, why=why)
 
     def collect(self) -> Iterator[tuple[str, int]]:
         """Those that have come since the last time."""

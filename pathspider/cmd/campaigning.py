@@ -71,7 +71,7 @@ def begin(args: argparse.Namespace, words: Words) -> Campaign:
     campaign = Campaign.create(args.folder, definition, jobs)
     if fleet is not None:
         fleet.note_campaign(campaign.definition.id, campaign.folder)
-    campaign.journal.note("create", id=campaign.definition.id, targets=campaign.definition.targets)
+    campaign.journal.record("create", id=campaign.definition.id, targets=campaign.definition.targets)
     log.info("campaign %s: %d targets in %d chunks", args.folder, campaign.definition.targets,
              summary(campaign)["chunks"])
     return campaign

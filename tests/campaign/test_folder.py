@@ -54,14 +54,14 @@ class TestCampaign(FolderCase):
     def test_given_up_and_asked_for_anew(self):
         campaign = self.create()
         for number in (0, 1):
-            campaign.journal.note("dead", slot="local", chunk=number, why="it kills")
+            campaign.journal.record("dead", slot="local", chunk=number, why="it kills")
         campaign.store("local", 1, b"come late")
         self.assertEqual(campaign.dead(), {("local", 0): "it kills"})
         self.assertEqual([*campaign.left()], [("local", 2)])
         self.assertEqual(campaign.retry(), [("local", 0)])
         self.assertEqual(campaign.epochs(), {("local", 0): 1})
         self.assertEqual((campaign.dead(), [*campaign.left()]), ({}, [("local", 0), ("local", 2)]))
-        campaign.journal.note("dead", slot="local", chunk=0, why="again")
+        campaign.journal.record("dead", slot="local", chunk=0, why="again")
         campaign.retry()
         self.assertEqual(campaign.epochs(), {("local", 0): 2})
 

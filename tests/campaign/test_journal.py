@@ -14,7 +14,7 @@ class TestJournal(unittest.TestCase):
     def note(self, *events):
         journal = Journal(self.path)
         for event in events:
-            journal.note(event, chunk=1)
+            journal.record(event, chunk=1)
         journal.close()
 
     def seen(self):

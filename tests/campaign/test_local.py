@@ -27,6 +27,6 @@ class TestLocalExchange(FolderCase):
 
     def test_asked_for_anew(self):
         campaign = self.create()
-        campaign.journal.note("dead", slot="local", chunk=0, why="it kills")
+        campaign.journal.record("dead", slot="local", chunk=0, why="it kills")
         campaign.retry()
         self.assertEqual(LocalExchange(campaign).take().epoch, 1)

@@ -11,7 +11,7 @@ class TestProgress(FolderCase):
         progress.rows(100.0)
         campaign.store("a", 0, b"")
         campaign.store("a", 2, b"")  # the last chunk: two targets of four
-        campaign.journal.note("dead", slot="b", chunk=1, why="it kills")
+        campaign.journal.record("dead", slot="b", chunk=1, why="it kills")
         a, b = progress.rows(103.0)
         self.assertEqual((a.name, a.done, a.total, a.rate, a.seconds_left), ("a", 6, 10, 2.0, 2.0))
         self.assertEqual((b.done, b.seconds_left, b.errors, b.last_seen, b.remark),
@@ -30,7 +30,7 @@ class TestProgress(FolderCase):
         self.assertEqual(read_seen(campaign.folder)["local"]["at"], 90.0)
         for number in range(2):
             campaign.store("local", number, b"")
-        campaign.journal.note("dead", slot="local", chunk=2, why="it kills")
+        campaign.journal.record("dead", slot="local", chunk=2, why="it kills")
         progress.write(101.0)
         found = json.loads((campaign.folder / "status.json").read_bytes())
         self.assertEqual((found["state"], found["given_up"][0]["why"]), ("ended", "it kills"))

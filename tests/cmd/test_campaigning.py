@@ -18,7 +18,7 @@ class TestExisting(FolderCase):
 
     def test_told(self):
         campaign = self.create()
-        campaign.journal.note("dead", slot="local", chunk=1, why="it kills")
+        campaign.journal.record("dead", slot="local", chunk=1, why="it kills")
         with self.assertLogs("pathspider") as logged:
             self.assertEqual(told(campaign), 1)
             self.assertEqual(told(campaign, [2]), 130)
