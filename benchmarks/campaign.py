@@ -2,9 +2,10 @@
 
 ``local``: a campaign of this machine, killed at random moments, run again each time. ``fleet``: a broker, a coordinator
 and three vantage points in namespaces, two of them behind NAT; workers, broker and coordinator are killed, and links
-taken away, at random moments. The plugin connects to nothing: what is measured is everything else.
+taken away, at random moments. The plugin connects to nothing: what is measured is everything else. ``waiting``: the
+broker's memory while 1.2 GB of results wait for a coordinator that is off.
 
-Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local] [fleet] [--targets N] [--kills N] [--seed N]``.
+Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local] [fleet] [waiting] [--targets N] [--kills N]``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -225,20 +225,83 @@ def fleet(targets: int, kills: int, draw: random.Random) -> bool:
                         processes[name].wait()
                         processes[name] = begin[name]()
             seconds = time.monotonic() - began
+            for name in ("vp1", "vp2", "vp3") if not kills else ():
+                pid = processes[name].pid
+                cost = cpu(pid) / targets * 1e6
+                print(f"fleet: worker {name}: {cost:.0f} us of CPU a record besides measuring, "
+                      f"{memory(pid, below=False) >> 10} MB resident; measuring: "
+                      f"{sum(map(cpu, children(pid))) / targets * 1e6:.0f} us")
         finally:
             for process in processes.values():
                 process.kill()
                 process.wait()
-        shutil.copy(place.folder / "log", "/tmp/campaign-bench.log")
         right = told("fleet", Campaign(place.folder / "f/c"), targets, vantages=3, seconds=seconds, kills=killed)
         print(f"fleet: largest resident memory of the broker {largest >> 10} MB")
         return right
 
 
-def memory(pid: int) -> int:
+def waiting(octets: int) -> bool:
+    """Results that wait while the coordinator is off."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, Network():
+        place, hub = Place(Path(folder), 1), f"{PREFIX}-hub"
+        for words in (("init", "f", "--host", HUB), *(("add", "f", f"vp{number}") for number in (1, 2, 3))):
+            place.start("fleet", *words, namespace=hub).wait()
+        broker = place.start("fleet", "up", "f", namespace=hub)
+        senders = [subprocess.Popen(["ip", "netns", "exec", f"{PREFIX}-vp{number}", sys.executable, "-c", SENDER,
+                                     place.folder / f"f/vp{number}.bundle", str(octets // SIZE // 3), str(SIZE)])
+                   for number in (1, 2, 3)]
+        largest = 0
+        while any(sender.poll() is None for sender in senders):
+            time.sleep(0.2)
+            largest = max([largest, *(memory(pid) for pid in beams(broker.pid))])
+        settled = max(memory(pid) for pid in beams(broker.pid))
+        print(f"waiting: {octets / 1e9:.1f} GB of results wait; the broker (beam) has {settled >> 10} MB resident, "
+              f"{largest >> 10} MB at most")
+        broker.kill()
+        broker.wait()
+        return all(sender.returncode == 0 for sender in senders)
+
+
+def beams(pid: int) -> list[int]:
+    """Erlang's run-time systems below a process."""
+    found = []
+    for one in [pid, *children(pid)]:
+        try:
+            if Path(f"/proc/{one}/comm").read_text(encoding="ascii").startswith("beam"):
+                found.append(one)
+            elif one != pid:
+                found += beams(one)
+        except OSError:
+            continue
+    return found
+
+
+SIZE = 300_000
+SENDER = """import os, sys, threading
+from pathspider.campaign.bundle import Bundle
+from pathspider.campaign.link import Link
+bundle, left, over = Bundle.read(sys.argv[1]), [int(sys.argv[2])], threading.Event()
+def work():
+    while left[0]:
+        link.publish("results", bundle.name, os.urandom(int(sys.argv[3])), type="result")
+        left[0] -= 1
+    over.set()
+link = Link(bundle, {}, work=work)
+link.start()
+sys.exit(not over.wait(600))
+"""
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU of a process. proc(5)"""
+    words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int, *, below: bool = True) -> int:
     """Resident kB of a process and all below it."""
     total = 0
-    for one in [pid, *children(pid)]:
+    for one in [pid, *(children(pid) if below else ())]:
         try:
             status = Path(f"/proc/{one}/status").read_text(encoding="ascii")
         except OSError:
@@ -252,7 +315,7 @@ def memory(pid: int) -> int:
 def main() -> int:
     """Run the parts that are named, or both; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["local", "fleet", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=["local", "fleet", "waiting", []], default=[])
     parser.add_argument("--targets", type=int, help="(Default: 1,000,000 local, 100,000 at three vantage points)")
     parser.add_argument("--kills", type=int, help="(Default: 10 local, 30 of a fleet)")
     parser.add_argument("--seed", type=int, default=0)
@@ -263,6 +326,8 @@ def main() -> int:
         right &= local(args.targets or 1_000_000, 10 if args.kills is None else args.kills, draw)
     if "fleet" in args.parts or not args.parts:
         right &= fleet(args.targets or 100_000, 30 if args.kills is None else args.kills, draw)
+    if "waiting" in args.parts or not args.parts:
+        right &= waiting(1_200_000_000)
     print(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MB")
     return 0 if right else 1
 

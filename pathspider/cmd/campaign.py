@@ -59,6 +59,8 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
                      help="Where to put the records. A file that has content is not overwritten. "
                           "(Default: standard output)")
     sub.add_argument("-f", "--force", action="store_true", help="Overwrite the output file.")
+    sub = command("compare", compare, "Tell to which targets a feature works from some vantage points alone")
+    sub.add_argument("--targets", action="store_true", help="Write these targets, as JSON, a line each.")
     command("cancel", cancel, "Have no more chunks begin; what was measured stays")
     command("retry", retry, "Ask anew for chunks that were given up, and undo a cancellation; then: campaign run DIR")
 
@@ -193,6 +195,24 @@ def records(args: argparse.Namespace) -> int:
     log.log(logging.WARNING if left else logging.INFO, "%d records%s", writer.written,
             f"; {left} chunks have no results yet" if left else "")
     return int(bool(left))
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compare vantage points; the exit status."""
+    from pathspider.campaign.folder import Campaign  # noqa: PLC0415
+    from pathspider.campaign.multipoint import Comparison  # noqa: PLC0415
+    from pathspider.campaign.multipoint import table as as_table  # noqa: PLC0415
+    from pathspider.targets.reading import parse_record  # noqa: PLC0415
+
+    comparison = Comparison()
+    for _, unpacked in Campaign(args.folder).results():
+        comparison.add(unpacked.head["vantage"], (parse_record(line.decode()) for line in unpacked.lines()))
+    if args.targets:
+        for target in comparison.path_dependent():
+            print(json.dumps(target))
+    else:
+        print(as_table(comparison.features()))
+    return 0
 
 
 def cancel(args: argparse.Namespace) -> int:

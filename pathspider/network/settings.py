@@ -423,7 +423,7 @@ class Settings:
             problem = "there is no folder for it"
             if self._journal is not None:
                 try:
-                    self._journal.record(thing, borrowed.old)
+                    self._journal.note(thing, borrowed.old)
                     problem = ""
                 except OSError as error:
                     problem = str(error.strerror)

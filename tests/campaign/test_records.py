@@ -39,6 +39,24 @@ class TestRecords(FolderCase):
         facts = json.loads((campaign.folder / "records" / "a.ndjson.meta.json").read_bytes())
         self.assertEqual(facts["runs"][0]["run"], "r1")
 
+    def test_compared(self):
+        campaign = self.create(mode="fanout", vantages=["a", "b"])
+        for slot in ("a", "b"):
+            self.fill(campaign, slot, range(3), slot, slot)
+        status, shown, _ = self.here("campaign", "compare", "c")
+        self.assertEqual((status, shown.splitlines()[1].split()), (0, ["nowhere", "10", "0", "0"]))
+        self.assertEqual(self.here("campaign", "compare", "c", "--targets")[1], "")
+
+    def test_the_report_of_a_folder(self):
+        campaign = self.create(mode="fanout", vantages=["a", "b"])
+        self.assertIn("no results of this campaign", self.here("report", "c")[2])
+        for slot in ("a", "b"):
+            self.fill(campaign, slot, range(3), slot, slot)
+        status, _, said = self.here("report", "c", "--format", "json", "-o", "r.json")
+        self.assertEqual(status, 0, said)
+        found = json.loads((self.folder / "r.json").read_bytes())
+        self.assertEqual([(one["label"], one["records"]) for one in found["files"]], [("a", 10), ("b", 10)])
+
     def test_a_file_that_is_none(self):
         campaign = self.create()
         campaign.store("local", 0, results_of(campaign.chunk("local", 0))[:-9])

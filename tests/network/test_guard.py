@@ -63,8 +63,8 @@ class TestGuard(unittest.TestCase):
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         journal = guard.Journal(descriptor, str(path), os.dup(self.lock))
         self.addCleanup(journal.close)
-        journal.record("sysctl/a", "1\t2\n")
-        journal.record("nft/inet t", "")
+        journal.note("sysctl/a", "1\t2\n")
+        journal.note("nft/inet t", "")
         return journal
 
     def test_the_first_value_is_put_back_and_the_journal_goes_with_its_folder(self):
@@ -107,7 +107,7 @@ class TestGuard(unittest.TestCase):
         journal = self.journal()
         os.unlink(journal.path)
         with self.assertRaises(FileNotFoundError):
-            journal.record("sysctl/a", "")
+            journal.note("sysctl/a", "")
 
     def test_a_guard_that_needs_long_answers_for_the_lock(self):
         """Its borrower is dead, and of a user who is believed no longer then."""
