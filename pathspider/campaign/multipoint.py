@@ -1,7 +1,7 @@
 """What several vantage points say of one target: does a feature break on every path to it, or on some?
 
-Compared are ``works`` and ``broken``, the stable word where there is one. Of ``transient``, ``offline``, ``unstable`` and
-of records without a verdict, nothing follows.
+Compared are ``works`` and ``broken``, the stable word where there is one. Of ``transient``, ``offline``, ``unstable``
+and of records without a verdict, nothing follows.
 """
 
 from __future__ import annotations
