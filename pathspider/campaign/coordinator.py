@@ -48,6 +48,8 @@ class Coordinator:
         self._to_publish: list[tuple[str, int, int]] | None = None
         self._come: list[tuple[str, int]] = []
         self._over = threading.Event()
+        self._news = threading.Event()
+        """Something has come, or we are to end."""
         self.failure: CampaignError | None = None
         self.link = Link(fleet.coordinator, {"results": self._result, "dead": self._dead}, prefetch=PREFETCH,
                          work=self._work)
@@ -57,7 +59,9 @@ class Coordinator:
         self._check_slots()
         self.link.start()
         try:
-            while not self._over.wait(LOOKS) and self.failure is None:
+            while not self._over.is_set() and self.failure is None:
+                self._news.wait(LOOKS)
+                self._news.clear()
                 self._check_slots()
                 if not any(True for _ in self.campaign.left()) or self.campaign.cancelled:
                     break
@@ -69,6 +73,7 @@ class Coordinator:
     def finish(self) -> None:
         """Collect no more; what comes later waits at the broker."""
         self._over.set()
+        self._news.set()
 
     def collect(self) -> Iterator[tuple[str, int]]:
         """Those whose results have come since the last time."""
@@ -139,6 +144,7 @@ class Coordinator:
         if campaign.store(*place, data):
             campaign.journal.record("done", slot=place[0], chunk=place[1], vantage=vantage)
             self._come.append(place)
+            self._news.set()
 
     def _given_up(self, vantage: str, body: bytes) -> None:
         try:
@@ -170,6 +176,7 @@ class Coordinator:
             return
         log.error("%s, chunk %d was given up: %s", *place, why)
         campaign.journal.record("dead", slot=place[0], chunk=place[1], why=why)
+        self._news.set()
 
     def _campaign(self, identity: str) -> Campaign:
         """A campaign of this fleet, by its id; :exc:`CampaignError` for another."""
@@ -184,8 +191,12 @@ class Coordinator:
 def unpublished(campaign: Campaign) -> list[tuple[str, int, int]]:
     """Slot, number and epoch of the chunks that are left and that the broker has not got."""
     epochs = campaign.epochs()
-    published = {(event["slot"], event["chunk"], event["epoch"]) for event in campaign.journal.events()
-                 if event["event"] == "published"}
+    published: set[tuple[str, int, int]] = set()
+    for event in campaign.journal.events():
+        if event["event"] == "published":
+            published.add((event["slot"], event["chunk"], event["epoch"]))
+        elif event["event"] == "taken_back":  # what is published once more is measured once
+            published.clear()
     left = ((slot, number, epochs.get((slot, number), 0)) for slot, number in campaign.left())
     return [one for one in left if one not in published]
 

@@ -244,8 +244,13 @@ class Campaign:
         self.journal.record("cancel")
         (self.folder / "cancelled").touch()
 
-    def retry(self) -> list[tuple[str, int]]:
-        """Ask anew for the chunks that were given up, and for all if the campaign was cancelled; the first ones."""
+    def retry(self, *, lost: bool = False) -> list[tuple[str, int]]:
+        """Ask anew for the chunks that were given up, which are returned, and let a cancelled campaign go on.
+
+        :param lost: the broker has lost what it had
+        """
+        if lost:
+            self.journal.record("taken_back")
         epochs = self.epochs()
         again = list(self.dead())
         for slot, number in again:

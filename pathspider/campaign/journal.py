@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._known: list[Event] = []
+        self._read = 0
+        """Octets of the file that :attr:`_known` is of."""
+        self._reading = threading.Lock()
 
     def record(self, event: str, **what: Any) -> None:
         """Add an event.
@@ -36,19 +42,21 @@ class Journal:
             data = data[os.write(self._descriptor, data):]
         os.fdatasync(self._descriptor)
 
-    def events(self) -> Iterator[Event]:
-        """All events so far; a torn line is passed over."""
-        try:
-            with self._path.open("rb") as stream:
-                for line in stream:
-                    try:
-                        event = json.loads(line)
-                    except ValueError:
-                        continue
+    def events(self) -> Sequence[Event]:
+        """All events so far, also those of other processes; a torn line is passed over."""
+        with self._reading, suppress(FileNotFoundError), self._path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size < self._read:
+                self._known, self._read = [], 0
+            stream.seek(self._read)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break  # it is being written
+                self._read += len(line)
+                with suppress(ValueError):
+                    event = json.loads(line)
                     if isinstance(event, dict) and "event" in event:
-                        yield event
-        except FileNotFoundError:
-            pass
+                        self._known.append(event)
+        return self._known
 
     def close(self) -> None:
         """Close the file."""

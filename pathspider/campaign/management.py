@@ -26,10 +26,12 @@ class Management:
     """Asks and tells the broker.
 
     :param password: the manager's
+    :param amqp: the port at which vantage points come
     """
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(self, port: int, password: str, amqp: int) -> None:
         self._port = port
+        self._amqp = amqp
         token = base64.b64encode(f"{MANAGER}:{password}".encode()).decode("ascii")
         self._headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
 
@@ -58,7 +60,8 @@ class Management:
     def is_up(self) -> bool:
         """Whether the broker takes connections and has its queues."""
         try:
-            return self.ask("GET", "queues", VHOST, "results") is not None
+            return self.ask("GET", "queues", VHOST, "results") is not None \
+                and self.ask("GET", "health", "checks", "port-listener", str(self._amqp)) is not None
         except (OSError, CampaignError):
             return False
 

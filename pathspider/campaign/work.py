@@ -20,6 +20,9 @@ MOST_KILLS = 3
 AGAIN = 1.0
 """Seconds between the death of a process and the next one."""
 
+MOST_STARTS, LONGEST = 10, 60.0
+"""Runs of a chunk that could not be begun, and seconds between two of them at most: an interface comes back."""
+
 
 class Worker:
     """Measures what an exchange has, until there is no more or :meth:`finish` is called.
@@ -77,13 +80,15 @@ class Worker:
             except self._troubles as error:
                 self._kills[chunk.key] += 1
                 self.errors += 1
-                given_up = self._kills[chunk.key] >= MOST_KILLS
+                times = self._kills[chunk.key]
+                begun = isinstance(error, KilledError)
+                given_up = times >= (MOST_KILLS if begun else MOST_STARTS)
                 log.error("%s, chunk %d: %s%s", chunk.slot, chunk.number, error,
-                          f"; {MOST_KILLS} times now: the chunk is given up" if given_up else "; once more")
+                          f"; {times} times now: the chunk is given up" if given_up else "; once more")
                 if given_up:
                     self.exchange.give_back(chunk, str(error), given_up=True)
                     return
-                if self._finish.wait(AGAIN):
+                if self._finish.wait(AGAIN if begun else min(AGAIN * 2 ** times, LONGEST)):
                     self.exchange.give_back(chunk, str(error), given_up=False)
                     return
             else:

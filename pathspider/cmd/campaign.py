@@ -62,7 +62,9 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub = command("compare", compare, "Tell to which targets a feature works from some vantage points alone")
     sub.add_argument("--targets", action="store_true", help="Write these targets, as JSON, a line each.")
     command("cancel", cancel, "Have no more chunks begin; what was measured stays")
-    command("retry", retry, "Ask anew for chunks that were given up, and undo a cancellation; then: campaign run DIR")
+    sub = command("retry", retry, "Have chunks that were given up, or cancelled, measured by the next campaign run DIR")
+    sub.add_argument("--lost", action="store_true",
+                     help="The broker has lost what it had: publish all that is left once more.")
 
 
 def _add_run(sub: Parser) -> None:
@@ -226,7 +228,7 @@ def retry(args: argparse.Namespace) -> int:
     """Ask anew for chunks that were given up; the exit status."""
     from pathspider.campaign.folder import Campaign  # noqa: PLC0415
 
-    again = Campaign(args.folder).retry()
+    again = Campaign(args.folder).retry(lost=args.lost)
     for slot, number in again:
         log.info("once more: %s, chunk %d", slot, number)
     log.info("pspdr campaign run %s goes on", args.folder)

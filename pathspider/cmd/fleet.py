@@ -169,4 +169,4 @@ def _management(fleet: Any) -> Any:
     """The broker's management; None where the broker is not ours."""
     from pathspider.campaign.management import Management  # noqa: PLC0415
 
-    return None if fleet.state.broker else Management(fleet.state.local_port, fleet.password)
+    return None if fleet.state.broker else Management(fleet.state.local_port, fleet.password, fleet.state.port)

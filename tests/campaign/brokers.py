@@ -42,7 +42,7 @@ class Running:
         for name in self.names:
             self.fleet.add(name)
         self.broker = Broker(self.fleet.folder / "broker", first + 1)
-        self.management = Management(first + 1, self.fleet.password)
+        self.management = Management(first + 1, self.fleet.password, first)
         self.broker.start()
 
     def wait(self):

@@ -233,6 +233,8 @@ class TestCoordinator(unittest.TestCase):
         self.ended(thread)
         self.assertEqual(take_back(self.fleet, campaign), 3)
         self.assertEqual(self.waiting("vp.ams"), [])
+        campaign.retry()
+        self.assertEqual(len(unpublished(campaign)), 3)
 
     def test_a_vantage_point_that_was_removed(self):
         campaign = self.create(vantages=["ams", "gone"])

@@ -69,8 +69,9 @@ class TestCampaign(FolderCase):
         campaign = self.create()
         campaign.cancel()
         self.assertTrue(Campaign(self.folder / "c").cancelled)
-        campaign.retry()
+        campaign.retry(lost=True)
         self.assertFalse(campaign.cancelled)
+        self.assertEqual(campaign.journal.events()[-1]["event"], "taken_back")
 
     def test_one_process_at_a_time(self):
         self.create().lock()

@@ -27,7 +27,16 @@ class TestJournal(unittest.TestCase):
         self.note("begin")
         self.note("done", "begin")
         self.assertEqual(self.seen(), ["begin", "done", "begin"])
-        self.assertEqual(next(Journal(self.path).events())["chunk"], 1)
+        self.assertEqual(Journal(self.path).events()[0]["chunk"], 1)
+
+    def test_what_another_process_adds(self):
+        journal = Journal(self.path)
+        for events in (["begin"], ["done", "failed"], []):
+            self.note(*events)
+            seen = [event["event"] for event in journal.events()]
+        self.assertEqual(seen, ["begin", "done", "failed"])
+        self.path.write_bytes(b"")
+        self.assertEqual([*journal.events()], [])
 
     def test_a_torn_line(self):
         self.note("begin", "done")

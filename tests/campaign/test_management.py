@@ -18,7 +18,7 @@ class TestManagement(unittest.TestCase):
         management.remove("tmp")
 
     def test_refused(self):
-        management = Management(running().fleet.state.local_port, "wrong")
+        management = Management(running().fleet.state.local_port, "wrong", 1)
         self.assertRaises(CampaignError, management.queues)
         self.assertFalse(management.is_up())
 
@@ -26,6 +26,6 @@ class TestManagement(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
         with self.assertRaises(CampaignError):
-            Management(port, "x").wait(lambda: False)
+            Management(port, "x", 1).wait(lambda: False)
         with self.assertRaises(CampaignError):
-            Management(port, "x").wait(lambda: True, 0)
+            Management(port, "x", 1).wait(lambda: True, 0)

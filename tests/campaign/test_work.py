@@ -3,6 +3,7 @@ from unittest import mock
 
 from pathspider.campaign import work
 from pathspider.campaign.chunks import Chunk
+from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.measuring import KilledError, StoppedError
 from pathspider.campaign.work import Worker
 
@@ -56,6 +57,17 @@ class TestWorker(unittest.TestCase):
             said = self.run_with(*[KilledError("ended by SIGKILL")] * 3, b"1", b"2")
         self.assertEqual(said, [(0, "ended by SIGKILL", True), (1, b"1"), (2, b"2")])
         self.assertIn("given up", logged.output[-1])
+
+    def test_a_run_that_cannot_begin(self):
+        """It ends a local campaign; a vantage point waits, and then gives the chunk up."""
+        with self.assertRaises(CampaignError):
+            self.run_with(CampaignError("no interface"))
+        self.setUp()
+        self.worker = Worker(self.exchange, self.measuring, lambda chunk: [], "a", survives=True)
+        with self.assertLogs("pathspider", "ERROR"):
+            error = CampaignError("no interface")
+            said = self.run_with(*[error] * 9, b"0", *[error] * 10, b"2")
+        self.assertEqual(said, [(0, b"0"), (1, "no interface", True), (2, b"2")])
 
     def test_finish_after_this_one(self):
         def measure(*_):
