@@ -2,10 +2,11 @@
 
 ``local``: a campaign of this machine, killed at random moments, run again each time. ``fleet``: a broker, a coordinator
 and three vantage points in namespaces, two of them behind NAT; workers, broker and coordinator are killed, and links
-taken away, at random moments. The plugin connects to nothing: what is measured is everything else. ``waiting``: the
+taken away, at random moments. The plugin connects to nothing: what is measured is everything else. ``split``: when
+what a dead vantage point had is measured by another. ``waiting``: the
 broker's memory while 1.2 GB of results wait for a coordinator that is off.
 
-Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local] [fleet] [waiting] [--targets N] [--kills N]``.
+Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local|fleet|split|waiting] [--targets N] [--kills N]``.
 """
 
 from __future__ import annotations
@@ -262,6 +263,39 @@ def waiting(octets: int) -> bool:
         return all(sender.returncode == 0 for sender in senders)
 
 
+def split() -> bool:
+    """A vantage point's link goes for good while it has a chunk: when has another measured it?"""
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, Network() as network, ExitStack() as stack:
+        place, hub = Place(Path(folder), 1000), f"{PREFIX}-hub"
+        (place.folder / "allow").write_text("plugin nowhere\nmeasure --confirm 0\n", encoding="ascii")
+        for words in (("init", "f", "--host", HUB), *(("add", "f", f"vp{number}") for number in (1, 2))):
+            place.start("fleet", *words, namespace=hub).wait()
+
+        def begin(*words: Any, namespace: str) -> subprocess.Popen[bytes]:
+            process = place.start(*words, namespace=namespace)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        begin("fleet", "up", "f", namespace=hub)
+        for number in (1, 2):
+            begin("vantage", "run", f"f/vp{number}.bundle", "-i", "lo", "--allow-list", "allow", "--spool",
+                  f"spool{number}", namespace=f"{PREFIX}-vp{number}")
+        time.sleep(40)  # all are there; a chunk is held from when it was taken to its start
+        start = time.time() + 20
+        campaign = begin("campaign", "run", "f/c", "--split", "--targets", "targets.ndjson", "--chunk", 250, "--start",
+                         time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start)), "--", "--confirm", 0, "nowhere",
+                         namespace=hub)
+        time.sleep(10)
+        network.link(1, "down")
+        gone = time.monotonic()
+        status = campaign.wait(300)
+        seconds = time.monotonic() - gone
+        by = {unpacked.head["vantage"] for _, unpacked in Campaign(place.folder / "f/c").results()}
+        print(f"split: {seconds:.0f} s after a link went for good all was measured, by {', '.join(sorted(by))}")
+        return status == 0 and seconds < 60
+
+
 def beams(pid: int) -> list[int]:
     """Erlang's run-time systems below a process."""
     found = []
@@ -315,7 +349,7 @@ def memory(pid: int, *, below: bool = True) -> int:
 def main() -> int:
     """Run the parts that are named, or both; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["local", "fleet", "waiting", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=["local", "fleet", "split", "waiting", []], default=[])
     parser.add_argument("--targets", type=int, help="(Default: 1,000,000 local, 100,000 at three vantage points)")
     parser.add_argument("--kills", type=int, help="(Default: 10 local, 30 of a fleet)")
     parser.add_argument("--seed", type=int, default=0)
@@ -326,6 +360,8 @@ def main() -> int:
         right &= local(args.targets or 1_000_000, 10 if args.kills is None else args.kills, draw)
     if "fleet" in args.parts or not args.parts:
         right &= fleet(args.targets or 100_000, 30 if args.kills is None else args.kills, draw)
+    if "split" in args.parts or not args.parts:
+        right &= split()
     if "waiting" in args.parts or not args.parts:
         right &= waiting(1_200_000_000)
     print(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MB")

@@ -6,8 +6,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
-import pika
-import pika.exceptions
+try:
+    import pika
+    import pika.exceptions
+except ImportError:
+    raise unittest.SkipTest("pika is not installed: apt-get install python3-pika") from None
 
 from pathspider.campaign.bundle import Bundle
 from pathspider.campaign.certificates import certify, client_context, make_authority
