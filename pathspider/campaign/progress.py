@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -55,9 +56,14 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._samples: dict[str, deque[tuple[float, int]]] = {slot: deque() for slot in self.campaign.definition.slots}
+        self._sampling = threading.Lock()
 
     def rows(self, now: float) -> list[Row]:
-        """How it stands at this moment, in seconds since the epoch."""
+        """How it stands at this moment, in seconds since the epoch. Any thread may ask."""
+        with self._sampling:
+            return self._rows(now)
+
+    def _rows(self, now: float) -> list[Row]:
         definition = self.campaign.definition
         dead = self.campaign.dead()
         found = []
@@ -77,7 +83,7 @@ class Progress:
                              str(said.get("remark", ""))))
         found += [Row(name, total=None, last_seen=said.get("at"), errors=int(said.get("errors", 0)),
                       remark=str(said.get("remark", "")))
-                  for name, said in sorted(self.seen.items()) if name not in definition.slots]
+                  for name, said in sorted([*self.seen.items()]) if name not in definition.slots]
         return found
 
     def _targets(self, slot: str) -> int:

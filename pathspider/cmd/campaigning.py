@@ -21,6 +21,7 @@ from pathspider.campaign.records import summary
 from pathspider.campaign.work import Worker
 from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.progress import every
 from pathspider.cmd.signals import Signals
 from pathspider.cmd.table import Table
 from pathspider.cmd.words import Words, command_line, parse
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("pathspider")
 
 LOCAL = "local"
+
+STATUS = 1.0
+"""Seconds between two writings of the status file."""
 
 
 def run_campaign(args: argparse.Namespace) -> int:
@@ -173,7 +177,7 @@ def run_local(args: argparse.Namespace, campaign: Campaign) -> int:
     progress = Progress(campaign, read_seen(campaign.folder),
                         lambda slot: measuring.records if worker.chunk is not None else 0)
     ended = end_by_signals(worker)
-    with nullcontext() if args.quiet else Table(progress):
+    with every(STATUS, lambda: progress.write(time.time())), nullcontext() if args.quiet else Table(progress):
         worker.run()
     progress.write(time.time())
     return told(campaign, ended)
@@ -235,7 +239,7 @@ def run_fleet(args: argparse.Namespace, campaign: Campaign, *, publishes: bool =
         coordinator.finish()
 
     Signals().respond(finish)
-    with nullcontext() if args.quiet else Table(progress):
+    with every(STATUS, lambda: progress.write(time.time())), nullcontext() if args.quiet else Table(progress):
         coordinator.run()
     progress.write(time.time())
     return told(campaign, ended)

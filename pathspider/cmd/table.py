@@ -9,7 +9,7 @@ from pathspider.cmd.progress import Line, width
 
 
 class Table(Line):
-    """Shows how far a campaign is while its body runs, and keeps its status file up to date."""
+    """Shows how far a campaign is while its body runs."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Table(Line):
     def line(self, now: float) -> str:
         """The table; in a log, a line."""
         moment = time.time()
-        rows = self._progress.write(moment)
+        rows = self._progress.rows(moment)
         return table(rows, moment) if self._draws else "; ".join(map(brief, rows))
 
     def last_line(self, now: float) -> str:
