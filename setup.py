@@ -150,6 +150,7 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={"analysis": ["duckdb"],  # of examples/analyse.py
                     "mmdb": ["maxminddb>=2.2"],  # of --prefixes: databases in MaxMind's format
+                    "campaign": ["pika>=1.2.0"],  # of campaigns with a broker
                     "quic": ["cryptography>=38"]},  # of the chain quic: what Initial packets say
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[

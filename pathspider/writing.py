@@ -43,6 +43,12 @@ class RecordWriter:
         self._write(json_lines(records, _plain))
         self.written += len(records)
 
+    def write_lines(self, lines: Iterable[bytes]) -> None:
+        """Write records that are lines already."""
+        for line in lines:
+            self._write(line)
+            self.written += 1
+
     def end(self) -> None:
         """What is to be written when all records were."""
 

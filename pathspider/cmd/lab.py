@@ -70,6 +70,9 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
                      help="Seconds between a target's last connection and its next round. (Default: 2)")
     _add_servers(sub)
 
+    sub = command("campaign", campaign, "See a broker and three vantage points behind NAT at work, whose paths differ")
+    sub.add_argument("--targets", type=_count, metavar="N", default=100, help="How many targets. (Default: 100)")
+
     command("demo", demo, "See the lab and a measurement at work, in less than a minute")
 
 
@@ -180,6 +183,18 @@ def check(args: argparse.Namespace) -> int:
     return check_and_report(args.plugin, args.servers, args.scenarios, as_json=args.json,
                             options=["--lockstep"] if args.lockstep else [], confirm=args.confirm,
                             confirm_gap=args.confirm_gap)
+
+
+def campaign(args: argparse.Namespace) -> int:
+    """``lab campaign``"""
+    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
+    from pathspider.lab.campaign import show_campaign  # noqa: PLC0415
+    from pathspider.lab.errors import LabError  # noqa: PLC0415
+
+    try:
+        return show_campaign(args.targets)
+    except CampaignError as error:
+        raise LabError(str(error)) from None
 
 
 def demo(args: argparse.Namespace) -> int:

@@ -21,7 +21,9 @@ from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
+    "campaign": "One measurement from many vantage points, or in chunks",
     "filter": "Pre-process a target list",
+    "fleet": "Vantage points for campaigns, and the broker between",
     "help": "Tell how a command is used",
     "lab": "Networks in a box, with paths whose truth is known",
     "measure": "Perform a PATHspider measurement",
@@ -29,6 +31,7 @@ COMMANDS = {
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
     "test": "Run the built in test suite",
+    "vantage": "Be a vantage point of a fleet",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``
 adds the sub-command and sets ``func``, which takes the parsed arguments and returns the exit status."""

@@ -96,14 +96,14 @@ def plugin_mistakes(name: str) -> Iterator[None]:
         sys.exit(1)
 
 
-def make_spider(args: argparse.Namespace, options: RunOptions, uri: str = "") -> Spider:
+def make_spider(args: argparse.Namespace, options: RunOptions, uri: str = "", *, server_mode: bool = False) -> Spider:
     """The plugin's spider. It sees the arguments of ``measure``, but where it has an option of that name, its own.
 
     A source address that it has chosen by now stays. With what it raises the command ends.
     """
     seen = argparse.Namespace(**{**vars(args), **vars(args.plugin_args), "run_options": options})
     with plugin_mistakes(args.plugin_name):
-        spider: Spider = args.plugin(*accepted(args.plugin, args.workers, uri, seen, False))
+        spider: Spider = args.plugin(*accepted(args.plugin, args.workers, uri, seen, server_mode))
         if spider.options is not options:
             own = spider.options.source
             spider.options = replace(options, source=own if any(own) else options.source)

@@ -49,7 +49,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         description="Count the conditions of result files, with confidence intervals, and compare the files.")
     parser.add_argument("results", nargs="+", metavar="RESULTS",
                         help="Output of pspdr measure, or of pspdr observe --conditions, also compressed; - for "
-                             "standard input.")
+                             "standard input. A campaign's folder stands for the records of each of its vantage "
+                             "points.")
     parser.add_argument("--format", choices=FORMATS, default="html",
                         help="A page that holds all it needs, or the same as data. (Default: html)")
     add_output(parser, "the report")
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
+    args.results = [file for name in args.results for file in of_campaign(name)]
     check(args)
     signal.signal(signal.SIGTERM, end)
     verdicts = Verdicts()
@@ -95,6 +97,23 @@ def run(args: argparse.Namespace) -> int:
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1
+
+
+def of_campaign(name: str) -> list[str]:
+    """The files of a campaign's vantage points, for its folder; any other name as it is."""
+    if not Path(name, "campaign.json").exists():
+        return [name]
+    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
+    from pathspider.campaign.folder import Campaign  # noqa: PLC0415
+    from pathspider.campaign.records import by_vantage  # noqa: PLC0415
+
+    try:
+        files = [str(path) for _, path in sorted(by_vantage(Campaign(name)).items())]
+    except CampaignError as error:
+        raise UsageError(str(error)) from None
+    if not files:
+        raise UsageError(f"results {name}: there are no results of this campaign yet")
+    return files
 
 
 def end(number: int, frame: object) -> NoReturn:

@@ -25,7 +25,7 @@ def needs_interface(plugin: type[Spider]) -> bool:
     return bool(plugin.chains) or "dip" in plugin.target_keys
 
 
-def spider_here(args: argparse.Namespace, options: RunOptions) -> Spider:
+def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: bool = False) -> Spider:
     """The plugin's spider, at the interface that the arguments name; :exc:`UsageError` if it cannot be measured there.
 
     That is before privileges are given up: with ``--resume`` it is asked what stands of a file that may be root's.
@@ -47,7 +47,7 @@ def spider_here(args: argparse.Namespace, options: RunOptions) -> Spider:
             check_capabilities(*args.plugin.capabilities)
         except (InterfaceError, CapabilityError) as error:
             raise UsageError(str(error)) from None
-    spider = make_spider(args, options, f"int:{args.interface}" if here else "")
+    spider = make_spider(args, options, f"int:{args.interface}" if here else "", server_mode=server_mode)
     if here and not any(source_of(args, spider)):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     return spider

@@ -192,6 +192,8 @@ class JobQueue(Channel):
         self._takers = 0
         """Threads that wait for a job."""
         self._held = False
+        self.drains = False
+        """No more jobs are offered for now; the next that is offered ends it."""
         self.when_empty: Callable[[], None] = lambda: None
         """Called by a thread that begins to wait for a job where none is left to be offered."""
 
@@ -231,6 +233,7 @@ class JobQueue(Channel):
                 self.not_full.wait_for(lambda: self.closed or not self._is_full(address))
             if self.closed:
                 return False
+            self.drains = False
             self.accepted += 1
             if self._is_busy(address):
                 self._wait(address, job, alone=False)
@@ -260,7 +263,7 @@ class JobQueue(Channel):
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         with self.mutex:
             self._takers += 1
-            empty = self.closed and self._held and not self.queue
+            empty = (self.closed or self.drains) and self._held and not self.queue
         try:
             if empty:
                 self.when_empty()

@@ -24,6 +24,7 @@ class Experiment(Protocol):
     compares_responses: ClassVar[bool]
     fixed_order: ClassVar[bool]
     worker_count: int
+    server_mode: bool
     options: RunOptions
     observer: Observer | DummyObserver | None
 

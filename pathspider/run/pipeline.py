@@ -92,6 +92,8 @@ class Pipeline:
         """Results and unmeasured jobs that were dealt with, of rounds too."""
         self.may_begin: Callable[[], bool] = lambda: True
         """Whether one more job may begin: whoever takes the records may have no room for one more."""
+        self.settled: Callable[[], None] = lambda: None
+        """Called by the merger's thread when what there was of an item is in the records' queue."""
         self.evidence: Evidence | None = None
         """Where packets go of targets whose word is not ``works``; to be set before :meth:`start`."""
         self.pcap: PcapFile | None = None
@@ -142,7 +144,7 @@ class Pipeline:
         self.judge = Judge(spider)
         self.confirmer = Confirmer(options.confirm, options.confirm_gap, options.seed, suspicious=spider.suspicious,
                                    plan=len(spider.plan()), fixed_order=spider.fixed_order)
-        self.jobs.held = bool(options.confirm)
+        self.jobs.held = confirms = bool(options.confirm) or spider.server_mode
         self.jobs.when_empty = self._tell
         try:
             prepared = threading.Event()
@@ -165,7 +167,7 @@ class Pipeline:
         try:
             self._thread("merger", self._merger, takes=self.made, gives=self.records)
             self._thread("observer", observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
-            if options.confirm:
+            if confirms:
                 self._thread("confirmer", self._confirmer)
             with stack_size():
                 for number in range(spider.worker_count):
@@ -227,6 +229,7 @@ class Pipeline:
         for item in self.made.gathered():
             for record in self._records_of(item):
                 self.records.put(record)
+            self.settled()
         for merged in self.matcher.finish():
             for record in self._judged(merged):
                 self.records.put(record)
@@ -302,9 +305,16 @@ class Pipeline:
         if self.evidence is not None:
             for record in records:
                 self.evidence.complete(record)
-        if self.jobs.held and (self.jobs.closed or not records):
+        if self.jobs.held and (self.jobs.closed or self.jobs.drains or not records):
             self._tell()
         return records
+
+    def drain(self) -> None:
+        """In server mode: no more jobs come for now. Flows of those that came are not waited for longer than at the end
+        of a run."""
+        self._idle_since = 0.0
+        self.jobs.drains = True
+        self._tell()
 
     # -- confirmation --------------------------------------------------------------------------------------------
 
@@ -335,10 +345,11 @@ class Pipeline:
                     return again
                 due = self.confirmer.next_due()
                 moments = [] if due is None else [due]
-                if self.jobs.closed and self._is_idle(now, moments):
+                closed = self.jobs.closed
+                if (closed or self.jobs.drains) and self._is_idle(now, moments):
                     begun = self.jobs.taken
                     all_judged = self._judged_count >= begun or self._given_up == begun
-                    if all_judged and due is None:
+                    if all_judged and due is None and closed:
                         return None
                     if not all_judged and self._flushed != begun:
                         # Flows of rounds end by themselves; those of the run's last connections are not waited for.

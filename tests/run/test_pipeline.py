@@ -7,6 +7,8 @@ from dataclasses import replace
 from unittest import mock
 
 from pathspider.base import CONN_DISCARD, SHUTDOWN_SENTINEL
+from pathspider.chains.basic import BasicChain
+from pathspider.observer import DummyObserver
 from pathspider.run.limits import LimitError
 from pathspider.run.pipeline import MOST_IN_A_ROW
 from pathspider.sync import SynchronizedSpider
@@ -35,6 +37,28 @@ class TestRun(PipelineCase):
         for flow in record["flow_results"]:
             self.assertEqual((flow["spdr_state"], flow["number"], flow["observed"]), (2, 7, False))
             self.assertNotIn("client", flow)
+
+    def test_server_mode_waits_for_flows_no_longer_than_the_end_of_a_run_does(self):
+        """Flows that never come: records of each part come when it has been measured, the run goes on."""
+        class Unseen(Twice):
+            chains = [BasicChain]
+
+            def create_observer(self):
+                return DummyObserver()
+
+        for rounds in (0, 2):
+            spider = self.make(Unseen, confirm=rounds)
+            spider.server_mode = True
+            spider.start()
+            for part in range(3):
+                for number in range(5):
+                    spider.add_job(self.job(5 * part + number))
+                spider.pipeline.drain()
+                records = [spider.outqueue.get(timeout=PATIENCE) for _ in range(5)]
+                self.assertEqual(sorted(record["number"] for record in records), [*range(5 * part, 5 * part + 5)])
+            self.assertTrue(spider.running)
+            spider.shutdown()
+            self.assertEqual(records_of(spider), [])
 
     def test_a_record_measured_again_keeps_nothing_of_the_earlier_measurement(self):
         old = {"path": ["x"], "conditions": ["up.7"], "time": {}, "run": "x",

@@ -1,0 +1,143 @@
+"""What was measured of a chunk, as it is sent and as it lies on the disk: two frames of Zstandard (:rfc:`8878`), the
+first with a line of JSON that says what it is, the second with the records. ``zstdcat`` shows both.
+
+Who has sent it may have been taken over: it is read within bounds, and every line is looked at before one is kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import zstandard
+
+from pathspider.campaign.chunks import Chunk
+from pathspider.records import Job
+from pathspider.targets.problems import TARGET_KEYS, identity
+from pathspider.targets.reading import RECORD_DEPTH, LineError, parse_ndjson
+
+Head = dict[str, Any]
+"""The first line: ``campaign``, ``slot``, ``chunk``, ``epoch``, ``vantage`` and ``facts``, of the run."""
+
+MOST_HEAD = 1 << 20
+"""Octets of the first line at most."""
+
+MOST_LINE = 1 << 24
+"""Octets of a record at most: with flows and rounds they are long."""
+
+MOST_OCTETS = 1 << 33
+"""Octets of a chunk's records at most: of 10,000 octets for each target there is hardly ever so much."""
+
+LEVEL = 3
+PIECE = 1 << 16
+
+
+class ResultError(ValueError):
+    """These are not the results of that chunk; the text says why."""
+
+
+class Packer:
+    """Packs records as they come."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        self._packed: list[bytes] = []
+        self.records = 0
+
+    def add(self, line: bytes) -> None:
+        """Add a record, as a line with its newline."""
+        self._packed.append(self._compressor.compress(line))
+        self.records += 1
+
+    def whole(self, head: Mapping[str, Any]) -> bytes:
+        """All of it, with its first line."""
+        first = zstandard.ZstdCompressor(level=LEVEL).compress(json.dumps(head).encode() + b"\n")
+        return b"".join([first, *self._packed, self._compressor.flush()])
+
+
+def head_of(chunk: Chunk, vantage: str, facts: Mapping[str, Any]) -> Head:
+    """The first line of a chunk's results."""
+    return {"campaign": chunk.campaign, "slot": chunk.slot, "chunk": chunk.number, "epoch": chunk.epoch,
+            "vantage": vantage, "facts": facts}
+
+
+class Unpacked:
+    """Results that are read: :attr:`head`, then, once, :meth:`lines`.
+
+    :raises ResultError: for what they cannot be
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        # The window is bounded: a frame may ask for gigabytes.
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(stream, read_across_frames=True)
+        self._lines = io.BufferedReader(reader, PIECE)
+        try:
+            self.head = _head(self._lines.readline(MOST_HEAD))
+        except zstandard.ZstdError as error:
+            raise ResultError(f"not compressed by Zstandard, or torn: {error}") from None
+
+    def lines(self) -> Iterator[bytes]:
+        """The records, each with its newline."""
+        octets = count = 0
+        try:
+            while line := self._lines.readline(MOST_LINE):
+                octets += len(line)
+                if not line.endswith(b"\n") or octets > MOST_OCTETS:
+                    raise ResultError("a line without an end" if octets <= MOST_OCTETS else "more than can be")
+                count += 1
+                yield line
+        except zstandard.ZstdError as error:
+            raise ResultError(f"torn: {error}") from None
+        if count != self.head["facts"].get("records", count):
+            raise ResultError(f"torn: {count} records, where there are to be {self.head['facts']['records']}")
+
+
+def _head(line: bytes) -> Head:
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ResultError("the first line is not JSON") from None
+    if not (isinstance(head, dict) and isinstance(head.get("facts"), dict)
+            and all(isinstance(head.get(name), str) for name in ("campaign", "slot", "vantage"))
+            and all(type(head.get(name)) is int for name in ("chunk", "epoch"))):
+        raise ResultError("the first line does not say what it is of")
+    return head
+
+
+def check(data: bytes, chunk: Chunk, vantage: str | None, default_port: int | None, *, several: bool) -> Head:
+    """The first line of results that are those of this chunk: each of its targets once, and nothing else.
+
+    :param vantage: who has sent it; None for whoever says so
+    :param default_port: of targets that name none
+    :param several: the plugin puts out any number of lines for a target
+    :raises ResultError: for anything else
+    """
+    unpacked = Unpacked(io.BytesIO(data))
+    head = unpacked.head
+    expected = head_of(chunk, head["vantage"] if vantage is None else vantage, head["facts"])
+    if {name: head[name] for name in expected} != expected:
+        raise ResultError("the first line names another chunk or vantage point")
+    wanted = {target_of(job, default_port) for job in chunk.jobs}
+    for line in unpacked.lines():
+        try:
+            record = parse_ndjson(line.decode("utf-8"), RECORD_DEPTH)
+        except (LineError, UnicodeDecodeError) as error:
+            raise ResultError(f"not a record: {error}") from None
+        if several:
+            continue
+        target = target_of(record, default_port)
+        if target not in wanted:
+            raise ResultError(f"a record of {record.get('dip')!r:.100}, which is not asked for, or again")
+        wanted.discard(target)
+    discarded = head["facts"].get("discarded", 0)
+    if not several and len(wanted) != discarded:
+        raise ResultError(f"{len(wanted)} targets have no record")
+    return head
+
+
+def target_of(job: Job, default_port: int | None) -> str:
+    """What tells one target from another, whatever its values are."""
+    named = {"dp": default_port} | {name: value for name, value in job.items() if value is not None}
+    return repr(identity(named, TARGET_KEYS))

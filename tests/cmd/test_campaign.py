@@ -1,0 +1,114 @@
+"""``pspdr campaign --local`` from the outside: real processes, which are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from pathspider.campaign.folder import Campaign
+from tests.campaign.cases import FolderCase
+
+
+class TestLocal(FolderCase):
+    def test_all_of_it(self):
+        done = self.pspdr(*self.local())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_each_once()
+        status, shown, _ = self.here("campaign", "status", "c")
+        self.assertEqual((status, shown.splitlines()[-1].split()[:3]), (0, ["local", "10", "10"]))
+        self.assertEqual(json.loads(self.here("campaign", "status", "c", "--json")[1])["state"], "ended")
+        self.assertEqual(self.here("campaign", "records", "c", "--output", "all.ndjson")[0], 0)
+        run, = json.loads((self.folder / "all.ndjson.meta.json").read_bytes())["runs"]
+        self.assertEqual((run["records"], run["vantage"]["name"], run["targets"]["complete"]), (10, "local", True))
+        self.assertIn("something in this file", self.here("campaign", "records", "c", "-o", "all.ndjson")[2])
+
+    def paused(self, number):
+        """The command of a campaign that waits in the midst of this chunk, and the pipe at which it does."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        pipe.chmod(0o666)
+        return self.local("--at", self._target(number), "--wait", pipe), pipe
+
+    def _target(self, number):
+        """A target of this chunk, which is the same in each campaign of this list and seed."""
+        campaign = self.create(seed=0)
+        found = campaign.chunk("local", number).jobs[2]["dip"]
+        shutil.rmtree(campaign.folder)
+        return found
+
+    def test_killed_and_run_again(self):
+        words, pipe = self.paused(1)
+        with subprocess.Popen(self.command(*words), env=self.environment(), cwd=self.folder,
+                              stderr=subprocess.PIPE) as process, pipe.open("w"):  # it waits there
+            process.kill()
+            process.communicate(timeout=60)
+        self.assertEqual(Campaign(self.folder / "c").done("local"), {0})
+        pipe.unlink()
+        pipe.touch()
+        done = self.pspdr("campaign", "run", "c")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_each_once()
+        self.assertEqual([event["chunk"] for event in self.events("begin")], [0, 1, 1, 2])
+
+    def test_a_chunk_that_always_kills(self):
+        done = self.pspdr(*self.local("--at", self._target(1), "--kill"))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("local, chunk 1 was given up: the process that measured it ended by SIGKILL", done.stderr)
+        self.assertEqual(Campaign(self.folder / "c").done("local"), {0, 2})
+        self.assertIn("given up: local, chunk 1", self.here("campaign", "status", "c")[1])
+        self.assertEqual(self.here("campaign", "records", "c", "-o", "x")[0], 1)
+        self.assertIn("once more: local, chunk 1", self.here("campaign", "retry", "c")[2])
+        self.assertEqual([*Campaign(self.folder / "c").left()], [("local", 1)])
+
+    def test_interrupted_once(self):
+        words, pipe = self.paused(0)
+        with subprocess.Popen(self.command(*words), env=self.environment(), cwd=self.folder, text=True,
+                              stderr=subprocess.PIPE) as process:
+            with pipe.open("w"):
+                process.send_signal(signal.SIGINT)
+                for line in process.stderr:
+                    if "stopping when this chunk" in line:
+                        break
+            process.communicate(timeout=60)
+        self.assertEqual((process.returncode, Campaign(self.folder / "c").done("local")), (128 + signal.SIGINT, {0}))
+
+    def test_cancelled(self):
+        self.create()
+        self.assertEqual(self.here("campaign", "cancel", "c")[0], 0)
+        status, _, said = self.here("campaign", "run", "c", "-i", "lo")
+        self.assertEqual((status, self.events("begin")), (1, []), said)
+        self.assertIn("was cancelled", said)
+
+
+class TestRefusals(FolderCase):
+    def refused(self, words, *said):
+        status, _, text = self.here(*words)
+        self.assertEqual(status, 2, text)
+        for one in said:
+            self.assertIn(one, text)
+
+    def test_what_is_missing(self):
+        run = ("campaign", "run", "c")
+        self.refused(run, "what is measured stands behind --")
+        self.refused((*run, "--", "ecn"), "no campaign in this folder", "--targets")
+        self.refused((*run, "--targets", self.targets, "--", "ecn"), "--local")
+        self.refused((*run, "--local", "--targets", "nosuch", "--", "ecn"), "nosuch")
+        self.refused((*run, "--local", "--targets", self.targets, "ecn"), "stands behind --")
+        self.refused(("campaign", "status", "c"), "no campaign")
+        self.refused(("campaign",), "usage")
+
+    def test_options_that_a_campaign_cannot_have(self):
+        run = ("campaign", "run", "c", "--local", "--targets", self.targets)
+        self.refused((*run, "--", "--output", "x", "ecn"), "--output", "--confirm")
+        self.refused((*run, "--vantage", "../x", "--", "ecn"), "small letters")
+        self.assertFalse((self.folder / "c").exists())
+
+    def test_another_campaign(self):
+        begin = ("campaign", "run", "c", "--local", "--targets", self.targets)
+        run = (*begin, "--", "ecn")
+        self.create(plugin="ecn", measure=[], chunk=1000)
+        self.refused((*begin, "--chunk", 5, "--", "ecn"), "another campaign in this folder (other chunk)")
+        self.refused((*begin, "--", "ecn", "--connect", "tcp"), "another campaign in this folder (other options)")
+        self.targets.write_text('{"dip": "10.0.0.1"}\n', encoding="utf-8")
+        self.refused(run, "another campaign", "targets")

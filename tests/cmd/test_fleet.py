@@ -1,0 +1,43 @@
+from pathspider.campaign.fleet import Fleet, State
+from pathspider.cmd.fleet import _management
+from tests import in_checkout
+from tests.campaign.brokers import running
+from tests.campaign.cases import FolderCase
+
+
+class TestFleet(FolderCase):
+    def test_without_a_broker(self):
+        self.assertEqual(self.here("fleet", "init", "f", "--host", "h.example.org", "--local-port", 9)[0], 0)
+        status, _, said = self.here("fleet", "add", "f", "ams")
+        self.assertEqual(status, 0)
+        self.assertIn("copy f/ams.bundle", said)
+        self.assertEqual(Fleet(self.folder / "f").state.vantages, ["ams"])
+        self.assertIn("the broker is not there", self.here("fleet", "status", "f")[2])
+        self.assertIn("ExecStart", self.here("fleet", "up", "f", "--unit")[1])
+        self.assertEqual(self.here("fleet", "remove", "f", "ams")[0], 0)
+
+    def test_refusals(self):
+        for words, said in ((("add", "f", "ams"), "there is no fleet"), (("init", "f", "--host", "a b"), "host 'a b'"),
+                            ((), "usage")):
+            status, _, text = self.here("fleet", *words)
+            self.assertEqual(status, 2)
+            self.assertIn(said, text)
+
+    def test_a_broker_of_others(self):
+        Fleet.create(self.folder / "f", State("h", broker="amqps://mq.example.org/v", vantages=["ams"]))
+        self.assertIsNone(_management(Fleet(self.folder / "f")))
+        for command in ("up", "status"):
+            self.assertIn("mq.example.org", self.here("fleet", command, "f")[2])
+        self.assertIn("delete_user", self.here("fleet", "remove", "f", "ams")[2])
+
+
+@in_checkout
+class TestWithABroker(FolderCase):
+    def test_status_add_and_remove(self):
+        fleet = running().fleet.folder
+        self.assertEqual(self.here("fleet", "add", fleet, "tmp-1")[0], 0)
+        shown = self.here("fleet", "status", fleet)[1]
+        self.assertIn("tmp-1: not connected, 0 chunks wait", shown)
+        self.assertIn("dead letters: ", shown)
+        self.assertEqual(self.here("fleet", "remove", fleet, "tmp-1")[0], 0)
+        self.assertNotIn("vp.tmp-1", {queue["name"] for queue in running().management.queues()})
