@@ -21,6 +21,8 @@ from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
+    "bundle": "Put results into one archive, to be published",
+    "export": "Write records as a table, or as observations",
     "filter": "Pre-process a target list",
     "help": "Tell how a command is used",
     "lab": "Networks in a box, with paths whose truth is known",
@@ -28,6 +30,7 @@ COMMANDS = {
     "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
+    "show": "Look at records on the terminal",
     "test": "Run the built in test suite",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``
