@@ -149,6 +149,8 @@ setup(
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
     extras_require={"analysis": ["duckdb"],  # of examples/analyse.py
+                    "anonymise": ["cryptography>=38"],  # of pspdr export --anonymise: AES
+                    "parquet": ["pyarrow"],  # of pspdr export --format parquet
                     "quic": ["cryptography>=38"]},  # of the chain quic: what Initial packets say
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, cast
@@ -47,6 +48,9 @@ class Anonymiser:
         self._key = hmac.digest(key, b"PATHspider names", sha256)
         self.keep_as = keep_as
         self.text = lru_cache(maxsize=100_000)(self._text)
+        self._ways: dict[str, Callable[[Any], Any]] = {
+            "domain": self.name, "domain_ascii": self.name, "path": self._path, "conditions": self._conditions,
+            "time": _time, "hops": self._hops, "rounds": lambda rounds: self._entries(rounds, OF_ROUND)}
         self.left_out: Counter[str] = Counter()
         """Records by the key that was left out of them."""
 
@@ -63,23 +67,16 @@ class Anonymiser:
         return cast(Record, kept)
 
     def _value(self, key: str, value: Any) -> Any:
-        if key in ("domain", "domain_ascii"):
-            return self.name(value) if isinstance(value, str) else None
-        if key == "path":
-            return self._path(value)
-        if key == "rounds":
-            return self._entries(value, OF_ROUND)
-        if key == "conditions":
-            return [self.condition(one) for one in value]
-        if key == "time":
-            return {end: value[end] for end in ("from", "to") if isinstance(value, dict) and is_time(value.get(end))}
-        if key == "hops":
-            ways = value.items() if isinstance(value, dict) else ()
-            return {way: self._entries(hops, OF_HOP) for way, hops in ways if way in ("A", "B")}
-        return self._all(value)
+        return self._ways.get(key, self._all)(value)
+
+    def _conditions(self, found: Any) -> Any:
+        return [self.condition(one) for one in found] if isinstance(found, list) else None
+
+    def _hops(self, hops: Any) -> dict[str, Any]:
+        return {way: self._entries(hops[way], OF_HOP) for way in ("A", "B") if isinstance(hops, dict) and way in hops}
 
     def _entries(self, value: Any, keys: frozenset[str]) -> list[dict[str, Any]]:
-        return [{key: self._value(key, inner) if key in ("conditions", "time") else self._all(inner) for key, inner in one.items() if key in keys}
+        return [{key: self._value(key, inner) for key, inner in one.items() if key in keys}
                 for one in (value if isinstance(value, list) else ()) if isinstance(one, dict)]
 
     def _path(self, path: Any) -> Any:
@@ -115,13 +112,19 @@ class Anonymiser:
         except ValueError:
             return match[0] if _harmless(match[0]) else LOST
 
-    def name(self, domain: str) -> str:
+    def name(self, domain: Any) -> str | None:
         """A name that stands for this one, however that is spelt; an address stays one."""
+        if not isinstance(domain, str):
+            return None
         try:
             return self._addresses.text(domain)
         except ValueError:
             canonical = str(canonical_domain(domain)).encode("utf-8", "backslashreplace")
             return f"n{hmac.digest(self._key, canonical, sha256).hex()[:20]}.invalid"
+
+
+def _time(time: Any) -> dict[str, str]:
+    return {end: time[end] for end in ("from", "to") if isinstance(time, dict) and is_time(time.get(end))}
 
 
 def _harmless(text: str) -> bool:

@@ -60,7 +60,7 @@ class Archive(Protocol):
 class _Tar:
     def __init__(self, stream: IO[bytes], moment: int) -> None:
         self._gzip = gzip.GzipFile("", "wb", 6, stream, mtime=moment)
-        self._tar = tarfile.open(fileobj=self._gzip, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.open(fileobj=self._gzip, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._moment = moment
 
     def put(self, member: Member, stream: IO[bytes]) -> None:

@@ -197,7 +197,8 @@ class Batch:
 
     def dump(self) -> bytes:
         """All of it, to be read by :meth:`load` of this program."""
-        return marshal.dumps((self.length, self.fixed, self.more, self.found, self.numbers), 2)  # 3 and above look for what is there twice
+        whole = (self.length, self.fixed, self.more, self.found, self.numbers)
+        return marshal.dumps(whole, 2)  # later versions look for what is there twice, which takes long
 
     @classmethod
     def load(cls, data: bytes) -> Batch:
@@ -323,7 +324,8 @@ class Rows:
         taken = {column.name for column in columns}
         for name in names:
             several = self._families.get(name) or name.partition(".")[0] == RUN
-            columns.append(Column(_free(name, taken), Kind.LIST if several else Kind.TEXT, meanings.get(name, ""), name))
+            kind = Kind.LIST if several else Kind.TEXT
+            columns.append(Column(_free(name, taken), kind, meanings.get(name, ""), name))
         for name, kind in self._kinds.items():
             columns.append(Column(_free(name, taken), kind, "of the job", f"{JOB}{name}"))
         return columns, frozenset(names)

@@ -1,8 +1,7 @@
 """Crypto-PAn: addresses become others, so that two with a common prefix still have one of the same length.
 
-J. Xu, J. Fan, M. Ammar, S. Moon: Prefix-preserving IP address anonymization, ICNP 2002; the scheme and its key are those
-of the authors' program, so that other programs with the same key make the same addresses. IPv6 is done alike, over 128
-bits.
+J. Xu, J. Fan, M. Ammar, S. Moon: Prefix-preserving IP address anonymization, ICNP 2002. Scheme and key are those of the
+authors' program, so that other programs with the same key make the same addresses. IPv6 is done alike, over 128 bits.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class CryptoPAn:
                                            "python3-cryptography, or pip install cryptography)") from None
         if len(key) != KEY_LENGTH:
             raise ValueError(f"{len(key)} octets, where {KEY_LENGTH} are needed")
-        self._encrypt = Cipher(algorithms.AES(key[:16]), modes.ECB()).encryptor().update  # noqa: S305 - as published
+        self._encrypt = Cipher(algorithms.AES(key[:16]), modes.ECB()).encryptor().update
         self._pad = int.from_bytes(self._encrypt(key[16:]))
         self.text = lru_cache(maxsize=100_000)(self._text)
 

@@ -101,8 +101,8 @@ def look_at(path: Path, packets: set[str]) -> tuple[Contents, bool]:
             for name in {condition.partition(":")[0] for condition in record["conditions"]}:
                 if name in found.conditions or len(found.conditions) < MOST_KINDS:
                     found.conditions[name] += 1
-            if isinstance(name := record.get("evidence"), str):
-                packets.add(name)
+            if isinstance(file := record.get("evidence"), str):
+                packets.add(file)
     return found, reader.all_were_jobs and bool(found.records)
 
 

@@ -50,7 +50,7 @@ def readme(folder: str, contents: Sequence[Contents], *, title: str = "", licenc
         "them, and `NAME.meta.json` the runs. Times are UTC.",
         *([f"`evidence/` has the packets of {evidence} targets (pcapng); `evidence` in a record names the file."]
           if evidence else []),
-        f"`SHA256SUMS` has checksums: `sha256sum -c SHA256SUMS`, or `pspdr bundle --verify` for the schemas too.", "",
+        "`SHA256SUMS` has checksums: `sha256sum -c SHA256SUMS`, or `pspdr bundle --verify` for the schemas too.", "",
         "## How it was measured", "",
         *(_of_run(run) for run in runs),
         *([] if runs else [f"{OPEN} there was no metadata beside the records: by what, from where, with which "
@@ -82,8 +82,8 @@ def _of_run(run: Facts) -> str:
     vantage: dict[str, Any] = run["vantage"] if isinstance(run.get("vantage"), dict) else {}
     mode = f", mode `{_cell(str(run['connect']))}`" if run.get("connect") else ""
     place = f" from {_cell(str(vantage['name']))}" if vantage.get("name") else ""
-    return (f"* run `{_cell(str(run.get('run')))}`: plugin `{_cell(name_of(run))}` {_cell(str(plugin.get('version', '')))}"
-            f"{mode}{place}, PATHspider {_cell(str(run.get('pathspider')))}, {_cell(str(run.get('begin'))[:19])} to "
+    version = _cell(str(plugin.get("version", "")))
+    return (f"* run `{_cell(str(run.get('run')))}`: plugin `{_cell(name_of(run))}` {version}{mode}{place}, PATHspider {_cell(str(run.get('pathspider')))}, {_cell(str(run.get('begin'))[:19])} to "
             f"{_cell(str(run.get('end') or 'an end that was not told')[:19])}")
 
 

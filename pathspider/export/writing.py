@@ -99,7 +99,7 @@ def _write_table(options: Options, rows: Rows) -> None:
     else:
         assert options.output is not None
         with atomic_write(options.output) as stream:
-            tables.as_sqlite(rows, Path(stream.name if isinstance(stream.name, str) else f"/proc/self/fd/{stream.name}"))
+            tables.as_sqlite(rows, Path(f"/proc/self/fd/{stream.fileno()}"))
 
 
 @contextmanager
