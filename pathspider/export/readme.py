@@ -82,9 +82,10 @@ def _of_run(run: Facts) -> str:
     vantage: dict[str, Any] = run["vantage"] if isinstance(run.get("vantage"), dict) else {}
     mode = f", mode `{_cell(str(run['connect']))}`" if run.get("connect") else ""
     place = f" from {_cell(str(vantage['name']))}" if vantage.get("name") else ""
-    version = _cell(str(plugin.get("version", "")))
-    return (f"* run `{_cell(str(run.get('run')))}`: plugin `{_cell(name_of(run))}` {version}{mode}{place}, PATHspider {_cell(str(run.get('pathspider')))}, {_cell(str(run.get('begin'))[:19])} to "
-            f"{_cell(str(run.get('end') or 'an end that was not told')[:19])}")
+    version, ours, begin, end = (_cell(str(one)) for one in (
+        plugin.get("version", ""), run.get("pathspider"), run.get("begin"), run.get("end") or "an end not told"))
+    return (f"* run `{_cell(str(run.get('run')))}`: plugin `{_cell(name_of(run))}` {version}{mode}{place}, "
+            f"PATHspider {ours}, {begin[:19]} to {end[:19]}")
 
 
 def _cell(text: str) -> str:
