@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import datetime
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from pathspider.conditions import RUN
@@ -67,8 +68,8 @@ class Overview:
         self._asked: Counter[str] = Counter()
         self._without: Counter[str] = Counter()
         self._first = self._last = ""
-        self._ends: deque[float] = deque()
-        """When records ended, of the last minute."""
+        self._ends: list[float] = []
+        """When records ended, of the last minute: a heap, for they come in the order in which they were written."""
 
     def add(self, record: Record) -> Odd | None:
         """Count a record; what is odd of it."""
@@ -102,9 +103,9 @@ class Overview:
         assert isinstance(ended, str)
         self._first = min(self._first or begun, begun)
         self._last = max(self._last, ended)
-        self._ends.append(datetime.fromisoformat(f"{ended}+00:00").timestamp())
-        while self._ends[0] < self._ends[-1] - MINUTE:
-            self._ends.popleft()
+        heappush(self._ends, _seconds(ended))
+        while self._ends[0] < _seconds(self._last) - MINUTE:
+            heappop(self._ends)
         return ended
 
     @property
@@ -112,7 +113,7 @@ class Overview:
         """Records a second, of all the time and of its last minute; None where that is too short."""
         if not self._first:
             return None
-        begin, end = (datetime.fromisoformat(time).timestamp() for time in (self._first, self._last))
+        begin, end = _seconds(self._first), _seconds(self._last)
         if end - begin < 1:
             return None
         return self.records / (end - begin), len(self._ends) / min(MINUTE, end - begin)
@@ -139,7 +140,7 @@ class Overview:
         yield f"{printable(self.name)}: {count}{bad}"
         if self._first:
             rates = self.rates
-            speed = f"; {rates[0]:.1f} a second, {rates[1]:.1f} in the last minute" if rates else ""
+            speed = f"; {_rate(rates[0])} a second, {_rate(rates[1])} in the last minute" if rates else ""
             last = self._last[:19].removeprefix(f"{self._first[:10]} ")
             yield f"{self._first[:19]} to {last} UTC{speed}"
 
@@ -163,6 +164,14 @@ class Overview:
             yield "without a verdict, or part of one"
             for reason, count in self._without.most_common(MOST_LINES):
                 yield f"  {count:>10,}  {printable(reason)}"
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(f"{time}+00:00").timestamp()
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2f}"
 
 
 def crop(line: str, width: int) -> str:
