@@ -10,7 +10,7 @@ class TestBundle(Case):
     @unittest.skipIf(find_spec("jsonschema") is None, "needs jsonschema")
     def test_made_and_verified(self):
         for name in ("x.tar.gz", "x.zip"):
-            self.pspdr("bundle", "r.ndjson", "-o", name, "--licence", "CC BY 4.0", said="files; look at what README.md says")
+            self.pspdr("bundle", "r.ndjson", "-o", name, "--licence", "CC0", said="files; look at what README.md says")
             self.pspdr("bundle", "--verify", name, said="all checksums are right")
             damaged = bytearray((self.folder / name).read_bytes())
             damaged[len(damaged) // 2] ^= 0xFF
@@ -19,7 +19,8 @@ class TestBundle(Case):
 
     def test_what_is_refused(self):
         (self.folder / "full.zip").write_bytes(b"x")
-        for arguments, said in ((("-o", "x.zip"), "name the results"), (("r.ndjson",), "name the archive with --output"),
+        for arguments, said in ((("-o", "x.zip"), "name the results"), 
+                                (("r.ndjson",), "name the archive with --output"),
                                 (("r.ndjson", "-o", "x.rar"), "has to end with one of"),
                                 (("none", "-o", "x.zip"), "results none: there is no such file"),
                                 ((".", "-o", "x.zip"), "not an ordinary file"),

@@ -31,8 +31,8 @@ class Case(unittest.TestCase):
             record("192.0.2.2", BROKEN, run=self.run_id)))
 
     def pspdr(self, *arguments, status=0, data=b"", said="."):
-        done = subprocess.run([*PSPDR, *map(str, arguments)], cwd=self.folder, input=data, capture_output=True, check=False,
-                              env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=120)
+        done = subprocess.run([*PSPDR, *map(str, arguments)], cwd=self.folder, input=data, capture_output=True,
+                              check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, timeout=120)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertRegex(done.stderr.decode() or "nothing", said)
         self.assertNotIn(b"Traceback", done.stderr)
@@ -68,7 +68,7 @@ class TestExport(Case):
 
     @with_pyarrow
     def test_parquet_into_a_pipe(self):
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: PLC0415 - optional
 
         data = self.pspdr("export", "r.ndjson", "--format", "parquet")
         self.assertEqual(pyarrow.parquet.read_table(io.BytesIO(data)).column("dp").to_pylist(), [80, 80])

@@ -21,7 +21,7 @@ class TestShow(Case):
         self.assertEqual(self.pspdr("show", "-", data=data).decode(), text.replace("r.ndjson", "standard input"))
 
     def test_follow_ends_with_the_run(self):
-        (self.folder / "r.ndjson.meta.json").write_text(json.dumps({"runs": [{"run": "x", "end": "now"}]}), encoding="utf-8")
+        (self.folder / "r.ndjson.meta.json").write_text(json.dumps({"runs": [{"run": "x", "end": "now"}]}))
         text = self.pspdr("show", "--follow", "r.ndjson").decode()
         self.assertTrue(text.startswith("10:00:00  192.0.2.2:80 "))
 
@@ -31,8 +31,8 @@ class TestShow(Case):
 
     def test_a_terminal_gets_colours(self):
         ours, theirs = pty.openpty()
-        done = subprocess.run([*PSPDR, "show", "r.ndjson"], cwd=self.folder, stdout=theirs, stderr=subprocess.PIPE, check=False,
-                              env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""}, timeout=120)
+        done = subprocess.run([*PSPDR, "show", "r.ndjson"], cwd=self.folder, stdout=theirs, stderr=subprocess.PIPE,
+                              check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""}, timeout=120)
         os.close(theirs)
         text = os.read(ours, 1 << 16).decode()
         os.close(ours)

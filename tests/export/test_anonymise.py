@@ -12,7 +12,8 @@ TARGET, NAME, OURS = "198.51.100.77", "secret.example.org", "203.0.113.1"
 RECORD = record(
     TARGET, WORKS, "ecn.response.differs:200:403", f"x.hop.between:{TARGET}", "x.mark:2001:db8::77", domain=NAME,
     domain_ascii=NAME, dip_asn=64999, info={"ASN": 64999, "owner": "Secret Ltd"}, rank=12, url=f"https://{NAME}/",
-    evidence="198.51/198.51.100.77_80.pcapng", error=f"no route to {TARGET}", run="019aae6c-6a5d-7c3b-9d2e-41f0a4c7b8e1",
+    evidence="198.51/198.51.100.77_80.pcapng", error=f"no route to {TARGET}",
+    run="019aae6c-6a5d-7c3b-9d2e-41f0a4c7b8e1",
     order=[1, 0], missed_flows=0, flow_results=[{"dip": TARGET, "http_body": "secret", "observed": True}],
     rounds=[{"order": [0, 1], "states": [0, 1], "conditions": [WORKS, f"x.hop.between:{TARGET}"],
              "time": {"from": "2026-11-22 10:00:00.000000", "to": "2026-11-22 10:00:01.000000", "at": TARGET},
@@ -57,7 +58,8 @@ class TestRecords(unittest.TestCase):
         self.assertEqual([kept["path"][place] for place in (1, 3, 4)], ["AS64998", "*", "AS64999"])
 
     def test_what_is_no_record_of_ours_does_not_stop_it(self):
-        for odd in ({"conditions": [], "path": "x", "rounds": 7, "hops": [], "time": TARGET, "domain": 4, "dip": [TARGET]},
+        for odd in ({"conditions": [], "path": "x", "rounds": 7, "hops": [], "time": TARGET, "domain": 4,
+                     "dip": [TARGET]},
                     {"conditions": [], "rounds": [3, {"conditions": 4, "time": []}], "dp": TARGET, "run": TARGET}):
             self.assertNotIn(TARGET, json.dumps(self.anonymiser.record(odd)))
 

@@ -37,8 +37,8 @@ class TestArchives(unittest.TestCase):
             packed.extractall(self.path / "zip")
         subprocess.run(["tar", "-xzf", "x.tar.gz"], cwd=self.path, check=True)
         for folder in (self.path / "x", self.path / "zip" / "x"):
-            done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True,
-                                  check=True)
+            done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder, capture_output=True,
+                                  text=True, check=True)
             self.assertEqual(done.stdout.splitlines(), ["a/c.txt: OK", "b.txt: OK"])
             self.assertEqual((folder / "b.txt").stat().st_mode & 0o777, 0o644)
 

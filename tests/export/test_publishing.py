@@ -63,7 +63,8 @@ class TestPublish(unittest.TestCase):
         (folder / "192.0" / "192.0.2.2_80.pcapng").write_bytes(b"packets")
         (folder / "192.0" / "other.pcapng").write_bytes(b"of nobody")
         self.publish(evidence=folder)
-        self.assertEqual({name for name in self.contents() if "evidence" in name}, {"evidence/192.0/192.0.2.2_80.pcapng"})
+        self.assertEqual({name for name in self.contents() if "evidence" in name},
+                         {"evidence/192.0/192.0.2.2_80.pcapng"})
 
     def test_without_metadata_it_is_said(self):
         self.publish()

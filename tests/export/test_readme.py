@@ -15,7 +15,8 @@ CONTENTS = Contents("a.ndjson", 3, "2026-11-22 10:00:00.000000", "2026-11-22 11:
 class TestReadme(unittest.TestCase):
     def test_what_is_known(self):
         text = readme("study", [CONTENTS], title="A study", licence="CC BY 4.0", creators="A. Nobody", evidence=2)
-        for told in ("# A study", "| `a.ndjson` | 3 | 2026-11-22 10:00:00 |", "plugin `ecn` 3.1, mode `http` from Zürich",
+        for told in ("# A study", "| `a.ndjson` | 3 | 2026-11-22 10:00:00 |",
+                     "plugin `ecn` 3.1, mode `http` from Zürich",
                      "10:00:00 to an end not told", "## Licence\n\nCC BY 4.0\n", "A. Nobody: A study. 2026.",
                      "packets of 2 targets", "| `a.ndjson` | `ecn.connectivity.works` | 3 |", "PATHspider 3.1:"):
             self.assertIn(told, text)

@@ -49,7 +49,7 @@ class TestSQLite(TableCase):
         database.row_factory = sqlite3.Row
         kinds = {name: Kind(kind) for name, kind, _ in database.execute("select * from columns")}
         lists = {name for name, kind in kinds.items() if kind in (Kind.LIST, Kind.INTEGERS)}
-        return kinds, [{name: json.loads(row[name]) if name in lists and row[name] else row[name] for name in row.keys()}  # noqa: SIM118
+        return kinds, [{name: json.loads(row[name]) if name in lists and row[name] else row[name] for name in kinds}
                        for row in database.execute("select * from records order by rowid")]
 
     def test_every_condition(self):
@@ -101,7 +101,7 @@ class TestCSV(TableCase):
 @with_pyarrow
 class TestParquet(TableCase):
     def read(self, records):
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: PLC0415 - optional
 
         with self.path.open("wb") as stream:
             as_parquet(self.rows(records), stream)

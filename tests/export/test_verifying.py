@@ -123,7 +123,8 @@ class TestWrong(VerifyCase):
                                 "other.ndjson: holds no records")
 
     def test_metadata_and_schemas(self):
-        self.assert_problem(self.made(Member.of_text("a.meta.json", "[]"), Member.of_text("b.meta.json", '{"runs": []}'),
+        self.assert_problem(self.made(Member.of_text("a.meta.json", "[]"),
+                                      Member.of_text("b.meta.json", '{"runs": []}'),
                                       Member.of_text("schemas/record.schema.json", "{}")),
                             "a.meta.json: not the metadata", "b.meta.json: .*runs", "not the schema of this version")
 
@@ -137,5 +138,6 @@ class TestWrong(VerifyCase):
 
     def test_without_jsonschema(self):
         self.path.write_bytes(self.made())
-        with patch.dict(sys.modules, {"jsonschema": None}), self.assertRaisesRegex(NoSchemasError, "python3-jsonschema"):
+        with patch.dict(sys.modules, {"jsonschema": None}), \
+                self.assertRaisesRegex(NoSchemasError, "python3-jsonschema"):
             [*verify(self.path)]

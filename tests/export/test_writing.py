@@ -4,9 +4,11 @@ import gc
 import io
 import json
 import sqlite3
+import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest.mock import patch
 
 from pathspider.export.anonymise import Anonymiser
 from pathspider.export.tables import MissingPackageError
@@ -69,9 +71,6 @@ class TestExport(unittest.TestCase):
         self.assertIn("rank (of 1)", self.said)
 
     def test_parquet_without_pyarrow_reads_nothing(self):
-        import sys
-        from unittest.mock import patch
-
         stream = io.BytesIO(json_line(self.records[0]))
         with patch.dict(sys.modules, {"pyarrow": None, "pyarrow.parquet": None}), \
                 self.assertRaises(MissingPackageError):

@@ -18,7 +18,11 @@ class TestFollow(unittest.TestCase):
     def lines(self, *steps):
         """What is told while these steps, functions, are done one after another."""
         left = [*steps]
-        return [line for lines in follow(self.path, lambda: not left, lambda: left.pop(0)()) for line in lines]
+
+        def wait():
+            left.pop(0)()
+
+        return [line for lines in follow(self.path, lambda: not left, wait) for line in lines]
 
     def append(self, data):
         def step():
@@ -49,12 +53,17 @@ class TestFollow(unittest.TestCase):
         self.path.write_bytes(b"one\n")
         waited = []
         found = []
-        for lines in follow(self.path, lambda: len(waited) > 1, lambda: waited.append([*found])):
+
+        def wait():
+            waited.append([*found])
+
+        for lines in follow(self.path, lambda: len(waited) > 1, wait):
             found += lines
         self.assertEqual(waited, [["one"], ["one"]])
 
     def test_when_a_run_has_ended(self):
-        for content, ended in (({"runs": [{"end": "x"}, {"end": None}]}, False), ({"runs": [{"end": None}, {"end": "x"}]}, True),
+        for content, ended in (({"runs": [{"end": "x"}, {"end": None}]}, False),
+                               ({"runs": [{"end": None}, {"end": "x"}]}, True),
                                ({"runs": []}, False), ([], False)):
             self.path.write_text(json.dumps(content), encoding="utf-8")
             self.assertEqual(run_has_ended(self.path), ended)

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from scapy.all import ICMP, IP, TCP, UDP, IPerror, IPv6, TCPerror
+from scapy.all import ICMP, IP, TCP, IPerror, IPv6, TCPerror
 
 from pathspider.libtrace import Packet
 from pathspider.show.packets import PacketsError, blocks, flag_names, in_words, stories
@@ -58,7 +58,8 @@ class TestStories(unittest.TestCase):
         self.assertFalse(story.steps[1].forward)
 
     def test_the_same_ports_again_are_another_connection(self):
-        self.assertEqual([len(one.steps) for one in self.read(file_of((0, tcp4("S"), "a"), (1, tcp4("S"), "b")))], [1, 1])
+        found = self.read(file_of((0, tcp4("S"), "a"), (1, tcp4("S"), "b")))
+        self.assertEqual([len(one.steps) for one in found], [1, 1])
 
     def test_a_file_that_breaks_off(self):
         content = pair()

@@ -21,7 +21,8 @@ class TestShowing(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name, "results.ndjson")
-        self.path.write_bytes(json_line(record("192.0.2.1", BROKEN, evidence=NAME)) + json_line(record("192.0.2.2", WORKS)))
+        self.path.write_bytes(json_line(record("192.0.2.1", BROKEN, evidence=NAME))
+                              + json_line(record("192.0.2.2", WORKS)))
         self.out = io.StringIO()
         self.terminal = Terminal(self.out)
 

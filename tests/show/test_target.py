@@ -21,10 +21,12 @@ FLOWS = [{"config": 0, "spdr_state": 0, "observed": True, "tcp_synflags_fwd": 2,
 class TestWanted(unittest.TestCase):
     def test_by_address_and_by_name_however_they_are_written(self):
         for text, one, same in (("192.0.2.1", {"dip": "192.0.2.1"}, True), ("192.0.2.1", {"dip": "192.0.2.10"}, False),
-                                ("2001:DB8::0:1", {"dip": "2001:db8::1"}, True), ("[2001:db8::1]", {"dip": "2001:db8::1"}, True),
+                                ("2001:DB8::0:1", {"dip": "2001:db8::1"}, True),
+                                ("[2001:db8::1]", {"dip": "2001:db8::1"}, True),
                                 ("WWW.example.org.", {"domain": "www.example.org"}, True),
                                 ("straße.de", {"domain": "xn--strae-oqa.de"}, True),
-                                ("example.org", {"domain": "www.example.org"}, False), ("example.org", {"domain": [1]}, False),
+                                ("example.org", {"domain": "www.example.org"}, False),
+                                ("example.org", {"domain": [1]}, False),
                                 ("example.org", {}, False), ("192.0.2.1", {"dip": 7}, False)):
             self.assertEqual(Wanted(text)(one), same, (text, one))
 
@@ -55,8 +57,10 @@ class TestStory(unittest.TestCase):
     def test_from_flows_where_packets_are_not_there(self):
         text = "\n".join(self.tell(record("192.0.2.1", BROKEN, evidence="192.0/none.pcapng", flow_results=FLOWS),
                                    self.folder))
-        for told in ("No such file", "configuration 0 (baseline): ok\n  to the target    SYN\n  from the target  SYN ACK\n",
-                     "configuration 1 (experiment): timeout (Connection timed out)\n  to the target    SYN ECE CWR, 3 times\n",
+        for told in ("No such file", "configuration 0 (baseline): ok\n"
+                     "  to the target    SYN\n  from the target  SYN ACK\n",
+                     "configuration 1 (experiment): timeout (Connection timed out)\n"
+                     "  to the target    SYN ECE CWR, 3 times\n",
                      "5 packets (500 octets) to the target, 4 (400 octets) from it", "it came as far as: icmp",
                      "ICMP type 3 code 13 from 10.0.0.1"):
             self.assertIn(told, text)
@@ -80,7 +84,8 @@ class TestStory(unittest.TestCase):
 
     def test_what_strangers_wrote_does_no_harm(self):
         for odd in ({"conditions": ["\x1b[31m"], "path": "x", "rounds": [{"order": [0], "states": ["x"], "time": 3}, 7],
-                     "hops": {"A": [7, {"rtt": "x"}]}, "flow_results": [{"spdr_state": 99, "error": "\x1b"}, 7], "time": []},
+                     "hops": {"A": [7, {"rtt": "x"}]}, "flow_results": [{"spdr_state": 99, "error": "\x1b"}, 7],
+                     "time": []},
                     {"conditions": [], "flow_results": 7, "rounds": 7, "hops": 7, "evidence": 7, "error": "\x1b"}):
             self.assertNotIn("\x1b", "\n".join(self.tell(odd, self.folder)))
 

@@ -53,5 +53,6 @@ class TestTerminal(unittest.TestCase):
     def test_its_size_is_that_of_now_within_reason(self):
         one = Terminal(Screen(), {"TERM": "xterm"})
         for columns, lines, told in ((100, 50, (100, 50)), (10, 2, (40, 5))):
-            with patch.object(terminal.shutil, "get_terminal_size", return_value=terminal.os.terminal_size((columns, lines))):
+            size = terminal.os.terminal_size((columns, lines))
+            with patch.object(terminal.shutil, "get_terminal_size", return_value=size):
                 self.assertEqual(one.size, told)
