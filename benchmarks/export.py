@@ -37,7 +37,8 @@ def timed(command: list[str]) -> dict[str, float]:
 
 def tell(what: str, figure: dict[str, float]) -> None:
     made = f", makes {figure['MiB']:.0f} MiB" if "MiB" in figure else ""
-    print(f"{what}: {figure['wall']:.1f} s wall, {figure['cpu']:.1f} s CPU, {figure['memory']:.0f} MiB{made}", flush=True)
+    print(f"{what}: {figure['wall']:.1f} s wall, {figure['cpu']:.1f} s CPU, {figure['memory']:.0f} MiB{made}",
+          flush=True)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ class TestBundle(Case):
 
     def test_what_is_refused(self):
         (self.folder / "full.zip").write_bytes(b"x")
-        for arguments, said in ((("-o", "x.zip"), "name the results"), 
+        for arguments, said in ((("-o", "x.zip"), "name the results"),
                                 (("r.ndjson",), "name the archive with --output"),
                                 (("r.ndjson", "-o", "x.rar"), "has to end with one of"),
                                 (("none", "-o", "x.zip"), "results none: there is no such file"),

@@ -32,7 +32,8 @@ class TestShow(Case):
     def test_a_terminal_gets_colours(self):
         ours, theirs = pty.openpty()
         done = subprocess.run([*PSPDR, "show", "r.ndjson"], cwd=self.folder, stdout=theirs, stderr=subprocess.PIPE,
-                              check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""}, timeout=120)
+                              check=False, timeout=120,
+                              env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": ""})
         os.close(theirs)
         text = os.read(ours, 1 << 16).decode()
         os.close(ours)

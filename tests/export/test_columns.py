@@ -99,7 +99,8 @@ class TestRows(unittest.TestCase):
 
     def test_names_of_further_keys_are_unlike_those_of_columns(self):
         found, (row,) = table([record("192.0.2.1", WORKS, Rank=1, rank=2, DIP="x", asn=3, more=4)])
-        self.assertEqual([row[name] for name in ("Rank", "job.rank", "job.DIP", "job.asn", "asn")], [1, 2, "x", 3, None])
+        told = [row[name] for name in ("Rank", "job.rank", "job.DIP", "job.asn", "asn")]
+        self.assertEqual(told, [1, 2, "x", 3, None])
         self.assertEqual(len({name.casefold() for name in found}), len(found))
 
     def test_a_key_that_is_called_as_conditions_are(self):
