@@ -89,7 +89,7 @@ TAKEN = frozenset({"dip", "dp", "domain", "domain_ascii", "time", "run", "path",
                    "evidence", "error", "conditions"})
 """Keys of records that have columns of their own."""
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d\.\d{6}", re.ASCII)
 
 
 def family(condition: str) -> tuple[str, str]:
@@ -158,8 +158,7 @@ class Batch:
                         for asn, record in zip(values("dip_asn"), records, strict=True)]
         times = values("time")
         for key in ("from", "to"):
-            moments = [time.get(key) if isinstance(time, dict) else None for time in times]
-            fixed[f"time_{key}"] = [moment if is_time(moment) else None for moment in moments]
+            fixed[f"time_{key}"] = _moments([time.get(key) if isinstance(time, dict) else None for time in times])
         if None in fixed["time_from"] or None in fixed["time_to"]:
             for place, time in enumerate(times):
                 if time is not None and None in (fixed["time_from"][place], fixed["time_to"][place]):
@@ -374,6 +373,15 @@ def _kind(value: Any) -> Kind:
     if isinstance(value, float):
         return Kind.NUMBER
     return Kind.TEXT if isinstance(value, str) else Kind.JSON
+
+
+def _moments(values: list[Any]) -> list[Any]:
+    """Those that are times, None in the place of others."""
+    if {*map(type, values)} == {str} and all(map(TIME.fullmatch, values)):
+        minutes = {value[:16] for value in values}  # few, so that they are looked at once
+        if all(is_time(f"{minute}:00.000000") for minute in minutes):
+            return values
+    return [value if is_time(value) else None for value in values]
 
 
 def is_time(text: object) -> bool:

@@ -133,6 +133,11 @@ class TestRows(unittest.TestCase):
 
     def test_times(self):
         for text, fine in {"2026-11-22 10:00:00.000000": True, "2026-02-30 10:00:00.000000": False,
-                           "2026-11-22T10:00:00.000000": False, "": False}.items():
+                           "2026-11-22T10:00:00.000000": False, "": False,
+                           "2026-11-22 10:00:60.000000": False, "2026-11-22 24:00:00.000000": False}.items():
             self.assertEqual(is_time(text), fine, text)
+            one, other = record("192.0.2.1"), record("192.0.2.2")
+            one["time"] = {"from": text, "to": text}
+            self.assertEqual([row["time_to"] for row in table([one, other])[1]],
+                             [text if fine else None, "2026-11-22 10:00:00.000000"])
         self.assertFalse(is_time(None))
