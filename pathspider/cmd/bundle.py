@@ -39,6 +39,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--title", default="", help="The study's title.")
     parser.add_argument("--licence", default="", metavar="TEXT", help="Under which the results may be used.")
     parser.add_argument("--creators", default="", metavar="TEXT", help="Who is to be cited.")
+    parser.add_argument("--readme", metavar="FILE",
+                        help="The README.md, written; in the place of the one that is made and asks for what is "
+                             "missing.")
     parser.add_argument("--verify", metavar="ARCHIVE",
                         help="Look at an archive, without unpacking it: checksums, schemas, names that lead out of it.")
     parser.set_defaults(func=run)
@@ -54,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         whole = publish([Path(name) for name in args.results],
                         Options(Path(args.output), Path(args.evidence) if args.evidence is not None else None,
-                                args.title, args.licence, args.creators))
+                                args.title, args.licence, args.creators,
+                                Path(args.readme) if args.readme is not None else None))
     except BundleError as error:
         raise UsageError(str(error)) from None
     return 0 if whole else 1

@@ -35,6 +35,8 @@ class Options(NamedTuple):
     title: str = ""
     licence: str = ""
     creators: str = ""
+    readme: Path | None = None
+    """In the place of the one that is made."""
 
 
 def publish(results: Sequence[Path], options: Options) -> bool:
@@ -63,16 +65,20 @@ def publish(results: Sequence[Path], options: Options) -> bool:
     elif packets:
         log.info("packets of %d targets are left out; --evidence DIR puts them in", len(packets))
     ends = [end for one in contents for run in one.runs if is_time(end := run.get("end"))]
-    members.append(Member.of_text(bundle.README, readme(
-        folder, contents, title=options.title, licence=options.licence, creators=options.creators,
-        evidence=len(packets) if options.evidence else 0)))
+    if options.readme is None:
+        members.append(Member.of_text(bundle.README, readme(
+            folder, contents, title=options.title, licence=options.licence, creators=options.creators,
+            evidence=len(packets) if options.evidence else 0)))
+    else:
+        members.append(_member(options.readme)._replace(name=bundle.README))
     _refuse_twins(members)
     try:
         with atomic_write(options.output) as stream:
             bundle.write(stream, options.output.name, members, bundle.moment_of(cast("list[str]", ends)))
     except OSError as error:
         raise BundleError(f"{error.filename or options.output}: {error.strerror or error}") from None
-    log.info("%s: %d files; look at what %s says has to be written", options.output, len(members) + 1, bundle.README)
+    advice = "" if options.readme else f"; look at what {bundle.README} says has to be written"
+    log.info("%s: %d files%s", options.output, len(members) + 1, advice)
     return whole
 
 

@@ -70,6 +70,13 @@ class TestPublish(unittest.TestCase):
         self.publish()
         self.assertIn("has no metadata beside it", self.said)
 
+    def test_a_readme_that_was_written(self):
+        written = self.path / "written.md"
+        written.write_text("# All is said", encoding="utf-8")
+        self.publish(readme=written)
+        self.assertEqual(self.contents()["README.md"], b"# All is said")
+        self.assertNotIn("has to be written", self.said)
+
     def test_bad_lines_are_told_and_all_is_in_it(self):
         self.results.write_bytes(self.results.read_bytes() + b"{]\n")
         self.assertFalse(self.publish())
