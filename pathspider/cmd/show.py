@@ -79,3 +79,16 @@ def check(args: argparse.Namespace) -> None:
     if args.follow and not os.path.isfile(args.records):
         raise UsageError(f"records {args.records}: "
                          f"{'not an ordinary file' if os.path.exists(args.records) else 'there is no such file'}")
+    if args.follow and is_packed(args.records):
+        raise UsageError(f"records {args.records}: is compressed, and so is not being written: leave out --follow")
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file is compressed, by how it begins."""
+    from pathspider.targets.unpacking import packing_of  # noqa: PLC0415
+
+    try:
+        with open(name, "rb") as stream:
+            return packing_of(stream.read(16)) is not None
+    except OSError as error:
+        raise UsageError(f"records {name}: {error.strerror}") from None

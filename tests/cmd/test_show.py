@@ -1,5 +1,6 @@
 """``pspdr show``: plain text in a pipe, colours on a terminal."""
 
+import gzip
 import json
 import os
 import pty
@@ -41,11 +42,13 @@ class TestShow(Case):
         self.assertIn("\x1b[31m10:00:00  192.0.2.2:80", text)
 
     def test_what_is_refused(self):
+        (self.folder / "packed").write_bytes(gzip.compress(b"x"))
         for arguments, said in ((("r.ndjson", "--follow", "--target", "x"), "only one of them"),
                                 (("r.ndjson", "--evidence", "."), "--evidence is for --target"),
                                 (("r.ndjson", "--target", "x", "--evidence", "none"), "there is no such folder"),
                                 (("-", "--follow"), "leave out --follow"), ((".",), "is a folder; name a file in it"),
-                                (("none", "--follow"), "there is no such file"), (("none",), "No such file")):
+                                (("none", "--follow"), "there is no such file"),
+                                (("packed", "--follow"), "is compressed"), (("none",), "No such file")):
             self.assertIn(said, self.refused("show", *arguments))
 
 
