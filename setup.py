@@ -151,6 +151,8 @@ setup(
     extras_require={"analysis": ["duckdb"],  # of examples/analyse.py
                     "mmdb": ["maxminddb>=2.2"],  # of --prefixes: databases in MaxMind's format
                     "campaign": ["pika>=1.2.0"],  # of campaigns with a broker
+                    "anonymise": ["cryptography>=38"],  # of pspdr export --anonymise: AES
+                    "parquet": ["pyarrow"],  # of pspdr export --format parquet
                     "quic": ["cryptography>=38"]},  # of the chain quic: what Initial packets say
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[

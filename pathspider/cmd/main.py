@@ -21,7 +21,9 @@ from pathspider.text import did_you_mean, printable
 from pathspider.version import __version__
 
 COMMANDS = {
+    "bundle": "Put results into one archive, to be published",
     "campaign": "One measurement from many vantage points, or in chunks",
+    "export": "Write records as a table, or as observations",
     "filter": "Pre-process a target list",
     "fleet": "Vantage points for campaigns, and the broker between",
     "help": "Tell how a command is used",
@@ -30,6 +32,7 @@ COMMANDS = {
     "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
+    "show": "Look at records on the terminal",
     "test": "Run the built in test suite",
     "vantage": "Be a vantage point of a fleet",
 }

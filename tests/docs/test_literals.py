@@ -17,7 +17,8 @@ from pathspider.discovery import module_names
 from pathspider.installed import declared_conditions
 
 ROOT = Path(pathspider.base.__file__).parent
-NO_CONDITIONS = {"lab", "cmd", "libtrace", "network", "suite", "schemas", "report", "templates"}
+NO_CONDITIONS = {"lab", "cmd", "libtrace", "network", "suite", "schemas", "report", "templates", "export",
+                 "show"}
 """Rooms in which conditions are read, not concluded."""
 
 WORDS = {  # what stands behind the colon: the functions that are called with it, those that return or raise it

@@ -1,0 +1,1 @@
+"""Records on the terminal: how a run goes, and the story of one target. ``pspdr show``."""
