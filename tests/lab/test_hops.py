@@ -193,8 +193,9 @@ class TestRoute(unittest.TestCase):
 
     def test_told_to_users(self):
         route = Route(BRANCH, silent=(1, 2), limited=(3,), quotes={5: Quote(8, padded=True)}, branches=True)
-        self.assertEqual(route.about, "at hop 4b; hops 1, 2 silent; hop 3 once a second; hop 5 quotes 8 octets, "
-                                      "padded; two branches at hop 4")
+        self.assertEqual(route.about(True), "at hop 4b; hops 1, 2 silent; hop 3 once a second; hop 5 quotes 8 octets, "
+                                            "padded; two branches at hop 4")
+        self.assertEqual((Route(3).about(True), Route(3).about(False)), ("at hop 3", ""))
 
 
 if __name__ == "__main__":
