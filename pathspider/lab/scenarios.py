@@ -7,6 +7,7 @@ import runpy
 import stat
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from pathspider.helpers.modes import MODES
@@ -32,7 +33,7 @@ FAMILIES: dict[str, Family] = {
 
 
 HOPS_FILE = str(Path(__file__).with_name("families") / "hops.py")
-"""Scenarios on paths of eight hops: a file like those of users, since most labs do without."""
+"""Scenarios on paths of eight hops: named like a file of users, since most labs do without."""
 
 HOP_FAMILY = 9
 """Number of its family."""
@@ -49,7 +50,7 @@ def add_scenarios(path: str) -> None:
 
     They form a family of their own. Raises LabError when the file cannot be used.
     """
-    scenarios = scenarios_of(path)
+    scenarios = import_module("pathspider.lab.families.hops").SCENARIOS if path == HOPS_FILE else scenarios_of(path)
     known = {one.name.lower(): one for family in FAMILIES.values() for one in family.scenarios}
     for one in scenarios:
         if (other := known.setdefault(one.name.lower(), one)) is not one:
