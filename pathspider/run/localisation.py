@@ -34,6 +34,10 @@ REPEATS = 3
 """How often each end of an interval is asked."""
 MOST_MISSES = 1
 """Answers of a hop at an end of the interval that may be missing."""
+CHANCE = 2e-3
+"""How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
+MOST_LOST = 0.3
+"""The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
 MOST_CONTRADICTIONS = 2
 
@@ -252,6 +256,12 @@ class Search:
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
         yield from self._same_path([high], CONTROL)
+        if high < self._last:
+            yield from self._ask(EXPERIMENT, high + 1)
+        if not (yield from self._stays_away(high)) or self._farthest != low:  # by now more may be known to be lost
+            return not_located("unstable")
+        if self._lost(high) > MOST_LOST:
+            return not_located("rate_limited")
         return located("dropped", low, high)
 
     @property
@@ -277,7 +287,7 @@ class Search:
         order = (BASELINE, EXPERIMENT, EXPERIMENT, BASELINE)
         turn = 0
         while (len(self._hops(BASELINE, ttl)) < REPEATS
-               or len(self._heard[Probe(EXPERIMENT, ttl)]) < REPEATS + 2 * self._misses(BASELINE, ttl)):
+               or self._lost(ttl) ** len(self._heard[Probe(EXPERIMENT, ttl)]) > CHANCE):
             yield from self._ask(order[turn % len(order)], ttl)
             turn += 1
             if self._hops(EXPERIMENT, ttl):
@@ -286,6 +296,15 @@ class Search:
                 raise _Over(not_located("rate_limited"))
         self._constant(BASELINE, ttl)
         return True
+
+    def _lost(self, ttl: int) -> float:
+        """How much of what comes to a hop, or to any that answers at times, stays without an answer for other reasons,
+        at most."""
+        arrived = [heard for probe, heard in self._heard.items()
+                   if probe.side in (BASELINE, CONTROL) or (probe.side == EXPERIMENT and probe.ttl <= self._farthest)]
+        all_together = [one for heard in arrived if any(heard) for one in heard]
+        return max((sum(one is None for one in heard) + 0.5) / (len(heard) + 1)
+                   for heard in (self._heard[Probe(BASELINE, ttl)], all_together))
 
     # -- changed -------------------------------------------------------------------------------------------------------
 
