@@ -1,4 +1,4 @@
-"""Between which hops of a path is a packet dropped, or changed? Pure: answers in, which probe comes next and a word out.
+"""Between which hops of a path is a packet dropped, or changed? Pure: answers in, the next probe and a word out.
 
 A probe is the experiment's packet (:data:`EXPERIMENT`), or the baseline's (:data:`BASELINE`), with a TTL so small that
 a router on the way gives it up, and quotes it as it came there: :rfc:`1812`, section 4.3.2.3. Which hop drops or
@@ -243,16 +243,9 @@ class Search:
         arrived = yield from self._first(EXPERIMENT, self.distance)
         if arrived is not None and arrived.came is Came.TARGET:
             return not_located("unstable")  # not dropped now
-        for _ in range(MOST_CONTRADICTIONS):
-            low, high = yield from self._narrow(self._passes, self._farthest)
-            if high is None:
-                if low < self._last:
-                    return self._unanswered()
-                return (yield from self._changed())
-            if (yield from self._stays_away(high)) and self._farthest == low:
-                break
-        else:
-            return not_located("unstable")
+        low, high = yield from self._where_it_ends()
+        if high is None:
+            return self._unanswered() if low < self._last else (yield from self._changed())
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
         yield from self._same_path([high], CONTROL)
@@ -263,6 +256,15 @@ class Search:
         if self._lost(high) > MOST_LOST:
             return not_located("rate_limited")
         return located("dropped", low, high)
+
+    def _where_it_ends(self) -> Steps[tuple[int, int | None]]:
+        """The last hop to which the experiment comes, and the next one that answers the baseline alone, each time;
+        None where there is none."""
+        for _ in range(MOST_CONTRADICTIONS):
+            low, high = yield from self._narrow(self._passes, self._farthest)
+            if high is None or ((yield from self._stays_away(high)) and self._farthest == low):
+                return low, high
+        raise _Over(not_located("unstable"))
 
     @property
     def _farthest(self) -> int:

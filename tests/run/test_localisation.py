@@ -221,7 +221,7 @@ class TestAnyPath(unittest.TestCase):
     def test_minimal_where_all_answer(self, hops, data):
         hop = data.draw(st.integers(0, hops - 1))
         for kind, path in (("changed", Path(hops, change=hop)), ("dropped", Path(hops, drop=hop))):
-            found, one = search(path, kind, data.draw(st.integers(0, 30)))
+            found, _ = search(path, kind, data.draw(st.integers(0, 30)))
             self.assertEqual(found.interval, (hop, hop + 1))
 
     @settings(max_examples=200, deadline=None)
