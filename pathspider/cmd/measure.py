@@ -15,7 +15,7 @@ from pathspider.cmd.files import Files
 from pathspider.cmd.input import (
     DrawnSeed,
     add_input_options,
-    bare_shuffle,
+    bare_options,
     open_input,
     positive_int,
     select,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+MOST_LOCATED = 1000
+"""Targets that ``--locate`` looks for, unless it says how many."""
 MOST_ROUNDS = 100
 """Rounds that a suspect may have."""
 
@@ -101,7 +103,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "is stable; 0: do not. (Default: 4)")
     parser.add_argument("--confirm-gap", type=seconds, default=15.0, metavar="SECONDS",
                         help="Time from the end of such a target's last connection to the next. (Default: 15)")
-    parser.add_argument("--locate", type=positive_int, nargs="?", const=1000, default=0, metavar="N",
+    parser.add_argument("--locate", type=most_targets, nargs="?", default=0, metavar="N",
                         help="Find out between which hops of the path it happens, for at most N targets whose finding "
                              "is confirmed, or whose packets were changed on the way. (Default: not; without N: 1000)")
     parser.add_argument("--locate-rate", type=positive_rate, default=50.0, metavar="N",
@@ -125,7 +127,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
     for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
-    parser.words = partial(bare_shuffle, ends=plugins.choices)
+    parser.words = partial(bare_options, ends=plugins.choices)
 
 
 def rounds(text: str) -> int:
@@ -133,6 +135,11 @@ def rounds(text: str) -> int:
     if not text.isdecimal() or int(text) > MOST_ROUNDS:
         raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {MOST_ROUNDS} is needed")
     return int(text)
+
+
+def most_targets(text: str) -> int:
+    """The value of ``--locate``, for argparse; empty where it has none."""
+    return positive_int(text) if text else MOST_LOCATED
 
 
 def positive_rate(text: str) -> float:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pathspider.cmd.input import bare_shuffle
+from pathspider.cmd.input import bare_options
 from pathspider.cmd.main import UsageError, meant_option
 from pathspider.installed import PLUGINS
 
@@ -42,7 +42,7 @@ def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | 
     reader._has_negative_number_optionals.clear()
     reader.add_argument("rest", nargs=argparse.REMAINDER)
     try:
-        rest = reader.parse_known_args(bare_shuffle(list(argv)[list(argv).index("measure") + 1:]))[0].rest
+        rest = reader.parse_known_args(bare_options(list(argv)[list(argv).index("measure") + 1:]))[0].rest
     except (Refused, ValueError):  # the parser itself will say it
         return None
     return rest[0] if rest else None

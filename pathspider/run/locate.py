@@ -37,10 +37,6 @@ log = logging.getLogger("pathspider")
 LOCATE = "_locate"
 """Of a record, on its way to this stage: its :class:`Material`."""
 
-MOST_TARGETS = 1000
-"""Targets of one run, unless the option says another number."""
-RATE = 50.0
-"""Probes a second, over all targets, unless the option says otherwise."""
 BETWEEN = 1.0
 """Seconds between two probes to one address."""
 NEAR = 1.1
@@ -72,6 +68,8 @@ class Finding(NamedTuple):
     kind: Kind
     fields: Sequence[str]
     """Names of :class:`~pathspider.quotation.Quotation`."""
+    suspected: bool = True
+    """Something is known to have happened. Otherwise it is none that nothing was seen on the path, and not said."""
 
 
 def material(merged: Merged, specimens: Sequence[Specimen | None]) -> Material | None:
@@ -106,12 +104,12 @@ def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confi
                 continue
             broken = BROKEN.fullmatch(condition)
             if broken is None:
-                return Finding(feature, "changed", fields)
+                return Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
             stable = f"{broken['feature']}.stable.connectivity.broken"
             if not confirmed or stable in found:
                 return Finding(feature, "dropped", fields)
     if forced and located:
-        return Finding(feature, "changed", next(iter(located.values())))
+        return Finding(feature, "changed", next(iter(located.values())), suspected=False)
     return None
 
 

@@ -299,7 +299,8 @@ class Target:
     def tell(self) -> None:
         """Add to the record what was found."""
         assert self.word is not None
-        self.record["conditions"] = [*self.record["conditions"], self.word.condition(self.finding.feature)]
+        if self.finding.suspected or self.word.interval:
+            self.record["conditions"] = [*self.record["conditions"], self.word.condition(self.finding.feature)]
         self.record["hops"] = {side: [hops[ttl] for ttl in sorted(hops)] for side, hops in self.hops.items()}
         seen = {ttl: hop["addr"] for hops in (self.hops[BASELINE], self.hops[EXPERIMENT]) for ttl, hop in hops.items()}
         self.record["path"] = with_hops(self.record["path"], seen, self._search.distance)
