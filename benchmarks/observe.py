@@ -23,7 +23,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ALL_CHAINS = ["basic", "dns", "dscp", "ecn", "evidence", "evil", "icmp", "mss", "noop", "quic", "tcp", "tfo", "udp"]
+ALL_CHAINS = ["basic", "dns", "dscp", "ecn", "evidence", "evil", "hops", "icmp", "mss", "noop", "quic", "tcp",
+              "tfo", "udp"]
 SYN_OPTIONS = bytes.fromhex("020405b40402080a000000010000000001030307")
 ETHERNET_4 = bytes.fromhex("02000a00000202000a0000010800")
 ETHERNET_6 = bytes.fromhex("02000a00000202000a00000186dd")
