@@ -17,11 +17,13 @@ from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 from typing import Literal, NamedTuple, TypeVar
 
-Side = Literal["A", "B", "C", "P"]
+Side = Literal["A", "B", "C", "F", "P"]
 BASELINE: Side = "A"
 EXPERIMENT: Side = "B"
 CONTROL: Side = "C"
 """The baseline's packet in the experiment's flow: with its ports, so that it takes the same one of several paths."""
+FRESH: Side = "F"
+"""The experiment's packet in a flow that nothing else was sent in."""
 OTHER: Side = "P"
 """A packet that no proxy for the experiment's protocol takes: a UDP datagram to a port where nobody listens."""
 
@@ -30,6 +32,9 @@ Kind = Literal["dropped", "changed"]
 MOST_HOPS = 32
 USUAL_HOPS = 12
 """Where the search begins, when nothing is known of the distance."""
+FLOWS = 6
+"""Fresh flows that must not be changed either, before it is said that nothing on the way changes the experiment: there
+may be several ways, of which routers choose one by the ports."""
 REPEATS = 3
 """How often each end of an interval is asked."""
 MOST_MISSES = 1
@@ -116,11 +121,13 @@ class Search:
     :param kind: ``dropped``: the experiment does not arrive, and may be changed before that; ``changed``: it arrives
     :param distance: at which hop the target may be; 0: not known
     :param most: probes that may be sent
+    :param flows: fresh flows, see :data:`FLOWS`
     """
 
-    def __init__(self, kind: Kind, distance: int = 0, most: int = MOST_PROBES) -> None:
+    def __init__(self, kind: Kind, distance: int = 0, most: int = MOST_PROBES, flows: int = FLOWS) -> None:
         self.kind = kind
         self.most = most
+        self.flows = flows
         self.sent = 0
         """Probes that were asked for."""
         self.distance: int | None = None
@@ -226,6 +233,11 @@ class Search:
     def _beyond(self) -> Steps[Word]:
         """The last hop saw the experiment as it was sent: whatever happens does so behind it, or on the way back."""
         assert self.distance is not None
+        if self.kind == "changed" and self._last:
+            for _ in range(self.flows):
+                fresh = yield from self._ask(FRESH, self._last)
+                if fresh is not None and fresh.came is Came.HOP and fresh.same is False:
+                    return not_located("path_differs")
         other = yield from self._first(OTHER, self.distance)
         if other is not None and other.came is Came.HOP:
             return not_located("proxy")  # the target is further away than what answers in its name

@@ -16,6 +16,9 @@ from pathspider.run.localisation import (
     BASELINE,
     CONTROL,
     EXPERIMENT,
+    FLOWS,
+    FRESH,
+    MOST_PROBES,
     OTHER,
     Answer,
     Came,
@@ -30,17 +33,20 @@ from pathspider.run.locate import BETWEEN, Finding, Material
 if TYPE_CHECKING:
     from pathspider.records import Hop, Record
     from pathspider.run.experiment import Experiment
+    from pathspider.run.specimen import Specimen
 
 ON_EVERY_PACKET = frozenset({"ecn", "dscp", "traffic_class", "evil"})
 """Fields that packets behind the handshake have, too."""
 NOBODY = 33434
 """A UDP port where nobody listens, as traceroute(8) has it."""
-MOST_CONNECTIONS = 6
+MOST_CONNECTIONS = 10
 """Of the kernel's, for one target: a server may end one whose request is slow."""
 COMES_UP = 5.0
 """Seconds in which one comes up, or its last octet arrives."""
 MOST_WHOLE = 200
 """Probes of a search that asks every hop."""
+LIVE_FLOWS = 3
+"""Fresh flows, where each is a connection of the kernel's."""
 
 
 def lives(found: Finding, made_of: Material) -> bool:
@@ -93,11 +99,13 @@ class Target:
         self._made_of = made_of
         self._request = request_of(getattr(getattr(spider, "args", None), "connect", None), record)
         options = [spider.live_options(config) for config in made_of.configs]
-        self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True))
+        self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {FRESH: options[1]}
         self.is_live = lives(found, made_of) and None not in options and len(self._request) > 1
-        self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), *([MOST_WHOLE] if whole else []))
+        self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
+                              LIVE_FLOWS if self.is_live else FLOWS)
         self._steps = self._search.steps(whole=whole)
-        self._specimens = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment}
+        self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
+                           FRESH: made_of.experiment}
         self._sent: dict[Side, Quotation | None] = {
             side: as_quoted(one.data if self.is_live else one.first) for side, one in self._specimens.items()}
         self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
@@ -176,9 +184,7 @@ class Target:
         """Whether an octet may go. A connection that is over makes room for another one, a few times."""
         if flow.is_over or (self._waits_since and now - self._waits_since > COMES_UP):
             self._waits_since = 0.0
-            del self._flows[side]
-            flow.finish()
-            self._finished.append(flow)
+            self._leave(side)
             if self._connections >= MOST_CONNECTIONS:
                 self._end(not_located("unstable"))
             return False
@@ -273,6 +279,8 @@ class Target:
     def _answer(self, answer: Answer | None) -> None:
         self.under_way = False
         try:
+            if self.wanted.side == FRESH:
+                self._leave(FRESH)
             self.wanted = self._steps.send(answer)
         except StopIteration as end:
             self._end(end.value)
@@ -285,16 +293,20 @@ class Target:
 
     def close(self) -> Sequence[LiveFlow]:
         """Let the ports go; the kernel's connections that are still to be closed."""
-        for flow in self._flows.values():
-            if isinstance(flow, LiveFlow):
-                flow.finish()
-                self._finished.append(flow)
-            else:
-                self.watch(flow, None)
-                flow.close()
-        self._flows = {}
+        for side in [*self._flows]:
+            self._leave(side)
         finished, self._finished = self._finished, []
         return finished
+
+    def _leave(self, side: Side) -> None:
+        """Nothing more is sent in the flow of a side; the next probe there has a new one."""
+        flow = self._flows.pop(side)
+        if isinstance(flow, LiveFlow):
+            flow.finish()
+            self._finished.append(flow)
+        else:
+            self.watch(flow, None)
+            flow.close()
 
     def tell(self) -> None:
         """Add to the record what was found."""

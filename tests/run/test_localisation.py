@@ -19,19 +19,24 @@ class Path:
     :param silent, short, lying: routers that do not answer, quote too little, or quote a change that there is none
     :param answers: the share of probes that a router answers, by its number
     :param branches: routers that have another address for some flows: these flows
+    :param fresh: further flows, from 1 on, that are changed
     :param proxy: the router at which something answers in the target's name
     """
 
     def __init__(self, hops=8, *, change=None, drop=None, back=False, silent=(), short=(), lying=(), answers=None,
-                 branches=None, proxy=None, refuses=False, seed=0):
+                 branches=None, proxy=None, refuses=False, fresh=(), seed=0):
         self.hops, self.change, self.drop, self.back = hops, change, drop, back
         self.silent, self.short, self.lying, self.proxy, self.refuses = silent, short, lying, proxy, refuses
         self.answers, self.branches = answers or {}, branches or {}
+        self.fresh, self.flows = fresh, 0
         self.random = random.Random(seed)
 
     def __call__(self, probe):
         side, ttl = probe
-        experiment = side == "B"
+        experiment = side in "BF"
+        self.flows += side == "F"
+        if side == "F" and self.fresh:
+            return Answer(Came.HOP, f"10.0.{ttl}.1", self.flows not in self.fresh)
         if experiment and self.drop is not None and ttl > self.drop:
             return Answer(Came.REFUSED, TARGET, ttl=50) if self.refuses else None
         distance = self.hops + 1 if self.proxy is None or side == "P" else self.proxy
@@ -155,6 +160,10 @@ class TestChanges(unittest.TestCase):
     def test_another_path(self):
         self.assertEqual(word(Path(change=4, branches={5: "B"}), "changed"), "not_located:path_differs")
 
+    def test_another_path_of_other_flows(self):
+        self.assertEqual(word(Path(fresh={5}), "changed"), "not_located:path_differs")
+        self.assertEqual(word(Path(fresh={100}), "changed"), "reverse_or_target")
+
     def test_addresses_that_change(self):
         path, count = Path(change=4), iter(range(1000))
 
@@ -192,19 +201,19 @@ paths = st.fixed_dictionaries({
 
 class TestAnyPath(unittest.TestCase):
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(paths, st.sampled_from(["dropped", "changed"]), st.integers(-5, 70))
     def test_clean(self, path, kind, distance):
         found, one = search(Path(**path), kind, distance)
         self.assertIsNone(found.interval)
         self.assertLessEqual(one.sent, MOST_PROBES)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(paths, st.integers(0, 25), st.integers(0, 70))
     def test_changed(self, path, hop, distance):
         self.contains(search(Path(**path, change=hop), "changed", distance)[0], hop)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(paths, st.integers(0, 25), st.integers(0, 70), st.booleans())
     def test_dropped(self, path, hop, distance, refuses):
         path = {**path, "answers": {}}
@@ -216,7 +225,7 @@ class TestAnyPath(unittest.TestCase):
             self.assertLessEqual(low, hop)
             self.assertGreater(high, hop)
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.integers(1, 25), st.data())
     def test_minimal_where_all_answer(self, hops, data):
         hop = data.draw(st.integers(0, hops - 1))
@@ -224,7 +233,7 @@ class TestAnyPath(unittest.TestCase):
             found, _ = search(path, kind, data.draw(st.integers(0, 30)))
             self.assertEqual(found.interval, (hop, hop + 1))
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.lists(st.none() | st.builds(Answer, st.sampled_from(Came), st.sampled_from(["a", "b"]),
                                           st.none() | st.booleans(), st.none() | st.integers(0, 255)), min_size=200),
            st.sampled_from(["dropped", "changed"]))
