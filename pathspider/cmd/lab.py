@@ -15,7 +15,7 @@ examples:
   pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'
   pspdr lab run -- sh -c 'pspdr lab targets --clean 1000 | pspdr measure -i lab0 ecn --connect tcp'
   pspdr lab check ecn
-  pspdr lab run --hops 8 -- sh -c 'pspdr lab targets --hops 8 --plugin ecn | pspdr measure -i lab0 ecn'
+  pspdr lab list --hops 8 ecn
 
 The commands that make a lab need root. A lab reaches nothing outside, and nothing of it stays behind.
 """

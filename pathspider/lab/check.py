@@ -36,7 +36,7 @@ CONNECTION_TIMEOUT = "4"
 CONFIRM_GAP = 2.0
 """Seconds before each round, where suspects are confirmed: nothing in the lab is there to be polite to."""
 
-LOCATE = ["--locate"]
+LOCATE = ("--locate=1000",)
 """Options of a measurement that searches for places."""
 
 LACKING = {"nginx": {"h2c", "proxy"}, "apache": {"odd-dns", "odd-web", "full-mss", "proxy"}}
@@ -191,9 +191,7 @@ def perform(
     progress.began(run)
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", str(confirm),
-               "--confirm-gap", str(confirm_gap), *options, *run.measure]
-    if run.locate:
-        command += LOCATE
+               "--confirm-gap", str(confirm_gap), *options, *(LOCATE if run.locate else ()), *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()

@@ -49,7 +49,7 @@ class Quote:
     """Octets behind the IP header; all that came, if None."""
     padded: bool = False
     """The quotation is padded to 128 octets, and the message says so. :rfc:`4884`"""
-    labels: tuple[int, ...] = ()
+    labels: Sequence[int] = ()
     """MPLS labels, in an extension behind it. :rfc:`4950`"""
 
 
@@ -58,14 +58,14 @@ class Route:
     """Where on a path of eight hops something happens, and how its hops answer."""
 
     at: int = ROUTER
-    """The hop that does what the scenario's path says, :data:`BRANCH` for hop 4b."""
+    """The hop that does what the scenario's path says; 9 (``BRANCH``) for hop 4b."""
     before: bool = False
     """It does so before it looks at the TTL: it quotes what it changed, and does not quote what it drops."""
-    silent: tuple[int, ...] = ()
+    silent: Sequence[int] = ()
     """Hops that do not say that a TTL ran out."""
-    limited: tuple[int, ...] = ()
+    limited: Sequence[int] = ()
     """Hops that say so once a second."""
-    hidden: tuple[int, ...] = ()
+    hidden: Sequence[int] = ()
     """Hops that leave the TTL as it is, as in MPLS without TTL propagation. They count in ``at``, not in the truth."""
     quotes: Mapping[int, Quote] = field(default_factory=dict)
     """Hops that quote otherwise than Linux."""
@@ -76,11 +76,13 @@ class Route:
     proxy: bool = False
     """Behind hop 4 a proxy, which knows no ECN, answers TCP in the name of the target."""
 
-    @property
-    def about(self) -> str:
-        """The hops, for a user, in a few words."""
+    def about(self, happens: bool) -> str:
+        """The hops, for a user, in a few words.
+
+        :param happens: whether anything does, on the way
+        """
         parts = []
-        if self.at != ROUTER or self.before:
+        if happens:
             hop = "4b" if self.at == BRANCH else self.at
             parts.append(f"at hop {hop}" + " before the TTL is looked at" * self.before)
         for hops, what in ((self.silent, "silent"), (self.limited, "once a second"), (self.hidden, "hidden")):
@@ -103,7 +105,7 @@ class Place:
 
     word: str
     """The truth, and of intervals the smallest that can be found: between neighbouring hops that answer."""
-    instead: tuple[str, ...] = ()
+    instead: Sequence[str] = ()
     """What chance, or care, may find in place of it."""
 
     def __post_init__(self) -> None:

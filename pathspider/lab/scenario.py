@@ -101,8 +101,8 @@ class Scenario:
             parts.append(SERVERS[self.server])
         if self.port is not None:
             parts.append(f"port {self.port} is closed")
-        if self.route is not None and self.route.about:
-            parts.append(self.route.about)
+        if self.route is not None and (hops := self.route.about(bool(self.path))):
+            parts.append(hops)
         return "; ".join(parts) or "clean"
 
     @property

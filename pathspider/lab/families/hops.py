@@ -23,9 +23,12 @@ def hops(base: str, how: str, route: Route, place: str, *instead: str, **others:
     return made
 
 
-def at_each(base: str, what: str) -> list[Scenario]:
-    """What happens at each hop in turn. Nobody quotes what comes to the target: of the last hop it cannot be told."""
-    return [hops(base, f"at-{hop}", Route(hop), f"{what}:{hop}-{hop + 1}" if hop < HOPS else "reverse_or_target")
+def at_each(base: str, what: str, last: str = "reverse_or_target") -> list[Scenario]:
+    """What happens at each hop in turn.
+
+    :param last: the truth about the last one: nobody quotes what comes to the target, so that it cannot be told
+    """
+    return [hops(base, f"at-{hop}", Route(hop), f"{what}:{hop}-{hop + 1}" if hop < HOPS else last)
             for hop in EVERY_HOP]
 
 
@@ -47,7 +50,7 @@ SCENARIOS = [
     *at_each("evilbit-cleared-tcp", "changed"),
     *at_each("evilbit-dropped-tcp", "dropped"),
     *at_each("udpzero-dropped", "dropped"),
-    *at_each("udpopts-stripped", "changed"),
+    *at_each("udpopts-stripped", "changed", ""),  # who sees the quotations alone can know
     *at_each("udpopts-dropped", "dropped"),
 
     # Nothing happens
@@ -56,6 +59,35 @@ SCENARIOS = [
     hops("mss-clean-tcp", "hops", Route(), ""),
     hops("tfo-clean-http", "hops", Route(), ""),
     hops("udpopts-clean", "hops", Route(), ""),
+    # nothing but that replies are not marked as requests are: so do hosts
+    hops("dscp-clean-tcp", "hops", Route(), "reverse_or_target"),
+    hops("dscp-clean-dnsudp", "hops", Route(), "reverse_or_target"),
+    hops("evilbit-clean-tcp", "hops", Route(), "reverse_or_target"),
+
+    # What else the other families know, at one hop
+    hops("ecn-syn-dropped-http", "at-3", Route(3), "dropped:3-4"),
+    hops("ecn-syn-dropped-https", "at-5", Route(5), "dropped:5-6"),
+    hops("ecn-syn-dropped-dnstcp", "at-6", Route(6), "dropped:6-7"),
+    hops("ecn-syn-stripped-http", "at-5", Route(5), "changed:5-6"),
+    hops("ecn-bleached-https", "at-5", Route(5), "changed:5-6"),
+    hops("ecn-syn-marked-ce", "at-4", Route(4), "changed:4-5"),
+    # SYNs pass, which are what is searched with
+    hops("ecn-data-dropped-http", "at-4", Route(4), "dropped:4-5", "not_located:unstable"),
+    hops("ecn-ect-reset", "at-4", Route(4), "dropped:4-5", "not_located:unstable"),
+    hops("dscp-bleached", "at-5", Route(5), "changed:5-6"),
+    hops("dscp-46-dropped-http", "at-3", Route(3), "dropped:3-4"),
+    hops("dscp-46-dropped-dnstcp", "at-3", Route(3), "dropped:3-4"),
+    hops("dscp-46-prohibited", "at-3", Route(3), "dropped:3-4"),
+    hops("tfo-stripped-dnstcp", "at-5", Route(5), "changed:5-6"),
+    hops("tfo-syn-dropped-dnstcp", "at-5", Route(5), "dropped:5-6"),
+    hops("tfo-syndata-dropped-http", "at-4", Route(4), "dropped:4-5"),
+    hops("tfo-syndata-cut-http", "at-4", Route(4), "changed:4-5"),
+    hops("mss-clamped-http", "at-6", Route(6), "changed:6-7"),
+    hops("mss-clamped-https", "at-6", Route(6), "changed:6-7"),
+    hops("mss-clamped-dnstcp", "at-6", Route(6), "changed:6-7"),
+    hops("evilbit-cleared-dnsudp", "at-2", Route(2), "changed:2-3"),
+    hops("evilbit-dropped-dnsudp", "at-7", Route(7), "dropped:7-8"),
+    hops("udpzero-prohibited", "at-2", Route(2), "dropped:2-3"),
 
     # Before the TTL is looked at: the hop quotes what it changed, and not what it drops
     hops("ecn-syn-stripped-tcp", "before-1", Route(1, before=True), "first"),
@@ -124,6 +156,8 @@ SCENARIOS = [
     hops("ecn-no-server-tcp", "hops", Route(), "reverse_or_target"),
     hops("ecn-synack-stripped-tcp", "hops", Route(5), "reverse_or_target"),
     hops("ecn-synack-dropped", "hops", Route(5), "reverse_or_target"),
+    hops("ecn-reflected-tcp", "hops", Route(5), "reverse_or_target"),
+    hops("ecn-ect0-to-ce", "hops", Route(5), "reverse_or_target"),
     hops("mss-raised-tcp", "hops", Route(6), "reverse_or_target"),
     hops("dscp-reply-marked-tcp", "hops", Route(5), "reverse_or_target"),
 ]
