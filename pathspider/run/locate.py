@@ -39,6 +39,8 @@ LOCATE = "_locate"
 
 BETWEEN = 1.0
 """Seconds between two probes to one address."""
+PATIENCE = 1.0
+"""Seconds in which an answer must come."""
 NEAR = 1.1
 """Seconds between two probes for a router that does not answer each: Linux sends one time exceeded a second to
 whoever asks (``net.ipv4.icmp_ratelimit``)."""

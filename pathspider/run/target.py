@@ -12,6 +12,7 @@ from pathspider.helpers.probes import as_quoted, datagram, hops_of_reply, is_sam
 from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
+from pathspider.run import locate
 from pathspider.run.localisation import (
     BASELINE,
     CONTROL,
@@ -28,7 +29,7 @@ from pathspider.run.localisation import (
     Word,
     not_located,
 )
-from pathspider.run.locate import BETWEEN, Finding, Material
+from pathspider.run.locate import Finding, Material
 
 if TYPE_CHECKING:
     from pathspider.records import Hop, Record
@@ -158,7 +159,7 @@ class Target:
             self._left_at = time.time()
         self._numbers.add(self._number)
         self.under_way = True
-        self.due = self._until = now + BETWEEN
+        self.due, self._until = now + locate.BETWEEN, now + locate.PATIENCE
         return True
 
     @property
