@@ -29,6 +29,7 @@ COMMANDS = {
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
     "test": "Run the built in test suite",
+    "trace": "Show which hops of a path see a feature, and where it is changed or dropped",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``
 adds the sub-command and sets ``func``, which takes the parsed arguments and returns the exit status."""

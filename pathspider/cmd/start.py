@@ -44,13 +44,18 @@ def spider_here(args: argparse.Namespace, options: RunOptions) -> Spider:
             if here:
                 check_interface(args.interface)
                 args.interface = interface_name(args.interface)
-            check_capabilities(*args.plugin.capabilities)
+            check_capabilities(*args.plugin.capabilities, *for_locating(args))
         except (InterfaceError, CapabilityError) as error:
             raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "")
     if here and not any(source_of(args, spider)):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     return spider
+
+
+def for_locating(args: argparse.Namespace) -> set[str]:
+    """The capabilities that --locate needs: to forge packets, and to hold TCP ports for them."""
+    return {"CAP_NET_RAW", "CAP_NET_ADMIN"} if args.locate and args.plugin.located else set()
 
 
 def source_of(args: argparse.Namespace, spider: Spider) -> Source:
@@ -92,7 +97,7 @@ def give_up_privileges(args: argparse.Namespace) -> None:
         user = run_user(args.user)
     except UserError as error:
         raise UsageError(str(error)) from None
-    kept = of_plugin(args.plugin)
+    kept = of_plugin(args.plugin) | for_locating(args)
     if "CAP_BPF" in kept:
         from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
 

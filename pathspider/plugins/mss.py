@@ -26,6 +26,7 @@ class MSS(SingleSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
     capabilities = ("CAP_NET_RAW",)
+    located = {r"mss\.option\.received\.(absent|malformed|inflated|deflated)": ("mss",)}
     conditions = {
         "mss.connectivity.online": "the connection came up",
         "mss.connectivity.offline": "the connection did not come up",
