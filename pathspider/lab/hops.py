@@ -35,7 +35,8 @@ NAT = 2
 """The hop that gives packets its own source address, where one does."""
 
 TABLE = "pathspider_hops"
-PROXY_MARK = 7
+BRANCH_MARK, PROXY_MARK = 101, 102
+"""Marks of packets that go there, and numbers of the tables that lead them."""
 TTL = {4: "ip ttl", 6: "ip6 hoplimit"}
 HIDDEN_TTLS = range(1, 65)
 """TTLs that a hidden hop leaves as they are."""
@@ -174,6 +175,10 @@ def _arriving(hop: int, case: Case, route: Route) -> Iterator[str]:
     if route.before and hop == route.at:
         for impairment in case.scenario.path:
             yield from (f"{towards} {rule}" for rule in impairment.rules(case.version)[0])
+    if route.branches and hop == SPLIT:
+        # not a route with two next hops: between namespaces, kernels go by a hash that the sender's socket changes
+        ip = towards.split()[0]
+        yield f"{towards} jhash {ip} saddr . {ip} daddr . th sport . th dport mod 2 == 1 meta mark set {BRANCH_MARK}"
     if route.proxy and hop == ROUTER:
         yield f"{towards} meta l4proto tcp meta mark set {PROXY_MARK}"
 

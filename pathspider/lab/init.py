@@ -25,7 +25,6 @@ from pathspider.lab.rules import load_rules
 from pathspider.lab.scenarios import (
     add_scenarios,
     all_cases,
-    branched_addresses,
     mangled_hops,
     no_ecn_addresses,
     quoting_hops,
@@ -136,7 +135,7 @@ class Init:
         devices = ",".join(map(str, tuns.values()))
         self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [devices, *scenarios], tuple(tuns.values()),
                                   cwd=os.getcwd())
-        topology.connect_rooms(self.rooms, no_ecn_addresses(), detours, branched_addresses())
+        topology.connect_rooms(self.rooms, no_ecn_addresses(), detours)
         if hops:
             self.start_responder(scenarios)
         for hop, room in self.rooms.routers.items():

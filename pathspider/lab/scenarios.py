@@ -157,11 +157,6 @@ def quoting_hops() -> dict[int, dict[str, Quote]]:
     return quoting(all_cases())
 
 
-def branched_addresses() -> list[str]:
-    """The addresses to which there are two branches."""
-    return [case.address for case in all_cases() if case.scenario.route is not None and case.scenario.route.branches]
-
-
 def mangled() -> dict[str, list[Mangler]]:
     """Address -> what the middlebox in user space does there, of the cases that need it."""
     found = {case.address: [one.mangler for one in case.scenario.path if one.mangler] for case in all_cases()}

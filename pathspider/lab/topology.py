@@ -35,7 +35,7 @@ from pathspider.lab.addresses import (
     SERVER_LINK,
     Link,
 )
-from pathspider.lab.hops import HOPS, PROXY_MARK, ROUTER, SPLIT
+from pathspider.lab.hops import BRANCH_MARK, HOPS, PROXY_MARK, ROUTER, SPLIT
 
 IPV4, IPV6 = int(socket.AF_INET), int(socket.AF_INET6)  # as netlink wants them
 PERMANENT = 0x80  # NUD_PERMANENT, <linux/neighbour.h>
@@ -62,9 +62,6 @@ SETTINGS_OF_ALL = {
 
 SETTINGS_OF_ROUTER = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1"}
 
-SETTINGS_OF_SPLIT = {"net/ipv4/fib_multipath_hash_policy": "1", "net/ipv6/fib_multipath_hash_policy": "1"}
-"""Where a path has branches, addresses and ports choose."""
-
 SETTINGS_OF_SERVERS = {
     "net/ipv6/ip_nonlocal_bind": "1",
     "net/ipv4/ip_nonlocal_bind": "1",
@@ -89,7 +86,7 @@ def write_settings(settings: dict[str, str]) -> None:
 
 TUN = "mangle"
 """The router's device to the process that changes packets in user space."""
-TUN_TABLE, PROXY_TABLE = 100, 101
+TUN_TABLE = 100
 
 EVERYWHERE = (CASES_4, CLEAN_4, CASES_6, CLEAN_6)
 
@@ -153,8 +150,7 @@ def make_rooms(*, hops: bool = False) -> Rooms:
         return room
 
     client = make({})
-    routers = [make(SETTINGS_OF_ROUTER | (SETTINGS_OF_SPLIT if hop == SPLIT else {}))
-               for hop in (range(1, HOPS + 1) if hops else [ROUTER])]
+    routers = [make(SETTINGS_OF_ROUTER) for _ in range(HOPS if hops else 1)]
     server = make(SETTINGS_OF_SERVERS | {"net/ipv4/tcp_ecn": "1"})
     plain = SETTINGS_OF_SERVERS | {"net/ipv4/tcp_ecn": "0", "net/ipv4/tcp_fastopen": "0"}
     no_ecn = make(plain)
@@ -180,13 +176,12 @@ def joints(rooms: Rooms) -> list[tuple[Joint, Joint]]:
     return [(Joint(near, name, link, 1), Joint(far, link.name, link, 2)) for near, name, far, link in found]
 
 
-def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str], mangled_addresses: Mapping[int, Iterable[str]],
-                  branched_addresses: Iterable[str] = ()) -> None:
+def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str], mangled_addresses: Mapping[int, Iterable[str]]
+                  ) -> None:
     """Lay the links and routes.
 
     :param no_ecn_addresses: they lead to the servers that know no ECN, all others to the rest
     :param mangled_addresses: at this hop, packets to and from them make a detour through its TUN device
-    :param branched_addresses: to them, packets go over hop 4 or 4b
     """
     from pyroute2 import IPRoute  # noqa: PLC0415 - a fifth of a second, spent while the servers start
 
@@ -205,12 +200,11 @@ def connect_rooms(rooms: Rooms, no_ecn_addresses: Iterable[str], mangled_address
                 _route(route, prefix, near_ends[onwards])
             for address in no_ecn_addresses if NO_ECN_LINK in near_ends else ():
                 _route(route, address, near_ends[NO_ECN_LINK])
-            for address in branched_addresses if BRANCH_LINKS[0] in near_ends else ():
-                _route(route, address, near_ends[onwards], near_ends[BRANCH_LINKS[0]])
-            if PROXY_LINK in near_ends:
-                _route(route, "default", near_ends[PROXY_LINK], table=PROXY_TABLE)
-                for family in (IPV4, IPV6):
-                    route.rule("add", family=family, table=PROXY_TABLE, priority=90, fwmark=PROXY_MARK)
+            for link, mark in ((BRANCH_LINKS[0], BRANCH_MARK), (PROXY_LINK, PROXY_MARK)):
+                if link in near_ends:
+                    _route(route, "default", near_ends[link], table=mark)
+                    for family in (IPV4, IPV6):
+                        route.rule("add", family=family, table=mark, priority=90, fwmark=mark)
             if addresses := list(mangled_addresses.get(number, ())):
                 arriving = next(one.name for ends in links for one in ends if one.room == router
                                 and one.link in (CLIENT_LINK, *HOP_LINKS) and one.name != near_ends[onwards].name)
@@ -250,14 +244,13 @@ def _detour(route: object, addresses: list[str], arriving: str, returning: str) 
             route.rule("add", family=_family(address), table=TUN_TABLE, priority=100, **way)  # type: ignore[attr-defined]
 
 
-def _route(route: object, destination: str, *through: Joint, **others: int) -> None:
-    """Lead packets to a prefix, ``default`` (of both IP versions) or an address to the other end of a link, or one of
-    several."""
+def _route(route: object, destination: str, through: Joint, **others: int) -> None:
+    """Lead packets to a prefix, ``default`` (of both IP versions) or an address to the other end of a link."""
     families = (IPV4, IPV6) if destination == "default" else (_family(destination),)
     for family in families:
-        ways = [{"gateway": one.other[family == IPV6], "oif": _index(route, one.name)} for one in through]
-        how = ways[0] if len(ways) == 1 else {"multipath": ways}
-        route.route("add", dst=destination, family=family, **how, **others)  # type: ignore[attr-defined]
+        route.route(  # type: ignore[attr-defined]
+            "add", dst=destination, family=family, gateway=through.other[family == IPV6],
+            oif=_index(route, through.name), **others)
 
 
 def _bring_up(route: object, joint: Joint) -> None:
