@@ -47,8 +47,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     compares_responses = True
     located = {
-        r"ecn\.connectivity\.broken": ("tcp_flags",),
-        r"ecn\.negotiation\.(failed|reflected)": ("tcp_flags",),
+        r"ecn\.connectivity\.broken": ("tcp_flags", "ecn"),
+        r"ecn\.negotiation\.(failed|reflected)": ("tcp_flags", "ecn"),
         r"ecn\.ipmark\.(ect0\.not_seen|ect1\.seen|ce\.seen)": ("ecn",),
     }
     conditions = {

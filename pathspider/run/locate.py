@@ -88,16 +88,14 @@ def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
     return [flow.pop(SPECIMEN, None) if flow else None for flow in flows]
 
 
-def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool,
-            forced: bool = False) -> Finding | None:
+def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool) -> Finding | None:
     """What of a record's conditions is to be located, or None.
 
     Connectivity that is broken comes first, and where it was to be confirmed, only if it was.
 
     :param located: as a plugin declares it: :attr:`pathspider.base.Spider.located`
-    :param forced: also where nothing happened
     """
-    feature = next((match["feature"] for one in found if (match := FEATURE.fullmatch(one))), None)
+    feature = feature_of(found)
     if feature is None:
         return None
     for pattern, fields in located.items():
@@ -110,9 +108,20 @@ def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confi
             stable = f"{broken['feature']}.stable.connectivity.broken"
             if not confirmed or stable in found:
                 return Finding(feature, "dropped", fields)
-    if forced and located:
-        return Finding(feature, "changed", next(iter(located.values())), suspected=False)
     return None
+
+
+def anyhow(located: Mapping[str, Sequence[str]], found: Sequence[str]) -> Finding | None:
+    """What may be looked for though nothing was found that would ask for it; what comes first."""
+    feature = feature_of(found)
+    if feature is None or not located:
+        return None
+    return Finding(feature, "changed", next(iter(located.values())), suspected=False)
+
+
+def feature_of(found: Sequence[str]) -> str | None:
+    """How conditions of the experiment begin."""
+    return next((match["feature"] for one in found if (match := FEATURE.fullmatch(one))), None)
 
 
 class Locator:
@@ -164,14 +173,17 @@ class Locator:
 
     def take(self, record: Record, made_of: Material | None) -> bool:
         """Whether a record comes later, since it is to be located."""
-        found = finding(self.spider.located, record.get("conditions", []), confirmed=self.spider.options.confirm > 0,
-                        forced=self.forced)
+        said = record.get("conditions", [])
+        found = finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)
+        shows = found is not None and made_of is not None and self._can_show(found, made_of)
+        if self.forced and not shows and (found := anyhow(self.spider.located, said)) and made_of is not None:
+            shows = self._can_show(found, made_of)
         if found is None:
             return False
         if made_of is None or self._stopped:
             self._without(record)
             return False
-        if not self._can_show(found, made_of):
+        if not shows:
             return False
         with self._state:
             if self.taken >= self.most:

@@ -1,4 +1,4 @@
-"""``pspdr`` as it is, but that a target may be sent its next probe at once, and that 0.4 s are enough for an answer."""
+"""``pspdr`` as it is, but that a target may be sent its next probe at once, and that 0.25 s are enough for an answer."""
 
 import sys
 
@@ -6,7 +6,7 @@ from pathspider.cmd.main import main
 from pathspider.run import locate
 
 locate.BETWEEN = locate.NEAR = 0.01
-locate.PATIENCE = 0.4
+locate.PATIENCE = 0.25
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -28,8 +28,10 @@ class TestSpecimenChain(unittest.TestCase):
     def test_tcp(self):
         syn, again = IP(**US) / TCP(flags="SEC"), IP(**US) / TCP(flags="S")
         data, more = (IP(**US, tos=2) / TCP(flags="PA") / Raw(one) for one in (b"GET", b"more"))
-        kept = noted((syn, False), (again, False), (IP(**THEM) / TCP(flags="SA"), True), (IP(**US) / TCP(flags="A"), False),
-                     (data, False), (more, False), (IP(**{**THEM, "ttl": 3}) / TCP(flags="A"), True))
+        accepts, acknowledges = IP(**THEM) / TCP(flags="SA"), IP(**US) / TCP(flags="A")
+        late = IP(**{**THEM, "ttl": 3}) / TCP(flags="A")
+        kept = noted((syn, False), (again, False), (accepts, True), (acknowledges, False), (data, False), (more, False),
+                     (late, True))
         self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55))
 
     def test_data_on_the_syn_are_not_data_behind_the_handshake(self):

@@ -136,7 +136,8 @@ class TestHearing(Looking):
 
     def test_others(self):
         target = self.asked()
-        for other in ({"sport": 3, "seq": 4}, {"dst": b"\1\2\3\4", "seq": 4}, {"proto": 1}, {"sport": None, "seq": None}):
+        for other in ({"sport": 3, "seq": 4}, {"dst": b"\1\2\3\4", "seq": 4}, {"proto": 1},
+                      {"sport": None, "seq": None}):
             self.assertFalse(target.hear(self.heard(**other)))
             self.assertTrue(target.under_way)
 
@@ -186,8 +187,8 @@ class TestHearing(Looking):
         def spoil(heard):
             if drawn.random() < 0.3:
                 values = {name: drawn.choice([None, drawn.getrandbits(9)]) for name in drawn.sample(fields, 4)
-                          if name not in ("src", "dst", "options", "options_data", "extensions", "ip_options", "payload",
-                                          "extension_headers", "octets", "said", "type", "code")}
+                          if name not in ("src", "dst", "options", "options_data", "extensions", "ip_options",
+                                          "payload", "extension_headers", "octets", "said", "type", "code")}
                 return heard._replace(quotation=replace(heard.quotation, **values))
             return heard
 
