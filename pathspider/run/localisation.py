@@ -18,8 +18,11 @@ from enum import Enum
 from typing import Literal, NamedTuple, TypeVar
 
 Side = Literal["A", "B", "C", "F", "P"]
+"""What is sent, and in which flow."""
 BASELINE: Side = "A"
+"""The baseline's packet."""
 EXPERIMENT: Side = "B"
+"""The experiment's packet."""
 CONTROL: Side = "C"
 """The baseline's packet in the experiment's flow: with its ports, so that it takes the same one of several paths."""
 FRESH: Side = "F"
@@ -28,6 +31,7 @@ OTHER: Side = "P"
 """A packet that no proxy for the experiment's protocol takes: a UDP datagram to a port where nobody listens."""
 
 Kind = Literal["dropped", "changed"]
+"""What happens to the experiment."""
 
 MOST_HOPS = 32
 USUAL_HOPS = 12

@@ -1,4 +1,4 @@
-"""``pspdr`` as it is, but that a target may be sent its next probe at once, and that 0.25 s are enough for an answer."""
+"""``pspdr`` as it is, but that a target gets its next probe at once, and that 0.25 s are enough for an answer."""
 
 import sys
 
