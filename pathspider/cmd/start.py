@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from pathspider.cmd.main import UsageError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from pathspider.run.options import Beginnings, RunOptions
 
 log = logging.getLogger("pathspider")
+
+DESCRIPTORS = 6
+"""Files and sockets of a target that is located, at most; there are as many targets at once as probes a second, and a
+fifth more."""
 
 
 def needs_interface(plugin: type[Spider]) -> bool:
@@ -81,7 +86,8 @@ def start_spider(args: argparse.Namespace, spider: Spider, signals: Signals,
             spider.options = replace(spider.options, beginnings=looked_up(source_of(args, spider)))
     with plugin_mistakes(args.plugin_name):
         try:
-            allow_workers(args.workers, spider.descriptors())
+            of_locating = DESCRIPTORS * ceil(args.locate_rate) if for_locating(args) else 0
+            allow_workers(args.workers, spider.descriptors() + ceil(of_locating / args.workers))
             spider.start()
         except BlockingIOError as error:  # from starting the guard of what is borrowed
             raise UsageError(f"no more processes can be started: {error.strerror} (ulimit -u, pids.max)") from None

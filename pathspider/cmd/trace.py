@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if not jobs:
         raise UsageError("no target: name one behind the plugin, or an earlier run with --from" if args.records is None
                          else f"--from {args.records}: nothing in it that hops may say more of")
-    args.workers, args.locate = min(MOST_AT_ONCE, len(jobs)), len(jobs)
+    args.workers, args.locate, args.locate_rate = min(MOST_AT_ONCE, len(jobs)), len(jobs), args.rate
     options = RunOptions(per_address=1, locate=args.locate, locate_rate=args.rate, locate_all=True,
                          source=pair(args.source_ip), ip_version=args.ip_version,
                          lab_networks=None if args.allow_lab_addresses else lab_networks())

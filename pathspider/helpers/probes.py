@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, inet_pton
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, inet_ntop, inet_pton
 
 from pathspider.helpers.segments import ones_complement_sum, transport_offset
 from pathspider.quotation import Quotation, read
@@ -84,6 +84,13 @@ def datagram(own: str, target: str, ports: tuple[int, int], ttl: int, number: in
     else:
         header = struct.pack("!IHBB", 6 << 28, len(transport), IPPROTO_UDP, ttl) + ends
     return probe(header + transport, port=ports[0], ttl=ttl, number=number)
+
+
+def ends_of(packet: bytes) -> tuple[str, str]:
+    """Source and destination address of a packet."""
+    family, at, size = (AF_INET, 12, 4) if version_of(packet) == 4 else (AF_INET6, 8, 16)
+    own, target = packet[at:at + size], packet[at + size:at + 2 * size]
+    return inet_ntop(family, own), inet_ntop(family, target)
 
 
 def as_quoted(packet: bytes) -> Quotation | None:

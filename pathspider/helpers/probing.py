@@ -135,7 +135,11 @@ class Sender:
         self._sock = socket.socket(socket.AF_INET6 if is_ipv6(own) else socket.AF_INET, socket.SOCK_RAW,
                                    socket.IPPROTO_RAW)
         self._sock.setblocking(False)
-        self._sock.bind((own, 0))
+        try:
+            self._sock.bind((own, 0))
+        except OSError:
+            self._sock.close()
+            raise
 
     def send(self, packet: bytes, target: str) -> bool:
         """Whether the kernel takes it."""

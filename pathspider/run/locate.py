@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pathspider import conditions
-from pathspider.helpers.sockets import is_ipv6
+from pathspider.helpers.probes import ends_of
 from pathspider.run.specimen import SPECIMEN, Specimen
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class Locator:
         while self._waiting and len(self._targets) < self.pool:
             record, found, made_of = self._waiting[0]
             try:
-                own = self._source(record)
+                own, _ = ends_of(made_of.experiment.first)
                 if own not in self._senders:
                     self._senders[own] = Sender(own)
                 target = Target(record, found, made_of, self._senders[own], self.spider,
@@ -285,18 +285,7 @@ class Locator:
                 self._waiting.popleft()
                 self._targets.append(target)
             target.watch = self._watch
-            target.due = self._asked.get(record["dip"], 0.0) + BETWEEN
-
-    def _source(self, record: Record) -> str:
-        """Our address toward a target; :exc:`OSError` where there is none."""
-        try:
-            self.spider.leave_for(record)
-            own = self.spider.source[is_ipv6(record["dip"])]
-        finally:
-            self.spider.leave_for(None)
-        if own is None:
-            raise OSError("no source address")
-        return own
+            target.due = self._asked.get(target.address, 0.0) + BETWEEN
 
     def _watch(self, flow: Any, target: Target | None) -> None:
         """Listen to a flow of this target; None: not any more."""
@@ -323,7 +312,7 @@ class Locator:
             elif key.data is None:
                 for heard in cast(Any, key.fileobj).read():
                     for target in self._targets:
-                        if target.hear(heard):
+                        if target.may_be_meant(heard) and target.hear(heard):
                             break
             else:
                 flow, target = key.data

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathspider.helpers.probes import as_quoted, datagram, hops_of_reply, is_same, protocol_of
+from pathspider.helpers.probes import as_quoted, datagram, ends_of, hops_of_reply, is_same, protocol_of
 from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
@@ -84,7 +84,7 @@ class Target:
                  whole: bool, random: random.Random) -> None:
         self.record = record
         self.finding = found
-        self.address = record["dip"]
+        _, self.address = ends_of(made_of.experiment.first)
         self.word: Word | None = None
         self.due = 0.0
         """The moment before which no probe is sent."""
@@ -94,7 +94,8 @@ class Target:
         """Who answered, by TTL."""
         self.limited: set[str] = set()
         """Routers that answered, and another time did not."""
-        self._to = (self.address, int(record["dp"]))
+        self._packed = socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
+        self._to = (self.address, ports_of(made_of.experiment.first)[1])
         self._sender = sender
         self._spider = spider
         self._made_of = made_of
@@ -176,7 +177,7 @@ class Target:
                 self._waits_since = 0.0
             else:
                 specimen = self._specimens[side].first
-                flow = ForgedFlow(self._sender, specimen, (self.address, ports_of(specimen)[1]))
+                flow = ForgedFlow(self._sender, specimen, self._to)
                 self.watch(flow, self)
             self._flows[side] = flow
         return self._flows[side]
@@ -197,6 +198,13 @@ class Target:
         return False
 
     # -- hearing -------------------------------------------------------------------------------------------------------
+
+    def may_be_meant(self, heard: Heard) -> bool:
+        """Whether an ICMP error is worth a closer look: it is about a packet to this address, or has a sequence number
+        of ours."""
+        quoted = heard.quotation
+        return quoted.dst == self._packed or (
+            quoted.seq is not None and any(quoted.seq == flow.seq for flow in self._flows.values()))
 
     def hear(self, heard: Heard) -> bool:
         """Whether an ICMP error is about a probe of this target."""
@@ -226,7 +234,7 @@ class Target:
         if quoted.proto not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
             return None
         wanted = self.wanted.side
-        to_us = quoted.dst == socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
+        to_us = quoted.dst == self._packed
         if wanted == OTHER and quoted.dport == NOBODY and quoted.proto == socket.IPPROTO_UDP:
             return OTHER if to_us and (quoted.ident == self._number or quoted.sport == self._other_ports[0]) else None
         for side, flow in self._flows.items():

@@ -10,7 +10,16 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.packet import Raw
 
-from pathspider.helpers.probes import as_quoted, datagram, hops_of_reply, is_same, probe, protocol_of, version_of
+from pathspider.helpers.probes import (
+    as_quoted,
+    datagram,
+    ends_of,
+    hops_of_reply,
+    is_same,
+    probe,
+    protocol_of,
+    version_of,
+)
 from pathspider.libtrace import ip, ip6
 
 V4, V6 = {"src": "192.0.2.1", "dst": "198.51.100.7"}, {"src": "2001:db8::1", "dst": "2001:db8:1::7"}
@@ -71,6 +80,11 @@ class TestProbe(unittest.TestCase):
             self.assertEqual((str(seen.src_prefix), str(seen.dst_prefix), seen.hop_limit), (own, target, 5))
             self.assertEqual((seen.udp.src_port, seen.udp.dst_port, seen.proto), (50000, 33434, IPPROTO_UDP))
             self.assertTrue(seen.test_trans_cksm())
+
+
+    def test_ends(self):
+        for header, ends in ((IP(**V4), V4), (IPv6(**V6), V6)):
+            self.assertEqual(ends_of(bytes(header / UDP())), (ends["src"], ends["dst"]))
 
 
 class TestQuoted(unittest.TestCase):

@@ -90,8 +90,7 @@ class TestLocator(unittest.TestCase):
 
     def setUp(self):
         self.out = []
-        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None),
-                                 leave_for=lambda job: None)
+        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None))
         self.locator = Locator(spider, self.out.append, lambda: None)
         self.packets = Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))
 
@@ -139,7 +138,7 @@ class TestLocator(unittest.TestCase):
 def _syns():
     from scapy.layers.inet import IP, TCP  # noqa: PLC0415
 
-    return (bytes(IP(dst="192.0.2.1") / TCP(dport=80, flags=flags)) for flags in ("S", "SEC"))
+    return (bytes(IP(src="192.0.2.77", dst="192.0.2.1") / TCP(dport=80, flags=flags)) for flags in ("S", "SEC"))
 
 
 SYN, ASKING = _syns()

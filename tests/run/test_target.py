@@ -141,6 +141,12 @@ class TestHearing(Looking):
             self.assertFalse(target.hear(self.heard(**other)))
             self.assertTrue(target.under_way)
 
+    def test_worth_a_look(self):
+        target = self.asked()
+        for other, worth in (({}, True), ({"dst": b"\1\2\3\4"}, True), ({"dst": b"\1\2\3\4", "seq": 5}, False),
+                             ({"seq": None}, True), ({"dst": None, "seq": None}, False)):
+            self.assertEqual(target.may_be_meant(self.heard(**other)), worth)
+
     def test_late_ones(self):
         target = self.asked()
         late = self.heard()
