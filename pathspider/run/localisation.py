@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from enum import Enum
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 Side = Literal["A", "B", "C", "F", "P"]
 """What is sent, and in which flow."""
@@ -45,6 +45,8 @@ MOST_MISSES = 1
 """Answers of a hop at an end of the interval that may be missing."""
 CHANCE = 2e-3
 """How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
+CHANCE_AT_END = 1e-4
+"""The same of the last hop: there is none behind it that must not see them either."""
 MOST_LOST = 0.3
 """The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
@@ -75,6 +77,8 @@ class Answer(NamedTuple):
     """Of a hop: whether the feature was quoted as it was sent; None where too little was quoted."""
     ttl: int | None = None
     """TTL with which an answer of the target came."""
+    saw: tuple[Any, ...] = ()
+    """Of a hop: the values that it quoted."""
 
 
 class Word(NamedTuple):
@@ -248,7 +252,7 @@ class Search:
         answers = [self._heard[Probe(side, self.distance)] for side in (BASELINE, EXPERIMENT)]
         accepted, refused = (next((one for one in heard if one is not None and one.came is came), None)
                              for heard, came in zip(answers, (Came.TARGET, Came.REFUSED), strict=True))
-        if accepted and refused and accepted[1:] == refused[1:] and accepted.ttl is not None:
+        if accepted and refused and accepted[1:4] == refused[1:4] and accepted.ttl is not None:
             return Word("target")
         return Word("reverse_or_target")
 
@@ -256,7 +260,7 @@ class Search:
 
     def _dropped(self) -> Steps[Word]:
         assert self.distance is not None
-        arrived = yield from self._first(EXPERIMENT, self.distance)
+        arrived = yield from self._first(EXPERIMENT, self.distance, tries=1)
         if arrived is not None and arrived.came is Came.TARGET:
             return not_located("unstable")  # not dropped now
         low, high = yield from self._where_it_ends()
@@ -265,13 +269,22 @@ class Search:
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
         yield from self._same_path([high], CONTROL)
-        if high < self._last:
-            yield from self._ask(EXPERIMENT, high + 1)
+        yield from self._look_behind(high)
         if not (yield from self._stays_away(high)) or self._farthest != low:  # by now more may be known to be lost
             return not_located("unstable")
         if self._lost(high) > MOST_LOST:
             return not_located("rate_limited")
         return located("dropped", low, high)
+
+    def _look_behind(self, high: int) -> Steps[None]:
+        """Where answers are lost: ask for the experiment again where it must not come either."""
+        heard = {probe.ttl for probe in [*self._heard] if probe.side == BASELINE and self._hops(BASELINE, probe.ttl)}
+        losses = any(None in self._heard[Probe(side, ttl)] for side in (BASELINE, CONTROL) for ttl in heard)
+        losses |= any(self._misses(EXPERIMENT, ttl) for ttl in range(1, self._farthest + 1))
+        if losses:
+            for ttl in sorted(heard)[-2:]:
+                for _ in range(REPEATS if ttl > high else 0):
+                    yield from self._ask(EXPERIMENT, ttl)
 
     def _where_it_ends(self) -> Steps[tuple[int, int | None]]:
         """The last hop to which the experiment comes, and the next one that answers the baseline alone, each time;
@@ -303,9 +316,9 @@ class Search:
         The order is a palindrome, so that a hop that answers every second time does not answer the one alone.
         """
         order = (BASELINE, EXPERIMENT, EXPERIMENT, BASELINE)
-        turn = 0
+        turn, chance = 0, CHANCE if ttl < self._last else CHANCE_AT_END
         while (len(self._hops(BASELINE, ttl)) < REPEATS
-               or self._lost(ttl) ** len(self._heard[Probe(EXPERIMENT, ttl)]) > CHANCE):
+               or self._lost(ttl) ** len(self._heard[Probe(EXPERIMENT, ttl)]) > chance):
             yield from self._ask(order[turn % len(order)], ttl)
             turn += 1
             if self._hops(EXPERIMENT, ttl):
@@ -321,7 +334,7 @@ class Search:
         arrived = [heard for probe, heard in self._heard.items()
                    if probe.side in (BASELINE, CONTROL) or (probe.side == EXPERIMENT and probe.ttl <= self._farthest)]
         all_together = [one for heard in arrived if any(heard) for one in heard]
-        return max((sum(one is None for one in heard) + 0.5) / (len(heard) + 1)
+        return max((sum(one is None for one in heard) + 1) / (len(heard) + 2)
                    for heard in (self._heard[Probe(BASELINE, ttl)], all_together))
 
     # -- changed -------------------------------------------------------------------------------------------------------
@@ -411,5 +424,5 @@ class Search:
         for ttl in filter(None, ttls):
             self._constant(EXPERIMENT, ttl)
             answers = self._hops(EXPERIMENT, ttl)
-            if len(answers) < REPEATS or len({one.same for one in answers}) > 1:
+            if len(answers) < REPEATS or len({(one.same, one.saw) for one in answers}) > 1:
                 raise _Over(not_located("unstable"))

@@ -228,7 +228,8 @@ class Target:
         sent = self._sent.get(flow_side)
         same = None if sent is None else is_same(sent, quoted, self.finding.fields)
         self.routers[self.wanted.ttl] = heard.addr
-        self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same))
+        saw = tuple(getattr(quoted, name) for name in self.finding.fields)
+        self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw))
         return True
 
     def _side_of(self, quoted: Quotation) -> Side | None:
