@@ -252,6 +252,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     if args.order == "random" and args.plugin.fixed_order:
         raise UsageError(f"--order random: connections of {args.plugin.name} build on each other, so that their order "
                          "cannot be drawn; leave the option off")
+    if args.locate and not getattr(args.plugin, "located", None):
+        raise UsageError(f"--locate: hops see nothing of what {args.plugin_name} measures; leave the option off")
     if args.rate is not None and not args.rate > 0:
         raise UsageError(f"--rate: a rate of {args.rate} per second: it must be over 0")
     try:

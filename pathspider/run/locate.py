@@ -175,9 +175,9 @@ class Locator:
         """Whether a record comes later, since it is to be located."""
         said = record.get("conditions", [])
         found = finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)
-        shows = found is not None and made_of is not None and self._can_show(found, made_of)
+        shows = found is not None and made_of is not None and self._can_show(found, made_of, record)
         if self.forced and not shows and (found := anyhow(self.spider.located, said)) and made_of is not None:
-            shows = self._can_show(found, made_of)
+            shows = self._can_show(found, made_of, record)
         if found is None:
             return False
         if made_of is None or self._stopped:
@@ -212,12 +212,11 @@ class Locator:
         record["conditions"] = [*record["conditions"], conditions.UNLOCATED]
         self.unlocated += 1
 
-    @staticmethod
-    def _can_show(found: Finding, made_of: Material) -> bool:
+    def _can_show(self, found: Finding, made_of: Material, record: Record) -> bool:
         """Whether the experiment's packets have something that could be dropped or changed."""
         from pathspider.run.target import shows  # noqa: PLC0415 - for runs that locate alone
 
-        return shows(found, made_of)
+        return shows(found, made_of, self.spider, record)
 
     # -- the thread ----------------------------------------------------------------------------------------------------
 

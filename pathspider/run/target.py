@@ -50,26 +50,29 @@ LIVE_FLOWS = 3
 """Fresh flows, where each is a connection of the kernel's."""
 
 
-def lives(found: Finding, made_of: Material) -> bool:
-    """Whether probes are to be in connections of the kernel's: it came up, and it is on all packets of it."""
+def request(spider: Experiment, record: Record) -> bytes:
+    """What a connection of the kernel's would ask this target for."""
+    return request_of(getattr(getattr(spider, "args", None), "connect", None), record)
+
+
+def lives(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
+    """Whether probes are to be in connections of the kernel's: the experiment's came up, all packets of it show it, and
+    another one like it can be made."""
     return (found.kind == "changed" and made_of.came_up and bool(made_of.experiment.data)
             and ON_EVERY_PACKET.issuperset(found.fields)
-            and protocol_of(made_of.experiment.first) == socket.IPPROTO_TCP)
+            and protocol_of(made_of.experiment.first) == socket.IPPROTO_TCP
+            and all(spider.live_options(config) is not None for config in made_of.configs)
+            and len(request(spider, record)) > 1)
 
 
-def shows(found: Finding, made_of: Material) -> bool:
-    """Whether the experiment's packets differ from the baseline's in what is looked for. Where there is no baseline,
-    it is enough that they have it."""
+def shows(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
+    """Whether what would be sent for the experiment differs from the baseline's in what is looked for. Where there is
+    no baseline, it is enough that it has it."""
     if made_of.configs[0] == made_of.configs[1]:
         return True
-    pairs = [(made_of.baseline.first, made_of.experiment.first)]
-    if lives(found, made_of):
-        pairs.append((made_of.baseline.data, made_of.experiment.data))
-    for one, other in pairs:
-        sent, control = as_quoted(other), as_quoted(one)
-        if sent is not None and control is not None and is_same(sent, control, found.fields) is False:
-            return True
-    return False
+    live = lives(found, made_of, spider, record)
+    control, sent = (as_quoted(one.data if live else one.first) for one in (made_of.baseline, made_of.experiment))
+    return sent is not None and control is not None and is_same(sent, control, found.fields) is False
 
 
 class Target:
@@ -99,10 +102,10 @@ class Target:
         self._sender = sender
         self._spider = spider
         self._made_of = made_of
-        self._request = request_of(getattr(getattr(spider, "args", None), "connect", None), record)
+        self._request = request(spider, record)
         options = [spider.live_options(config) for config in made_of.configs]
         self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {FRESH: options[1]}
-        self.is_live = lives(found, made_of) and None not in options and len(self._request) > 1
+        self.is_live = lives(found, made_of, spider, record)
         self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
                               LIVE_FLOWS if self.is_live else FLOWS)
         self._steps = self._search.steps(whole=whole)

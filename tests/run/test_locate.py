@@ -90,7 +90,8 @@ class TestLocator(unittest.TestCase):
 
     def setUp(self):
         self.out = []
-        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None))
+        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None),
+                                 live_options=lambda config: None)
         self.locator = Locator(spider, self.out.append, lambda: None)
         self.packets = Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))
 

@@ -33,6 +33,7 @@ def query(**fields):
 PLAIN, ASKING = Specimen(syn("S"), ttl=56), Specimen(syn("SEC"))
 DATA, MARKED = bytes(IP() / TCP() / Raw(b"x")), bytes(IP(tos=2) / TCP() / Raw(b"x"))
 ECN = Finding("ecn", "changed", ("tcp_flags",))
+MARKS = Finding("ecn", "changed", ("ecn",))
 
 
 class Looking(unittest.TestCase):
@@ -206,25 +207,33 @@ class TestWhatIsLookedFor(unittest.TestCase):
     def material(self, one, other, *, up=True, configs=(0, 1)):
         return Material(one, other, up, configs)
 
-    def test_shows(self):
-        differ = self.material(PLAIN, ASKING)
-        self.assertTrue(shows(ECN, differ))
-        self.assertFalse(shows(ECN, self.material(PLAIN, PLAIN)))
-        self.assertTrue(shows(ECN, self.material(PLAIN, PLAIN, configs=(0, 0))))
-        marks = Finding("ecn", "changed", ("ecn",))
-        self.assertFalse(shows(marks, differ))
-        self.assertTrue(shows(marks, self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED))))
-        self.assertFalse(shows(marks, self.material(PLAIN._replace(data=DATA), ASKING._replace(data=DATA))))
+    def shows(self, found, made_of, connect="http", options=()):
+        spider = SimpleNamespace(args=argparse.Namespace(connect=connect), live_options=lambda config: options)
+        record = {"dip": OWN, "dp": PORT}
+        return shows(found, made_of, spider, record), lives(found, made_of, spider, record)
 
-    def test_lives(self):
-        marks = Finding("ecn", "changed", ("ecn",))
-        with_data = ASKING._replace(data=MARKED)
-        self.assertTrue(lives(marks, self.material(PLAIN, with_data)))
-        self.assertFalse(lives(marks, self.material(PLAIN, ASKING)))
-        self.assertFalse(lives(marks, self.material(PLAIN, with_data, up=False)))
-        self.assertFalse(lives(ECN, self.material(PLAIN, with_data)))
-        self.assertFalse(lives(marks._replace(kind="dropped"), self.material(PLAIN, with_data)))
-        self.assertFalse(lives(marks, self.material(PLAIN, Specimen(query(), MARKED))))
+    def test_syns(self):
+        differ = self.material(PLAIN, ASKING)
+        self.assertEqual(self.shows(ECN, differ), (True, False))
+        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN)), (False, False))
+        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN, configs=(0, 0))), (True, False))
+        self.assertEqual(self.shows(MARKS, differ), (False, False))
+
+    def test_data(self):
+        with_data = self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED))
+        self.assertEqual(self.shows(MARKS, with_data), (True, True))
+        self.assertEqual(self.shows(MARKS, with_data._replace(experiment=ASKING._replace(data=DATA))), (False, True))
+        self.assertEqual(self.shows(ECN, with_data), (True, False))
+
+    def test_connections_that_cannot_be_made_again(self):
+        """The SYNs alone have no marks: with them it would be said that nothing changes them on the way."""
+        with_data = self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED))
+        for made_of, how in ((with_data, {"options": None}), (with_data, {"connect": "tcp"}),
+                             (with_data, {"connect": "mine"}), (with_data._replace(came_up=False), {}),
+                             (with_data._replace(experiment=ASKING), {}),
+                             (with_data._replace(experiment=Specimen(query(), MARKED)), {})):
+            self.assertEqual(self.shows(MARKS, made_of, **how), (False, False))
+        self.assertEqual(self.shows(MARKS._replace(kind="dropped"), with_data), (False, False))
 
 
 class TestPaths(unittest.TestCase):
