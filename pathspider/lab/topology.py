@@ -99,11 +99,14 @@ class Rooms:
     router: int
     server: int
     no_ecn: int
-    hops: tuple[int, ...]
+    hops: tuple[int, ...] = ()
     """All routers, from the client on; without further hops just the one."""
     branch: int = -1
     """Hop 4b, where there are hops."""
     proxy: int = -1
+
+    def __post_init__(self) -> None:
+        self.hops = self.hops or (self.router,)
 
     @property
     def routers(self) -> dict[int, int]:

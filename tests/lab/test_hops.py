@@ -5,6 +5,7 @@ import subprocess
 import sys
 import unittest
 from collections import defaultdict
+from pathlib import Path
 
 from pathspider.lab import Lab, scenarios
 from pathspider.lab.errors import LabError
@@ -83,7 +84,7 @@ class TestPaths(unittest.TestCase):
             by_number = {probe[0]: (case, side, ttl, probe) for case, side, ttl, probe in numbered(CASES)}
             sent = json.dumps([probe for *_, probe in by_number.values()]).encode()
             done = lab.run([sys.executable, "-m", "tests.lab.hop_probes"], data=sent, timeout=60,
-                           stdout=subprocess.PIPE)
+                           stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
             for line in done.stdout.splitlines():
                 number, *said = json.loads(line)
                 case, side, ttl, _ = by_number[number]
