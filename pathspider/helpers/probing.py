@@ -19,10 +19,10 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pathspider.chains.tcp import TCP_RST
-from pathspider.helpers.forged import hold_tcp_port, hold_udp_port
+from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port
 from pathspider.helpers.probes import probe, protocol_of
 from pathspider.helpers.segments import flags_of, refusing, syn_verdict, transport_offset
 from pathspider.helpers.sockets import (
@@ -93,13 +93,7 @@ class Listener:
 
     def read(self) -> Iterator[Heard]:
         """What has come; does not wait."""
-        while True:
-            try:
-                data, ancillary, _, source = self._sock.recvmsg(LARGEST, 256)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue
+        for data, ancillary, source in received(self._sock):
             message = data[(data[0] & 15) * 4:] if self.version == 4 and data else data
             quotation = read(message, self.version)
             if quotation is not None:
@@ -108,6 +102,25 @@ class Listener:
     def close(self) -> None:
         """Give the socket back."""
         self._sock.close()
+
+
+Received = tuple[bytes, list[tuple[int, int, bytes]], Any]
+"""A packet, what the kernel says of it, and the address that it came from."""
+
+
+def received(sock: socket.socket) -> Iterator[Received]:
+    """What has come; does not wait. An error that waits at the socket (an ICMP error, which the listener hears) is
+    passed over, and one that does not go away, as of a socket that was closed meanwhile, ends it."""
+    errors = 0
+    while errors < MOST_ERRORS:
+        try:
+            data, ancillary, _, source = sock.recvmsg(LARGEST, 256)
+        except BlockingIOError:
+            return
+        except OSError:
+            errors += 1
+            continue
+        yield data, ancillary, source
 
 
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> float:
@@ -205,19 +218,14 @@ class ForgedFlow:
 
     def read(self) -> Iterator[Reply]:
         """What the target sent; does not wait. What accepts a SYN is answered by a RST."""
-        while True:
-            try:
-                data, ancillary, _, _ = self._receiver.recvmsg(LARGEST, 256)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # an ICMP error, which the listener has heard
+        for packet, ancillary, _ in received(self._receiver):
             ttl, moment = ttl_in(ancillary), stamp(ancillary)
             if self.protocol != socket.IPPROTO_TCP:
                 yield Reply(True, ttl, moment)
                 continue
+            data = packet
             if not self._six:
-                ttl, data = data[8], data[(data[0] & 15) * 4:]
+                ttl, data = packet[8], packet[(packet[0] & 15) * 4:]
             if data[:4] != struct.pack("!HH", self.target[1], self.port):
                 continue
             assert self.seq is not None

@@ -88,6 +88,12 @@ class TestForgedFlow(unittest.TestCase):
             syn = until(lambda: heard.syn(flow.port))
             self.assertEqual((struct.unpack_from("!I", syn, 24)[0], syn[33]), (flow.seq, 2))
 
+    def test_closed_meanwhile(self):
+        for packet in header(4) / TCP(dport=9, flags="S"), header(4) / UDP(dport=9):
+            flow = self.flow(4, packet, 9)
+            flow.close()
+            self.assertEqual([*flow.read()], [])
+
     def test_what_the_kernel_does_not_take(self):
         self.assertFalse(self.senders[4].send(b"\x45" + bytes(9), OWN[4]))
 
