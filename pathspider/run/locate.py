@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pathspider import conditions
@@ -44,6 +45,8 @@ PATIENCE = 1.0
 NEAR = 1.1
 """Seconds between two probes for a router that does not answer each: Linux sends one time exceeded a second to
 whoever asks (``net.ipv4.icmp_ratelimit``)."""
+LIMITED, FEW, REMEMBERED = 0.2, 3, 50
+"""The share of answers, and their number, that must be missing; and how many are remembered."""
 LOOK = 0.05
 """Seconds between two looks at connections of the kernel's, whose acknowledgements wake nobody up."""
 
@@ -124,6 +127,28 @@ def feature_of(found: Sequence[str]) -> str | None:
     return next((match["feature"] for one in found if (match := FEATURE.fullmatch(one))), None)
 
 
+@dataclass
+class Router:
+    """What is known of one router, from all targets whose probes it answered."""
+
+    answers: float = 0
+    misses: float = 0
+    asked: float = 0.0
+    """When a probe was last sent that it will answer."""
+
+    def count(self, answers: int, misses: int) -> None:
+        """Add what one target saw; what was long ago counts less."""
+        if self.answers + self.misses > REMEMBERED:
+            self.answers, self.misses = self.answers / 2, self.misses / 2
+        self.answers += answers
+        self.misses += misses
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it leaves out so many answers that it seems to have a limit."""
+        return self.misses >= FEW and self.misses > LIMITED * (self.answers + self.misses)
+
+
 class Locator:
     """Has records, and puts them out with what was located.
 
@@ -160,8 +185,8 @@ class Locator:
         """When an address was last sent a probe."""
         self._hops: dict[int, str] = {}
         """Who answered at a TTL lately: near hops are every target's."""
-        self._limited: dict[str, float] = {}
-        """Routers that do not answer each probe, and when they were last asked."""
+        self._routers: dict[str, Router] = {}
+        """What is known of routers, by their addresses."""
 
     # -- other threads' side -------------------------------------------------------------------------------------------
 
@@ -224,8 +249,10 @@ class Locator:
         """Locate until no more comes, or all is stopped."""
         with self._sockets():
             try:
-                while not self._stopped and not (self._no_more and not self.open):
+                while not self._stopped:
                     self._admit()
+                    if self._no_more and not self.open:
+                        break
                     self._hear(self._pause())
                     now = time.monotonic()
                     for target in [one for one in self._targets if one.look(now)]:
@@ -336,23 +363,25 @@ class Locator:
             self.probes += 1
             self._next = max(self._next, now - 1 / self.rate) + 1 / self.rate
             self._asked[target.address] = now
-            if self._hops.get(ttl) in self._limited:
-                self._limited[self._hops[ttl]] = now
+            if router := self._routers.get(self._hops.get(ttl, "")):
+                router.asked = now
             break
 
     def _earliest(self, target: Target) -> float:
         """When a target may be sent its next probe: its address had the last one, and the router that would answer, if
         it does not answer each."""
-        router = target.routers.get(target.wanted.ttl) or self._hops.get(target.wanted.ttl, "")
-        return max(self._asked.get(target.address, 0.0) + BETWEEN, self._limited.get(router, 0.0) + NEAR)
+        router = self._routers.get(target.routers.get(target.wanted.ttl) or self._hops.get(target.wanted.ttl, ""))
+        return max(self._asked.get(target.address, 0.0) + BETWEEN,
+                   router.asked + NEAR if router is not None and router.is_limited else 0.0)
 
     def _finish(self, target: Target) -> None:
         """A target has its word, or cannot go on."""
         for flow in target.close():
             self._closing.append((time.monotonic() + 3, flow))
         self._hops |= target.routers
-        for router in target.limited:
-            self._limited.setdefault(router, 0.0)
+        for address in target.answered | target.missed:
+            router = self._routers.setdefault(address, Router())
+            router.count(target.answered[address], target.missed[address])
         self._out(target.record, target)
 
     def _close_finished(self, now: float) -> None:

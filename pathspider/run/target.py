@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,9 @@ class Target:
         """Has a flow listened to."""
         self.routers: dict[int, str] = {}
         """Who answered, by TTL."""
-        self.limited: set[str] = set()
-        """Routers that answered, and another time did not."""
+        self.answered: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
+        """How often routers answered, and how often they did not what had to come to them."""
         self._packed = socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
         self._to = (self.address, ports_of(made_of.experiment.first)[1])
         self._sender = sender
@@ -228,6 +230,7 @@ class Target:
         sent = self._sent.get(flow_side)
         same = None if sent is None else is_same(sent, quoted, self.finding.fields)
         self.routers[self.wanted.ttl] = heard.addr
+        self.answered[heard.addr] += 1
         saw = tuple(getattr(quoted, name) for name in self.finding.fields)
         self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw))
         return True
@@ -284,8 +287,8 @@ class Target:
             if isinstance(flow, LiveFlow) and flow.arrived:
                 self._answer(Answer(Came.TARGET, self.address))
             elif now >= self._until:
-                if router := self.routers.get(self.wanted.ttl):
-                    self.limited.add(router)
+                if self.wanted.side != EXPERIMENT and (router := self.routers.get(self.wanted.ttl)):
+                    self.missed[router] += 1
                 self._answer(None)
         return self.word is not None or self.failed
 

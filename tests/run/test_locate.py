@@ -15,7 +15,7 @@ from pathspider.lab import Lab, scenarios
 from pathspider.lab.scenario import Family, cases_of
 from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
 from pathspider.quotation import Quotation
-from pathspider.run.locate import LOCATE, Finding, Locator, Material, anyhow, finding, specimens
+from pathspider.run.locate import LOCATE, Finding, Locator, Material, Router, anyhow, finding, specimens
 from pathspider.run.options import RunOptions
 from pathspider.run.specimen import SPECIMEN, Specimen
 
@@ -131,6 +131,16 @@ class TestLocator(unittest.TestCase):
         thread.join(30)
         self.assertFalse(thread.is_alive())
         self.assertEqual([UNLOCATED in record["conditions"] for record in self.out], [True])
+
+    def test_routers_with_a_limit(self):
+        router = Router()
+        router.count(10, 2)
+        self.assertFalse(router.is_limited)
+        router.count(0, 2)
+        self.assertTrue(router.is_limited)
+        for _ in range(5):
+            router.count(20, 0)
+        self.assertFalse(router.is_limited)
 
     def test_the_key_on_the_way_is_none_of_a_record_s(self):
         self.assertTrue(LOCATE.startswith("_"))
