@@ -82,7 +82,7 @@ def _add_scenarios(parser: argparse.ArgumentParser) -> None:
 
 
     parser.add_argument("--hops", type=int, choices=(1, 8), default=1, metavar="N",
-                        help="Routers on each path, 1 or 8; with 8, scenarios say at which something happens. (Default: 1)")
+                        help="Routers on each path, 1 or 8; with 8, scenarios say at which it happens. (Default: 1)")
 
 
 def _add_servers(parser: argparse.ArgumentParser) -> None:
