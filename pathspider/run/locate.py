@@ -173,6 +173,8 @@ class Locator:
         self._random = random.Random(f"{options.seed} locate")
         self._waiting: deque[tuple[Record, Finding, Material]] = deque()
         self._targets: list[Target] = []
+        self._by_address: dict[bytes | None, list[Target]] = {}
+        """The same, by their packed addresses."""
         self._state = threading.Lock()
         self._no_more = False
         self._stopped = False
@@ -310,6 +312,7 @@ class Locator:
             with self._state:
                 self._waiting.popleft()
                 self._targets.append(target)
+            self._by_address.setdefault(target.packed, []).append(target)
             target.watch = self._watch
             target.due = self._asked.get(target.address, 0.0) + BETWEEN
 
@@ -337,7 +340,7 @@ class Locator:
                     os.read(self._woken, 4096)
             elif key.data is None:
                 for heard in cast(Any, key.fileobj).read():
-                    for target in self._targets:
+                    for target in self._by_address.get(heard.quotation.dst, self._targets):
                         if target.may_be_meant(heard) and target.hear(heard):
                             break
             else:
@@ -346,26 +349,21 @@ class Locator:
                     target.reply(flow, reply)
 
     def _send(self, now: float) -> None:
-        """Send the next probe of a target that is due, if the pace allows one."""
+        """Send the next probes of targets that are due, as many as the pace allows by now."""
         self._close_finished(now)
-        if now < self._next:
-            return
-        ready = []
-        for one in self._targets:
-            if not one.under_way and one.due <= now:
-                one.due = self._earliest(one)
-                ready += [one] if one.due <= now else []
-        self._random.shuffle(ready)
-        for target in ready:
-            ttl = target.wanted.ttl
-            if not target.send(now):
+        due = [one for one in self._targets if not one.under_way and one.due <= now] if now >= self._next else []
+        while due and now >= self._next:
+            place = self._random.randrange(len(due))
+            due[place], due[-1] = due[-1], due[place]
+            target = due.pop()
+            target.due, ttl = self._earliest(target), target.wanted.ttl
+            if target.due > now or not target.send(now):
                 continue
             self.probes += 1
             self._next = max(self._next, now - 1 / self.rate) + 1 / self.rate
             self._asked[target.address] = now
             if router := self._routers.get(self._hops.get(ttl, "")):
                 router.asked = now
-            break
 
     def _earliest(self, target: Target) -> float:
         """When a target may be sent its next probe: its address had the last one, and the router that would answer, if
@@ -407,4 +405,7 @@ class Locator:
                 self._waiting.popleft()
             elif target in self._targets:
                 self._targets.remove(target)
+                self._by_address[target.packed].remove(target)
+                if not self._by_address[target.packed]:
+                    del self._by_address[target.packed]
         self._tell()

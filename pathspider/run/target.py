@@ -99,7 +99,7 @@ class Target:
         self.answered: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         """How often routers answered, and how often they did not what had to come to them."""
-        self._packed = socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
+        self.packed = socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
         self._to = (self.address, ports_of(made_of.experiment.first)[1])
         self._sender = sender
         self._spider = spider
@@ -208,7 +208,7 @@ class Target:
         """Whether an ICMP error is worth a closer look: it is about a packet to this address, or has a sequence number
         of ours."""
         quoted = heard.quotation
-        return quoted.dst == self._packed or (
+        return quoted.dst == self.packed or (
             quoted.seq is not None and any(quoted.seq == flow.seq for flow in self._flows.values()))
 
     def hear(self, heard: Heard) -> bool:
@@ -241,7 +241,7 @@ class Target:
         if quoted.proto not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
             return None
         wanted = self.wanted.side
-        to_us = quoted.dst == self._packed
+        to_us = quoted.dst == self.packed
         if wanted == OTHER and quoted.dport == NOBODY and quoted.proto == socket.IPPROTO_UDP:
             return OTHER if to_us and (quoted.ident == self._number or quoted.sport == self._other_ports[0]) else None
         for side, flow in self._flows.items():
