@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,17 +173,19 @@ class TestPaths(unittest.TestCase):
     def setUpClass(cls):
         cases = [*cases_of(Family(HOP_FAMILY, scenarios.scenarios_of(HOPS_FILE)))]
         cls.cases, cls.records = {}, {}
-        with Lab(scenarios=[HOPS_FILE]) as lab:
+        with Lab(scenarios=[HOPS_FILE]) as lab, ThreadPoolExecutor() as pool:
+            runs = []
             for (plugin, mode), names in RUNS.items():
                 chosen = [case for case in cases if case.scenario.name in names]
                 assert {case.scenario.name for case in chosen} == {*names}
-                jobs = "".join(json.dumps(dict(case.job)) + "\n" for case in chosen)
-                done = lab.run([sys.executable, "-m", "tests.run.locating", "measure", "-i", "lab0", "--confirm", "0",
-                                "--locate", "--locate-rate", "2000", plugin, "--connect", mode, "--timeout", "1"],
-                               data=jobs.encode(), timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               cwd=Path(__file__).parents[2])
                 cls.cases |= {case.address: case for case in chosen}
-                for record in map(json.loads, io.BytesIO(done.stdout)):
+                jobs = "".join(json.dumps(dict(case.job)) + "\n" for case in chosen)
+                command = [sys.executable, "-m", "tests.run.locating", "measure", "-i", "lab0", "--confirm", "0",
+                           "--locate", "--locate-rate", "2000", plugin, "--connect", mode, "--timeout", "1"]
+                runs.append(pool.submit(lab.run, command, data=jobs.encode(), timeout=60, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]))
+            for run in runs:
+                for record in map(json.loads, io.BytesIO(run.result().stdout)):
                     cls.records[record["dip"]] = record
 
     def test_each_is_located(self):
