@@ -207,17 +207,19 @@ class Locator:
             shows = self._can_show(found, made_of, record)
         if found is None:
             return False
-        if made_of is None or self._stopped:
-            self._without(record)
-            return False
-        if not shows:
+        if made_of is not None and not shows:
             return False
         with self._state:
-            if self.taken >= self.most:
-                self.beyond += 1
-                return False
-            self.taken += 1
-            self._waiting.append((record, found, made_of))
+            stopped = self._stopped or made_of is None
+            if made_of is not None and not stopped:
+                if self.taken >= self.most:
+                    self.beyond += 1
+                    return False
+                self.taken += 1
+                self._waiting.append((record, found, made_of))
+        if stopped:
+            self._without(record)
+            return False
         self._wake_up()
         return True
 
@@ -261,9 +263,11 @@ class Locator:
                         self._finish(target)
                     self._send(now)
             finally:
-                self._stopped = True
+                with self._state:  # from here on nothing is taken
+                    self._stopped = True
                 for target in [*self._targets]:
-                    target.close()
+                    for flow in target.close():
+                        flow.close()
                     self._out(target.record, target)
                 while self._waiting:
                     self._out(self._waiting[0][0])
