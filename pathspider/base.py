@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pathspider.chains.evidence import EvidenceChain
 from pathspider.conditions import connectivity, is_unfinished
 from pathspider.helpers import modes, poller
-from pathspider.helpers.sockets import Source
+from pathspider.helpers.sockets import SockOpts, Source
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn
 from pathspider.network.routes import ElsewhereError, Sources
 from pathspider.records import (
@@ -142,6 +142,10 @@ class Spider:
     fixed_order: ClassVar[bool] = False
     """Each experiment builds on the one before it: their order is not drawn. In rounds of ``--confirm`` the baseline is
     the first or the last."""
+    located: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """By a condition, as a regular expression: the header fields that are looked for on the path where it was found
+    (``--locate``), by their names in :class:`~pathspider.quotation.Quotation`. The first condition that a record has
+    counts; of ``X.connectivity.broken``, if it was confirmed. Empty: nothing of this plugin can be seen on the path."""
     name: ClassVar[str] = "spider"
     description: ClassVar[str] = ""
     version: ClassVar[str] = ""
@@ -303,6 +307,10 @@ class Spider:
         wanted = self.options.output_flows or self.options.confirm > 0
         if chains and wanted and not any("evidence_failure" in chain.fields for chain in chains):
             chains.append(EvidenceChain)
+        if chains and self.located and self.options.locate:
+            from pathspider.run.specimen import SpecimenChain  # noqa: PLC0415 - for such runs alone
+
+            chains += [] if SpecimenChain in chains else [SpecimenChain]
         return chains
 
     def capture_filter(self) -> str | None:
@@ -412,6 +420,11 @@ class Spider:
     def source(self, source: Source) -> None:
         self._job.source = None
         self.options = replace(self.options, source=source)
+
+    def live_options(self, config: int) -> SockOpts | None:
+        """The socket options with which the kernel makes a TCP connection as configuration ``config`` has it; None
+        where there is more to it than options. Where there are some, ``--locate`` looks into such a connection."""
+        return None
 
     def leave_for(self, job: Job | None) -> None:
         """From now on :attr:`source` is, in this thread, what packets to a job's target leave from; None: the usual.

@@ -25,6 +25,8 @@ BLOCKLISTED = "pathspider.blocklisted"
 """The target is in a network that asked not to be measured."""
 UNCONFIRMED = "pathspider.unconfirmed"
 """The target was to be measured again, since it may be chance what its first connections say, and that was not done."""
+UNLOCATED = "pathspider.unlocated"
+"""It was to be found out where on the path that happens which the conditions tell, and that was not done."""
 SKIPPED = "pathspider.skipped"
 """The experiment does not exist for this target; the reason follows after a colon."""
 
@@ -126,7 +128,7 @@ def is_unfinished(record: Record) -> bool:
     its capture saw nothing of a connection (packets took another way, or a firewall of ours dropped them)."""
     found = record.get("conditions", [])
     unseen = NOT_OBSERVED in found and any("missed_flows:" in one for one in found)
-    return NOT_MEASURED in found or UNCONFIRMED in found or unseen or bool(local_reasons(found))
+    return not {NOT_MEASURED, UNCONFIRMED, UNLOCATED}.isdisjoint(found) or unseen or bool(local_reasons(found))
 
 
 def local_errors(connections: Sequence[Connection]) -> list[str]:
@@ -184,6 +186,25 @@ def lossy(suspicion: str) -> str:
     """The condition that says so of what ``suspicion`` (``X.connectivity.broken``) is about."""
     return f"{suspicion.rpartition('.')[0].rpartition('.')[0]}.lossy"
 
+HOP_CONDITION = re.compile(r"(?P<name>.+)\.hop\.(?P<word>[^.:]+)(?::(?P<value>[^.:]+))?")
+"""``X.hop.word``, or ``X.hop.word:value``: where on the path it is, which the run concludes of what a plugin said."""
+HOPS = {
+    "changed:<hop>-<hop>": "as far as the first of these hops the packet came as it was sent, at the second it was "
+                           "changed; 0 is the vantage point",
+    "dropped:<hop>-<hop>": "the experiment's packet came to the first of these hops and not to the second, the "
+                           "baseline's to both; 0 is the vantage point",
+    "first": "the experiment's packet was changed, or gone, before the first hop",
+    "target": "it came to the last hop as it was sent, and the target itself refused it",
+    "reverse_or_target": "it came to the last hop as it was sent: it happens behind that, at the target, or on the way "
+                         "back",
+    "not_located:no_answer": "hops that had to answer did not",
+    "not_located:rate_limited": "hops that had to answer did so now and then",
+    "not_located:unstable": "answers contradict each other: the path, or what it does, changed meanwhile",
+    "not_located:path_differs": "packets of baseline and experiment took different ways",
+    "not_located:short_quote": "hops quote too little of the packet",
+    "not_located:proxy": "something on the way answers in the target's name",
+}
+"""What ``X.hop.…`` says, behind that."""
 
 STABLE_CONDITION = re.compile(r"(?P<name>.+)\.stable\.(?P<what>[^.]+)\.(?P<word>[^.]+)")
 """``X.stable.connectivity.word``, or in place of ``connectivity`` what else a plugin suspects."""
@@ -256,6 +277,7 @@ RUN_CONDITIONS: dict[str, str] = {
     "pathspider.missed_flows:<count>": "so many flows of this target were not observed",
     "pathspider.not_measured": "the run ended before this target was measured",
     UNCONFIRMED: "what the first connections said was to be confirmed, and the run ended before",
+    UNLOCATED: "where it happens was to be located, and the run ended before, or our machine failed",
     "pathspider.blocklisted": "the target is in a network of the blocklist",
     "pathspider.skipped:not_applicable": "a plugin skipped the target without a reason of its own",
     "pathspider.invalid_job:dip_missing": "the job has no dip",

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pathspider.conditions import LOSSY, PLACEHOLDERS, RUN, RUN_CONDITIONS, STABLE, STABLE_CONDITION, matches
+from pathspider.conditions import (
+    HOP_CONDITION,
+    HOPS,
+    LOSSY,
+    PLACEHOLDERS,
+    RUN,
+    RUN_CONDITIONS,
+    STABLE,
+    STABLE_CONDITION,
+    matches,
+)
 from pathspider.discovery import classes, is_skipped, module_names
 
 if TYPE_CHECKING:
@@ -130,6 +140,11 @@ def declared(condition: str, plugin: str) -> tuple[str, str] | None:
             return condition, meaning
         first = declared(f"{stable['name']}.{stable['what']}.{stable['word']}", plugin)
         return first and (condition, f"in every further round: {first[1]}")
+    if hop := HOP_CONDITION.fullmatch(condition):
+        said = condition.removeprefix(f"{hop['name']}.hop.")
+        for text, meaning in HOPS.items():
+            if matches(said, text):
+                return f"{hop['name']}.hop.{text}", meaning
     found = find_plugin(plugin)
     own, placeholders = (found.conditions, found.placeholders) if found else ({}, {})
     for known in (RUN_CONDITIONS, own):

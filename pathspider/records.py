@@ -120,6 +120,21 @@ Period = TypedDict("Period", {"from": str, "to": str})
 """Two moments, UTC, ``YYYY-MM-DD HH:MM:SS.ffffff``."""
 
 
+class Hop(TypedDict):
+    """What a router on the way has quoted of a packet whose TTL ran out there."""
+
+    ttl: int
+    """The one that the packet left with."""
+    addr: str
+    """The router's address."""
+    rtt: float
+    """Seconds until its answer came."""
+    quoted: dict[str, Any]
+    """What it quoted of the packet, as far as it is of interest: names of :class:`~pathspider.quotation.Quotation`."""
+    octets: int
+    """How much of the packet it quoted."""
+
+
 class RoundRecord(TypedDict, total=False):
     """One round of a confirmation."""
 
@@ -157,6 +172,9 @@ class Record(Job, total=False):
     """With ``--output-flows``: how many flows were expected and not observed."""
     rounds: list[RoundRecord]
     """Of a suspect: what was seen when its connections were made again."""
+    hops: dict[str, list[Hop]]
+    """With ``--locate``, of a target that was looked for: the routers that answered the baseline's packets (``A``) and
+    the experiment's (``B``)."""
     domain_ascii: str
     """``domain`` as it went on the wire, where that is another spelling."""
     error: str

@@ -296,6 +296,9 @@ class SynchronizedSpider(Spider):
                 raise Stopped from None
             raise
 
+    def live_options(self, config: int) -> SockOpts | None:
+        return None if self.carried is None else self.sockopts(config)
+
     def wake_configurator(self) -> None:
         with self._turn:
             self._finished = True

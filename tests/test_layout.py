@@ -16,7 +16,8 @@ WITHOUT = {
 """Modules in which nothing can go wrong at run time."""
 
 DATA = {"lab/families"}
-"""Packages of nothing but tables. Each row of the lab's is measured by tests/lab/test_check.py."""
+"""Packages of nothing but tables. Each row of the lab's is measured by tests/lab/test_check.py; where paths have hops,
+each hop is asked by tests/lab/test_hops.py."""
 
 NATIVE = {"table.pxi": "test_table.py", "views.pxi": "test_views.py", "capture.pxi": "test_sources.py",
           "decode.c": "test_decode.py", "link.c": "test_link.py", "tunnel.c": "test_tunnel.py",

@@ -50,6 +50,7 @@ class Chunks:
         self.stream = stream
         self._chunks: queue.Queue[list[Job]] = queue.Queue(1)
         self._expected: int | None = None
+        self._settling = threading.Lock()
         spider.pipeline.settled = self._settled
 
     def run(self) -> int:
@@ -118,10 +119,11 @@ class Chunks:
             self.spider.pipeline.drain()
 
     def _settled(self) -> None:
-        """The merger's thread has put records into their queue: perhaps the chunk's last ones."""
-        if self._expected is not None and self.spider.pipeline.jobs_done >= self._expected:
-            self._expected = None
-            self.spider.outqueue.put(OVER)
+        """Records were put into their queue, by the merger's thread or the locator's: perhaps the chunk's last ones."""
+        with self._settling:
+            if self._expected is not None and self.spider.pipeline.jobs_done >= self._expected:
+                self._expected = None
+                self.spider.outqueue.put(OVER)
 
     def _write(self, record: Record) -> None:
         from pathspider.writing import json_line  # noqa: PLC0415

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+LOCATE = "--locate"
 SHUFFLE = "--shuffle"
 SEED_BITS = 31
 """Of a seed that nobody gave: short enough to be typed."""
@@ -31,7 +32,7 @@ SEED_BITS = 31
 
 def add_input_options(parser: Parser) -> None:
     """The options of a command that reads targets."""
-    parser.words = bare_shuffle
+    parser.words = bare_options
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
                         help="The list of jobs, one a line, also compressed. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
@@ -56,9 +57,9 @@ def add_input_options(parser: Parser) -> None:
                         help="Take a target as often as the list has it, and remember none (9 octets for each).")
 
 
-def bare_shuffle(words: Sequence[str], ends: Container[str] = ()) -> list[str]:
-    """The words of a command line in which ``--shuffle`` takes only what follows an equals sign: argparse would have it
-    take the next word, such as a plugin's name.
+def bare_options(words: Sequence[str], ends: Container[str] = ()) -> list[str]:
+    """The words of a command line in which ``--shuffle`` and ``--locate`` take only what follows an equals sign:
+    argparse would have them take the next word, such as a plugin's name.
 
     :param ends: words behind which there are other commands' options
     """
@@ -66,7 +67,7 @@ def bare_shuffle(words: Sequence[str], ends: Container[str] = ()) -> list[str]:
     for place, word in enumerate(words):
         if word in ends:
             return [*found, *words[place:]]
-        found.append(f"{SHUFFLE}=" if word == SHUFFLE else word)
+        found.append(f"{word}=" if word in (SHUFFLE, LOCATE) else word)
     return found
 
 

@@ -15,6 +15,7 @@ examples:
   pspdr lab run -- sh -c 'pspdr lab targets --plugin ecn | pspdr measure -i lab0 ecn'
   pspdr lab run -- sh -c 'pspdr lab targets --clean 1000 | pspdr measure -i lab0 ecn --connect tcp'
   pspdr lab check ecn
+  pspdr lab list --hops 8 ecn
 
 The commands that make a lab need root. A lab reaches nothing outside, and nothing of it stays behind.
 """
@@ -83,6 +84,10 @@ def _add_scenarios(parser: argparse.ArgumentParser) -> None:
                              "given several times.")
 
 
+    parser.add_argument("--hops", type=int, choices=(1, 8), default=1, metavar="N",
+                        help="Routers on each path, 1 or 8; with 8, scenarios say at which it happens. (Default: 1)")
+
+
 def _add_servers(parser: argparse.ArgumentParser) -> None:
     _add_scenarios(parser)
     parser.add_argument("--servers", choices=("builtin", "nginx", "apache"), default="builtin",
@@ -127,6 +132,10 @@ def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Names
     from pathspider.lab.errors import LabError  # noqa: PLC0415
 
     try:
+        if getattr(args, "hops", 1) > 1:
+            from pathspider.lab.scenarios import HOPS_FILE  # noqa: PLC0415
+
+            args.scenarios = [HOPS_FILE, *args.scenarios]
         for path in getattr(args, "scenarios", ()):
             from pathspider.lab.scenarios import add_scenarios  # noqa: PLC0415
 

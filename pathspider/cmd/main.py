@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "Tell what result files hold",
     "show": "Look at records on the terminal",
     "test": "Run the built in test suite",
+    "trace": "Show which hops of a path see a feature, and where it is changed or dropped",
     "vantage": "Be a vantage point of a fleet",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``

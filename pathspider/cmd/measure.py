@@ -16,7 +16,7 @@ from pathspider.cmd.input import (
     DrawnSeed,
     add_input_options,
     add_prefixes,
-    bare_shuffle,
+    bare_options,
     open_input,
     positive_int,
     read_networks,
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+MOST_LOCATED = 1000
+"""Targets that ``--locate`` looks for, unless it says how many."""
 MOST_ROUNDS = 100
 """Rounds that a suspect may have."""
 
@@ -104,6 +106,11 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "is stable; 0: do not. (Default: 4)")
     parser.add_argument("--confirm-gap", type=seconds, default=15.0, metavar="SECONDS",
                         help="Time from the end of such a target's last connection to the next. (Default: 15)")
+    parser.add_argument("--locate", type=most_targets, nargs="?", default=0, metavar="N",
+                        help="Find out between which hops of the path it happens, for at most N targets whose finding "
+                             "is confirmed, or whose packets were changed on the way. (Default: not; without N: 1000)")
+    parser.add_argument("--locate-rate", type=positive_rate, default=50.0, metavar="N",
+                        help="Send at most N packets per second for that, over all targets. (Default: 50)")
     parser.add_argument("--lockstep", action="store_true",
                         help="Switch the whole machine from one configuration to the next, all workers in step, also "
                              "where each connection could carry its own (ecn, dscp).")
@@ -124,7 +131,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
     for plugin in available_plugins(named):
         plugins.register_plugin(plugin)
-    parser.words = partial(bare_shuffle, ends=plugins.choices)
+    parser.words = partial(bare_options, ends=plugins.choices)
 
 
 def rounds(text: str) -> int:
@@ -132,6 +139,18 @@ def rounds(text: str) -> int:
     if not text.isdecimal() or int(text) > MOST_ROUNDS:
         raise argparse.ArgumentTypeError(f"{text}: a whole number from 0 to {MOST_ROUNDS} is needed")
     return int(text)
+
+
+def most_targets(text: str) -> int:
+    """The value of ``--locate``, for argparse; empty where it has none."""
+    return positive_int(text) if text else MOST_LOCATED
+
+
+def positive_rate(text: str) -> float:
+    """An option's value as a rate, for argparse."""
+    if (value := seconds(text)) > 0:
+        return value
+    raise argparse.ArgumentTypeError(f"{text}: a number over 0 is needed")
 
 
 def seconds(text: str) -> float:
@@ -237,12 +256,15 @@ def run_options(args: argparse.Namespace) -> RunOptions:
     if args.order == "random" and args.plugin.fixed_order:
         raise UsageError(f"--order random: connections of {args.plugin.name} build on each other, so that their order "
                          "cannot be drawn; leave the option off")
+    if args.locate and not getattr(args.plugin, "located", None):
+        raise UsageError(f"--locate: hops see nothing of what {args.plugin_name} measures; leave the option off")
     if args.rate is not None and not args.rate > 0:
         raise UsageError(f"--rate: a rate of {args.rate} per second: it must be over 0")
     return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address,
                       blocklist=read_networks(args.blocklist, "blocklist"), prefixes=read_prefixes(args),
                       order=args.order, seed=args.seed, confirm=args.confirm, confirm_gap=args.confirm_gap,
-                      lockstep=args.lockstep, source=pair(args.source_ip),
+                      lockstep=args.lockstep, locate=args.locate, locate_rate=args.locate_rate,
+                      source=pair(args.source_ip),
                       lab_networks=None if args.allow_lab_addresses else lab_networks(), ip_version=args.ip_version)
 
 

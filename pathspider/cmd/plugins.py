@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pathspider.cmd.input import bare_shuffle
+from pathspider.cmd.input import bare_options
 from pathspider.cmd.main import UsageError, meant_option
 from pathspider.installed import PLUGINS
 
@@ -24,9 +24,10 @@ log = logging.getLogger("pathspider")
 
 
 def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | None:
-    """The word of a command line that stands where the plugin's name does, behind the options of ``measure``.
+    """The word of a command line that stands where the plugin's name does, behind the options of ``measure``, or of
+    another command with plugins.
 
-    :param parser: with these options and nothing else
+    :param parser: the command's, with these options and nothing else
     """
     class Refused(Exception):  # noqa: N818 - never seen
         pass
@@ -42,7 +43,7 @@ def named_plugin(parser: argparse.ArgumentParser, argv: Sequence[str]) -> str | 
     reader._has_negative_number_optionals.clear()
     reader.add_argument("rest", nargs=argparse.REMAINDER)
     try:
-        rest = reader.parse_known_args(bare_shuffle(list(argv)[list(argv).index("measure") + 1:]))[0].rest
+        rest = reader.parse_known_args(bare_options(list(argv)[list(argv).index(parser.prog.split()[-1]) + 1:]))[0].rest
     except (Refused, ValueError):  # the parser itself will say it
         return None
     return rest[0] if rest else None

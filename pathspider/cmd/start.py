@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from pathspider.cmd.main import UsageError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from pathspider.run.options import Beginnings, RunOptions
 
 log = logging.getLogger("pathspider")
+
+DESCRIPTORS = 6
+"""Files and sockets of a target that is located, at most; there are as many targets at once as probes a second, and a
+fifth more."""
 
 
 def needs_interface(plugin: type[Spider]) -> bool:
@@ -44,13 +49,18 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
             if here:
                 check_interface(args.interface)
                 args.interface = interface_name(args.interface)
-            check_capabilities(*args.plugin.capabilities)
+            check_capabilities(*args.plugin.capabilities, *for_locating(args))
         except (InterfaceError, CapabilityError) as error:
             raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "", server_mode=server_mode)
     if here and not any(source_of(args, spider)):
         raise UsageError(f"interface {args.interface} has no address to measure from: give it one, or name another")
     return spider
+
+
+def for_locating(args: argparse.Namespace) -> set[str]:
+    """The capabilities that --locate needs: to forge packets, and to hold TCP ports for them."""
+    return {"CAP_NET_RAW", "CAP_NET_ADMIN"} if args.locate and args.plugin.located else set()
 
 
 def source_of(args: argparse.Namespace, spider: Spider) -> Source:
@@ -76,7 +86,8 @@ def start_spider(args: argparse.Namespace, spider: Spider, signals: Signals,
             spider.options = replace(spider.options, beginnings=looked_up(source_of(args, spider)))
     with plugin_mistakes(args.plugin_name):
         try:
-            allow_workers(args.workers, spider.descriptors())
+            of_locating = DESCRIPTORS * ceil(args.locate_rate) if for_locating(args) else 0
+            allow_workers(args.workers, spider.descriptors() + ceil(of_locating / args.workers))
             spider.start()
         except BlockingIOError as error:  # from starting the guard of what is borrowed
             raise UsageError(f"no more processes can be started: {error.strerror} (ulimit -u, pids.max)") from None
@@ -92,7 +103,7 @@ def give_up_privileges(args: argparse.Namespace) -> None:
         user = run_user(args.user)
     except UserError as error:
         raise UsageError(str(error)) from None
-    kept = of_plugin(args.plugin)
+    kept = of_plugin(args.plugin) | for_locating(args)
     if "CAP_BPF" in kept:
         from pathspider.network.bpf import hold_cgroup  # noqa: PLC0415 - for such plugins alone
 

@@ -63,6 +63,11 @@ class Link:
 CLIENT_LINK = Link(CLIENT_INTERFACE, 0)
 SERVER_LINK = Link("server", 1)
 NO_ECN_LINK = Link("no-ecn", 2)
+PROXY_LINK = Link("proxy", 3)
+HOP_LINKS = tuple(Link(f"to-hop{hop}", 10 + hop) for hop in range(1, 8))
+"""From each of the eight hops to the next, in labs that have them; the name is that of the next one's interface."""
+BRANCH_LINKS = (Link("to-hop3", 20), Link("to-branch", 21))
+"""From hop 3 to 4b, from there to hop 5."""
 
 
 def case_address(family: int, case: int, version: int) -> str:

@@ -19,7 +19,8 @@ from typing import Any, TextIO
 
 from pathspider.installed import declared
 from pathspider.lab.errors import LabError
-from pathspider.lab.listing import cases_for, print_table
+from pathspider.lab.hops import PLACE
+from pathspider.lab.listing import cases_for, places, print_table
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.progress import Progress
 from pathspider.lab.scenario import Case, connect_mode, without_mode
@@ -35,7 +36,10 @@ CONNECTION_TIMEOUT = "4"
 CONFIRM_GAP = 2.0
 """Seconds before each round, where suspects are confirmed: nothing in the lab is there to be polite to."""
 
-LACKING = {"nginx": {"h2c"}, "apache": {"odd-dns", "odd-web", "full-mss"}}
+LOCATE = ("--locate=1000",)
+"""Options of a measurement that searches for places."""
+
+LACKING = {"nginx": {"h2c", "proxy"}, "apache": {"odd-dns", "odd-web", "full-mss", "proxy"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
 USAGE_ERROR = 2
@@ -59,24 +63,54 @@ class Result:
 
     @property
     def truth(self) -> Set[str]:
-        """The conditions that are true; where chance decides, those that are the nearest to what was found."""
-        return min(self.case.truths(confirmed=self.confirmed), key=lambda one: len(one ^ set(self.found or ())))
+        """The conditions that are true; where chance decides, those that are the nearest to what was found. Those that
+        say where on a path of hops it happens are apart: :attr:`places`."""
+        return min(self.case.truths(confirmed=self.confirmed), key=lambda one: len(one ^ set(self.conditions)))
+
+    @property
+    def conditions(self) -> list[str]:
+        """What was found, without the places of a path of hops."""
+        return [one for one in self.found or () if self.case.scenario.route is None or PLACE not in one]
+
+    @property
+    def places(self) -> list[str]:
+        """Words that were found for the place."""
+        return [] if self.case.scenario.route is None else [
+            one.partition(PLACE)[2] for one in self.found or () if PLACE in one]
+
+    @property
+    def right_place(self) -> bool:
+        """Whether what was found of the place is true: one word, where something happens at all."""
+        place = self.case.scenario.place
+        if place is None or not self.places:
+            by_chance = self.truth != self.case.truths(confirmed=self.confirmed)[0]
+            return not self.places and (place is None or by_chance)
+        return all(place.holds(one) for one in self.places)
+
+    @property
+    def smallest(self) -> bool:
+        """Whether an interval is as small as it can be."""
+        return self.case.scenario.place is not None and set(self.places) == {self.case.scenario.place.word}
 
     @property
     def right(self) -> bool:
         """Exactly one record with exactly the conditions that are true."""
-        return self.records == 1 and self.found is not None and sorted(self.found) == sorted(self.truth)
+        return (self.records == 1 and self.found is not None and sorted(self.conditions) == sorted(self.truth)
+                and self.right_place)
 
     @property
     def missing(self) -> list[str]:
         """Conditions that are true and were not found."""
-        return sorted(self.truth - set(self.found or ()))
+        place = self.case.scenario.place
+        return sorted(self.truth - set(self.conditions)) + (
+            [] if self.right_place or place is None else [f"*{PLACE}{place.word}"])
 
     @property
     def wrong(self) -> list[str]:
         """Conditions that were found and are not true, or were found twice."""
-        found = list(self.found or ())
-        return sorted({one for one in found if one not in self.truth or found.count(one) > 1})
+        found = self.conditions
+        return sorted({one for one in found if one not in self.truth or found.count(one) > 1}) + (
+            [] if self.right_place else [f"*{PLACE}{one}" for one in self.places])
 
 
 @dataclass
@@ -85,6 +119,8 @@ class Run:
 
     measure: Sequence[str]
     cases: list[Case]
+    locate: bool = False
+    """Whether it searches for the place where something happens."""
     status: int = 0
     seconds: float = 0.0
     errors: str = ""
@@ -126,11 +162,11 @@ class Labs:
 
 
 def plan(cases: Sequence[Case]) -> list[Run]:
-    """Group paths by the arguments with which they are measured."""
-    groups: dict[tuple[str, ...], list[Case]] = {}
+    """Group paths by the arguments with which they are measured; on paths of hops, with the search for the place."""
+    groups: dict[tuple[tuple[str, ...], bool], list[Case]] = {}
     for case in cases:
-        groups.setdefault(tuple(case.scenario.measure), []).append(case)
-    return [Run(measure, group) for measure, group in groups.items()]
+        groups.setdefault((tuple(case.scenario.measure), case.scenario.route is not None), []).append(case)
+    return [Run(measure, group, locate=locate) for (measure, locate), group in groups.items()]
 
 
 def perform(
@@ -155,7 +191,7 @@ def perform(
     progress.began(run)
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", str(confirm),
-               "--confirm-gap", str(confirm_gap), *options, *run.measure]
+               "--confirm-gap", str(confirm_gap), *options, *(LOCATE if run.locate else ()), *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()
@@ -269,7 +305,8 @@ def as_data(runs: Sequence[Run], servers: str) -> dict[str, Any]:
         "results": [
             {"scenario": result.case.scenario.name, "address": result.case.address, "measure": list(run.measure),
              "right": result.right, "records": result.records, "expected": sorted(result.truth),
-             "found": None if result.found is None else sorted(result.found)}
+             "found": None if result.found is None else sorted(result.found), **places(result.case.scenario),
+             **({"smallest": result.smallest} if result.case.scenario.place else {})}
             for run in runs for result in run.results
         ],
     }
@@ -296,6 +333,9 @@ def report(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.status and run.began:
             print(f"\npspdr measure {' '.join(run.measure)} ended with status {run.status}:\n{run.errors[-2000:]}")
+    with_place = [result for run in runs for result in run.results if result.case.scenario.place and result.places]
+    if with_place:
+        print(f"places: {len(with_place)} found, {sum(one.smallest for one in with_place)} of them as near as can be")
     paths = sum(len(run.cases) for run in runs) - not_measured
     print(f"{paths} paths, {len(rows) - 1} different from the truth" if len(rows) > 1
           else f"{paths} paths, all as the truth has it" if paths else "no path was measured")

@@ -18,11 +18,17 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pathspider.lab import messages, namespaces, topology
+from pathspider.lab import messages, namespaces, responder, topology
 from pathspider.lab.addresses import RESOLVERS
 from pathspider.lab.errors import LabError
 from pathspider.lab.rules import load_rules
-from pathspider.lab.scenarios import add_scenarios, mangled, no_ecn_addresses
+from pathspider.lab.scenarios import (
+    add_scenarios,
+    all_cases,
+    mangled_hops,
+    no_ecn_addresses,
+    quoting_hops,
+)
 from pathspider.lab.startup import BuiltIn, Servers
 from pathspider.network import journal
 
@@ -119,22 +125,44 @@ class Init:
         namespaces.mount("tmpfs", str(journal.RUN))
         ask_the_lab_for_names()
         journal.RUN.chmod(0o755)  # else others could write there, and no run would believe what it says
-        self.rooms = topology.make_rooms()
+        hops = any(case.scenario.route is not None for case in all_cases())
+        self.rooms = topology.make_rooms(hops=hops)
         topology.show_own_interfaces()
         directory = namespaces.unnamed_directory()
         self.servers = starter(servers)(self.rooms, directory)
-        with namespaces.inside(self.rooms.router, self.rooms.client):
+        detours = mangled_hops()
+        tuns = {hop: self.make_tun(room, directory) for hop, room in self.rooms.routers.items() if hop in detours}
+        devices = ",".join(map(str, tuns.values()))
+        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [devices, *scenarios], tuple(tuns.values()),
+                                  cwd=os.getcwd())
+        topology.connect_rooms(self.rooms, no_ecn_addresses(), detours)
+        if hops:
+            self.start_responder(scenarios)
+        for hop, room in self.rooms.routers.items():
+            with namespaces.inside(room, self.rooms.client):
+                load_rules(self.behind, self.loss, hop)
+        self.servers.wait()
+
+    def make_tun(self, room: int, directory: int) -> int:
+        """The device by which a router hands packets to the process that changes them."""
+        with namespaces.inside(room, self.rooms.client):
             try:
-                self.tun = namespaces.make_tun(topology.TUN, directory)
+                return namespaces.make_tun(topology.TUN, directory)
             except OSError as error:
                 raise LabError(f"cannot make a TUN device ({error}): modprobe tun, or give the container "
                                "/dev/net/tun") from error
-        self.servers.spawn_python("middlebox", "pathspider.lab.mangler", [str(self.tun), *scenarios], (self.tun,),
+
+    def start_responder(self, scenarios: list[str]) -> None:
+        """What plays hops that quote otherwise than Linux. Its sockets wait for it: it need not be waited for."""
+        assert self.servers is not None
+        arguments, descriptors = [], []
+        for hop in quoting_hops():
+            with namespaces.inside(self.rooms.routers[hop], self.rooms.client):
+                numbers = [one.detach() for one in responder.open_sockets()]
+            arguments.append(":".join(map(str, (hop, *numbers))))
+            descriptors += numbers
+        self.servers.spawn_python("hops", "pathspider.lab.responder", [*arguments, *scenarios], tuple(descriptors),
                                   cwd=os.getcwd())
-        topology.connect_rooms(self.rooms, no_ecn_addresses(), mangled())
-        with namespaces.inside(self.rooms.router, self.rooms.client):
-            load_rules(self.behind, self.loss)
-        self.servers.wait()
 
     def obey(self) -> bool:
         """Do what the owner's next message asks; False when there is none to come."""
@@ -153,7 +181,7 @@ class Init:
 
     def start(self, message: dict[str, Any], descriptors: list[int]) -> None:
         """Start a command in one of the rooms, with the three descriptors that came with the message."""
-        room = getattr(self.rooms, message["room"])
+        room = self.rooms.by_name(message["room"])
         stdin, stdout, stderr = descriptors
         try:
             if message["cwd"] is not None:

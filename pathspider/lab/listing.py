@@ -11,19 +11,24 @@ from collections.abc import Sequence
 from pathspider.conditions import STABLE_CONDITION
 from pathspider.helpers.modes import MODES
 from pathspider.lab.errors import LabError
+from pathspider.lab.hops import PLACE
 from pathspider.lab.scenario import Case, Scenario, connect_mode, without_mode
-from pathspider.lab.scenarios import all_cases, clean_jobs
+from pathspider.lab.scenarios import FAMILIES, HOPS_FILE, all_cases, clean_jobs
 from pathspider.text import did_you_mean
 
 
 def cases_for(plugins: Sequence[str], connect: str | None = None, version: int | None = None) -> list[Case]:
-    """The cases of these plugins, or of all. Raises LabError for a plugin that the lab has no paths for."""
+    """The cases of these plugins, or of all. Raises LabError for a plugin that the lab has no paths for.
+
+    Where paths of eight hops were asked for, those that say what is at which hop, and no others.
+    """
     known = {case.scenario.plugin: None for case in all_cases()}
     for plugin in plugins:
         if plugin not in known:
             raise LabError(f"no paths for a plugin called {plugin!r}; there are paths for {', '.join(known)}"
                            + did_you_mean(plugin, known))
-    return [case for plugin in (plugins or known) for case in all_cases(plugin, connect, version)]
+    return [case for plugin in (plugins or known) for case in all_cases(plugin, connect, version)
+            if HOPS_FILE not in FAMILIES or case.scenario.route is not None]
 
 
 def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
@@ -34,7 +39,8 @@ def show_list(plugins: Sequence[str], *, as_json: bool = False) -> int:
             print(json.dumps({
                 "scenario": case.scenario.name, "address": case.address, "impairment": case.scenario.about,
                 "measure": list(case.scenario.measure), "expect": sorted(case.truth),
-                "confirmed": [sorted(one) for one in case.truths(confirmed=True)], "job": case.job}))
+                "confirmed": [sorted(one) for one in case.truths(confirmed=True)], "job": case.job,
+                **places(case.scenario)}))
         return 0
     addresses: dict[Scenario, list[str]] = {}
     for case in cases:
@@ -54,7 +60,16 @@ def truth(scenario: Scenario) -> list[str]:
     return sorted(everywhere) + [f"{one} (IPv{version})" for version in versions
                                  for one in sorted(set(scenario.truth(version)) - everywhere)
                                  ] + [f"or {', '.join(sorted(one - everywhere))}" for one in scenario.instead
-                                      ] + stable(scenario)
+                                      ] + stable(scenario) + [
+        f"*{PLACE}{word}" for one in [scenario.place] if one is not None for word in (one.word, *one.instead)]
+
+
+def places(scenario: Scenario) -> dict[str, list[str]]:
+    """For programs: of a path of eight hops, the words that the search for the place may come to, the best one first;
+    none where nothing happens."""
+    if scenario.route is None:
+        return {}
+    return {"hop": [] if scenario.place is None else [scenario.place.word, *scenario.place.instead]}
 
 
 def stable(scenario: Scenario) -> list[str]:

@@ -10,6 +10,7 @@ extension headers, or one whose lengths cannot be, goes on as it came; so does w
 from __future__ import annotations
 
 import os
+import select
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -336,20 +337,36 @@ def mangle(data: bytes, table: Mapping[bytes, Sequence[Mangler]]) -> bytes | Non
     return data if packet.header + packet.segment == data else packet.build()
 
 
+def pass_unseen(data: bytes) -> bytes:
+    """A packet with the TTL that it had before: a router sees it twice, before the detour and after, and is one hop."""
+    packet = bytearray(data)
+    if packet[0] >> 4 == 6:
+        packet[7] = min(255, packet[7] + 1)
+    else:
+        length = (packet[0] & 15) * 4
+        packet[8] = min(255, packet[8] + 1)
+        packet[10:12] = b"\0\0"
+        struct.pack_into("!H", packet, 10, checksum(packet[:length]))
+    return bytes(packet)
+
+
 def main(argv: list[str]) -> None:
-    """``mangler TUN-DESCRIPTOR SCENARIO-FILE...``"""
+    """``mangler TUN-DESCRIPTOR,TUN-DESCRIPTOR... SCENARIO-FILE...``"""
     from pathspider.lab.scenarios import add_scenarios, mangled  # noqa: PLC0415 - they import this module
 
-    device = int(argv[0])
+    devices = select.poll()
+    for one in argv[0].split(","):
+        devices.register(int(one), select.POLLIN)
     for path in argv[1:]:
         add_scenarios(path)
     table = {ip_address(address).packed: manglers for address, manglers in mangled().items()}
     while True:
-        data = os.read(device, LARGEST)
-        try:
-            result = mangle(data, table)
-            if result is not None:
-                os.write(device, result)
-        except Exception as error:
-            error.add_note(f"The packet was {data.hex()}")
-            raise
+        for device, _ in devices.poll():
+            data = os.read(device, LARGEST)
+            try:
+                result = mangle(data, table)
+                if result is not None:
+                    os.write(device, pass_unseen(result))
+            except Exception as error:
+                error.add_note(f"The packet was {data.hex()}")
+                raise

@@ -129,7 +129,8 @@ def make_tun(name: str, directory: int) -> int:
     node = "/dev/net/tun"
     if not os.path.exists(node):
         node = f"/proc/self/fd/{directory}/tun"
-        os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(10, 200))
+        with contextlib.suppress(FileExistsError):
+            os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(10, 200))
     descriptor = os.open(node, os.O_RDWR | os.O_CLOEXEC)
     fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
     return descriptor

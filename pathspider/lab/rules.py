@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from pathspider.lab.addresses import CLEAN_4, CLEAN_6
 from pathspider.lab.errors import LabError
+from pathspider.lab.hops import ROUTER, hop_of, quirks
 from pathspider.lab.impairments import GATEWAY, PAIRS, SETS
 from pathspider.lab.scenario import Case, Scenario
 from pathspider.lab.scenarios import FAMILIES, all_cases
@@ -68,13 +69,17 @@ def rules_of(scenario: Scenario, version: int) -> dict[str, list[str]]:
     return found
 
 
-def load_rules(behind: str = "", loss: float = 0.0) -> None:
-    """Give the rules of all scenarios to the current network namespace, in one transaction.
+def load_rules(behind: str = "", loss: float = 0.0, hop: int = ROUTER) -> None:
+    """Give the rules of all scenarios, as far as they are this hop's, to the current network namespace, in one
+    transaction.
 
     :param behind: the scenario whose path leads to all clean targets
     :param loss: per cent of all packets that are lost
     """
-    text = ruleset(all_cases(), find_nft_scenario(behind) if behind else None, loss)
+    cases = all_cases()
+    whole = hop == ROUTER
+    text = ruleset([case for case in cases if hop_of(case) == hop], find_nft_scenario(behind) if whole and behind
+                   else None, loss if whole else 0.0) + quirks(hop, cases)
     done = subprocess.run(["nft", "-f", "-"], input=text.encode(), capture_output=True, check=False)
     if done.returncode:
         raise LabError(refusal(text, done.stderr.decode(errors="replace")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -12,6 +13,7 @@ from pathspider.conditions import STABLE
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import case_address, name_of
 from pathspider.lab.errors import LabError
+from pathspider.lab.hops import Place, Route, problems
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.plugins import find_plugin
 from pathspider.records import Job
@@ -48,11 +50,17 @@ class Scenario:
     ``("unstable",)``. Unless given, what is ``broken`` stays so, and what was ``transient`` works."""
     lossy: bool = False
     """Whether rounds also find that the feature is lost now and then."""
+    route: Route | None = None
+    """What is where on a path of eight hops; None for a scenario that needs no hops."""
+    place: Place | None = None
+    """Where on it the search for the place must find what happens to the feature; None if it has nothing to find."""
     where: str = field(init=False, repr=False)
     """File and line that it comes from, for messages."""
 
     def __post_init__(self) -> None:
         caller = sys._getframe(2)  # behind the __init__ that dataclass wrote
+        while caller.f_code.co_filename == dataclasses.__file__ and caller.f_back is not None:
+            caller = caller.f_back  # it was made of another one
         object.__setattr__(self, "where", f"{caller.f_code.co_filename}, line {caller.f_lineno}")
         if problem := next(_problems(self), None):
             raise LabError(f"scenario {self.name!r}: {problem}")
@@ -93,12 +101,14 @@ class Scenario:
             parts.append(SERVERS[self.server])
         if self.port is not None:
             parts.append(f"port {self.port} is closed")
+        if self.route is not None and (hops := self.route.about(bool(self.path))):
+            parts.append(hops)
         return "; ".join(parts) or "clean"
 
     @property
     def clean(self) -> bool:
         """True for a path that does nothing, to a server that does everything."""
-        return not self.path and not self.server and self.port is None
+        return not self.path and not self.server and self.port is None and self.route is None
 
 
 SERVERS = {
@@ -146,6 +156,7 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         if not isinstance(truth, Set) or not all(isinstance(one, str) for one in truth):
             yield f"the conditions that are expected are {truth!r}; they are a set, {{\"ecn.connectivity.works\", ...}}"
     yield from _problems_of_chance(scenario.instead, scenario.stable)
+    yield from problems(scenario.route, scenario.place, [bool(one.mangle) for one in scenario.path])
     if scenario.server not in ("", *SERVERS):
         yield f"no server is called {scenario.server!r}; there are {', '.join(SERVERS)}"
     port = cast(object, scenario.port)

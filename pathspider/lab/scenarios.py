@@ -7,12 +7,14 @@ import runpy
 import stat
 import traceback
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
 from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, order, tfo, udpopts, udpzero
+from pathspider.lab.hops import ROUTER, Quote, hop_of, quoting
 from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
@@ -30,6 +32,12 @@ FAMILIES: dict[str, Family] = {
 """Plugin (or file of a user) -> its scenarios."""
 
 
+HOPS_FILE = str(Path(__file__).with_name("families") / "hops.py")
+"""Scenarios on paths of eight hops: named like a file of users, since most labs do without."""
+
+HOP_FAMILY = 9
+"""Number of its family."""
+
 OWN_FAMILIES = 200
 """Number of the first family that a user adds."""
 
@@ -42,13 +50,15 @@ def add_scenarios(path: str) -> None:
 
     They form a family of their own. Raises LabError when the file cannot be used.
     """
-    scenarios = scenarios_of(path)
+    scenarios = import_module("pathspider.lab.families.hops").SCENARIOS if path == HOPS_FILE else scenarios_of(path)
     known = {one.name.lower(): one for family in FAMILIES.values() for one in family.scenarios}
     for one in scenarios:
         if (other := known.setdefault(one.name.lower(), one)) is not one:
             raise LabError(f"{one.where}: a scenario called {other.name!r} exists already "
                            f"({other.where}); give it another name")
     number = OWN_FAMILIES + sum(family.number >= OWN_FAMILIES for family in FAMILIES.values())
+    if path == HOPS_FILE:
+        number = HOP_FAMILY
     FAMILIES[os.path.abspath(path)] = Family(number, scenarios)
 
 
@@ -130,6 +140,21 @@ def no_ecn_addresses() -> list[str]:
 def served_by(*kinds: str) -> dict[str, str]:
     """Address -> kind, of the cases whose server is of one of these kinds."""
     return {case.address: case.scenario.server for case in all_cases() if case.scenario.server in kinds}
+
+
+def mangled_hops() -> dict[int, list[str]]:
+    """Hop -> the addresses of those cases. The lab's own router is always among them."""
+    found: dict[int, list[str]] = {ROUTER: []}
+    table = mangled()
+    for case in all_cases():
+        if case.address in table:
+            found.setdefault(hop_of(case), []).append(case.address)
+    return found
+
+
+def quoting_hops() -> dict[int, dict[str, Quote]]:
+    """Hop -> address -> how it quotes, of the cases where it does not quote as Linux does."""
+    return quoting(all_cases())
 
 
 def mangled() -> dict[str, list[Mangler]]:

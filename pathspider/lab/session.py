@@ -198,7 +198,8 @@ class Lab:
         cwd: str | None = None,
         own_group: bool = True,
     ) -> Command:
-        """Start a command in a room of the lab (``client``, ``router``, ``server`` or ``no_ecn``).
+        """Start a command in a room of the lab: ``client``, ``router``, ``server`` or ``no_ecn``, or ``hop-1`` and so
+        on where there are hops.
 
         Streams, ``env`` and ``cwd`` mean what they mean to :class:`subprocess.Popen`; what is not given is
         that of the calling process. With ``own_group`` the command leads a process group, else it is in that of the

@@ -83,7 +83,7 @@ class BuiltIn(Servers):
         self.ready, writer = os.pipe()
         about = {"kinds": served_by(*SERVERS.keys() - PLAIN_ROOM), "names": names()}
         (self.directory / ABOUT).write_text(json.dumps(about), encoding="ascii")
-        served = (rooms.server, rooms.no_ecn)
+        served = (rooms.server, rooms.no_ecn, *([rooms.proxy] if rooms.proxy >= 0 else []))
         arguments = [",".join(self.services), str(writer), str(self.directory), *map(str, served)]
         self.spawn_python("servers", "pathspider.lab.servers.main", arguments, (writer, *served))
         os.close(writer)

@@ -55,6 +55,10 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     passive_chains = [BasicChain, HandshakeChain, DNSChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
     compares_responses = True
+    located = {
+        r"dscp\.\d+\.connectivity\.broken": ("dscp",),
+        r"dscp\.(?!0\.)(\d+)\.replymark:(?!\1$)\d+": ("dscp",),  # a reply to another codepoint with another one
+    }
     conditions = {
         **connectivity_conditions("dscp.<codepoint>"),
         **response_conditions("dscp.<codepoint>", connect_supported),

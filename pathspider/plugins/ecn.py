@@ -49,6 +49,11 @@ class ECN(SynchronizedSpider, PluggableSpider):
     connect_supported = ["http", "https", "tcp", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     compares_responses = True
+    located = {
+        r"ecn\.connectivity\.broken": ("tcp_flags", "ecn"),
+        r"ecn\.negotiation\.(failed|reflected)": ("tcp_flags", "ecn"),
+        r"ecn\.ipmark\.(ect0\.not_seen|ect1\.seen|ce\.seen)": ("ecn",),
+    }
     conditions = {
         **connectivity_conditions("ecn"),
         **response_conditions("ecn", connect_supported),

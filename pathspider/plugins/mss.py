@@ -28,6 +28,7 @@ class MSS(SingleSpider, PluggableSpider):
     passive_chains = [BasicChain, TCPChain, HandshakeChain, MSSChain]
     connect_supported = ["tcp", "http", "https", "dnstcp"]
     capabilities = ("CAP_NET_RAW",)
+    located = {r"mss\.option\.received\.(absent|malformed|inflated|deflated)": ("mss",)}
     conditions = {
         "mss.connectivity.online": "the connection came up",
         "mss.connectivity.offline": "the connection did not come up",

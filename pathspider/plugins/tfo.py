@@ -97,6 +97,11 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     }
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN")
     fixed_order = True
+    located = {
+        r"tfo\.connectivity\.broken": ("tfo", "payload_length"),
+        r"tfo\.cookie\.not_received": ("tfo",),
+        r"tfo\.syndata\.(not_acked|failed)": ("tfo", "payload_length"),
+    }
     most_per_address = 1  # nobody else may touch a target's cookie until it was used
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,

@@ -99,6 +99,7 @@ class UDPOpts(ForgeSpider, PluggableSpider):
     connect_supported = ["dnsudp"]
     capabilities = ("CAP_NET_RAW",)
     packets = 2
+    located = {r"udpopts\.connectivity\.(broken|works)": ("surplus",)}  # stripped options show on the path alone
     compares_responses = True
     conditions = {
         **connectivity_conditions("udpopts"),

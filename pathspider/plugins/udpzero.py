@@ -40,6 +40,7 @@ class UDPZero(ForgeSpider, PluggableSpider):
     connect_supported = ["dnsudp"]
     capabilities = ("CAP_NET_RAW",)
     packets = 2
+    located = {r"udpzero\.connectivity\.broken": ("checksum",)}
     compares_responses = True
     conditions = {
         **connectivity_conditions("udpzero"),

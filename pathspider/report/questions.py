@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from pathspider.conditions import RUN
+from pathspider.conditions import HOP_CONDITION, RUN
 
 INCONCLUSIVE = f"{RUN}."
 """How conditions begin that tell why there is no verdict."""
@@ -31,7 +31,11 @@ class Answer(NamedTuple):
 
 
 def parse(condition: str) -> Answer:
-    """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot."""
+    """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot.
+    Where on the path something is (``ecn.hop.changed:3-4``) is one question."""
+    if hop := HOP_CONDITION.fullmatch(condition):
+        question = f"{hop['name']}.hop"
+        return Answer(question, condition.removeprefix(f"{question}."), condition)
     question, colon, value = condition.partition(":")
     if not colon:
         question, _, value = condition.rpartition(".")

@@ -53,7 +53,8 @@ class Counts:
         return self._first[condition]
 
     def summary(self) -> str:
-        """All of it in a line: verdicts, what rounds made of suspects, and why there is no verdict."""
+        """All of it in a line: verdicts, what rounds made of suspects, where it is on the path, and why there is no
+        verdict."""
         verdicts: Counter[str] = Counter()
         reasons = Counter(self.local_errors)
         for condition, count in self._first.items():
@@ -69,9 +70,21 @@ class Counts:
                          if conditions.STABLE_CONDITION.fullmatch(condition)})
         if again:
             parts.append(f"measured again: {', '.join(shortened(again))}")
+        if located := self._located():
+            parts.append(f"on the path: {', '.join(shortened(located))}")
         if reasons:
             parts.append(f"{reasons.total():,} without a verdict: {', '.join(shortened(reasons))}")
         return "; ".join(parts)
+
+    def _located(self) -> Counter[str]:
+        """The words of what was to be located."""
+        words: Counter[str] = Counter()
+        for condition, count in self.conditions.items():
+            if hop := conditions.HOP_CONDITION.fullmatch(condition):
+                words[hop["word"]] += count
+            elif condition == conditions.UNLOCATED:
+                words[condition.rpartition(".")[2]] += count
+        return words
 
 
 def number(count: int, what: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pathspider.helpers.sockets import SockOpts
 from pathspider.records import Connection, Flow, Job, Record, Result, Unmeasured
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Experiment(Protocol):
     keep_open: ClassVar[bool]
     compares_responses: ClassVar[bool]
     fixed_order: ClassVar[bool]
+    located: ClassVar[Mapping[str, Sequence[str]]]
     worker_count: int
     server_mode: bool
     options: RunOptions
@@ -55,6 +57,7 @@ class Experiment(Protocol):
     def pre_connect(self, job: Job) -> Job | None: ...
     def perform(self, job: Job, config: int) -> Connection: ...
     def post_connect(self, job: Job, rec: Connection, config: int) -> None: ...
+    def live_options(self, config: int) -> SockOpts | None: ...
     def end_flow(self, job: Job, connection: Connection) -> None: ...
     def measure(self, job: Job) -> Result | Unmeasured: ...
 

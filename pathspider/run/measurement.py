@@ -242,6 +242,8 @@ class Measurement:
              + "; --resume measures them again"),
             (self.counts.conditions[conditions.UNCONFIRMED],
              "targets were to be confirmed, and were not; --resume measures them again"),
+            (self.counts.conditions[conditions.UNLOCATED],
+             "targets were to be located on the path, and were not; --resume measures them again"),
             (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
             *self._packets_undone(),
@@ -280,7 +282,13 @@ class Measurement:
         return status
 
     def _packets_undone(self) -> Iterator[tuple[int, str]]:
-        """What was not written of the run's packets."""
+        """What was not written of the run's packets, nor located on the path."""
+        locator = self.spider.pipeline.locator
+        if locator is not None:
+            log.info("located: %d targets, with %d packets", locator.located, locator.probes)
+            if locator.beyond:
+                log.warning("%d more targets could have been located on the path: --locate=N raises the limit of %d",
+                            locator.beyond, locator.most)
         pcap, evidence = self.spider.pipeline.pcap, self.spider.pipeline.evidence
         if pcap is not None:
             log.info("pcap: %d packets, in %d files: %s", pcap.packets, pcap.files, pcap.name)

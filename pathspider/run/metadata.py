@@ -45,9 +45,9 @@ NO_OPTIONS = frozenset({"advice", "command", "func", "parser", "plugin", "plugin
                         "version"})
 """What is among the parsed arguments and was not told to ``measure``."""
 
-NO_DIFFERENCE = frozenset({"dry_run", "evidence", "force", "input", "log_file", "max_targets", "metadata", "output",
-                           "pcap", "pcap_size", "per_address", "quiet", "rate", "resume", "status_file", "user",
-                           "verbose", "workers", "blocklist"})
+NO_DIFFERENCE = frozenset({"blocklist", "dry_run", "evidence", "force", "input", "locate_rate", "log_file",
+                           "max_targets", "metadata", "output", "pcap", "pcap_size", "per_address", "quiet", "rate",
+                           "resume", "status_file", "user", "verbose", "workers"})
 """Options that change neither what is found of a target nor how records look. Of a blocklist its content counts, and
 of the input too."""
 
@@ -141,6 +141,8 @@ def at_end(measurement: Measurement) -> Facts:
         "alarms": measurement.alarms.lines(),
         "without_record": measurement.without_record,
         "missed_flows": run.flows_missed,
+        "located": run.locator and {"targets": run.locator.located, "unlocated": run.locator.unlocated,
+                                    "beyond_limit": run.locator.beyond, "probes": run.locator.probes},
         "packets": {"observed": getattr(stats, "packets", 0), "lost": measurement.spider.capture_losses()},
         "pcap": pcap and {"files": pcap.files, "packets": pcap.packets, "lost": pcap.lost},
         "evidence": evidence and {"files": evidence.files, "failed": evidence.failed, "flows_shortened":

@@ -56,6 +56,12 @@ class RunOptions:
     """Rounds in which a suspect's connections are made again; 0: the first pair's word stands alone, as in 2.0."""
     confirm_gap: float = 15.0
     """Seconds between the end of a suspect's last connection and its next round."""
+    locate: int = 0
+    """Targets whose finding is located on the path, at most; 0: none."""
+    locate_rate: float = 50.0
+    """Probes a second for that, over all targets."""
+    locate_all: bool = False
+    """Every target is located, hop by hop, whatever was found of it."""
     ip_version: Literal[4, 6] | None = None
     """The only kind of address that is measured, and that a resolver asks for; None: both."""
     lockstep: bool = False

@@ -2,7 +2,7 @@
 
 ::
 
-    jobs ─► connect ─► match ─► judge ─► confirm ─► records
+    jobs ─► connect ─► match ─► judge ─► confirm ─► locate ─► records
              ▲ │ ▲       ▲                  │
              │ ▼ │       │ flows            │
              │ network ─► observer          │
@@ -33,6 +33,7 @@ from pathspider.run.connect import LATE_PACKETS, Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
 from pathspider.run.limits import LimitError, stack_size
+from pathspider.run.locate import LOCATE, Locator, material, specimens
 from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pathspider.observer import DummyObserver, Observer
     from pathspider.run.evidence import Evidence
     from pathspider.run.experiment import Experiment
+    from pathspider.run.locate import Material
     from pathspider.run.pcapfile import PcapFile
 
 log = logging.getLogger("pathspider")
@@ -87,18 +89,20 @@ class Pipeline:
 
         self.confirmer = Confirmer(0, 0, 0, suspicious=spider.suspicious, plan=0)
         """As the run's options have it from :meth:`start` on."""
+        self.locator: Locator | None = None
+        """From :meth:`start` on, where the run's options ask for it."""
         self._judged_at = time.monotonic()
         self._judged_count = 0
         """Results and unmeasured jobs that were dealt with, of rounds too."""
         self.may_begin: Callable[[], bool] = lambda: True
         """Whether one more job may begin: whoever takes the records may have no room for one more."""
         self.settled: Callable[[], None] = lambda: None
-        """Called by the merger's thread when what there was of an item is in the records' queue."""
+        """Called when what there was of an item is in the records' queue, by the merger's or the locator's thread."""
         self.evidence: Evidence | None = None
         """Where packets go of targets whose word is not ``works``; to be set before :meth:`start`."""
         self.pcap: PcapFile | None = None
         """Where all packets go; to be set before :meth:`start`."""
-        self.jobs_done = 0
+        self._done = 0
         self.jobs_failed = 0
         """Jobs that ended by the plugin's mistake."""
         self.flows_found = 0
@@ -139,13 +143,7 @@ class Pipeline:
         self.jobs.per_address = spider.per_address()
         if options.rate is not None:
             self.connector.pace = Pace(options.rate)
-        longest_job = spider.longest_connection() * len(spider.plan())
-        self.matcher = Matcher(PATIENCE + longest_job, observing=bool(spider.chains))
-        self.judge = Judge(spider)
-        self.confirmer = Confirmer(options.confirm, options.confirm_gap, options.seed, suspicious=spider.suspicious,
-                                   plan=len(spider.plan()), fixed_order=spider.fixed_order)
-        self.jobs.held = confirms = bool(options.confirm) or spider.server_mode
-        self.jobs.when_empty = self._tell
+        self._make_stages()
         try:
             prepared = threading.Event()
             self._thread("configurator", self._configurator, prepared)
@@ -165,9 +163,11 @@ class Pipeline:
         self._workers_over = self.made.inlet()
         flows = self.made.inlet()
         try:
-            self._thread("merger", self._merger, takes=self.made, gives=self.records)
+            if self.locator is not None:
+                self._thread("locator", self.locator.run, gives=self.records.inlet())
+            self._thread("merger", self._merger, takes=self.made, gives=self.records.inlet())
             self._thread("observer", observer.run_flow_enqueuer, flows, self._observer_control, gives=flows)
-            if confirms:
+            if self.jobs.held:
                 self._thread("confirmer", self._confirmer)
             with stack_size():
                 for number in range(spider.worker_count):
@@ -182,6 +182,19 @@ class Pipeline:
             raise
         if not_said is not None:
             self._stop_after(not_said)
+
+    def _make_stages(self) -> None:
+        """Those behind the connections, as the options have them."""
+        spider, options = self.spider, self.spider.options
+        longest_job = spider.longest_connection() * len(spider.plan())
+        self.matcher = Matcher(PATIENCE + longest_job, observing=bool(spider.chains))
+        self.judge = Judge(spider)
+        self.confirmer = Confirmer(options.confirm, options.confirm_gap, options.seed, suspicious=spider.suspicious,
+                                   plan=len(spider.plan()), fixed_order=spider.fixed_order)
+        if options.locate and spider.located and spider.chains:
+            self.locator = Locator(spider, self.records.put, self._located)
+        self.jobs.held = bool(options.confirm or self.locator) or spider.server_mode
+        self.jobs.when_empty = self._tell
 
     def _capture(self) -> Observer | DummyObserver:
         """The observer, capturing, and its packets on their way to where they are kept."""
@@ -228,15 +241,26 @@ class Pipeline:
         """Results and flows in, records out, until both have ended."""
         for item in self.made.gathered():
             for record in self._records_of(item):
-                self.records.put(record)
+                self._hand_on(record)
             self.settled()
         for merged in self.matcher.finish():
             for record in self._judged(merged):
-                self.records.put(record)
+                self._hand_on(record)
         for record in self.confirmer.left():
-            self.jobs_done += 1
+            self._done += 1
             if self.evidence is not None:
                 self.evidence.complete(record)
+            self._hand_on(record)
+
+    def _located(self) -> None:
+        """The locator's thread has put a record out."""
+        self._tell()
+        self.settled()
+
+    def _hand_on(self, record: Record) -> None:
+        """Put a record out, or have it located first."""
+        made_of = cast(dict[str, Any], record).pop(LOCATE, None)
+        if self.locator is None or not self.locator.take(record, made_of):
             self.records.put(record)
 
     def _records_of(self, item: Any) -> Iterator[Record]:
@@ -274,14 +298,16 @@ class Pipeline:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
         packets = [flow.pop(PACKETS, None) if flow else None for flow in merged.flows]
-        yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets)
+        made_of = material(merged, specimens(merged.flows)) if self.locator is not None else None
+        yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets, made_of)
 
     def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]],
-                 packets: Sequence[Packets | None] = ()) -> list[Record]:
+                 packets: Sequence[Packets | None] = (), made_of: Material | None = None) -> list[Record]:
         """The records of a job that has been dealt with; none of one that is to be confirmed.
 
         :param merged: None for a job that was not measured
         :param packets: that were held of each connection
+        :param made_of: what is needed to locate what is found
         """
         self._judged_at = time.monotonic()
         ended = max((end for _, end in merged.result.spans), default=self._judged_at) if merged else 0.0
@@ -291,6 +317,8 @@ class Pipeline:
             if merged is not None:
                 if self.evidence is not None:
                     self.evidence.take(records, merged.result, packets)
+                if made_of is not None and len(records) == 1:
+                    cast(dict[str, Any], records[0])[LOCATE] = made_of
                 waits = not isinstance(job, Round) and self.confirmer.suspects_first(merged.result, records, ended)
             self._failed_in_a_row["judge"] = 0
         except PLUGIN_ERRORS as error:
@@ -300,7 +328,7 @@ class Pipeline:
             waits = not records
         elif waits:
             records = []
-        self.jobs_done += not waits
+        self._done += not waits
         self._judged_count += 1  # not before a suspect is one: the confirmer would think that there are no more
         if self.evidence is not None:
             for record in records:
@@ -349,7 +377,8 @@ class Pipeline:
                 if (closed or self.jobs.drains) and self._is_idle(now, moments):
                     begun = self.jobs.taken
                     all_judged = self._judged_count >= begun or self._given_up == begun
-                    if all_judged and due is None and closed:
+                    locating = self.locator is not None and self.locator.open > 0
+                    if all_judged and due is None and closed and not locating:
                         return None
                     if not all_judged and self._flushed != begun:
                         # Flows of rounds end by themselves; those of the run's last connections are not waited for.
@@ -384,6 +413,11 @@ class Pipeline:
         known = cast(Record, {key: value for key, value in record.items() if key in keys})
         failed = self._failed(known, error, "write")
         return {**known, "conditions": [failed.condition], "error": failed.error}
+
+    @property
+    def jobs_done(self) -> int:
+        """Jobs that have their record, or want none."""
+        return self._done - (self.locator.open if self.locator is not None else 0)
 
     @property
     def suspects(self) -> int:
@@ -474,6 +508,8 @@ class Pipeline:
         """Take no new jobs; those that nobody has begun end as not measured. What is under way goes on."""
         self.connector.interrupted.set()
         self.confirmer.stop()
+        if self.locator is not None:
+            self.locator.stop()
         self._tell()
         with self._interrupting:
             for job in self.jobs.stop():
@@ -502,6 +538,9 @@ class Pipeline:
             assert self._workers_over is not None
             self._workers_over.close()
             self._join("merger")
+            if self.locator is not None:
+                self.locator.close()
+            self._join("locator")
             self._attended.close()
             self.spider.exception_wrapper(self._finish)
             self.running = False
@@ -510,6 +549,8 @@ class Pipeline:
         """End as quickly as possible: connections under way are given up, nothing waits for them."""
         self.jobs.stop()
         self.confirmer.stop()
+        if self.locator is not None:
+            self.locator.stop()
         self._tell()
         self.connector.interrupted.set()
         self.connector.aborting.set()

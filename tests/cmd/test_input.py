@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from pathspider.cmd.input import bare_shuffle, column, columns
+from pathspider.cmd.input import bare_options, column, columns
 from pathspider.cmd.main import UsageError
 
 COMMAND = [sys.executable, "-P", "-m", "pathspider", "measure"]
@@ -18,8 +18,8 @@ LIST = "".join(f"192.0.2.{number}\n2001:db8::{number}\n" for number in range(1, 
 
 class TestBareShuffle(unittest.TestCase):
     def test_the_next_word_is_another(self):
-        self.assertEqual(bare_shuffle(["--shuffle", "ecn", "--shuffle"], {"ecn"}), ["--shuffle=", "ecn", "--shuffle"])
-        self.assertEqual(bare_shuffle(["--shuffle=7", "x"]), ["--shuffle=7", "x"])
+        self.assertEqual(bare_options(["--shuffle", "ecn", "--shuffle"], {"ecn"}), ["--shuffle=", "ecn", "--shuffle"])
+        self.assertEqual(bare_options(["--shuffle=7", "x"]), ["--shuffle=7", "x"])
 
 
 class TestOpenInput(unittest.TestCase):

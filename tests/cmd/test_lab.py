@@ -31,6 +31,16 @@ class TestWords(unittest.TestCase):
         self.assertTrue(jobs)
         self.assertTrue(all(":" in job["dip"] and job["dp"] == 53 for job in jobs), jobs)
 
+    def test_with_hops_there_are_paths_that_say_at_which(self):
+        """Without, there are none: a lab has eight routers only where somebody wants them."""
+        usual, found = ({one["scenario"]: one.get("hop") for one in map(json.loads, lab(
+            "list", "--json", "udpopts", *hops).stdout.splitlines())} for hops in ((), ("--hops", "8")))
+        self.assertIsNone(usual["udpopts-dropped"])
+        self.assertFalse(usual.keys() & found.keys())
+        self.assertEqual((found["udpopts-dropped-at-3"], found["udpopts-clean-hops"]), (["dropped:3-4"], []))
+        jobs = lab("targets", "--plugin", "udpopts", "--hops", "8").stdout.splitlines()
+        self.assertEqual({json.loads(job)["scenario"] for job in jobs}, found.keys())
+
     def test_clean_targets_are_as_many_as_asked_for(self):
         self.assertEqual(len(lab("targets", "--clean", "7").stdout.splitlines()), 7)
         for number in ("0", "-1", "many"):

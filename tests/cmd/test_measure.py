@@ -11,6 +11,8 @@ import unittest
 from datetime import datetime
 from pathlib import Path
 
+from pathspider.cmd.main import UsageError, build_parser
+from pathspider.cmd.measure import run_options
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from tests.cmd.test_main import pspdr
@@ -85,6 +87,21 @@ class TestErrors(unittest.TestCase):
         self.assertEqual(outcome.returncode, 0)
         for word in ("--connect", "http, https, tcp, dnstcp", "--timeout", "(Default: http)", "Example"):
             self.assertIn(word, " ".join(outcome.stdout.split()))
+
+
+class TestLocate(unittest.TestCase):
+    def options(self, *words):
+        argv = ["measure", *words]
+        return run_options(build_parser("measure", argv).parse_args(argv))
+
+    def test_how_many(self):
+        for words, locate in ((["ecn"], 0), (["--locate", "ecn"], 1000), (["--locate=7", "ecn"], 7)):
+            self.assertEqual(self.options(*words).locate, locate)
+        self.assertEqual(self.options("--locate", "--locate-rate", "0.5", "mss").locate_rate, 0.5)
+
+    def test_not_what_hops_do_not_see(self):
+        with self.assertRaisesRegex(UsageError, "hops see nothing of what h2 measures"):
+            self.options("--locate", "h2")
 
 
 class TestLoudness(unittest.TestCase):

@@ -143,7 +143,7 @@ class TestFiles(FileCase):
         ]
         if HAVE_LIBTRACE:
             names.append("libtrace:pcapfile:" + self.file(whole))
-        chains = ["basic", "dns", "dscp", "ecn", "evidence", "evil", "icmp", "mss", "quic", "tcp", "tfo", "udp"]
+        chains = ["basic", "dns", "dscp", "ecn", "evidence", "evil", "hops", "icmp", "mss", "quic", "tcp", "tfo", "udp"]
         first, _ = self.observe("-i", names[0], *chains)
         self.assertEqual(len(first), 3)
         for name in names[1:]:
@@ -207,8 +207,8 @@ class TestFiles(FileCase):
         records, _ = self.observe("--list-chains")
         self.assertEqual(
             {line.split()[0] for line in records},
-            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "icmp", "mss", "noop", "quic",
-             "tcp", "tfo", "udp"},
+            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "hops", "icmp", "mss", "noop",
+             "quic", "tcp", "tfo", "udp"},
         )
 
     def test_list_chains_is_plain_text(self):

@@ -13,6 +13,9 @@ from pathlib import Path
 from pathspider.lab import check
 from pathspider.lab.check import Result, Run, compare
 from pathspider.lab.demo import found
+from pathspider.lab.hops import BRANCH, Place, Route
+from pathspider.lab.impairments import drop_ecn_setup_syn
+from pathspider.lab.scenario import Family, Scenario, cases_of
 from pathspider.lab.scenarios import all_cases
 from tests import in_checkout
 
@@ -53,6 +56,39 @@ class TestCompare(unittest.TestCase):
     def test_of_another_address(self):
         (result,) = compare([CASE], [record(CASE, dip="10.20.1.99")])
         self.assertFalse(result.right)
+
+    def test_the_place_on_a_path_of_hops(self):
+        """An interval may be wider than need be, and no other word, no second one and no missing one is right."""
+        scenario = Scenario("x", [], ["ecn"], {"ecn.connectivity.works"}, route=Route(4),
+                            place=Place("changed:4-5", ("not_located:rate_limited",)))
+        (case, _) = cases_of(Family(9, [scenario]))
+        for words, right, smallest in ((["changed:4-5"], True, True), (["changed:3-6"], True, False),
+                                       (["not_located:rate_limited"], True, False), ([], False, False),
+                                       (["changed:5-6"], False, False), (["changed:4-5", "first"], False, False)):
+            with self.subTest(words):
+                found = ["ecn.connectivity.works", *(f"ecn.hop.{word}" for word in words)]
+                (result,) = compare([case], [record(case, conditions=found)])
+                self.assertEqual((result.right, result.smallest), (right, smallest))
+                self.assertEqual(bool(result.missing or result.wrong), not right)
+
+    def test_no_place_where_nothing_happens_or_chance_did_nothing(self):
+        route = Route(BRANCH, branches=True)
+        clean = Scenario("x", [], ["ecn"], {"ecn.connectivity.works"}, route=Route())
+        chance = Scenario("y", [drop_ecn_setup_syn()], ["ecn"], {"ecn.connectivity.broken"}, route=route,
+                          place=Place("dropped:4-5"), instead=[{"ecn.connectivity.works"}])
+        for scenario, conditions, right in ((clean, ["ecn.connectivity.works"], True),
+                                            (clean, ["ecn.connectivity.works", "ecn.hop.changed:1-2"], False),
+                                            (chance, ["ecn.connectivity.works"], True),
+                                            (chance, ["ecn.connectivity.broken"], False),
+                                            (chance, ["ecn.connectivity.broken", "ecn.hop.dropped:4-5"], True)):
+            (case, _) = cases_of(Family(9, [scenario]))
+            (result,) = compare([case], [record(case, conditions=conditions)])
+            self.assertEqual(result.right, right, conditions)
+
+    def test_what_has_a_place_is_measured_in_a_run_of_its_own(self):
+        scenarios = [Scenario(name, [], ["ecn"], set(), route=route) for name, route in (("x", None), ("y", Route()))]
+        self.assertEqual([(run.locate, len(run.cases)) for run in check.plan(list(cases_of(Family(9, scenarios))))],
+                         [(False, 2), (True, 2)])
 
     def test_what_is_stable_belongs_to_rounds(self):
         case = next(one for one in all_cases("ecn") if one.scenario.name == "order-ban")

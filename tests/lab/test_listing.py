@@ -9,7 +9,8 @@ from unittest import mock
 from pathspider.lab.errors import LabError
 from pathspider.lab.families.ecn import FINE_WITHOUT_DATA
 from pathspider.lab.families.order import TRANSIENT
-from pathspider.lab.listing import print_table, show_list, show_targets, truth
+from pathspider.lab.hops import Place, Route
+from pathspider.lab.listing import places, print_table, show_list, show_targets, truth
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import Family, Scenario
 from pathspider.lab.scenarios import FAMILIES, all_cases
@@ -90,6 +91,15 @@ class TestList(unittest.TestCase):
                             ("ecn-syn-dropped-tcp", ["ecn.stable.connectivity.broken"]), ("ecn-clean-tcp", [])):
             with self.subTest(name=name):
                 self.assertEqual(truth(scenarios[name])[len(scenarios[name].truth(4)):], lines)
+
+    def test_the_place_on_a_path_of_hops(self):
+        scenario = Scenario("x", [], ["ecn"], FINE_WITHOUT_DATA, route=Route(),
+                            place=Place("changed:4-5", ("not_located:rate_limited",)))
+        self.assertEqual(truth(scenario)[-2:], ["*.hop.changed:4-5", "*.hop.not_located:rate_limited"])
+        self.assertEqual(places(scenario), {"hop": ["changed:4-5", "not_located:rate_limited"]})
+        nothing = Scenario("y", [], ["ecn"], FINE_WITHOUT_DATA, route=Route())
+        self.assertEqual((places(nothing), truth(nothing)), ({"hop": []}, sorted(FINE_WITHOUT_DATA)))
+        self.assertEqual(places(Scenario("z", [], ["ecn"], FINE_WITHOUT_DATA)), {})
 
     def test_json(self):
         rows = [json.loads(line) for line in output(show_list, [], as_json=True).splitlines()]

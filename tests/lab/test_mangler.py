@@ -18,7 +18,7 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
 from pathspider.lab import Lab
-from pathspider.lab.mangler import MANGLERS, Packet, SYNAuthentication, checksum, mangle
+from pathspider.lab.mangler import MANGLERS, Packet, SYNAuthentication, checksum, mangle, pass_unseen
 from pathspider.lab.scenarios import all_cases
 
 TARGETS = {4: "10.20.9.1", 6: "fd00:20::9:1"}
@@ -361,6 +361,19 @@ class TestInALab(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stderr, r"(?s)^pspdr lab: the lab's middlebox ended with status 1; its log:\n.*"
                                       r"mine\.py\", line 13, in louder\n.*RuntimeError: too loud\nThe packet was 4500")
+
+
+class TestPassUnseen(unittest.TestCase):
+    def test_one_more_than_before(self):
+        for version, where in ((4, 8), (6, 7)):
+            packet = bytes(header(version) / TCP(flags="S"))
+            for ttl in (1, 62, 255):
+                came = packet[:where] + bytes([ttl]) + packet[where + 1:]
+                passed = pass_unseen(came)
+                self.assertEqual(passed[where], min(ttl + 1, 255))
+                if version == 4:
+                    self.assertEqual(checksum(passed[:20]), 0)
+                self.assertEqual(passed[20 if version == 4 else 8:], came[20 if version == 4 else 8:])
 
 
 class TestChecksum(unittest.TestCase):

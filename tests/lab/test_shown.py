@@ -18,7 +18,7 @@ from tests.docs import test_shown as shown
 from tests.packaging.files import ROOT
 from tests.programs import write_programs
 
-ABOUT_PATHS = re.compile(r"lab targets(?! --clean)|(targets|tcp)\.ndjson")
+ABOUT_PATHS = re.compile(r"lab targets(?! --clean| --hops)|(targets|tcp)\.ndjson")
 TIMEOUT = "--timeout 3"
 """Seconds for one connection: enough for what the paths do, and no longer, as in ``lab check``."""
 

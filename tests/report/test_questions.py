@@ -13,6 +13,8 @@ class TestQuestions(unittest.TestCase):
             ("dscp.46.replymark:0", "dscp.46.replymark", "0", "dscp"),
             ("mss.option.local.value:1460", "mss.option.local.value", "1460", "mss"),
             ("dnsresolv.unresolved:nxdomain", "dnsresolv.unresolved", "nxdomain", "dnsresolv"),
+            ("ecn.hop.changed:3-4", "ecn.hop", "changed:3-4", "ecn"),
+            ("dscp.46.hop.reverse_or_target", "dscp.46.hop", "reverse_or_target", "dscp"),
             ("odd", "", "odd", ""),
             ("x.y:2001:db8::1", "x.y", "2001:db8::1", "x"),
         ):

@@ -33,6 +33,13 @@ class TestCounts(unittest.TestCase):
         self.assertEqual(counts.summary(), "80 records: 80 ecn.connectivity.broken; measured again: "
                                            "70 ecn.stable.connectivity.broken, 7 works")
 
+    def test_where_on_the_path(self):
+        broken = "ecn.connectivity.broken"
+        counts = self.counts(([broken, "ecn.hop.dropped:3-4"], 5), ([broken, "ecn.hop.dropped:4-5"], 2),
+                             ([broken, "ecn.hop.not_located:no_answer"], 3), ([broken, "pathspider.unlocated"], 1))
+        self.assertEqual(counts.summary(), "11 records: 11 ecn.connectivity.broken; on the path: 7 dropped, "
+                                           "3 not_located, 1 unlocated")
+
     def test_values_are_no_verdicts_of_their_own_and_few_are_named(self):
         counts = self.counts(*(([f"mss.option.local.value:{number}"], 1) for number in range(50)))
         self.assertEqual(counts.summary(), "50 records: 50 mss.option.local.value")

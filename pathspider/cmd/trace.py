@@ -1,0 +1,186 @@
+"""``pspdr trace``: the hops to a few targets, and what each saw of the baseline and of the experiment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
+from pathspider.cmd.main import UsageError, add_loudness
+from pathspider.cmd.measure import positive_rate
+from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.cmd.plugins import PluginParsers, named_plugin
+from pathspider.cmd.signals import Signals
+from pathspider.cmd.start import spider_here, start_spider
+from pathspider.installed import available_plugins
+from pathspider.records import SHUTDOWN_SENTINEL, Job, to_measure
+
+if TYPE_CHECKING:
+    from pathspider.base import Spider
+    from pathspider.writing import RecordWriter
+
+MOST_AT_ONCE = 16
+"""Targets that are measured at once."""
+
+
+def register(subparsers: Any, argv: Sequence[str]) -> None:
+    """Add the ``trace`` command, with a sub-command for each plugin that hops can say something of."""
+    parser = subparsers.add_parser(
+        "trace", help="Show which hops of a path see a feature, and where it is changed or dropped",
+        description="Measure targets with a plugin, and ask each hop what it sees of the baseline's packet and of the "
+                    "experiment's. At most one packet a second goes to a target.")
+    add_loudness(parser)
+    parser.add_argument("-i", "--interface",
+                        help="The interface that leads to the targets. (Default: where the route to the first leads)")
+    parser.add_argument("--source-ip", action="append", type=source_ip, default=[], metavar="ADDRESS",
+                        help="Have all packets leave from this address of this machine; may be given twice, for IPv4 "
+                             "and for IPv6. (Default: the kernel's choice for each target)")
+    versions = parser.add_mutually_exclusive_group()
+    for version in (4, 6):
+        versions.add_argument(f"-{version}", dest="ip_version", action="store_const", const=version,
+                              help=f"Take the IPv{version} address of a name.")
+    parser._has_negative_number_optionals.clear()  # -4 is an option, and -5 can still be an option's value
+    parser.add_argument("--allow-lab-addresses", action="store_true",
+                        help="Trace also to addresses that are those of pspdr lab, in a network that is not the lab.")
+    parser.add_argument("--from", dest="records", metavar="RECORDS",
+                        help="Trace to those targets of an earlier run of the plugin of which something was found that "
+                             "hops may say more of.")
+    parser.add_argument("--rate", type=positive_rate, default=50.0, metavar="N",
+                        help="Send at most N packets per second, over all targets. (Default: 50)")
+    parser.add_argument("-o", "--output", metavar="OUTPUTFILE",
+                        help="Put the records here, too; - is standard output, in the place of the tables. A file that "
+                             "has content is not overwritten.")
+    parser.add_argument("-f", "--force", action="store_true", help="Overwrite the output file.")
+    parser.add_argument("--user", metavar="NAME",
+                        help="Where root begins this, go on as this user. (Default: who called sudo, else nobody)")
+    parser.set_defaults(func=run, vantage_lookup=False)
+    plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
+                                    metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
+    for plugin in available_plugins(named_plugin(parser, argv)):
+        if getattr(plugin, "located", None):
+            plugins.register_plugin(plugin)
+    for name in plugins.plugins:
+        plugins.choices[name].add_argument("targets", nargs="*", metavar="TARGET",
+                                           help="An address or a name, :PORT behind it where it is another than the "
+                                                "plugin's; [2001:db8::1]:443 of IPv6.")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trace to all targets; the exit status."""
+    from pathspider.run.options import RunOptions  # noqa: PLC0415
+    from pathspider.writing import RecordWriter  # noqa: PLC0415
+
+    if args.records is not None and args.output is not None and os.path.exists(args.records):
+        refuse_same(os.stat(args.records), args.output)
+    jobs = [parse_target(text, args.ip_version) for text in args.plugin_args.targets]
+    if args.records is not None:
+        jobs += earlier_targets(args.records, args.plugin)
+    if not jobs:
+        raise UsageError("no target: name one behind the plugin, or an earlier run with --from" if args.records is None
+                         else f"--from {args.records}: nothing in it that hops may say more of")
+    args.workers, args.locate, args.locate_rate = min(MOST_AT_ONCE, len(jobs)), len(jobs), args.rate
+    options = RunOptions(per_address=1, locate=args.locate, locate_rate=args.rate, locate_all=True,
+                         source=pair(args.source_ip), ip_version=args.ip_version,
+                         lab_networks=None if args.allow_lab_addresses else lab_networks())
+    if args.interface is None:
+        args.interface = for_targets(iter(jobs), options.source, options.ip_version)
+    with nullcontext() if args.output is None else open_output(args.output, force=args.force) as stream:
+        spider = spider_here(args, options)
+        signals = Signals()
+        start_spider(args, spider, signals)
+        if stream is not None:
+            start_afresh(stream)
+        return follow(spider, jobs, signals, None if stream is None else RecordWriter(stream),
+                      tables=args.output != "-")
+
+
+def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: RecordWriter | None, *, tables: bool) -> int:
+    """Trace with a spider that has been started; the exit status."""
+    from pathspider.conditions import UNLOCATED, is_unfinished  # noqa: PLC0415
+    from pathspider.report.hops import hop_table  # noqa: PLC0415
+
+    stopped: list[int] = []
+
+    def feed() -> None:
+        for job in jobs:
+            if not spider.add_job(job):
+                break
+        spider.shutdown()
+
+    def stop(number: int) -> None:
+        stopped.append(number)
+        spider.interrupt()
+
+    def end(number: int) -> None:
+        spider.terminate()
+        os._exit(128 + number)
+
+    signals.respond(stop, end)
+    threading.Thread(target=feed, name="feeder", daemon=True).start()
+    fields = list(dict.fromkeys(name for names in spider.located.values() for name in names))
+    unfinished = 0
+    for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL):
+        unfinished += is_unfinished(record) or UNLOCATED in record["conditions"]
+        if writer is not None:
+            writer.write(record)
+        if tables:
+            sys.stdout.write(hop_table(record, fields) + "\n")
+            sys.stdout.flush()
+    spider.shutdown()
+    if stopped:
+        return 128 + stopped[0]
+    return int(bool(unfinished or spider.exception is not None))
+
+
+def parse_target(text: str, version: int | None = None) -> Job:
+    """A target of the command line as a job; :exc:`UsageError` for what is none. Names are looked up.
+
+    :param version: take an address of this IP version alone
+    """
+    host, port = text, None
+    if text.startswith("["):
+        host, _, behind = text[1:].partition("]")
+        port = behind.removeprefix(":") or None
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if port is not None and not (port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"target {text}: {port!r} is no port: a number from 1 to 65535 is needed")
+    job: Job = {}
+    try:
+        job["dip"] = str(ip_address(host))
+    except ValueError:
+        family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[version]
+        try:
+            found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise UsageError(f"target {text}: no address and no name that has one: "
+                             f"{getattr(error, 'strerror', None) or error}") from None
+        job |= {"dip": str(found[0][4][0]), "domain": host}
+    if port is not None:
+        job["dp"] = int(port)
+    return job
+
+
+def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
+    """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read."""
+    from pathspider.run.locate import finding  # noqa: PLC0415
+    from pathspider.targets.reading import JobReader, parse_record  # noqa: PLC0415
+
+    try:
+        stream = open(name, "rb")  # noqa: SIM115 - just below
+    except OSError as error:
+        raise UsageError(f"--from {name}: {error.strerror}") from None
+    with stream:
+        reader = JobReader(stream, name, parse_record)
+        for record in reader:
+            if finding(plugin.located, record["conditions"], confirmed="rounds" in record):  # type: ignore[typeddict-item]
+                yield to_measure(record)
+        if reader.broken_off:
+            raise UsageError(f"--from {name}: {reader.broken_off}")

@@ -1,0 +1,163 @@
+"""Paths of eight hops: the impairments of the other families at each of them, and hops that answer badly or not at all.
+
+The lab has such paths where this file, or one of a user with a ``route``, is among its files of scenarios.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pathspider.lab.families import dscp, ecn, evilbit, mss, tfo, udpopts, udpzero
+from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
+from pathspider.lab.scenario import Scenario
+
+BASES = {one.name: one for family in (dscp, ecn, evilbit, mss, tfo, udpopts, udpzero) for one in family.SCENARIOS}
+EVERY_HOP = range(1, HOPS + 1)
+
+
+def hops(base: str, how: str, route: Route, place: str, *instead: str, **others: Any) -> Scenario:
+    """The scenario of another family on a path of eight hops: ``<base>-<how>``, and where what it does is found."""
+    made: Scenario = replace(BASES[base], name=f"{base}-{how}", route=route,
+                             place=Place(place, instead) if place else None, **others)
+    return made
+
+
+def at_each(base: str, what: str, last: str = "reverse_or_target") -> list[Scenario]:
+    """What happens at each hop in turn.
+
+    :param last: the truth about the last one: nobody quotes what comes to the target, so that it cannot be told
+    """
+    return [hops(base, f"at-{hop}", Route(hop), f"{what}:{hop}-{hop + 1}" if hop < HOPS else last)
+            for hop in EVERY_HOP]
+
+
+def all_quote(octets: int | None = None, **how: Any) -> Route:
+    """All hops quote so."""
+    return Route(quotes={hop: Quote(octets, **how) for hop in EVERY_HOP})
+
+
+SCENARIOS = [
+    *at_each("ecn-syn-stripped-tcp", "changed"),
+    *at_each("ecn-syn-dropped-tcp", "dropped"),
+    *at_each("ecn-bleached", "changed"),
+    *at_each("dscp-rewritten", "changed"),
+    *at_each("dscp-46-dropped-tcp", "dropped"),
+    *at_each("dscp-46-dropped-dnsudp", "dropped"),
+    *at_each("mss-clamped-tcp", "changed"),
+    *at_each("tfo-stripped-http", "changed"),
+    *at_each("tfo-syn-dropped-http", "dropped"),
+    *at_each("evilbit-cleared-tcp", "changed"),
+    *at_each("evilbit-dropped-tcp", "dropped"),
+    *at_each("udpzero-dropped", "dropped"),
+    *at_each("udpopts-stripped", "changed", ""),  # who sees the quotations alone can know
+    *at_each("udpopts-dropped", "dropped"),
+
+    # Nothing happens
+    hops("ecn-clean-tcp", "hops", Route(), ""),
+    hops("ecn-clean-http", "hops", Route(), ""),
+    hops("mss-clean-tcp", "hops", Route(), ""),
+    hops("tfo-clean-http", "hops", Route(), ""),
+    hops("udpopts-clean", "hops", Route(), ""),
+    # nothing but that replies are not marked as requests are: so do hosts
+    hops("dscp-clean-tcp", "hops", Route(), "reverse_or_target"),
+    hops("dscp-clean-dnsudp", "hops", Route(), "reverse_or_target"),
+    hops("evilbit-clean-tcp", "hops", Route(), "reverse_or_target"),
+
+    # What else the other families know, at one hop
+    hops("ecn-syn-dropped-http", "at-3", Route(3), "dropped:3-4"),
+    hops("ecn-syn-dropped-https", "at-5", Route(5), "dropped:5-6"),
+    hops("ecn-syn-dropped-dnstcp", "at-6", Route(6), "dropped:6-7"),
+    hops("ecn-syn-stripped-http", "at-5", Route(5), "changed:5-6"),
+    hops("ecn-bleached-https", "at-5", Route(5), "changed:5-6"),
+    hops("ecn-syn-marked-ce", "at-4", Route(4), "changed:4-5"),
+    # SYNs pass, which are what is searched with
+    hops("ecn-data-dropped-http", "at-4", Route(4), "dropped:4-5", "not_located:unstable"),
+    hops("ecn-ect-reset", "at-4", Route(4), "dropped:4-5", "not_located:unstable"),
+    hops("dscp-bleached", "at-5", Route(5), "changed:5-6"),
+    hops("dscp-46-dropped-http", "at-3", Route(3), "dropped:3-4"),
+    hops("dscp-46-dropped-dnstcp", "at-3", Route(3), "dropped:3-4"),
+    hops("dscp-46-prohibited", "at-3", Route(3), "dropped:3-4"),
+    hops("tfo-stripped-dnstcp", "at-5", Route(5), "changed:5-6"),
+    hops("tfo-syn-dropped-dnstcp", "at-5", Route(5), "dropped:5-6"),
+    hops("tfo-syndata-dropped-http", "at-4", Route(4), "dropped:4-5"),
+    hops("tfo-syndata-cut-http", "at-4", Route(4), "changed:4-5"),
+    hops("mss-clamped-http", "at-6", Route(6), "changed:6-7"),
+    hops("mss-clamped-https", "at-6", Route(6), "changed:6-7"),
+    hops("mss-clamped-dnstcp", "at-6", Route(6), "changed:6-7"),
+    hops("evilbit-cleared-dnsudp", "at-2", Route(2), "changed:2-3"),
+    hops("evilbit-dropped-dnsudp", "at-7", Route(7), "dropped:7-8"),
+    hops("udpzero-prohibited", "at-2", Route(2), "dropped:2-3"),
+
+    # Before the TTL is looked at: the hop quotes what it changed, and not what it drops
+    hops("ecn-syn-stripped-tcp", "before-1", Route(1, before=True), "first"),
+    hops("ecn-syn-stripped-tcp", "before-5", Route(5, before=True), "changed:4-5"),
+    hops("ecn-syn-stripped-tcp", "before-8", Route(8, before=True), "changed:7-8"),
+    hops("ecn-syn-dropped-tcp", "before-1", Route(1, before=True), "first"),
+    hops("ecn-syn-dropped-tcp", "before-5", Route(5, before=True), "dropped:4-5"),
+    hops("dscp-46-dropped-tcp", "before-8", Route(8, before=True), "dropped:7-8"),
+
+    # Refused by a hop
+    hops("ecn-syn-reset-tcp", "at-4", Route(4), "dropped:4-5"),
+    hops("ecn-syn-prohibited", "at-6", Route(6), "dropped:6-7"),
+
+    # Silent hops
+    hops("ecn-syn-stripped-tcp", "silent-4", Route(4, silent=(4,)), "changed:3-5"),
+    hops("ecn-syn-stripped-tcp", "silent-5", Route(4, silent=(5,)), "changed:4-6"),
+    hops("ecn-syn-dropped-tcp", "silent-5", Route(4, silent=(5,)), "dropped:4-6"),
+    hops("mss-clamped-tcp", "silent-3-to-6", Route(4, silent=(3, 4, 5, 6)), "changed:2-7"),
+    hops("ecn-syn-stripped-tcp", "silent-up-to-7", Route(4, silent=(1, 2, 3, 4, 5, 6, 7)), "changed:0-8"),
+    hops("ecn-syn-stripped-tcp", "silent-from-5", Route(4, silent=(5, 6, 7, 8)), "not_located:no_answer"),
+    hops("ecn-syn-stripped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
+    hops("ecn-syn-dropped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
+
+    # Hops that say it once a second
+    hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
+    hops("ecn-syn-dropped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("dscp-46-dropped-tcp", "all-limited", Route(4, limited=tuple(EVERY_HOP)), "dropped:4-5",
+         "not_located:rate_limited"),
+
+    # Two branches, of which one does it; addresses and ports choose, so that either may be found
+    hops("ecn-syn-stripped-tcp", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
+         "not_located:unstable", instead=[ecn.FINE_WITHOUT_DATA]),
+    hops("mss-clamped-tcp", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
+         "not_located:unstable", expect=mss.online("deflated", 536),
+         instead=[mss.online("unchanged")[4], mss.online("unchanged")[6]]),
+
+    # A NAT
+    hops("ecn-syn-stripped-tcp", "nat", Route(4, nat=True), "changed:4-5"),
+    hops("ecn-syn-dropped-tcp", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("udpopts-dropped", "nat", Route(4, nat=True), "dropped:4-5"),
+
+    # How much is quoted: ports and sequence number, TCP's header and eight octets of options, all; RFC 4884, RFC 4950
+    hops("ecn-syn-stripped-tcp", "quoted-8-at-5", Route(4, quotes={5: Quote(8)}), "changed:4-6"),
+    hops("ecn-syn-stripped-tcp", "quoted-8", all_quote(8), "not_located:short_quote"),
+    hops("ecn-syn-stripped-tcp", "quoted-28", all_quote(28), "changed:4-5"),
+    hops("ecn-syn-stripped-tcp", "quoted-all", all_quote(), "changed:4-5"),
+    hops("ecn-syn-stripped-tcp", "quoted-padded", all_quote(8, padded=True), "not_located:short_quote"),
+    hops("ecn-syn-stripped-tcp", "quoted-mpls", all_quote(labels=(24001, 16)), "changed:4-5"),
+    hops("ecn-syn-dropped-tcp", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("dscp-46-dropped-tcp", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("dscp-46-dropped-tcp", "quoted-mpls", all_quote(8, labels=(24001,)), "dropped:4-5"),
+    hops("mss-clamped-tcp", "quoted-8", all_quote(8), "not_located:short_quote"),
+    hops("mss-clamped-tcp", "quoted-28", all_quote(28), "changed:4-5"),
+    hops("mss-clamped-tcp", "quoted-28-padded", all_quote(28, padded=True), "changed:4-5"),
+    hops("tfo-stripped-http", "quoted-mpls", all_quote(labels=(24001,)), "changed:4-5"),
+
+    # MPLS without TTL propagation: hops that do not count
+    hops("ecn-syn-stripped-tcp", "hidden-5-6", Route(4, hidden=(5, 6)), "changed:4-5"),
+    hops("ecn-syn-stripped-tcp", "at-hidden", Route(5, hidden=(5, 6)), "changed:4-5"),
+    hops("ecn-syn-dropped-tcp", "at-hidden", Route(5, hidden=(4, 5, 6)), "dropped:3-4"),
+
+    # Who answers is not the target
+    hops("ecn-no-server-tcp", "proxy", Route(proxy=True), "not_located:proxy", server="", needs="proxy"),
+
+    # The target, or the way back
+    hops("ecn-no-server-tcp", "hops", Route(), "reverse_or_target"),
+    hops("ecn-synack-stripped-tcp", "hops", Route(5), "reverse_or_target"),
+    hops("ecn-synack-dropped", "hops", Route(5), "reverse_or_target"),
+    hops("ecn-reflected-tcp", "hops", Route(5), "reverse_or_target"),
+    hops("ecn-ect0-to-ce", "hops", Route(5), "reverse_or_target"),
+    hops("mss-raised-tcp", "hops", Route(6), "reverse_or_target"),
+    hops("dscp-reply-marked-tcp", "hops", Route(5), "reverse_or_target"),
+]

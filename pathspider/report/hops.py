@@ -1,0 +1,123 @@
+"""The hops of one record as a table for people: what each saw of the baseline and of the experiment, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pathspider.conditions import HOP_CONDITION
+from pathspider.records import Hop, Record
+from pathspider.text import printable
+
+ECN = ("not-ECT", "ECT(1)", "ECT(0)", "CE")
+"""Codepoints. :rfc:`3168`, section 5"""
+TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE")
+"""By their bits. :rfc:`9293`, :rfc:`3168`, :rfc:`9768`"""
+HEAD = ("hop", "address", "AS", "rtt", "baseline", "experiment", "octets", "")
+MOST_ADDRESS = 45
+"""Characters of an address, of which strangers may have made more."""
+NOTHING = "*"
+"""Nobody answered, or was not asked."""
+
+
+class Interval(NamedTuple):
+    """Two addresses between which something happens to the experiment."""
+
+    feature: str
+    """``ecn``, ``dscp.46``."""
+    what: str
+    """``changed``, ``dropped``, ``first``."""
+    before: str
+    """The last that saw it as it was sent."""
+    behind: str
+    """The first that did not."""
+
+
+def interval_of(record: Record) -> Interval | None:
+    """Where it is, of a record that was located; None of others, and of what is no record of ours."""
+    found = next((match for one in record["conditions"] if (match := HOP_CONDITION.fullmatch(one))), None)
+    hops, path = record.get("hops"), record.get("path")
+    if found is None or not isinstance(hops, dict) or not isinstance(path, list) or not path:
+        return None
+    what = found["word"]
+    low, dash, high = ("0-1" if what == "first" else found["value"] or "").partition("-")
+    if what not in ("changed", "dropped", "first") or not (dash and low.isdecimal() and high.isdecimal()):
+        return None
+    try:
+        seen = {hop["ttl"]: hop["addr"] for side in ("A", "B") for hop in hops[side]}
+        before = path[0] if int(low) == 0 else seen[int(low)]
+        return Interval(found["name"], what, str(before)[:MOST_ADDRESS], str(seen[int(high)])[:MOST_ADDRESS])
+    except (KeyError, TypeError):
+        return None
+
+
+def hop_table(record: Record, fields: Sequence[str], as_of: Callable[[str], str | None] = lambda address: None) -> str:
+    """The table, under a line that names the target and what was found; without ``hops`` that line alone.
+
+    :param fields: what the experiment is about, by the names of :class:`~pathspider.quotation.Quotation`
+    :param as_of: tells an address's AS, where it is known
+    """
+    port = f" port {record['dp']}" if "dp" in record else ""
+    head = printable(f"{record.get('dip')}{port}: {', '.join(record.get('conditions', []))}")
+    if "hops" not in record:
+        return head
+    sides = [{hop["ttl"]: hop for hop in record["hops"][side]} for side in ("A", "B")]
+    rows: list[tuple[str, ...]] = [HEAD]
+    before: Mapping[str, Any] | None = None
+    found = [match for one in record["conditions"] if (match := HOP_CONDITION.fullmatch(one))]
+    ends = {int(end) for match in found if match["word"] in ("changed", "dropped") for end in match["value"].split("-")}
+    for ttl in range(1, max((*sides[0], *sides[1]), default=0) + 1):
+        one, other = (side.get(ttl) for side in sides)
+        marks = [*differences(before, other, fields), *path_differences(one, other)]
+        if ttl in ends:
+            marks.append("<")
+        before = other["quoted"] if other is not None else before
+        rows.append((str(ttl), *told(one, other, fields, as_of), " ".join(marks)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    if all(row[2] in (HEAD[2], "") for row in rows):  # no AS is known
+        rows = [(*row[:2], *row[3:]) for row in rows]
+        widths = [*widths[:2], *widths[3:]]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([head, *(f"  {line}" for line in lines)])
+
+
+def told(one: Hop | None, other: Hop | None, fields: Sequence[str],
+         as_of: Callable[[str], str | None]) -> tuple[str, ...]:
+    """The cells of one hop."""
+    hops = [hop for hop in (one, other) if hop is not None]
+    addresses = list(dict.fromkeys(hop["addr"] for hop in hops))
+    rtts = [hop["rtt"] for hop in hops]
+    octets = list(dict.fromkeys(str(hop["octets"]) for hop in hops))
+    return (" / ".join(addresses) or NOTHING, " / ".join(as_of(one) or "?" for one in addresses if as_of(one)),
+            f"{min(rtts) * 1000:.1f} ms" if rtts else "", seen(one, fields), seen(other, fields), "/".join(octets))
+
+
+def seen(hop: Hop | None, fields: Sequence[str]) -> str:
+    """What a hop quoted of the fields."""
+    if hop is None:
+        return NOTHING
+    return " ".join(shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields)
+
+
+def shown(name: str, value: Any) -> str:
+    """A field's value for people."""
+    if name == "ecn" and value in range(4):
+        return ECN[value]
+    if name == "tcp_flags" and isinstance(value, int):
+        return ",".join(flag for bit, flag in enumerate(TCP_FLAGS) if value >> bit & 1) or "none"
+    return f"{name} {value}"
+
+
+def differences(before: Mapping[str, Any] | None, other: Hop | None, fields: Sequence[str]) -> list[str]:
+    """How what a hop quoted of the experiment differs from what the one before it did."""
+    if before is None or other is None:
+        return []
+    quoted = other["quoted"]
+    return [f"{name} changed" for name in fields if name in before and name in quoted and before[name] != quoted[name]]
+
+
+def path_differences(one: Hop | None, other: Hop | None) -> list[str]:
+    """Whether both packets met the same hop, as far as it answered."""
+    if one is not None and other is None:
+        return ["no answer to the experiment"]
+    return ["other hops"] if one is not None and other is not None and one["addr"] != other["addr"] else []

@@ -1,0 +1,351 @@
+"""One target that is being located: its flows, the probe under way, and what its record will tell."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pathspider.helpers.probes import as_quoted, datagram, ends_of, hops_of_reply, is_same, protocol_of
+from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
+from pathspider.helpers.requests import request_of
+from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
+from pathspider.run import locate
+from pathspider.run.localisation import (
+    BASELINE,
+    CONTROL,
+    EXPERIMENT,
+    FLOWS,
+    FRESH,
+    MOST_PROBES,
+    OTHER,
+    Answer,
+    Came,
+    Probe,
+    Search,
+    Side,
+    Word,
+    not_located,
+)
+from pathspider.run.locate import Finding, Material
+
+if TYPE_CHECKING:
+    from pathspider.records import Hop, Record
+    from pathspider.run.experiment import Experiment
+    from pathspider.run.specimen import Specimen
+
+ON_EVERY_PACKET = frozenset({"ecn", "dscp", "traffic_class", "evil"})
+"""Fields that packets behind the handshake have, too."""
+NOBODY = 33434
+"""A UDP port where nobody listens, as traceroute(8) has it."""
+MOST_CONNECTIONS = 10
+"""Of the kernel's, for one target: a server may end one whose request is slow."""
+COMES_UP = 5.0
+"""Seconds in which one comes up, or its last octet arrives."""
+MOST_WHOLE = 200
+"""Probes of a search that asks every hop."""
+LIVE_FLOWS = 3
+"""Fresh flows, where each is a connection of the kernel's."""
+
+
+def request(spider: Experiment, record: Record) -> bytes:
+    """What a connection of the kernel's would ask this target for."""
+    return request_of(getattr(getattr(spider, "args", None), "connect", None), record)
+
+
+def lives(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
+    """Whether probes are to be in connections of the kernel's: the experiment's came up, all packets of it show it, and
+    another one like it can be made."""
+    return (found.kind == "changed" and made_of.came_up and bool(made_of.experiment.data)
+            and ON_EVERY_PACKET.issuperset(found.fields)
+            and protocol_of(made_of.experiment.first) == socket.IPPROTO_TCP
+            and all(spider.live_options(config) is not None for config in made_of.configs)
+            and len(request(spider, record)) > 1)
+
+
+def shows(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
+    """Whether what would be sent for the experiment differs from the baseline's in what is looked for. Where there is
+    no baseline, it is enough that it has it."""
+    if made_of.configs[0] == made_of.configs[1]:
+        return True
+    live = lives(found, made_of, spider, record)
+    control, sent = (as_quoted(one.data if live else one.first) for one in (made_of.baseline, made_of.experiment))
+    return sent is not None and control is not None and is_same(sent, control, found.fields) is False
+
+
+class Target:
+    """What is known of one target while it is looked at.
+
+    :param record: as it was judged; :meth:`tell` adds to it
+    :param whole: ask every hop
+    :raises OSError: there is no socket, no port, or no permission
+    """
+
+    def __init__(self, record: Record, found: Finding, made_of: Material, sender: Sender, spider: Experiment, *,
+                 whole: bool, random: random.Random) -> None:
+        self.record = record
+        self.finding = found
+        _, self.address = ends_of(made_of.experiment.first)
+        self.word: Word | None = None
+        self.due = 0.0
+        """The moment before which no probe is sent."""
+        self.watch: Callable[[Any, Target | None], None] = lambda flow, target: None
+        """Has a flow listened to."""
+        self.routers: dict[int, str] = {}
+        """Who answered, by TTL."""
+        self.answered: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
+        """How often routers answered, and how often they did not what had to come to them."""
+        self.packed = socket.inet_pton(socket.AF_INET6 if ":" in self.address else socket.AF_INET, self.address)
+        self._to = (self.address, ports_of(made_of.experiment.first)[1])
+        self._sender = sender
+        self._spider = spider
+        self._made_of = made_of
+        self._request = request(spider, record)
+        options = [spider.live_options(config) for config in made_of.configs]
+        self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {FRESH: options[1]}
+        self.is_live = lives(found, made_of, spider, record)
+        self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
+                              LIVE_FLOWS if self.is_live else FLOWS)
+        self._steps = self._search.steps(whole=whole)
+        self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
+                           FRESH: made_of.experiment}
+        self._sent: dict[Side, Quotation | None] = {
+            side: as_quoted(one.data if self.is_live else one.first) for side, one in self._specimens.items()}
+        self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
+        self._finished: list[LiveFlow] = []
+        self._connections = 0
+        self._numbers: set[int] = set()
+        self._number = random.randrange(1, 1 << 15)
+        self._left_at = 0.0
+        """When the probe under way left, seconds since the epoch."""
+        self._until = 0.0
+        self._waits_since = 0.0
+        self.under_way = False
+        self.failed = False
+        """Our own machine could not send."""
+        self.hops: dict[str, dict[int, Hop]] = {BASELINE: {}, EXPERIMENT: {}}
+        self.wanted: Probe = next(self._steps)
+
+    @property
+    def moment(self) -> float:
+        """When something is to be done, but for what comes."""
+        return self._until if self.under_way else self.due
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def send(self, now: float) -> bool:
+        """Send the probe that is wanted; False if that is not yet possible, or never."""
+        side, ttl = self.wanted
+        self._number = self._number % 0xFFFF + 1
+        try:
+            if side == OTHER:
+                sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
+                                         self.address)
+            elif side == CONTROL:
+                flow = self._flow(EXPERIMENT)
+                self._left_at = time.time()
+                sent = flow.send(ttl, self._number, self._specimens[BASELINE].first)
+            else:
+                flow = self._flow(side)
+                if isinstance(flow, LiveFlow) and not self._is_ready(flow, side, now):
+                    return False
+                self._left_at = time.time()
+                sent = flow.send(ttl, self._number)
+        except OSError:
+            sent = False
+        if not sent:
+            self.failed = True
+            self.due = now
+            return False
+        if side == OTHER:
+            self._left_at = time.time()
+        self._numbers.add(self._number)
+        self.under_way = True
+        self.due, self._until = now + locate.BETWEEN, now + locate.PATIENCE
+        return True
+
+    @property
+    def _other_ports(self) -> tuple[int, int]:
+        return self._flow(EXPERIMENT).port, NOBODY
+
+    def _flow(self, side: Side) -> ForgedFlow | LiveFlow:
+        """The flow of a side, which is opened when it is first needed."""
+        if side not in self._flows:
+            flow: ForgedFlow | LiveFlow
+            if self.is_live:
+                self._connections += 1
+                flow = LiveFlow(self._sender.own, self._to, self._request, self._options[side] or ())
+                self._waits_since = 0.0
+            else:
+                specimen = self._specimens[side].first
+                flow = ForgedFlow(self._sender, specimen, self._to)
+                self.watch(flow, self)
+            self._flows[side] = flow
+        return self._flows[side]
+
+    def _is_ready(self, flow: LiveFlow, side: Side, now: float) -> bool:
+        """Whether an octet may go. A connection that is over makes room for another one, a few times."""
+        if flow.is_over or (self._waits_since and now - self._waits_since > COMES_UP):
+            self._waits_since = 0.0
+            self._leave(side)
+            if self._connections >= MOST_CONNECTIONS:
+                self._end(not_located("unstable"))
+            return False
+        if flow.is_ready:
+            self._waits_since = 0.0
+            return True
+        self._waits_since = self._waits_since or now
+        self.due = now + 0.05
+        return False
+
+    # -- hearing -------------------------------------------------------------------------------------------------------
+
+    def may_be_meant(self, heard: Heard) -> bool:
+        """Whether an ICMP error is worth a closer look: it is about a packet to this address, or has a sequence number
+        of ours."""
+        quoted = heard.quotation
+        return quoted.dst == self.packed or (
+            quoted.seq is not None and any(quoted.seq == flow.seq for flow in self._flows.values()))
+
+    def hear(self, heard: Heard) -> bool:
+        """Whether an ICMP error is about a probe of this target."""
+        quoted = heard.quotation
+        side = self._side_of(quoted)
+        if side is None:
+            return False
+        if not self.under_way or side != self.wanted.side or self._is_late(side, quoted):
+            return True
+        if quoted.kind == TOO_BIG:
+            return True
+        if quoted.kind != TIME_EXCEEDED:
+            self._answer(Answer(Came.REFUSED, heard.addr))
+            return True
+        flow_side = EXPERIMENT if side == CONTROL else side
+        if side in self.hops:
+            self._note(side, heard)
+        sent = self._sent.get(flow_side)
+        same = None if sent is None else is_same(sent, quoted, self.finding.fields)
+        self.routers[self.wanted.ttl] = heard.addr
+        self.answered[heard.addr] += 1
+        saw = tuple(getattr(quoted, name) for name in self.finding.fields)
+        self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw))
+        return True
+
+    def _side_of(self, quoted: Quotation) -> Side | None:
+        """Whose probe is quoted: by addresses and ports or, where NAT has written others into it, by sequence number
+        or identification."""
+        if quoted.proto not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
+            return None
+        wanted = self.wanted.side
+        to_us = quoted.dst == self.packed
+        if wanted == OTHER and quoted.dport == NOBODY and quoted.proto == socket.IPPROTO_UDP:
+            return OTHER if to_us and (quoted.ident == self._number or quoted.sport == self._other_ports[0]) else None
+        for side, flow in self._flows.items():
+            if quoted.proto != flow.protocol:
+                continue
+            by_ports = to_us and (quoted.sport, quoted.dport) == (flow.port, flow.target[1])
+            by_seq = flow.seq is not None and quoted.seq == flow.seq
+            by_number = (to_us and flow.protocol == socket.IPPROTO_UDP and quoted.version == 4 and self.under_way
+                         and quoted.ident == self._number and quoted.dport == flow.target[1])
+            if by_ports or by_seq or (by_number and wanted == side):
+                return CONTROL if (side, wanted) == (EXPERIMENT, CONTROL) else side
+        return None
+
+    def _is_late(self, side: Side, quoted: Quotation) -> bool:
+        """Whether what is quoted was sent before the probe under way."""
+        flow = self._flows.get(EXPERIMENT if side == CONTROL else side)
+        if isinstance(flow, LiveFlow):
+            return not flow.is_current(quoted.seq)
+        if quoted.version != 4 or quoted.ident is None:
+            return False
+        swapped = (quoted.ident & 0xFF) << 8 | quoted.ident >> 8  # some routers quote it so
+        return self._number not in (quoted.ident, swapped) and bool(self._numbers & {quoted.ident, swapped})
+
+    def _note(self, side: str, heard: Heard) -> None:
+        """Keep for the record what a hop has said first."""
+        facts = heard.quotation.facts()
+        names = dict.fromkeys((*self.finding.fields, "dscp", "ecn"))
+        rtt = max(0.0, heard.moment - self._left_at)
+        self.hops[side].setdefault(self.wanted.ttl, {
+            "ttl": self.wanted.ttl, "addr": heard.addr, "rtt": round(rtt, 6),
+            "quoted": {name: facts[name] for name in names if name in facts}, "octets": heard.quotation.octets})
+
+    def reply(self, flow: ForgedFlow | LiveFlow, reply: Reply) -> None:
+        """The target has sent something to a forged flow."""
+        side = self.wanted.side
+        if self.under_way and self._flows.get(EXPERIMENT if side == CONTROL else side) is flow and side != OTHER:
+            self._answer(Answer(Came.TARGET if reply.accepted else Came.REFUSED, self.address, ttl=reply.ttl))
+
+    def look(self, now: float) -> bool:
+        """Look whether time is up, or an octet has arrived. True: the search is over, or cannot go on."""
+        if self.under_way:
+            flow = self._flows.get(self.wanted.side)
+            if isinstance(flow, LiveFlow) and flow.arrived:
+                self._answer(Answer(Came.TARGET, self.address))
+            elif now >= self._until:
+                if self.wanted.side != EXPERIMENT and (router := self.routers.get(self.wanted.ttl)):
+                    self.missed[router] += 1
+                self._answer(None)
+        return self.word is not None or self.failed
+
+    def _answer(self, answer: Answer | None) -> None:
+        self.under_way = False
+        try:
+            if self.wanted.side == FRESH:
+                self._leave(FRESH)
+            self.wanted = self._steps.send(answer)
+        except StopIteration as end:
+            self._end(end.value)
+
+    def _end(self, word: Word) -> None:
+        self.word = word
+        self._steps.close()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> Sequence[LiveFlow]:
+        """Let the ports go; the kernel's connections that are still to be closed."""
+        for side in [*self._flows]:
+            self._leave(side)
+        finished, self._finished = self._finished, []
+        return finished
+
+    def _leave(self, side: Side) -> None:
+        """Nothing more is sent in the flow of a side; the next probe there has a new one."""
+        flow = self._flows.pop(side)
+        if isinstance(flow, LiveFlow):
+            flow.finish()
+            self._finished.append(flow)
+        else:
+            self.watch(flow, None)
+            flow.close()
+
+    def tell(self) -> None:
+        """Add to the record what was found."""
+        assert self.word is not None
+        if self.finding.suspected or self.word.interval:
+            self.record["conditions"] = [*self.record["conditions"], self.word.condition(self.finding.feature)]
+        self.record["hops"] = {side: [hops[ttl] for ttl in sorted(hops)] for side, hops in self.hops.items()}
+        seen = {ttl: hop["addr"] for hops in (self.hops[BASELINE], self.hops[EXPERIMENT]) for ttl, hop in hops.items()}
+        self.record["path"] = with_hops(self.record["path"], seen, self._search.distance)
+
+
+def with_hops(path: Sequence[str | None], seen: dict[int, str], distance: int | None) -> list[str | None]:
+    """A path with the hops that were seen, ``*`` for those between them that were not.
+
+    :param seen: hops by TTL
+    :param distance: the target's; None: not known
+    """
+    if "*" not in path or not (seen or distance):
+        return [*path]
+    at = path.index("*")
+    middle: list[str | None] = []
+    for ttl in range(1, distance if distance is not None else max(seen) + 2):
+        hop = seen.get(ttl, "*")
+        if hop != "*" or middle[-1:] != ["*"]:
+            middle.append(hop)
+    return [*path[:at], *middle, *path[at + 1:]]

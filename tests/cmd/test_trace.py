@@ -1,0 +1,131 @@
+"""pspdr trace: targets of the command line, earlier runs, and real paths of hops."""
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import unittest
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from pathspider.cmd.main import UsageError, build_parser
+from pathspider.cmd.trace import earlier_targets, parse_target, run
+from pathspider.installed import find_plugin
+from pathspider.lab import Lab, scenarios
+from pathspider.lab.scenario import Family, cases_of
+from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
+
+ROOT = Path(__file__).parents[2]
+
+
+class TestTargets(unittest.TestCase):
+    def test_addresses_and_names(self):
+        for text, job in (("192.0.2.1", {"dip": "192.0.2.1"}), ("192.0.2.1:443", {"dip": "192.0.2.1", "dp": 443}),
+                          ("2001:db8::1", {"dip": "2001:db8::1"}), ("[2001:DB8::1]", {"dip": "2001:db8::1"}),
+                          ("[2001:db8::1]:443", {"dip": "2001:db8::1", "dp": 443})):
+            self.assertEqual(parse_target(text), job)
+        self.assertEqual(parse_target("localhost:80", 4), {"dip": "127.0.0.1", "domain": "localhost", "dp": 80})
+
+    def test_what_is_none(self):
+        for text in ("192.0.2.1:x", "192.0.2.1:0", "192.0.2.1:65536", "[2001:db8::1]:", "no.such.name.invalid", ""):
+            if text != "[2001:db8::1]:":
+                with self.assertRaisesRegex(UsageError, "target"):
+                    parse_target(text)
+        self.assertEqual(parse_target("[2001:db8::1]:"), {"dip": "2001:db8::1"})
+
+
+class TestEarlier(unittest.TestCase):
+    def read(self, *records):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+            file.flush()
+            return [*earlier_targets(file.name, find_plugin("ecn"))]
+
+    def test_those_of_which_something_was_found(self):
+        def record(number, *found, **more):
+            return {"dip": f"192.0.2.{number}", "dp": 80, "conditions": list(found), "path": [], "run": "x", **more}
+
+        self.assertEqual(self.read(
+            record(1, "ecn.connectivity.works", "ecn.negotiation.succeeded"),
+            record(2, "ecn.connectivity.works", "ecn.negotiation.failed"),
+            record(3, "ecn.connectivity.broken", "ecn.stable.connectivity.works", rounds=[]),
+            record(4, "ecn.connectivity.broken", "ecn.stable.connectivity.broken", rounds=[]),
+            record(5, "ecn.connectivity.broken")),
+            [{"dip": f"192.0.2.{number}", "dp": 80} for number in (2, 4, 5)])
+
+    def test_what_cannot_be_read(self):
+        with self.assertRaisesRegex(UsageError, "--from /nowhere: No such file"):
+            [*earlier_targets("/nowhere", find_plugin("ecn"))]
+
+
+class TestParser(unittest.TestCase):
+    def test_plugins_and_their_options(self):
+        args = build_parser("trace", ["trace", "dscp"]).parse_args(
+            ["trace", "-i", "lo", "--rate", "5", "dscp", "--codepoint", "10", "192.0.2.1", "192.0.2.2"])
+        self.assertEqual((args.plugin_name, args.plugin_args.codepoint, args.plugin_args.targets, args.rate),
+                         ("dscp", 10, ["192.0.2.1", "192.0.2.2"], 5.0))
+
+    def test_not_those_that_hops_see_nothing_of(self):
+        text = io.StringIO()
+        with self.assertRaises(SystemExit), redirect_stdout(text):
+            build_parser("trace", ["trace"]).parse_args(["trace", "--help"])
+        self.assertIn("evilbit", text.getvalue())
+        self.assertNotRegex(text.getvalue(), r"\bh2\b")
+
+
+class TestErrors(unittest.TestCase):
+    def trace(self, *words):
+        argv = ["trace", "-i", "lo", *words]
+        return run(build_parser("trace", argv).parse_args(argv))
+
+    def test_the_output_is_not_lost(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"mine")
+            file.flush()
+            with self.assertRaisesRegex(UsageError, "there is something in this file already"):
+                self.trace("-o", file.name, "mss", "192.0.2.1")
+            self.assertEqual(Path(file.name).read_bytes(), b"mine")
+
+    def test_no_target(self):
+        with self.assertRaisesRegex(UsageError, "no target"):
+            self.trace("mss")
+        with tempfile.NamedTemporaryFile() as file, self.assertRaisesRegex(UsageError, "nothing in it"):
+            self.trace("--from", file.name, "mss")
+
+
+class TestPaths(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = cls.enterClassContext(Lab(scenarios=[HOPS_FILE]))
+        cls.addresses = {case.scenario.name: case.address
+                         for case in cases_of(Family(HOP_FAMILY, scenarios.scenarios_of(HOPS_FILE)))
+                         if case.version == 4}
+
+    def trace(self, *words):
+        return self.lab.run([sys.executable, "-m", "tests.run.locating", "trace", "--rate", "2000", *words], timeout=60,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+
+    def test_a_table_and_records(self):
+        with tempfile.NamedTemporaryFile() as file:
+            targets = [self.addresses[name] for name in ("ecn-syn-dropped-tcp-at-7", "ecn-clean-tcp-hops")]
+            done = self.trace("-o", file.name, "ecn", "--connect", "tcp", "--timeout", "1", *targets)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            records = {record["dip"]: record for record in map(json.loads, file)}
+        dropped, clean = (records[target] for target in targets)
+        self.assertIn("ecn.hop.dropped:7-8", dropped["conditions"])
+        self.assertEqual([[hop["ttl"] for hop in dropped["hops"][side]] for side in "AB"],
+                         [[*range(1, 9)], [*range(1, 8)]])
+        self.assertEqual([[hop["ttl"] for hop in clean["hops"][side]] for side in "AB"], [[*range(1, 9)]] * 2)
+        self.assertNotIn(".hop.", " ".join(clean["conditions"]))
+        self.assertEqual(len(clean["path"]), 10)
+        self.assertNotIn("*", clean["path"])
+        lines = done.stdout.decode().split("\n")
+        self.assertEqual(len(lines), 2 * 10 + 1)
+        for target in targets:
+            self.assertTrue(any(line.startswith(f"{target} port 80: ecn.connectivity.") for line in lines))
+        self.assertTrue(any("no answer to the experiment <" in line for line in lines))
+
+
+if __name__ == "__main__":
+    unittest.main()

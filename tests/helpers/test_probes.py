@@ -1,0 +1,117 @@
+"""Packets that are to die on the way, and what of them is quoted."""
+
+import struct
+import unittest
+from socket import IPPROTO_TCP, IPPROTO_UDP
+
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
+from scapy.packet import Raw
+
+from pathspider.helpers.probes import (
+    as_quoted,
+    datagram,
+    ends_of,
+    hops_of_reply,
+    is_same,
+    probe,
+    protocol_of,
+    version_of,
+)
+from pathspider.libtrace import ip, ip6
+
+V4, V6 = {"src": "192.0.2.1", "dst": "198.51.100.7"}, {"src": "2001:db8::1", "dst": "2001:db8:1::7"}
+SYN = {"sport": 40000, "dport": 80, "flags": "SEC", "seq": 7, "options": [("MSS", 1460), ("SAckOK", b"")]}
+
+
+def view(packet):
+    return ip(packet) if version_of(packet) == 4 else ip6(packet)
+
+
+class TestProbe(unittest.TestCase):
+    def test_tcp(self):
+        for header in IP(**V4, tos=0xB8, flags="DF+evil"), IPv6(**V6, tc=0xB8, fl=99), IPv6(**V6) / IPv6ExtHdrDestOpt():
+            template = bytes(header / TCP(**SYN) / Raw(b"data"))
+            made = probe(template, port=50000, ttl=3, number=0x1234, seq=99)
+            self.assertEqual(len(made), len(template))
+            seen = view(made)
+            self.assertEqual((seen.hop_limit, seen.tcp.src_port), (3, 50000))
+            self.assertEqual((seen.tcp.seq_nbr, seen.tcp.flags), (99, 0xC2))
+            self.assertTrue(seen.test_trans_cksm())
+            before = view(template)
+            self.assertEqual((seen.traffic_class, seen.tcp.options_data, seen.tcp.payload.data),
+                             (before.traffic_class, before.tcp.options_data, b"data"))
+            if seen.version == 4:
+                self.assertEqual((seen.ident, seen.has_rf, seen.has_df), (0x1234, True, True))
+                self.assertTrue(seen.test_l3_cksm())
+            else:
+                self.assertEqual(seen.flow_label, before.flow_label)
+
+    def test_a_checksum_that_the_network_card_was_to_fill_in(self):
+        template = bytes(IP(**V4) / TCP(**SYN, chksum=0x1111))
+        self.assertTrue(ip(probe(template, port=1, seq=2)).test_trans_cksm())
+
+    def test_udp(self):
+        for header in IP(**V4), IPv6(**V6):
+            made = probe(bytes(header / UDP(sport=1, dport=53) / Raw(b"query")), port=50000, ttl=9)
+            self.assertTrue(view(made).test_trans_cksm())
+            self.assertEqual(view(made).udp.src_port, 50000)
+
+    def test_udp_without_checksum_stays_so(self):
+        made = probe(bytes(IP(**V4) / UDP(sport=1, dport=53, chksum=0) / Raw(b"query")), port=50000)
+        self.assertEqual(ip(made).udp.checksum, 0)
+
+    def test_udp_options_are_not_in_the_checksum(self):
+        made = probe(bytes(IP(**V4) / UDP(sport=1, dport=53, len=13) / Raw(b"query" + b"options")), port=50000)
+        seen = ip(made)
+        whole = bytearray(made[20:33])
+        total = sum(struct.unpack("!6H", bytes(whole[:12]))) + (whole[12] << 8) + sum(
+            struct.unpack("!4H", made[12:20])) + IPPROTO_UDP + 13
+        while total > 0xFFFF:
+            total = (total & 0xFFFF) + (total >> 16)
+        self.assertEqual((total, seen.pkt_len), (0xFFFF, 40))
+
+    def test_datagram(self):
+        for own, target in (V4.values(), V6.values()):
+            made = datagram(own, target, (50000, 33434), 5, 77)
+            seen = view(made)
+            self.assertEqual((str(seen.src_prefix), str(seen.dst_prefix), seen.hop_limit), (own, target, 5))
+            self.assertEqual((seen.udp.src_port, seen.udp.dst_port, seen.proto), (50000, 33434, IPPROTO_UDP))
+            self.assertTrue(seen.test_trans_cksm())
+
+
+    def test_ends(self):
+        for header, ends in ((IP(**V4), V4), (IPv6(**V6), V6)):
+            self.assertEqual(ends_of(bytes(header / UDP())), (ends["src"], ends["dst"]))
+
+
+class TestQuoted(unittest.TestCase):
+    def test_what_was_sent(self):
+        sent = as_quoted(bytes(IP(**V4, tos=0xBA) / TCP(**SYN)))
+        self.assertEqual((sent.dscp, sent.ecn, sent.tcp_flags, sent.mss, sent.proto), (46, 2, 0xC2, 1460, IPPROTO_TCP))
+        self.assertEqual(protocol_of(bytes(IPv6(**V6) / IPv6ExtHdrDestOpt() / UDP())), IPPROTO_UDP)
+        self.assertIsNone(as_quoted(b""))
+        self.assertIsNone(as_quoted(b"\x15\x00"))
+
+    def test_is_same(self):
+        whole = bytes(IP(**V4, tos=2) / TCP(**SYN))
+        sent = as_quoted(whole)
+        other = as_quoted(bytes(IP(**V4, tos=2) / TCP(**{**SYN, "flags": "S"})))
+        short = as_quoted(whole[:28])
+        for quoted, fields, same in ((sent, ("tcp_flags", "ecn"), True), (other, ("tcp_flags", "ecn"), False),
+                                     (other, ("ecn",), True), (short, ("tcp_flags",), None), (short, ("ecn",), True),
+                                     (short, ("ecn", "tcp_flags"), None), (sent, (), True)):
+            self.assertIs(is_same(sent, quoted, fields), same)
+        bleached = as_quoted(bytes(IP(**V4) / TCP(**SYN))[:28])
+        self.assertIs(is_same(sent, bleached, ("ecn", "tcp_flags")), False)
+
+    def test_hops_of_a_reply(self):
+        for ttl, hops in ((64, 1), (56, 9), (128, 1), (119, 10), (255, 1), (20, 13), (None, 0)):
+            self.assertEqual(hops_of_reply(ttl), hops, ttl)
+
+    @given(st.binary(max_size=120))
+    def test_any_octets(self, data):
+        as_quoted(data)
+        protocol_of(data)

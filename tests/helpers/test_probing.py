@@ -1,0 +1,221 @@
+"""Sockets for probes, over loopback: what comes back, and that the kernel answers nothing itself."""
+
+import os
+import socket
+import struct
+import time
+import unittest
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
+
+from pathspider.helpers.probes import datagram
+from pathspider.helpers.probing import ForgedFlow, Listener, LiveFlow, Sender, ports_of
+from pathspider.helpers.sockets import is_established
+
+PATIENCE = 10
+OWN = {4: "127.0.0.1", 6: "::1"}
+FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def until(look):
+    """What ``look`` returns first that is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()) and time.monotonic() < deadline:
+        os.sched_yield()
+    return found
+
+
+def header(version):
+    own = OWN[version]
+    return IP(src=own, dst=own) if version == 4 else IPv6(src=own, dst=own)
+
+
+class TestForgedFlow(unittest.TestCase):
+    def setUp(self):
+        self.senders = {version: Sender(own) for version, own in OWN.items()}
+        for sender in self.senders.values():
+            self.addCleanup(sender.close)
+
+    def flow(self, version, packet, port):
+        flow = ForgedFlow(self.senders[version], bytes(packet), (OWN[version], port))
+        self.addCleanup(flow.close)
+        return flow
+
+    def test_a_syn(self):
+        for version, own in OWN.items():
+            server = socket.create_server((own, 0), family=FAMILY[version])
+            self.addCleanup(server.close)
+            port = server.getsockname()[1]
+            flow = self.flow(version, header(version) / TCP(dport=port, flags="SEC"), port)
+            for number in (1, 2):  # the first was reset: the second is no repetition to the target
+                self.assertTrue(flow.send(64, number))
+                reply, = until(lambda flow=flow: [*flow.read()])
+                self.assertEqual((reply.accepted, reply.ttl), (True, 64))
+                self.assertLess(abs(reply.moment - time.time()), PATIENCE)
+
+    def test_a_syn_that_is_refused(self):
+        for version, own in OWN.items():
+            with socket.socket(FAMILY[version]) as closed:
+                closed.bind((own, 0))
+                port = closed.getsockname()[1]
+                flow = self.flow(version, header(version) / TCP(dport=port, flags="S"), port)
+                flow.send(64, 1)
+                self.assertEqual([reply.accepted for reply in until(lambda flow=flow: [*flow.read()])], [False])
+
+    def test_a_datagram(self):
+        for version, own in OWN.items():
+            with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as server:
+                server.bind((own, 0))
+                server.settimeout(PATIENCE)
+                port = server.getsockname()[1]
+                flow = self.flow(version, header(version) / UDP(dport=port) / Raw(b"query"), port)
+                flow.send(64, 1)
+                message, source = server.recvfrom(100)
+                self.assertEqual((message, source[1]), (b"query", flow.port))
+                server.sendto(b"answer", source)
+                reply, = until(lambda flow=flow: [*flow.read()])
+                self.assertEqual((reply.accepted, reply.ttl), (True, 64))
+
+    def test_another_packet_in_the_same_flow(self):
+        server = socket.create_server((OWN[4], 0))
+        self.addCleanup(server.close)
+        port = server.getsockname()[1]
+        with Raw_TCP() as heard:
+            flow = self.flow(4, header(4) / TCP(dport=port, flags="SEC"), port)
+            flow.send(64, 7, bytes(header(4) / TCP(dport=port, sport=1, flags="S")))
+            syn = until(lambda: heard.syn(flow.port))
+            self.assertEqual((struct.unpack_from("!I", syn, 24)[0], syn[33]), (flow.seq, 2))
+
+    def test_closed_meanwhile(self):
+        for packet in header(4) / TCP(dport=9, flags="S"), header(4) / UDP(dport=9):
+            flow = self.flow(4, packet, 9)
+            flow.close()
+            self.assertEqual([*flow.read()], [])
+
+    def test_what_the_kernel_does_not_take(self):
+        self.assertFalse(self.senders[4].send(b"\x45" + bytes(9), OWN[4]))
+
+
+class Raw_TCP:  # noqa: N801 - reads as what it is
+    """All that comes over TCP."""
+
+    def __enter__(self):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP)
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def syn(self, port):
+        """The next SYN from a port."""
+        while True:
+            try:
+                data = self.sock.recv(2000)
+            except BlockingIOError:
+                return None
+            if ports_of(data)[0] == port and data[33] & 0x12 == 2:
+                return data
+
+
+class TestListener(unittest.TestCase):
+    def test_hears_errors(self):
+        for version, own in OWN.items():
+            listener, sender = Listener(version), Sender(own)
+            self.addCleanup(listener.close)
+            self.addCleanup(sender.close)
+            with socket.socket(FAMILY[version], socket.SOCK_DGRAM) as closed:
+                closed.bind((own, 0))
+                ports = (closed.getsockname()[1], 33434)
+            before = time.time()
+            sender.send(datagram(own, own, ports, 64, 4711), own)
+
+            def mine(listener=listener, ports=ports):
+                return [one for one in listener.read() if (one.quotation.sport, one.quotation.dport) == ports]
+
+            heard, = until(mine)
+            self.assertEqual((heard.addr, heard.quotation.kind), (own, "unreachable"))
+            self.assertEqual(heard.quotation.ident, 4711 if version == 4 else None)
+            self.assertGreater(heard.moment, before - 1)
+
+
+class TestLiveFlow(unittest.TestCase):
+    def test_octet_by_octet(self):
+        for version, own in OWN.items():
+            server = socket.create_server((own, 0), family=FAMILY[version])
+            self.addCleanup(server.close)
+            flow = LiveFlow(own, server.getsockname()[:2], b"request", [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)])
+            self.addCleanup(flow.close)
+            client, address = server.accept()
+            self.addCleanup(client.close)
+            client.settimeout(PATIENCE)
+            self.assertEqual(flow.port, address[1])
+            for octet in b"req":
+                self.assertTrue(until(lambda flow=flow: flow.is_ready))
+                self.assertTrue(flow.send(1, 0))  # over loopback nothing looks at it
+                self.assertTrue(until(lambda flow=flow: flow.arrived))
+                self.assertEqual(client.recv(10), bytes([octet]))
+            self.assertFalse(flow.is_over)
+            flow.finish()
+            self.assertEqual(client.recv(10), b"uest")
+            self.assertFalse(flow.is_answered)
+            client.close()
+            self.assertTrue(until(lambda flow=flow: flow.is_answered))
+
+    def test_sequence_numbers(self):
+        server = socket.create_server((OWN[4], 0))
+        self.addCleanup(server.close)
+        flow = LiveFlow(OWN[4], server.getsockname(), b"request", [])
+        self.addCleanup(flow.close)
+        self.assertTrue(until(lambda: flow.is_ready))
+        flow.send(64, 0)
+        until(lambda: flow.is_ready)
+        flow.send(64, 0)
+        self.assertTrue(flow.is_current((1 << 32) - 1))
+        self.assertFalse(flow.is_current((1 << 32) - 2))
+        until(lambda: flow.is_ready)
+        flow.send(64, 0)
+        self.assertFalse(flow.is_current((1 << 32) - 1))
+        self.assertTrue(flow.is_current(0))
+        self.assertTrue(flow.is_current(None))
+
+    def test_nobody_listens(self):
+        with socket.socket() as closed:
+            closed.bind((OWN[4], 0))
+            flow = LiveFlow(OWN[4], closed.getsockname(), b"request", [])
+            self.addCleanup(flow.close)
+            self.assertTrue(until(lambda: flow.is_over))
+            self.assertFalse(flow.arrived)
+            self.assertFalse(flow.send(1, 0))
+            flow.finish()
+            self.assertTrue(flow.is_answered)
+
+    def test_the_request_is_used_up(self):
+        server = socket.create_server((OWN[4], 0))
+        self.addCleanup(server.close)
+        flow = LiveFlow(OWN[4], server.getsockname(), b"ab", [])
+        self.addCleanup(flow.close)
+        self.assertTrue(until(lambda: flow.is_ready))
+        flow.send(64, 0)
+        self.assertTrue(flow.is_over)
+
+    def test_an_option_that_is_refused(self):
+        with self.assertRaises(OSError):
+            LiveFlow(OWN[4], (OWN[4], 9), b"request", [(socket.SOL_SOCKET, 12345, 1)])
+
+    def test_established_is_asked_of_the_kernel(self):
+        server = socket.create_server((OWN[4], 0))
+        flow = LiveFlow(OWN[4], server.getsockname(), b"request", [])
+        self.addCleanup(flow.close)
+        client, _ = server.accept()
+        self.assertTrue(until(lambda: is_established(flow._sock)))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        server.close()
+        self.assertTrue(until(lambda: flow.is_over))  # reset: what is not under way any more has not arrived
+        self.assertFalse(flow.arrived)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,70 @@
+"""The hops of a record for people."""
+
+import unittest
+
+from pathspider.report.hops import Interval, hop_table, interval_of, shown
+
+
+def hop(ttl, flags=None, addr=None, rtt=0.0012, octets=60):
+    return {"ttl": ttl, "addr": addr or f"10.0.{ttl}.1", "rtt": rtt, "octets": octets,
+            "quoted": {"ecn": 0, **({"tcp_flags": flags} if flags else {})}}
+
+
+RECORD = {
+    "dip": "192.0.2.1", "dp": 80, "conditions": ["ecn.negotiation.failed", "ecn.hop.changed:1-2"],
+    "hops": {"A": [hop(1, 2), hop(2, 2), hop(4, 2), hop(5, 2, "10.9.9.9")],
+             "B": [hop(1, 0xC2), hop(2, 2), hop(3, octets=28), hop(5, 2)]},
+}
+
+
+class TestInterval(unittest.TestCase):
+    def test_addresses(self):
+        def record(condition, **more):
+            return {**RECORD, "path": ["192.0.2.9", "*"], "conditions": ["x.connectivity.works", condition], **more}
+
+        for condition, before, behind in (("dscp.46.hop.changed:1-2", "10.0.1.1", "10.0.2.1"),
+                                          ("dscp.46.hop.dropped:2-4", "10.0.2.1", "10.0.4.1"),
+                                          ("dscp.46.hop.first", "192.0.2.9", "10.0.1.1"),
+                                          ("dscp.46.hop.changed:0-3", "192.0.2.9", "10.0.3.1")):
+            what = condition.partition(".hop.")[2].partition(":")[0]
+            self.assertEqual(interval_of(record(condition)), Interval("dscp.46", what, before, behind))
+        for other in (record("ecn.hop.reverse_or_target"), record("ecn.hop.not_located:proxy"),
+                      record("ecn.hop.changed:1-9"), record("ecn.hop.changed:x-2"), record("ecn.hop.changed"),
+                      record("ecn.hop.changed:1-2", hops=None), record("ecn.hop.changed:1-2", hops={"A": [7], "B": 1}),
+                      record("ecn.hop.changed:1-2", path=None), {"conditions": ["ecn.hop.changed:1-2"]}):
+            self.assertIsNone(interval_of(other))
+
+
+class TestTable(unittest.TestCase):
+    def test_change_at_a_glance(self):
+        self.assertEqual(hop_table(RECORD, ["tcp_flags"]), """\
+192.0.2.1 port 80: ecn.negotiation.failed, ecn.hop.changed:1-2
+  hop  address              rtt     baseline  experiment   octets
+  1    10.0.1.1             1.2 ms  SYN       SYN,ECE,CWR  60      <
+  2    10.0.2.1             1.2 ms  SYN       SYN          60      tcp_flags changed <
+  3    10.0.3.1             1.2 ms  *         not quoted   28
+  4    10.0.4.1             1.2 ms  SYN       *            60      no answer to the experiment
+  5    10.9.9.9 / 10.0.5.1  1.2 ms  SYN       SYN          60      other hops""")
+
+    def test_systems(self):
+        table = hop_table(RECORD, ["ecn"], {"10.0.2.1": "AS64496"}.get).split("\n")
+        self.assertRegex(table[1], r"^  hop  address +AS +rtt ")
+        self.assertRegex(table[3], r"^  2    10\.0\.2\.1 +AS64496  1\.2 ms  not-ECT")
+
+    def test_without_hops(self):
+        self.assertEqual(hop_table({"dip": "192.0.2.1", "conditions": ["ecn.connectivity.offline"]}, ["ecn"]),
+                         "192.0.2.1: ecn.connectivity.offline")
+        self.assertEqual(len(hop_table({**RECORD, "hops": {"A": [], "B": []}}, ["ecn"]).split("\n")), 2)
+
+    def test_what_strangers_wrote_does_nothing_to_the_terminal(self):
+        self.assertNotIn("\x1b", hop_table({"dip": "\x1b[2J", "conditions": []}, []))
+
+    def test_values(self):
+        for name, value, text in (("ecn", 3, "CE"), ("ecn", 9, "ecn 9"), ("tcp_flags", 0, "none"),
+                                  ("dscp", 46, "dscp 46"),
+                                  ("tcp_flags", 0x1C2, "SYN,ECE,CWR,AE"), ("tfo", True, "tfo True")):
+            self.assertEqual(shown(name, value), text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,254 @@
+"""The search for the interval of hops, on paths that are made up: every word against the truth."""
+
+import random
+import unittest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pathspider.run.localisation import MOST_PROBES, Answer, Came, Probe, Search, Word
+
+TARGET = "192.0.2.99"
+
+
+class Path:
+    """A path of ``hops`` routers before a target.
+
+    :param change, drop: the router that changes, or drops, the experiment when it forwards; 0: before the first one
+    :param back: the answer to the experiment is lost on the way back
+    :param silent, short, lying: routers that do not answer, quote too little, or quote a change that there is none
+    :param answers: the share of probes that a router answers, by its number
+    :param branches: routers that have another address for some flows: these flows
+    :param fresh: further flows, from 1 on, that are changed
+    :param proxy: the router at which something answers in the target's name
+    """
+
+    def __init__(self, hops=8, *, change=None, drop=None, back=False, silent=(), short=(), lying=(), answers=None,
+                 branches=None, proxy=None, refuses=False, fresh=(), seed=0):
+        self.hops, self.change, self.drop, self.back = hops, change, drop, back
+        self.silent, self.short, self.lying, self.proxy, self.refuses = silent, short, lying, proxy, refuses
+        self.answers, self.branches = answers or {}, branches or {}
+        self.fresh, self.flows = fresh, 0
+        self.random = random.Random(seed)
+
+    def __call__(self, probe):
+        side, ttl = probe
+        experiment = side in "BF"
+        self.flows += side == "F"
+        if side == "F" and self.fresh:
+            return Answer(Came.HOP, f"10.0.{ttl}.1", self.flows not in self.fresh)
+        if experiment and self.drop is not None and ttl > self.drop:
+            return Answer(Came.REFUSED, TARGET, ttl=50) if self.refuses else None
+        distance = self.hops + 1 if self.proxy is None or side == "P" else self.proxy
+        if ttl >= distance:
+            return None if experiment and self.back else Answer(Came.TARGET, TARGET, ttl=60)
+        if ttl in self.silent or self.random.random() >= self.answers.get(ttl, 1):
+            return None
+        changed = experiment and (ttl in self.lying or (self.change is not None and ttl > self.change))
+        branch = side if ttl in self.branches and side in self.branches[ttl] else ""
+        return Answer(Came.HOP, f"10.0.{ttl}.1{branch}", None if ttl in self.short else not changed)
+
+
+def search(path, kind, distance=9, **options):
+    """The word, and the search."""
+    one = Search(kind, distance)
+    steps = one.steps(**options)
+    try:
+        probe = next(steps)
+        while True:
+            probe = steps.send(path(probe))
+    except StopIteration as end:
+        return end.value, one
+
+
+def word(path, kind, distance=9):
+    found, _ = search(path, kind, distance)
+    return found.condition("x").removeprefix("x.hop.")
+
+
+class TestDrops(unittest.TestCase):
+
+    def test_each_hop(self):
+        for hop in range(1, 8):
+            found, one = search(Path(drop=hop), "dropped")
+            self.assertEqual(found, Word("dropped", f"{hop}-{hop + 1}"))
+            self.assertLessEqual(one.sent, 20)
+        self.assertEqual(word(Path(drop=0), "dropped"), "first")
+
+    def test_last_router_or_target(self):
+        for path in Path(drop=8), Path(back=True):
+            self.assertEqual(word(path, "dropped"), "reverse_or_target")
+
+    def test_refused(self):
+        self.assertEqual(word(Path(drop=3, refuses=True), "dropped"), "dropped:3-4")
+        self.assertEqual(word(Path(drop=8, refuses=True), "dropped"), "reverse_or_target")
+
+    def test_target_refuses(self):
+        path = Path()
+        found, _ = search(lambda probe: Answer(Came.REFUSED, TARGET, ttl=60) if probe == Probe("B", 9) else path(probe),
+                          "dropped")
+        self.assertEqual(found.what, "target")
+
+    def test_a_wrong_guess_of_the_distance(self):
+        for distance in (0, 1, 2, 7, 12, 30, 200):
+            self.assertEqual(word(Path(drop=4), "dropped", distance), "dropped:4-5")
+
+    def test_silent_hops_widen(self):
+        self.assertEqual(word(Path(drop=4, silent={4, 5}), "dropped"), "dropped:3-6")
+        self.assertEqual(word(Path(drop=4, silent={8, 7}), "dropped"), "dropped:4-5")
+        self.assertEqual(word(Path(drop=1, silent={1}), "dropped"), "dropped:0-2")
+
+    def test_nobody_answers(self):
+        self.assertEqual(word(Path(drop=4, silent=range(1, 9)), "dropped"), "not_located:no_answer")
+        self.assertEqual(word(lambda probe: None, "dropped"), "not_located:no_answer")
+        self.assertEqual(word(Path(drop=7, silent={7, 8}), "dropped"), "not_located:no_answer")
+
+    def test_not_dropped_now(self):
+        self.assertEqual(word(Path(), "dropped"), "not_located:unstable")
+
+    def test_another_branch(self):
+        self.assertEqual(word(Path(drop=4, branches={5: "A"}), "dropped"), "not_located:path_differs")
+        self.assertEqual(word(Path(drop=4, branches={4: "A"}), "dropped"), "not_located:path_differs")
+
+    def test_a_hop_that_answers_every_second_time(self):
+        """It would answer the baseline alone, were they asked in turn."""
+        calls, path = [], Path(back=True)
+
+        def limited(probe):
+            answer = path(probe)
+            if answer is not None and answer.came is Came.HOP:
+                calls.append(probe)
+                return answer if len(calls) % 2 else None
+            return answer
+
+        self.assertIn(word(limited, "dropped").partition(":")[0], ("not_located", "reverse_or_target"))
+
+    def test_dropped_and_changed_before(self):
+        self.assertEqual(word(Path(drop=6, change=2), "dropped"), "dropped:6-7")
+        self.assertEqual(word(Path(back=True, change=2), "dropped"), "changed:2-3")
+
+
+class TestChanges(unittest.TestCase):
+
+    def test_each_hop(self):
+        for hop in range(1, 8):
+            found, one = search(Path(change=hop), "changed")
+            self.assertEqual(found, Word("changed", f"{hop}-{hop + 1}"))
+            self.assertLessEqual(one.sent, 20)
+        self.assertEqual(word(Path(change=0), "changed"), "first")
+
+    def test_a_clean_path(self):
+        self.assertEqual(word(Path(), "changed"), "reverse_or_target")
+        self.assertEqual(word(Path(change=8), "changed"), "reverse_or_target")
+        self.assertEqual(word(Path(0), "changed"), "reverse_or_target")
+
+    def test_silent_hops(self):
+        self.assertEqual(word(Path(change=4, silent={4, 5}), "changed"), "changed:3-6")
+        self.assertEqual(word(Path(silent={8}), "changed"), "not_located:no_answer")
+        self.assertEqual(word(Path(silent=range(1, 9)), "changed"), "not_located:no_answer")
+
+    def test_short_quotations(self):
+        self.assertEqual(word(Path(change=4, short={4, 5}), "changed"), "changed:3-6")
+        self.assertEqual(word(Path(change=4, short=range(1, 9)), "changed"), "not_located:short_quote")
+        self.assertEqual(word(Path(short={8}), "changed"), "not_located:short_quote")
+
+    def test_a_quotation_that_lies(self):
+        for hop in range(1, 8):
+            self.assertEqual(word(Path(lying={hop}), "changed"), "reverse_or_target", hop)
+        self.assertEqual(word(Path(lying={3}, change=6), "changed"), "changed:6-7")
+
+    def test_another_path(self):
+        self.assertEqual(word(Path(change=4, branches={5: "B"}), "changed"), "not_located:path_differs")
+
+    def test_another_path_of_other_flows(self):
+        self.assertEqual(word(Path(fresh={5}), "changed"), "not_located:path_differs")
+        self.assertEqual(word(Path(fresh={100}), "changed"), "reverse_or_target")
+
+    def test_addresses_that_change(self):
+        path, count = Path(change=4), iter(range(1000))
+
+        def balanced(probe):
+            answer = path(probe)
+            return answer._replace(addr=f"10.1.5.{next(count) % 2}") if probe == Probe("B", 5) else answer
+
+        self.assertEqual(word(balanced, "changed"), "not_located:unstable")
+
+    def test_values_that_differ_each_time(self):
+        path, count = Path(change=4), iter(range(1000))
+
+        def garbled(probe):
+            answer = path(probe)
+            return answer._replace(saw=(next(count),)) if probe == Probe("B", 5) else answer
+
+        self.assertEqual(word(garbled, "changed"), "not_located:unstable")
+
+    def test_proxy(self):
+        self.assertEqual(word(Path(proxy=4, change=6), "changed"), "not_located:proxy")
+        self.assertEqual(word(Path(proxy=4, change=2), "changed"), "changed:2-3")
+
+    def test_a_limit_of_answers(self):
+        found = {word(Path(change=4, answers={4: 0.3, 5: 0.3}, seed=seed), "changed") for seed in range(40)}
+        self.assertIn("not_located:rate_limited", found)
+
+    def test_the_whole_path(self):
+        found, one = search(Path(change=4), "changed", whole=True)
+        self.assertEqual(found.interval, (4, 5))
+        self.assertEqual({probe for probe in one._heard if probe.ttl < 9 and probe.side in "AB"},
+                         {Probe(side, ttl) for side in "AB" for ttl in range(1, 9)})
+
+
+paths = st.fixed_dictionaries({
+    "hops": st.integers(0, 25),
+    "silent": st.sets(st.integers(1, 25), max_size=6),
+    "short": st.sets(st.integers(1, 25), max_size=6),
+    "answers": st.dictionaries(st.integers(1, 25), st.floats(0, 1), max_size=6),
+    "branches": st.dictionaries(st.integers(1, 25), st.sampled_from(["A", "B", "AC", "BC"]), max_size=3),
+    "proxy": st.none() | st.integers(1, 25),
+    "seed": st.integers(0, 10 ** 6),
+})
+
+
+class TestAnyPath(unittest.TestCase):
+
+    @settings(max_examples=60, deadline=None)
+    @given(paths, st.sampled_from(["dropped", "changed"]), st.integers(-5, 70))
+    def test_clean(self, path, kind, distance):
+        found, one = search(Path(**path), kind, distance)
+        self.assertIsNone(found.interval)
+        self.assertLessEqual(one.sent, MOST_PROBES)
+
+    @settings(max_examples=60, deadline=None)
+    @given(paths, st.integers(0, 25), st.integers(0, 70))
+    def test_changed(self, path, hop, distance):
+        self.contains(search(Path(**path, change=hop), "changed", distance)[0], hop)
+
+    @settings(max_examples=60, deadline=None)
+    @given(paths, st.integers(0, 25), st.integers(0, 70), st.booleans())
+    def test_dropped(self, path, hop, distance, refuses):
+        path = {**path, "answers": {}}
+        self.contains(search(Path(**path, drop=hop, refuses=refuses), "dropped", distance)[0], hop)
+
+    def contains(self, found, hop):
+        if found.interval:
+            low, high = found.interval
+            self.assertLessEqual(low, hop)
+            self.assertGreater(high, hop)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(1, 25), st.data())
+    def test_minimal_where_all_answer(self, hops, data):
+        hop = data.draw(st.integers(0, hops - 1))
+        for kind, path in (("changed", Path(hops, change=hop)), ("dropped", Path(hops, drop=hop))):
+            found, _ = search(path, kind, data.draw(st.integers(0, 30)))
+            self.assertEqual(found.interval, (hop, hop + 1))
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.none() | st.builds(Answer, st.sampled_from(Came), st.sampled_from(["a", "b"]),
+                                          st.none() | st.booleans(), st.none() | st.integers(0, 255), st.just(())),
+                    min_size=200),
+           st.sampled_from(["dropped", "changed"]))
+    def test_any_answers(self, answers, kind):
+        """Whatever comes: it ends, and in a word."""
+        given = iter(answers)
+        found, _ = search(lambda probe: next(given), kind)
+        self.assertRegex(found.condition("x"), r"x\.hop\.(changed|dropped|first|target|reverse_or_target|not_located)")

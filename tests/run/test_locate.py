@@ -1,0 +1,209 @@
+"""Locating: what is looked for, the stage among the others, and real paths of eight hops."""
+
+import io
+import json
+import subprocess
+import sys
+import threading
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+from pathspider.conditions import UNLOCATED
+from pathspider.installed import available_plugins, declared, find_plugin
+from pathspider.lab import Lab, scenarios
+from pathspider.lab.scenario import Family, cases_of
+from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
+from pathspider.quotation import Quotation
+from pathspider.run.locate import LOCATE, Finding, Locator, Material, Router, anyhow, finding, specimens
+from pathspider.run.options import RunOptions
+from pathspider.run.specimen import SPECIMEN, Specimen
+
+ECN = find_plugin("ecn").located
+
+
+class TestFinding(unittest.TestCase):
+    def test_confirmed(self):
+        broken = Finding("ecn", "dropped", ("tcp_flags", "ecn"))
+        for found, confirmed, expected in (
+                (["ecn.connectivity.broken"], False, broken),
+                (["ecn.connectivity.broken"], True, None),
+                (["ecn.connectivity.broken", "ecn.stable.connectivity.broken"], True, broken),
+                (["ecn.connectivity.broken", "ecn.stable.connectivity.works"], True, None),
+                (["ecn.connectivity.broken", "ecn.stable.connectivity.unstable"], True, None),
+                (["ecn.connectivity.broken", "pathspider.unconfirmed"], True, None),
+                (["ecn.connectivity.works"], False, None),
+                (["pathspider.not_measured"], False, None),
+                ([], False, None)):
+            self.assertEqual(finding(ECN, found, confirmed=confirmed), expected, found)
+
+    def test_changed(self):
+        for name, found, expected in (
+                ("ecn", ["ecn.connectivity.works", "ecn.negotiation.failed", "ecn.ipmark.ect0.not_seen"],
+                 Finding("ecn", "changed", ("tcp_flags", "ecn"))),
+                ("ecn", ["ecn.connectivity.works", "ecn.negotiation.succeeded", "ecn.ipmark.ect0.not_seen"],
+                 Finding("ecn", "changed", ("ecn",))),
+                ("ecn", ["ecn.connectivity.works", "ecn.negotiation.succeeded", "ecn.ipmark.ect0.seen"], None),
+                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:46"], None),
+                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:8", "dscp.46.replymark:46"], None),
+                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:0"],
+                 Finding("dscp.46", "changed", ("dscp",))),
+                ("mss", ["mss.connectivity.online", "mss.option.received.unchanged"], None),
+                ("mss", ["mss.connectivity.online", "mss.option.received.deflated"],
+                 Finding("mss", "changed", ("mss",))),
+                ("tfo", ["tfo.connectivity.works", "tfo.cookie.not_received"], Finding("tfo", "changed", ("tfo",))),
+                ("evilbit", ["evilbit.connectivity.works", "evilbit.mark.not_seen"],
+                 Finding("evilbit", "changed", ("evil",))),
+                ("udpopts", ["udpopts.connectivity.works"], Finding("udpopts", "changed", ("surplus",), False)),
+                ("udpzero", ["udpzero.connectivity.works"], None)):
+            self.assertEqual(finding(find_plugin(name).located, found, confirmed=True), expected, found)
+
+    def test_forced(self):
+        self.assertEqual(anyhow(ECN, ["ecn.connectivity.works"]),
+                         Finding("ecn", "changed", ("tcp_flags", "ecn"), suspected=False))
+        self.assertIsNone(anyhow({}, ["h2.connectivity.works"]))
+        self.assertIsNone(anyhow(ECN, ["pathspider.not_observed"]))
+
+    def test_plugins_name_fields_that_there_are(self):
+        for plugin in available_plugins():
+            for fields in plugin.located.values():
+                for name in fields:
+                    self.assertTrue(hasattr(Quotation, name), f"{plugin.name}: {name}")
+
+    def test_conditions_are_declared(self):
+        for word in ("changed:3-4", "dropped:0-2", "first", "target", "reverse_or_target", "not_located:no_answer",
+                     "not_located:rate_limited", "not_located:unstable", "not_located:path_differs",
+                     "not_located:short_quote", "not_located:proxy"):
+            for feature in ("ecn", "dscp.46"):
+                self.assertTrue(declared(f"{feature}.hop.{word}", feature.partition(".")[0]), word)
+        for word in ("changed", "first:2", "not_located:whatever", "nowhere"):
+            self.assertIsNone(declared(f"ecn.hop.{word}", "ecn"), word)
+
+    def test_specimens(self):
+        flows = [{SPECIMEN: Specimen(b"x"), "a": 1}, None, {}]
+        self.assertEqual(specimens(flows), [Specimen(b"x"), None, None])
+        self.assertEqual(flows[0], {"a": 1})
+
+
+class TestLocator(unittest.TestCase):
+    """Without a network: what is taken, and what becomes of it when the run ends."""
+
+    def setUp(self):
+        self.out = []
+        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None),
+                                 live_options=lambda config: None)
+        self.locator = Locator(spider, self.out.append, lambda: None)
+        self.packets = Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))
+
+    def record(self, *found):
+        return {"dip": "192.0.2.1", "dp": 80, "conditions": list(found), "path": [None, "*", "192.0.2.1"]}
+
+    def test_what_is_taken(self):
+        broken = "ecn.connectivity.broken"
+        self.assertFalse(self.locator.take(self.record("ecn.connectivity.works"), self.packets))
+        self.assertTrue(self.locator.take(self.record(broken), self.packets))
+        self.assertFalse(self.locator.take(self.record(broken), self.packets._replace(experiment=Specimen(SYN))))
+        unseen = self.record(broken)
+        self.assertFalse(self.locator.take(unseen, None))
+        self.assertEqual(unseen["conditions"], [broken, UNLOCATED])
+        self.assertTrue(self.locator.take(self.record(broken), self.packets))
+        too_many = self.record(broken)
+        self.assertFalse(self.locator.take(too_many, self.packets))
+        self.assertEqual(too_many["conditions"], [broken])
+        self.assertEqual((self.locator.open, self.locator.taken, self.locator.beyond, self.locator.unlocated),
+                         (2, 2, 1, 1))
+
+    def test_stopped(self):
+        self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
+        self.locator.stop()
+        self.locator.run()
+        self.assertEqual([record["conditions"] for record in self.out], [["ecn.connectivity.broken", UNLOCATED]])
+        self.assertEqual((self.locator.open, self.locator.unlocated), (0, 1))
+        late = self.record("ecn.connectivity.broken")
+        self.assertFalse(self.locator.take(late, self.packets))
+        self.assertIn(UNLOCATED, late["conditions"])
+
+    def test_our_own_machine_has_no_way_there(self):
+        thread = threading.Thread(target=self.locator.run, daemon=True)
+        thread.start()
+        self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
+        self.locator.close()
+        thread.join(30)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual([UNLOCATED in record["conditions"] for record in self.out], [True])
+
+    def test_routers_with_a_limit(self):
+        router = Router()
+        router.count(10, 2)
+        self.assertFalse(router.is_limited)
+        router.count(0, 2)
+        self.assertTrue(router.is_limited)
+        for _ in range(5):
+            router.count(20, 0)
+        self.assertFalse(router.is_limited)
+
+    def test_the_key_on_the_way_is_none_of_a_record_s(self):
+        self.assertTrue(LOCATE.startswith("_"))
+
+
+def _syns():
+    from scapy.layers.inet import IP, TCP  # noqa: PLC0415
+
+    return (bytes(IP(src="192.0.2.77", dst="192.0.2.1") / TCP(dport=80, flags=flags)) for flags in ("S", "SEC"))
+
+
+SYN, ASKING = _syns()
+
+RUNS = {
+    ("ecn", "tcp"): ("ecn-syn-stripped-tcp-at-3", "ecn-syn-dropped-tcp-at-6", "ecn-syn-dropped-tcp-at-8",
+                     "ecn-syn-dropped-tcp-before-1", "ecn-syn-stripped-tcp-silent-5", "ecn-syn-dropped-tcp-nat",
+                     "ecn-syn-reset-tcp-at-4", "ecn-syn-stripped-tcp-quoted-8", "ecn-no-server-tcp-hops",
+                     "ecn-no-server-tcp-proxy", "ecn-clean-tcp-hops"),
+    ("ecn", "http"): ("ecn-bleached-at-1", "ecn-bleached-at-5", "ecn-clean-http-hops"),
+    ("udpopts", "dnsudp"): ("udpopts-stripped-at-2", "udpopts-dropped-nat", "udpopts-clean-hops"),
+}
+"""Scenarios by how they are measured. All others are measured by pspdr lab check --hops 8."""
+
+
+class TestPaths(unittest.TestCase):
+    """Real routers, real servers, over both IP versions."""
+
+    @classmethod
+    def setUpClass(cls):
+        cases = [*cases_of(Family(HOP_FAMILY, scenarios.scenarios_of(HOPS_FILE)))]
+        cls.cases, cls.records = {}, {}
+        with Lab(scenarios=[HOPS_FILE]) as lab, ThreadPoolExecutor() as pool:
+            runs = []
+            for (plugin, mode), names in RUNS.items():
+                chosen = [case for case in cases if case.scenario.name in names]
+                assert {case.scenario.name for case in chosen} == {*names}
+                cls.cases |= {case.address: case for case in chosen}
+                jobs = "".join(json.dumps(dict(case.job)) + "\n" for case in chosen)
+                command = [sys.executable, "-m", "tests.run.locating", "measure", "-i", "lab0", "--confirm", "0",
+                           "--locate", "--locate-rate", "2000", plugin, "--connect", mode, "--timeout", "1"]
+                runs.append(pool.submit(lab.run, command, data=jobs.encode(), timeout=60, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]))
+            for run in runs:
+                for record in map(json.loads, io.BytesIO(run.result().stdout)):
+                    cls.records[record["dip"]] = record
+
+    def test_each_is_located(self):
+        self.assertEqual(self.records.keys(), self.cases.keys())
+        for address, case in self.cases.items():
+            found = [one.partition(".hop.")[2] for one in self.records[address]["conditions"] if ".hop." in one]
+            place = case.scenario.place
+            with self.subTest(f"{case.scenario.name} {address}"):
+                self.assertEqual(found, [] if place is None else [place.word])
+
+    def test_hops_of_records(self):
+        for address, record in self.records.items():
+            for side in record.get("hops", {}).values():
+                self.assertEqual([hop["ttl"] for hop in side], sorted({hop["ttl"] for hop in side}))
+                for hop in side:
+                    self.assertEqual((":" in hop["addr"], hop["rtt"] < 60), (":" in address, True))
+                    self.assertIn(hop["addr"], record["path"])
+
+
+if __name__ == "__main__":
+    unittest.main()

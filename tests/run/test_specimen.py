@@ -1,0 +1,46 @@
+"""The packets that probes are made of."""
+
+import unittest
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.packet import Raw
+
+from pathspider.libtrace import ip, ip6
+from pathspider.run.specimen import SPECIMEN, Specimen, SpecimenChain
+
+US, THEM = {"src": "192.0.2.1", "dst": "198.51.100.7"}, {"dst": "192.0.2.1", "src": "198.51.100.7", "ttl": 55}
+
+
+def noted(*packets):
+    """What the chain keeps of these: (packet, whether it comes back)."""
+    chain, rec = SpecimenChain(), {}
+    for number, (packet, rev) in enumerate(packets):
+        data = bytes(packet)
+        view = ip(data) if data[0] >> 4 == 4 else ip6(data)
+        if not number:
+            assert chain.new_flow(rec, view)
+        assert chain.ip4(rec, view, rev)
+    return rec[SPECIMEN]
+
+
+class TestSpecimenChain(unittest.TestCase):
+    def test_tcp(self):
+        syn, again = IP(**US) / TCP(flags="SEC"), IP(**US) / TCP(flags="S")
+        data, more = (IP(**US, tos=2) / TCP(flags="PA") / Raw(one) for one in (b"GET", b"more"))
+        accepts, acknowledges = IP(**THEM) / TCP(flags="SA"), IP(**US) / TCP(flags="A")
+        late = IP(**{**THEM, "ttl": 3}) / TCP(flags="A")
+        kept = noted((syn, False), (again, False), (accepts, True), (acknowledges, False), (data, False), (more, False),
+                     (late, True))
+        self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55))
+
+    def test_data_on_the_syn_are_not_data_behind_the_handshake(self):
+        syn = IP(**US) / TCP(flags="S") / Raw(b"GET")
+        self.assertEqual(noted((syn, False)), Specimen(bytes(syn)))
+
+    def test_udp_over_ipv6(self):
+        query = IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"query")
+        self.assertEqual(noted((query, False), (query, False)), Specimen(bytes(query)))
+
+    def test_no_field_reaches_a_record(self):
+        self.assertEqual(SpecimenChain().initial, {})
