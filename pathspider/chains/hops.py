@@ -6,7 +6,6 @@ from typing import Any
 
 from pathspider import quotation
 from pathspider.chains.base import Chain, Field
-from pathspider.chains.wanted import Wanted
 from pathspider.libtrace import ICMP, ICMP6, IP, IP6
 
 TTL_EXCEEDED4 = 11
@@ -42,8 +41,6 @@ class HopsChain(Chain):
             list, None, f"The first {MOST} of them: addr, ttl (of the message as it came), at, octets, quoted"
         ),
     }
-
-    wants = Wanted(0)
 
     def icmp4(self, rec: dict[str, Any], ip: IP, q: IP | None, rev: bool) -> bool:
         """Notes time exceeded messages."""
