@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: RecordWriter | None, *, tables: bool) -> int:
     """Trace with a spider that has been started; the exit status."""
     from pathspider.conditions import UNLOCATED, is_unfinished  # noqa: PLC0415
-    from pathspider.report.hops import hop_table  # noqa: PLC0415
+    from pathspider.report.hop_table import hop_table  # noqa: PLC0415
 
     stopped: list[int] = []
 

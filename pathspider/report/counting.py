@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from pathspider.records import Record
-from pathspider.report.hops import Interval, interval_of
 from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, telling, verdict
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
@@ -28,8 +27,6 @@ MAX_LENGTH = 200
 FOLDED = "…"
 """Stands for what is not told apart."""
 MAX_SOURCES = 20
-MAX_INTERVALS = 20_000
-"""Pairs of addresses that are told apart."""
 MAX_TIMES = 100_000
 """Minutes that are told apart, and then hours."""
 
@@ -138,8 +135,6 @@ class Tally:
         self.times: Counter[str] = Counter()
         """Records by the time at which their measurement began, ``YYYY-MM-DD HH:MM``: to the minute, or the hour, or
         the year, where times are too many."""
-        self.intervals: Counter[Interval] = Counter()
-        """Where on the path: records by the addresses between which it is."""
         self._versions: Counter[tuple[int, str]] = Counter()
 
     def add(self, record: Record) -> int:
@@ -160,8 +155,6 @@ class Tally:
             source = (f"{path[0]} {path[1]}" if has_as else path[0])[:MAX_LENGTH]
             if source in self.sources or len(self.sources) < MAX_SOURCES:
                 self.sources[source] += 1
-        if (interval := interval_of(record)) and (interval in self.intervals or len(self.intervals) < MAX_INTERVALS):
-            self.intervals[interval] += 1
         return number
 
     def _note_time(self, time: object) -> None:

@@ -25,8 +25,6 @@ MOST_PLOTTED = 24
 """Rows of a plot."""
 MOST_QUESTIONS = 100
 """Questions that are listed, those with the most records."""
-MOST_INTERVALS = 50
-"""Pairs of addresses that are listed."""
 MOST_MOVES = 200
 """Changes from one answer to another that are listed."""
 MOST_NAME = 200
@@ -108,26 +106,12 @@ def _question(report: Report, question: str) -> Iterator[str]:
         Row(count.answer.answer, report.tallies[count.file].label if len(report.tallies) > 1 else "", count.file,
             count.share) for count in listed if count.answer.answer in plotted])
     yield from _counts(report, f"{question}: all records", listed)
-    yield from _intervals(report, question)
     versions = [count for count in report.of(question, "ip") if count.answer.answer in kept]
     if len({count.group for count in versions}) > 1:
         yield from _counts(report, f"{question}: by IP version", versions, "Addresses")
     yield from _systems(report, question, kept)
     if compared := [pair for pair in report.compared(question) if pair.first.answer.answer in kept]:
         yield from _compared(report, question, compared)
-
-
-def _intervals(report: Report, question: str) -> Iterator[str]:
-    """Between which addresses something happens, those of the most targets first."""
-    found = [(number_of, place, one) for place, tally in enumerate(report.tallies)
-             for one, number_of in tally.intervals.items() if f"{one.feature}.hop" == question]
-    if found:
-        found.sort(key=lambda item: (-item[0], item[2], item[1]))
-        more = f", the {MOST_INTERVALS} of the most records" if len(found) > MOST_INTERVALS else ""
-        yield from table(f"{question}: between which addresses{more}; none of them need be the one that does it", [
-            "What", "Saw it as it was sent", "Did not", "Results", "Records"], (
-            [one.what, one.before, one.behind, report.tallies[place].label, number(number_of)]
-            for number_of, place, one in found[:MOST_INTERVALS]))
 
 
 def _meanings(counts: list[Count], kept: set[str]) -> Iterator[str]:

@@ -51,18 +51,6 @@ class TestSections(unittest.TestCase):
             self.assertEqual((len(listed), "x.q0" in listed, "x.q100" in listed), (MOST_QUESTIONS, False, True))
             self.assertIn(f"Here are the {MOST_QUESTIONS} questions", "".join(measured(report)))
 
-    def test_between_which_addresses(self):
-        hops = {side: [{"ttl": ttl, "addr": f"10.0.{ttl}.1"} for ttl in (1, 2)] for side in "AB"}
-        rows = [{**record(f"192.0.2.{number}", WORKS, "ecn.hop.changed:1-2"), "hops": hops} for number in (1, 2)]
-        with report_of(a=[*rows, record("192.0.2.3", WORKS, "ecn.hop.not_located:no_answer")]) as report:
-            text = "".join(answers(report, ["ecn.hop"]))
-            self.assertIn("ecn.hop: between which addresses;", text)
-            row = text.partition("between which addresses;")[2].partition("</table>")[0]
-            for cell in ("changed", "10.0.1.1", "10.0.2.1", "2"):
-                self.assertIn(f">{cell}<", row)
-            text = "".join(answers(report, ["ecn.connectivity"]))
-            self.assertNotIn("between which addresses", text)
-
     def test_strangers_text_is_no_markup(self):
         evil = "</td><script>"
         with report_of(a=[{**record("192.0.2.1", WORKS), "domain": evil}],

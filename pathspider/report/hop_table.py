@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pathspider.conditions import HOP_CONDITION
 from pathspider.records import Hop, Record
@@ -18,37 +18,6 @@ MOST_ADDRESS = 45
 """Characters of an address, of which strangers may have made more."""
 NOTHING = "*"
 """Nobody answered, or was not asked."""
-
-
-class Interval(NamedTuple):
-    """Two addresses between which something happens to the experiment."""
-
-    feature: str
-    """``ecn``, ``dscp.46``."""
-    what: str
-    """``changed``, ``dropped``, ``first``."""
-    before: str
-    """The last that saw it as it was sent."""
-    behind: str
-    """The first that did not."""
-
-
-def interval_of(record: Record) -> Interval | None:
-    """Where it is, of a record that was located; None of others, and of what is no record of ours."""
-    found = next((match for one in record["conditions"] if (match := HOP_CONDITION.fullmatch(one))), None)
-    hops, path = record.get("hops"), record.get("path")
-    if found is None or not isinstance(hops, dict) or not isinstance(path, list) or not path:
-        return None
-    what = found["word"]
-    low, dash, high = ("0-1" if what == "first" else found["value"] or "").partition("-")
-    if what not in ("changed", "dropped", "first") or not (dash and low.isdecimal() and high.isdecimal()):
-        return None
-    try:
-        seen = {hop["ttl"]: hop["addr"] for side in ("A", "B") for hop in hops[side]}
-        before = path[0] if int(low) == 0 else seen[int(low)]
-        return Interval(found["name"], what, str(before)[:MOST_ADDRESS], str(seen[int(high)])[:MOST_ADDRESS])
-    except (KeyError, TypeError):
-        return None
 
 
 def hop_table(record: Record, fields: Sequence[str], as_of: Callable[[str], str | None] = lambda address: None) -> str:

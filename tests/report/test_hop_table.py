@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.report.hops import Interval, hop_table, interval_of, shown
+from pathspider.report.hop_table import hop_table, shown
 
 
 def hop(ttl, flags=None, addr=None, rtt=0.0012, octets=60):
@@ -15,24 +15,6 @@ RECORD = {
     "hops": {"A": [hop(1, 2), hop(2, 2), hop(4, 2), hop(5, 2, "10.9.9.9")],
              "B": [hop(1, 0xC2), hop(2, 2), hop(3, octets=28), hop(5, 2)]},
 }
-
-
-class TestInterval(unittest.TestCase):
-    def test_addresses(self):
-        def record(condition, **more):
-            return {**RECORD, "path": ["192.0.2.9", "*"], "conditions": ["x.connectivity.works", condition], **more}
-
-        for condition, before, behind in (("dscp.46.hop.changed:1-2", "10.0.1.1", "10.0.2.1"),
-                                          ("dscp.46.hop.dropped:2-4", "10.0.2.1", "10.0.4.1"),
-                                          ("dscp.46.hop.first", "192.0.2.9", "10.0.1.1"),
-                                          ("dscp.46.hop.changed:0-3", "192.0.2.9", "10.0.3.1")):
-            what = condition.partition(".hop.")[2].partition(":")[0]
-            self.assertEqual(interval_of(record(condition)), Interval("dscp.46", what, before, behind))
-        for other in (record("ecn.hop.reverse_or_target"), record("ecn.hop.not_located:proxy"),
-                      record("ecn.hop.changed:1-9"), record("ecn.hop.changed:x-2"), record("ecn.hop.changed"),
-                      record("ecn.hop.changed:1-2", hops=None), record("ecn.hop.changed:1-2", hops={"A": [7], "B": 1}),
-                      record("ecn.hop.changed:1-2", path=None), {"conditions": ["ecn.hop.changed:1-2"]}):
-            self.assertIsNone(interval_of(other))
 
 
 class TestTable(unittest.TestCase):
