@@ -250,6 +250,8 @@ static enum found geneve(struct rest *r, struct inside *in)
     if (h[0] >> 6 || h[1] & 0x80) /* another version; a message for who ends the tunnel */
         return OTHER;
     identify(in, PS_T_GENEVE, ps_be32(h + 4) >> 8);
+    if (h[1] & 0x3f || h[7]) /* reserved, and 0 from all who speak it: another protocol */
+        NEED_UDP(size);
     NEED(size);
     pass(r, size);
     return typed(r, ps_be16(h + 2), in);
@@ -286,7 +288,15 @@ static enum found gtp(struct rest *r, struct inside *in)
     return raw(r, in);
 }
 
-/* RFC 4380. All that tells it from others is the port: what is no whole IPv6 header is something else. */
+/* Whether an address is one that only Teredo has: its prefix, the one before RFC 4380, or link-local to a Teredo server. */
+static int is_of_teredo(const uint8_t *address)
+{
+    uint32_t prefix = ps_be32(address);
+    return prefix == 0x20010000 || prefix == 0x3ffe831f || prefix >> 22 == 0xfe80 >> 6;
+}
+
+/* RFC 4380. All that tells it from others is the port, and clients of DNS and QUIC may have it: so an IPv6 packet has to
+ * fill its place, unless its addresses tell (RFC 6081 puts trailers behind it), and has to be right. */
 static enum found teredo(struct rest *r, struct inside *in)
 {
     name(in, PS_T_TEREDO);
@@ -306,7 +316,12 @@ static enum found teredo(struct rest *r, struct inside *in)
     if (r->p[r->at] >> 4 != 6)
         return OTHER;
     enum found is = packet(r, IP6_TYPE, in);
-    return is == BAD ? OTHER : is;
+    if (is != OPEN)
+        return is == BAD ? OTHER : is;
+    const uint8_t *net = r->p + in->dec.l3;
+    if (is_of_teredo(net + 8) || is_of_teredo(net + 24))
+        return OPEN;
+    return !in->dec.reason && (in->dec.ip_len == r->wire || (r->part && in->dec.ip_len > r->wire)) ? OPEN : OTHER;
 }
 
 /* RFC 2661: data of version 2 */
@@ -321,7 +336,7 @@ static enum found l2tp(struct rest *r, struct inside *in)
     NEED_UDP(size);
     if (flags & 0x4000) {
         if (ps_be16(h + 2) > r->wire && !r->part)
-            return BAD;
+            return OTHER;
         limit(r, ps_be16(h + 2));
     }
     identify(in, PS_T_L2TP, ps_be32(h + ids));
