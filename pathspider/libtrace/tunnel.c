@@ -288,6 +288,12 @@ static enum found gtp(struct rest *r, struct inside *in)
     return raw(r, in);
 }
 
+/* Whether the IP packet that was found goes to the end of what it is in, as far as that is known. */
+static int fills(const struct rest *r, const struct inside *in)
+{
+    return in->dec.ip_len == r->wire || (r->part && in->dec.ip_len > r->wire);
+}
+
 /* Whether an address is one that only Teredo has: its prefix, the one before RFC 4380, or link-local to a Teredo server. */
 static int is_of_teredo(const uint8_t *address)
 {
@@ -321,7 +327,7 @@ static enum found teredo(struct rest *r, struct inside *in)
     const uint8_t *net = r->p + in->dec.l3;
     if (is_of_teredo(net + 8) || is_of_teredo(net + 24))
         return OPEN;
-    return !in->dec.reason && (in->dec.ip_len == r->wire || (r->part && in->dec.ip_len > r->wire)) ? OPEN : OTHER;
+    return !in->dec.reason && fills(r, in) ? OPEN : OTHER;
 }
 
 /* RFC 2661: data of version 2 */
@@ -341,10 +347,10 @@ static enum found l2tp(struct rest *r, struct inside *in)
     }
     identify(in, PS_T_L2TP, ps_be32(h + ids));
     if (flags & 0x0200) {
-        NEED(size + 2);
+        NEED_UDP(size + 2);
         size += 2u + ps_be16(h + size);
     }
-    NEED(size);
+    NEED_UDP(size);
     pass(r, size);
     return frame(r, L_PPP, in);
 }
@@ -371,6 +377,15 @@ static enum found esp(struct rest *r, const struct ps_dec *dec, struct inside *i
     return OPEN;
 }
 
+/* RFC 7510. One in eight packets of another protocol begins as labelled IP does: see teredo(). */
+static enum found mpls_in_udp(struct rest *r, struct inside *in)
+{
+    name(in, PS_T_MPLS_UDP);
+    NEED_UDP(4);
+    enum found is = frame(r, L_MPLS, in);
+    return is == BAD || (is == OPEN && in->dec.status == PS_OK && !fills(r, in)) ? OTHER : is;
+}
+
 static enum found udp(struct rest *r, const struct ps_dec *dec, struct inside *in)
 {
     if (!dec->l4_whole)
@@ -384,10 +399,7 @@ static enum found udp(struct rest *r, const struct ps_dec *dec, struct inside *i
     case VXLAN_PORT: case OLD_VXLAN_PORT: return vxlan(r, in);
     case GENEVE_PORT: return geneve(r, in);
     case GTP_PORT: return gtp(r, in);
-    case MPLS_PORT: /* RFC 7510 */
-        name(in, PS_T_MPLS_UDP);
-        NEED_UDP(4);
-        return frame(r, L_MPLS, in);
+    case MPLS_PORT: return mpls_in_udp(r, in);
     }
     if (to == TEREDO_PORT || from == TEREDO_PORT)
         return teredo(r, in);
