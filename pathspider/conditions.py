@@ -82,13 +82,13 @@ DNS_PORT = 53
 
 def seen_answered(flow: Flow) -> bool:
     """True where it was seen who asked and who answered, also in traffic of others: a TCP handshake seen whole, or a
-    valid response of the DNS, over UDP, from its port. Forward is then from client to server.
+    query of the DNS, over UDP, to its port, and then the response to that one. Forward is then from client to server.
 
     The flow has the fields of :class:`~pathspider.chains.basic.BasicChain`,
     :class:`~pathspider.chains.handshake.HandshakeChain` and :class:`~pathspider.chains.dns.DNSChain`.
     """
     if flow["proto"] == socket.IPPROTO_UDP:
-        return bool(flow["dp"] == DNS_PORT and flow["sp"] != DNS_PORT and flow["dns_response_valid"])
+        return bool(flow["dp"] == DNS_PORT and flow["sp"] != DNS_PORT and flow["dns_answered"])
     return bool(flow["handshake_whole"])
 
 

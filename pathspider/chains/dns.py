@@ -82,6 +82,24 @@ def is_response(message: bytes) -> bool:
     return at == size
 
 
+def question_of(message: bytes) -> bytes:
+    """A DNS query to the end of its question; ``b""`` where a message is none, or has not exactly one."""
+    if len(message) < 12 or message[2] & 128 or message[4:6] != b"\0\1":
+        return b""
+    end = skip_name(message, 12, set())
+    return message[:end + 4] if 0 <= end <= len(message) - 4 else b""
+
+
+def answers(query: bytes, message: bytes) -> bool:
+    """Whether a message is a response that repeats id, opcode and question of a query. :rfc:`5452`, section 9.1
+
+    :param query: what :func:`question_of` said
+    """
+    if not query or message[:2] != query[:2] or message[4:6] != query[4:6] or message[12:len(query)] != query[12:]:
+        return False
+    return is_response(message) and not (message[2] ^ query[2]) & 0x78
+
+
 def may_be_response(data: bytes) -> bool:
     """Whether bytes of a TCP stream can begin a response: tells other protocols, and queries, apart."""
     size = len(data)
@@ -150,12 +168,17 @@ class Stream:
 class DNSChain(Chain):
     """Whether a well-formed DNS response was seen."""
 
-    fields = {"dns_response_valid": Field(bool, False, "A well-formed DNS response was seen")}
+    fields = {
+        "dns_response_valid": Field(bool, False, "A well-formed DNS response was seen"),
+        "dns_answered": Field(bool, False, "Over UDP, the first datagram that came back is a well-formed response "
+                                           "to the first that went forward"),
+    }
 
     wants = Wanted.SYN | Wanted.DATA
 
-    scratch = {"_dns_fwd": None, "_dns_rev": None}
-    """By direction: ``None``, the sequence number of the first byte, a ``Stream``; ``False`` when given up."""
+    scratch = {"_dns_fwd": None, "_dns_rev": None, "_dns_query": None}
+    """By direction: ``None``, the sequence number of the first byte, a ``Stream``; ``False`` when given up. Over UDP:
+    the first query to its question's end, until something came back."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Records DNS details; a response may be split over segments, which may come out of order.
@@ -200,8 +223,12 @@ class DNSChain(Chain):
 
         :returns: ``False`` with a well-formed response: the flow is complete
         """
-        if not rec["dns_response_valid"]:
-            payload = udp.payload
-            if payload is not None and is_response(payload.data):
-                rec["dns_response_valid"] = True
+        payload = udp.payload
+        if not rev and rec["_dns_query"] is None:
+            rec["_dns_query"] = question_of(payload.data) if payload is not None else b""
+        elif rev and rec["_dns_query"]:
+            rec["dns_answered"] = payload is not None and answers(rec["_dns_query"], payload.data)
+            rec["_dns_query"] = b""
+        if not rec["dns_response_valid"] and payload is not None and is_response(payload.data):
+            rec["dns_response_valid"] = True
         return not rec["dns_response_valid"]

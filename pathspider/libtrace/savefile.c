@@ -181,30 +181,54 @@ static int deliver(struct ps_source *s, int64_t ts, const uint8_t *p, uint32_t c
 
 enum { PCAP_MICRO = 0xa1b2c3d4, PCAP_NANO = 0xa1b23c4d, PCAP_MODIFIED = 0xa1b2cd34 };
 
-static void read_pcap(struct ps_source *s, uint32_t magic)
+/* The number that a pcap file begins with, and into s->swapped in which byte order; 0: it is none. */
+static uint32_t pcap_magic(struct ps_source *s, const uint8_t *p)
+{
+    int before = s->swapped;
+    for (s->swapped = 0; s->swapped < 2; s->swapped++) {
+        uint32_t magic = word(s, p);
+        if (magic == PCAP_MICRO || magic == PCAP_NANO || magic == PCAP_MODIFIED)
+            return magic;
+    }
+    s->swapped = before;
+    return 0;
+}
+
+/* Whether in the place of a record another file's header begins, as `cat` leaves it: as a record it would be of a later
+ * century's packet without a byte. */
+static int begins_another(const uint8_t *p)
+{
+    static const uint8_t versions[2][12] = {{2, 0, 4}, {0, 2, 0, 4}}; /* then time zone and accuracy, which are 0 */
+    return !memcmp(p + 4, versions[0], 12) || !memcmp(p + 4, versions[1], 12);
+}
+
+/* 1: another file begins behind it. */
+static int read_pcap(struct ps_source *s, uint32_t magic)
 {
     if (!ps_have(s, 24)) {
         cut_at(s, s->offset);
-        return;
+        return 0;
     }
     /* The header's snaplen is not to be relied on: segmentation offload makes packets that are longer. */
     uint16_t major = half(s, s->buffer + s->rd + 4), minor = half(s, s->buffer + s->rd + 6);
     s->dlt = (int)(word(s, s->buffer + s->rd + 20) & 0xffff);
     if (!ps_known_link(s->dlt)) {
         fail_link(s, s->dlt, s->offset);
-        return;
+        return 0;
     }
     if (s->bpf && !filter_for(s, s->dlt))
-        return;
+        return 0;
     ps_consume(s, 24);
     mark_opened(s);
     int64_t unit = magic == PCAP_NANO ? 1 : 1000;
     size_t header = magic == PCAP_MODIFIED ? 24 : 16; /* Kuznetzov's patch: interface, protocol and kind as well */
     while (!LOAD(s->stop)) {
+        if (ps_have(s, 16) && begins_another(s->buffer + s->rd) && pcap_magic(s, s->buffer + s->rd))
+            return 1;
         if (!ps_have(s, header)) {
             if (s->wr != s->rd)
                 cut_at(s, s->offset);
-            return;
+            return 0;
         }
         const uint8_t *p = s->buffer + s->rd;
         uint32_t seconds = word(s, p), fraction = word(s, p + 4), caplen = word(s, p + 8), wire_len = word(s, p + 12);
@@ -215,17 +239,18 @@ static void read_pcap(struct ps_source *s, uint32_t magic)
         }
         if (caplen > RECORD_LIMIT) {
             fail_at(s, PS_E_LENGTH, caplen, s->offset, NULL);
-            return;
+            return 0;
         }
         if (!ps_have(s, header + caplen)) {
             cut_at(s, s->offset);
-            return;
+            return 0;
         }
         p = s->buffer + s->rd + header;
         if (deliver(s, (int64_t)seconds * 1000000000 + (int64_t)fraction * unit, p, caplen, wire_len) < 0)
-            return;
+            return 0;
         ps_consume(s, header + caplen);
     }
+    return 0;
 }
 
 /* ---- pcapng -------------------------------------------------------------------------------------------------- */
@@ -493,14 +518,10 @@ static void read_capture(struct ps_source *s)
         read_pcapng(s);
         return;
     }
-    for (s->swapped = 0; s->swapped < 2; s->swapped++) {
-        magic = word(s, s->buffer + s->rd);
-        if (magic == PCAP_MICRO || magic == PCAP_NANO || magic == PCAP_MODIFIED) {
-            read_pcap(s, magic);
-            return;
-        }
-    }
-    fail_at(s, PS_E_NOT_CAPTURE, 0, 0, NULL);
+    if (!(magic = pcap_magic(s, s->buffer + s->rd)))
+        fail_at(s, PS_E_NOT_CAPTURE, 0, 0, NULL);
+    while (magic && read_pcap(s, magic))
+        magic = pcap_magic(s, s->buffer + s->rd);
 }
 
 void ps_read_file(struct ps_source *s)

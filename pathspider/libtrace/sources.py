@@ -225,7 +225,8 @@ class Capture:
         unpacking = f"{error.unpacker} ended with status {error.status}" if error.status >= 0 \
             else f"{error.unpacker} was ended by signal {-error.status}"
         offset: int | None = None
-        if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT, _core.PS_E_BLOCK, _core.PS_E_UNPACK):
+        if error.why in (_core.PS_E_LENGTH, _core.PS_E_CUT, _core.PS_E_BLOCK, _core.PS_E_UNPACK) \
+                or (error.why == _core.PS_E_LINK and error.offset):
             offset = error.offset
         words = {
             _core.PS_E_NO_DEVICE: ("no such interface", up),
@@ -235,7 +236,8 @@ class Capture:
             _core.PS_E_FILTER: (f"bad filter {bpf!r}{said}", "see pcap-filter(7) for the syntax"),
             _core.PS_E_NOT_CAPTURE: (f"not a capture file{said}", "give a pcap or pcapng file"),
             _core.PS_E_EMPTY: ("the capture file is empty: it has not even a header", "capture again"),
-            _core.PS_E_LINK: (f"unknown link type {error.number}{said}", "capture on Ethernet, Linux cooked or raw IP"),
+            _core.PS_E_LINK: (f"unknown link type {error.number}{said}" + (f" at {where}" if offset else ""),
+                                "capture on Ethernet, Linux cooked or raw IP"),
             _core.PS_E_LENGTH: (f"bad record at {where}: its length cannot be {error.number}",
                                 "the file is damaged from there on; what stands before was read"),
             _core.PS_E_BLOCK: (f"bad block at {where}: {error.text}", "what stands before was read"),

@@ -376,7 +376,7 @@ cdef class FlowTable:
             raise ValueError("max_flows is at least 1")
         self.idle = <int64_t>(idle_timeout * 1e9)
         self.expiry = <int64_t>(expiry_timeout * 1e9)
-        self.active = <int64_t>(active_timeout * 1e9)
+        self.active = max(1, <int64_t>(active_timeout * 1e9)) if active_timeout > 0 else 0  # 0: never
         self.max_flows = max_flows
         self.store = store
         if decapsulate or outer:

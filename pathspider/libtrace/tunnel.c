@@ -250,6 +250,8 @@ static enum found geneve(struct rest *r, struct inside *in)
     if (h[0] >> 6 || h[1] & 0x80) /* another version; a message for who ends the tunnel */
         return OTHER;
     identify(in, PS_T_GENEVE, ps_be32(h + 4) >> 8);
+    if (h[1] & 0x3f || h[7]) /* reserved, and 0 from all who speak it: another protocol */
+        NEED_UDP(size);
     NEED(size);
     pass(r, size);
     return typed(r, ps_be16(h + 2), in);
@@ -286,7 +288,21 @@ static enum found gtp(struct rest *r, struct inside *in)
     return raw(r, in);
 }
 
-/* RFC 4380. All that tells it from others is the port: what is no whole IPv6 header is something else. */
+/* Whether the IP packet that was found goes to the end of what it is in, as far as that is known. */
+static int fills(const struct rest *r, const struct inside *in)
+{
+    return in->dec.ip_len == r->wire || (r->part && in->dec.ip_len > r->wire);
+}
+
+/* Whether an address is one that only Teredo has: its prefix, the one before RFC 4380, or link-local to a Teredo server. */
+static int is_of_teredo(const uint8_t *address)
+{
+    uint32_t prefix = ps_be32(address);
+    return prefix == 0x20010000 || prefix == 0x3ffe831f || prefix >> 22 == 0xfe80 >> 6;
+}
+
+/* RFC 4380. All that tells it from others is the port, and clients of DNS and QUIC may have it: so an IPv6 packet has to
+ * fill its place, unless its addresses tell (RFC 6081 puts trailers behind it), and has to be right. */
 static enum found teredo(struct rest *r, struct inside *in)
 {
     name(in, PS_T_TEREDO);
@@ -306,7 +322,12 @@ static enum found teredo(struct rest *r, struct inside *in)
     if (r->p[r->at] >> 4 != 6)
         return OTHER;
     enum found is = packet(r, IP6_TYPE, in);
-    return is == BAD ? OTHER : is;
+    if (is != OPEN)
+        return is == BAD ? OTHER : is;
+    const uint8_t *net = r->p + in->dec.l3;
+    if (is_of_teredo(net + 8) || is_of_teredo(net + 24))
+        return OPEN;
+    return !in->dec.reason && fills(r, in) ? OPEN : OTHER;
 }
 
 /* RFC 2661: data of version 2 */
@@ -321,15 +342,15 @@ static enum found l2tp(struct rest *r, struct inside *in)
     NEED_UDP(size);
     if (flags & 0x4000) {
         if (ps_be16(h + 2) > r->wire && !r->part)
-            return BAD;
+            return OTHER;
         limit(r, ps_be16(h + 2));
     }
     identify(in, PS_T_L2TP, ps_be32(h + ids));
     if (flags & 0x0200) {
-        NEED(size + 2);
+        NEED_UDP(size + 2);
         size += 2u + ps_be16(h + size);
     }
-    NEED(size);
+    NEED_UDP(size);
     pass(r, size);
     return frame(r, L_PPP, in);
 }
@@ -356,6 +377,15 @@ static enum found esp(struct rest *r, const struct ps_dec *dec, struct inside *i
     return OPEN;
 }
 
+/* RFC 7510. One in eight packets of another protocol begins as labelled IP does: see teredo(). */
+static enum found mpls_in_udp(struct rest *r, struct inside *in)
+{
+    name(in, PS_T_MPLS_UDP);
+    NEED_UDP(4);
+    enum found is = frame(r, L_MPLS, in);
+    return is == BAD || (is == OPEN && in->dec.status == PS_OK && !fills(r, in)) ? OTHER : is;
+}
+
 static enum found udp(struct rest *r, const struct ps_dec *dec, struct inside *in)
 {
     if (!dec->l4_whole)
@@ -369,10 +399,7 @@ static enum found udp(struct rest *r, const struct ps_dec *dec, struct inside *i
     case VXLAN_PORT: case OLD_VXLAN_PORT: return vxlan(r, in);
     case GENEVE_PORT: return geneve(r, in);
     case GTP_PORT: return gtp(r, in);
-    case MPLS_PORT: /* RFC 7510 */
-        name(in, PS_T_MPLS_UDP);
-        NEED_UDP(4);
-        return frame(r, L_MPLS, in);
+    case MPLS_PORT: return mpls_in_udp(r, in);
     }
     if (to == TEREDO_PORT || from == TEREDO_PORT)
         return teredo(r, in);

@@ -40,6 +40,28 @@ class DNS(ChainTest):
         self.assertTrue(self.completes(DNSChain, [udp4(QUERY), udp4(ANSWER, rev=True)]))
         self.assertFalse(self.completes(DNSChain, [udp4(QUERY)]))
 
+    def answered(self, *frames):
+        return self.flow(DNSChain, *frames)["dns_answered"]
+
+    def test_the_response_to_the_query(self):
+        back = udp4(ANSWER, rev=True)
+        self.assertTrue(self.answered(udp4(QUERY), back))
+        self.assertTrue(self.answered(udp4(QUERY), udp4(QUERY), back, udp4(b"x"), udp4(b"x", rev=True)))
+        self.assertFalse(self.answered(udp4(QUERY)))
+        self.assertFalse(self.answered(udp4(ANSWER), back))
+        self.assertFalse(self.answered(udp4(b""), back))
+        self.assertFalse(self.answered(udp4(b"x"), udp4(QUERY), back), "the query is not the first that went forward")
+        self.assertFalse(self.answered(udp4(QUERY), udp4(b"x", rev=True), back), "nor is the response that came back")
+        self.assertFalse(self.answered(udp4(QUERY), udp4(b"", rev=True), back))
+        for at in (0, 1, 2, 5, 13):  # id, opcode, number of questions, name
+            other = bytearray(ANSWER)
+            other[at] ^= 8 if at == 2 else 1
+            self.assertFalse(self.answered(udp4(QUERY), udp4(bytes(other), rev=True)), at)
+        for size in range(len(QUERY)):
+            self.assertFalse(self.answered(udp4(QUERY[:size]), back), size)
+        for size in range(len(ANSWER)):
+            self.assertFalse(self.answered(udp4(QUERY), udp4(ANSWER[:size], rev=True)), size)
+
     def test_what_is_used_up_exactly_and_says_something(self):
         head = ANSWER[:2] + b"\x84\0" + bytes(8)
         dtls = b"\x16\xfe\xff" + bytes(45)

@@ -79,6 +79,28 @@ class Pcap(Files):
         data[23] = 0x24  # the frame check sequence has 4 octets
         self.assertEqual(self.frames(bytes(data)), FRAMES)
 
+    def test_files_one_behind_the_other(self):
+        nano = bytearray(pcap([RAW], linktype=101, order=">", start=3000.0))
+        nano[:4] = struct.pack(">I", 0xA1B23C4D)
+        for order in BOTH:
+            with self.subTest(order=order):
+                data = pcap(FRAMES[:2], order=order) + pcap([]) + bytes(nano) + pcap(FRAMES[2:], start=2000.0)
+                found = self.packets(data)
+                self.assertEqual([one[0] for one in found], [*FRAMES[:2], RAW, *FRAMES[2:]])
+                self.assertEqual([one[2] for one in found], [1, 1, 101, 1, 1, 1])
+                self.assertEqual([one[3] for one in found[1:4]], [1000_001_000_000, 3000_000_000_000, 2000_000_000_000])
+        self.assertEqual(self.frames(data, bpf="udp port 4"), [FRAMES[3]])
+
+    def test_of_files_one_behind_the_other_offsets_are_those_of_all(self):
+        first = pcap(FRAMES)
+        self.assertEqual(len(self.refused(first + pcap([], linktype=147), len(first), "147")), 5)
+        self.assertEqual(len(self.refused(first + pcap([])[:20], len(first), "truncated")), 5)
+
+    def test_a_record_that_is_no_header_though_its_time_is_a_magic_number(self):
+        for length in (1, 60):
+            record = struct.pack("<IIII", 0xA1B2C3D4, 0x00040002, length, length) + bytes(length)
+            self.assertEqual(self.frames(pcap([]) + record), [bytes(length)])
+
 
 class Pcapng(Files):
     def test_several_interfaces_of_any_link_type(self):

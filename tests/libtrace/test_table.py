@@ -46,6 +46,13 @@ class Timeouts(unittest.TestCase):
         self.assertEqual((ended["sp"], ended["pkt_fwd"], ended["pkt_rev"]), (53, 1, 0))
         self.assertEqual((flows.flows, flows.packets), (3, 9))
 
+    def test_timeouts_of_less_than_a_nanosecond_end_flows_all_the_same(self):
+        for wishes in ({"active_timeout": 1e-12}, {"idle_timeout": 1e-12}):
+            with self.subTest(wishes):
+                flows = table(**wishes)
+                self.assertEqual(flows.feed(udp4(), 100), [])
+                self.assertEqual(len(flows.feed(udp4(), 101)), 1)
+
     def test_active_timeout_leaves_complete_and_unwanted_flows_alone(self):
         class Refuses(Chain):
             def new_flow(self, rec, ip):

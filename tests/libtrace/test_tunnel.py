@@ -211,6 +211,43 @@ class NotInside(unittest.TestCase):
                 (flow,), table = observed([frame(packet)])
                 self.assertEqual((flow["sip"], flow["encapsulation"], table.malformed), ("192.0.2.7", [], 0))
 
+    def test_answers_of_dns_to_clients_that_have_the_port_of_a_tunnel(self):
+        """Whatever their id is: a made-up flow, or a malformed packet, is worse than the tunnel's own flow."""
+        tail = bytes.fromhex("8180000100010000000003777777076578616d706c65036f72670000010001"
+                             "c00c00010001000000ff0004c0000207")
+        for port in (1701, 2152, 3544, 4500, 4789, 6081, 6635, 8472):
+            header = bytes(IP(src="192.0.2.53", dst="192.0.2.7") / UDP(sport=53, dport=port) / Raw(b"ID" + tail))[:28]
+            frames = [header + be16(number) + tail for number in range(1, 1 << 16, 5)]
+            (flow,), table = observed(frames, 101, idle_timeout=1e6)
+            self.assertEqual((flow["sip"], flow["dp"], flow["pkt_fwd"]), ("192.0.2.53", port, len(frames)))
+            if port != 2152:  # 12 bits tell GTP: of 4096 answers, one looks like malformed user data
+                self.assertEqual(table.reasons, {}, port)
+
+    def test_what_is_on_the_port_of_teredo_and_only_begins_as_ipv6_does(self):
+        """As one in 16 packets does of who has it as a client; of these, a few say a length below the packet's."""
+        def datagrams(packet, behind=b""):
+            return [frame(outside(False) / UDP(sport=443, dport=3544) / Raw(bytes(packet) + behind))]
+
+        for src, dst in (("2001:0:53aa::1", "2001:db8::1"), ("2001:db8::1", "2001:0:53aa::1"), ("fe80::1", "ff02::2"),
+                         ("3ffe:831f::1", "2001:db8::1")):
+            packet = IPv6(src=src, dst=dst) / UDP(sport=1, dport=2) / Raw(b"x")
+            for behind in (b"", bytes(8)):
+                (flow,), _ = observed(datagrams(packet, behind))
+                self.assertEqual((flow["sip"], flow["encapsulation"]), (src, ["teredo"]))
+        packet = IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP(sport=1, dport=2) / Raw(b"x")
+        self.assertEqual(observed(datagrams(packet))[0][0]["encapsulation"], ["teredo"])
+        for data in (datagrams(packet, b"x"), datagrams(bytes(packet)[:6] + b"\0" + bytes(packet)[7:])):
+            (flow,), table = observed(data)
+            self.assertEqual((flow["sp"], flow["encapsulation"], table.malformed), (443, [], 0))
+
+    def test_what_only_begins_as_labelled_ip_does(self):
+        label = struct.pack(">I", 7 << 12 | 0x140)
+        (flow,), _ = observed([frame(datagram(False, 6635, Raw(label + self.PACKET)))])
+        self.assertEqual((flow["sip"], flow["encapsulation"]), ("10.0.0.1", ["mpls-in-udp"]))
+        for packet in (self.PACKET + b"x", b"\x41" + self.PACKET[1:], self.PACKET[:-1], bytes(IPv6()) + b"x"):
+            (flow,), table = observed([frame(datagram(False, 6635, Raw(label + packet)))])
+            self.assertEqual((flow["sip"], flow["encapsulation"], table.malformed), ("192.0.2.7", [], 0))
+
     def test_what_is_malformed_is_told(self):
         ethernet = Raw(ADDRESSES + be16(0x0800) + b"\x41" + self.PACKET[1:])
         for name, packet in (

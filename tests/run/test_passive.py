@@ -58,12 +58,12 @@ def said(*frames, about="", **options):
     return {one.removeprefix(about) for one in record["conditions"] if one.startswith(about)}
 
 
-def dns(rev=False, **header):
+def dns(rev=False, number=7, name="www.example.org", **header):
     """A query to a server's port 53, or its response."""
     ends = {"src": "198.51.100.1", "dst": "192.0.2.1"} if rev else {"src": "192.0.2.1", "dst": "198.51.100.1"}
-    question = DNSQR(qname="www.example.org")
-    message = DNS(id=7, qr=1, qd=question, an=DNSRR(rrname="www.example.org", rdata="192.0.2.7")) if rev \
-        else DNS(id=7, qd=question)
+    question = DNSQR(qname=name)
+    message = DNS(id=number, qr=1, qd=question, an=DNSRR(rrname=name, rdata="192.0.2.7")) if rev \
+        else DNS(id=number, qd=question)
     ports = {"sport": 53, "dport": 5353} if rev else {"sport": 5353, "dport": 53}
     return frame(IP(**ends, **header) / UDP(**ports) / message)
 
@@ -154,6 +154,14 @@ class TestOthers(unittest.TestCase):
         self.assertEqual(said(dns(rev=True), dns(), about="dscp."), set(), "it began with a response")
         self.assertEqual(said(dns(), about="dscp."), set())
         self.assertEqual(said(udp4(), udp4(rev=True), about="dscp."), set(), "who asked?")
+
+    def test_a_response_to_a_query_that_was_not_seen(self):
+        """The capture has lost it, or the response to the first one comes later: the codepoint is another query's."""
+        asked, also = dns(tos=46 << 2), dns(number=8)
+        for response in (dns(rev=True, number=8), dns(rev=True, name="www.example.com")):
+            self.assertEqual(said(asked, response), set())
+            self.assertEqual(said(asked, also, response, dns(rev=True)), set())
+        self.assertEqual(said(asked, also, dns(rev=True), dns(rev=True, number=8), about="dscp."), {"46.replymark:0"})
 
     def test_mss(self):
         self.assertEqual(said(PLAIN, REFUSED, about="mss.option."),
