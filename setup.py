@@ -149,6 +149,7 @@ setup(
     ext_modules=extensions(),
     install_requires=requirements("requirements.txt"),
     extras_require={"analysis": ["duckdb"],  # of examples/analyse.py
+                    "mmdb": ["maxminddb>=2.2"],  # of --prefixes: databases in MaxMind's format
                     "quic": ["cryptography>=38"]},  # of the chain quic: what Initial packets say
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Container, Sequence
@@ -12,9 +13,12 @@ from typing import IO, TYPE_CHECKING
 
 from pathspider.cmd.main import Parser, UsageError
 from pathspider.targets.digest import open_hashing
+from pathspider.targets.formats import FORMATS
 
 if TYPE_CHECKING:
+    from pathspider.targets.blocklist import Blocklist
     from pathspider.targets.lists import TargetReader
+    from pathspider.targets.prefixes import Prefixes
     from pathspider.targets.repeats import TargetFilter
     from pathspider.targets.selection import Jobs, Selection
 
@@ -32,6 +36,12 @@ def add_input_options(parser: Parser) -> None:
                         help="The list of jobs, one a line, also compressed. (Default: standard input)")
     parser.add_argument("--csv-input", action="store_true",
                         help="The input is CSV, no header row: rank,domain or dip,dp,domain or dip,dp,domain,rank.")
+    parser.add_argument("--list-format", choices=[*FORMATS], metavar="NAME",
+                        help="The list is in this format, whatever it looks like: "
+                             + ", ".join(FORMATS) + ".")
+    parser.add_argument("--column", action="append", type=column, default=[], metavar="KEY=COLUMN",
+                        help="What a job has under KEY stands in this column of CSV, or under this key in JSON; a "
+                             "number, from 1 on, where there is no header row. May be given several times.")
     versions = parser.add_mutually_exclusive_group()
     for version in (4, 6):
         versions.add_argument(f"-{version}", dest="ip_version", action="store_const", const=version,
@@ -57,6 +67,26 @@ def bare_shuffle(words: Sequence[str], ends: Container[str] = ()) -> list[str]:
         if word in ends:
             return [*found, *words[place:]]
         found.append(f"{SHUFFLE}=" if word == SHUFFLE else word)
+    return found
+
+
+def column(text: str) -> str:
+    """An option's value as a key and the column that it is in, for argparse."""
+    key, _, name = text.partition("=")
+    if not key or not name:
+        raise argparse.ArgumentTypeError(f"{text}: a key and a column are needed, such as domain=host")
+    return text
+
+
+def columns(args: argparse.Namespace) -> dict[str, str]:
+    """The keys of a job by the columns that the options name; :exc:`UsageError` where that cannot be."""
+    found = {name: key for key, _, name in (text.partition("=") for text in args.column)}
+    if args.csv_input and (found or args.list_format):
+        raise UsageError("--csv-input says what the columns are: leave it out beside --column and --list-format")
+    if len({*found.values()}) < len(args.column):
+        raise UsageError("--column: each key, and each column, can be given once")
+    if found and args.list_format not in (None, "csv", "ndjson"):
+        raise UsageError(f"--list-format {args.list_format} says what stands where: leave it out beside --column")
     return found
 
 
@@ -102,14 +132,85 @@ def open_input(name: str) -> IO[bytes]:
         raise UsageError(f"input {name}: {error.strerror}") from None
 
 
-def target_reader(args: argparse.Namespace, lines: IO[bytes]) -> TargetReader:
-    """What reads the list that :func:`open_input` has opened."""
-    from pathspider.targets.lists import TargetReader  # noqa: PLC0415
-
+def tell_seed(args: argparse.Namespace) -> None:
+    """Say from which seed an order is drawn, where the user gave none."""
     if isinstance(args.shuffle, DrawnSeed):
         log.info("the list's order is drawn: %s=%d is the same again", SHUFFLE, args.shuffle)
-    name = "standard input" if args.input == "-" else args.input
-    return TargetReader(lines, name, csv_input=args.csv_input, seed=args.shuffle)
+
+
+def target_reader(args: argparse.Namespace, lines: IO[bytes], name: str | None = None, *,
+                  shuffle: bool = True) -> TargetReader:
+    """What reads the list that :func:`open_input` has opened.
+
+    :param name: its name, unless it is that of ``--input``
+    :param shuffle: do so, if it is asked for
+    """
+    from pathspider.targets.lists import TargetReader  # noqa: PLC0415
+
+    if shuffle:
+        tell_seed(args)
+    name = args.input if name is None else name
+    return TargetReader(lines, "standard input" if name == "-" else name, csv_input=args.csv_input,
+                        seed=args.shuffle if shuffle else None, form=args.list_format,
+                        columns=columns(args))
+
+
+def add_prefixes(parser: Parser) -> None:
+    """The option that tells where targets are."""
+    parser.add_argument("--prefixes", action="append", default=[], metavar="FILE",
+                        help="Put prefix, AS and country of each target into its info, from CAIDA's pfx2as, a file of "
+                             "pyasn, a RIB dump (MRT, or bgpdump -m) or a database in MaxMind's format. May be given "
+                             "several times.")
+
+
+def read_prefixes(args: argparse.Namespace) -> Prefixes | None:
+    """What these files say, None without any; :exc:`UsageError` for one that cannot be read."""
+    from pathspider.targets.prefixes import Prefixes, PrefixesError  # noqa: PLC0415
+
+    try:
+        return Prefixes.read(args.prefixes) if args.prefixes else None
+    except PrefixesError as error:
+        raise UsageError(str(error)) from None
+
+
+def read_networks(name: str | None, what: str) -> Blocklist | None:
+    """The networks in a file, None without one; :exc:`UsageError` for one that cannot be read.
+
+    :param what: it is, in messages: "blocklist"
+    """
+    from pathspider.targets.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
+
+    try:
+        return None if name is None else Blocklist.read(name, what)
+    except BlocklistError as error:
+        raise UsageError(str(error)) from None
+
+
+def add_lists(parser: Parser) -> None:
+    """The arguments of a command that reads several lists."""
+    parser.add_argument("lists", nargs="*", metavar="FILE",
+                        help="The lists, one after the other, in the place of --input; - is standard input.")
+
+
+def open_lists(args: argparse.Namespace, others: Sequence[str] = ()) -> list[TargetReader]:
+    """What reads each of the lists that the options name. Where they are several, shuffling them is left to the caller.
+
+    :param others: files that are read too
+    :raises UsageError: where one cannot be opened, is the output, or standard input is read twice
+    """
+    from pathspider.cmd.output import refuse_same  # noqa: PLC0415
+
+    if args.lists and args.input != "-":
+        raise UsageError("--input names a list, and so do arguments without an option: leave --input out")
+    names = args.lists or [args.input]
+    if [*names, *others].count("-") > 1:
+        raise UsageError("standard input is named twice (it is read where no list is named), and can be read once")
+    if len(names) > 1:
+        tell_seed(args)
+    files = [open_input(name) for name in names]
+    for lines in files:
+        refuse_same(os.fstat(lines.fileno()), args.output)
+    return [target_reader(args, lines, name, shuffle=len(names) == 1) for lines, name in zip(files, names, strict=True)]
 
 
 def select(args: argparse.Namespace, jobs: Jobs, seen: TargetFilter | None, keys: Sequence[str]) -> Selection:

@@ -15,9 +15,12 @@ from pathspider.cmd.files import Files
 from pathspider.cmd.input import (
     DrawnSeed,
     add_input_options,
+    add_prefixes,
     bare_shuffle,
     open_input,
     positive_int,
+    read_networks,
+    read_prefixes,
     select,
     target_reader,
 )
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from pathspider.run.options import RunOptions
     from pathspider.targets.digest import Digest
     from pathspider.targets.reading import JobReader
-    from pathspider.targets.selection import Selection
+    from pathspider.targets.selection import Jobs, Selection
 
 log = logging.getLogger("pathspider")
 
@@ -106,6 +109,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                              "where each connection could carry its own (ecn, dscp).")
     parser.add_argument("--blocklist", metavar="FILE",
                         help="Measure no target in these networks: a CIDR prefix a line, comments after #.")
+    add_prefixes(parser)
     parser.add_argument("--vantage-lookup", action="store_true",
                         help="Ask the DNS (servers of Google and Team Cymru) for our public addresses and their AS: "
                              "paths begin with them.")
@@ -170,7 +174,7 @@ def measure(args: argparse.Namespace) -> int:
     with ExitStack() as open_files:
         # Now, as the input may have to be waited for; but --resume puts another file in the place of its own.
         files = None if args.resume else Files(args, lines, open_files)
-        jobs = ReadAhead(reader)
+        jobs = ReadAhead(located(reader, options))
         if args.interface is None and needs_interface(args.plugin):
             args.interface = for_targets(jobs.ahead(), options.source, options.ip_version)
         spider = spider_here(args, options)
@@ -212,13 +216,13 @@ def follow(args: argparse.Namespace, measurement: Measurement, *, digest: Digest
     signals.respond(measurement.stop_in_order, measurement.end_at_once)
     with status_file or nullcontext(), nullcontext() if args.quiet else progress:
         status = measurement.run()
-    return status or int(files.failed)
+    prefixes = spider.options.prefixes
+    return status or int(files.failed or (prefixes is not None and prefixes.bad > 0))
 
 
 def run_options(args: argparse.Namespace) -> RunOptions:
     """The options of the run; :exc:`UsageError` for what cannot be."""
     from pathspider.run.options import RunOptions  # noqa: PLC0415
-    from pathspider.targets.blocklist import Blocklist, BlocklistError  # noqa: PLC0415
 
     if args.resume and args.output != "-":
         raise UsageError("--resume names the output already: leave --output out")
@@ -235,11 +239,8 @@ def run_options(args: argparse.Namespace) -> RunOptions:
                          "cannot be drawn; leave the option off")
     if args.rate is not None and not args.rate > 0:
         raise UsageError(f"--rate: a rate of {args.rate} per second: it must be over 0")
-    try:
-        blocklist = None if args.blocklist is None else Blocklist.read(args.blocklist)
-    except BlocklistError as error:
-        raise UsageError(str(error)) from None
-    return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address, blocklist=blocklist,
+    return RunOptions(output_flows=args.output_flows, rate=args.rate, per_address=args.per_address,
+                      blocklist=read_networks(args.blocklist, "blocklist"), prefixes=read_prefixes(args),
                       order=args.order, seed=args.seed, confirm=args.confirm, confirm_gap=args.confirm_gap,
                       lockstep=args.lockstep, source=pair(args.source_ip),
                       lab_networks=None if args.allow_lab_addresses else lab_networks(), ip_version=args.ip_version)
@@ -250,7 +251,7 @@ def dry_run(args: argparse.Namespace, options: RunOptions, reader: JobReader, di
     if args.resume:
         earlier_runs(args, options.blocklist, digest)
     spider = make_spider(args, options)
-    targets = select(args, reader, targets_done(args, spider), spider.target_keys)
+    targets = select(args, located(reader, options), targets_done(args, spider), spider.target_keys)
     with open_output(args.output, force=args.force) as stream:
         return write_measured(args.plugin_name, spider, reader, targets, stream)
 
@@ -281,6 +282,15 @@ def write_measured(name: str, spider: Spider, reader: JobReader, targets: Select
              "the lab (--allow-lab-addresses measures them here), %d invalid; %d lines are no jobs%s",
              connections, counts["measured"], targets.repeated, counts["blocklisted"], counts["of the lab"],
              counts["invalid"], reader.skipped, targets.left_out("; "))
-    return 0 if reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"] else 1
+    prefixes = options.prefixes
+    is_good = reader.all_were_jobs and not counts["invalid"] and not counts["of the lab"]
+    return 0 if is_good and (prefixes is None or not prefixes.bad) else 1
+
+
+def located(jobs: Jobs, options: RunOptions) -> Jobs:
+    """The jobs with where they are, as far as the options ask for that."""
+    from pathspider.targets.selection import Stage  # noqa: PLC0415
+
+    return jobs if options.prefixes is None else Stage(jobs, map(options.prefixes.annotate, jobs))
 
 

@@ -16,6 +16,7 @@ from pathspider.cmd.main import UsageError
 if TYPE_CHECKING:
     from pathspider.records import Job
     from pathspider.targets.reading import JobReader
+    from pathspider.targets.union import Union
 
 
 def add_output(parser: argparse.ArgumentParser, what: str, *, more: str = "") -> None:
@@ -117,7 +118,7 @@ def start_afresh(stream: IO[bytes]) -> None:
         stream.truncate(0)
 
 
-def write_jobs(stream: IO[bytes], jobs: Iterable[Job], reader: JobReader) -> None:
+def write_jobs(stream: IO[bytes], jobs: Iterable[Job], reader: JobReader | Union) -> None:
     """Write each job as it comes. What is in the output file already goes when the first one has come, or all was
     read.
 

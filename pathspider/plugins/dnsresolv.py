@@ -133,7 +133,8 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
             return
         self.resolved += 1
         self.addresses += len(allowed)
-        yield from allowed
+        prefixes = self.options.prefixes
+        yield from allowed if prefixes is None else (cast(Record, prefixes.annotate(cast(Job, one))) for one in allowed)
 
     def unmeasured(self, item: Unmeasured) -> Iterator[Record]:
         """A name that was not asked for."""

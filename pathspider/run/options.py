@@ -12,6 +12,7 @@ from uuid import UUID
 
 if TYPE_CHECKING:
     from pathspider.targets.blocklist import Blocklist
+    from pathspider.targets.prefixes import Prefixes
 
 Beginnings = tuple[Sequence[str | None], Sequence[str | None]]
 """How paths begin, over IPv4 and over IPv6: our address and, where it was looked up, our AS."""
@@ -44,6 +45,8 @@ class RunOptions:
     """Jobs under way to one address at once; None: no limit."""
     blocklist: Blocklist | None = None
     """Networks that are not measured."""
+    prefixes: Prefixes | None = field(default=None, compare=False)
+    """Tells where targets are."""
     lab_networks: Blocklist | None = None
     """Networks of ``pspdr lab`` that are refused, since this is not the lab."""
     order: Order = "fixed"

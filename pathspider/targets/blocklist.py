@@ -26,8 +26,11 @@ class Blocklist:
             bits.add(int(network.network_address) >> (network.max_prefixlen - network.prefixlen))
 
     @classmethod
-    def read(cls, name: str) -> Blocklist:
-        """The blocklist in a file; :exc:`BlocklistError` with file, line and value for what is not a prefix."""
+    def read(cls, name: str, what: str = "blocklist") -> Blocklist:
+        """The blocklist in a file; :exc:`BlocklistError` with file, line and value for what is not a prefix.
+
+        :param what: it is, in messages
+        """
         try:
             with open_hashing(name) as file:
                 lines = Text(file).all()
@@ -35,11 +38,11 @@ class Blocklist:
                     pass
                 found = file.raw.hash.hexdigest()
         except OSError as error:
-            raise BlocklistError(f"blocklist {name}: {error.strerror}") from None
+            raise BlocklistError(f"{what} {name}: {error.strerror}") from None
         except UnicodeDecodeError as error:
-            raise BlocklistError(f"blocklist {name}: not UTF-8: {error.reason} at byte {error.start}") from None
+            raise BlocklistError(f"{what} {name}: not UTF-8: {error.reason} at byte {error.start}") from None
         except UnreadableError as error:
-            raise BlocklistError(f"blocklist {name}: {error}") from None
+            raise BlocklistError(f"{what} {name}: {error}") from None
         prefixes = []
         for number, line in enumerate(lines.splitlines(), 1):
             prefix = line.split("#")[0].strip()
@@ -48,7 +51,7 @@ class Blocklist:
                     ipaddress.ip_network(prefix, strict=False)
                     prefixes.append(prefix)
             except ValueError as error:
-                text = f"blocklist {name}, line {number}: {error}; give a prefix such as 192.0.2.0/24"
+                text = f"{what} {name}, line {number}: {error}; give a prefix such as 192.0.2.0/24"
                 raise BlocklistError(text) from None
         blocklist = cls(prefixes)
         blocklist.sha256 = found

@@ -126,11 +126,15 @@ def _is_meant(key: str, other: str, value: Any) -> bool:
 
 
 def target_asn(job: Job) -> str | None:
-    """The number of the target's AS, digits only, or None."""
+    """The number of the target's AS, digits only, or None; of several that originate its prefix, the first: the one
+    that most see."""
     info, canid = job.get("info"), job.get("canid_info")
     candidates = [job.get("dip_asn")]
     candidates += [place.get("ASN") for place in (info, canid) if isinstance(place, dict)]
-    for candidate in candidates:
+    for named in candidates:
+        candidate = named
+        if isinstance(candidate, list):  # in which lists are AS sets: nobody knows which of them it is
+            candidate = next((one for one in candidate if not isinstance(one, list)), None)
         if candidate is None:
             continue
         digits = str(candidate).upper().removeprefix("AS")

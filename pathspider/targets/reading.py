@@ -110,6 +110,10 @@ class JobReader:
         self.name = name
         self.parse = parse
         self.seed = seed
+        self.strip: Callable[[str], str] = str.strip
+        """Takes from a line the white space that says nothing."""
+        self.line = 0
+        """The number of the line that the last job stands in."""
         self.jobs = 0
         self.skipped = 0
         """Lines that were not jobs."""
@@ -155,6 +159,7 @@ class JobReader:
                     continue
                 if job is not None:
                     self.jobs += 1
+                    self.line = number
                     yield job
         except UnreadableError as what:  # of its first line
             error, self._lines_read = what, 0
@@ -231,19 +236,18 @@ class JobReader:
     def _job(self, number: int, line: bytes) -> Job | None:
         if self._begun and number != 1 and len(line) < MAX_LINE:
             try:
-                text = line.decode().strip()
+                text = self.strip(line.decode())
             except UnicodeDecodeError as error:
                 raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
             return self.parse(text) if text else None
         text = self._decoded(number, line)
         return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
 
-    @staticmethod
-    def _decoded(number: int, line: bytes) -> str:
+    def _decoded(self, number: int, line: bytes) -> str:
         if len(line) >= MAX_LINE:
             raise LineError(f"longer than {MAX_LINE} bytes")
         try:
-            return (line.decode() if number != 1 else line.decode("utf-8-sig")).strip()
+            return self.strip(line.decode() if number != 1 else line.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pathspider.records import Job
 from pathspider.targets.problems import TARGET_KEYS, identity
@@ -29,6 +29,9 @@ class CompactSet:
         bucket = self._buckets[number % self.BUCKETS]
         place = bisect_left(bucket, number)
         return bucket, place, place < len(bucket) and bucket[place] == number
+
+    def __contains__(self, number: int) -> bool:
+        return self._find(number)[2]
 
     def add(self, number: int) -> bool:
         """Add a number; False if it was there."""
@@ -72,3 +75,19 @@ class TargetFilter:
     def forget(self, target: int) -> None:
         """As if this target had not come by."""
         self._seen.discard(target)
+
+
+class KeyFilter(TargetFilter):
+    """Remembers what targets have come by, by something that they have in common with others.
+
+    :param key: that; None where a job has none: it is no repeat then
+    """
+
+    def __init__(self, key: Callable[[Job], str | None]) -> None:
+        super().__init__()
+        self._key = key
+
+    def repeats(self, job: Job) -> bool:
+        """True if one with the same key has come before; from now on it has."""
+        value = self._key(job)
+        return value is not None and not self._seen.add(hash(value) % (1 << 64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 from pathspider.records import Job
@@ -27,6 +27,27 @@ class Jobs(Protocol):
         """How many were read so far."""
 
     def __iter__(self) -> Iterator[Job]: ...
+
+
+class Stage:
+    """Jobs on their way: those of a list, after something was done with them."""
+
+    def __init__(self, source: Jobs, jobs: Iterable[Job]) -> None:
+        self._source = source
+        self._jobs = jobs
+
+    @property
+    def name(self) -> str:
+        """The list's name in messages."""
+        return self._source.name
+
+    @property
+    def jobs(self) -> int:
+        """How many were read so far."""
+        return self._source.jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs)
 
 
 class Advice:

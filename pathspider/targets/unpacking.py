@@ -409,15 +409,16 @@ class Text:
     Only as much is read as is asked for: a pipe's line is there when it has come.
 
     :param source: the file, opened in binary mode
+    :param binary: what is unpacked may be anything, and is left as it is
     """
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: IO[bytes], *, binary: bool = False) -> None:
         read: Callable[[int], bytes] = getattr(source, "read1", source.read)
         self._source = Feed(iter(lambda: read(CHUNK), b""))
         feed, depth = self._source, 0
         error: UnreadableError | None = None
         try:
-            while inner := self._inside(feed):
+            while inner := self._inside(feed, binary):
                 depth += 1
                 if depth > DEPTH:
                     raise UnreadableError(f"this is packed more than {DEPTH} times")
@@ -433,15 +434,21 @@ class Text:
         self._lines = io.BufferedReader(self._raw, CHUNK)
         self.readline = self._lines.readline
         """The next line, or its first so many octets; nothing at the end."""
+        self.read = self._lines.read
+        """So many octets, fewer at the end."""
+        self.peek = self._lines.peek
+        """What comes next, some of it."""
 
     @staticmethod
-    def _inside(feed: Feed) -> Feed | None:
+    def _inside(feed: Feed, binary: bool) -> Feed | None:
         """What is packed in a feed; None where it is text."""
         head = feed.peek(_enough)
         if packing := packing_of(head):
             return Feed(unpack(feed, packing))
         if head.startswith(ZIP):
             return Feed(unzip(feed))
+        if binary:
+            return None
         if encoding := encoding_of(head):
             return Feed(transcode(feed, encoding))
         if what := foreign(head):

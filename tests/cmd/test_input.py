@@ -1,5 +1,6 @@
 """Options of the list of targets, as the command line has them."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -8,7 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from pathspider.cmd.input import bare_shuffle
+from pathspider.cmd.input import bare_shuffle, column, columns
+from pathspider.cmd.main import UsageError
 
 COMMAND = [sys.executable, "-P", "-m", "pathspider", "measure"]
 LIST = "".join(f"192.0.2.{number}\n2001:db8::{number}\n" for number in range(1, 21)).encode()
@@ -36,7 +38,8 @@ class TestMeasure(unittest.TestCase):
                               timeout=60)
         self.said = done.stderr.decode()
         self.assertEqual(done.returncode, status, self.said)
-        return [json.loads(line)["dip"] for line in done.stdout.splitlines()]
+        self.jobs = [json.loads(line) for line in done.stdout.splitlines()]
+        return [job["dip"] for job in self.jobs]
 
     def test_versions(self):
         self.assertEqual(len(self.dry("-4")), 20)
@@ -75,3 +78,37 @@ class TestMeasure(unittest.TestCase):
         self.assertIn("jq -c '.[]'", self.said)
         self.assertEqual(self.dry(data=os.urandom(9000), status=1), [])
         self.assertEqual(self.said.count("standard input"), 1)
+
+    def test_where_targets_are(self):
+        with tempfile.NamedTemporaryFile() as prefixes:
+            prefixes.write(b"192.0.2.0\t24\t64496_64497\n")
+            prefixes.flush()
+            self.assertEqual(len(self.dry("--prefixes", prefixes.name, "-4")), 20)
+            self.assertEqual(self.jobs[0], {"dip": "192.0.2.1", "dp": 80,
+                                            "info": {"prefix": "192.0.2.0/24", "ASN": [64496, 64497]}})
+            prefixes.write(b"192.0.2.0\tx\t1\n")
+            prefixes.flush()
+            self.assertEqual(len(self.dry("--prefixes", prefixes.name, status=1)), 40)
+
+    def test_a_format(self):
+        two = b"192.0.2.1,81\n192.0.2.2\n"
+        self.assertEqual(self.dry("--list-format", "endpoints", data=two, status=1), ["192.0.2.1"])
+        self.assertIn("line 2: '192.0.2.2': address,port", self.said)
+        self.assertEqual(self.dry("--column", "dip=2", "--column", "dp=1", data=b"80;192.0.2.1\n"), ["192.0.2.1"])
+        self.assertEqual(self.jobs, [{"dip": "192.0.2.1", "dp": 80}])
+
+
+class TestColumns(unittest.TestCase):
+    def test_what_is_none(self):
+        for text in ("dip", "=x", "dip=", ""):
+            with self.subTest(text), self.assertRaisesRegex(argparse.ArgumentTypeError, "domain=host"):
+                column(text)
+
+    def test_columns(self):
+        def found(*given, form=None):
+            return columns(argparse.Namespace(column=given, csv_input=False, list_format=form))
+
+        self.assertEqual(found("domain=a=b", "dip=c", form="csv"), {"a=b": "domain", "c": "dip"})
+        for given, form in ((("a=b", "a=c"), None), (("a=b", "c=b"), None), (("a=b",), "crux")):
+            with self.subTest(given), self.assertRaises(UsageError):
+                found(*given, form=form)

@@ -115,7 +115,7 @@ class TestMain(unittest.TestCase):
                 self.assertTrue(left or not [*Path(folder).rglob("__pycache__")])
 
     def test_a_full_disk_is_told_of(self):
-        for arguments in (["lab", "list"], ["--help"], ["--version"], ["filter"],
+        for arguments in (["lab", "list"], ["--help"], ["--version"], ["filter", "--keep-special"],
                           ["measure", "--dry-run", "ecn"]):
             with open("/dev/full", "w") as full:
                 outcome = subprocess.run([*COMMAND, *arguments], input='{"dip": "192.0.2.1"}\n', stdout=full, text=True,

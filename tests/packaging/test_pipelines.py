@@ -77,7 +77,7 @@ class TestPipelines(unittest.TestCase):
 
     def test_top_list_takes_one_address_of_each_kind(self):
         found = [{"rank": rank, "domain": "www.example.com", "dip": dip} for rank, dip in
-                 (("10", "192.0.2.9"), ("2", "192.0.2.2"), ("2", "192.0.2.3"), ("2", "2001:db8::2"))]
+                 (("10", "10.64.0.9"), ("2", "10.64.0.2"), ("2", "10.64.0.3"), ("2", "fd00:21::2"), ("3", "192.0.2.1"))]
         resolved = self.write("resolved", found)
         real = f"PYTHONPATH={ROOT} exec {sys.executable} -P -m pathspider"
         write_program(self.folder, "pspdr",
@@ -85,7 +85,7 @@ class TestPipelines(unittest.TestCase):
         names = EXAMPLES / "dnsresolvtest.csv"
         jobs = [json.loads(line) for line in self.run_example("pipelines/top-list", str(names), "eth0").splitlines()]
         self.assertEqual([(job["dip"], job["dp"]) for job in jobs],
-                         [("192.0.2.2", 80), ("2001:db8::2", 80), ("192.0.2.9", 80)])
+                         [("10.64.0.2", 80), ("fd00:21::2", 80), ("10.64.0.9", 80)])
 
     def test_several_plugins_goes_on(self):
         write_program(self.folder, "pspdr", 'echo "$@" >>"$(dirname "$0")/called"; case "$@" in *ecn) exit 1; esac')

@@ -16,6 +16,7 @@ from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import all_cases
 from pathspider.plugins import dnsresolv
 from pathspider.records import SHUTDOWN_SENTINEL, to_measure
+from pathspider.targets.prefixes import Prefixes
 from tests.helpers.resolvers import ResolverCase, answering
 
 ZONE = {
@@ -98,6 +99,14 @@ class TestDNSResolv(ResolverCase):
             "2001:db8::6", "192.0.2.1"}), [{"domain": "both.example", "dip": "192.0.2.2"},
                                            {"domain": "both.example", "dip": "2001:db8::1"}])
         self.assertIn("1 blocklisted", self.summary)
+
+    def test_where_the_addresses_are(self):
+        prefixes = Prefixes()
+        prefixes.table.insert("192.0.2.0/24", 64496)
+        found = self.run_jobs([{"domain": "both.example", "info": {"note": 1}}], prefixes=prefixes)
+        self.assertEqual([(record["dip"], record["info"]) for record in found][::2],
+                         [("192.0.2.1", {"note": 1, "prefix": "192.0.2.0/24", "ASN": 64496}),
+                          ("2001:db8::1", {"note": 1})])
 
     def test_addresses_to_which_no_path_leads(self):
         self.assertEqual(self.run_jobs([{"domain": "inside.example"}, {"domain": "nowhere.example"}]),

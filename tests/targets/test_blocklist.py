@@ -63,3 +63,7 @@ class TestBlocklist(unittest.TestCase):
     def test_a_missing_file_is_named(self):
         with self.assertRaisesRegex(BlocklistError, "/nonexistent/blocklist"):
             Blocklist.read("/nonexistent/blocklist")
+
+    def test_it_may_be_another_list(self):
+        with self.assertRaisesRegex(BlocklistError, "^allowlist /nonexistent: No such file"):
+            Blocklist.read("/nonexistent", "allowlist")

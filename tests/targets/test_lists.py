@@ -26,13 +26,20 @@ class TestTarget(unittest.TestCase):
             "192.0.2.1,80,example.org,7": {"dip": "192.0.2.1", "dp": 80, "domain": "example.org", "rank": "7"},
             '{"dip": "192.0.2.1"}': {"dip": "192.0.2.1"},
             "# nothing": None,
+            "*.example.org": {"domain": "example.org"},
+            "*.*.example.org.": {"domain": "example.org."},
+            "https://www.example.org:8443/a,b?c=1#d": {"domain": "www.example.org", "dp": 8443,
+                                                       "url": "https://www.example.org:8443/a,b?c=1#d"},
+            '{"saddr": "192.0.2.1", "sport": 443, "ttl": 60}': {"dip": "192.0.2.1", "dp": 443, "ttl": 60},
+            '{"ip": "192.0.2.1", "data": {"tls": {"status": "success", "protocol": "tls"}}}': {"dip": "192.0.2.1"},
+            '{"ip": "192.0.2.1", "data": {}}': {"ip": "192.0.2.1", "data": {}},
         }.items():
             with self.subTest(line):
                 self.assertEqual(parse_target(line), job)
 
     def test_what_is_none(self):
         for line, says in {
-            "oops": "not a target", "two words.": "not a target", "https://example.org/": "a URL",
+            "oops": "not a target", "two words.": "not a target", "https:///x": "no URL",
             "192.0.2.0/24": "a network of 256 addresses", "192.0.2.1:http": "port 'http' is not a number",
             "[192.0.2.1]:80": "no IPv6 address", "192.0.2.999": "not a target", "a,b,c,d,e": "5 columns",
             "example.org,443": "2 columns", '"': "not CSV", "null": "not a target", "[1, 2]": "2 columns",

@@ -2,7 +2,14 @@
 
 import unittest
 
-from pathspider.targets.problems import canonical_domain, identity, key_advice, looks_like_name, target_problem
+from pathspider.targets.problems import (
+    canonical_domain,
+    identity,
+    key_advice,
+    looks_like_name,
+    target_asn,
+    target_problem,
+)
 
 
 class TestTargets(unittest.TestCase):
@@ -69,3 +76,11 @@ class TestNames(unittest.TestCase):
                 self.assertEqual(len(found), len(says))
                 for text, part in zip(found, says, strict=True):
                     self.assertIn(part, text)
+
+
+class TestSystem(unittest.TestCase):
+    def test_several_origins(self):
+        for asn, found in ((64496, "64496"), ([64497, 64496], "64497"), ([[64499, 64500], 64501], "64501"),
+                           ([[64499, 64500]], None), ([], None), (["AS64496"], "64496"), ({"a": 1}, None)):
+            self.assertEqual(target_asn({"info": {"ASN": asn}}), found, asn)
+        self.assertEqual(target_asn({"dip_asn": [[1, 2]], "canid_info": {"ASN": 64496}}), "64496")

@@ -6,7 +6,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.targets.repeats import CompactSet, TargetFilter
+from pathspider.targets.repeats import CompactSet, KeyFilter, TargetFilter
 
 
 class TestTargetFilter(unittest.TestCase):
@@ -74,3 +74,11 @@ class TestCompactSet(unittest.TestCase):
             compact.add(number * 0x9E3779B97F4A7C15 % 2**64)
         after, _ = tracemalloc.get_traced_memory()
         self.assertLess((after - before) / 100_000, 16)
+
+
+class TestKeyFilter(unittest.TestCase):
+    def test_by_something_else(self):
+        seen = KeyFilter(lambda job: job.get("domain"))
+        found = [seen.repeats({"domain": name}) for name in ("a", "b", "a", None, None)]
+        self.assertEqual(found, [False, False, True, False, False])
+        self.assertEqual(len(seen), 2)

@@ -5,7 +5,7 @@ import unittest
 
 from pathspider.targets.lists import TargetReader
 from pathspider.targets.repeats import TargetFilter
-from pathspider.targets.selection import Selection
+from pathspider.targets.selection import Selection, Stage
 
 LIST = b"192.0.2.1\n2001:db8::1\n192.0.2.1\n192.0.2.2\nexample.org\n{\"dip\": 7}\n192.0.2.3\n"
 
@@ -60,3 +60,11 @@ class TestSelection(unittest.TestCase):
             self.assertEqual(len(logs.output), len(says), logs.output)
             for line, text in zip(logs.output, says, strict=True):
                 self.assertIn(text, line)
+
+
+class TestStage(unittest.TestCase):
+    def test_it_tells_of_its_list(self):
+        reader = TargetReader(io.BytesIO(b"192.0.2.1\n192.0.2.2\n"), "targets")
+        stage = Stage(reader, ({**job, "dp": 80} for job in reader))
+        self.assertEqual(next(iter(stage)), {"dip": "192.0.2.1", "dp": 80})
+        self.assertEqual((stage.name, stage.jobs), ("targets", 1))

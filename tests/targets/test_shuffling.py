@@ -64,7 +64,7 @@ class TestReader(unittest.TestCase):
                         orders.append([job["dip"] for job in reader])
                     kept = [line for line in logs.output if "kept in a temporary file" in line]
                     self.assertEqual(len(kept), 0 if source is file and data is text else 1)
-                    self.assertIn("targets, line 253: not a target", "\n".join(logs.output))
+                    self.assertIn("targets, line 253: 'oops' is not a target", "\n".join(logs.output))
                     self.assertEqual((reader.position, reader.length), (len(text), len(text)))
         self.assertEqual(len(set(map(tuple, orders))), 1)
         self.assertEqual(len(set(orders[0])), 251)
