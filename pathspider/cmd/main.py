@@ -28,6 +28,7 @@ COMMANDS = {
     "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
+    "resolve": "Resolve names of target lists into jobs",
     "test": "Run the built in test suite",
 }
 """Each command is the module of that name beside this one, with ``_`` for ``-``. Its ``register(subparsers, argv)``

@@ -123,11 +123,11 @@ class Bucket:
         self._tokens -= 1
         return True
 
-    def next(self) -> float:
-        """When the next one may be sent."""
-        if self.rate is None or self._tokens >= 1:
+    def next(self, before: int = 0) -> float:
+        """When the next one may be sent, after so many others."""
+        if self.rate is None or self._tokens >= 1 + before:
             return self._filled
-        return self._filled + (1 - self._tokens) / self.rate
+        return self._filled + (1 + before - self._tokens) / self.rate
 
 
 class Core:
@@ -172,9 +172,9 @@ class Core:
         self.pending += 1
         self._begin(question, now)
 
-    def is_free(self, now: float) -> bool:
-        """Whether another question would be sent at once."""
-        return not self._waiting[self._next] and self._buckets[self._next].next() <= now
+    def free_at(self) -> float:
+        """When another question would be sent at once, as far as that is known."""
+        return self._buckets[self._next].next(len(self._waiting[self._next]))
 
     def sends(self, now: float) -> Iterator[Send]:
         """What is to be sent now."""

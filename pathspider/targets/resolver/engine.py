@@ -126,6 +126,8 @@ class Engine:
         """Sockets from which nothing more is sent, until all is over that was."""
         self._random = b""
         self._epoll = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._bell, select.EPOLLIN)
 
     def __enter__(self) -> Engine:
         return self
@@ -135,6 +137,11 @@ class Engine:
             one.sock.close()
         self._by_descriptor.clear()
         self._epoll.close()
+        os.close(self._bell)
+
+    def wake(self) -> None:
+        """Have :meth:`step` return, from whatever thread or handler."""
+        os.eventfd_write(self._bell, 1)
 
     @property
     def pending(self) -> int:
@@ -145,24 +152,28 @@ class Engine:
         """Begin with a question; :meth:`step` says when it is over."""
         self.core.ask(question, monotonic())
 
-    def is_free(self) -> bool:
-        """Whether another question would be sent at once."""
-        return self.core.is_free(monotonic())
+    def free_in(self) -> float:
+        """Seconds until another question would be sent at once."""
+        return self.core.free_at() - monotonic()
 
     def step(self, longest: float) -> list[Question]:
         """Go on, for so many seconds at most while nothing comes; the questions that are over."""
         core = self.core
         now = monotonic()
-        core.expire(now)
         self._send(now)
         wait = 0.0 if core.finished else max(0.0, min(longest, core.next_due() - now))
         for descriptor, events in self._epoll.poll(wait):
+            if descriptor == self._bell:
+                os.eventfd_read(self._bell)
+                continue
             one = self._by_descriptor.get(descriptor)
             if isinstance(one, _Port):
                 self._read(one, events)
             elif one is not None:
                 self._proceed(one, events)
-        self._send(monotonic())
+        now = monotonic()
+        core.expire(now)  # after what has come was read: nobody is late because we were
+        self._send(now)
         finished, core.finished = core.finished, []
         for question in finished:
             self._forget(question)
