@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from pathspider.helpers.dns import RESPONSE
 from pathspider.targets.resolver.message import TRUNCATED, Answer, is_answer, query, read_answer
@@ -26,6 +26,11 @@ UNANSWERED = ("timeout", "unreachable", "unexpected_source", "truncated", "inval
 later ones do, and response codes tell most."""
 RETRY = {*UNANSWERED, "servfail", "refused", "notimp", "formerr", "badvers", "no_recursion"}
 """What another resolver, or the same one a little later, may answer better."""
+AT_ONCE = 200
+"""Queries that wait for one resolver at once: with Linux's usual buffer of 208 KiB, of which a small datagram takes 768
+octets, a server that has to wait for its turn on the processor loses what is beyond 277."""
+AGE = 0.25
+"""Seconds after which a query that was not answered is not in a buffer any more."""
 WITHOUT_EDNS = {"formerr", "notimp", "badvers"}
 """What servers say that do not know EDNS. :rfc:`6891`, section 7"""
 
@@ -80,12 +85,21 @@ def _weight(problem: str) -> int:
     return max(UNANSWERED.index(problem), 1) if problem in UNANSWERED else len(UNANSWERED)
 
 
-class Send(NamedTuple):
+class Send:
     """A query that is to be sent."""
 
-    question: Question
-    transport: int
-    server: int
+    __slots__ = ("aged", "counts", "over", "question", "server", "transport")
+
+    def __init__(self, question: Question, transport: int, server: int, aged: float) -> None:
+        self.question = question
+        self.transport = transport
+        self.server = server
+        self.aged = aged
+        """When it is no longer one of those that may fill the resolver's buffer."""
+        self.counts = True
+        """Whether it is one of these."""
+        self.over = False
+        """Whether what has become of it was told; datagrams can come twice."""
 
 
 def belongs(question: Question, number: bytes, answer: bytes) -> bool:
@@ -149,6 +163,10 @@ class Core:
         self._buckets = [Bucket(rate) for _ in range(servers)]
         self._waiting: list[deque[Question]] = [deque() for _ in range(servers)]
         """By resolver, questions whose next attempt is due, and has to wait for its turn."""
+        self._fresh: list[deque[Send]] = [deque() for _ in range(servers)]
+        """What was sent to each resolver in the last :data:`AGE` seconds."""
+        self._unanswered = [0] * servers
+        """How many of these were not answered."""
         self._next = 0
         self._due: deque[tuple[float, Question, int]] = deque()
         """When the next attempt begins, and how many there were before; in order, since all shares are the same."""
@@ -174,12 +192,15 @@ class Core:
 
     def free_at(self) -> float:
         """When another question would be sent at once, as far as that is known."""
-        return self._buckets[self._next].next(len(self._waiting[self._next]))
+        server = self._next
+        if self._unanswered[server] >= AT_ONCE:
+            return self._fresh[server][0].aged
+        return self._buckets[server].next(len(self._waiting[server]))
 
     def sends(self, now: float) -> Iterator[Send]:
         """What is to be sent now."""
         for server, waiting in enumerate(self._waiting):
-            while waiting and self._buckets[server].take(now):
+            while waiting and self._may_send(server, now):
                 question = waiting.popleft()
                 if not question.done:
                     self._start(question, now)
@@ -187,6 +208,19 @@ class Core:
             send = self._send.popleft()
             if not send.question.done:
                 yield send
+
+    def _may_send(self, server: int, now: float) -> bool:
+        """Whether a query may be sent to a resolver now; if so, it is counted."""
+        fresh = self._fresh[server]
+        while fresh and (fresh[0].aged <= now or not fresh[0].counts):
+            self._heed(fresh.popleft())
+        return self._unanswered[server] < AT_ONCE and self._buckets[server].take(now)
+
+    def _heed(self, send: Send) -> None:
+        """A query was answered, or nobody waits for that any more."""
+        if send.counts:
+            send.counts = False
+            self._unanswered[send.server] -= 1
 
     def next_due(self) -> float:
         """When something is to be done though nothing has come."""
@@ -196,7 +230,8 @@ class Core:
             self._ends.popleft()
         due = self._due[0][0] if self._due else NEVER
         end = self._ends[0][0] if self._ends else NEVER
-        waits = (bucket.next() for bucket, waiting in zip(self._buckets, self._waiting, strict=True) if waiting)
+        waits = (bucket.next() if count < AT_ONCE else fresh[0].aged for bucket, waiting, count, fresh
+                 in zip(self._buckets, self._waiting, self._unanswered, self._fresh, strict=True) if waiting)
         return NEVER if not self.pending else min(due, end, *waits)
 
     def expire(self, now: float) -> None:
@@ -215,15 +250,19 @@ class Core:
 
     def received(self, send: Send, number: bytes, answer: bytes, now: float) -> None:
         """Something has come from whom was asked, with or without the id that this query had."""
-        question, transport, server = send
-        if question.done:
+        question, transport, server = send.question, send.transport, send.server
+        if question.done or send.over:
+            self._heed(send)
             return
         if not belongs(question, number, answer):
             if transport == TCP:
-                self.failed(question, "invalid", now)
+                self.failed(send, "invalid", now)
             else:  # the answer may still come
                 question.note("invalid")
-        elif answer[2] & TRUNCATED and transport == UDP:
+            return
+        self._heed(send)
+        if answer[2] & TRUNCATED and transport == UDP:
+            send.over = True
             question.under_way -= 1
             question.note("truncated")
             if server in (question.over_tcp or ()):
@@ -240,12 +279,15 @@ class Core:
                 question.attempts.append((transport, server))
             elif transport == UDP and found.problem != "invalid":  # over TCP it would say the same
                 question.over_tcp = {*(question.over_tcp or ()), server}
-            self.failed(question, found.problem, now)
+            self.failed(send, found.problem, now)
 
-    def failed(self, question: Question, problem: str, now: float) -> None:
+    def failed(self, send: Send, problem: str, now: float) -> None:
         """An attempt is over without an answer: the next one begins."""
-        if question.done:
+        self._heed(send)
+        question = send.question
+        if question.done or send.over:
             return
+        send.over = True
         question.under_way -= 1
         question.note(problem)
         self._begin(question, now)
@@ -259,7 +301,7 @@ class Core:
                 question.attempts.pop()
                 continue
             question.attempt += 1
-            if self._waiting[server] or not self._buckets[server].take(now):
+            if self._waiting[server] or not self._may_send(server, now):
                 self._waiting[server].append(question)
             else:
                 self._start(question, now)
@@ -282,7 +324,10 @@ class Core:
         question.under_way += 1
         question.server = server
         self._due.append((now + self._share, question, question.attempt))
-        self._send.append(Send(question, transport, server))
+        send = Send(question, transport, server, now + AGE)
+        self._send.append(send)
+        self._fresh[server].append(send)
+        self._unanswered[server] += 1
 
     def _finish(self, question: Question, answer: Answer) -> None:
         question.done = True

@@ -208,7 +208,7 @@ class Engine:
                 raise OSError(errno.EADDRNOTAVAIL, "")
             port = self._port(family)
         except OSError:
-            self.core.failed(send.question, "unreachable", now)
+            self.core.failed(send, "unreachable", now)
             return
         sent = port.sent
         number = self._number()
@@ -229,7 +229,7 @@ class Engine:
                 pass
             except OSError:
                 if sent.pop(number, None) is not None:
-                    self.core.failed(send.question, "unreachable", now)
+                    self.core.failed(send, "unreachable", now)
 
     def _port(self, family: int) -> _Port:
         ports = self._ports[family]
@@ -293,7 +293,7 @@ class Engine:
                 return
             send = port.sent.pop(datagram[:2], None)
             if send is not None:
-                self.core.failed(send.question, "unreachable", now)
+                self.core.failed(send, "unreachable", now)
 
     def _connect(self, send: Send, now: float) -> None:
         family, address = self._addresses[send.server]
@@ -302,7 +302,7 @@ class Engine:
                 raise OSError(errno.EADDRNOTAVAIL, "")
             stream = _Stream(send, address, family, self._source[family == socket.AF_INET6], self._number())
         except OSError:
-            self.core.failed(send.question, "unreachable", now)
+            self.core.failed(send, "unreachable", now)
             return
         self._streams += 1
         descriptor = stream.sock.fileno()
@@ -331,7 +331,7 @@ class Engine:
         if answer is not None:
             self.core.received(stream.send, stream.number, answer, monotonic())
         else:
-            self.core.failed(stream.send.question, problem, monotonic())
+            self.core.failed(stream.send, problem, monotonic())
 
     def _forget(self, question: Question) -> None:
         """Nothing is waited for any more."""

@@ -55,7 +55,7 @@ class Ahead:
     MOST = 256
 
     def __init__(self, source: Iterable[tuple[int, Job]], wake: Any) -> None:
-        self._queue: queue.Queue[tuple[int, Job] | None | BaseException] = queue.Queue(self.MOST)
+        self._queue: queue.Queue[tuple[int, Job] | BaseException | None] = queue.Queue(self.MOST)
         self._source = source
         self._wake = wake
         threading.Thread(target=self._read, name="names", daemon=True).start()
