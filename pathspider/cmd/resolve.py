@@ -243,7 +243,7 @@ def open_engine(args: argparse.Namespace) -> Iterator[Asks]:
         from pathspider.targets.resolver.iterative import Iterative, MissingError  # noqa: PLC0415
 
         try:
-            iterative = Iterative(args.root_hints)
+            iterative = Iterative(args.timeout, args.root_hints)
         except MissingError as error:
             raise UsageError(f"--iterative: {error}") from None
         with iterative:

@@ -93,7 +93,7 @@ def answer(query: bytes, kind: str = "", *, datagram: bool = False, asked: bytes
 
 def add_answers(request: dnslib.DNSRecord, reply: dnslib.DNSRecord, qtype: str) -> None:
     """Put what there is of a name into a response, aliases followed once round."""
-    name = str(request.q.qname).lower().rstrip(".")
+    name = str(request.q.qname).lower().rstrip(".") or "."
     for _ in range(len(zone.ALIASES)):
         more = zone.further(name, request)
         addresses = addresses_of(name)

@@ -99,9 +99,12 @@ def further(name: str, request: dnslib.DNSRecord) -> list[dnslib.RR] | None:
     """What else there is of a name, aliases among it; None for a name that is not from here."""
     qtype = dnslib.QTYPE.get(request.q.qtype)
     texts: list[str]
-    if name == DOMAIN:
-        texts = {"NS": [f"{name} 60 NS {name_server(DOMAIN)}"],
-                 "MX": [f"{name} 60 MX 20 {clean_name(3)}", f"{name} 60 MX 10 {clean_name(2)}"]}.get(qtype, [])
+    if name in ZONES and qtype == "NS":
+        texts = [f"{name.rstrip('.')}. 60 NS {name_server(name)}."]
+    elif name == DOMAIN and qtype == "MX":
+        texts = [f"{name} 60 MX 20 {clean_name(3)}", f"{name} 60 MX 10 {clean_name(2)}"]
+    elif name in ZONES:
+        texts = []
     elif name in ALIASES:
         texts = [f"{name} 60 CNAME {ALIASES[name]}"]
     elif name == f"many.{DOMAIN}":
@@ -162,7 +165,7 @@ def behave(request: dnslib.DNSRecord, response: bytes, *, datagram: bool, server
 
     :param server: the zone whose server was asked, None for a resolver
     """
-    name = str(request.q.qname).lower().rstrip(".")
+    name = str(request.q.qname).lower().rstrip(".") or "."
     kind = bad_kind(zone_of(name))
     if server is not None and server != zone_of(name):  # it has referred to that
         return [response]

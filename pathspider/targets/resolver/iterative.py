@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import select
+from collections import deque
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from pathspider.targets.resolver.core import Question
@@ -39,11 +41,12 @@ def _load() -> Any:
 class Iterative:
     """As :class:`~pathspider.targets.resolver.engine.Engine`, for names that are asked of their own servers.
 
+    :param timeout: seconds until a question is given up
     :param root_hints: a zone file with the name servers of the root; None for those that libunbound knows
     :param options: further ones of unbound.conf(5), such as ``do-not-query-localhost:``
     """
 
-    def __init__(self, root_hints: str | None = None, options: dict[str, str] | None = None) -> None:
+    def __init__(self, timeout: float, root_hints: str | None = None, options: dict[str, str] | None = None) -> None:
         self._module = _load()
         self._context = self._module.ub_ctx()
         if root_hints is not None and not Path(root_hints).is_file():
@@ -56,6 +59,9 @@ class Iterative:
             self._context.zone_remove(zone)
         self._context.set_async(True)
         self.pending = 0
+        self._timeout = timeout
+        self._ends: deque[tuple[float, Question, int]] = deque()
+        """When each question is given up, and its number at libunbound."""
         self._finished: list[Question] = []
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll = select.epoll()
@@ -80,13 +86,17 @@ class Iterative:
     def ask(self, question: Question) -> None:
         """Begin with a question."""
         self.pending += 1
-        status, _ = self._context.resolve_async(decode_name(question.asked[:-4]), None, self._callback(question),
+        status, number = self._context.resolve_async(decode_name(question.asked[:-4]), None, self._callback(question),
                                                 question.asked[-3], 1)
         if status:
             self._over(question, Answer("invalid"))
+        else:
+            self._ends.append((monotonic() + self._timeout, question, number))
 
     def _callback(self, question: Question) -> Callable[[Any, int, Any], None]:
         def answered(_: Any, status: int, result: Any) -> None:
+            if question.done:
+                return
             packet = result.packet if not status and result is not None else None
             self._over(question, read_answer(question.asked, packet) if packet else Answer("servfail"))
 
@@ -100,10 +110,19 @@ class Iterative:
 
     def step(self, longest: float) -> list[Question]:
         """Go on, for so many seconds at most while nothing comes; the questions that are over."""
-        for descriptor, _ in self._epoll.poll(0 if self._finished else longest):
+        while self._ends and self._ends[0][1].done:
+            self._ends.popleft()
+        left = self._ends[0][0] - monotonic() if self._ends else longest
+        for descriptor, _ in self._epoll.poll(0 if self._finished else max(0.0, min(longest, left))):
             if descriptor == self._bell:
                 os.eventfd_read(self._bell)
             else:
                 self._context.process()
+        now = monotonic()
+        while self._ends and self._ends[0][0] <= now:
+            _, question, number = self._ends.popleft()
+            if not question.done:
+                self._context.cancel(number)
+                self._over(question, Answer("timeout"))
         finished, self._finished = self._finished, []
         return finished
