@@ -55,7 +55,8 @@ class Job(TypedDict, total=False):
     dip_asn: int | str
     """The number of the target's autonomous system, ``64496`` or ``"AS64496"``."""
     info: Any
-    """May hold that number as ``info["ASN"]``."""
+    """May hold that number as ``info["ASN"]``; also ``prefix`` and ``country``, as
+    ``--prefixes`` puts them there."""
     canid_info: Any
     """May hold it as ``canid_info["ASN"]``."""
     scenario: str

@@ -120,10 +120,12 @@ def run(args: argparse.Namespace) -> int:
         jobs = Stage(jobs, map(prefixes.annotate, jobs))
     rules = Rules(jobs, [*rules_of(args), *([("targets of --without", lambda job: job not in unwanted)]
                                             if args.without else [])])
-    selection = select(args, Stage(sieve, rules), once(args), keys=())
+    seen = once(args)
+    selection = select(args, Stage(sieve, rules), seen, keys=())
     drawn = sample_of(args, selection)
     with open_output(args.output, force=args.force) as stream:
         write_jobs(stream, selection if drawn is None else drawn, reader)
+    warn_of_unknown(args, seen, drawn)
     others = "".join(f"; {count} left out: {what}" for what, count in rules.left_out.items() if count)
     if drawn is not None:
         others += f"; {selection.kept - drawn.kept} left out: not drawn"
@@ -132,6 +134,17 @@ def run(args: argparse.Namespace) -> int:
              sieve.invalid, reader.skipped, selection.left_out("; "), others)
     is_good = reader.all_were_jobs and not sieve.invalid and all_read and (prefixes is None or not prefixes.bad)
     return 0 if is_good else 1
+
+
+def warn_of_unknown(args: argparse.Namespace, seen: TargetFilter, drawn: Sample | None) -> None:
+    """Say of how many targets it is not known where they are, if that was asked for."""
+    from pathspider.targets.repeats import KeyFilter  # noqa: PLC0415
+
+    if args.unique == "prefix" and isinstance(seen, KeyFilter) and seen.without:
+        log.warning("of %d targets no prefix is known: all of them were taken; --prefixes FILE tells it", seen.without)
+    if drawn is not None and drawn.ungrouped and (args.per_prefix or args.per_as):
+        log.warning("of %d targets no %s is known: they are one group; --prefixes FILE tells it", drawn.ungrouped,
+                    "AS" if args.per_as else "prefix")
 
 
 def read_unwanted(args: argparse.Namespace) -> tuple[Difference, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from pathspider.records import Job
 from pathspider.targets.problems import TARGET_KEYS, identity
 from pathspider.targets.repeats import CompactSet
@@ -15,13 +17,13 @@ class Difference:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, ...], CompactSet] = {}
+        self._entries: defaultdict[tuple[str, ...], CompactSet] = defaultdict(CompactSet)
 
     def add(self, job: Job) -> None:
         """Add an entry; one without an address and a name stands for nothing."""
         keys = tuple(key for key in TARGET_KEYS if job.get(key) is not None)
         if "dip" in keys or "domain" in keys:
-            self._entries.setdefault(keys, CompactSet()).add(_number(job, keys))
+            self._entries[keys].add(_number(job, keys))
 
     def __contains__(self, job: Job) -> bool:
         return any(_number(job, keys) in entries for keys, entries in self._entries.items()

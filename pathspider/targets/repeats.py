@@ -86,8 +86,11 @@ class KeyFilter(TargetFilter):
     def __init__(self, key: Callable[[Job], str | None]) -> None:
         super().__init__()
         self._key = key
+        self.without = 0
+        """Jobs that have none."""
 
     def repeats(self, job: Job) -> bool:
         """True if one with the same key has come before; from now on it has."""
         value = self._key(job)
+        self.without += value is None
         return value is not None and not self._seen.add(hash(value) % (1 << 64))

@@ -63,11 +63,15 @@ class Sample:
         self._key = f"sample:{seed}"
         self._group = group
         self.kept = 0
+        self.ungrouped = 0
+        """Jobs whose group is None."""
 
     def __iter__(self) -> Iterator[Job]:
         groups: dict[Hashable, list[tuple[int, bytes]]] = {}
         for place, job in enumerate(self._jobs):
-            heap = groups.setdefault(self._group(job), [])
+            group = self._group(job)
+            self.ungrouped += group is None
+            heap = groups.setdefault(group, [])
             number = -(drawn(job, self._key) << PLACES | place)  # the greatest is at the heap's top
             if len(heap) < self._most:
                 heappush(heap, (number, json_line(job)))

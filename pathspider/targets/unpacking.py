@@ -448,6 +448,7 @@ class Text:
         if head.startswith(ZIP):
             return Feed(unzip(feed))
         if binary:
+            feed.peek(lambda head: len(head) >= ENOUGH)  # what comes first is to be looked at in one piece
             return None
         if encoding := encoding_of(head):
             return Feed(transcode(feed, encoding))

@@ -71,6 +71,8 @@ class ZoneParser:
             return None
         if len(fields) != place + 2:
             raise LineError(f"{line.strip()!r:.100} names no name server")
+        if "\\" in self._owner:
+            raise LineError(f"{self._owner!r:.100} has an escape in it, as no host's name has")
         self._last = self._owner
         return Job(domain=self._owner.removeprefix("*."))
 

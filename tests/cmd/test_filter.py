@@ -216,6 +216,7 @@ class TestShaping(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(len(self.filter(given, "--unique", what, "--prefixes", prefixes)), count)
         self.assertIn("3 repeated prefixes", self.messages)
+        self.assertIn("of 3 targets no prefix is known: all of them were taken", self.messages)
 
     def test_prefixes(self):
         given, prefixes = self.file("list", "192.0.2.1\n2001:db8::1\n10.0.0.1\n"), self.file("prefixes", PREFIXES)
@@ -239,7 +240,10 @@ class TestShaping(unittest.TestCase):
         self.assertIn(f"{len(share)} jobs; left out: 0 repeated targets, 0 invalid, 0 lines that are no jobs; "
                       f"{103 - len(share)} left out: not drawn", self.messages)
         self.assertEqual(len(self.filter(given, "--per-prefix", "1", "--prefixes", prefixes)), 3)
+        self.assertIn("of 1 targets no prefix is known: they are one group", self.messages)
         self.assertEqual(len(self.filter(given, "--per-as", "1", "--prefixes", prefixes)), 2)
+        self.assertEqual(len(self.filter(given, "--per-as", "1")), 1)
+        self.assertIn("of 103 targets no AS is known", self.messages)
         for wrong in ("0", "100%", "0%", "x", "-1", "1.5", "%"):
             with self.subTest(wrong), self.assertRaises(SystemExit), mock.patch("sys.stderr"):
                 main(["filter", given, "--sample", wrong])

@@ -1,6 +1,7 @@
 """RIB dumps, made after RFC 6396."""
 
 import io
+import random
 import socket
 import unittest
 
@@ -69,6 +70,24 @@ class TestWhatIsNone(unittest.TestCase):
                 self.assertEqual(len(self.after(whole + mrt_record(2, bytes(body)), "damaged")), 1)
         self.after(whole + mrt_record(2, b"\0\0"), "damaged")
         self.after(whole + b"garbage that is long enough", "no record of a RIB dump")
+
+    def test_whatever_is_damaged(self):
+        """Nothing but the error that is declared, and what came before is good."""
+        rng = random.Random(18)
+        whole = peer_table() + FOUR
+        damaged = 0
+        for _ in range(2000):
+            second = bytearray(rib_entry("2001:db8::/32", as_path([64501, 64510]), as_path([1], {64511, 64512})))
+            for _ in range(rng.randrange(1, 4)):
+                second[rng.randrange(len(second))] = rng.randrange(256)
+            found = []
+            try:
+                for route in routes(io.BytesIO(whole + second).read):
+                    found.append(route)
+            except MRTError:
+                damaged += 1
+            self.assertEqual(found[0].origins, [64510])
+        self.assertTrue(0 < damaged < 2000)
 
     def test_other_types(self):
         self.after(mrt_record(1, b"", kind=12), "bgpdump -m")

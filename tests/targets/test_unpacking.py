@@ -31,6 +31,22 @@ def zipped(*members, method=zipfile.ZIP_DEFLATED):
     return out.getvalue()
 
 
+class TestBinary(unittest.TestCase):
+    def test_what_is_no_text_stays_as_it_is_and_begins_in_one_piece(self):
+        class Slow(io.BytesIO):
+            def read1(self, size=-1):
+                return self.read(min(size, 3))
+
+        octets = bytes(range(256)) * 4
+        for content in (octets, gzip.compress(octets)):
+            text = Text(Slow(content), binary=True)
+            self.assertGreaterEqual(len(text.peek(1)), 512)
+            self.assertEqual(text.read(12), octets[:12])
+            self.assertEqual(text.read(9999), octets[12:])
+            self.assertIsNone(text.error)
+        self.assertEqual(Text(Slow(b"ab"), binary=True).peek(1), b"ab")
+
+
 class Pipe(io.RawIOBase):
     """Chunks, and no going back."""
 

@@ -49,6 +49,7 @@ class TestZone(unittest.TestCase):
 
     def test_what_is_none(self):
         for line in ("a.example.", "a.example. 1 in", "a.example. 3600 in ns", "a NS b.example.", "$INCLUDE x",
+                     "a\\046b.example. 1 in ns b.example.",
                      "<html>. .", "a.example. 1 in ns b.example. c.example."):
             with self.subTest(line), self.assertRaises(LineError):
                 ZoneParser()(line)
