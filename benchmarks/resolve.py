@@ -1,12 +1,12 @@
 """How fast are names resolved, and is none lost? ``pspdr resolve`` against knot, in a network namespace of its own.
 
 Prints names per second through to written jobs (by the clock, and by CPU time on one core), the peak memory for a tenth
-of the names and for all, failures beside those at 100 names/s, and the same of ``dnsperf`` (Debian; a load generator that
-makes nothing of the answers) and of a thread for each name that waits. With ``--kill`` a list in the form of Tranco's,
-of which 10 % do not exist and for 1 % nobody answers, is resolved while SIGKILL ends it again and again: each name
-has to have one outcome. Fails where a limit is missed: CPU for 10,000 names/s, 0.1 % failures, one outcome a name.
+of the names and for all, failures beside those at 100 names/s, and the same of ``dnsperf`` (Debian; a load generator
+that makes nothing of the answers) and of a thread for each name that waits. With ``--kill`` a list in the form of
+Tranco's, of which 10 % do not exist and for 1 % nobody answers, is resolved while SIGKILL ends it again and again: each
+name has to have one outcome. Fails where a limit is missed: CPU for 10,000 names/s, 0.1 % failures, one outcome a name.
 
-Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/resolve.py [--names N] [--kill N] [--json FILE]``.
+Needs root: ``sudo make bench``, or ``sudo .venv/bin/python benchmarks/resolve.py [--names N] [--kill N]``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def name(number: int, *, odd: bool) -> str:
 def knot(folder: Path, names: int) -> Iterator[int]:
     """A server that knows the names that exist; its process."""
     with (folder / "zone").open("w", encoding="ascii") as zone:
-        zone.write("$ORIGIN bench.example.\n$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n")
+        zone.write("$ORIGIN bench.example.\n$TTL 60\n@ SOA ns hostmaster 1 3600 600 86400 60\n"
+                   "@ NS ns\nns A 192.0.2.53\n")
         for number in range(names):
             zone.write(f"h{number} A 11.{number >> 16}.{number >> 8 & 255}.{number & 255}\n"
                        f"h{number} AAAA 2400::{number >> 16:x}:{number & 65535:x}\n")
@@ -235,16 +236,16 @@ def figures(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], lis
         whole = resolve(folder, 0, args.names, *fast)
         serving = cpu_of(server) - began
         slow = resolve(folder, 0, AT_100, "--rate", "200")
-        found: dict[str, Any] = {"resolve": whole, "tenth": small, "at_100": slow, "dnsperf": dnsperf(folder, args.names),
-                                 "threads": threads(args.names // 10), "knot_cpu": serving}
+        found: dict[str, Any] = {"resolve": whole, "tenth": small, "at_100": slow, "knot_cpu": serving,
+                                 "dnsperf": dnsperf(folder, args.names), "threads": threads(args.names // 10)}
         for kind in ("resolve", "dnsperf", "threads"):
             if one := found[kind]:
                 rate, alone = one["names"] / one["seconds"], one["names"] / one["cpu"]
-                print(f"{kind}: {one['names']} names, A and AAAA: {rate:.0f} names/s by the clock, {alone:.0f} by its CPU "
-                      f"time; of {kind} took {one['cpu'] / one['names'] * 1e6:.0f} µs a name")
-        print(f"  failed {whole['failed']:.0f}, in part {whole['partial']:.0f}, lost {whole['lost']:.0f}; at 100 names/s "
-              f"of {AT_100} failed {slow['failed']:.0f}, in part {slow['partial']:.0f}; memory {small['memory']:.0f} MiB "
-              f"for a tenth, {whole['memory']:.0f} MiB for all")
+                print(f"{kind}: {one['names']} names, A and AAAA: {rate:.0f} names/s by the clock, {alone:.0f} by its "
+                      f"CPU time; {one['cpu'] / one['names'] * 1e6:.0f} µs a name")
+        print(f"  resolve: failed {whole['failed']:.0f}, in part {whole['partial']:.0f}, lost {whole['lost']:.0f}; of "
+              f"{AT_100} at 100 names/s failed {slow['failed']:.0f}, in part {slow['partial']:.0f}; memory "
+              f"{small['memory']:.0f} MiB for a tenth, {whole['memory']:.0f} MiB for all")
         worst = (whole["failed"] + whole["partial"]) / args.names - (slow["failed"] + slow["partial"]) / AT_100
         if whole["names"] / whole["cpu"] < NAMES_PER_SECOND:
             missed.append(f"CPU for {NAMES_PER_SECOND} names/s")
@@ -268,7 +269,7 @@ def main() -> None:
     args = parser.parse_args()
     if "RESOLVE_INSIDE" not in os.environ:
         inside = {**os.environ, "RESOLVE_INSIDE": "1"}
-        sys.exit(subprocess.run(["unshare", "--net", sys.executable, *sys.argv], env=inside).returncode)
+        os.execvpe("unshare", ["unshare", "--net", sys.executable, *sys.argv], inside)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["nft", "-f", "-"], input=SILENCE.format(port=PORT).encode(), check=True)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])

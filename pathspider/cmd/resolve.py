@@ -257,7 +257,7 @@ def open_engine(args: argparse.Namespace) -> Iterator[Asks]:
 @contextmanager
 def stopping(resolving: Run) -> Iterator[None]:
     """While the body runs, the first signal that would end us ends reading."""
-    before = {}
+    before: dict[int, Any] = {}
 
     def stop(number: int, frame: object) -> None:
         for one, handler in before.items():

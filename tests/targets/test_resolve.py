@@ -11,8 +11,9 @@ from pathlib import Path
 from time import monotonic, thread_time
 
 import dnslib
-from pathspider.targets.resolver import engine
+
 from pathspider.targets.resolve import Lookup, lookup, lookups, system_resolvers
+from pathspider.targets.resolver import engine
 from tests.helpers.messages import pointer_chains
 from tests.helpers.resolvers import ADDRESS, KnotCase, ResolverCase, answering
 

@@ -72,7 +72,7 @@ def name_server(zone: str) -> str:
 
 def is_in(name: str, zone: str) -> bool:
     """Whether a name, in small letters, is in a zone or below it."""
-    return zone == "." or name == zone or name.endswith(f".{zone}")
+    return zone in (".", name) or name.endswith(f".{zone}")
 
 
 def zone_of(name: str) -> str:
@@ -127,7 +127,7 @@ def further(name: str, request: dnslib.DNSRecord) -> list[dnslib.RR] | None:
 def _number_of(request: dnslib.DNSRecord) -> int:
     """The clean target that whoever is in this network is led to: the third octet's, and target 9 without one."""
     for network in subnets(request):
-        return network.network_address.packed[2]
+        return int(network.network_address.packed[2])
     return 9
 
 
@@ -166,25 +166,27 @@ def behave(request: dnslib.DNSRecord, response: bytes, *, datagram: bool, server
     :param server: the zone whose server was asked, None for a resolver
     """
     name = str(request.q.qname).lower().rstrip(".") or "."
-    kind = bad_kind(zone_of(name))
     if server is not None and server != zone_of(name):  # it has referred to that
         return [response]
-    if kind == "lame" and server is None:
-        reply = request.reply()
-        reply.header.rcode = dnslib.RCODE.SERVFAIL
-        return [bytes(reply.pack())]
-    if kind == "slow":
-        return [Delayed(response)]
-    if kind == "wrong-id":
-        return [bytes([response[0] ^ 1]) + response[1:]]
-    if kind == "lying":
-        other = dnslib.DNSRecord.question("another.example").reply()
-        other.header.id = request.header.id
-        return [bytes(other.pack())]
-    if kind == "silent" or (kind == "limited" and datagram and not _has_come_again(name, request.q.qtype)):
-        return []
-    if kind == "truncated" and datagram:
-        return [truncated(request)]
+    match bad_kind(zone_of(name)):
+        case "lame" if server is None:
+            reply = request.reply()
+            reply.header.rcode = dnslib.RCODE.SERVFAIL
+            response = reply.pack()
+        case "slow":
+            response = Delayed(response)
+        case "wrong-id":
+            response = bytes([response[0] ^ 1]) + response[1:]
+        case "lying":
+            other = dnslib.DNSRecord.question("another.example").reply()
+            other.header.id = request.header.id
+            response = other.pack()
+        case "truncated" if datagram:
+            response = truncated(request)
+        case "silent":
+            return []
+        case "limited" if datagram and not _has_come_again(name, request.q.qtype):
+            return []
     return [response]
 
 

@@ -173,7 +173,7 @@ def _plain_addresses(response: bytes, at: int, kind: int) -> tuple[bytes, ...]:
         return ()
     head = POINTER_TO_QUESTION + bytes((0, kind, 0, 1))
     length = bytes((0, size - 12))
-    found = {}
+    found: dict[bytes, None] = {}
     for begin in range(at, end, size):
         if response[begin:begin + 6] != head or response[begin + 10:begin + 12] != length:
             return ()

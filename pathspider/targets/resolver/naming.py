@@ -212,12 +212,7 @@ def _chosen(made: Sequence[Job], shape: Shape) -> list[Job]:
     """Those of a name's jobs that are taken. Which one is drawn depends on seed, name and address alone."""
     if shape.annotate is not None:
         made = [shape.annotate(job) for job in made]
-    if shape.choose == "one":
-        groups = [lambda job: None]
-    elif shape.choose == "one-per-prefix":
-        groups = [prefix_of]
-    else:
-        groups = []
+    groups: list[Callable[[Job], Any]] = {"one": [_alike], "one-per-prefix": [prefix_of]}.get(shape.choose, [])
     if shape.form == "oneeach":
         groups.append(lambda job: ":" in job["dip"])
     if not groups:
@@ -230,6 +225,10 @@ def _chosen(made: Sequence[Job], shape: Shape) -> list[Job]:
         if key not in best or draw < best[key][0]:
             best[key] = draw, job
     return [job for _, job in best.values()]
+
+
+def _alike(job: Job) -> None:
+    """All addresses of a name are of one group."""
 
 
 def leads_somewhere(packed: bytes) -> bool:
