@@ -98,7 +98,7 @@ class Target:
         else:
             questions = [Question(question(name, qtype), b"", self) for qtype in plan.addresses]
         questions += [Question(question(name, qtype), b"", self) for qtype in plan.others]
-        self.hosts.append(Host(domain, keys, questions))
+        self.hosts.append(Host(domain, keys, [*questions]))
         self.left += len(questions)
         return questions
 
