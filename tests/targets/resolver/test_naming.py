@@ -85,7 +85,8 @@ class TestJobs(unittest.TestCase):
                          [{"domain": "www.a.example", "dip": "192.0.2.7"}])
 
     def test_networks(self):
-        plan = Plan(subnets=tuple((text, client_subnet(ip_network(text))) for text in ("192.0.2.0/24", "198.51.100.0/24")))
+        networks = ("192.0.2.0/24", "198.51.100.0/24")
+        plan = Plan(subnets=tuple((text, client_subnet(ip_network(text))) for text in networks))
 
         def near(one):
             return Answer("", (V4, OTHER) if one.options.endswith(b"\xc0\0\2") else (V4,))
