@@ -35,6 +35,8 @@ WITHOUT_EDNS = {"formerr", "notimp", "badvers"}
 """What servers say that do not know EDNS. :rfc:`6891`, section 7"""
 
 NEVER = float("inf")
+KEPT = 1024
+"""Questions that are over, of which times may be kept."""
 
 
 class Question:
@@ -234,8 +236,16 @@ class Core:
                  in zip(self._buckets, self._waiting, self._unanswered, self._fresh, strict=True) if waiting)
         return NEVER if not self.pending else min(due, end, *waits)
 
+    def _forget(self) -> None:
+        """Leave out of the times what is over: otherwise a question would be kept for as long as it might have taken."""
+        if len(self._ends) > 2 * self.pending + KEPT:
+            self._ends = deque(entry for entry in self._ends if not entry[1].done)
+        if len(self._due) > 2 * self.pending + KEPT:
+            self._due = deque(entry for entry in self._due if not entry[1].done and entry[1].attempt == entry[2])
+
     def expire(self, now: float) -> None:
         """Do what the time has come for."""
+        self._forget()
         while self._ends and self._ends[0][0] <= now:
             question = self._ends.popleft()[1]
             if not question.done:

@@ -1,7 +1,9 @@
 """Who is asked when: without a socket, and without waiting."""
 
 import unittest
+from unittest import mock
 
+from pathspider.targets.resolver import core
 from pathspider.targets.resolver.core import AGE, AT_ONCE, TCP, UDP, Bucket, Core, Question
 from pathspider.targets.resolver.message import TYPES, encode_name, question
 from tests.helpers.resolvers import ADDRESS, answering
@@ -125,6 +127,17 @@ class TestAttempts(CoreCase):
         for _ in range(3):
             self.ask()
         self.assertEqual(self.sent(), [(UDP, 0), (UDP, 1), (UDP, 2), (UDP, 0)])
+
+
+    def test_what_is_over_is_not_kept(self):
+        with mock.patch.object(core, "KEPT", 4):
+            self.begin(1, 1000.0)
+            for _ in range(50):
+                self.sent()
+                self.answer(ADDRESS)
+                self.ask()
+                self.core.expire(self.now)
+        self.assertLess(max(len(self.core._due), len(self.core._ends)), 10)
 
 
 class TestRates(CoreCase):
