@@ -270,8 +270,8 @@ def stopping(resolving: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def tell(args: argparse.Namespace, resolving: Run, reader: JobReader | Union, prefixes: Prefixes | None,

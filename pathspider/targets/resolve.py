@@ -76,4 +76,4 @@ def texts(answer: Answer, asked: bytes) -> list[str]:
 
 def descriptors(resolvers: Sequence[str], questions: int) -> int:
     """How many sockets a lookup of so many questions has open at once, at most."""
-    return questions * (2 + len(resolvers)) + 1
+    return questions * (2 + len(resolvers)) + 2

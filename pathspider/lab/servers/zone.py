@@ -210,4 +210,4 @@ def truncated(request: dnslib.DNSRecord) -> bytes:
 
 def payload(request: dnslib.DNSRecord) -> int:
     """Octets of a datagram that the asker takes."""
-    return max([PLAIN_PAYLOAD, *(record.rclass for record in request.ar if record.rtype == dnslib.QTYPE.OPT)])
+    return max([PLAIN_PAYLOAD, *(int(record.rclass) for record in request.ar if record.rtype == dnslib.QTYPE.OPT)])

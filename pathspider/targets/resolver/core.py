@@ -237,7 +237,7 @@ class Core:
         return NEVER if not self.pending else min(due, end, *waits)
 
     def _forget(self) -> None:
-        """Leave out of the times what is over: otherwise a question would be kept for as long as it might have taken."""
+        """Leave out of the times what is over: a question would be kept for as long as it might have taken."""
         if len(self._ends) > 2 * self.pending + KEPT:
             self._ends = deque(entry for entry in self._ends if not entry[1].done)
         if len(self._due) > 2 * self.pending + KEPT:

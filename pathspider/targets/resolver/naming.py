@@ -212,7 +212,9 @@ def _chosen(made: Sequence[Job], shape: Shape) -> list[Job]:
     """Those of a name's jobs that are taken. Which one is drawn depends on seed, name and address alone."""
     if shape.annotate is not None:
         made = [shape.annotate(job) for job in made]
-    groups: list[Callable[[Job], Any]] = {"one": [_alike], "one-per-prefix": [prefix_of]}.get(shape.choose, [])
+    groups: list[Callable[[Job], Any]] = []
+    if shape.choose != "all":
+        groups.append(prefix_of if shape.choose == "one-per-prefix" else _alike)
     if shape.form == "oneeach":
         groups.append(lambda job: ":" in job["dip"])
     if not groups:
