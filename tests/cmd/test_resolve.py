@@ -10,6 +10,7 @@ import tempfile
 import threading
 import unittest
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -19,10 +20,15 @@ from tests import in_checkout
 from tests.docs.test_shown import blocks, commands, runnable
 from tests.helpers.resolvers import ResolverCase
 from tests.packaging.files import ROOT
-from tests.programs import write_programs
+from tests.programs import SERVERS, write_programs
 from tests.targets.resolver.test_run import world
 
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+
+
+def read(path):
+    """The lines of a file of ndjson, None without one."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else None
 
 
 class TestResolve(ResolverCase):
@@ -40,18 +46,14 @@ class TestResolve(ResolverCase):
         with self.assertLogs("pathspider") as logs:
             self.assertEqual(main([*self.options(*options), str(source)]), status)
         self.messages = "\n".join(logs.output)
-        return self.read(self.output)
-
-    @staticmethod
-    def read(path):
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else None
+        return read(self.output)
 
     def test_a_list(self):
         self.serve(world)
         jobs = self.resolve("1,h1.example\n2,x2.example\n3,h3.example\n", "--output-unresolved", str(self.unresolved))
         self.assertEqual(sorted(job["dip"] for job in jobs), ["192.0.2.1", "192.0.2.3"])
         self.assertEqual({job["rank"] for job in jobs}, {"1", "3"})
-        self.assertEqual(self.read(self.unresolved), [
+        self.assertEqual(read(self.unresolved), [
             {"rank": "2", "domain": "x2.example", "conditions": ["dnsresolv.unresolved:nxdomain"]}])
         self.assertIn("2 of 3 names resolved, to 2 jobs; not resolved: 1 nxdomain", self.messages)
         self.assertEqual([path.name for path in self.folder.glob("*.journal")], [])
@@ -60,7 +62,7 @@ class TestResolve(ResolverCase):
         self.serve(world)
         self.unresolved.write_text('{"domain": "h1.example", "conditions": ["dnsresolv.unresolved:timeout"]}\n')
         self.assertEqual(main(self.options("-q", str(self.unresolved))), 0)
-        self.assertEqual(self.read(self.output)[0]["dip"], "192.0.2.1")
+        self.assertEqual(read(self.output)[0]["dip"], "192.0.2.1")
 
     def test_no_answer_is_an_exit_status(self):
         self.resolve("h1.example\n", status=1)
@@ -99,7 +101,7 @@ class TestResolve(ResolverCase):
             self.assertEqual(main(self.options("--resume", "--seed", "1", str(names))), 2)
         self.assertIn("seed was 0 when this began, and is 1 now", logs.output[0])
         self.assertEqual(main(self.options("-q", "--resume", str(names))), 0)
-        self.assertEqual(sorted(job["domain"] for job in self.read(self.output)),
+        self.assertEqual(sorted(job["domain"] for job in read(self.output)),
                          sorted(f"h{number}.example" for number in range(200)))
         self.assertEqual(main(self.options("-q", "--resume", str(names))), 2)  # all was resolved
 
@@ -125,6 +127,32 @@ class TestResolve(ResolverCase):
 @in_checkout
 @unittest.skipUnless(os.path.exists("/etc/resolv.conf"), "a machine that asks nobody for names")
 class TestInTheLab(unittest.TestCase):
+    def test_from_the_root_on(self):
+        packages = SERVERS / "usr/lib/python3/dist-packages"
+        if find_spec("unbound") is None and not (packages / "unbound.py").exists():
+            self.skipTest("without python3-unbound")
+        libraries = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{packages}", "LD_LIBRARY_PATH": libraries}
+        hints = next(text for _, caption, text in blocks((ROOT / "docs/lab.rst").read_text(encoding="utf-8"))
+                     if caption == "root.hints")
+        names = ["alias", "ecn-clean-http", "www.truncated", "www.slow", "nonesuch", "loop-1", "www.lame"]
+        with tempfile.TemporaryDirectory() as folder, Lab() as lab:
+            Path(folder, "hints").write_text(hints, encoding="ascii")
+            done = lab.run([*PSPDR, "resolve", "-4", "--iterative", "--root-hints", f"{folder}/hints", "--timeout", "9",
+                            "--output-unresolved", f"{folder}/unresolved"], env=environment, stdout=subprocess.PIPE,
+                           data="".join(f"{name}.lab.test\n" for name in names).encode(), stderr=subprocess.PIPE,
+                           timeout=60)
+            others = read(Path(folder, "unresolved"))
+        found = {job["domain"].removesuffix(".lab.test"): job for job in map(json.loads, done.stdout.splitlines())}
+        self.assertEqual({name: job["dip"] for name, job in found.items()},
+                         {"alias": "10.64.0.1", "ecn-clean-http": "10.20.1.2", "www.truncated": "10.64.0.1",
+                          "www.slow": "10.64.0.1"}, done.stderr)
+        self.assertEqual(found["alias"]["cname"], ["alias-2.lab.test", "clean-1.lab.test"])
+        self.assertEqual({one["domain"]: one["conditions"] for one in others},
+                         {"nonesuch.lab.test": ["dnsresolv.unresolved:nxdomain"],
+                          "loop-1.lab.test": ["dnsresolv.unresolved:servfail"],
+                          "www.lame.lab.test": ["dnsresolv.unresolved:servfail"]})
+
     def test_list_to_report_in_one_line(self):
         """The pipeline of docs/resolve.rst, with the files that the page shows."""
         found = [*blocks((ROOT / "docs/resolve.rst").read_text(encoding="utf-8"))]

@@ -72,6 +72,10 @@ class Iterative:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for _, question, number in self._ends:
+            if not question.done:
+                self._context.cancel(number)
+        self._context = None  # ends its thread
         self._epoll.close()
         os.close(self._bell)
 
