@@ -138,8 +138,8 @@ class TestInTheLab(unittest.TestCase):
         names = ["alias", "ecn-clean-http", "www.truncated", "www.slow", "nonesuch", "loop-1", "www.lame"]
         with tempfile.TemporaryDirectory() as folder, Lab() as lab:
             Path(folder, "hints").write_text(hints, encoding="ascii")
-            done = lab.run([*PSPDR, "resolve", "-4", "--iterative", "--root-hints", f"{folder}/hints", "--timeout", "9",
-                            "--output-unresolved", f"{folder}/unresolved"], env=environment, stdout=subprocess.PIPE,
+            done = lab.run([*PSPDR, "resolve", "-4", "--iterative", "--root-hints", f"{folder}/hints",
+                            "--timeout", "30", "--output-unresolved", f"{folder}/unresolved"], env=environment, stdout=subprocess.PIPE,
                            data="".join(f"{name}.lab.test\n" for name in names).encode(), stderr=subprocess.PIPE,
                            timeout=60)
             others = read(Path(folder, "unresolved"))
