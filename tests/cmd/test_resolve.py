@@ -139,9 +139,9 @@ class TestInTheLab(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, Lab() as lab:
             Path(folder, "hints").write_text(hints, encoding="ascii")
             done = lab.run([*PSPDR, "resolve", "-4", "--iterative", "--root-hints", f"{folder}/hints",
-                            "--timeout", "30", "--output-unresolved", f"{folder}/unresolved"], env=environment, stdout=subprocess.PIPE,
-                           data="".join(f"{name}.lab.test\n" for name in names).encode(), stderr=subprocess.PIPE,
-                           timeout=60)
+                            "--timeout", "30", "--output-unresolved", f"{folder}/unresolved"], env=environment,
+                           data="".join(f"{name}.lab.test\n" for name in names).encode(), stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, timeout=60)
             others = read(Path(folder, "unresolved"))
         found = {job["domain"].removesuffix(".lab.test"): job for job in map(json.loads, done.stdout.splitlines())}
         self.assertEqual({name: job["dip"] for name, job in found.items()},
