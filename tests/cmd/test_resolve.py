@@ -62,7 +62,7 @@ class TestResolve(ResolverCase):
         self.serve(world)
         self.unresolved.write_text('{"domain": "h1.example", "conditions": ["dnsresolv.unresolved:timeout"]}\n')
         self.assertEqual(main(self.options("-q", str(self.unresolved))), 0)
-        self.assertEqual(read(self.output)[0]["dip"], "192.0.2.1")
+        self.assertEqual(read(self.output), [{"domain": "h1.example", "dip": "192.0.2.1"}])
 
     def test_no_answer_is_an_exit_status(self):
         self.resolve("h1.example\n", status=1)

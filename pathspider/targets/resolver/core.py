@@ -48,7 +48,7 @@ class Question:
     """
 
     __slots__ = ("answer", "asked", "attempt", "attempts", "done", "options", "over_tcp", "owner", "places", "problem",
-                 "server", "under_way", "until")
+                 "under_way", "until")
 
     def __init__(self, asked: bytes, options: bytes | None = b"", owner: Any = None) -> None:
         self.asked = asked
@@ -66,8 +66,6 @@ class Question:
         """The resolvers that were asked over TCP, or that have said over UDP what they have to say."""
         self.under_way = 0
         """Attempts that may still be answered."""
-        self.server = 0
-        """The resolver that was asked last."""
         self.until = NEVER
         """When it is over."""
         self.places: list[Any] = []
@@ -332,7 +330,6 @@ class Core:
             question.until = now + self._timeout
             self._ends.append((question.until, question))
         question.under_way += 1
-        question.server = server
         self._due.append((now + self._share, question, question.attempt))
         send = Send(question, transport, server, now + AGE)
         self._send.append(send)

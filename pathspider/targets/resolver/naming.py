@@ -154,7 +154,7 @@ def jobs(target: Target, shape: Shape) -> Iterator[Job]:
         usable = [one for one in found if leads_somewhere(one)]
         common = _common(target, host)
         if not target.plan.addresses:
-            if len(common) > len(target.job):
+            if any(one.answer.values for one in host.questions):
                 yield common
         elif shape.form == "array":
             chosen = _chosen([cast(Job, {**common, **_of_address(one, found[one])}) for one in usable], shape)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, cast
 
-from pathspider.records import Job, Record
+from pathspider.records import Job, Record, to_measure
 from pathspider.targets.resolver.core import RETRY, Question
 from pathspider.targets.resolver.journal import Journal
 from pathspider.targets.resolver.naming import UNRESOLVED, Plan, Shape, Target, jobs, own_address
@@ -164,6 +164,7 @@ class Run:
         if self._journal is not None:
             self._journal.read = max(self._journal.read, place + 1)
             self._journal.under_way.add(place)
+        job = to_measure(job)
         target = Target(job, self._plan, place)
         self._under_way += 1
         if (known := own_address(job)) is not None:

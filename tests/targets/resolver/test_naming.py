@@ -60,6 +60,7 @@ class TestJobs(unittest.TestCase):
         self.assertEqual(first["dns"], {"HTTPS": [{"priority": 1, "target": "."}]})
         alone = made(resolve(answers, Plan((), (TYPES["HTTPS"],))))
         self.assertEqual(alone, [{"domain": "www.example", "dns": first["dns"]}])
+        self.assertEqual(made(resolve({}, Plan((), (TYPES["HTTPS"],), "www"), domain="a.example")), [])
 
     def test_mail_exchangers(self):
         answers = {("www.example", "MX"): Answer("", ((20, "b.example"), (10, "a.example"))),
