@@ -55,9 +55,10 @@ def add_input_options(parser: Parser, *, repeats: bool = True) -> None:
     parser.add_argument(SHUFFLE, type=seed, nargs="?", metavar="SEED",
                         help="Take the list in an order that is drawn, the same for the same SEED. A SEED follows an "
                              "equals sign; if there is none, one is drawn and told.")
-    parser.set_defaults(allow_repeats=True)
-    if repeats:
-        parser.add_argument("--allow-repeats", action="store_true", default=False,
+    if not repeats:
+        parser.set_defaults(allow_repeats=True)
+    else:
+        parser.add_argument("--allow-repeats", action="store_true",
                             help="Take a target as often as the list has it, and remember none (9 octets for each).")
 
 
