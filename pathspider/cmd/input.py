@@ -30,8 +30,11 @@ SEED_BITS = 31
 """Of a seed that nobody gave: short enough to be typed."""
 
 
-def add_input_options(parser: Parser) -> None:
-    """The options of a command that reads targets."""
+def add_input_options(parser: Parser, *, repeats: bool = True) -> None:
+    """The options of a command that reads targets.
+
+    :param repeats: whether it takes each target once
+    """
     parser.words = bare_options
     parser.add_argument("--input", metavar="INPUTFILE", default="-",
                         help="The list of jobs, one a line, also compressed. (Default: standard input)")
@@ -53,8 +56,11 @@ def add_input_options(parser: Parser) -> None:
     parser.add_argument(SHUFFLE, type=seed, nargs="?", metavar="SEED",
                         help="Take the list in an order that is drawn, the same for the same SEED. A SEED follows an "
                              "equals sign; if there is none, one is drawn and told.")
-    parser.add_argument("--allow-repeats", action="store_true",
-                        help="Take a target as often as the list has it, and remember none (9 octets for each).")
+    if not repeats:
+        parser.set_defaults(allow_repeats=True)
+    else:
+        parser.add_argument("--allow-repeats", action="store_true",
+                            help="Take a target as often as the list has it, and remember none (9 octets for each).")
 
 
 def bare_options(words: Sequence[str], ends: Container[str] = ()) -> list[str]:

@@ -32,6 +32,7 @@ COMMANDS = {
     "new-plugin": "Write the package of a new plugin",
     "observe": "Passively observe network traffic",
     "report": "Tell what result files hold",
+    "resolve": "Resolve names of target lists into jobs",
     "show": "Look at records on the terminal",
     "test": "Run the built in test suite",
     "trace": "Show which hops of a path see a feature, and where it is changed or dropped",

@@ -36,6 +36,8 @@ FURTHER_STATUS: dict[str, list[tuple[int | str, str]]] = {
                             "again"), (143, "the same, with SIGTERM")],
     "pspdr-observe": [(130, "interrupted a second time (SIGINT), while open flows were being written; the first SIGINT "
                             "or SIGTERM ends the observation, with status 0"), (143, "the same, with SIGTERM")],
+    "pspdr-resolve": [(130, "interrupted (SIGINT); names under way were finished, unless interrupted again"),
+                      (143, "the same, with SIGTERM")],
     "pspdr-lab": [(125, "with lab run and lab shell, whose status else is that of the command: the lab could not be "
                         "made"),
                   (126, "the command of lab run could not be executed"),

@@ -17,7 +17,8 @@ from pathspider.records import CONN_FAILED, CONN_OK, Connection, Job, Record, Un
 from pathspider.run.match import Merged
 from pathspider.targets.names import both_spellings, canonical_domain
 from pathspider.targets.problems import target_problem
-from pathspider.targets.resolve import RETRY, Lookup, descriptors, lookups, system_resolvers
+from pathspider.targets.resolve import Lookup, descriptors, lookups, system_resolvers
+from pathspider.targets.resolver.core import RETRY
 
 log = logging.getLogger("pathspider")
 

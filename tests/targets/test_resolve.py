@@ -11,14 +11,14 @@ from pathlib import Path
 from time import monotonic, thread_time
 
 import dnslib
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pathspider.helpers.dns import query
-from pathspider.targets import resolve
-from pathspider.targets.resolve import Lookup, lookup, lookups, read_answers, system_resolvers
+from pathspider.targets.resolve import Lookup, lookup, lookups, system_resolvers
+from pathspider.targets.resolver import engine
 from tests.helpers.messages import pointer_chains
 from tests.helpers.resolvers import ADDRESS, KnotCase, ResolverCase, answering
+
+OPT = 11
+"""Octets behind the question of a query: the record of EDNS."""
 
 
 class TestLookup(ResolverCase):
@@ -132,7 +132,7 @@ class TestLookup(ResolverCase):
                 good = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7"
                 records = [*before, good, *parts]
                 counts = struct.pack("!4H", 1, len(records), bool(authority), 0)
-                return query[:2] + b"\x81\x80" + counts + query[12:] + b"".join(records) + authority
+                return query[:2] + b"\x81\x80" + counts + query[12:-OPT] + b"".join(records) + authority
             return answer
 
         for number, answer in enumerate((with_records(short), with_records(cut), with_records(before=[short]),
@@ -144,7 +144,7 @@ class TestLookup(ResolverCase):
 
     def test_only_broken_ones(self):
         def answer(query):
-            return query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:] + \
+            return query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:-OPT] + \
                 b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\5\xc0\0\2\7\7"
         self.serve(answer, answer)
         self.assertEqual(self.lookup(), Lookup([], "invalid"))
@@ -187,7 +187,7 @@ class TestLookup(ResolverCase):
 
                 thread = threading.Thread(target=serve)
                 thread.start()
-                resolve._warn_of_source.cache_clear()
+                engine._warn_of_source.cache_clear()
                 with self.assertLogs("pathspider", "WARNING") as logs:
                     self.assertEqual(self.lookup(timeout=1), Lookup([], "unexpected_source"))
                 thread.join(10)
@@ -247,15 +247,6 @@ class TestLookup(ResolverCase):
         self.lookup("127.0.0.2", timeout=0.2)
         self.lookup("nonsense")
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
-
-    @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6), st.integers(0, 200))
-    def test_mangled_ones(self, changes, cut):
-        message = bytes(query({"domain": "alias.example.com"}).pack())
-        data = bytearray(ADDRESS(message))
-        for at, value in changes:
-            data[at % len(data)] = value
-        answers = read_answers(message, bytes(data[:max(len(data) - cut, 12)]), "A")
-        self.assertNotEqual(bool(answers.answers), bool(answers.problem))
 
     def test_texts(self):
         self.serve(answering('alias.example.com 60 TXT "a b" "c"', "alias.example.com 60 A 192.0.2.7"))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import dnslib
 
 from pathspider.lab.addresses import CLEAN_TARGETS, DOMAIN, clean_address
-from pathspider.lab.servers import sockets
+from pathspider.lab.servers import sockets, zone
 
 ELSEWHERE = {"A": "192.0.2.1", "AAAA": "2001:db8::1"}
 """What names outside the lab resolve to (documentation addresses): nothing is there to be connected to."""
@@ -39,6 +39,8 @@ def addresses_of(name: str) -> Mapping[str, str] | None:
     name = name.lower().rstrip(".")
     if name in NAMES:
         return NAMES[name]
+    if (known := zone.addresses_of(name)) is not None:
+        return known
     clean = CLEAN_NAME.fullmatch(name)
     if clean and int(clean[1]) <= CLEAN_TARGETS:
         return {qtype: clean_address(int(clean[1]) - 1, version) for qtype, version in (("A", 4), ("AAAA", 6))}
@@ -51,19 +53,23 @@ OTHER_NAME = "another.example"
 """What nobody has asked for."""
 
 
-def answers(query: bytes, kind: str = "", *, datagram: bool = False) -> list[bytes]:
-    """All that a server of this kind sends for a query: nothing, the response, or others before it."""
-    response = answer(query, kind, datagram=datagram)
+def answers(query: bytes, kind: str = "", *, datagram: bool = False, asked: bytes = b"") -> list[bytes]:
+    """All that a server of this kind sends for a query: nothing, the response, or others before it.
+
+    :param asked: the packed address that was asked: some are name servers of a zone
+    """
+    response = answer(query, kind, datagram=datagram, asked=asked)
     if response is None:
         return []
     if kind != "dns-strays":
-        return [response]
+        return [response] if kind else zone.behave(dnslib.DNSRecord.parse(query), response, datagram=datagram,
+                                                   server=zone.SERVERS.get(asked))
     other = dnslib.DNSRecord.question(OTHER_NAME).reply()
     other.header.id = int.from_bytes(query[:2], "big")
     return [bytes([response[0] ^ 1]) + response[1:], other.pack(), response]
 
 
-def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | None:
+def answer(query: bytes, kind: str = "", *, datagram: bool = False, asked: bytes = b"") -> bytes | None:
     """The response to a query, of a server of this kind; None for none: what is no query gets no response."""
     try:
         request = dnslib.DNSRecord.parse(query)
@@ -77,17 +83,34 @@ def answer(query: bytes, kind: str = "", *, datagram: bool = False) -> bytes | N
         reply.header.rcode = ERRORS[kind]
     elif kind == "dns-tcp-only" and datagram:
         reply.header.tc = 1
-    elif (addresses := addresses_of(str(request.q.qname))) is None:
-        reply.header.rcode = dnslib.RCODE.NXDOMAIN
-    elif qtype in addresses:
-        reply.add_answer(dnslib.RR(request.q.qname, request.q.qtype, ttl=60, rdata=RDATA[qtype](addresses[qtype])))
+    elif (server := zone.SERVERS.get(asked)) is not None and (other := zone.referral(request, server)) is not None:
+        reply = other
+    else:
+        add_answers(request, reply, qtype)
     packed: bytes = reply.pack()
-    return packed
+    return zone.truncated(request) if datagram and len(packed) > zone.payload(request) else packed
+
+
+def add_answers(request: dnslib.DNSRecord, reply: dnslib.DNSRecord, qtype: str) -> None:
+    """Put what there is of a name into a response, aliases followed once round."""
+    name = str(request.q.qname).lower().rstrip(".") or "."
+    for _ in range(len(zone.ALIASES)):
+        more = zone.further(name, request)
+        addresses = addresses_of(name)
+        if more is None and addresses is None:
+            reply.header.rcode = dnslib.RCODE.NXDOMAIN
+        owner = request.q.qname if dnslib.DNSLabel(name) == request.q.qname else dnslib.DNSLabel(name)
+        if addresses and qtype in addresses and name not in zone.ALIASES and not name.startswith(("many.", "subnet.")):
+            reply.add_answer(dnslib.RR(owner, request.q.qtype, ttl=60, rdata=RDATA[qtype](addresses[qtype])))
+        reply.add_answer(*(more or []))
+        if name not in zone.ALIASES:
+            break
+        name = zone.ALIASES[name]
 
 
 def serve_udp(sock: socket.socket) -> None:
     """Answer datagrams."""
-    sockets.serve_udp(sock, lambda one: answers(one.data, KINDS.get(one.asked, ""), datagram=True))
+    sockets.serve_udp(sock, lambda one: answers(one.data, KINDS.get(one.asked, ""), datagram=True, asked=one.asked))
 
 
 async def serve_tcp(sock: socket.socket, backlog: int) -> None:
@@ -98,15 +121,18 @@ async def serve_tcp(sock: socket.socket, backlog: int) -> None:
 
 async def _answer_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     name = writer.get_extra_info("sockname")[0]
-    kind = KINDS.get(socket.inet_pton(socket.AF_INET6 if ":" in name else socket.AF_INET, name), "")
+    asked = socket.inet_pton(socket.AF_INET6 if ":" in name else socket.AF_INET, name)
+    kind = KINDS.get(asked, "")
     if kind == "forbids" and sockets.asks_for_feature(writer.get_extra_info("socket")):
         kind = "refused"
     try:
         while True:
             (length,) = struct.unpack("!H", await reader.readexactly(2))
-            responses = answers(await reader.readexactly(length), kind)
+            responses = answers(await reader.readexactly(length), kind, asked=asked)
             if not responses:
                 break
+            if isinstance(responses[0], zone.Delayed):
+                await asyncio.sleep(responses[0].seconds)
             writer.writelines(struct.pack("!H", len(response)) + response for response in responses)
             await writer.drain()
     except (asyncio.IncompleteReadError, OSError):

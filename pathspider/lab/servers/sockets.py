@@ -117,5 +117,12 @@ def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], list[byt
             asked = IN6_PKTINFO.unpack_from(control[socket.IPPROTO_IPV6, socket.IPV6_PKTINFO])[0]
             reply_from = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(asked, 0))
         for response in answer(Datagram(data, client, asked, port, control)):
-            with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
-                sock.sendmsg([response], [reply_from], 0, client)
+            if seconds := getattr(response, "seconds", 0):
+                asyncio.get_running_loop().call_later(seconds, _send, sock, response, reply_from, client)
+            else:
+                _send(sock, response, reply_from, client)
+
+
+def _send(sock: socket.socket, response: bytes, reply_from: tuple[int, int, bytes], client: Any) -> None:
+    with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
+        sock.sendmsg([response], [reply_from], 0, client)
