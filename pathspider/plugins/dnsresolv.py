@@ -53,6 +53,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     name = "dnsresolv"
     description = "Simple Input List DNS Resolver"
+    questions = {"dnsresolv.unresolved": "Why has a name no address?"}
     version = __version__
     chains = []
     capabilities = ()

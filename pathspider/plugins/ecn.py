@@ -41,6 +41,13 @@ class ECN(SynchronizedSpider, PluggableSpider):
 
     name = "ecn"
     description = "Explicit Congestion Notification"
+    feature = "Asking for ECN"
+    questions = {
+        "ecn.negotiation": "Is ECN negotiated?",
+        "ecn.ipmark.ect0": "Do packets come back with ECT(0)?",
+        "ecn.ipmark.ect1": "Do packets come back with ECT(1)?",
+        "ecn.ipmark.ce": "Do packets come back with CE?",
+    }
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
