@@ -24,8 +24,10 @@ MOST_PLOTTED = 24
 MOST_QUESTIONS = 100
 """Questions that are listed, those with the most records."""
 MOST_VALUES = 5
+FEW_FILES = 2
+"""Files of which what is left, and what stands beside connectivity, are told in full."""
 
-COMPLEMENTS = ("works", "not_seen", "not_received", "offline")
+COMPLEMENTS = ("works", "not_seen", "not_received", "not_acked", "failed", "offline")
 """Answers that are what is left: a plot leaves them out."""
 APART = (CONFIRMED, AT_FIRST.format("broken"), AT_FIRST.format("transient"))
 """Questions, by their endings, for those who want to know how the first one's answer was come by."""
@@ -63,18 +65,19 @@ def answers(report: Report, questions: list[str]) -> Iterator[str]:
     """A plugin's questions."""
     for question in questions:
         if not is_apart(question, questions):
-            yield from _heading(question)
+            yield from _heading(question, wording.heading(question))
             yield from _question(report, question)
     if apart := [question for question in questions if is_apart(question, questions)]:
         yield from details("First connections and further rounds, apart", (
-            piece for question in apart for piece in (*_heading(question), *_question(report, question))))
+            piece for question in apart
+            for piece in (*_heading(question, wording.heading_apart(question)), *_question(report, question))))
     if (count := sum(len(report.questions(plugin)) for plugin in report.plugins)) > MOST_QUESTIONS:
         yield (f"<p>Here are the {MOST_QUESTIONS} questions with the most records, of {count:,}; JSON and CSV have "
                "them all.</p>\n")
 
 
-def _heading(question: str) -> Iterator[str]:
-    yield f"<h3>{heading_of(wording.heading(question))} <code>{text_of(question)}</code></h3>\n"
+def _heading(question: str, heading: str) -> Iterator[str]:
+    yield f"<h3>{heading_of(heading)} <code>{text_of(question)}</code></h3>\n"
 
 
 def _question(report: Report, question: str) -> Iterator[str]:
@@ -90,12 +93,16 @@ def _question(report: Report, question: str) -> Iterator[str]:
     if len(given) > len(kept):
         yield f"<p>The {len(kept)} most frequent of {len(given)} answers; JSON and CSV have them all.</p>\n"
     listed = sorted((count for count in everything if count.answer.answer in kept), key=_order)
+    if question.endswith((BASELINE_UP, UP_CONFIRMED)) and len({count.file for count in listed}) > FEW_FILES:
+        listed = [count for count in listed if count.answer.answer == "broken"]
     yield from columns(_plot(report, question, listed, given), _counts(report, question, listed))
     if question.endswith((BASELINE_UP, UP_CONFIRMED)):
         yield from _beside(report, wording.name_of(question))
+    yield '<div class="more">\n'
     if meanings := [*_meanings(everything, kept)]:
         yield from details("What the answers mean", ["<ul>\n", *meanings, "</ul>\n"])
     yield from _groups(report, question, given)
+    yield "</div>\n"
 
 
 def _order(count: Count) -> tuple[bool, list[tuple[int, str]], int]:
@@ -138,8 +145,10 @@ def _counts(report: Report, question: str, counts: list[Count]) -> Iterator[str]
 def _beside(report: Report, name: str) -> Iterator[str]:
     """What connections that came up were like, outside of connectivity's shares."""
     lines = []
-    for one in beside(report, name):
-        where = f"{report.tallies[one.file].label}: " if len(report.tallies) > 1 else ""
+    found = [*beside(report, name)]
+    several = len({one.file for one in found}) > 1
+    for one in found:
+        where = f"{report.tallies[one.file].label}: " if several else ""
         values = ", ".join(f"{value} {count:,} times" for value, count in one.values[:MOST_VALUES])
         if len(one.values) > MOST_VALUES:
             values += ", …"
@@ -147,7 +156,11 @@ def _beside(report: Report, name: str) -> Iterator[str]:
                      f"<b>{with_interval(one.share)}</b> <code>{text_of(one.condition)}</code>"
                      f"{f' ({text_of(values)})' if values else ''}</li>\n")
     if lines:
-        yield "<p>Beside that, and in none of these shares:</p>\n<ul>\n" + "".join(lines) + "</ul>\n"
+        said = ["<ul>\n", *lines, "</ul>\n"]
+        if len({one.file for one in found}) > FEW_FILES:
+            yield from details("What stands beside that, and in none of these shares", said)
+        else:
+            yield "<p>Beside that, and in none of these shares:</p>\n" + "".join(said)
 
 
 def _meanings(counts: list[Count], kept: set[str]) -> Iterator[str]:

@@ -13,12 +13,26 @@ from pathspider.report.crossing import Crossed, features, versions
 from pathspider.report.figures import points
 from pathspider.report.findings import Finding, clearest, findings, path_dependent
 from pathspider.report.hops import by_systems
-from pathspider.report.markup import Cell, columns, details, many, number, of_total, share, table, text_of, with_bounds
+from pathspider.report.markup import (
+    Cell,
+    columns,
+    details,
+    many,
+    number,
+    of_total,
+    share,
+    short,
+    table,
+    text_of,
+    with_bounds,
+)
 from pathspider.report.pairs import Pairs
 from pathspider.report.places import KINDS
 from pathspider.report.plain import MOST_TARGETS, name_of
 from pathspider.report.plot import Point, history
+from pathspider.report.questions import parse
 from pathspider.report.summary import UP, Compared, Report
+from pathspider.report.targets import Changed
 from pathspider.report.vantage import relation_of
 
 MOST_MOVES = 200
@@ -89,8 +103,9 @@ def _matrix(report: Report, pairs: Pairs) -> Iterator[str]:
     words = words[:MOST_CHANGES]
     cells = {(", ".join(before), ", ".join(after)): count for (before, after), count in matrix.items()}
     yield from table(f"{base}: targets by their answer in {first} (rows) and in {second} (columns)",
-                     [f"{first} ↓", *words], (
-        [before, *(_count(cells.get((before, after), 0), before != after) for after in words)] for before in words), most=6)
+                     [f"{short(first)} ↓", *map(short, words)], (
+        [before, *(_count(cells.get((before, after), 0), before != after) for after in words)]
+        for before in words), most=6)
 
 
 def _count(value: int, changed: bool) -> Cell:
@@ -100,7 +115,7 @@ def _count(value: int, changed: bool) -> Cell:
 def _where(finding: Finding, pairs: Pairs) -> Iterator[str]:
     """By autonomous system, country and prefix: those with the most changes."""
     report = finding.report
-    first, second = report.tallies[pairs.first].label, report.tallies[pairs.second].label
+    first, second = short(report.tallies[pairs.first].label), short(report.tallies[pairs.second].label)
     counts = {(count.file, count.group[1]): count for kind in ("as", "country") for count in
               report.of(finding.question, kind) if count.answer.answer == "broken"}
     told = False
@@ -111,18 +126,18 @@ def _where(finding: Finding, pairs: Pairs) -> Iterator[str]:
         heads = [name[:1].upper() + name[1:], f"Broken in {second} alone", f"In {first} alone", "p, adjusted"]
         shown = [] if kind == "prefix" else [pairs.first, pairs.second]
         rows = table(f"{finding.question}: broken in one of both, by {name}",
-                     [heads[0], *heads[1:3], *(report.tallies[file].label for file in shown), heads[3]], (
+                     [heads[0], *heads[1:3], *(short(report.tallies[file].label) for file in shown), heads[3]], (
             [place.name, number(place.gained), number(place.lost),
              *(with_bounds(one.share) if (one := counts.get((file, place.name))) else "" for file in shown),
              Cell(wording.chance(place.adjusted).removeprefix("p = ").removeprefix("p "), place.adjusted,
                   "number hot" if place.clear else "number")] for place in change.places))
-        more = f": {len(change.places)} of {change.count}" if change.count > len(change.places) else ""
+        more = f": {len(change.places)} of {change.many}" if change.many > len(change.places) else ""
         if told:
             yield from details(f"By {name}{more}", rows)
         else:
             yield from rows
             if more:
-                yield f'<p class="soft">The first {len(change.places)} of {change.count:,}.</p>\n'
+                yield f'<p class="soft">The first {len(change.places)} of {change.many:,}.</p>\n'
         told = True
 
 
@@ -212,8 +227,17 @@ def changed(report: Report) -> Iterator[str]:
     if len(listed) < targets.changed_targets:
         yield f"; here are the first {len(listed)}, JSON and CSV have them all"
     yield ".</p>\n"
-    yield from table("Targets with different answers", [
-        "Target", "AS", "Results", "Records", "Questions", "Conditions"], (
-        [name_of(one)[:MOST_NAME], " ".join(filter(None, (one.system, one.country))), report.tallies[seen.file].label,
-         number(seen.records), many(" ".join(one.questions)), many(" ".join(seen.conditions))]
-        for one in listed for seen in one.seen))
+    yield from table("Targets with different answers", ["Target", "AS", "What was found"], (
+        [name_of(one)[:MOST_NAME], " ".join(filter(None, (one.system, one.country))), many(_seen(report, one))]
+        for one in listed), most=2)
+
+
+def _seen(report: Report, target: Changed) -> str:
+    """What was found of a target, file by file, as far as it is different; files that agree stand together."""
+    asked = set(target.questions)
+    found: dict[tuple[str, ...], list[str]] = {}
+    for seen in target.seen:
+        said = tuple(one for one in seen.conditions if parse(one).question in asked)
+        again = f" ({seen.records} records)" if seen.records > 1 else ""
+        found.setdefault(said or seen.conditions, []).append(report.tallies[seen.file].label + again)
+    return "; ".join(f"{', '.join(labels)}: {' '.join(said)}" for said, labels in found.items())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pathspider.report import wording
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.figures import points, with_interval
+from pathspider.report.hops import Interval
 from pathspider.report.pairs import Pairs
 from pathspider.report.questions import BASELINE_UP, natural_key
 from pathspider.report.statistics import Share, wilson
@@ -39,13 +41,14 @@ class Noise(NamedTuple):
 class Suspects(NamedTuple):
     """What further rounds made of what was broken at first."""
 
-    count: int
+    broken: int
+    """At first."""
     confirmed: int
     unfinished: int
 
     @property
     def rejected(self) -> int:
-        return self.count - self.confirmed - self.unfinished
+        return self.broken - self.confirmed - self.unfinished
 
 
 class Finding:
@@ -106,7 +109,8 @@ def lead(finding: Finding) -> Iterator[Sentence]:
         return
     if len(files) <= MOST_SHARES:
         first, last = files
-        yield [(f"{report.tallies[last].label}: {wording.inner(what)} breaks ", False), (with_interval(counts[last].share), True),
+        yield [(f"{report.tallies[last].label}: {wording.inner(what)} breaks ", False),
+               (with_interval(counts[last].share), True),
                (f" of reachable targets{said}; {report.tallies[first].label}: ", False),
                (with_interval(counts[first].share), True), (".", False)]
     else:
@@ -117,8 +121,8 @@ def lead(finding: Finding) -> Iterator[Sentence]:
     relation = relation_of(report)
     if len(files) > MOST_SHARES and relation.places and (dependent := path_dependent(finding)):
         number, total = dependent
-        yield [("Path-dependent are ", False), (f"{number:,} of {total:,}", True),
-               (" targets: broken from one vantage point, and not from another.", False)]
+        yield [(f"{number:,} of {total:,}", True), (f" targets {'is' if number == 1 else 'are'} path-dependent: broken "
+                                                    "from one vantage point, and not from another.", False)]
     if best := clearest(finding):
         yield from difference(finding, best, relation)
 
@@ -196,11 +200,24 @@ def evidence(finding: Finding) -> Iterator[str]:
                          "without it")
         if found := finding.suspects(file):
             rest = f", {found.unfinished:,} came to no end" if found.unfinished else ""
-            parts.append(f"of {found.count:,} broken at first, further rounds confirmed {found.confirmed:,} "
+            parts.append(f"of {found.broken:,} broken at first, further rounds confirmed {found.confirmed:,} "
                          f"and rejected {found.rejected:,}{rest}")
         if parts:
             text = "; ".join(parts) + "."
             yield f"{finding.report.tallies[file].label}: {text}" if several else text[:1].upper() + text[1:]
+
+
+def located(finding: Finding) -> str:
+    """Where on the path it is, for targets that were looked for: the most frequent intervals; empty without any."""
+    counter: Counter[Interval] = Counter()
+    for tally in finding.report.tallies:
+        counter.update({one: count for one, count in tally.hops.items() if one.name == finding.name})
+    said = [f"{count:,} {one.word} between {one.low} and {one.high}" for one, count in counter.most_common()
+            if one.low and one.high]
+    rest = counter.total() - sum(count for one, count in counter.items() if one.low and one.high)
+    if len(said) > MOST_NAMED:
+        said = [*said[:MOST_NAMED], f"{len(said) - MOST_NAMED:,} more intervals"]
+    return "; ".join([*said, *([f"{rest:,} not between two hops"] if rest else [])])
 
 
 def others(report: Report) -> Iterator[tuple[str, Sentence]]:

@@ -84,8 +84,12 @@ def note(counter: Counter[Interval], record: Mapping[str, Any]) -> None:
         counter[found if found in counter or len(counter) < MOST_INTERVALS else OTHERS] += 1
 
 
-def by_systems(counter: Mapping[Interval, int]) -> list[tuple[tuple[str, str, str, str], int, list[tuple[Interval, int]]]]:
-    """Intervals grouped by feature, word and the ASes of both ends, most targets first; in each group, its intervals."""
+Group = tuple[tuple[str, str, str, str], int, list[tuple[Interval, int]]]
+"""Feature, word and the ASes of both ends; how many targets; its intervals, each with its number of targets."""
+
+
+def by_systems(counter: Mapping[Interval, int]) -> list[Group]:
+    """Intervals grouped by feature, word and the ASes of both ends, most targets first."""
     groups: dict[tuple[str, str, str, str], Counter[Interval]] = defaultdict(Counter)
     for one, count in counter.items():
         systems = [end.system or UNKNOWN if end else "" for end in (one.low, one.high)]

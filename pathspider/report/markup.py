@@ -11,6 +11,9 @@ from pathspider.report.figures import bounds, percent
 from pathspider.report.statistics import Share
 from pathspider.text import printable
 
+MOST_HEAD = 24
+"""Characters of a stranger's text that a column's head has."""
+
 
 class Cell(NamedTuple):
     """A cell: its text, the number by which its column is sorted, and how the page shows it."""
@@ -38,6 +41,11 @@ def number(value: int) -> Cell:
 
 def share(value: float) -> Cell:
     return Cell(percent(value), value, "number")
+
+
+def short(label: str) -> str:
+    """A stranger's text as a column's head, which may not be wide."""
+    return label if len(label) <= MOST_HEAD else label[:MOST_HEAD - 1] + "…"
 
 
 def with_bounds(share: Share) -> Cell:
@@ -69,7 +77,7 @@ def details(summary: str, pieces: Iterable[str]) -> Iterator[str]:
     yield "</details>\n"
 
 
-MOST_COLUMNS = 3
+MOST_COLUMNS = 2
 """Columns up to which a table fits a phone; rows of wider ones are lists there."""
 
 

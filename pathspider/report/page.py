@@ -13,7 +13,6 @@ from pathspider.report.answers import answers, listed_questions
 from pathspider.report.markup import heading_of, section, text_of
 from pathspider.report.summary import Report
 
-
 MOST_NAMED = 6
 """Plugins that the title names."""
 
@@ -53,7 +52,8 @@ def as_html(report: Report) -> Iterator[str]:
     yield "</ul></nav>\n"
     for anchor, heading, first, pieces in shown:
         yield from section(anchor, heading, chain([first], pieces))
-    yield f'</main>\n<footer class="soft">Made by PATHspider {text_of(report.version)} on {report.made[:16]} UTC.</footer>\n'
+    yield f'</main>\n<footer class="soft">Made by PATHspider {text_of(report.version)} on {report.made[:16]} UTC.'
+    yield "</footer>\n"
     yield f"<script>{script}</script>\n</body>\n</html>\n"
 
 

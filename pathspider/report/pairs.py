@@ -1,4 +1,4 @@
-"""The same targets measured twice, compared as pairs: what was gained, what was lost, whether chance does that, where."""
+"""The same targets measured twice, compared as pairs: what was gained and lost, whether chance does that, and where."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Change(NamedTuple):
     kind: str
     places: list[Place]
     """Those with the most changes."""
-    count: int
+    many: int
     """All in which something changed."""
     known: int
     """Targets that changed of which the place is known."""
@@ -130,16 +130,18 @@ class Comparisons:
         ways = {Move(Paired(pairs.first, pairs.second, base), *way): (pairs.answer in way[1]) - (pairs.answer in way[0])
                 for way in self.matrix(pairs.first, pairs.second, pairs.question)}
         ways = {move: way for move, way in ways.items() if way}
-        kept, tests, known, count = [], Counter[float](), 0, 0
+        kept: list[tuple[str, int, int]] = []
+        tests: Counter[float] = Counter()
+        known = many = 0
         rows = self._targets.places.of(kind, ways)
         for name, gained, lost in rows:
             if len(kept) < MOST_PLACES:
                 kept.append((name, gained, lost))
             tests[mcnemar(gained, lost)] += 1
             known += gained + lost
-            count += 1
+            many += 1
         found = adjusted(tests)
-        return Change(kind, [Place(*one, found[mcnemar(*one[1:])]) for one in kept], count, known)
+        return Change(kind, [Place(*one, found[mcnemar(*one[1:])]) for one in kept], many, known)
 
     def changed_systems(self, questions: Iterable[tuple[str, str]], files: int) -> Iterator[int]:
         """The autonomous systems in which answers to these questions changed most."""

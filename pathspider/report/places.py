@@ -95,7 +95,7 @@ class Places:
         numbers = {self._moves[move]: way for move, way in ways.items() if move in self._moves}
         marks = {way: ",".join(str(number) for number, one in numbers.items() if one == way) or "-1" for way in (1, -1)}
         yield from self._table.execute(
-            f"select name, sum(targets * (move in ({marks[1]}))) as gained, "  # noqa: S608 - our own numbers
+            f"select name, sum(targets * (move in ({marks[1]}))) as gained, "
             f"sum(targets * (move in ({marks[-1]}))) as lost from place where kind = ? "
             f"and move in ({marks[1]},{marks[-1]}) group by name order by max(gained, lost) desc, gained desc, name",
             (kind,))

@@ -97,7 +97,8 @@ def as_csv(report: Report) -> Iterator[str]:
 
 def targets_as_csv(report: Report) -> Iterator[str]:
     """The targets that changed, a line for each of their records."""
-    yield from _csv(({**changed.target, "as": changed.system, "country": changed.country, "questions": " ".join(changed.questions),
+    yield from _csv(({**changed.target, "as": changed.system, "country": changed.country,
+                      "questions": " ".join(changed.questions),
                       "file": report.tallies[one.file].label, "conditions": " ".join(one.conditions),
                       "records": one.records} for changed in report.targets.changed() for one in changed.seen),
                     ["dip", "dp", "domain", "as", "country", "questions", "file", "conditions", "records"])

@@ -1,4 +1,4 @@
-"""What the page tells of the files themselves: the finding first, facts of the runs, what had no verdict, how to read."""
+"""What the page tells of the files themselves: the finding first, the runs, what had no verdict, how to read it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from pathspider.report import wording
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.counting import Tally
-from pathspider.report.findings import Sentence, evidence, findings, lead, others
+from pathspider.report.findings import Sentence, evidence, findings, lead, located, others
 from pathspider.report.markup import details, many, number, of_total, share, table, text_of
 from pathspider.report.plot import timeline
 from pathspider.report.questions import BASELINE_UP
@@ -39,6 +39,8 @@ def finding(report: Report) -> Iterator[str]:
         else:
             yield from details("IP versions, noise floor and further rounds, file by file",
                                ["<ul>\n", *(f"<li>{text_of(part)}</li>\n" for part in parts), "</ul>\n"])
+        if where := located(one):
+            yield f'<p class="sub">On the path: {text_of(where)}. <a href="#where">More</a></p>\n'
     if len(found) > MOST_FINDINGS:
         yield f"<p>These are {MOST_FINDINGS} of {len(found)} features.</p>\n"
     for _, sentence in others(report):
@@ -152,13 +154,13 @@ several answers to a question, such as the codepoints of several replies: then s
 <p>Behind a share stands its interval, at {LEVEL:.0%} (Wilson 1927). Reachable targets are those of which connections
 without the feature came up: works and broken; others tell nothing of “{up}” (the questions whose names end
 with{BASELINE_UP} or{UP_CONFIRMED}).</p>
-<p>The noise floor is the mirror image: of the targets that work with the feature, the share that failed only without it.
-The feature cannot have done that, so chance, loss and busy servers did, and as much of what is called broken may be
+<p>The noise floor is the mirror image: of the targets that work with the feature, the share that failed only without
+it. The feature cannot have done that, so chance, loss and busy servers did, and as much of what is called broken may be
 theirs. Confirmed is what was found in every further round, too; what rounds rejected shows how much of the first
 connections' word was chance.</p>
-<p>Files that have most of their targets in common are compared as pairs: targets that changed one way against those that
-changed the other way (McNemar's test, exact), and the difference's interval follows Newcombe (1998, paired, method 10).
-Where many are compared, p-values are adjusted (Benjamini and Hochberg 1995), and clear is what is at most 0.05 then.
+<p>Files that have most of their targets in common are compared as pairs: targets that changed one way against those
+that changed the other way (McNemar's test, exact); the difference's interval follows Newcombe (1998, paired, method
+10). Where many are compared, p-values are adjusted (Benjamini and Hochberg 1995), and at most 0.05 is clear.
 Other files count as independent samples (Newcombe 1998, method 10): clear is a difference whose interval leaves out 0;
 of many such rows, one in twenty is so by chance.</p>
 <p>Questions about connectivity are of the first two connections to a target. Where suspects were measured again,

@@ -112,8 +112,8 @@ class Report:
                 if group == EVERYTHING:
                     without = counted(tally.verdicts.found, found)[2]
                     self.without += (Without(file, condition, count) for condition, count in sorted(without.items()))
-        for country, found in self._by_country():
-            for file, numbers in found.items():
+        for country, by_file in self._by_country():
+            for file, numbers in by_file.items():
                 self._add(self._of_group(file, ("country", country), numbers))
         asked = [(question, "broken") for question, kind in [*self._counts] if kind == "all" and question.endswith(UP)]
         self.changed_systems = [f"AS{system}" for system in dict.fromkeys(

@@ -45,7 +45,8 @@ TABLES = """
 
 SETTLE = """
     create table target as select target, file, verdict, count(*) as records, min(rowid) as first,
-        max(system) as system, max(country) as country from seen group by target, file, verdict order by target, file, verdict;
+        max(system) as system, max(country) as country from seen
+        group by target, file, verdict order by target, file, verdict;
     drop table seen;
     create table system as select system, file, verdict, sum(records) as records
         from carried group by system, file, verdict order by system, file, verdict;
@@ -200,7 +201,8 @@ class Targets:
             system, country = max(one[4] for one in found), max(one[5] for one in found)
             self.changed_targets += 1
             self._table.execute("insert into changed values (?, ?, ?, ?, ?)",
-                                (target, json.dumps(questions), json.dumps([row[:3] for row in found]), system, country))
+                                (target, json.dumps(questions), json.dumps([row[:3] for row in found]), system,
+                                 country))
             if len(found) <= MOST_KEPT:
                 self.places.note(target, system, country, self._moved(signature))
 
@@ -289,15 +291,17 @@ class Targets:
         return found
 
     def dual(self, kinds: Mapping[int, int]) -> Counter[tuple[int, tuple[int, ...], tuple[int, ...]]]:
-        """Names that have targets of both IP versions: the file, the kinds of verdicts over IPv4, and those over IPv6."""
-        self._table.execute("create table if not exists named (name integer, file integer, six integer, verdict integer)")
+        """Names that have targets of both IP versions: the file, the kinds of verdicts over IPv4 and over IPv6."""
+        self._table.execute("create table if not exists named "
+                            "(name integer, file integer, six integer, verdict integer)")
         self._table.execute("delete from named")
         rows = self._table.execute("select target, file, verdict from target")
         self._table.executemany("insert into named values (?, ?, ?, ?)", (
             (hash(name), file, ":" in target.partition('", ')[0], kinds[verdict]) for target, file, verdict in rows
             if verdict in kinds and (name := _name_in(target)) != "null"))
         found: Counter[tuple[int, tuple[int, ...], tuple[int, ...]]] = Counter()
-        rows = self._table.execute("select distinct file, name, six, verdict from named order by file, name, six, verdict")
+        rows = self._table.execute("select distinct file, name, six, verdict from named "
+                                   "order by file, name, six, verdict")
         for (file, _), group in groupby(rows, key=itemgetter(0, 1)):
             sides: tuple[list[int], list[int]] = ([], [])
             for _, _, six, verdict in group:

@@ -1,4 +1,4 @@
-"""Whether files that are compared are of other places, or of other times: what they say is called different, or changed."""
+"""Whether files that are compared are of other places, or of other times: what they say differs, or changed."""
 
 from __future__ import annotations
 

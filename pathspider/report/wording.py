@@ -66,8 +66,6 @@ def heading(question: str) -> str:
                          (".stable.connectivity", "What do further rounds say of suspects?"),
                          (HOP, "Where on the path?")):
         if question.endswith(ending):
-            if ending == BASELINE_UP:
-                return text.replace("?", " (first connections)?")
             return text
     for pattern, text in _declared(question.partition(".")[0])[2].items():
         if matches(question, pattern):
@@ -76,6 +74,12 @@ def heading(question: str) -> str:
         return "What do the first two connections say?"
     plugin, _, rest = question.partition(".")
     return f"{title(plugin)}: {rest.replace('.', ' ').replace('_', ' ') or 'what else'}?"
+
+
+def heading_apart(question: str) -> str:
+    """The same beside the one of which further rounds had their say."""
+    asked = heading(question)
+    return asked.replace("?", ", by the first connections alone?") if question.endswith(BASELINE_UP) else asked
 
 
 def chance(value: float) -> str:

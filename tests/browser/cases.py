@@ -1,4 +1,7 @@
-"""Result files to look at: one, two days of which the second has 40 targets made to break, seven vantage points, four plugins."""
+"""Result files to look at: one, two days, seven vantage points, seven days, four plugins.
+
+On the second of two days, 40 targets in two ASes are made to break.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ def targets():
                        "dip_asn": asn, "country": COUNTRIES[asn % 4]}
 
 
-def file(plugin="ecn", day=21, source="198.51.100.1", breaking=None, seed=7, rounds=True):
+def file(plugin="ecn", day=21, *, source="198.51.100.1", breaking=None, rounds=True):
     """The records of one file; ``breaking`` says how many more targets of an AS are broken."""
-    rng = random.Random(seed)
+    rng = random.Random(7)
     left = dict(breaking or {})
     name = "dscp.46" if plugin == "dscp" else plugin
     for number, job in targets():
@@ -41,8 +44,8 @@ def file(plugin="ecn", day=21, source="198.51.100.1", breaking=None, seed=7, rou
             left[asn] = left.get(asn, 0) - (not before)
             found += [f"{name}.connectivity.broken", *([f"{name}.stable.connectivity.broken"] if rounds else [])]
             found.append(f"{name}.hop.dropped:3-4" if number % 7 else f"{name}.hop.not_located:no_answer")
-            hops = {"hops": {"A": [{"ttl": 3, "addr": f"203.0.113.{asn % 7}"}, {"ttl": 4, "addr": f"203.0.113.2{asn % 7}"}],
-                             "B": [{"ttl": 3, "addr": f"203.0.113.{asn % 7}"}]}}
+            near, far = ({"ttl": ttl, "addr": f"203.0.113.{ttl * 10 + asn % 7}"} for ttl in (3, 4))
+            hops = {"hops": {"A": [near, far], "B": [near]}}
         elif drawn < 0.013:
             found += [f"{name}.connectivity.broken",
                       *([f"{name}.stable.connectivity.{rng.choice(('works', 'unstable'))}"] if rounds else [])]
@@ -58,9 +61,9 @@ def file(plugin="ecn", day=21, source="198.51.100.1", breaking=None, seed=7, rou
             found += [f"ecn.ipmark.{mark}.{'seen' if rng.random() < share else 'not_seen'}"
                       for mark, share in (("ect0", 0.7), ("ect1", 0.001), ("ce", 0.02))]
         when = f"2026-11-{day:02d} {8 + number // 600:02d}:{number // 10 % 60:02d}:00.000000"
-        path = [source, "AS64511", "*", f"203.0.113.{asn % 7}", "AS64510", f"203.0.113.2{asn % 7}", "AS64509", "*",
-                f"AS{asn}", job["dip"]] if hops else [source, "AS64511", "*", f"AS{asn}", job["dip"]]
-        yield {**job, **hops, "path": path, "conditions": found, "time": {"from": when, "to": when}, "run": f"{plugin}-{day}"}
+        seen = [near["addr"], "AS64510", far["addr"], "AS64509", "*"] if hops else []
+        yield {**job, **hops, "path": [source, "AS64511", "*", *seen, f"AS{asn}", job["dip"]], "conditions": found,
+               "time": {"from": when, "to": when}, "run": f"{plugin}-{day}"}
 
 
 def metadata(plugin="ecn", day=21, vantage="fra1", confirm=4):

@@ -14,7 +14,8 @@ class TestBeside(unittest.TestCase):
                 record("192.0.2.6", WORKS, "ecn.lossy")]
         with report_of(a=rows) as report:
             found = {one.condition: (one.number, one.total) for one in beside(report, "ecn")}
-            self.assertEqual(found, {"ecn.response.differs": (2, 4), "ecn.handshake.works": (1, 2), "ecn.lossy": (1, 3)})
+            self.assertEqual(found, {"ecn.response.differs": (2, 4), "ecn.handshake.works": (1, 2),
+                                     "ecn.lossy": (1, 3)})
             (differs,) = (one for one in beside(report, "ecn") if one.condition == "ecn.response.differs")
             self.assertEqual(dict(differs.values), {"200:404": 1, "noerror:servfail": 1})
 

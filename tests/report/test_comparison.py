@@ -73,7 +73,8 @@ class TestTheSameTargets(unittest.TestCase):
             self.assertEqual("".join(located(report)), "")
 
     def test_several_features_and_both_versions(self):
-        rows = [record("192.0.2.1", WORKS), record("192.0.2.1", "tfo.connectivity.broken"), record("2001:db8::1", BROKEN)]
+        rows = [record("192.0.2.1", WORKS), record("192.0.2.1", "tfo.connectivity.broken"),
+                record("2001:db8::1", BROKEN)]
         with report_of(a=rows) as report:
             text = "".join(crossed(report))
             self.assertIn("ecn, tfo", text)

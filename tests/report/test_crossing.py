@@ -34,7 +34,8 @@ class TestVersions(unittest.TestCase):
                     {**record(f"2001:db8::{name}", six), "domain": f"{name}.example"}]
 
         rows = [*of(1, WORKS, BROKEN), *of(2, WORKS, BROKEN), *of(3, BROKEN, BROKEN), *of(4, WORKS, WORKS),
-                {**record("192.0.2.99", WORKS), "domain": "four.example"}, {**record("2001:db8::99", WORKS), "domain": None}]
+                {**record("192.0.2.99", WORKS), "domain": "four.example"},
+                {**record("2001:db8::99", WORKS), "domain": None}]
         with report_of(a=rows) as report:
             ((file, name, found),) = versions(report)
             self.assertEqual((file, name, found), (0, "ecn", Crossed("IPv4", "IPv6", 1, 0, 2, 1)))

@@ -43,8 +43,8 @@ class TestPairs(unittest.TestCase):
 
     def test_many_comparisons_ask_for_more(self):
         marks = [f"x.q{number}" for number in range(30)]
-        before = rows(*[[WORKS, *(f"{mark}.no" for mark in marks)]] * 8)
-        after = rows(*[[BROKEN, *(f"{mark}.no" for mark in marks)]] * 6, *[[WORKS, *(f"{mark}.no" for mark in marks)]] * 2)
+        works, broken = ([one, *(f"{mark}.no" for mark in marks)] for one in (WORKS, BROKEN))
+        before, after = rows(*[works] * 8), rows(*[broken] * 6, *[works] * 2)
         with report_of(a=before, b=after) as report:
             one = next(one for one in report.compared(UP) if one.first.answer.answer == "broken")
             self.assertAlmostEqual(one.pairs.p, 0.03125)
@@ -59,5 +59,5 @@ class TestPairs(unittest.TestCase):
             change = report.pairs.where("as", report.pairs.of(0, 1, UP, "broken"))
             self.assertEqual([(one.name, one.gained, one.lost, one.clear) for one in change.places],
                              [("AS64499", 20, 0, True), ("AS64497", 1, 0, False)])
-            self.assertEqual((change.count, change.known), (2, 21))
+            self.assertEqual((change.many, change.known), (2, 21))
             self.assertEqual(report.changed_systems, ["AS64499", "AS64497"])

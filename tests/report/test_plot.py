@@ -86,7 +86,7 @@ class TestShares(unittest.TestCase):
 
 class TestHistory(unittest.TestCase):
     def points(self, *counts):
-        return [Point(f"day {day}", datetime(2026, 11, day + 1), wilson(count, 100))  # noqa: DTZ001 - as records have it
+        return [Point(f"day {day}", datetime(2026, 11, day + 1), wilson(count, 100))
                 for day, count in enumerate(counts)]
 
     def test_later_is_further_right_and_more_is_higher(self):
