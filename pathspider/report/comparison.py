@@ -116,7 +116,7 @@ def _where(finding: Finding, pairs: Pairs) -> Iterator[str]:
     """By autonomous system, country and prefix: those with the most changes."""
     report = finding.report
     first, second = short(report.tallies[pairs.first].label), short(report.tallies[pairs.second].label)
-    counts = {(count.file, count.group[1]): count for kind in ("as", "country") for count in
+    counts = {(count.file, count.group[1]): count for kind in ("as", "country", "ip") for count in
               report.of(finding.question, kind) if count.answer.answer == "broken"}
     told = False
     for kind, name in KINDS.items():

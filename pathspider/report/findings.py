@@ -22,6 +22,8 @@ Sentence = list[tuple[str, bool]]
 
 MOST_NAMED = 3
 """Places that a sentence names."""
+MOST_FEATURES = 50
+"""Features, or plugins without one, that sentences tell of: those with the most records, or the first."""
 MOST_SHARES = 2
 """Files of which a sentence gives each share; of more, the least and the most."""
 
@@ -89,12 +91,14 @@ class Finding:
 
 
 def findings(report: Report) -> list[Finding]:
-    """Of each feature, clear differences first."""
+    """Of each feature, clear differences first; of too many, those with the most records."""
     found = [Finding(report, question) for plugin in report.plugins for question in report.questions(plugin)
              if question.endswith(UP_CONFIRMED)
              or (question.endswith(BASELINE_UP)
                  and question.replace(BASELINE_UP, UP_CONFIRMED) not in report.questions(plugin))]
-    return sorted(found, key=lambda one: not (one.compared and one.compared.clear))
+    most = sorted(found, key=lambda one: -sum(count.total for count in one.counts.values()))[:MOST_FEATURES]
+    told = [one for one in found if one in most]
+    return sorted(told, key=lambda one: not (one.compared and one.compared.clear))
 
 
 def lead(finding: Finding) -> Iterator[Sentence]:
@@ -223,7 +227,7 @@ def located(finding: Finding) -> str:
 def others(report: Report) -> Iterator[tuple[str, Sentence]]:
     """Of each plugin without such a feature: its first question, and what is said most."""
     told = {finding.name.partition(".")[0] for finding in findings(report)}
-    for plugin in report.plugins:
+    for plugin in report.plugins[:MOST_FEATURES]:
         question = wording.headline(plugin, report.questions(plugin))
         if plugin in told or not question:
             continue

@@ -80,6 +80,7 @@ class Comparisons:
 
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
+        self._totals: dict[tuple[int, int, str], int] = {}
 
     @cached_property
     def _moves(self) -> dict[Paired, Counter[tuple[tuple[str, ...], tuple[str, ...]]]]:
@@ -112,9 +113,16 @@ class Comparisons:
     def of(self, first: int, second: int, question: str, answer: str) -> Pairs | None:
         """The pairs of an answer; None where no target answers the question in both files."""
         found = self._tables.get((first, second, question, answer))
-        if found is None and (total := self.matrix(first, second, question).total()):
+        if found is None and (total := self._total(first, second, question)):
             return Pairs(first, second, question, answer, 0, 0, 0, total)
         return found
+
+    def _total(self, first: int, second: int, question: str) -> int:
+        """Targets that answer a question in both files."""
+        key = first, second, question
+        if key not in self._totals:
+            self._totals[key] = self.matrix(first, second, question).total()
+        return self._totals[key]
 
     @cached_property
     def _adjusted(self) -> dict[float, float]:

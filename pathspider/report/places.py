@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathspider.report.targets import Move
 
-KINDS = {"as": "AS", "country": "country", "prefix": "prefix"}
+KINDS = {"as": "AS", "country": "country", "prefix": "prefix", "ip": "IP version"}
 """Kinds of groups, and what people call one."""
 COUNTRY_KEYS = ("country", "Country", "CountryCode", "cc")
 """Under which of these keys a job, its ``info`` or its ``canid_info`` may tell the target's country."""
@@ -60,8 +60,9 @@ class Places:
         if not moves:
             return
         dip = json.loads(target)[0]
-        names = [("as", f"AS{system}" if system else ""), ("country", country),
-                 ("prefix", prefix_of(dip) if isinstance(dip, str) else "")]
+        names = [("as", f"AS{system}" if system else ""), ("country", country)]
+        if isinstance(dip, str):
+            names += [("prefix", prefix_of(dip)), ("ip", "IPv6" if ":" in dip else "IPv4")]
         for move in moves:
             number = self._moves.get(move)
             if number is None:

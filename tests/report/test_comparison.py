@@ -54,7 +54,7 @@ class TestCompared(unittest.TestCase):
             self.assertEqual(heading(report), "What differs between vantage points, and where?")
             self.assertNotIn("Share that is broken", text)
             self.assertIn("path-dependent (ecn.multipoint.path_dependent)</th>"
-                          '<td class="number" data-value="1.0">1', text)
+                          '<td class="number" data-value="1.0" data-head="Targets">1', text)
 
     def test_files_that_have_nothing_in_common(self):
         with report_of(a=[record("192.0.2.1", WORKS)], b=[record("192.0.2.1", "mss.connectivity.online")]) as report:

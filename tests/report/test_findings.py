@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.report.findings import evidence, findings, lead, others, plain
+from pathspider.report.findings import MOST_FEATURES, evidence, findings, lead, others, plain
 from tests.report.records import BROKEN, WORKS, record, report_of
 
 DASH = "\N{EN DASH}"
@@ -96,3 +96,10 @@ class TestLead(unittest.TestCase):
             ((question, sentence),) = others(report)
             self.assertEqual((question, as_typed(sentence).strip()), (
                 "mss.option.received", "TCP Maximum Segment Size: unchanged 100.00 % (34.24-100.00), of 2."))
+
+    def test_of_very_many_plugins_some_are_told(self):
+        rows = [record("192.0.2.1", f"p{number}.connectivity.works", f"q{number}.x.y")
+                for number in range(MOST_FEATURES + 9)]
+        with report_of(a=rows) as report:
+            self.assertEqual(len(findings(report)), MOST_FEATURES)
+            self.assertLessEqual(len([*others(report)]), MOST_FEATURES)

@@ -37,4 +37,5 @@ class TestPlaces(unittest.TestCase):
             self.assertEqual([*places.of("as", ways)], [("AS64496", 4, 0), ("AS64497", 3, 1)])
             self.assertEqual([*places.of("prefix", ways)], [("192.0.2.0/24", 7, 0), ("198.51.100.0/24", 0, 1)])
             self.assertEqual([*places.of("country", ways)], [("CH", 0, 1)])
+            self.assertEqual([*places.of("ip", ways)], [("IPv4", 7, 1)])
             self.assertEqual([*places.of("as", {})], [])
