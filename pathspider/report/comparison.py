@@ -53,6 +53,13 @@ def heading(report: Report) -> str:
             else f"What differs between {relation.noun}, and where?")
 
 
+def heading_of_targets(report: Report) -> str:
+    """What is asked of targets with two answers."""
+    if len(report.tallies) == 1:
+        return "Which targets answered differently?"
+    return "Which targets changed?" if relation_of(report).times else "Which targets differ?"
+
+
 def compared(report: Report) -> Iterator[str]:
     """Where features came to break, or ceased to; then all differences."""
     relation = relation_of(report)
@@ -161,24 +168,21 @@ def _differences(report: Report, caption: str, rows: list[Compared]) -> Iterator
 
 def located(report: Report) -> Iterator[str]:
     """Between which hops it happens, grouped by the two autonomous systems."""
-    for tally in report.tallies:
-        groups = by_systems(tally.hops)
-        if not groups:
-            continue
-        if len(report.tallies) > 1:
-            yield f"<h3>{text_of(tally.label)}</h3>\n"
-        yield ("<p>Between the last hop that saw a packet as it was sent and the first that did not: it happens at one "
-               "of them, or at what lies between, and which of these does it is not known.</p>\n")
-        yield from table("Intervals, by the autonomous systems of both ends", [
-            "Feature", "What", "From AS", "To AS", "Targets", "Intervals"], (
-            [name, word, low, high, number(count), number(len(found))]
-            for (name, word, low, high), count, found in groups[:MOST_INTERVALS]))
-        found = [(key, one, count) for key, _, inner in groups for one, count in inner if one.low and one.high]
-        if found:
-            yield from details("Each interval, between two addresses", table("Intervals", [
-                "Feature", "What", "Last as it was sent", "First that is not", "Targets"], (
-                [one.name, one.word, str(one.low), str(one.high), number(count)]
-                for _, one, count in found[:MOST_INTERVALS])))
+    groups = [(tally.label, *group) for tally in report.tallies for group in by_systems(tally.hops)]
+    if not groups:
+        return
+    several = ["Results"] if len(report.tallies) > 1 else []
+    yield ("<p>Between the last hop that saw a packet as it was sent and the first that did not: it happens at one of "
+           "them, or at what lies between, and which of these does it is not known.</p>\n")
+    yield from table("Intervals, by the autonomous systems of both ends", [
+        "Feature", *several, "What", "From AS", "To AS", "Targets", "Intervals"], (
+        [name, *([label] if several else []), word, low, high, number(count), number(len(found)) if low else ""]
+        for label, (name, word, low, high), count, found in groups[:MOST_INTERVALS]))
+    if found := [(label, one, count) for label, _, _, inner in groups for one, count in inner if one.low and one.high]:
+        yield from details("Each interval, between two addresses", table("Intervals", [
+            "Feature", *several, "What", "Last as it was sent", "First that is not", "Targets"], (
+            [one.name, *([label] if several else []), one.word, str(one.low), str(one.high), number(count)]
+            for label, one, count in found[:MOST_INTERVALS])))
 
 
 def crossed(report: Report) -> Iterator[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
-from pathspider.report import wording
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.counting import Tally
 from pathspider.report.findings import Sentence, evidence, findings, lead, located, others
@@ -115,7 +113,7 @@ def measured(report: Report) -> Iterator[str]:
     plots = [(tally, plot) for place, tally in enumerate(report.tallies)
              if (plot := [*timeline(f"Records of {tally.label} over time", tally.times)])]
     if plots:
-        yield '<div class="two">\n'
+        yield '<div class="two even">\n'
         for tally, plot in plots:
             yield f"<div><h3>When was {text_of(tally.label)} measured?</h3>\n"
             yield from plot
@@ -147,13 +145,13 @@ def without(report: Report) -> Iterator[str]:
 
 def reading() -> Iterator[str]:
     """What the numbers mean, and what they do not."""
-    up, first = escape(wording.heading(f"x.connectivity{UP_CONFIRMED}")), escape(AT_FIRST.format("broken"))
+    first = AT_FIRST.format("broken")
     yield f"""<p>A share is that of the records with this answer among those that answer the question at all. A target
 without a verdict, because a packet was not observed or our own machine failed, is in neither number. A record may have
 several answers to a question, such as the codepoints of several replies: then shares add up to more than 100 %.</p>
 <p>Behind a share stands its interval, at {LEVEL:.0%} (Wilson 1927). Reachable targets are those of which connections
-without the feature came up: works and broken; others tell nothing of “{up}” (the questions whose names end
-with{BASELINE_UP} or{UP_CONFIRMED}).</p>
+without the feature came up: works and broken; others tell nothing of whether the feature breaks a
+connection (the questions whose names end with{BASELINE_UP} or{UP_CONFIRMED}).</p>
 <p>The noise floor is the mirror image: of the targets that work with the feature, the share that failed only without
 it. The feature cannot have done that, so chance, loss and busy servers did, and as much of what is called broken may be
 theirs. Confirmed is what was found in every further round, too; what rounds rejected shows how much of the first

@@ -13,6 +13,9 @@ class TestQuestions(unittest.TestCase):
             ("dscp.46.replymark:0", "dscp.46.replymark", "0", "dscp"),
             ("mss.option.local.value:1460", "mss.option.local.value", "1460", "mss"),
             ("dnsresolv.unresolved:nxdomain", "dnsresolv.unresolved", "nxdomain", "dnsresolv"),
+            ("ecn.hop.dropped:4-5", "ecn.hop", "dropped:4-5", "ecn"),
+            ("dscp.46.hop.not_located:no_answer", "dscp.46.hop", "not_located:no_answer", "dscp"),
+            ("x.hop.", "x.hop", "", "x"),
             ("odd", "", "odd", ""),
             ("x.y:2001:db8::1", "x.y", "2001:db8::1", "x"),
         ):
