@@ -153,7 +153,8 @@ def _beside(report: Report, name: str) -> Iterator[str]:
         if len(one.values) > MOST_VALUES:
             values += ", …"
         lines.append(f"<li>{text_of(where)}{one.number:,} of {one.total:,} targets {text_of(one.text)}: "
-                     f"<b>{with_interval(one.share)}</b> <code>{text_of(one.condition)}</code>"
+                     f'<b class="figure">{with_interval(one.share)}</b> '
+                     f"<code>{text_of(one.condition)}</code>"
                      f"{f' ({text_of(values)})' if values else ''}</li>\n")
     if lines:
         said = ["<ul>\n", *lines, "</ul>\n"]

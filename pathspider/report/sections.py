@@ -21,6 +21,10 @@ MOST_NAME = 200
 """Characters of a bad line's error that are shown."""
 MOST_SAID = 2
 """Files of which each one's evidence is told on top."""
+FIGURE = ' class="figure"'
+"""Of what is not broken between lines, and"""
+MOST_UNBROKEN = 24
+"""how many characters that may be."""
 MOST_EACH = 8
 """Files of which each one's facts are told on top."""
 
@@ -49,7 +53,8 @@ def finding(report: Report) -> Iterator[str]:
 
 
 def _marked(sentence: Sentence) -> str:
-    return "".join(f"<b>{text_of(text)}</b>" if bold else text_of(text) for text, bold in sentence)
+    return "".join(f"<b{FIGURE if len(text) <= MOST_UNBROKEN else ''}>{text_of(text)}</b>" if bold else text_of(text)
+                   for text, bold in sentence)
 
 
 def _facts(report: Report) -> Iterator[str]:
