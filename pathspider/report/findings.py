@@ -220,7 +220,8 @@ def located(finding: Finding) -> str:
             if one.low and one.high]
     rest = counter.total() - sum(count for one, count in counter.items() if one.low and one.high)
     if len(said) > MOST_NAMED:
-        said = [*said[:MOST_NAMED], f"{len(said) - MOST_NAMED:,} more intervals"]
+        rest_of = len(said) - MOST_NAMED
+        said = [*said[:MOST_NAMED], f"{rest_of:,} more {'interval' if rest_of == 1 else 'intervals'}"]
     return "; ".join([*said, *([f"{rest:,} not between two hops"] if rest else [])])
 
 

@@ -16,7 +16,7 @@ class TestSections(unittest.TestCase):
         rows = [record("192.0.2.1", WORKS), record("192.0.2.2", BROKEN)]
         with report_of(a=rows) as report:
             text = "".join(finding(report))
-            self.assertTrue(text.startswith('<p class="find">Asking for ECN breaks <b class="figure">1 of 2</b> reachable'))
+            self.assertTrue(text.startswith('<p class="find">Asking for ECN breaks <b class="figure">1 of 2</b> reach'))
             self.assertIn("<b>2</b> targets", text)
 
     def test_facts_of_the_run(self):
