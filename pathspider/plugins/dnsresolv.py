@@ -53,7 +53,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     name = "dnsresolv"
     description = "Simple Input List DNS Resolver"
-    questions = {"dnsresolv.unresolved": "Why has a name no address?"}
+    questions = {"unresolved": "Why has a name no address?"}
     version = __version__
     chains = []
     capabilities = ()

@@ -48,7 +48,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     name = "dscp"
     description = "Differentiated Services Codepoints"
     feature = "DSCP"
-    questions = {"dscp.<codepoint>.replymark": "Which codepoint do replies carry?"}
+    questions = {"<codepoint>.replymark": "Which codepoint do replies carry?"}
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]

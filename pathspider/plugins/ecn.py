@@ -43,10 +43,10 @@ class ECN(SynchronizedSpider, PluggableSpider):
     description = "Explicit Congestion Notification"
     feature = "Asking for ECN"
     questions = {
-        "ecn.negotiation": "Is ECN negotiated?",
-        "ecn.ipmark.ect0": "Do packets come back with ECT(0)?",
-        "ecn.ipmark.ect1": "Do packets come back with ECT(1)?",
-        "ecn.ipmark.ce": "Do packets come back with CE?",
+        "negotiation": "Is ECN negotiated?",
+        "ipmark.ect0": "Do packets come back with ECT(0)?",
+        "ipmark.ect1": "Do packets come back with ECT(1)?",
+        "ipmark.ce": "Do packets come back with CE?",
     }
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]

@@ -39,7 +39,7 @@ class EvilBit(ForgeSpider, PluggableSpider):
     name = "evilbit"
     description = "Evil Bit"
     feature = "The evil bit"
-    questions = {"evilbit.mark": "Do packets come back with the evil bit?"}
+    questions = {"mark": "Do packets come back with the evil bit?"}
     version = __version__
     chains = [BasicChain, TCPChain, DNSChain, EvilChain]
     connect_supported = ["tcp", "dnsudp"]

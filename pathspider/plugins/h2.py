@@ -33,7 +33,7 @@ class H2(DesynchronizedSpider, PluggableSpider):
     name = "h2"
     description = "HTTP/2"
     feature = "Asking for HTTP/2"
-    questions = {"h2.upgrade": "Is HTTP/2 granted?"}
+    questions = {"upgrade": "Is HTTP/2 granted?"}
     version = __version__
     chains = [BasicChain, TCPChain]
     connect_supported = ["http", "https"]

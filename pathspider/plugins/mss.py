@@ -23,10 +23,10 @@ class MSS(SingleSpider, PluggableSpider):
     name = "mss"
     description = "TCP Maximum Segment Size"
     questions = {
-        "mss.option.received": "Does the MSS arrive as it was sent?",
-        "mss.connectivity": "Which connections come up?",
-        "mss.option.remote.value": "Which MSS arrives?",
-        "mss.option.local.value": "Which MSS was sent?",
+        "option.received": "Does the MSS arrive as it was sent?",
+        "connectivity": "Which connections come up?",
+        "option.remote.value": "Which MSS arrives?",
+        "option.local.value": "Which MSS was sent?",
     }
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]

@@ -76,7 +76,7 @@ class TFO(DesynchronizedSpider, PluggableSpider):
     name = "tfo"
     description = "TCP Fast Open"
     feature = "TCP Fast Open"
-    questions = {"tfo.cookie": "Does the target hand out a cookie?", "tfo.syndata": "Is the data on the SYN taken?"}
+    questions = {"cookie": "Does the target hand out a cookie?", "syndata": "Is the data on the SYN taken?"}
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     connect_supported = ["http", "dnstcp"]

@@ -17,7 +17,9 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def _declared(plugin: str) -> tuple[str, str, Mapping[str, str]]:
     """A plugin's feature, description and questions; nothing of one that is not installed here."""
     found = find_plugin(plugin)
-    return (found.feature, found.description, found.questions) if found else ("", "", {})
+    if found is None:
+        return "", "", {}
+    return found.feature, found.description, {f"{plugin}.{one}": asked for one, asked in found.questions.items()}
 
 
 def name_of(question: str) -> str:
