@@ -12,6 +12,7 @@ from pathspider.report.hops import End, by_systems
 from pathspider.report.places import KINDS
 from pathspider.report.summary import Compared, Report
 from pathspider.report.targets import PATH_DEPENDENT
+from pathspider.report.vantage import relation_of
 
 
 def found(report: Report) -> Iterator[dict[str, Any]]:
@@ -66,7 +67,9 @@ def places(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def agreeing(report: Report) -> Iterator[dict[str, Any]]:
-    """How many targets at least two files say the same of, and how many not, by question."""
+    """How many targets at least two vantage points say the same of, and how many not, by question."""
+    if not relation_of(report).places:
+        return
     points = report.targets.points
     for question in sorted({question for question, _ in points}):
         yield {"question": question, **{word: points[question, word] for word in ("works", "broken", PATH_DEPENDENT)}}

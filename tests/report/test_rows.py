@@ -26,8 +26,16 @@ class TestRows(unittest.TestCase):
                  "high": {"address": "203.0.113.22", "as": None}, "targets": 1}])
             self.assertEqual([(one["condition"], one["count"], one["total"]) for one in rows.alongside(report)],
                              [("ecn.handshake.works", 1, 1)])
-            self.assertEqual([one["question"] for one in rows.agreeing(report)], ["ecn.connectivity"])
+            self.assertEqual([*rows.agreeing(report)], [])  # of one vantage point
             self.assertEqual([(one["one"], one["other"], one["neither"]) for one in rows.crossed(report)],
                              [("ecn", "tfo", 1)])
             self.assertEqual([(one["file"], one["ipv4_alone"], one["neither"]) for one in rows.by_version(report)],
                              [("a", 0, 1), ("b", 1, 0)])
+
+    def test_vantage_points_that_disagree(self):
+        here = [record("192.0.2.1", WORKS), record("192.0.2.2", BROKEN)]
+        there = [{**record(f"192.0.2.{number}", BROKEN), "path": ["203.0.113.2", "*", f"192.0.2.{number}"]}
+                 for number in (1, 2)]
+        with report_of(a=here, b=there) as report:
+            self.assertEqual([*rows.agreeing(report)], [
+                {"question": "ecn.connectivity", "works": 0, "broken": 1, "path_dependent": 1}])
