@@ -1,10 +1,10 @@
 """How fast is ``pspdr report``, and how much memory does it take? Beside parsing each line of the same file with json.
 
-Makes two result files of one measurement each (seeded: ECN records of IPv4 and IPv6 targets in sixty thousand
-autonomous systems), of which the second has other verdicts for one target in a hundred. Prints wall time, peak memory,
+Makes result files of one measurement each (seeded: ECN records of IPv4 and IPv6 targets in sixty thousand autonomous
+systems), of which all but the first have other verdicts for one target in a hundred. Prints wall time, peak memory,
 and the ratio to a process that does nothing but ``json.loads`` on each line.
 
-``make bench``, or ``.venv/bin/python benchmarks/report.py [--records N] [--json FILE]``.
+``make bench``, or ``.venv/bin/python benchmarks/report.py [--records N] [--files N] [--json FILE]``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 PARSE = "import json, sys\nfor line in open(sys.argv[1], 'rb'): json.loads(line)"
@@ -43,18 +44,20 @@ def record(number: int, rng: random.Random) -> dict[str, object]:
             "path": ["192.0.2.1", "*", f"AS{asn}", dip], "conditions": conditions, "time": {"from": when, "to": when}}
 
 
-def make(folder: Path, count: int) -> list[Path]:
+def make(folder: Path, count: int, files: int) -> list[Path]:
     """The result files."""
     rng = random.Random(7)
-    first, second = folder / "first.ndjson", folder / "second.ndjson"
-    with first.open("w", encoding="ascii") as one, second.open("w", encoding="ascii") as other:
+    paths = [folder / f"{number}.ndjson" for number in range(files)]
+    with ExitStack() as stack:
+        streams = [stack.enter_context(path.open("w", encoding="ascii")) for path in paths]
         for number in range(count):
             value = record(number, rng)
-            one.write(json.dumps(value) + "\n")
-            if rng.random() < 0.01:
-                value["conditions"] = ["ecn.connectivity.broken", *(f"ecn.ipmark.{mark}.not_seen" for mark in MARKS)]
-            other.write(json.dumps(value) + "\n")
-    return [first, second]
+            same = json.dumps(value) + "\n"
+            value["conditions"] = ["ecn.connectivity.broken", *(f"ecn.ipmark.{mark}.not_seen" for mark in MARKS)]
+            other = json.dumps(value) + "\n"
+            for place, stream in enumerate(streams):
+                stream.write(other if place and rng.random() < 0.01 else same)
+    return paths
 
 
 def timed(command: list[str]) -> tuple[float, float]:
@@ -71,17 +74,18 @@ def timed(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--records", type=int, default=1_000_000, help="records of a file (default: a million)")
+    parser.add_argument("--files", type=int, default=2, help="files that are compared, at least two (default: 2)")
     parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        first, second = make(Path(name), args.records)
+        first, *others = make(Path(name), args.records, max(args.files, 2))
         base = timed([sys.executable, "-c", PARSE, str(first)])[0]
         print(f"json.loads on each of {args.records} lines: {base:.1f} s")
         figures: dict[str, dict[str, float]] = {"json.loads": {"wall": base}}
         for what, options in (("one file, html", [first]), ("one file, csv", [first, "--format", "csv"]),
-                              ("two files, html", [first, second])):
+                              (f"{1 + len(others)} files, html", [first, *others])):
             wall, memory = timed([*PSPDR, "report", *map(str, options)])
-            files = options.count(first) + options.count(second)
+            files = sum(isinstance(option, Path) for option in options)
             figures[what] = {"wall": wall, "memory": memory, "ratio": wall / base / files}
             print(f"report, {what}: {wall:.1f} s, {wall / base / files:.1f} x json.loads, {memory:.0f} MiB")
     if args.json:

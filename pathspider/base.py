@@ -79,6 +79,13 @@ class PluggableSpider:
     """The sub-command's name."""
     description: ClassVar[str] = ""
     """One line for the help text."""
+    feature: ClassVar[str] = ""
+    """What the experiment asks of the path, as a sentence of the report begins: ``Asking for ECN``. Else the
+    description."""
+    questions: ClassVar[Mapping[str, str]] = {}
+    """Headings of the report: conditions without the plugin's name and their answer, ``negotiation`` for
+    ``ecn.negotiation.succeeded``, and the question that they answer. The first is what is said of a plugin without
+    ``connectivity.broken``."""
     version: ClassVar[str] = ""
     conditions: ClassVar[Mapping[str, str]] = {}
     """Every condition that the plugin concludes, with its meaning; ``<…>`` stands for a value."""

@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
     for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
-        log.warning("%s%s", *remark)
+        log.warning("%s%s", remark.what, remark.meaning)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")

@@ -54,6 +54,7 @@ class DNSResolv(DesynchronizedSpider, PluggableSpider):
 
     name = "dnsresolv"
     description = "Simple Input List DNS Resolver"
+    questions = {"unresolved": "Why has a name no address?"}
     version = __version__
     chains = []
     capabilities = ()

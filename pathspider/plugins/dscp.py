@@ -50,6 +50,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
 
     name = "dscp"
     description = "Differentiated Services Codepoints"
+    feature = "DSCP"
+    questions = {"<codepoint>.replymark": "Which codepoint do replies carry?"}
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     passive_chains = [BasicChain, HandshakeChain, DNSChain, DSCPChain]

@@ -43,6 +43,13 @@ class ECN(SynchronizedSpider, PluggableSpider):
 
     name = "ecn"
     description = "Explicit Congestion Notification"
+    feature = "Asking for ECN"
+    questions = {
+        "negotiation": "Is ECN negotiated?",
+        "ipmark.ect0": "Do packets come back with ECT(0)?",
+        "ipmark.ect1": "Do packets come back with ECT(1)?",
+        "ipmark.ce": "Do packets come back with CE?",
+    }
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
     passive_chains = [BasicChain, TCPChain, ECNChain, HandshakeChain, DSCPChain]

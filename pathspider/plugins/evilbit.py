@@ -40,6 +40,8 @@ class EvilBit(ForgeSpider, PluggableSpider):
 
     name = "evilbit"
     description = "Evil Bit"
+    feature = "The evil bit"
+    questions = {"mark": "Do packets come back with the evil bit?"}
     version = __version__
     chains = [BasicChain, TCPChain, DNSChain, EvilChain]
     passive_chains = [BasicChain, HandshakeChain, DNSChain, EvilChain]

@@ -32,6 +32,8 @@ class H2(DesynchronizedSpider, PluggableSpider):
 
     name = "h2"
     description = "HTTP/2"
+    feature = "Asking for HTTP/2"
+    questions = {"upgrade": "Is HTTP/2 granted?"}
     version = __version__
     chains = [BasicChain, TCPChain]
     connect_supported = ["http", "https"]

@@ -23,6 +23,12 @@ class MSS(SingleSpider, PluggableSpider):
 
     name = "mss"
     description = "TCP Maximum Segment Size"
+    questions = {
+        "option.received": "Does the MSS arrive as it was sent?",
+        "connectivity": "Which connections come up?",
+        "option.remote.value": "Which MSS arrives?",
+        "option.local.value": "Which MSS was sent?",
+    }
     version = __version__
     chains = [BasicChain, TCPChain, MSSChain]
     passive_chains = [BasicChain, TCPChain, HandshakeChain, MSSChain]

@@ -78,6 +78,8 @@ class TFO(DesynchronizedSpider, PluggableSpider):
 
     name = "tfo"
     description = "TCP Fast Open"
+    feature = "TCP Fast Open"
+    questions = {"cookie": "Does the target hand out a cookie?", "syndata": "Is the data on the SYN taken?"}
     version = __version__
     chains = [BasicChain, TCPChain, TFOChain, PlainSYNChain]
     passive_chains = [*chains, HandshakeChain]

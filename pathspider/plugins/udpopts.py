@@ -94,6 +94,7 @@ class UDPOpts(ForgeSpider, PluggableSpider):
 
     name = "udpopts"
     description = "UDP Options Trailer"
+    feature = "A UDP options trailer"
     version = __version__
     chains = [BasicChain, DNSChain, SurplusChain]
     connect_supported = ["dnsudp"]

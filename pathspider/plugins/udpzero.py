@@ -35,6 +35,7 @@ class UDPZero(ForgeSpider, PluggableSpider):
 
     name = "udpzero"
     description = "UDP Zero Checksum"
+    feature = "A UDP checksum of zero"
     version = __version__
     chains = [BasicChain, UDPChain, DNSChain]
     connect_supported = ["dnsudp"]

@@ -46,6 +46,11 @@ def is_first(question: str) -> bool:
     return question.endswith(".connectivity") and not question.endswith(".stable.connectivity")
 
 
+def is_connectivity(question: str) -> bool:
+    """Whether it is one that each target answers with what is known of it in the end: rounds count, where there are."""
+    return is_first(question.removesuffix(CONFIRMED))
+
+
 def were_confirmed(found: Iterable[tuple[str, ...]]) -> tuple[set[str], set[str]]:
     """Questions of which some records have rounds, or were to have them, and those of which some are suspects at all.
 

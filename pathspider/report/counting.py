@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from pathspider.records import Record
+from pathspider.report.hops import Interval, note
 from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, telling, verdict
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
@@ -135,6 +136,8 @@ class Tally:
         self.times: Counter[str] = Counter()
         """Records by the time at which their measurement began, ``YYYY-MM-DD HH:MM``: to the minute, or the hour, or
         the year, where times are too many."""
+        self.hops: Counter[Interval] = Counter()
+        """Records by where on the path something happens."""
         self._versions: Counter[tuple[int, str]] = Counter()
 
     def add(self, record: Record) -> int:
@@ -149,6 +152,8 @@ class Tally:
         self.passive += run is None and "pkt_first" in record
         if isinstance(run, str) and (run in self.runs or len(self.runs) < MAX_SOURCES):
             self.runs[run[:MAX_LENGTH]] += 1
+        if "hops" in record:
+            note(self.hops, record)
         path = record.get("path")
         if isinstance(path, list) and path and isinstance(path[0], str):
             has_as = len(path) > 3 and isinstance(path[1], str) and path[1].startswith("AS")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, log10
 
-from pathspider.report.statistics import Difference
+from pathspider.report.statistics import Difference, Share
 
 
 def percent(share: float) -> str:
@@ -26,3 +26,13 @@ def points(difference: Difference) -> tuple[str, str, str]:
         digits += 1
         value, low, high = (f"{part * 100:+.{digits}f}" for part in difference)
     return value, low, high
+
+
+def bounds(share: Share) -> str:
+    """An interval, beside its share, in percent."""
+    return "\N{EN DASH}".join(percent(one).removesuffix(" %") for one in (share.low, share.high))
+
+
+def with_interval(share: Share) -> str:
+    """A share and its interval: ``0.27 % (0.14-0.53)``, with a dash."""
+    return f"{percent(share.value)} ({bounds(share)})"

@@ -7,8 +7,12 @@ from html import escape
 from itertools import chain
 from typing import NamedTuple
 
-from pathspider.report.figures import percent
+from pathspider.report.figures import bounds, percent
+from pathspider.report.statistics import Share
 from pathspider.text import printable
+
+MOST_HEAD = 24
+"""Characters of a stranger's text that a column's head has."""
 
 
 class Cell(NamedTuple):
@@ -17,6 +21,8 @@ class Cell(NamedTuple):
     text: str
     value: float | None = None
     kind: str = ""
+    more: str = ""
+    """What stands behind it in small letters."""
 
 
 def text_of(value: str) -> str:
@@ -35,6 +41,21 @@ def number(value: int) -> Cell:
 
 def share(value: float) -> Cell:
     return Cell(percent(value), value, "number")
+
+
+def short(label: str) -> str:
+    """A stranger's text as a column's head, which may not be wide."""
+    return label if len(label) <= MOST_HEAD else label[:MOST_HEAD - 1] + "…"
+
+
+def with_bounds(share: Share) -> Cell:
+    """A share, and its interval beside it."""
+    return Cell(percent(share.value), share.value, "number share", f"({bounds(share)})")
+
+
+def of_total(count: int, total: int) -> Cell:
+    """How many of how many; sorted by the part."""
+    return Cell(f"{count:,}", count / total if total else 0, "number", f"of {total:,}")
 
 
 def many(text: str) -> Cell:
@@ -56,20 +77,48 @@ def details(summary: str, pieces: Iterable[str]) -> Iterator[str]:
     yield "</details>\n"
 
 
-def table(caption: str, heads: list[str], rows: Iterable[list[Cell | str]]) -> Iterator[str]:
-    """A table that can be sorted and, where it is too wide, scrolled; the first column names the row."""
+MOST_COLUMNS = 2
+"""Columns up to which a table fits a phone; rows of wider ones are lists there."""
+
+
+DENSE = 6
+"""Columns of more than which a tablet makes a list, too, and elsewhere intervals stand below their shares."""
+
+
+def table(caption: str, heads: list[str], rows: Iterable[list[Cell | str]], most: int = MOST_COLUMNS) -> Iterator[str]:
+    """A table that can be sorted; the first column names the row. ``most`` columns fit a phone."""
     cells = ([one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows)
     first = next(cells, [])
     name = text_of(caption)
-    yield f'<div class="scroll" role="group" aria-label="{name}" tabindex="0"><table class="sortable">\n'
+    wide = " stack" * (len(heads) > most) + " dense" * (len(heads) > DENSE)
+    yield f'<div class="scroll" role="group" aria-label="{name}" tabindex="0"><table class="sortable{wide}">\n'
     yield f"<caption>{name}</caption>\n<thead><tr>"
     for place, head in enumerate(heads):
         yield f'<th scope="col"{_kind(first[place]) if first else ""}>{text_of(head)}</th>'
     yield "</tr></thead>\n<tbody>\n"
     for row in chain([first] if first else [], cells):
-        yield f'<tr><th scope="row">{text_of(row[0].text)}</th>'
-        yield "".join(f"<td{_kind(cell)}{_value(cell)}>{text_of(cell.text)}</td>" for cell in row[1:]) + "</tr>\n"
+        yield f'<tr><th scope="row">{_text(row[0])}</th>'
+        yield "".join(f"<td{_kind(cell)}{_value(cell)}{_head(head) if wide else ''}>{_text(cell)}</td>"
+                      for head, cell in zip(heads[1:], row[1:], strict=True)) + "</tr>\n"
     yield "</tbody>\n</table></div>\n"
+
+
+def columns(*pieces: Iterable[str]) -> Iterator[str]:
+    """Beside each other, where there is room."""
+    yield '<div class="two">\n'
+    for one in pieces:
+        yield "<div>\n"
+        yield from one
+        yield "</div>\n"
+    yield "</div>\n"
+
+
+def _text(cell: Cell) -> str:
+    return text_of(cell.text) + (f' <span class="iv">{text_of(cell.more)}</span>' if cell.more else "")
+
+
+def _head(head: str) -> str:
+    return f' data-head="{text_of(head)}"'
 
 
 def _kind(cell: Cell) -> str:

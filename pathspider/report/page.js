@@ -25,10 +25,10 @@ document.querySelectorAll("table.sortable").forEach(function (table) {
     });
   });
 });
-// Paper shows everything; afterwards the page is as it was.
+// Paper shows everything but what is folded within what is folded; afterwards the page is as it was.
 var opened = [];
 window.addEventListener("beforeprint", function () {
-  opened = opened.concat(Array.from(document.querySelectorAll("details:not([open])")));
+  opened = opened.concat(Array.from(document.querySelectorAll("details:not([open]):not(details details)")));
   opened.forEach(function (one) { one.open = true; });
 });
 window.addEventListener("afterprint", function () {

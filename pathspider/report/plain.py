@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from pathspider.report import rows as told
 from pathspider.report.figures import percent, points
 from pathspider.report.remarks import origin, remarks
 from pathspider.report.runs import HEADS, cells, differing
@@ -36,7 +37,8 @@ def changed_row(report: Report, changed: Changed) -> dict[str, Any]:
     """A target that changed."""
     seen = [{"file": report.tallies[one.file].label, "conditions": list(one.conditions), "records": one.records}
             for one in changed.seen]
-    return {**changed.target, "questions": changed.questions, "seen": seen}
+    place = {"as": changed.system or None, "country": changed.country or None}
+    return {**changed.target, **place, "questions": changed.questions, "seen": seen}
 
 
 def as_json(report: Report) -> Iterator[str]:
@@ -61,17 +63,15 @@ def as_json(report: Report) -> Iterator[str]:
     for move, moved in sorted(report.targets.moves.items()):
         moves[move.pair].append((move, moved))
     yield json.dumps(head)[:-1]
+    yield from _array("findings", told.found(report))
     yield from _array("counts", rows(report))
     yield from _array("without_verdict", (
         {"file": report.tallies[one.file].label, "condition": one.condition, "count": one.number,
          "total": report.tallies[one.file].records} for one in report.without))
-    yield from _array("differences", (
-        {"first": report.tallies[one.first.file].label, "second": report.tallies[one.second.file].label,
-         "plugin": plugin, "question": question, "answer": one.first.answer.answer,
-         "condition": one.first.answer.condition, **one.difference._asdict(), "clear": one.difference.clear,
-         **{f"{place}_{key}": value for place, count in zip(("first", "second"), one, strict=True)
-            for key, value in (("count", count.number), ("total", count.total), ("share", count.share.value))}}
-        for plugin in report.plugins for question in report.questions(plugin) for one in report.compared(question)))
+    yield from _array("differences", told.differing(report))
+    for name, values in (("places", told.places), ("agreement", told.agreeing), ("hops", told.located),
+                         ("beside", told.alongside), ("features", told.crossed), ("ip_versions", told.by_version)):
+        yield from _array(name, values(report))
     yield from _array("changed_targets", (changed_row(report, changed) for changed in report.targets.changed()))
     yield from _array("paired", (
         {"first": report.tallies[pair.first].label, "second": report.tallies[pair.second].label,
@@ -97,10 +97,11 @@ def as_csv(report: Report) -> Iterator[str]:
 
 def targets_as_csv(report: Report) -> Iterator[str]:
     """The targets that changed, a line for each of their records."""
-    yield from _csv(({**changed.target, "questions": " ".join(changed.questions),
+    yield from _csv(({**changed.target, "as": changed.system, "country": changed.country,
+                      "questions": " ".join(changed.questions),
                       "file": report.tallies[one.file].label, "conditions": " ".join(one.conditions),
                       "records": one.records} for changed in report.targets.changed() for one in changed.seen),
-                    ["dip", "dp", "domain", "questions", "file", "conditions", "records"])
+                    ["dip", "dp", "domain", "as", "country", "questions", "file", "conditions", "records"])
 
 
 def _csv(values: Iterable[dict[str, Any]], columns: list[str]) -> Iterator[str]:
@@ -119,7 +120,9 @@ def _csv(values: Iterable[dict[str, Any]], columns: list[str]) -> Iterator[str]:
 def as_markdown(report: Report) -> Iterator[str]:
     """Tables for a text that people read."""
     yield f"# {_cell(report.title)}\n\nMade by PATHspider {report.version} at {report.made[:16]} UTC. "
-    yield f"Intervals: {LEVEL:.0%}, Wilson score (Wilson 1927); of differences, Newcombe 1998, method 10.\n\n"
+    yield (f"Intervals: {LEVEL:.0%}, Wilson score (Wilson 1927); of differences, Newcombe 1998, method 10, of the same "
+           "targets or of independent samples; p-values: McNemar, exact, adjusted (Benjamini and Hochberg 1995).\n\n")
+    yield from _found(report)
     yield from _table(("Results", "Records", "Targets", "With a verdict", "Bad lines", "First (UTC)", "Last (UTC)"),
                       ((tally.label, tally.records, report.targets.targets[number], tally.concluded, tally.bad_lines,
                         tally.first[:19], tally.last[:19]) for number, tally in enumerate(report.tallies)), "lrrrrll")
@@ -148,17 +151,45 @@ def as_markdown(report: Report) -> Iterator[str]:
                 yield f"\nThese are the first {len(tally.bad)} of {tally.bad_lines}.\n"
 
 
+def _found(report: Report) -> Iterator[str]:
+    """What was found, in sentences, and where it is different."""
+    for one in told.found(report):
+        yield f"**{_cell(' '.join(one['text']))}**\n\n"
+        yield from (f"* {_cell(text)}\n" for text in one["evidence"])
+        yield "\n"
+    for heads, align, lines in (
+            (("Question", "First", "Second", "Place", "Gained", "Lost", "p, adjusted"), "llllrrr", (
+                (row["question"], row["first"], row["second"], row["name"], row["gained"], row["lost"],
+                 f"{row['adjusted']:.2g}") for row in told.places(report))),
+            (("Results", "Feature", "What", "Last as it was sent", "First that is not", "Targets"), "lllllr", (
+                (row["file"], row["name"], row["what"], _end(row["low"]), _end(row["high"]), row["targets"])
+                for row in islice(told.located(report), MOST_TARGETS))),
+            (("Features", "Both broken", "First alone", "Second alone", "Neither"), "lrrrr", (
+                (f"{row['one']}, {row['other']}", row["both"], row["one_alone"], row["other_alone"], row["neither"])
+                for row in told.crossed(report))),
+            (("Results", "Feature", "Both broken", "IPv4 alone", "IPv6 alone", "Neither"), "llrrrr", (
+                (row["file"], row["name"], row["both"], row["ipv4_alone"], row["ipv6_alone"], row["neither"])
+                for row in told.by_version(report)))):
+        if rows_of := [*lines]:
+            yield from _table(heads, rows_of, align)
+            yield "\n"
+
+
+def _end(end: dict[str, str | None] | None) -> str:
+    return "" if end is None else " ".join(filter(None, end.values()))
+
+
 def _question(report: Report, question: str) -> Iterator[str]:
     yield f"\n### {_cell(question)}\n\n"
     if unanswered := report.unanswered(question):
         yield f"No answers in {_cell(', '.join(tally.label for tally in unanswered))}.\n\n"
-    counts = [count for kind in ("all", "ip", "as") for count in report.of(question, kind)]
+    counts = [count for kind in ("all", "ip", "country", "as") for count in report.of(question, kind)]
     yield from _table(("Results", "Records", "Answer", "Count", "Of", "Share", "Interval"),
                       (count_cells(report, count) for count in counts), "lllrrrl")
     if compared := [*report.compared(question)]:
         yield "\n"
-        yield from _table(("Answer", "First", "Second", "Difference in percentage points", "Interval", "Clear?"),
-                          (difference_cells(report, one) for one in compared), "lllrll")
+        yield from _table(("Answer", "First", "Second", "Difference in percentage points", "Interval", "Same targets",
+                           "p, adjusted", "Clear?"), (difference_cells(report, one) for one in compared), "lllrllrl")
 
 
 def _changed(report: Report) -> Iterator[str]:
@@ -178,9 +209,9 @@ def _changed(report: Report) -> Iterator[str]:
         many = targets.changed_targets
         yield f"\n## Targets that changed\n\n{many} {'target' if many == 1 else 'targets'}"
         yield f", the first {len(listed)} of them:\n\n" if len(listed) < many else ":\n\n"
-        yield from _table(("Target", "Results", "Records", "Conditions"), (
-            (name_of(one), report.tallies[seen.file].label, seen.records, " ".join(seen.conditions))
-            for one in listed for seen in one.seen), "llrl")
+        yield from _table(("Target", "AS", "Results", "Records", "Conditions"), (
+            (name_of(one), one.system, report.tallies[seen.file].label, seen.records, " ".join(seen.conditions))
+            for one in listed for seen in one.seen), "lllrl")
 
 
 def name_of(changed: Changed) -> str:
@@ -195,12 +226,14 @@ def count_cells(report: Report, count: Count) -> tuple[str, str, str, int, int, 
             percent(share.value), f"{percent(share.low)} to {percent(share.high)}")
 
 
-def difference_cells(report: Report, one: Compared) -> tuple[str, str, str, str, str, str]:
+def difference_cells(report: Report, one: Compared) -> tuple[str, ...]:
     """A difference as people read it."""
     difference = one.difference
     value, low, high = points(difference)
     return (one.first.answer.answer, report.tallies[one.first.file].label, report.tallies[one.second.file].label, value,
-            f"{low} to {high}", "yes" if difference.clear else "no")
+            f"{low} to {high}",
+            f"{one.pairs.total}: {one.pairs.gained} gained, {one.pairs.lost} lost" if one.pairs else "",
+            "" if one.adjusted is None else f"{one.adjusted:.2g}", "yes" if one.clear else "no")
 
 
 def _table(heads: tuple[str, ...], lines: Iterable[tuple[Any, ...]], align: str) -> Iterator[str]:

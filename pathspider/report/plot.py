@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
 
-from pathspider.report.figures import percent
+from pathspider.report.axis import axis_of, label
+from pathspider.report.figures import percent, with_interval
 from pathspider.report.markup import text_of
 from pathspider.report.statistics import Share
 
 WIDTH = 360
 LEFT, SCALE = 4, 270
-"""Where 0 % is, and how far 100 % is from it."""
+"""Where the axis begins, and how long it is."""
 ROW = 36
 CAP = 7
 """How far a whisker's ends reach up and down: past the mark, so that no interval is hidden behind it."""
@@ -31,6 +32,10 @@ MARKS = (
 
 AXIS, TOP, BOTTOM = 58, 20, 90
 """A timeline's vertical axis, where its highest bar ends, and where all begin."""
+HISTORY = 110
+"""How high the axis of a history is."""
+MOST_TICKS = 6
+"""Lines of an axis that have a name."""
 MOST_BARS = 60
 UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
@@ -47,17 +52,23 @@ class Row(NamedTuple):
 
 
 def shares(title: str, rows: list[Row]) -> Iterator[str]:
-    """A mark with whiskers for each row, and the share in words."""
+    """A mark with whiskers for each row, and the share in words; the axis is as wide as the intervals are."""
+    if not rows:
+        return
+    axis = axis_of([row.share for row in rows])
     height = len(rows) * ROW + 18
     middles = [place * ROW + 26 for place in range(len(rows))]
-    yield _begin(height, title)
-    for tick in (0, 25, 50, 75, 100):
-        x = LEFT + SCALE * tick / 100
-        yield f'<path class="grid" d="{"".join(f"M{x:g} {y - CAP}v{2 * CAP}" for y in middles)}"/>'
-        yield f'<text class="small {_anchor(tick)}" x="{x:g}" y="{height - 4}">{tick} %</text>\n'
+    yield _begin(height, f"{title}; the axis is from {label(axis.low)} to {label(axis.high)}"
+                         + (", logarithmic" if axis.logarithmic else ""))
+    step = -(-len(axis.ticks) // MOST_TICKS)
+    for number, tick in enumerate(axis.ticks):
+        x = LEFT + SCALE * axis.place(tick)
+        yield f'<path class="grid" d="{"".join(f"M{x:.1f} {y - CAP}v{2 * CAP}" for y in middles)}"/>'
+        if number % step == 0:
+            yield f'<text class="small {_anchor(x)}" x="{x:.1f}" y="{height - 4}">{label(tick)}</text>\n'
     yield f'<path class="grid" d="{"".join(f"M{LEFT} {y}h{SCALE}" for y in middles)}"/>\n'
     for y, row in zip(middles, rows, strict=True):
-        low, x, high = (LEFT + SCALE * value for value in (row.share.low, row.share.value, row.share.high))
+        low, x, high = (LEFT + SCALE * axis.place(value) for value in (row.share.low, row.share.value, row.share.high))
         file = row.file % len(MARKS)
         yield f'<g><text x="{LEFT}" y="{y - 12}">{text_of(_label(row))}</text>'
         yield (f'<path class="whisker file{file}" '
@@ -67,14 +78,51 @@ def shares(title: str, rows: list[Row]) -> Iterator[str]:
     yield "</svg>\n"
 
 
+class Point(NamedTuple):
+    """A file in a history: its name, when it was begun, and the share."""
+
+    results: str
+    time: datetime
+    share: Share
+
+
+def history(title: str, points: list[Point]) -> Iterator[str]:
+    """A share over time, with whiskers, one file after the other."""
+    points = sorted(points, key=lambda point: point.time)
+    first, last = points[0].time, points[-1].time
+    span = (last - first).total_seconds()
+    if not span:
+        return
+    axis = axis_of([point.share for point in points])
+    bottom, right = HISTORY + TOP, WIDTH - 14
+    places = [AXIS + 10 + (right - AXIS - 10) * (point.time - first).total_seconds() / span for point in points]
+    heights = [[bottom - HISTORY * axis.place(value) for value in point.share] for point in points]
+    yield _begin(bottom + 22, f"{title}: from {percent(points[0].share.value)} ({points[0].results}) to "
+                              f"{percent(points[-1].share.value)} ({points[-1].results})")
+    step = -(-len(axis.ticks) // MOST_TICKS)
+    for number, tick in enumerate(axis.ticks):
+        y = bottom - HISTORY * axis.place(tick)
+        yield f'<path class="grid" d="M{AXIS} {y:.1f}H{WIDTH - 2}"/>'
+        if number % step == 0:
+            yield f'<text class="small end" x="{AXIS - 4}" y="{y + 4:.1f}">{label(tick)}</text>\n'
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, (y, _, _) in zip(places, heights, strict=True))
+    yield f'<path class="line file0" d="M{line}"/>\n'
+    for x, (y, low, high), point in zip(places, heights, points, strict=True):
+        yield f'<g><title>{text_of(point.results)}: {with_interval(point.share)}</title>'
+        yield f'<path class="whisker file0" d="M{x - 4:.1f} {low:.1f}h8m-4 0V{high:.1f}m-4 0h8"/>'
+        yield f'<path class="mark file0" d="M{x:.1f} {y:.1f}{MARKS[0]}"/></g>\n'
+    yield f'<text class="small start" x="{AXIS}" y="{bottom + 16}">{first:%Y-%m-%d %H:%M}</text>'
+    yield f'<text class="small end" x="{WIDTH - 2}" y="{bottom + 16}">{last:%Y-%m-%d %H:%M}</text>\n</svg>\n'
+
+
 def _begin(height: int, title: str) -> str:
     number = next(_numbers)
     return (f'<svg class="plot" role="img" aria-labelledby="plot{number}" viewBox="0 0 {WIDTH} {height}">'
             f'<title id="plot{number}">{text_of(title)}</title>\n')
 
 
-def _anchor(tick: int) -> str:
-    return {0: "start", 100: "end"}.get(tick, "middle")
+def _anchor(x: float) -> str:
+    return "start" if x < LEFT + 12 else "end" if x > LEFT + SCALE - 12 else "middle"
 
 
 def _label(row: Row) -> str:

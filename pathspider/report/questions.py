@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from pathspider.conditions import HOP_CONDITION, RUN
+from pathspider.conditions import RUN
 
 INCONCLUSIVE = f"{RUN}."
 """How conditions begin that tell why there is no verdict."""
 NEEDS = {"ecn.ipmark.": "ecn.negotiation."}
 """Conditions that tell something only beside others: where no SYN-ACK came back, no mark could be seen, and the plugin
 says ``not_seen`` all the same, of each connection that it observed."""
+BASELINE_UP = " (baseline up)"
+"""Ends the name of a question that the report adds: of the targets whose baseline came up, how many does the feature
+break? Those that were offline, or up for the experiment alone, tell nothing of it."""
+HOP = ".hop"
+"""Ends the name of a question that is asked of targets that were looked for on the path: ``ecn.hop.dropped:4-5``."""
 NO_CONDITION = "(no answer, and no reason)"
 """What is said of a record that neither answers a question nor tells why."""
 
@@ -31,13 +36,13 @@ class Answer(NamedTuple):
 
 
 def parse(condition: str) -> Answer:
-    """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot.
-    Where on the path something is (``ecn.hop.changed:3-4``) is one question."""
-    if hop := HOP_CONDITION.fullmatch(condition):
-        question = f"{hop['name']}.hop"
-        return Answer(question, condition.removeprefix(f"{question}."), condition)
+    """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot; of
+    where on the path it is, all before what was found there."""
     question, colon, value = condition.partition(":")
-    if not colon:
+    name, hop, word = condition.partition(f"{HOP}.")
+    if hop and name and word:
+        question, value = f"{name}{HOP}", word
+    elif not colon:
         question, _, value = condition.rpartition(".")
     return Answer(question, value, condition)
 

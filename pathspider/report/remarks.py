@@ -22,6 +22,8 @@ class Remark(NamedTuple):
 
     what: str
     meaning: str
+    warning: bool = True
+    """Whether something is the matter, or it only has to be known."""
 
 
 def remarks(report: Report) -> Iterator[Remark]:
@@ -37,7 +39,7 @@ def remarks(report: Report) -> Iterator[Remark]:
                      f": what ends with{AT_FIRST.format('broken')} or{AT_FIRST.format('transient')} has what rounds "
                      f"said of suspects; what ends with{CONFIRMED} has their word, and the first connections' where "
                      "those made no suspect. What is called stable is of suspects alone; all else, of the first "
-                     "connections.")
+                     "connections.", warning=False)
     if folded := report.targets.verdicts.folded:
         yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
                      " that are too many, or too long, to be told apart. What was left out shows as …, and no "

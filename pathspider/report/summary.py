@@ -6,13 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from pathspider.base import timestamp
 from pathspider.report import confirmed
 from pathspider.report.counting import Group, Tally, counted
-from pathspider.report.questions import Answer, natural_key
+from pathspider.report.exact import LIMIT
+from pathspider.report.pairs import ENOUGH, Comparisons, Pairs
+from pathspider.report.questions import BASELINE_UP, Answer, natural_key
 from pathspider.report.statistics import Difference, Share, difference, wilson
 from pathspider.report.targets import Targets
 from pathspider.version import __version__
@@ -25,13 +27,11 @@ OTHERS: Group = ("as", "others")
 """The rest of them together; only on a page."""
 
 
+UP = (BASELINE_UP, confirmed.UP_CONFIRMED)
+"""How questions end that tell how often a feature breaks what works without it."""
+
 MOST_ZEROS = 16
 """Answers to a question, in all files together, up to which a file or group that lacks one has a count of 0 for it."""
-
-BASELINE_UP = " (baseline up)"
-"""Ends the name of a question that the report adds: of the targets whose baseline came up, how many does the feature
-break? Those that were offline, or up for the experiment alone, tell nothing of it."""
-
 
 class Count(NamedTuple):
     """How many of the records of a group, in one file, have an answer, of those that answer the question."""
@@ -69,10 +69,20 @@ class Compared(NamedTuple):
 
     first: Count
     second: Count
+    pairs: Pairs | None = None
+    """The targets that are in both, if these are most of them: the files are then no independent samples."""
+    adjusted: float | None = None
+    """The p-value of the pairs, adjusted for all that is compared."""
 
     @property
     def difference(self) -> Difference:
-        return difference(self.first.share, self.second.share)
+        """Of the shares of all records; of pairs, of the targets that are in both."""
+        return self.pairs.difference if self.pairs else difference(self.first.share, self.second.share)
+
+    @property
+    def clear(self) -> bool:
+        """Whether chance hardly does that."""
+        return self.difference.clear if self.adjusted is None else self.adjusted <= LIMIT
 
 
 @dataclass
@@ -89,6 +99,7 @@ class Report:
     def __post_init__(self) -> None:
         self.targets.settle()
         self.largest = [f"AS{system}" for system in self.targets.largest(MOST_SYSTEMS)]
+        self.pairs = Comparisons(self.targets)
         self._counts: dict[tuple[str, str], list[Count]] = defaultdict(list)
         self._answers = self._all_answers()
         self.confirmed = self._confirmed()
@@ -101,19 +112,37 @@ class Report:
                 if group == EVERYTHING:
                     without = counted(tally.verdicts.found, found)[2]
                     self.without += (Without(file, condition, count) for condition, count in sorted(without.items()))
-        kept = set(self.largest)
+        for country, by_file in self._by_country():
+            for file, numbers in by_file.items():
+                self._add(self._of_group(file, ("country", country), numbers))
+        asked = [(question, "broken") for question, kind in [*self._counts] if kind == "all" and question.endswith(UP)]
+        self.changed_systems = [f"AS{system}" for system in dict.fromkeys(
+            self.pairs.changed_systems(asked, len(self.tallies)))]
+        """Those in which the features came to break most, or ceased to."""
+        kept = {*self.largest, *self.changed_systems}
         for system, file, found in self.targets.of_systems():
             if f"AS{system}" in kept:
                 self._add(self._of_group(file, ("as", f"AS{system}"), found))
         for file, found in self.targets.of_other_systems(MOST_SYSTEMS):
             self._add(self._of_group(file, OTHERS, found))
-        place = {name: number for number, name in enumerate(["", "IPv4", "IPv6", *self.largest, OTHERS[1]])}
+        order = dict.fromkeys(["", "IPv4", "IPv6", *self.largest, *self.changed_systems, OTHERS[1]])
+        place = {name: number for number, name in enumerate(order)}
         for counts in self._counts.values():
-            counts.sort(key=lambda count: (place.get(count.group[1], 3), natural_key(count.answer.answer), count.file))
+            counts.sort(key=lambda count: (place.get(count.group[1], 3), natural_key(count.group[1]),
+                                           natural_key(count.answer.answer), count.file))
         self._questions: dict[str, list[str]] = defaultdict(list)
         for question in sorted({question for question, _ in self._counts},
                                key=lambda question: ("connectivity" not in question, natural_key(question))):
             self._questions[question.partition(".")[0]].append(question)
+
+    def _by_country(self) -> Iterator[tuple[str, dict[int, dict[int, int]]]]:
+        """Each country: by file, how many records have which verdict."""
+        rows = sorted(self.targets.countries.items())
+        for country, group in groupby(rows, key=lambda row: row[0][0]):
+            found: dict[int, dict[int, int]] = defaultdict(dict)
+            for (_, file, verdict), records in group:
+                found[file][verdict] = records
+            yield country, found
 
     def _add(self, counts: Iterator[Count]) -> None:
         for count in counts:
@@ -195,15 +224,15 @@ class Report:
         return self._questions.get(plugin, [])
 
     def of(self, question: str, kind: str) -> list[Count]:
-        """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``as``: the largest
-        first), with the files side by side."""
+        """The counts of a question, for all records or by one kind of group (``all``, ``ip``, ``country``, ``as``: the
+        largest first), with the files side by side."""
         return self._counts.get((question, kind), [])
 
     def counts(self) -> Iterator[Count]:
         """All counts: question after question, and then one autonomous system after the other."""
         for plugin in self.plugins:
             for question in self.questions(plugin):
-                for kind in ("all", "ip"):
+                for kind in ("all", "ip", "country"):
                     yield from self.of(question, kind)
         for system, file, numbers in self.targets.of_systems():
             yield from self._of_group(file, ("as", f"AS{system}"), numbers)
@@ -216,5 +245,10 @@ class Report:
         base, *others = sorted(totals) or [0]
         for file in others:
             for answer in answers:
-                yield Compared(*(counts.get((one, answer), Count(one, EVERYTHING, answer, 0, totals[one]))
-                                 for one in (base, file)))
+                first, second = (counts.get((one, answer), Count(one, EVERYTHING, answer, 0, totals[one]))
+                                 for one in (base, file))
+                pairs = self.pairs.of(base, file, question, answer.answer)
+                if pairs and pairs.total >= ENOUGH * min(first.total, second.total):
+                    yield Compared(first, second, pairs, self.pairs.adjusted(pairs))
+                else:
+                    yield Compared(first, second)

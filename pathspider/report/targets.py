@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from pathspider.records import Record
+from pathspider.report.confirmed import CONFIRMED, UNFINISHED, is_connectivity, were_confirmed, words_of
 from pathspider.report.counting import FOLDED, Verdicts
+from pathspider.report.places import Places, country_of
 from pathspider.report.questions import natural_key
 from pathspider.targets.problems import TARGET_KEYS, identity, target_asn
 
@@ -21,19 +23,30 @@ BATCH = 10_000
 MOST_MOVES = 10_000
 MOST_KEPT = 16
 """Findings of a target of which it is remembered how they compare: most targets have the same few."""
+MOST_SIGNATURES = 5_000
+"""Different findings of targets that are counted before it is looked at what they mean."""
+
+PATH_DEPENDENT = "path_dependent"
+"""What is said of a target that works from one vantage point, and is broken from another."""
+
+Signature = tuple[tuple[int, int], ...]
+"""The findings of a target: file and verdict, in the order in which they were first found."""
+Found = tuple[int, int, int, int, int, str]
+"""File, verdict, records that say so, the first of them, AS and country."""
 
 TABLES = """
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
     pragma temp_store = file; pragma cache_size = -32000;
-    create table seen (target text, file integer, verdict integer);
+    create table seen (target text, file integer, verdict integer, system integer, country text);
     create table carried (system integer, file integer, verdict integer, records integer);
-    create table changed (target text, questions text, seen text);
+    create table changed (target text, questions text, seen text, system integer, country text);
     begin
 """
 
 SETTLE = """
-    create table target as select target, file, verdict, count(*) as records, min(rowid) as first
-        from seen group by target, file, verdict order by target, file, verdict;
+    create table target as select target, file, verdict, count(*) as records, min(rowid) as first,
+        max(system) as system, max(country) as country from seen
+        group by target, file, verdict order by target, file, verdict;
     drop table seen;
     create table system as select system, file, verdict, sum(records) as records
         from carried group by system, file, verdict order by system, file, verdict;
@@ -59,6 +72,9 @@ class Changed(NamedTuple):
     """Those that are answered differently."""
     seen: list[Seen]
     """File by file, in the order in which it was first found."""
+    system: str = ""
+    """The target's AS, as ``AS64496``, where that is known."""
+    country: str = ""
 
 
 class Paired(NamedTuple):
@@ -87,7 +103,9 @@ class Targets:
         self.verdicts = verdicts
         self._table = sqlite3.connect("", isolation_level=None)  # no name: sqlite's own temporary file
         self._table.executescript(TABLES)
-        self._rows: list[tuple[str, int, int]] = []
+        self.places = Places(self._table)
+        """Where targets changed."""
+        self._rows: list[tuple[str, int, int, int, str]] = []
         self._carried: Counter[tuple[int, int, int]] = Counter()
         self.targets: Counter[int] = Counter()
         """By file; this and what follows is known from :meth:`settle` on."""
@@ -96,6 +114,15 @@ class Targets:
         """Of :attr:`pairs`, those with another answer."""
         self.moves: Counter[Move] = Counter()
         """Of :attr:`changes`, what they were; the answers are ``…`` where moves are too many to be told apart."""
+        self.kept: Counter[Move] = Counter()
+        """The rest of :attr:`pairs`: before and after are the same."""
+        self.points: Counter[tuple[str, str]] = Counter()
+        """Of targets whose connectivity at least two files tell, by question: ``works`` or ``broken`` in all that say
+        either, or ``path_dependent``."""
+        self.countries: Counter[tuple[str, int, int]] = Counter()
+        """Records by country, file and verdict; this is known at any time."""
+        self._signatures: Counter[Signature] = Counter()
+        self._confirmed: set[str] = set()
         self.again: Counter[tuple[int, str]] = Counter()
         """By file and question: records that answer it for a target that has answered it before."""
         self.changed_targets = 0
@@ -110,16 +137,21 @@ class Targets:
 
     def add(self, file: int, record: Record, verdict: int) -> None:
         """Note what was found of a record's target; what has no address is none."""
-        if record.get("dip") is not None:
-            self._rows.append((json.dumps(identity(record)), file, verdict))
         asn = target_asn(record)
-        if asn and len(asn) <= 10 and (system := int(asn)) < 1 << 32:
+        system = int(asn) if asn and len(asn) <= 10 else 0
+        if asn and len(asn) <= 10 and system < 1 << 32:
             self._carried[system, file, verdict] += 1
+        else:
+            system = 0
+        if country := country_of(record):
+            self.countries[country, file, verdict] += 1
+        if record.get("dip") is not None:
+            self._rows.append((json.dumps(identity(record)), file, verdict, system, country))
         if len(self._rows) >= BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        self._table.executemany("insert into seen values (?, ?, ?)", self._rows)
+        self._table.executemany("insert into seen values (?, ?, ?, ?, ?)", self._rows)
         self._rows.clear()
         if len(self._carried) >= BATCH:
             self._flush_systems()
@@ -135,39 +167,61 @@ class Targets:
         self._flush_systems()
         for statement in SETTLE.split(";"):
             self._table.execute(statement)
+        self._confirmed = were_confirmed(one.conditions for one in self.verdicts.found)[0]
         (self.system_count,), = self._table.execute("select count(*) from large")
-        rows = self._table.execute("select target, file, verdict, records, first from target order by rowid")
+        rows = self._table.execute("select target, file, verdict, records, first, system, country from target "
+                                   "order by rowid")
         for target, group in groupby(rows, key=itemgetter(0)):
             found = [row[1:] for row in group]
-            if any(records > 1 for _, _, records, _ in found) or len({file for file, _, _, _ in found}) < len(found):
+            if any(one[2] > 1 for one in found) or len({one[0] for one in found}) < len(found):
                 self._note_again(found)
             if len(found) == 1:
                 self.targets[found[0][0]] += 1
             else:
                 self._compare(target, found)
+        self._drain()
+        self.places.settle()
 
-    def _note_again(self, found: list[tuple[int, int, int, int]]) -> None:
+    def _note_again(self, found: list[Found]) -> None:
         answering: Counter[tuple[int, str]] = Counter()
-        for file, verdict, records, _ in found:
+        for file, verdict, records, *_ in found:
             for question in self.verdicts.found[verdict].questions:
                 answering[file, question] += records
         self.again.update({key: records - 1 for key, records in answering.items() if records > 1})
 
-    def _compare(self, target: str, found: list[tuple[int, int, int, int]]) -> None:
+    def _compare(self, target: str, found: list[Found]) -> None:
         found.sort(key=itemgetter(0, 3))
-        self.targets.update({file for file, _, _, _ in found})
-        few = len(found) <= MOST_KEPT
-        pairs_of, questions_of = (self._paired, self._questions) if few else (self._pairs_of, self._questions_of)
-        for move in pairs_of(tuple((file, verdict) for file, verdict, _, _ in found)):
-            self.pairs[move.pair] += 1
-            if move.before != move.after:
-                self.changes[move.pair] += 1
-                known = move in self.moves or len(self.moves) < MOST_MOVES
-                self.moves[move if known else Move(move.pair, (FOLDED,), (FOLDED,))] += 1
-        if questions := questions_of(frozenset(verdict for _, verdict, _, _ in found)):
+        self.targets.update({one[0] for one in found})
+        signature = tuple((one[0], one[1]) for one in found)
+        self._signatures[signature] += 1
+        if len(self._signatures) >= MOST_SIGNATURES or len(found) > MOST_KEPT:
+            self._drain()
+        questions_of = self._questions if len(found) <= MOST_KEPT else self._questions_of
+        if questions := questions_of(frozenset(verdict for _, verdict in signature)):
+            system, country = max(one[4] for one in found), max(one[5] for one in found)
             self.changed_targets += 1
-            self._table.execute("insert into changed values (?, ?, ?)",
-                                (target, json.dumps(questions), json.dumps([row[:3] for row in found])))
+            self._table.execute("insert into changed values (?, ?, ?, ?, ?)",
+                                (target, json.dumps(questions), json.dumps([row[:3] for row in found]), system,
+                                 country))
+            if len(found) <= MOST_KEPT:
+                self.places.note(target, system, country, self._moved(signature))
+
+    def _drain(self) -> None:
+        """Most targets have the same few findings: what these mean is looked at once for all of them."""
+        for signature, count in self._signatures.items():
+            for move in self._pairs_of(signature):
+                self.pairs[move.pair] += count
+                counters = self.kept
+                if move.before != move.after:
+                    self.changes[move.pair] += count
+                    counters = self.moves
+                known = move in counters or len(counters) < MOST_MOVES
+                counters[move if known else Move(move.pair, (FOLDED,), (FOLDED,))] += count
+            for question, files in self._first(signature).items():
+                said = {word for words in files.values() for word in words if word in ("works", "broken")}
+                if len(files) > 1 and said and is_connectivity(question):
+                    self.points[question, said.pop() if len(said) == 1 else PATH_DEPENDENT] += count
+        self._signatures.clear()
 
     @lru_cache(maxsize=10_000)  # noqa: B019 - there is one of these in a process
     def _answers(self, number: int) -> dict[str, frozenset[str]]:
@@ -176,16 +230,29 @@ class Targets:
             if answer.condition.endswith(FOLDED):
                 continue  # nobody knows whether two of these are the same
             found.setdefault(answer.question, set()).add(answer.answer)
+        for question, first, rounds in words_of(self.verdicts.found[number].conditions):
+            if question in self._confirmed and rounds != UNFINISHED:
+                found[question + CONFIRMED] = {rounds or first}
         return {question: frozenset(values) for question, values in found.items()}
 
-    def _pairs_of(self, found: tuple[tuple[int, int], ...]) -> list[Move]:
-        """For each question that two files answer, by each one's first verdict that does: what each says."""
+    def _first(self, found: Signature) -> dict[str, dict[int, frozenset[str]]]:
+        """What each file's first verdict that answers a question says, question by question."""
         first: dict[str, dict[int, frozenset[str]]] = {}
         for file, verdict in found:
             for question, given in self._answers(verdict).items():
                 first.setdefault(question, {}).setdefault(file, given)
+        return first
+
+    def _pairs_of(self, found: Signature) -> list[Move]:
+        """For each question that two files answer, by each one's first verdict that does: what each says."""
         return [Move(Paired(one, other, question), _in_order(files[one]), _in_order(files[other]))
-                for question, files in first.items() for one, other in combinations(sorted(files), 2)]
+                for question, files in self._first(found).items() for one, other in combinations(sorted(files), 2)]
+
+    def _moves_of(self, found: Signature) -> list[Move]:
+        """Those of the first file to each other, and of each file to the next, that are changes."""
+        files = sorted({file for file, _ in found})
+        near = {(files[0], file) for file in files} | set(pairwise(files))
+        return [move for move in self._pairs_of(found) if move.before != move.after and move.pair[:2] in near]
 
     def _questions_of(self, numbers: frozenset[int]) -> list[str]:
         """The questions that not all of these verdicts answer alike, of those that do answer them."""
@@ -197,15 +264,51 @@ class Targets:
                     differing.add(question)
         return sorted(differing)
 
-    _paired, _questions = lru_cache(maxsize=4096)(_pairs_of), lru_cache(maxsize=4096)(_questions_of)
+    _moved, _questions = lru_cache(maxsize=4096)(_moves_of), lru_cache(maxsize=4096)(_questions_of)
 
     def changed(self) -> Iterator[Changed]:
         """The targets that changed, in the order of their text."""
-        for target, questions, seen in self._table.execute("select * from changed order by rowid"):
+        for target, questions, seen, system, country in self._table.execute("select * from changed order by rowid"):
             values = zip(TARGET_KEYS, json.loads(target), strict=True)
             yield Changed({key: value for key, value in values if value is not None}, json.loads(questions),
                           [Seen(file, self.verdicts.found[verdict].conditions, records)
-                           for file, verdict, records in json.loads(seen)])
+                           for file, verdict, records in json.loads(seen)], f"AS{system}" if system else "", country)
+
+    def combined(self, kinds: Mapping[int, int]) -> Counter[tuple[int, ...]]:
+        """What is said of targets in all files and by all plugins: how many have these kinds of verdicts. Targets are
+        told apart by address and name alone here, for plugins ask different ports.
+
+        :param kinds: the kind of each verdict that counts, by its number
+        """
+        found: Counter[tuple[int, ...]] = Counter()
+        rows = self._table.execute("select target, verdict from target order by rowid")
+        for _, group in groupby(rows, key=lambda row: row[0].partition('", ')[0]):
+            names: dict[str, dict[int, None]] = {}
+            for target, verdict in group:
+                if verdict in kinds:
+                    names.setdefault(_name_in(target), {})[kinds[verdict]] = None
+            found.update(tuple(verdicts) for verdicts in names.values())
+        return found
+
+    def dual(self, kinds: Mapping[int, int]) -> Counter[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+        """Names that have targets of both IP versions: the file, the kinds of verdicts over IPv4 and over IPv6."""
+        self._table.execute("create table if not exists named "
+                            "(name integer, file integer, six integer, verdict integer)")
+        self._table.execute("delete from named")
+        rows = self._table.execute("select target, file, verdict from target")
+        self._table.executemany("insert into named values (?, ?, ?, ?)", (
+            (hash(name), file, ":" in target.partition('", ')[0], kinds[verdict]) for target, file, verdict in rows
+            if verdict in kinds and (name := _name_in(target)) != "null"))
+        found: Counter[tuple[int, tuple[int, ...], tuple[int, ...]]] = Counter()
+        rows = self._table.execute("select distinct file, name, six, verdict from named "
+                                   "order by file, name, six, verdict")
+        for (file, _), group in groupby(rows, key=itemgetter(0, 1)):
+            sides: tuple[list[int], list[int]] = ([], [])
+            for _, _, six, verdict in group:
+                sides[six].append(verdict)
+            if all(sides):
+                found[file, tuple(sides[0]), tuple(sides[1])] += 1
+        return found
 
     def largest(self, most: int) -> list[int]:
         """The autonomous systems with the most records."""
@@ -224,6 +327,11 @@ class Targets:
             "group by file, verdict order by file, verdict", (most,))
         for file, group in groupby(rows, key=itemgetter(0)):
             yield file, {verdict: records for _, verdict, records in group}
+
+
+def _name_in(target: str) -> str:
+    """A target's name as JSON; ``null`` where it has none."""
+    return target.partition('", ')[2].partition(", ")[2][:-1]
 
 
 def _in_order(answers: frozenset[str]) -> tuple[str, ...]:

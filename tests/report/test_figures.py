@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from pathspider.report.figures import percent, points
+from pathspider.report.figures import bounds, percent, points, with_interval
 from pathspider.report.statistics import Difference, difference, wilson
 
 
@@ -24,6 +24,13 @@ class TestPercent(unittest.TestCase):
             self.assertEqual((value == 0, value == 100), (number == 0, number == total))
             for said, rest in ((value, number), (100 - value, total - number)):
                 self.assertAlmostEqual(said * total / 100, rest, delta=max(0.051 * rest, 1e-9))
+
+
+class TestInterval(unittest.TestCase):
+    def test_beside_its_share(self):
+        share = wilson(8, 2986)
+        self.assertEqual(with_interval(share).replace("\N{EN DASH}", "-"), "0.27 % (0.14-0.53)")
+        self.assertIn(bounds(share), with_interval(share))
 
 
 class TestPoints(unittest.TestCase):

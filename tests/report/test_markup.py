@@ -17,8 +17,10 @@ class TestMarkup(unittest.TestCase):
         self.assertIn("<caption>&lt;x&gt;</caption>", text)
         self.assertIn('<tr><th scope="col">&lt;a&gt;</th><th scope="col" class="number">Count</th>'
                       '<th scope="col" class="number">Share</th><th scope="col" class="many">Words</th></tr>', text)
-        self.assertIn('<tr><th scope="row">&lt;b&gt;</th><td class="number" data-value="1234">1,234</td>'
-                      '<td class="number" data-value="0.25">25.00 %</td><td class="many">&lt;c&gt; d</td></tr>', text)
+        self.assertIn('<tr><th scope="row">&lt;b&gt;</th>'
+                      '<td class="number" data-value="1234" data-head="Count">1,234</td>'
+                      '<td class="number" data-value="0.25" data-head="Share">25.00 %</td>'
+                      '<td class="many" data-head="Words">&lt;c&gt; d</td></tr>', text)
 
     def test_table_of_nothing(self):
         self.assertIn('<th scope="col">a</th></tr></thead>\n<tbody>\n</tbody>', "".join(table("none", ["a"], [])))

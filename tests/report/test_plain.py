@@ -44,7 +44,7 @@ class TestPlain(unittest.TestCase):
         with report_of(a=[{**record("192.0.2.1", WORKS), "domain": EVIL}],
                        b=[{**record("192.0.2.1", BROKEN), "domain": EVIL}]) as report:
             table = "".join(targets_as_csv(report))
-            self.assertEqual([len(row) for row in csv.reader(io.StringIO(table, newline=""))], [7, 7, 7])
+            self.assertEqual([len(row) for row in csv.reader(io.StringIO(table, newline=""))], [9, 9, 9])
             text = "".join(as_markdown(report))
             self.assertIn(r"=1+1\|\`x\`\\x1b\[31m\\u202e", text)
             self.assertTrue((table + text).replace("\n", "").replace("\r", "").isprintable())

@@ -3,9 +3,24 @@
 import re
 import unittest
 from collections import Counter
+from datetime import datetime
 from xml.etree import ElementTree
 
-from pathspider.report.plot import CAP, LEFT, MARKS, MOST_BARS, MOST_LABEL, SCALE, WIDTH, Row, shares, timeline
+from pathspider.report.axis import axis_of
+from pathspider.report.plot import (
+    CAP,
+    LEFT,
+    MARKS,
+    MOST_BARS,
+    MOST_LABEL,
+    SCALE,
+    WIDTH,
+    Point,
+    Row,
+    history,
+    shares,
+    timeline,
+)
 from pathspider.report.statistics import wilson
 
 
@@ -29,8 +44,10 @@ class TestShares(unittest.TestCase):
         for share in (wilson(0, 10), wilson(5, 10), wilson(10, 10), wilson(7, 10_000_000)):
             (found,) = drawn(shares("shares", [Row("works", "", 0, share)]))["whisker"]
             low, high, _ = whisker(found)
-            self.assertAlmostEqual(low, LEFT + SCALE * share.low, delta=0.06)
-            self.assertAlmostEqual(high, LEFT + SCALE * share.high, delta=0.06)
+            axis = axis_of([share])
+            self.assertAlmostEqual(low, LEFT + SCALE * axis.place(share.low), delta=0.06)
+            self.assertAlmostEqual(high, LEFT + SCALE * axis.place(share.high), delta=0.06)
+            self.assertGreater(high - low, SCALE / 4)  # the axis is as wide as the interval
 
     def test_no_mark_hides_an_interval(self):
         for mark in MARKS:
@@ -48,7 +65,7 @@ class TestShares(unittest.TestCase):
         found = drawn(shares("shares", rows))
         spans = [(int(y), int(y) + int(height)) for line in found["grid"]
                  for y, height in re.findall(r"M[\d.]+ (\d+)v(\d+)", line.get("d"))]
-        self.assertEqual(len(spans), 10)
+        self.assertEqual(len(spans), 2 * len(axis_of([wilson(1, 2)]).ticks))
         for text in found["text"]:
             if text.get("x") == str(LEFT):
                 baseline = int(text.get("y"))
@@ -65,6 +82,24 @@ class TestShares(unittest.TestCase):
     def test_strangers_text(self):
         text = "".join(shares("<&>", [Row("<script>&\x1b", "</svg>", 0, wilson(1, 2))]))
         self.assertEqual(drawn([text])["text"][0].text, "<script>&\\x1b, </svg>")
+
+
+class TestHistory(unittest.TestCase):
+    def points(self, *counts):
+        return [Point(f"day {day}", datetime(2026, 11, day + 1), wilson(count, 100))
+                for day, count in enumerate(counts)]
+
+    def test_later_is_further_right_and_more_is_higher(self):
+        found = drawn(history("h", self.points(1, 20, 5)[::-1]))
+        places = [tuple(map(float, re.match(r"M([\d.]+) ([\d.]+)", one.get("d")).groups())) for one in found["mark"]]
+        self.assertEqual([x for x, _ in places], sorted(x for x, _ in places))
+        self.assertLess(places[1][1], places[2][1])
+        self.assertLess(places[2][1], places[0][1])
+        self.assertIn("1.00 % (day 0) to 5.00 % (day 2)", found["title"][0].text)
+        self.assertTrue(all(0 <= x <= WIDTH for x, _ in places))
+
+    def test_of_one_moment_there_is_none(self):
+        self.assertEqual([*history("h", self.points(1) * 2)], [])
 
 
 class TestTimeline(unittest.TestCase):

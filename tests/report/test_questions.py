@@ -15,6 +15,9 @@ class TestQuestions(unittest.TestCase):
             ("dnsresolv.unresolved:nxdomain", "dnsresolv.unresolved", "nxdomain", "dnsresolv"),
             ("ecn.hop.changed:3-4", "ecn.hop", "changed:3-4", "ecn"),
             ("dscp.46.hop.reverse_or_target", "dscp.46.hop", "reverse_or_target", "dscp"),
+            ("ecn.hop.dropped:4-5", "ecn.hop", "dropped:4-5", "ecn"),
+            ("dscp.46.hop.not_located:no_answer", "dscp.46.hop", "not_located:no_answer", "dscp"),
+            ("x.hop.", "x.hop", "", "x"),
             ("odd", "", "odd", ""),
             ("x.y:2001:db8::1", "x.y", "2001:db8::1", "x"),
         ):

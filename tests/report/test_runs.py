@@ -5,9 +5,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from pathspider.report.page import as_html
 from pathspider.report.plain import as_json, as_markdown
 from pathspider.report.runs import HEADS, cells, differing, read_runs
-from pathspider.report.sections import measured
 from tests.report.records import WORKS, record, report_of
 
 
@@ -67,7 +67,7 @@ class TestRuns(unittest.TestCase):
 
     def test_all_formats_tell(self):
         self.a.facts, self.b.facts = [run(1)], [{**run(2, seed=7), "vantage": {"name": "<b>"}}]
-        page, markdown = "".join(measured(self.report)), "".join(as_markdown(self.report))
+        page, markdown = "".join(as_html(self.report)), "".join(as_markdown(self.report))
         found = json.loads("".join(as_json(self.report)))
         for text in (page, markdown):
             self.assertIn("runs that were not made alike", text)

@@ -2,7 +2,8 @@
 
 import unittest
 
-from pathspider.report.summary import BASELINE_UP, EVERYTHING, Repeated, Without
+from pathspider.report.questions import BASELINE_UP
+from pathspider.report.summary import EVERYTHING, Repeated, Without
 from tests.report.records import BROKEN, WORKS, record, report_of
 
 OFFLINE = "ecn.connectivity.offline"

@@ -1,0 +1,39 @@
+"""Questions and features in words."""
+
+import unittest
+
+from pathspider.installed import available_plugins
+from pathspider.report.wording import chance, feature, heading, headline, name_of, rank, title
+from tests.report.records import record, report_of
+
+
+class TestWording(unittest.TestCase):
+    def test_every_condition_of_every_plugin_has_a_question(self):
+        for plugin in available_plugins():
+            found = [one.replace("<codepoint>", "46") for one in plugin.conditions if not one.startswith("pathspider.")]
+            with report_of(a=[record("192.0.2.1", *found)]) as report:
+                for question in report.questions(plugin.name):
+                    self.assertTrue(heading(question).endswith("?"), question)
+                    self.assertNotIn("<", heading(question))
+
+    def test_features(self):
+        self.assertEqual([feature(one) for one in ("ecn", "dscp.46", "mine.and.yours")],
+                         ["Asking for ECN", "DSCP 46", "mine and.yours"])
+        self.assertEqual(heading("dscp.46.connectivity (baseline up, confirmed)"),
+                         "Does DSCP 46 break a connection that works without it?")
+        self.assertEqual(heading("ecn.negotiation"), "Is ECN negotiated?")
+        self.assertEqual(heading("dscp.46.replymark"), "Which codepoint do replies carry?")
+        self.assertEqual(heading("tfo.hop"), "Where on the path?")
+        self.assertEqual(heading("mine.of_all.things"), "mine: of all things?")
+        self.assertEqual((title("ecn"), title("mine")), ("Explicit Congestion Notification", "mine"))
+        self.assertEqual(name_of("dscp.46.connectivity (confirmed)"), "dscp.46")
+
+    def test_what_is_told_of_first(self):
+        self.assertEqual(headline("mss", ["mss.connectivity", "mss.option.received"]), "mss.option.received")
+        self.assertEqual(headline("mine", ["mine.a", "mine.b"]), "mine.a")
+        self.assertLess(rank("mss.option.received"), rank("mss.connectivity"))
+        self.assertEqual(rank("mine.a"), 0)
+
+    def test_chance(self):
+        self.assertEqual([chance(value) for value in (1.0, 0.0432, 0.001, 0.0009, 2e-10, 0.0)],
+                         ["p = 1", "p = 0.043", "p = 0.001", "p < 10⁻³", "p < 10⁻⁹", "p < 10⁻¹²"])
