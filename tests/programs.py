@@ -3,8 +3,10 @@
 And what runs a program as somebody else.
 """
 
+import os
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.packaging.files import ROOT
@@ -29,6 +31,15 @@ def write_programs(folder):
         raise FileNotFoundError("jq is not here: make servers unpacks it")
     beside = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
     write_program(folder, "jq", f'LD_LIBRARY_PATH={beside} exec {jq} "$@"' if jq is unpacked else f'exec {jq} "$@"')
+
+
+def with_unbound():
+    """The environment for a process that is to have Debian's python3-unbound, installed or unpacked."""
+    packages = SERVERS / "usr/lib/python3/dist-packages"
+    if find_spec("unbound") is None and not (packages / "unbound.py").exists():
+        raise FileNotFoundError("python3-unbound is not here: make servers unpacks it")
+    libraries = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
+    return {**os.environ, "PYTHONPATH": f"{ROOT}:{packages}", "LD_LIBRARY_PATH": libraries}
 
 
 def as_nobody(*capabilities):

@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import unittest
 
@@ -12,10 +13,8 @@ class TestClock(unittest.TestCase):
         self.assertGreaterEqual(found.error, 0)
 
     def test_as_another_program_has_it(self):
-        """timedatectl(1) asks systemd, which asks adjtimex(2)."""
-        try:
-            shown = subprocess.run(["timedatectl", "show", "-p", "NTPSynchronized", "--value"], capture_output=True,
-                                   text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            self.skipTest("systemd does not run here")
-        self.assertEqual(clock().synchronized, shown == "yes")
+        """Perl asks adjtimex(2), and looks for STA_UNSYNC in the status, which is behind five numbers of 8 octets."""
+        call = {"x86_64": 159, "aarch64": 171}[platform.machine()]
+        asks = f'my $timex = "\\0" x 208; syscall({call}, $timex); print unpack("i", substr($timex, 40, 4)) & 0x40'
+        shown = subprocess.run(["perl", "-e", asks], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(clock().synchronized, shown == "0")

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import unittest
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -20,7 +19,7 @@ from tests import in_checkout
 from tests.docs.test_shown import blocks, commands, runnable
 from tests.helpers.resolvers import ResolverCase
 from tests.packaging.files import ROOT
-from tests.programs import SERVERS, write_programs
+from tests.programs import with_unbound, write_programs
 from tests.targets.resolver.test_run import world
 
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
@@ -128,18 +127,13 @@ class TestResolve(ResolverCase):
 @unittest.skipUnless(os.path.exists("/etc/resolv.conf"), "a machine that asks nobody for names")
 class TestInTheLab(unittest.TestCase):
     def test_from_the_root_on(self):
-        packages = SERVERS / "usr/lib/python3/dist-packages"
-        if find_spec("unbound") is None and not (packages / "unbound.py").exists():
-            self.skipTest("without python3-unbound")
-        libraries = ":".join(map(str, SERVERS.glob("usr/lib/*-linux-*")))
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{packages}", "LD_LIBRARY_PATH": libraries}
         hints = next(text for _, caption, text in blocks((ROOT / "docs/lab.rst").read_text(encoding="utf-8"))
                      if caption == "root.hints")
         names = ["alias", "ecn-clean-http", "www.truncated", "www.slow", "nonesuch", "loop-1", "www.lame"]
         with tempfile.TemporaryDirectory() as folder, Lab() as lab:
             Path(folder, "hints").write_text(hints, encoding="ascii")
             done = lab.run([*PSPDR, "resolve", "-4", "--iterative", "--root-hints", f"{folder}/hints",
-                            "--timeout", "30", "--output-unresolved", f"{folder}/unresolved"], env=environment,
+                            "--timeout", "30", "--output-unresolved", f"{folder}/unresolved"], env=with_unbound(),
                            data="".join(f"{name}.lab.test\n" for name in names).encode(), stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, timeout=60)
             others = read(Path(folder, "unresolved"))
