@@ -7,6 +7,7 @@ import unittest
 from unittest import mock
 
 from pathspider.targets.resolver.iterative import Iterative, MissingError
+from tests import in_checkout
 from tests.programs import with_unbound
 
 IMPORTS = """
@@ -22,6 +23,7 @@ class TestMissing(unittest.TestCase):
             Iterative(5)
 
 
+@in_checkout
 class TestIterative(unittest.TestCase):
     """In a process of its own: the virtual environment has no libunbound, which no index offers."""
 
