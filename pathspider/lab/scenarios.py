@@ -12,7 +12,20 @@ from pathlib import Path
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
-from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, order, tfo, udpopts, udpzero
+from pathspider.lab.families import (
+    accecn,
+    dscp,
+    ecn,
+    evilbit,
+    h2,
+    mptcp,
+    mss,
+    order,
+    tcpopt,
+    tfo,
+    udpopts,
+    udpzero,
+)
 from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
@@ -26,6 +39,9 @@ FAMILIES: dict[str, Family] = {
     "mss": Family(6, mss.SCENARIOS),
     "udpzero": Family(7, udpzero.SCENARIOS),
     "udpopts": Family(8, udpopts.SCENARIOS),
+    "tcpopt": Family(9, tcpopt.SCENARIOS),
+    "mptcp": Family(10, mptcp.SCENARIOS),
+    "accecn": Family(11, accecn.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 
