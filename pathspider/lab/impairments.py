@@ -541,6 +541,26 @@ def reflect_dscp() -> Impairment:
     return Impairment("answers with the DSCP of the SYN", mangle=AnswerDSCP())
 
 
+# -- IPv6 extension headers, RFC 8200 --------------------------------------------------------------------------------
+
+EXTENSIONS = {"hbh": "hop-by-hop options", "dst": "destination options", "frag": "a fragment header",
+              "rt": "a routing header"}
+"""As nft(8) calls them."""
+
+
+def drop_extension(kind: str, octets: int | None = None) -> Impairment:
+    """Packets with such a header (``hbh``, ``dst``, ``frag``, ``rt``), or one of so many ``octets``, vanish."""
+    match = f"exthdr {kind} exists" if octets is None else f"{kind} hdrlength {octets // 8 - 1}"
+    size = "" if octets is None else f" of {octets} octets"
+    return Impairment(f"drops packets with {EXTENSIONS[kind]}{size}", (f"{match} drop",))
+
+
+def icmp_for_extensions() -> Impairment:
+    """Packets with any of these headers are answered by an ICMP error."""
+    return Impairment("answers IPv6 extension headers with ICMP admin-prohibited", tuple(
+        f"exthdr {kind} exists reject with icmpx type admin-prohibited" for kind in EXTENSIONS))
+
+
 # -- UDP -------------------------------------------------------------------------------------------------------------
 
 def drop_zero_checksum() -> Impairment:

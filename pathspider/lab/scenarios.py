@@ -18,6 +18,7 @@ from pathspider.lab.families import (
     ecn,
     evilbit,
     h2,
+    ipv6eh,
     mptcp,
     mss,
     order,
@@ -42,6 +43,7 @@ FAMILIES: dict[str, Family] = {
     "tcpopt": Family(9, tcpopt.SCENARIOS),
     "mptcp": Family(10, mptcp.SCENARIOS),
     "accecn": Family(11, accecn.SCENARIOS),
+    "ipv6eh": Family(12, ipv6eh.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 
