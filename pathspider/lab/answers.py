@@ -7,6 +7,7 @@ server that it plays would say.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_SA, TCP_SYN, TO_NOP, parse_options
 from pathspider.helpers.segments import HEADER
@@ -112,13 +113,38 @@ class AnswerOption(Responder):
             syn_ack.segment[12] += len(option) // 4 << 4
 
 
+def set_dscp_field(packet: Packet, codepoint: int) -> None:
+    """Set the DSCP of the IP header."""
+    if packet.version == 4:
+        packet.header[1] = codepoint << 2 | packet.header[1] & 3
+    else:
+        packet.header[0] = packet.header[0] & 0xF0 | codepoint >> 2
+        packet.header[1] = packet.header[1] & 0x3F | (codepoint & 3) << 6
+
+
+REMARKS: dict[str, Callable[[int], int]] = {
+    "bleach": lambda sent: 0,
+    "tos_precedence": lambda sent: sent & 7,
+    "some_tos": lambda sent: sent if sent >= 48 else sent & 7,
+    "remark_tos": lambda sent: 8 | sent & 7,
+}
+"""What paths make of a codepoint, by what :rfc:`9435` calls it."""
+
+
+class Remark:
+    """Changes codepoints on the way out."""
+
+    def __init__(self, kind: str) -> None:
+        self._becomes = REMARKS[kind]
+
+    def __call__(self, packet: Packet, towards: bool) -> Packet | None:
+        if towards:
+            set_dscp_field(packet, self._becomes(dscp_field(packet)))
+        return packet
+
+
 class AnswerDSCP(Responder):
     """A server that answers with the DSCP that a SYN came with, as Linux does with ``tcp_reflect_tos``."""
 
     def answer(self, syn: Packet, syn_ack: Packet) -> None:
-        codepoint = dscp_field(syn)
-        if syn_ack.version == 4:
-            syn_ack.header[1] = codepoint << 2 | syn_ack.header[1] & 3
-        else:
-            syn_ack.header[0] = syn_ack.header[0] & 0xF0 | codepoint >> 2
-            syn_ack.header[1] = syn_ack.header[1] & 0x3F | (codepoint & 3) << 6
+        set_dscp_field(syn_ack, dscp_field(syn))

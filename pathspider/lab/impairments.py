@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import cast
 
-from pathspider.lab.answers import AnswerDSCP, AnswerECN, AnswerOption
+from pathspider.lab.answers import AnswerDSCP, AnswerECN, AnswerOption, Remark
 from pathspider.lab.errors import LabError
 from pathspider.lab.mangler import MANGLERS, Mangler
 
@@ -534,6 +534,12 @@ def reset_accurate_ecn_syn() -> Impairment:
 def drop_marked_syn() -> Impairment:
     """SYNs with a mark of ECN in the IP header vanish."""
     return Impairment("drops SYNs with an ECN mark", (f"{SYN} {ECT_OR_CE} drop",))
+
+
+def remark_dscp(kind: str) -> Impairment:
+    """Codepoints change on the way out, by a class of :rfc:`9435`: ``bleach``, ``tos_precedence``, ``some_tos``,
+    ``remark_tos``."""
+    return Impairment(f"changes codepoints: {kind}", mangle=Remark(kind))
 
 
 def reflect_dscp() -> Impairment:

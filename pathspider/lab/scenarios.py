@@ -15,6 +15,7 @@ from pathspider.lab.errors import LabError
 from pathspider.lab.families import (
     accecn,
     dscp,
+    dscpclass,
     ecn,
     evilbit,
     h2,
@@ -44,6 +45,7 @@ FAMILIES: dict[str, Family] = {
     "mptcp": Family(10, mptcp.SCENARIOS),
     "accecn": Family(11, accecn.SCENARIOS),
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
+    "dscpclass": Family(13, dscpclass.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

@@ -5,7 +5,7 @@ import unittest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
-from pathspider.lab.answers import AnswerDSCP, AnswerECN, AnswerOption
+from pathspider.lab.answers import AnswerDSCP, AnswerECN, AnswerOption, Remark
 from pathspider.lab.mangler import mangle
 
 ENDS = {IP: ("192.0.2.1", "192.0.2.2"), IPv6: ("2001:db8::1", "2001:db8::2")}
@@ -76,6 +76,15 @@ class TestDSCP(unittest.TestCase):
             for codepoint in range(64):
                 found = answered(header, AnswerDSCP(), mark=codepoint << 2)
                 self.assertEqual(getattr(found, field), codepoint << 2)
+
+    def test_remarked(self):
+        for header, field in ((IP, "tos"), (IPv6, "tc")):
+            for kind, sent, came in (("bleach", 46, 0), ("tos_precedence", 46, 6), ("some_tos", 46, 6),
+                                     ("some_tos", 57, 57), ("remark_tos", 46, 14)):
+                client, server = ENDS[header]
+                packet = header(src=client, dst=server, **{field: sent << 2 | 1}) / TCP()
+                found = header(mangle(bytes(packet), {PACKED[header]: [Remark(kind)]}))
+                self.assertEqual(getattr(found, field), came << 2 | 1, kind)
 
 
 if __name__ == "__main__":
