@@ -127,6 +127,8 @@ REMARKS: dict[str, Callable[[int], int]] = {
     "tos_precedence": lambda sent: sent & 7,
     "some_tos": lambda sent: sent if sent >= 48 else sent & 7,
     "remark_tos": lambda sent: 8 | sent & 7,
+    "low": lambda sent: sent & 56,
+    "some_low": lambda sent: sent if sent >= 48 else sent & 56,
 }
 """What paths make of a codepoint, by what :rfc:`9435` calls it."""
 

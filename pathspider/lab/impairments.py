@@ -538,7 +538,7 @@ def drop_marked_syn() -> Impairment:
 
 def remark_dscp(kind: str) -> Impairment:
     """Codepoints change on the way out, by a class of :rfc:`9435`: ``bleach``, ``tos_precedence``, ``some_tos``,
-    ``remark_tos``."""
+    ``remark_tos``, ``low``, ``some_low``."""
     return Impairment(f"changes codepoints: {kind}", mangle=Remark(kind))
 
 

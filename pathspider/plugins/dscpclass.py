@@ -13,10 +13,15 @@ CODEPOINTS = 64
 PRECEDENCE, REST = 0b111000, 0b000111
 """The bits that were the precedence of the type of service, and the others. :rfc:`791`"""
 
+NETWORK = 0b110000
+"""Both bits are set in the codepoints of network control, CS6 and CS7, and those beside them. :rfc:`2474`"""
+
 CLASSES: dict[str, Callable[[int, int], bool]] = {
     "none": lambda sent, came: came == sent,
     "tos_precedence": lambda sent, came: came == sent & REST,
-    "some_tos": lambda sent, came: came == (sent if sent & 0b110000 == 0b110000 else sent & REST),
+    "some_tos": lambda sent, came: came == (sent if sent & NETWORK == NETWORK else sent & REST),
+    "low": lambda sent, came: came == sent & PRECEDENCE,
+    "some_low": lambda sent, came: came == (sent if sent & NETWORK == NETWORK else sent & PRECEDENCE),
 }
 """What a codepoint becomes, by class. :rfc:`9435`, section 4"""
 
@@ -26,6 +31,8 @@ MEANINGS = {
     "class.none": "the target answers with the codepoint that it was asked with, and each came back as it was sent",
     "class.tos_precedence": "so it does, and each came back with the first three bits 0, the others as they were sent",
     "class.some_tos": "the same, but that those whose first two bits are 1 came back as they were sent",
+    "class.low": "so it does, and each came back with the last three bits 0, the others as they were sent",
+    "class.some_low": "the same, but that those whose first two bits are 1 came back as they were sent",
     "class.remark_tos": "each came back with the same first three bits, not 0, and the others as they were sent",
     "class.remark": "answers depend on what was sent, and in none of these ways",
 }

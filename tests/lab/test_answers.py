@@ -80,7 +80,8 @@ class TestDSCP(unittest.TestCase):
     def test_remarked(self):
         for header, field in ((IP, "tos"), (IPv6, "tc")):
             for kind, sent, came in (("bleach", 46, 0), ("tos_precedence", 46, 6), ("some_tos", 46, 6),
-                                     ("some_tos", 57, 57), ("remark_tos", 46, 14)):
+                                     ("some_tos", 57, 57), ("low", 46, 40), ("some_low", 46, 40), ("some_low", 57, 57),
+                                     ("remark_tos", 46, 14)):
                 client, server = ENDS[header]
                 packet = header(src=client, dst=server, **{field: sent << 2 | 1}) / TCP()
                 found = header(mangle(bytes(packet), {PACKED[header]: [Remark(kind)]}))

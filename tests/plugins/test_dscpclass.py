@@ -19,6 +19,7 @@ class TestClasses(unittest.TestCase):
         for name, becomes in {
             "none": lambda one: one, "tos_precedence": lambda one: one & 7, None: lambda one: 0,
             "some_tos": lambda one: one if one >> 4 == 3 else one & 7, "remark_tos": lambda one: one & 7 | 16,
+            "low": lambda one: one & 56, "some_low": lambda one: one if one >> 4 == 3 else one & 56,
             "remark": lambda one: one if one != 46 else 0,
         }.items():
             self.assertEqual(class_of({one: becomes(one) for one in EVERY}), name)
