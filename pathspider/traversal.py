@@ -32,8 +32,11 @@ NOT_AS_FORGED = "pathspider.local_error:not_as_forged"
 CHECKSUM = slice(10, 12)
 """Of the IPv4 header; the kernel fills it in."""
 
-MOST_TCP_OCTETS = 60
-"""Of a TCP header with its options. :rfc:`9293`, section 3.1"""
+MOST_OPTIONS_OCTETS = 40
+"""Of all options in a TCP header. :rfc:`9293`, section 3.1"""
+
+OPTION_OCTETS = {"MSS": 4, "WScale": 3, "Timestamp": 10, "NOP": 1, "EOL": 1}
+"""By the names that Scapy has for them. Others have their octets as their value."""
 
 
 class Exchange(NamedTuple):
@@ -151,8 +154,8 @@ class TraversalSpider(ForgeSpider):
             connection["variant"] = self.chosen(job)[seq - 1].name
         return connection
 
-    def _exchange(self, job: Job, packet: Packet, flow: ForgedFlow) -> Connection:
-        return {**super()._exchange(job, packet, flow), "forged": bytes(packet)[:MOST_OCTETS].hex()}
+    def _exchange(self, job: Job, packet: Packet, raw: bytes, flow: ForgedFlow) -> Connection:
+        return {**super()._exchange(job, packet, raw, flow), "forged": raw[:MOST_OCTETS].hex()}
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 
@@ -208,11 +211,17 @@ def tcp_option(kind: int, value: bytes) -> Callable[[Packet], Packet]:
     def change(packet: Packet) -> Packet:
         kept = [option for option in packet[TCP].options if option[0] not in (name, kind)]
         packet[TCP].options = [*kept, (kind, value)]
-        if len(bytes(TCP(options=packet[TCP].options))) > MOST_TCP_OCTETS:
+        if sum(map(option_octets, packet[TCP].options)) > MOST_OPTIONS_OCTETS:
             raise ValueError(f"TCP option {kind} of {len(value)} octets: a header has no room for it")
         return packet
 
     return change
+
+
+def option_octets(option: tuple[Any, Any]) -> int:
+    """How long an option, of Scapy's list, is in a header."""
+    kind, value = option
+    return OPTION_OCTETS[kind] if kind in OPTION_OCTETS else 2 + len(value)
 
 
 def tcp_flags(flags: int) -> Callable[[Packet], Packet]:
