@@ -135,7 +135,7 @@ class ForgeSpider(DesynchronizedSpider):
         except LocalError as error:
             return local_error(str(error))
         try:
-            connection = self._exchange(job, packet, flow)
+            connection = self._exchange(job, packet, bytes(packet), flow)
         except BaseException:
             flow.close()
             raise
@@ -162,11 +162,11 @@ class ForgeSpider(DesynchronizedSpider):
             return packet, flow
         raise LocalError("EADDRINUSE")
 
-    def _exchange(self, job: Job, packet: Packet, flow: Flow) -> Connection:
+    def _exchange(self, job: Job, packet: Packet, raw: bytes, flow: Flow) -> Connection:
+        """Send a packet, ``raw`` as octets, until it is answered."""
         began = clock()
         deadline = began + self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
-        raw = bytes(packet)
         answer, refused = None, False
         try:
             for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:

@@ -108,6 +108,10 @@ class Connection(TypedDict, total=False):
     """Whether the SYN-ACK acknowledged all data that the SYN carried; where TCP Fast Open was asked for. :rfc:`7413`"""
     dns_rcode: int
     """Response code of the DNS response. :rfc:`1035`"""
+    variant: str
+    """The row of a traversal plugin's table that was tried."""
+    forged: str
+    """The packet of a traversal plugin as it was forged: its first 640 octets, in hexadecimal."""
 
 
 Flow = dict[str, Any]

@@ -21,6 +21,7 @@ PLUGINS = {
     "example_desync": ("desynchronized", False),
     "example_single": ("single", False),
     "example_forge": ("forge", False),
+    "example_traversal": ("traversal", False),
     "example_chain": ("single", True),
 }
 EXPECTED = {
@@ -28,6 +29,8 @@ EXPECTED = {
     "example_desync": ["example_desync.connectivity.works"],
     "example_single": ["example_single.connectivity.online", "example_single.dscp:0"],
     "example_forge": ["example_forge.connectivity.works"],
+    "example_traversal": [f"example_traversal.{one}" for variant in ("zero", "largest", "echo")
+                          for one in (f"{variant}.connectivity.works", f"{variant}.timestamp.echoed")],
     "example_chain": ["example_chain.connectivity.online", "example_chain.dscp:0", "example_chain.hops:1"],
 }
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
@@ -36,7 +39,7 @@ PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 def generated():
     """The files of the example package: what is written for each plugin.
 
-    Its README describes all five, and a folder of this repository, which becomes part of the Debian package, has no
+    Its README describes all of them, and a folder of this repository, which becomes part of the Debian package, has no
     .gitignore.
     """
     files = {}

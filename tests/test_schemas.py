@@ -25,7 +25,8 @@ SCHEMAS = Path(pathspider.schemas.__path__[0])
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
 PLUGINS = {"ecn": "http", "dscp": "dnsudp", "tfo": "dnstcp", "h2": "https", "evilbit": "tcp", "mss": "tcp",
-           "udpzero": "dnsudp", "udpopts": "dnsudp"}
+           "udpzero": "dnsudp", "udpopts": "dnsudp", "tcpopt": "tcp", "mptcp": "tcp", "accecn": "tcp",
+           "ipv6eh": "tcp", "dscpclass": "tcp"}
 
 
 def read(name):

@@ -31,7 +31,8 @@ from pathspider.installed import (
 )
 from pathspider.network.privileges import OPTIONAL
 
-MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge")
+MODELS = ("pathspider.sync", "pathspider.desync", "pathspider.single", "pathspider.forge",
+          "pathspider.traversal")
 
 ELSEWHERE = {
     # The native core's classes are described in tables.

@@ -25,7 +25,10 @@ from pathspider.installed import CHAINS, PLUGINS, available_plugins
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
-MODELS = ("synchronized", "desynchronized", "single", "forge")
+MODELS = ("synchronized", "desynchronized", "single", "forge", "traversal")
+
+WITHOUT_CHAIN = ("traversal",)
+"""Models whose plugins get the packets themselves."""
 
 SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where sudo(8) looks for commands, as Debian configures it."""
@@ -45,7 +48,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("name", metavar="NAME", help="What the plugin is called: lower-case letters, digits and _.")
     parser.add_argument("--model", choices=MODELS, required=True,
                         help="How it connects: synchronized (a setting of the whole machine differs), desynchronized "
-                             "(an option of the socket does), single (one connection), forge (packets made by hand).")
+                             "(an option of the socket does), single (one connection), forge (packets made by hand), "
+                             "traversal (a table of what is set in a packet).")
     parser.add_argument("--chain", action="store_true", help="With a flow analysis chain of its own.")
     parser.add_argument("--directory", metavar="DIR",
                         help="The folder to write, which must not be there yet. (Default: pathspider-NAME)")
@@ -54,6 +58,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the package and say what to do next."""
+    if args.chain and args.model in WITHOUT_CHAIN:
+        raise UsageError(f"--chain: a plugin of the model {args.model} looks at whole packets, and needs no chain of "
+                         "its own; leave --chain out")
     check_name(args.name, args.chain)
     folder = Path(args.directory or f"pathspider-{args.name}")
     write(folder, package(args.name, args.model, args.chain))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from socket import IPPROTO_DSTOPTS, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
+from socket import IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SA, TCP_SYN, TO_TS, parse_options
 
@@ -16,8 +16,9 @@ TIMESTAMP = b"\x01\x01\x08\x0a"
 TIMESTAMP_BYTES = 8
 """Of the option's value: the sender's timestamp, and the one that it has seen last."""
 
-EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS)
-"""IPv6 headers before the transport header, with a length: hop-by-hop, routing, destination. :rfc:`8200`"""
+EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT)
+"""IPv6 headers before the transport header, with a length: hop-by-hop, routing, destination, and fragment, where that
+octet is 0. :rfc:`8200`"""
 
 WINDOW = 502
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import cast
 
+from pathspider.lab.answers import AnswerDSCP, AnswerECN, AnswerOption, Remark
 from pathspider.lab.errors import LabError
 from pathspider.lab.mangler import MANGLERS, Mangler
 
@@ -470,6 +471,100 @@ def drop_syn_data() -> Impairment:
 def cut_syn_data() -> Impairment:
     """The data on a SYN are cut off, its options stay: the server acknowledges the SYN alone."""
     return Impairment("cuts the data off SYNs", mangle="cut_syn_data")
+
+
+def drop_option(kind: int) -> Impairment:
+    """SYNs with an option of this kind vanish."""
+    return Impairment(f"drops SYNs with TCP option {kind}", (f"{SYN} tcp option {kind} exists drop",))
+
+
+def reset_option(kind: int) -> Impairment:
+    """SYNs with an option of this kind are answered by RST."""
+    return Impairment(f"answers SYNs with TCP option {kind} with RST",
+                      (f"{SYN} tcp option {kind} exists reject with tcp reset",))
+
+
+def strip_option(kind: int) -> Impairment:
+    """The option is overwritten on SYNs."""
+    return Impairment(f"strips TCP option {kind} from SYNs", (f"{SYN} reset tcp option {kind}",))
+
+
+def strip_returned_option(kind: int) -> Impairment:
+    """The option is overwritten on SYN-ACKs."""
+    return Impairment(f"strips TCP option {kind} from SYN-ACKs", (), (f"{SYN_ACK} reset tcp option {kind}",))
+
+
+def mirror_option(kind: int) -> Impairment:
+    """The option of a SYN is copied to the SYN-ACK."""
+    return Impairment(f"copies TCP option {kind} to SYN-ACKs", mangle=AnswerOption(kind))
+
+
+def answer_option(kind: int, value: bytes, *, always: bool = False) -> Impairment:
+    """The SYN-ACK has an option with this value, where the SYN had one of its kind, or ``always``."""
+    return Impairment(f"puts TCP option {kind} on SYN-ACKs" + ", whatever the SYN has" * always,
+                      mangle=AnswerOption(kind, value, always=always))
+
+
+# -- accurate ECN, RFC 9768 ------------------------------------------------------------------------------------------
+
+ACCECN_SYN = f"{ECN_SETUP_SYN} @th,103,1 1"
+
+
+def answer_accurate_ecn() -> Impairment:
+    """The server knows accurate ECN: its SYN-ACK says with which ECN field the SYN came."""
+    return Impairment("server with accurate ECN", mangle=AnswerECN())
+
+
+def answer_ecn(code: int, *, always: bool = False) -> Impairment:
+    """Whoever asks for accurate ECN, or everybody, gets this ``code`` of AE (256), CWR (128) and ECE (64)."""
+    return Impairment(f"answers {'everybody' if always else 'accurate ECN'} with code {code >> 6:03b}",
+                      mangle=AnswerECN(code, always=always))
+
+
+def drop_accurate_ecn_syn() -> Impairment:
+    """SYNs with AE, CWR and ECE vanish."""
+    return Impairment("drops SYNs that ask for accurate ECN", (f"{ACCECN_SYN} drop",))
+
+
+def reset_accurate_ecn_syn() -> Impairment:
+    """SYNs with AE, CWR and ECE are answered by RST."""
+    return Impairment("answers SYNs that ask for accurate ECN with RST", (f"{ACCECN_SYN} reject with tcp reset",))
+
+
+def drop_marked_syn() -> Impairment:
+    """SYNs with a mark of ECN in the IP header vanish."""
+    return Impairment("drops SYNs with an ECN mark", (f"{SYN} {ECT_OR_CE} drop",))
+
+
+def remark_dscp(kind: str) -> Impairment:
+    """Codepoints change on the way out, by a class of :rfc:`9435`: ``bleach``, ``tos_precedence``, ``some_tos``,
+    ``remark_tos``, ``low``, ``some_low``."""
+    return Impairment(f"changes codepoints: {kind}", mangle=Remark(kind))
+
+
+def reflect_dscp() -> Impairment:
+    """The server answers a SYN with the codepoint that it came with."""
+    return Impairment("answers with the DSCP of the SYN", mangle=AnswerDSCP())
+
+
+# -- IPv6 extension headers, RFC 8200 --------------------------------------------------------------------------------
+
+EXTENSIONS = {"hbh": "hop-by-hop options", "dst": "destination options", "frag": "a fragment header",
+              "rt": "a routing header"}
+"""As nft(8) calls them."""
+
+
+def drop_extension(kind: str, octets: int | None = None) -> Impairment:
+    """Packets with such a header (``hbh``, ``dst``, ``frag``, ``rt``), or one of so many ``octets``, vanish."""
+    match = f"exthdr {kind} exists" if octets is None else f"{kind} hdrlength {octets // 8 - 1}"
+    size = "" if octets is None else f" of {octets} octets"
+    return Impairment(f"drops packets with {EXTENSIONS[kind]}{size}", (f"{match} drop",))
+
+
+def icmp_for_extensions() -> Impairment:
+    """Packets with any of these headers are answered by an ICMP error."""
+    return Impairment("answers IPv6 extension headers with ICMP admin-prohibited", tuple(
+        f"exthdr {kind} exists reject with icmpx type admin-prohibited" for kind in EXTENSIONS))
 
 
 # -- UDP -------------------------------------------------------------------------------------------------------------

@@ -115,6 +115,7 @@ SERVERS = {
     "no-ecn": "server without ECN",
     "no-tfo": "server without Fast Open",
     "http1": "server with HTTP/1.1 only",
+    "mptcp": "server with Multipath TCP",
     "servfail": "DNS server answers SERVFAIL",
     "dns-silent": "DNS server does not answer",
     "dns-tcp-only": "DNS server wants TCP",

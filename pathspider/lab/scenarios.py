@@ -13,7 +13,22 @@ from pathlib import Path
 from pathspider.helpers.modes import MODES
 from pathspider.lab.addresses import clean_address, clean_name, name_of
 from pathspider.lab.errors import LabError
-from pathspider.lab.families import dscp, ecn, evilbit, h2, mss, order, tfo, udpopts, udpzero
+from pathspider.lab.families import (
+    accecn,
+    dscp,
+    dscpclass,
+    ecn,
+    evilbit,
+    h2,
+    ipv6eh,
+    mptcp,
+    mss,
+    order,
+    tcpopt,
+    tfo,
+    udpopts,
+    udpzero,
+)
 from pathspider.lab.hops import ROUTER, Quote, hop_of, quoting
 from pathspider.lab.mangler import Mangler
 from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
@@ -28,6 +43,11 @@ FAMILIES: dict[str, Family] = {
     "mss": Family(6, mss.SCENARIOS),
     "udpzero": Family(7, udpzero.SCENARIOS),
     "udpopts": Family(8, udpopts.SCENARIOS),
+    "tcpopt": Family(9, tcpopt.SCENARIOS),
+    "mptcp": Family(10, mptcp.SCENARIOS),
+    "accecn": Family(11, accecn.SCENARIOS),
+    "ipv6eh": Family(12, ipv6eh.SCENARIOS),
+    "dscpclass": Family(13, dscpclass.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

@@ -64,6 +64,8 @@ SETTINGS_OF_ROUTER = {"net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding"
 
 SETTINGS_OF_SERVERS = {
     "net/ipv6/ip_nonlocal_bind": "1",
+    "net/ipv6/conf/all/seg6_enabled": "1",  # segment routing headers are dropped without
+    "net/ipv6/conf/default/seg6_enabled": "1",
     "net/ipv4/ip_nonlocal_bind": "1",
     "net/ipv4/tcp_syncookies": "0",  # a cookie forgets the options of the SYN
     "net/ipv4/tcp_fastopen": "1027",  # 0x403: client and server, for every listening socket

@@ -12,7 +12,7 @@ from pathspider.lab.scenarios import all_cases
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^\.\. code-block:: json\n\n((?: +.*\n|\n)+)", re.MULTILINE)
-OF_CONNECTIONS = {"config", "spdr_state", "error", "http_status", "http_version"}
+OF_CONNECTIONS = {"config", "spdr_state", "error", "http_status", "http_version", "variant"}
 
 
 @unittest.skipUnless(DOCS.is_dir(), "needs the checkout")

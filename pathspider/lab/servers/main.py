@@ -20,7 +20,7 @@ from pathspider.lab import namespaces
 from pathspider.lab.addresses import ECHO_PORT
 from pathspider.lab.certificate import make_certificate
 from pathspider.lab.servers import dns, echo, http1, odd, web
-from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at, serve_udp
+from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at, listen_multipath, serve_udp
 from pathspider.lab.startup import ABOUT
 
 
@@ -55,6 +55,10 @@ def main(argv: list[str]) -> None:
         only_1 = [address for address, kind in kinds.items() if kind == "http1"]
         for mode in ("http", "https"):
             sockets[f"{mode}1"] = listen_at(only_1, MODES[mode].port)
+
+    if "web" in services:
+        multipath = [address for address, kind in kinds.items() if kind == "mptcp"]
+        sockets["http"] += listen_multipath(multipath, MODES["http"].port)
 
     odd_ones = {address: kind for address, kind in kinds.items() if kind in odd.KINDS and "odd" in services}
     for mode in ("http", "https"):

@@ -48,6 +48,25 @@ def listen_at(addresses: list[str], port: int) -> list[socket.socket]:
     return sockets
 
 
+def listen_multipath(addresses: list[str], port: int) -> list[socket.socket]:
+    """The same, with Multipath TCP; none where this kernel has not got it. :rfc:`8684`"""
+    sockets = []
+    for address in addresses:
+        try:
+            sock = socket.socket(family_of(address), socket.SOCK_STREAM, socket.IPPROTO_MPTCP)
+        except OSError:
+            break
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        sockets.append(sock)
+    return sockets
+
+
 def keep_syn(sock: socket.socket) -> None:
     """Have the kernel keep the SYN of each connection to a listening socket."""
     sock.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)

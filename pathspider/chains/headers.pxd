@@ -1,0 +1,14 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.tcp cimport TCP_SYN, is_bogus
+from pathspider.libtrace cimport _core
+
+
+@cython.locals(name=str, flags=int)
+cpdef keep(dict rec, object ip, bint rev, int octets)
+
+
+cdef class HeadersChain(Chain):
+    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1

@@ -1,0 +1,185 @@
+"""The traversal model: which rows are tried, what they set, and what follows from what left and came back."""
+
+import argparse
+import unittest
+from unittest import mock
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+
+from pathspider import traversal
+from pathspider.base import PluggableSpider
+from pathspider.chains.tcp import tcp_options
+from pathspider.conditions import NOT_OBSERVED
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from pathspider.traversal import (
+    NOT_AS_FORGED,
+    TraversalSpider,
+    Variant,
+    both,
+    left_as_forged,
+    positive,
+    tcp_flags,
+    tcp_option,
+    traffic_class,
+)
+
+V4, V6 = {"dip": "192.0.2.2", "dp": 80}, {"dip": "2001:db8::2", "dp": 80}
+
+
+def look(experiment, baseline):
+    yield f"flags:{experiment.reply.tcp.flags}"
+    if baseline is None:
+        yield "alone"
+
+
+class Trial(TraversalSpider, PluggableSpider):
+    """A table of three."""
+
+    name = "trial"
+    connect_supported = ["tcp", "dnsudp"]
+    variants = [Variant("", tcp_flags(0x1C2), look, {"flags:<flags>": "flags", "alone": "no baseline"}),
+                Variant("marked", traffic_class(1)), Variant("option", tcp_option(99, b"ab"))]
+
+
+def spider(plugin=Trial, **options):
+    """A plugin in a run without packets."""
+    args = {"connect": "tcp", "timeout": 1, "source": ("192.0.2.1", "2001:db8::1"), **options}
+    return plugin(1, "int:lo", argparse.Namespace(**args))
+
+
+def reply(flags="SA", six=False, **fields):
+    """What came back, as the chain tells it."""
+    return bytes((IPv6 if six else IP)() / TCP(flags=flags, **fields)).hex()
+
+
+def flows_of(plugin, *states, job=V4, answer=None):
+    """The flows of one target: its connections in the plan's order, which ended so."""
+    found = []
+    for config, state in zip(plugin.plan(), states, strict=True):
+        packet = bytes(plugin.forge(job, config)).hex()
+        found.append({"spdr_state": state, "forged": packet, "headers_fwd": packet,
+                      "headers_rev": None if state else answer or reply()})
+        if config:
+            found[-1]["variant"] = plugin.chosen(job)[config - 1].name
+    return found
+
+
+class TestPlan(unittest.TestCase):
+    def test_one_baseline_or_one_for_each(self):
+        self.assertEqual(spider().plan(), [0, 1, 2, 3])
+        self.assertEqual(spider(baseline="each").plan(), [0, 1, 0, 2, 0, 3])
+        self.assertEqual(spider(variants=2).plan(), [0, 1, 2])
+        self.assertEqual(spider(variants=9).plan(), [0, 1, 2, 3])
+
+    def test_samples_are_drawn_by_target_and_seed(self):
+        jobs = [{"dip": f"192.0.2.{number}", "dp": 80} for number in range(60)]
+        drawn = [[row.name for row in spider(variants=2, seed=7).chosen(job)] for job in jobs]
+        self.assertEqual({tuple(one) for one in drawn}, {("", "marked"), ("", "option"), ("marked", "option")})
+        self.assertEqual(drawn, [[row.name for row in spider(variants=2, seed=7).chosen(job)] for job in jobs])
+        self.assertNotEqual(drawn, [[row.name for row in spider(variants=2, seed=8).chosen(job)] for job in jobs])
+
+    def test_options(self):
+        parser = argparse.ArgumentParser()
+        Trial.register_args(parser.add_subparsers())
+        args = parser.parse_args(["trial", "--variants", "2", "--baseline", "each"])
+        self.assertEqual((args.variants, args.baseline), (2, "each"))
+        for text in ("0", "-1", "x", ""):
+            with self.assertRaises(argparse.ArgumentTypeError):
+                positive(text)
+
+
+class TestConditions(unittest.TestCase):
+    def test_they_follow_from_the_table(self):
+        names = [condition for condition in Trial.conditions if ".works" in condition]
+        self.assertEqual(names, [f"trial.{name}connectivity.works" for name in ("", "marked.", "option.")])
+        self.assertEqual(Trial.conditions["trial.flags:<flags>"], "flags")
+        self.assertIn(NOT_AS_FORGED, Trial.conditions)
+
+    def test_a_plugin_may_declare_its_own(self):
+        mine = type("Mine", (TraversalSpider,), {"name": "mine", "conditions": {"mine.x": "x"}, "variants": []})
+        self.assertEqual([*mine.conditions], ["mine.x", NOT_AS_FORGED])
+
+
+class TestPackets(unittest.TestCase):
+    def test_what_is_set_and_nothing_else(self):
+        for job in (V4, V6):
+            plugin = spider()
+            plain, flags, marked, option = (plugin.forge(job, seq) for seq in range(4))
+            self.assertEqual(int(plain[TCP].flags), 2)
+            self.assertEqual(int(flags[TCP].flags), 0x1C2)
+            self.assertEqual([one.tos if job is V4 else one.tc for one in (plain, marked)], [0, 1])
+            self.assertEqual(option[TCP].options, [*plain[TCP].options[:2], mock.ANY, *plain[TCP].options[3:],
+                                                   (99, b"ab")])
+
+    def test_an_option_takes_the_place_of_one_of_its_kind(self):
+        syn = tcp_option(8, b"PATHecho")(spider().forge(V4, 0))
+        view = traversal.IP(bytes(syn))
+        self.assertEqual(tcp_options(view.tcp)[8], b"PATHecho")
+        self.assertEqual([one[0] for one in syn[TCP].options].count("Timestamp"), 0)
+
+    def test_room_for_options(self):
+        for kind, octets in ((99, 18), (2, 22)):
+            bytes(tcp_option(kind, bytes(octets))(spider().forge(V4, 0)))
+            with self.assertRaisesRegex(ValueError, f"TCP option {kind} of {octets + 1} octets"):
+                tcp_option(kind, bytes(octets + 1))(spider().forge(V4, 0))
+
+    def test_one_change_after_the_other(self):
+        packet = both(tcp_flags(0x1C2), traffic_class(3))(spider().forge(V6, 0))
+        self.assertEqual((int(packet[TCP].flags), packet.tc), (0x1C2, 3))
+
+    def test_queries(self):
+        plugin = spider(connect="dnsudp")
+        packet = plugin.forge({**V4, "domain": "www.example.com"}, 0)
+        self.assertIn(UDP, packet)
+        self.assertIsNone(plugin.judge(V4, packet, b"other"))
+
+
+class TestVerdicts(unittest.TestCase):
+    def test_each_row(self):
+        for job in (V4, V6):
+            plugin = spider()
+            flows = flows_of(plugin, CONN_OK, CONN_OK, CONN_TIMEOUT, CONN_FAILED, job=job,
+                             answer=reply("SAE", six=job is V6))
+            self.assertEqual(plugin.combine_flows(flows), [
+                "trial.connectivity.works", "trial.flags:82", "trial.marked.connectivity.broken",
+                "trial.option.connectivity.broken"])
+
+    def test_each_has_the_baseline_before_it(self):
+        plugin = spider(baseline="each")
+        flows = flows_of(plugin, CONN_TIMEOUT, CONN_OK, CONN_OK, CONN_OK, CONN_OK, CONN_TIMEOUT)
+        self.assertEqual(plugin.combine_flows(flows), [
+            "trial.connectivity.transient", "trial.flags:18", "trial.alone", "trial.marked.connectivity.works",
+            "trial.option.connectivity.broken"])
+
+    def test_samples(self):
+        plugin = spider(variants=1)
+        found = plugin.combine_flows(flows_of(plugin, CONN_TIMEOUT, CONN_TIMEOUT))
+        self.assertEqual(found, [f"{plugin.chosen(V4)[0].prefix('trial')}.connectivity.offline"])
+
+    def test_what_was_not_seen(self):
+        plugin = spider()
+        for spoil in ({"observed": False}, {"headers_rev": None}):
+            flows = flows_of(plugin, CONN_OK, CONN_OK, CONN_OK, CONN_OK)
+            flows[2].update(spoil)
+            self.assertEqual(plugin.combine_flows(flows), [NOT_OBSERVED])
+
+    def test_what_left_otherwise(self):
+        plugin = spider()
+        flows = flows_of(plugin, CONN_OK, CONN_OK, CONN_OK, CONN_OK)
+        flows[3]["headers_fwd"] = flows[0]["headers_fwd"]
+        self.assertEqual(plugin.combine_flows(flows), [NOT_AS_FORGED])
+
+    def test_as_forged(self):
+        packet = bytes(spider().forge(V4, 1))
+        for other, same in (
+            (packet, True), (packet[:10] + b"\x12\x34" + packet[12:], True),  # the header's checksum
+            (packet[:-1] + bytes([packet[-1] ^ 1]), False), (packet[:-1], False), (b"", False),
+            (packet[:1] + b"\x03" + packet[2:], False), (packet[:33] + b"\x02" + packet[34:], False),
+        ):
+            flow = {"forged": packet.hex(), "headers_fwd": other.hex() or None}
+            self.assertEqual(left_as_forged(flow), same)
+
+
+if __name__ == "__main__":
+    unittest.main()
