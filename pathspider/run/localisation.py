@@ -47,6 +47,8 @@ CHANCE = 2e-3
 """How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
 CHANCE_AT_END = 1e-4
 """The same of the last hop: there is none behind it that must not see them either."""
+WITNESSES = 3
+"""Hops behind a change that must see it, too, where there are so many that tell: routers of one network quote alike."""
 MOST_LOST = 0.3
 """The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
@@ -246,6 +248,9 @@ class Search:
                 fresh = yield from self._ask(FRESH, self._last)
                 if fresh is not None and fresh.came is Came.HOP and fresh.same is False:
                     return not_located("path_differs")
+        arrived = yield from self._first(EXPERIMENT, self.distance, tries=1)
+        if arrived is not None and arrived.came is Came.HOP:
+            return not_located("path_differs")  # a longer one, of whose last hops nothing is known
         other = yield from self._first(OTHER, self.distance)
         if other is not None and other.came is Came.HOP:
             return not_located("proxy")  # the target is further away than what answers in its name
@@ -373,13 +378,16 @@ class Search:
         return said.pop() if said else None
 
     def _stays_changed(self, ttl: int) -> Steps[bool]:
-        """Whether the next hop, too, sees the change; if not, it is the quotation alone that is changed."""
+        """Whether the next hops, too, see the change; if not, it is the quotations alone that are changed."""
+        told = 0
         for beyond in range(ttl + 1, self._last + 1):
             same = yield from self._is_same(beyond)
-            if same is not None:
-                if same:
-                    self._lying.add(ttl)
-                return not same
+            if same:
+                self._lying.update(range(ttl, beyond))
+                return False
+            told += same is not None
+            if told >= WITNESSES:
+                break
         return True
 
     # -- the interval --------------------------------------------------------------------------------------------------

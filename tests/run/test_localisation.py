@@ -157,6 +157,23 @@ class TestChanges(unittest.TestCase):
             self.assertEqual(word(Path(lying={hop}), "changed"), "reverse_or_target", hop)
         self.assertEqual(word(Path(lying={3}, change=6), "changed"), "changed:6-7")
 
+    def test_neighbours_that_lie_alike(self):
+        for run in (2, 3):
+            for hop in range(1, 12 - run):
+                lying = set(range(hop, hop + run))
+                self.assertEqual(word(Path(12, lying=lying), "changed", 13), "reverse_or_target", lying)
+                if 11 not in lying:
+                    self.assertEqual(word(Path(12, lying=lying, change=11), "changed", 13), "changed:11-12", lying)
+
+    def test_a_longer_path(self):
+        path = Path()
+
+        def longer(probe):
+            return Answer(Came.HOP, "10.1.9.1", True) if probe == Probe("B", 9) else path(probe)
+
+        for kind in ("changed", "dropped"):
+            self.assertEqual(word(longer, kind), "not_located:path_differs", kind)
+
     def test_another_path(self):
         self.assertEqual(word(Path(change=4, branches={5: "B"}), "changed"), "not_located:path_differs")
 
