@@ -34,6 +34,8 @@ Kind = Literal["dropped", "changed"]
 """What happens to the experiment."""
 
 MOST_HOPS = 32
+GAP = 5
+"""Silent hops in a row behind which a whole path is not asked on."""
 USUAL_HOPS = 12
 """Where the search begins, when nothing is known of the distance."""
 FLOWS = 6
@@ -153,7 +155,12 @@ class Search:
         :param whole: ask every hop, and not only those that are needed
         """
         try:
-            yield from self._measure_distance()
+            try:
+                yield from self._measure_distance()
+            except _Over:
+                if whole:
+                    yield from self._ask_as_far_as_answered()
+                raise
             if whole:
                 yield from self._ask_all()
             if self.kind == "dropped":
@@ -209,7 +216,8 @@ class Search:
             if high is not None:
                 ttl = (low + high + 1) // 2
             elif low >= MOST_HOPS:
-                raise _Over(not_located("no_answer"))
+                refused = any(one and one.came is Came.REFUSED for heard in self._heard.values() for one in heard)
+                raise _Over(not_located("unstable" if refused else "no_answer"))  # the baseline came up before
             else:
                 ttl, step = min(low + step, MOST_HOPS), 2 * step
         self.distance = high
@@ -224,6 +232,20 @@ class Search:
         for ttl in range(1, self._last + 1):
             for side in (BASELINE, EXPERIMENT):
                 yield from self._first(side, ttl)
+
+    def _ask_as_far_as_answered(self) -> Steps[None]:
+        """Ask the hops to a target that does not accept the baseline, until it is refused, or many in a row are silent;
+        and those behind that are known to answer."""
+        silent = 0
+        for ttl in range(1, MOST_HOPS + 1):
+            if silent >= GAP and not self._hops(BASELINE, ttl):
+                continue
+            baseline = yield from self._first(BASELINE, ttl)
+            if baseline is not None and baseline.came is not Came.HOP:
+                break
+            experiment = yield from self._first(EXPERIMENT, ttl)
+            if silent < GAP:
+                silent = silent + 1 if baseline is experiment is None else 0
 
     def _same_path(self, ttls: Iterable[int], control: Side = EXPERIMENT) -> Steps[None]:
         """Baseline and experiment must have met the same hops."""

@@ -214,6 +214,32 @@ class TestChanges(unittest.TestCase):
                          {Probe(side, ttl) for side in "AB" for ttl in range(1, 9)})
 
 
+    def test_the_path_to_a_closed_port(self):
+        path = Path(8, silent={3})
+
+        def closed(probe):
+            answer = path(probe)
+            return answer and (Answer(Came.REFUSED, TARGET, ttl=56) if answer.came is Came.TARGET else answer)
+
+        found, one = search(closed, "changed", whole=True)
+        self.assertEqual(found, Word("not_located", "unstable"))
+        self.assertLessEqual({Probe(side, ttl) for side in "AB" for ttl in range(1, 9)}, {*one._heard})
+        self.assertLessEqual(one.sent, 30)
+        self.assertEqual(word(closed, "changed"), "not_located:unstable")
+
+    def test_the_path_to_nobody(self):
+        path = Path(20, silent={*range(5, 14), *range(15, 21)})
+
+        def lost(probe):
+            answer = path(probe)
+            return None if answer and answer.came is Came.TARGET else answer
+
+        found, one = search(lost, "changed", 14, whole=True)
+        self.assertEqual(found, Word("not_located", "no_answer"))
+        asked = {probe.ttl for probe in one._heard if probe.side == "B"}
+        self.assertEqual(asked, {*range(1, 10), 14})
+
+
 paths = st.fixed_dictionaries({
     "hops": st.integers(0, 25),
     "silent": st.sets(st.integers(1, 25), max_size=6),
