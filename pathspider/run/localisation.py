@@ -445,8 +445,11 @@ class Search:
         return low, high
 
     def _repeat(self, *ttls: int) -> Steps[None]:
-        """Ask hops for the experiment, three times each in turn: they must answer, and always the same."""
-        for ttl in ttls * REPEATS:
+        """Ask hops for the experiment, three times each: they must answer, and always the same.
+
+        The order is a palindrome, so that what changes every second packet does not change those to the one alone.
+        """
+        for ttl in (*ttls, *reversed(ttls), *ttls):
             if ttl and len(self._hops(EXPERIMENT, ttl)) < REPEATS:
                 while (yield from self._ask(EXPERIMENT, ttl)) is None:
                     if self._misses(EXPERIMENT, ttl) > MOST_MISSES:

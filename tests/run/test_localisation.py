@@ -1,5 +1,6 @@
 """The search for the interval of hops, on paths that are made up: every word against the truth."""
 
+import itertools
 import random
 import unittest
 
@@ -198,6 +199,19 @@ class TestChanges(unittest.TestCase):
             return answer._replace(saw=(next(count),)) if probe == Probe("B", 5) else answer
 
         self.assertEqual(word(garbled, "changed"), "not_located:unstable")
+
+    def test_every_second_packet(self):
+        for hops, change, parity in itertools.product(range(4, 12), range(4), range(2)):
+            path, count = Path(hops), itertools.count(parity)
+
+            def alternates(probe, path=path, count=count, change=change):
+                answer = path(probe)
+                passes = probe.side in "BF" and change < probe.ttl <= path.hops
+                return answer._replace(same=next(count) % 2 > 0) if passes else answer
+
+            found = search(alternates, "changed", hops + 1)[0].interval
+            if found:
+                self.assertTrue(found[0] <= change < found[1], (hops, change, parity, found))
 
     def test_proxy(self):
         self.assertEqual(word(Path(proxy=4, change=6), "changed"), "not_located:proxy")
