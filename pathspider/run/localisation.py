@@ -34,6 +34,8 @@ Kind = Literal["dropped", "changed"]
 """What happens to the experiment."""
 
 MOST_HOPS = 32
+GAP = 5
+"""Silent hops in a row behind which a whole path is not asked on."""
 USUAL_HOPS = 12
 """Where the search begins, when nothing is known of the distance."""
 FLOWS = 6
@@ -47,6 +49,8 @@ CHANCE = 2e-3
 """How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
 CHANCE_AT_END = 1e-4
 """The same of the last hop: there is none behind it that must not see them either."""
+WITNESSES = 3
+"""Hops behind a change that must see it, too, where there are so many that tell: routers of one network quote alike."""
 MOST_LOST = 0.3
 """The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
@@ -151,7 +155,12 @@ class Search:
         :param whole: ask every hop, and not only those that are needed
         """
         try:
-            yield from self._measure_distance()
+            try:
+                yield from self._measure_distance()
+            except _Over:
+                if whole:
+                    yield from self._ask_as_far_as_answered()
+                raise
             if whole:
                 yield from self._ask_all()
             if self.kind == "dropped":
@@ -207,7 +216,8 @@ class Search:
             if high is not None:
                 ttl = (low + high + 1) // 2
             elif low >= MOST_HOPS:
-                raise _Over(not_located("no_answer"))
+                refused = any(one and one.came is Came.REFUSED for heard in self._heard.values() for one in heard)
+                raise _Over(not_located("unstable" if refused else "no_answer"))  # the baseline came up before
             else:
                 ttl, step = min(low + step, MOST_HOPS), 2 * step
         self.distance = high
@@ -222,6 +232,20 @@ class Search:
         for ttl in range(1, self._last + 1):
             for side in (BASELINE, EXPERIMENT):
                 yield from self._first(side, ttl)
+
+    def _ask_as_far_as_answered(self) -> Steps[None]:
+        """Ask the hops to a target that does not accept the baseline, until it is refused, or many in a row are silent;
+        and those behind that are known to answer."""
+        silent = 0
+        for ttl in range(1, MOST_HOPS + 1):
+            if silent >= GAP and not self._hops(BASELINE, ttl):
+                continue
+            baseline = yield from self._first(BASELINE, ttl)
+            if baseline is not None and baseline.came is not Came.HOP:
+                break
+            experiment = yield from self._first(EXPERIMENT, ttl)
+            if silent < GAP:
+                silent = silent + 1 if baseline is experiment is None else 0
 
     def _same_path(self, ttls: Iterable[int], control: Side = EXPERIMENT) -> Steps[None]:
         """Baseline and experiment must have met the same hops."""
@@ -246,6 +270,9 @@ class Search:
                 fresh = yield from self._ask(FRESH, self._last)
                 if fresh is not None and fresh.came is Came.HOP and fresh.same is False:
                     return not_located("path_differs")
+        arrived = yield from self._first(EXPERIMENT, self.distance, tries=1)
+        if arrived is not None and arrived.came is Came.HOP:
+            return not_located("path_differs")  # a longer one, of whose last hops nothing is known
         other = yield from self._first(OTHER, self.distance)
         if other is not None and other.came is Came.HOP:
             return not_located("proxy")  # the target is further away than what answers in its name
@@ -373,13 +400,16 @@ class Search:
         return said.pop() if said else None
 
     def _stays_changed(self, ttl: int) -> Steps[bool]:
-        """Whether the next hop, too, sees the change; if not, it is the quotation alone that is changed."""
+        """Whether the next hops, too, see the change; if not, it is the quotations alone that are changed."""
+        told = 0
         for beyond in range(ttl + 1, self._last + 1):
             same = yield from self._is_same(beyond)
-            if same is not None:
-                if same:
-                    self._lying.add(ttl)
-                return not same
+            if same:
+                self._lying.update(range(ttl, beyond))
+                return False
+            told += same is not None
+            if told >= WITNESSES:
+                break
         return True
 
     # -- the interval --------------------------------------------------------------------------------------------------
@@ -415,8 +445,11 @@ class Search:
         return low, high
 
     def _repeat(self, *ttls: int) -> Steps[None]:
-        """Ask hops for the experiment, three times each in turn: they must answer, and always the same."""
-        for ttl in ttls * REPEATS:
+        """Ask hops for the experiment, three times each: they must answer, and always the same.
+
+        The order is a palindrome, so that what changes every second packet does not change those to the one alone.
+        """
+        for ttl in (*ttls, *reversed(ttls), *ttls):
             if ttl and len(self._hops(EXPERIMENT, ttl)) < REPEATS:
                 while (yield from self._ask(EXPERIMENT, ttl)) is None:
                     if self._misses(EXPERIMENT, ttl) > MOST_MISSES:

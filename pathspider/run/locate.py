@@ -251,8 +251,8 @@ class Locator:
 
     def run(self) -> None:
         """Locate until no more comes, or all is stopped."""
-        with self._sockets():
-            try:
+        try:
+            with self._sockets():
                 while not self._stopped:
                     self._admit()
                     if self._no_more and not self.open:
@@ -262,15 +262,15 @@ class Locator:
                     for target in [one for one in self._targets if one.look(now)]:
                         self._finish(target)
                     self._send(now)
-            finally:
-                with self._state:  # from here on nothing is taken
-                    self._stopped = True
-                for target in [*self._targets]:
-                    for flow in target.close():
-                        flow.close()
-                    self._out(target.record, target)
-                while self._waiting:
-                    self._out(self._waiting[0][0])
+        finally:  # also where there were no sockets: no record is lost
+            with self._state:  # from here on nothing is taken
+                self._stopped = True
+            for target in [*self._targets]:
+                for flow in target.close():
+                    flow.close()
+                self._out(target.record, target)
+            while self._waiting:
+                self._out(self._waiting[0][0])
 
     @contextmanager
     def _sockets(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The search for the interval of hops, on paths that are made up: every word against the truth."""
 
+import itertools
 import random
 import unittest
 
@@ -157,6 +158,23 @@ class TestChanges(unittest.TestCase):
             self.assertEqual(word(Path(lying={hop}), "changed"), "reverse_or_target", hop)
         self.assertEqual(word(Path(lying={3}, change=6), "changed"), "changed:6-7")
 
+    def test_neighbours_that_lie_alike(self):
+        for run in (2, 3):
+            for hop in range(1, 12 - run):
+                lying = set(range(hop, hop + run))
+                self.assertEqual(word(Path(12, lying=lying), "changed", 13), "reverse_or_target", lying)
+                if 11 not in lying:
+                    self.assertEqual(word(Path(12, lying=lying, change=11), "changed", 13), "changed:11-12", lying)
+
+    def test_a_longer_path(self):
+        path = Path()
+
+        def longer(probe):
+            return Answer(Came.HOP, "10.1.9.1", True) if probe == Probe("B", 9) else path(probe)
+
+        for kind in ("changed", "dropped"):
+            self.assertEqual(word(longer, kind), "not_located:path_differs", kind)
+
     def test_another_path(self):
         self.assertEqual(word(Path(change=4, branches={5: "B"}), "changed"), "not_located:path_differs")
 
@@ -182,6 +200,19 @@ class TestChanges(unittest.TestCase):
 
         self.assertEqual(word(garbled, "changed"), "not_located:unstable")
 
+    def test_every_second_packet(self):
+        for hops, change, parity in itertools.product(range(4, 12), range(4), range(2)):
+            path, count = Path(hops), itertools.count(parity)
+
+            def alternates(probe, path=path, count=count, change=change):
+                answer = path(probe)
+                passes = probe.side in "BF" and change < probe.ttl <= path.hops
+                return answer._replace(same=next(count) % 2 > 0) if passes else answer
+
+            found = search(alternates, "changed", hops + 1)[0].interval
+            if found:
+                self.assertTrue(found[0] <= change < found[1], (hops, change, parity, found))
+
     def test_proxy(self):
         self.assertEqual(word(Path(proxy=4, change=6), "changed"), "not_located:proxy")
         self.assertEqual(word(Path(proxy=4, change=2), "changed"), "changed:2-3")
@@ -195,6 +226,32 @@ class TestChanges(unittest.TestCase):
         self.assertEqual(found.interval, (4, 5))
         self.assertEqual({probe for probe in one._heard if probe.ttl < 9 and probe.side in "AB"},
                          {Probe(side, ttl) for side in "AB" for ttl in range(1, 9)})
+
+
+    def test_the_path_to_a_closed_port(self):
+        path = Path(8, silent={3})
+
+        def closed(probe):
+            answer = path(probe)
+            return answer and (Answer(Came.REFUSED, TARGET, ttl=56) if answer.came is Came.TARGET else answer)
+
+        found, one = search(closed, "changed", whole=True)
+        self.assertEqual(found, Word("not_located", "unstable"))
+        self.assertLessEqual({Probe(side, ttl) for side in "AB" for ttl in range(1, 9)}, {*one._heard})
+        self.assertLessEqual(one.sent, 30)
+        self.assertEqual(word(closed, "changed"), "not_located:unstable")
+
+    def test_the_path_to_nobody(self):
+        path = Path(20, silent={*range(5, 14), *range(15, 21)})
+
+        def lost(probe):
+            answer = path(probe)
+            return None if answer and answer.came is Came.TARGET else answer
+
+        found, one = search(lost, "changed", 14, whole=True)
+        self.assertEqual(found, Word("not_located", "no_answer"))
+        asked = {probe.ttl for probe in one._heard if probe.side == "B"}
+        self.assertEqual(asked, {*range(1, 10), 14})
 
 
 paths = st.fixed_dictionaries({

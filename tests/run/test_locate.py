@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 from pathspider.conditions import UNLOCATED
 from pathspider.installed import available_plugins, declared, find_plugin
@@ -123,6 +125,17 @@ class TestLocator(unittest.TestCase):
         late = self.record("ecn.connectivity.broken")
         self.assertFalse(self.locator.take(late, self.packets))
         self.assertIn(UNLOCATED, late["conditions"])
+
+    def test_our_own_machine_has_no_socket(self):
+        self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
+        self.locator.spider.source = ("192.0.2.1", None)
+        before = set(os.listdir("/proc/self/fd"))
+        with patch("pathspider.helpers.probing.Listener", side_effect=PermissionError), \
+                self.assertRaises(PermissionError):
+            self.locator.run()
+        self.assertEqual([UNLOCATED in record["conditions"] for record in self.out], [True])
+        self.assertFalse(self.locator.take(self.record("ecn.connectivity.broken"), self.packets))
+        self.assertLess(set(os.listdir("/proc/self/fd")), before)  # its pipe is closed, too
 
     def test_our_own_machine_has_no_way_there(self):
         thread = threading.Thread(target=self.locator.run, daemon=True)
