@@ -229,7 +229,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     keys = ("csv_input", "list_format", "column", "ip_version", "max_targets", "types", "of", "ecs", "choose", "seed",
             "output_form", "prefixes")
     sizes = [os.stat(name).st_size if name != "-" and os.path.isfile(name) else None for name in names]
-    return {"lists": names, "octets of the lists": sizes, "output_unresolved": args.output_unresolved is not None,
+    return {"lists": names, "octets of the lists": sizes, "output_unresolved": args.output_unresolved,
             "shuffle": args.shuffle, **{key: getattr(args, key) for key in keys}}
 
 

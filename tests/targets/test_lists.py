@@ -52,6 +52,7 @@ class TestTarget(unittest.TestCase):
 class TestCSV(unittest.TestCase):
     def test_columns(self):
         self.assertEqual(parse_csv("1,example.com"), {"rank": "1", "domain": "example.com"})
+        self.assertEqual(parse_csv("2,*.example.com"), {"rank": "2", "domain": "example.com"})
         self.assertEqual(parse_csv("192.0.2.1,80,example.com"), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"})
         self.assertEqual(
             parse_csv("2001:db8::1, 80,example.com,7"),

@@ -83,6 +83,23 @@ class TestText(FilesOfPrefixes):
                           ("192.0.2.1", "198.51.100.1", "2001:db8::1", "10.0.0.1")],
                          [[64511, 64510], [[64512, 64513]], 64503, None])
 
+    def test_a_bad_prefix_of_bgpdump_costs_its_own_lines_alone(self):
+        lines = [f"TABLE_DUMP2|1700000000|B|192.0.2.7|64501|{prefix}|64501 {origin}|IGP|192.0.2.7|0|0||NAG||"
+                 for prefix, origin in (("192.0.2.0/24", 1), ("192.0.3.0/99", 2), ("192.0.2.0/24", 1),
+                                        ("198.51.100.0", 3), ("203.0.113.0/24", 4), ("2001:db8::/129", 5))]
+        prefixes = self.read("\n".join(lines).encode(), bad=3)
+        self.assertEqual([prefixes.locate(address).get("ASN") for address in
+                          ("192.0.2.1", "192.0.3.1", "198.51.100.0", "203.0.113.1", "2001:db8::")],
+                         [1, None, None, 4, None])
+        for says in ("line 2: a prefix length of 99", "line 4: '' is no prefix length", "line 6: a prefix length"):
+            self.assertIn(says, self.messages)
+
+    def test_a_file_without_a_prefix_is_the_wrong_one(self):
+        for content in (b"", b"; IP-ASN32-DAT file\n", b"rank,domain\n1,example.org\n", b"TABLE_DUMP2|1|A|x\n",
+                        peer_table()):
+            with self.subTest(content), self.assertRaisesRegex(PrefixesError, "prefixes1: .* prefix"):
+                self.read(PFX2AS, content)
+
     def test_a_bad_line_costs_nothing_but_itself(self):
         lines = [b"192.0.2.0\t24\t64496", b"192.0.2.0\t33\t1", b"x\t24\t1", b"192.0.3.0\t24\tAS", b"192.0.3.0\t24",
                  b"192.0.3.0 24 4294967296", b"\xff\t24\t1", b"a b c d", b"198.51.100.0\t24\tAS64497"]

@@ -64,9 +64,8 @@ class Ahead:
         end: BaseException | None = None
         try:
             for item in self._source:
-                was_empty = self._queue.empty()
                 self._queue.put(item)
-                if was_empty:
+                if self._queue.qsize() <= 1:  # looked at behind put(), which may have waited until all was taken
                     self._wake()
         except Exception as error:  # told where it can end the run
             end = error

@@ -1,7 +1,9 @@
 """A whole list, against a resolver on loopback."""
 
+import contextlib
 import json
 import tempfile
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -107,6 +109,20 @@ class TestRun(ResolverCase):
 
         jobs, _ = self.resolve(names())
         self.assertEqual(len(jobs), 21)
+
+    def test_whoever_finds_nothing_is_woken_by_what_comes_next(self):
+        most, rounds = Ahead.MOST, 8
+        bell = threading.Semaphore(0)
+        ahead = Ahead(((place, {}) for place in range(most * rounds)), bell.release)
+        places_read = []
+        with contextlib.suppress(StopIteration):
+            while True:
+                item = ahead.next()
+                if item is not None:
+                    places_read.append(item[0])
+                elif not bell.acquire(timeout=30):
+                    break
+        self.assertEqual(places_read, [*range(most * rounds)])
 
     def test_an_error_of_a_list_ends_it(self):
         def names():
