@@ -162,7 +162,7 @@ def parse_target(line: str) -> Job | None:
         case [address, port] if is_address(address):
             return cast(Job, {"dip": address, "dp": parse_port(port)})
         case [number, _] | [_, number, _] | [_, number, _, _] if number.isdecimal():
-            return parse_csv(line)
+            return parse_csv(line.partition(" #")[0])
         case row:
             raise LineError(f"{len(row)} columns that are none of {FORMS}; other columns need a header row")
 

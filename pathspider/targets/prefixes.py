@@ -62,8 +62,9 @@ class Prefixes:
         self.table: PrefixTable[Any] = PrefixTable()
         """Prefixes with what stands under ``ASN``."""
         self.bad = 0
-        """Lines that could not be read, and files that break off."""
-        self._databases: list[Reader] = []
+        """Lines that could not be read, files that break off, and lookups that failed in a database."""
+        self._databases: list[tuple[str, Reader]] = []
+        self._damaged: set[str] = set()
         self._origins: dict[tuple[Origin, ...], Any] = {}
         self._columns: dict[bytes, Any] = {}
 
@@ -83,7 +84,7 @@ class Prefixes:
         before = len(self.table)
         try:
             if is_mmdb(name):
-                self._databases.append(_open_mmdb(name))
+                self._databases.append((name, _open_mmdb(name)))
                 return
             with open_hashing(name) as file:
                 self._read(name, Text(file, binary=True))
@@ -246,8 +247,15 @@ class Prefixes:
             return location
         if found is not None:
             location["prefix"], location["ASN"] = found
-        for database in self._databases:
-            _look_up(database, address, location)
+        for name, database in self._databases:
+            try:
+                _look_up(database, address, location)
+            except RuntimeError as error:  # maxminddb.InvalidDatabaseError
+                self.bad += 1
+                if name not in self._damaged:
+                    self._damaged.add(name)
+                    log.error("prefixes %s is damaged: %s; what cannot be read of it is left out", name,
+                              error)
         return location
 
     def annotate(self, job: Job) -> Job:

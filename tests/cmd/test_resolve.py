@@ -68,6 +68,12 @@ class TestResolve(ResolverCase):
         self.resolve("h1.example\n", status=1)
         self.assertIn("1 names got no answer from the resolvers", self.messages)
 
+    def test_a_job_that_can_be_none_is_an_exit_status(self):
+        self.serve(world)
+        self.resolve('{"dip": "1.2.3"}\nh1.example\n', status=1)
+        self.assertIn("1 jobs have neither an address nor a name", self.messages)
+        self.assertEqual(len(read(self.output)), 1)
+
     def test_a_job_is_there_before_the_next_name_comes(self):
         self.serve(world)
         with subprocess.Popen([*PSPDR, "resolve", "--resolver", f"127.0.0.1:{self.port}"], stdin=subprocess.PIPE,

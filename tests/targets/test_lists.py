@@ -22,6 +22,7 @@ class TestTarget(unittest.TestCase):
             "straße.example.": {"domain": "straße.example."},
             "www.example.org:8443": {"domain": "www.example.org", "dp": 8443},
             "7,example.org": {"rank": "7", "domain": "example.org"},
+            "7,example.org # a comment": {"rank": "7", "domain": "example.org"},
             "192.0.2.1,80,example.org": {"dip": "192.0.2.1", "dp": 80, "domain": "example.org"},
             "192.0.2.1,80,example.org,7": {"dip": "192.0.2.1", "dp": 80, "domain": "example.org", "rank": "7"},
             '{"dip": "192.0.2.1"}': {"dip": "192.0.2.1"},

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
-from pathspider.targets.prefixes import Prefixes, PrefixesError, parse_systems
+from pathspider.targets.prefixes import METADATA, Prefixes, PrefixesError, parse_systems
 from pathspider.targets.reading import JobReader
 from pathspider.targets.selection import Stage
 from tests.targets.dumps import UINT32, as_path, mmdb, mrt_record, peer_table, rib_entry
@@ -181,6 +181,18 @@ class TestDatabases(FilesOfPrefixes):
     def test_one_that_is_damaged(self):
         with self.assertRaises(PrefixesError):
             self.read(self.ASN[-100:].replace(b"node_count", b"node_cuont"))
+
+    def test_damaged_data_cost_what_is_looked_up_there(self):
+        end = self.ASN.rindex(METADATA)
+        data = self.ASN.index(b"autonomous_system_number")
+        prefixes = self.read(PFX2AS, self.ASN[:data] + bytes([255]) * (end - data) + self.ASN[end:], self.COUNTRY)
+        with self.assertLogs("pathspider") as logs:
+            for _ in range(2):
+                self.assertEqual(prefixes.locate("192.0.2.1"),
+                                 {"prefix": "192.0.2.0/24", "ASN": 64496, "country": "FR"})
+        self.assertEqual(len(logs.output), 1)
+        self.assertIn("prefixes1 is damaged", logs.output[0])
+        self.assertEqual(prefixes.bad, 2)
 
     def test_without_the_package(self):
         with mock.patch.dict(sys.modules, maxminddb=None), self.assertRaisesRegex(PrefixesError, "python3-maxminddb"):
