@@ -138,8 +138,8 @@ class Campaign:
                     digest.update(line)
                     stream.write(line)
                     count += 1
-            if not count:
-                raise CampaignError("there are no targets to measure")
+                if not count:
+                    raise CampaignError("there are no targets to measure")
             known = asdict(definition) | {"targets": count, "sha256": digest.hexdigest(), "id": new_run_id(),
                                           "created": time.time()}
             with atomic_write(path / "campaign.json") as stream:
