@@ -86,6 +86,17 @@ class TestCampaign(FolderCase):
         self.assertEqual([(one.head["slot"], one.head["chunk"]) for _, one in campaign.results()],
                          [("a", 0), ("a", 2), ("b", 1)])
 
+    def test_results_that_are_damaged_are_named(self):
+        campaign = self.create()
+        campaign.store("local", 0, results_of(campaign.chunk("local", 0), "local"))
+        path = campaign.path("local", 0)
+        whole = path.read_bytes()
+        for content in (b"", b"x", whole[:-5], whole[:20]):
+            path.write_bytes(content)
+            with self.subTest(content), self.assertRaisesRegex(CampaignError, f"{path}: .*remove the file"):
+                for _, unpacked in campaign.results():
+                    list(unpacked.lines())
+
 
 class TestWriteOnce(FolderCase):
     def test_what_fails_leaves_nothing(self):

@@ -21,6 +21,7 @@ class TestLocal(FolderCase):
         self.assertEqual(self.here("campaign", "records", "c", "--output", "all.ndjson")[0], 0)
         run, = json.loads((self.folder / "all.ndjson.meta.json").read_bytes())["runs"]
         self.assertEqual((run["records"], run["vantage"]["name"], run["targets"]["complete"]), (10, "local", True))
+        self.assertIn("in c, but local", self.here("campaign", "records", "c", "--vantage", "ber")[2])
         self.assertIn("something in this file", self.here("campaign", "records", "c", "-o", "all.ndjson")[2])
 
     def test_a_line_that_is_no_target_is_an_exit_status(self):
