@@ -58,7 +58,10 @@ class RecordWriter:
             while done < len(line):
                 done += self.stream.write(line[done:])
             self.octets += done
-        except OSError:
+        except OSError as error:
+            name = getattr(self.stream, "name", None)
+            if error.filename is None and isinstance(name, str):
+                error.filename = name
             if done:  # or the position may be 0 in a file that is appended to
                 with suppress(OSError):  # a pipe cannot be cut
                     self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))

@@ -18,18 +18,18 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pathspider.atomic import atomic_write
 from pathspider.campaign.chunks import ANY, Chunk, Order
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.journal import Journal
-from pathspider.campaign.results import Unpacked
+from pathspider.campaign.results import ResultError, Unpacked
 from pathspider.records import Job
 from pathspider.run.options import new_run_id
 from pathspider.targets.shuffling import LineIndex
@@ -138,8 +138,8 @@ class Campaign:
                     digest.update(line)
                     stream.write(line)
                     count += 1
-            if not count:
-                raise CampaignError("there are no targets to measure")
+                if not count:
+                    raise CampaignError("there are no targets to measure")
             known = asdict(definition) | {"targets": count, "sha256": digest.hexdigest(), "id": new_run_id(),
                                           "created": time.time()}
             with atomic_write(path / "campaign.json") as stream:
@@ -268,12 +268,39 @@ class Campaign:
                         if number not in done and (slot, number) not in dead)
 
     def results(self, slots: Sequence[str] | None = None) -> Iterator[tuple[Path, Unpacked]]:
-        """The results that there are, slot by slot in the order of their chunks."""
+        """The results that there are, slot by slot in the order of their chunks.
+
+        :raises CampaignError: for a file that is none; so does reading its lines
+        """
         for slot in self.definition.slots if slots is None else slots:
             for number in sorted(self.done(slot)):
                 path = self.path(slot, number)
                 with path.open("rb") as stream:
-                    yield path, Unpacked(stream)
+                    yield path, Stored(stream, path)
+
+
+class Stored(Unpacked):
+    """Results in a file of the folder.
+
+    :raises CampaignError: for what they cannot be, with the file's name
+    """
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._path = path
+        with self._named():
+            super().__init__(stream)
+
+    def lines(self) -> Iterator[bytes]:
+        """The records, each with its newline."""
+        with self._named():
+            yield from super().lines()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except ResultError as error:
+            raise CampaignError(f"{self._path}: {error}; remove the file, and the chunk is measured again") from None
 
 
 def write_once(path: Path, data: bytes) -> bool:

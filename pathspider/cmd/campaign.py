@@ -186,6 +186,10 @@ def records(args: argparse.Namespace) -> int:
     from pathspider.writing import RecordWriter  # noqa: PLC0415
 
     campaign = Campaign(args.folder)
+    slots = campaign.definition.slots
+    if unknown := [name for name in args.vantage if name not in slots]:
+        raise UsageError(f"--vantage: {', '.join(unknown)} has no results of its own in {args.folder}, but "
+                         f"{', '.join(slots)}")
     facts = RunFacts(campaign)
     with open_output(args.output, force=args.force) as stream:
         start_afresh(stream)

@@ -29,6 +29,7 @@ from pathspider.records import Job
 
 if TYPE_CHECKING:
     from pathspider.campaign.vantage import BrokerExchange
+    from pathspider.targets.lists import TargetReader
 
 log = logging.getLogger("pathspider")
 
@@ -39,16 +40,16 @@ STATUS = 1.0
 
 
 def run_campaign(args: argparse.Namespace) -> int:
-    """Begin a campaign, or go on with it, until it has ended; the exit status."""
+    """Begin a campaign, or go on with it, until it has ended; the exit status: 1, too, where lines were no jobs."""
     words = args.words
+    skipped = 0
     campaign = existing(args.folder)
     if campaign is None:
-        campaign = begin(args, parse(words))
+        campaign, skipped = begin(args, parse(words))
     elif words or args.targets:
         refuse_other(args, campaign, parse(words) if words else None)
-    if campaign.definition.mode == "local":
-        return run_local(args, campaign)
-    return run_fleet(args, campaign)
+    run = run_local if campaign.definition.mode == "local" else run_fleet
+    return run(args, campaign) or int(skipped > 0)
 
 
 def existing(folder: str) -> Campaign | None:
@@ -61,13 +62,13 @@ def existing(folder: str) -> Campaign | None:
         return None
 
 
-def begin(args: argparse.Namespace, words: Words) -> Campaign:
-    """Make the campaign that the arguments describe."""
+def begin(args: argparse.Namespace, words: Words) -> tuple[Campaign, int]:
+    """Make the campaign that the arguments describe; and how many lines of its list were left out."""
     if not args.targets:
         raise UsageError(f"{args.folder}: there is no campaign in this folder; --targets FILE begins one")
     if not (args.local or args.fanout or args.split):
         raise UsageError("who measures? --local, --fanout NAMES or --split says it")
-    definition, jobs = defined(args, words)
+    definition, jobs, reader = defined(args, words)
     fleet = None if args.local else the_fleet(args)
     if fleet is not None:
         definition = replace(definition, fleet=str(fleet.folder.resolve()),
@@ -78,11 +79,11 @@ def begin(args: argparse.Namespace, words: Words) -> Campaign:
     campaign.journal.record("create", id=campaign.definition.id, targets=campaign.definition.targets)
     log.info("campaign %s: %d targets in %d chunks", args.folder, campaign.definition.targets,
              summary(campaign)["chunks"])
-    return campaign
+    return campaign, reader.skipped
 
 
-def defined(args: argparse.Namespace, words: Words) -> tuple[Definition, Iterator[Job]]:
-    """What the arguments describe, and the jobs of the list, each target once."""
+def defined(args: argparse.Namespace, words: Words) -> tuple[Definition, Iterator[Job], TargetReader]:
+    """What the arguments describe, the jobs of the list, each target once, and who reads it."""
     from pathspider.cmd.measure import run_options  # noqa: PLC0415
     from pathspider.cmd.plugins import make_spider, plugin_mistakes  # noqa: PLC0415
     from pathspider.targets.lists import TargetReader  # noqa: PLC0415
@@ -112,7 +113,7 @@ def defined(args: argparse.Namespace, words: Words) -> tuple[Definition, Iterato
         if reader.skipped:
             log.warning("%d lines of %s are no jobs and were left out", reader.skipped, reader.name)
 
-    return definition, jobs()
+    return definition, jobs(), reader
 
 
 def the_fleet(args: argparse.Namespace) -> Fleet:

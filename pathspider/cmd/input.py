@@ -82,6 +82,8 @@ def column(text: str) -> str:
     key, _, name = text.partition("=")
     if not key or not name:
         raise argparse.ArgumentTypeError(f"{text}: a key and a column are needed, such as domain=host")
+    if name.isdecimal() and int(name) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: columns are counted from 1 on")
     return text
 
 

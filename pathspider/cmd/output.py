@@ -51,7 +51,8 @@ def open_output(name: str, *, append: bool = False, force: bool = False, instead
         descriptor = 1 if is_standard else os.open(name, flags, 0o666)
     except OSError as error:
         raise UsageError(f"{what} {name}: {error.strerror}") from None
-    with open(descriptor, "wb", buffering=0, closefd=not is_standard) as stream:
+    with (open(1, "wb", buffering=0, closefd=False) if is_standard else
+          open(name, "wb", buffering=0, opener=lambda *_: descriptor)) as stream:  # errors tell the stream's name
         if not is_standard:
             lock(descriptor, f"{what} {name}")
             if not (append or force):

@@ -144,7 +144,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.ecs and args.iterative:
         raise UsageError("--ecs needs a resolver that knows it: leave --iterative out")
     return Plan(addresses, tuple(NUMBERS[name] for name in wanted if name not in ("A", "AAAA")), args.of,
-                tuple((text, client_subnet(ip_network(text))) for text in args.ecs))
+                tuple((text, client_subnet(ip_network(text))) for text in dict.fromkeys(args.ecs)))
 
 
 def check(args: argparse.Namespace) -> None:
@@ -229,7 +229,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
     keys = ("csv_input", "list_format", "column", "ip_version", "max_targets", "types", "of", "ecs", "choose", "seed",
             "output_form", "prefixes")
     sizes = [os.stat(name).st_size if name != "-" and os.path.isfile(name) else None for name in names]
-    return {"lists": names, "octets of the lists": sizes, "output_unresolved": args.output_unresolved is not None,
+    return {"lists": names, "octets of the lists": sizes, "output_unresolved": args.output_unresolved,
             "shuffle": args.shuffle, **{key: getattr(args, key) for key in keys}}
 
 
@@ -293,6 +293,9 @@ def tell(args: argparse.Namespace, resolving: Run, reader: JobReader | Union, pr
     if unanswered:
         again = f"; pspdr resolve {args.output_unresolved} asks for them again" if args.output_unresolved else ""
         log.warning("%d names got no answer from the resolvers%s", unanswered, again)
-    is_good = reader.all_were_jobs and not unanswered and not counts["partial"] and (prefixes is None
-                                                                                    or not prefixes.bad)
+    if counts["invalid"]:
+        named = f"; {args.output_unresolved} has them" if args.output_unresolved else ""
+        log.warning("%d jobs have neither an address nor a name that can be one%s", counts["invalid"], named)
+    is_good = (reader.all_were_jobs and not unanswered and not counts["partial"] and not counts["invalid"]
+               and (prefixes is None or not prefixes.bad))
     return 0 if is_good else 1

@@ -25,6 +25,7 @@ from pathspider.targets.lines import (
     parse_url,
     scanned,
     split,
+    without_wildcard,
 )
 from pathspider.targets.problems import is_address
 from pathspider.targets.reading import JSON_ARRAY, JobReader, LineError, parse_ndjson
@@ -161,7 +162,7 @@ def parse_target(line: str) -> Job | None:
         case [address, port] if is_address(address):
             return cast(Job, {"dip": address, "dp": parse_port(port)})
         case [number, _] | [_, number, _] | [_, number, _, _] if number.isdecimal():
-            return parse_csv(line)
+            return parse_csv(line.partition(" #")[0])
         case row:
             raise LineError(f"{len(row)} columns that are none of {FORMS}; other columns need a header row")
 
@@ -182,6 +183,7 @@ def parse_csv(line: str) -> Job:
         known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
         raise LineError(f"{len(row)} columns, where {known} are known")
     job: dict[str, Any] = dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    job["domain"] = without_wildcard(job["domain"])
     header = " (a header row is read without --csv-input)" if header_columns(line) else ""
     if len(row) == 2 and not job["rank"].isdecimal():
         raise LineError(f"rank {job['rank']!r} is not a number{header}")

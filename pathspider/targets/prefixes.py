@@ -62,8 +62,9 @@ class Prefixes:
         self.table: PrefixTable[Any] = PrefixTable()
         """Prefixes with what stands under ``ASN``."""
         self.bad = 0
-        """Lines that could not be read, and files that break off."""
-        self._databases: list[Reader] = []
+        """Lines that could not be read, files that break off, and lookups that failed in a database."""
+        self._databases: list[tuple[str, Reader]] = []
+        self._damaged: set[str] = set()
         self._origins: dict[tuple[Origin, ...], Any] = {}
         self._columns: dict[bytes, Any] = {}
 
@@ -83,7 +84,7 @@ class Prefixes:
         before = len(self.table)
         try:
             if is_mmdb(name):
-                self._databases.append(_open_mmdb(name))
+                self._databases.append((name, _open_mmdb(name)))
                 return
             with open_hashing(name) as file:
                 self._read(name, Text(file, binary=True))
@@ -96,21 +97,29 @@ class Prefixes:
     def _read(self, name: str, text: Text) -> None:
         head = text.peek(1)
         if looks_like_mrt(head):
+            found = False
             try:
                 for route in routes(text.read):
+                    found = True
                     if route.length and route.origins:
                         values = self.table.of_length(route.family, route.length)
                         values[route.number] = self._with(values.get(route.number), route.origins)
             except MRTError as error:
                 self._broken_off(name, str(text.error or error))
+                return
+            if not found:
+                raise PrefixesError(f"prefixes {name}: this dump has no unicast prefix")
             return
         if what := foreign(head):
             if what.startswith("binary"):
                 what = "neither text nor a RIB dump; a database in MaxMind's format has to be unpacked"
             raise PrefixesError(f"prefixes {name}: this is {what}")
-        self._read_lines(name, text)
+        found = self._read_lines(name, text)
         if text.error is not None:
             self._broken_off(name, str(text.error))
+        elif not found:
+            raise PrefixesError(f"prefixes {name}: not one prefix with its AS is in it, as in files of pfx2as, "
+                                "of pyasn or of bgpdump -m")
 
     def _broken_off(self, name: str, why: str) -> None:
         if not len(self.table):
@@ -118,8 +127,8 @@ class Prefixes:
         self.bad += 1
         log.error("prefixes %s breaks off: %s; what stands before was read", name, why)
 
-    def _read_lines(self, name: str, text: Text) -> None:
-        """Lines of pfx2as and pyasn, a loop of their own: a million of them come."""
+    def _read_lines(self, name: str, text: Text) -> bool:
+        """Lines of pfx2as and pyasn, a loop of their own: a million of them come. Whether one was good."""
         inet_pton, from_bytes, columns = socket.inet_pton, int.from_bytes, self._columns
         cells: dict[tuple[bool, bytes], tuple[socket.AddressFamily, int, dict[int, Any]]] = {}
         bad = 0
@@ -146,12 +155,13 @@ class Prefixes:
                 values[first] = found if first not in values else self._with(values[first], _as_list(found))
             except (ValueError, OSError) as error:
                 if line.startswith(b"TABLE_DUMP"):
-                    self._read_bgpdump(name, text, number, line)
-                    break
+                    self.bad += bad
+                    return self._read_bgpdump(name, text, number, line) or bool(columns)
                 if parts and line[:1] not in (b";", b"#"):
                     bad += 1
                     self._tell(name, number, line, error, bad)
         self.bad += bad
+        return bool(columns)
 
     def _place(self, six: bool, size: bytes) -> tuple[socket.AddressFamily, int, dict[int, Any]]:
         """For prefixes of a length: the family, how far an address is shifted, and where they go."""
@@ -161,8 +171,8 @@ class Prefixes:
         values = self.table.of_length(family, int(size)) if int(size) else {}
         return family, BITS[family] - int(size), values
 
-    def _read_bgpdump(self, name: str, text: Text, number: int, line: bytes) -> None:
-        """From a line of ``bgpdump -m`` on: type, time, B, peer, its AS, prefix, AS path, …"""
+    def _read_bgpdump(self, name: str, text: Text, number: int, line: bytes) -> bool:
+        """From a line of ``bgpdump -m`` on: type, time, B, peer, its AS, prefix, AS path, … Whether one was good."""
         bad = 0
         seen: dict[Origin, int] = {}
         last = ""
@@ -179,8 +189,10 @@ class Prefixes:
                     raise ValueError(f"{kind!r:.100} where B, an entry of a RIB, is needed")
                 systems = re.sub(r"\([^)]*\)|\[[^\]]*\]", " ", path).split()  # confederations
                 if prefix != last:
+                    address, _, size = prefix.partition("/")
+                    packed(address)
+                    self._place(":" in address, size.encode())
                     enough()
-                    packed(prefix.partition("/")[0])
                     last = prefix
                 if systems:
                     [origin] = parse_systems(systems[-1].strip("{}"))
@@ -194,6 +206,7 @@ class Prefixes:
                 break
         enough()
         self.bad += bad
+        return bool(last)
 
     def _insert(self, prefix: str, origins: Sequence[Origin]) -> None:
         address, _, size = prefix.partition("/")
@@ -234,8 +247,15 @@ class Prefixes:
             return location
         if found is not None:
             location["prefix"], location["ASN"] = found
-        for database in self._databases:
-            _look_up(database, address, location)
+        for name, database in self._databases:
+            try:
+                _look_up(database, address, location)
+            except RuntimeError as error:  # maxminddb.InvalidDatabaseError
+                self.bad += 1
+                if name not in self._damaged:
+                    self._damaged.add(name)
+                    log.error("prefixes %s is damaged: %s; what cannot be read of it is left out", name,
+                              error)
         return location
 
     def annotate(self, job: Job) -> Job:

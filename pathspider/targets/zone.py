@@ -61,6 +61,7 @@ class ZoneParser:
             self._directive(fields)
             return None
         if not bare[0].isspace():
+            self._owner = None  # where the name is none, the lines behind belong to nobody
             self._owner = self._absolute(fields[0])
         place, kind = self._kind(fields, owned=not bare[0].isspace())
         if kind is None:
@@ -94,6 +95,9 @@ class ZoneParser:
         match [fields[0].upper(), *fields[1:]]:
             case ["$ORIGIN", origin]:
                 self._origin = self._absolute(origin)
+            case ["$ORIGIN", *_]:
+                self._origin = ""  # names below are relative to what nobody knows
+                raise LineError(f"{' '.join(fields)!r:.100}: one name is needed")
             case ["$TTL", _]:
                 pass
             case _:

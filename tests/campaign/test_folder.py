@@ -26,7 +26,7 @@ class TestCampaign(FolderCase):
     def test_without_targets_there_is_none(self):
         with self.assertRaises(CampaignError):
             Campaign.create(self.folder / "c", definition(), [])
-        self.assertFalse((self.folder / "c" / "campaign.json").exists())
+        self.assertEqual([*(self.folder / "c").iterdir()], [])
 
     def test_chunks_have_each_target_once(self):
         campaign = self.create()
@@ -85,6 +85,17 @@ class TestCampaign(FolderCase):
             campaign.store(slot, number, results_of(campaign.chunk(slot, number), slot))
         self.assertEqual([(one.head["slot"], one.head["chunk"]) for _, one in campaign.results()],
                          [("a", 0), ("a", 2), ("b", 1)])
+
+    def test_results_that_are_damaged_are_named(self):
+        campaign = self.create()
+        campaign.store("local", 0, results_of(campaign.chunk("local", 0), "local"))
+        path = campaign.path("local", 0)
+        whole = path.read_bytes()
+        for content in (b"", b"x", whole[:-5], whole[:20]):
+            path.write_bytes(content)
+            with self.subTest(content), self.assertRaisesRegex(CampaignError, f"{path}: .*remove the file"):
+                for _, unpacked in campaign.results():
+                    list(unpacked.lines())
 
 
 class TestWriteOnce(FolderCase):

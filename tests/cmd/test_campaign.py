@@ -21,7 +21,16 @@ class TestLocal(FolderCase):
         self.assertEqual(self.here("campaign", "records", "c", "--output", "all.ndjson")[0], 0)
         run, = json.loads((self.folder / "all.ndjson.meta.json").read_bytes())["runs"]
         self.assertEqual((run["records"], run["vantage"]["name"], run["targets"]["complete"]), (10, "local", True))
+        self.assertIn("in c, but local", self.here("campaign", "records", "c", "--vantage", "ber")[2])
         self.assertIn("something in this file", self.here("campaign", "records", "c", "-o", "all.ndjson")[2])
+
+    def test_a_line_that_is_no_target_is_an_exit_status(self):
+        with open(self.targets, "a", encoding="utf-8") as file:
+            file.write("no target\n")
+        done = self.pspdr(*self.local())
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("line 12", done.stderr)
+        self.assert_each_once()
 
     def paused(self, number):
         """The command of a campaign that waits in the midst of this chunk, and the pipe at which it does."""

@@ -103,6 +103,8 @@ class TestColumns(unittest.TestCase):
         for text in ("dip", "=x", "dip=", ""):
             with self.subTest(text), self.assertRaisesRegex(argparse.ArgumentTypeError, "domain=host"):
                 column(text)
+        with self.assertRaisesRegex(argparse.ArgumentTypeError, "from 1 on"):
+            column("domain=0")
 
     def test_columns(self):
         def found(*given, form=None):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import open_output, refuse_same, start_afresh
+from pathspider.writing import RecordWriter
 
 
 class TestOutput(unittest.TestCase):
@@ -87,6 +88,11 @@ class TestOutput(unittest.TestCase):
         for name, reason in ((self.folder, "Is a directory"), (self.folder / "no" / "x", "No such file")):
             with self.assertRaisesRegex(UsageError, f"^output {name}: {reason}"), open_output(str(name)):
                 self.fail("opened")
+
+    def test_a_disk_that_is_full_is_told_with_the_file(self):
+        with open_output("/dev/full") as stream, self.assertRaises(OSError) as caught:
+            RecordWriter(stream).write({"b": 2})
+        self.assertEqual(caught.exception.filename, "/dev/full")
 
     def test_the_file_that_is_read_is_refused_by_any_of_its_names(self):
         self.file.write_bytes(b"")

@@ -67,6 +67,12 @@ class TestResolve(ResolverCase):
         self.resolve("h1.example\n", status=1)
         self.assertIn("1 names got no answer from the resolvers", self.messages)
 
+    def test_a_job_that_can_be_none_is_an_exit_status(self):
+        self.serve(world)
+        self.resolve('{"dip": "1.2.3"}\nh1.example\n', status=1)
+        self.assertIn("1 jobs have neither an address nor a name", self.messages)
+        self.assertEqual(len(read(self.output)), 1)
+
     def test_a_job_is_there_before_the_next_name_comes(self):
         self.serve(world)
         with subprocess.Popen([*PSPDR, "resolve", "--resolver", f"127.0.0.1:{self.port}"], stdin=subprocess.PIPE,
@@ -89,7 +95,9 @@ class TestResolve(ResolverCase):
             return None if stuck.is_set() and not asked["well"] else world(query)
 
         self.serve(answer)
-        command = [*PSPDR, *self.options("--window", "20", str(names))]
+        options = self.options("--output-unresolved", str(self.folder / "left"), str(names))
+        again = [*options, "-q", "--resume"]
+        command = [*PSPDR, *options, "--window", "20"]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as run:
             self.assertTrue(stuck.wait(60))
             run.kill()
@@ -97,12 +105,15 @@ class TestResolve(ResolverCase):
         self.assertTrue((self.folder / "jobs.journal").exists())
         self.assertEqual(main(self.options("-q", str(names))), 2)  # it has content
         with self.assertLogs("pathspider") as logs:
-            self.assertEqual(main(self.options("--resume", "--seed", "1", str(names))), 2)
+            self.assertEqual(main([*again, "--seed", "1"]), 2)
         self.assertIn("seed was 0 when this began, and is 1 now", logs.output[0])
-        self.assertEqual(main(self.options("-q", "--resume", str(names))), 0)
+        (self.folder / "other").write_text("something else\n", encoding="ascii")
+        self.assertEqual(main([*again, "--output-unresolved", str(self.folder / "other")]), 2)
+        self.assertEqual((self.folder / "other").read_text(encoding="ascii"), "something else\n")
+        self.assertEqual(main(again), 0)
         self.assertEqual(sorted(job["domain"] for job in read(self.output)),
                          sorted(f"h{number}.example" for number in range(200)))
-        self.assertEqual(main(self.options("-q", "--resume", str(names))), 2)  # all was resolved
+        self.assertEqual(main(again), 2)  # all was resolved
 
     def test_what_cannot_be(self):
         for options, message in (

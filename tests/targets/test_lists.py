@@ -22,6 +22,7 @@ class TestTarget(unittest.TestCase):
             "straße.example.": {"domain": "straße.example."},
             "www.example.org:8443": {"domain": "www.example.org", "dp": 8443},
             "7,example.org": {"rank": "7", "domain": "example.org"},
+            "7,example.org # a comment": {"rank": "7", "domain": "example.org"},
             "192.0.2.1,80,example.org": {"dip": "192.0.2.1", "dp": 80, "domain": "example.org"},
             "192.0.2.1,80,example.org,7": {"dip": "192.0.2.1", "dp": 80, "domain": "example.org", "rank": "7"},
             '{"dip": "192.0.2.1"}': {"dip": "192.0.2.1"},
@@ -52,6 +53,7 @@ class TestTarget(unittest.TestCase):
 class TestCSV(unittest.TestCase):
     def test_columns(self):
         self.assertEqual(parse_csv("1,example.com"), {"rank": "1", "domain": "example.com"})
+        self.assertEqual(parse_csv("2,*.example.com"), {"rank": "2", "domain": "example.com"})
         self.assertEqual(parse_csv("192.0.2.1,80,example.com"), {"dip": "192.0.2.1", "dp": 80, "domain": "example.com"})
         self.assertEqual(
             parse_csv("2001:db8::1, 80,example.com,7"),

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
-from pathspider.targets.prefixes import Prefixes, PrefixesError, parse_systems
+from pathspider.targets.prefixes import METADATA, Prefixes, PrefixesError, parse_systems
 from pathspider.targets.reading import JobReader
 from pathspider.targets.selection import Stage
 from tests.targets.dumps import UINT32, as_path, mmdb, mrt_record, peer_table, rib_entry
@@ -82,6 +82,23 @@ class TestText(FilesOfPrefixes):
         self.assertEqual([prefixes.locate(address).get("ASN") for address in
                           ("192.0.2.1", "198.51.100.1", "2001:db8::1", "10.0.0.1")],
                          [[64511, 64510], [[64512, 64513]], 64503, None])
+
+    def test_a_bad_prefix_of_bgpdump_costs_its_own_lines_alone(self):
+        lines = [f"TABLE_DUMP2|1700000000|B|192.0.2.7|64501|{prefix}|64501 {origin}|IGP|192.0.2.7|0|0||NAG||"
+                 for prefix, origin in (("192.0.2.0/24", 1), ("192.0.3.0/99", 2), ("192.0.2.0/24", 1),
+                                        ("198.51.100.0", 3), ("203.0.113.0/24", 4), ("2001:db8::/129", 5))]
+        prefixes = self.read("\n".join(lines).encode(), bad=3)
+        self.assertEqual([prefixes.locate(address).get("ASN") for address in
+                          ("192.0.2.1", "192.0.3.1", "198.51.100.0", "203.0.113.1", "2001:db8::")],
+                         [1, None, None, 4, None])
+        for says in ("line 2: a prefix length of 99", "line 4: '' is no prefix length", "line 6: a prefix length"):
+            self.assertIn(says, self.messages)
+
+    def test_a_file_without_a_prefix_is_the_wrong_one(self):
+        for content in (b"", b"; IP-ASN32-DAT file\n", b"rank,domain\n1,example.org\n", b"TABLE_DUMP2|1|A|x\n",
+                        peer_table()):
+            with self.subTest(content), self.assertRaisesRegex(PrefixesError, "prefixes1: .* prefix"):
+                self.read(PFX2AS, content)
 
     def test_a_bad_line_costs_nothing_but_itself(self):
         lines = [b"192.0.2.0\t24\t64496", b"192.0.2.0\t33\t1", b"x\t24\t1", b"192.0.3.0\t24\tAS", b"192.0.3.0\t24",
@@ -164,6 +181,18 @@ class TestDatabases(FilesOfPrefixes):
     def test_one_that_is_damaged(self):
         with self.assertRaises(PrefixesError):
             self.read(self.ASN[-100:].replace(b"node_count", b"node_cuont"))
+
+    def test_damaged_data_cost_what_is_looked_up_there(self):
+        end = self.ASN.rindex(METADATA)
+        data = self.ASN.index(b"autonomous_system_number")
+        prefixes = self.read(PFX2AS, self.ASN[:data] + bytes([255]) * (end - data) + self.ASN[end:], self.COUNTRY)
+        with self.assertLogs("pathspider") as logs:
+            for _ in range(2):
+                self.assertEqual(prefixes.locate("192.0.2.1"),
+                                 {"prefix": "192.0.2.0/24", "ASN": 64496, "country": "FR"})
+        self.assertEqual(len(logs.output), 1)
+        self.assertIn("prefixes1 is damaged", logs.output[0])
+        self.assertEqual(prefixes.bad, 2)
 
     def test_without_the_package(self):
         with mock.patch.dict(sys.modules, maxminddb=None), self.assertRaisesRegex(PrefixesError, "python3-maxminddb"):

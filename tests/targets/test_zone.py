@@ -1,5 +1,6 @@
 """Names out of zone files."""
 
+import contextlib
 import unittest
 
 from pathspider.targets.reading import LineError
@@ -53,6 +54,18 @@ class TestZone(unittest.TestCase):
                      "<html>. .", "a.example. 1 in ns b.example. c.example."):
             with self.subTest(line), self.assertRaises(LineError):
                 ZoneParser()(line)
+
+    def test_what_stands_behind_a_bad_line_is_given_to_no_other_name(self):
+        for text, found in (("a.example. A 192.0.2.1\nb A 192.0.2.1\n NS ns.example.\nc.example. NS ns.example.",
+                             ["c.example"]),
+                            ("$ORIGIN com.\na NS ns.example.\n$ORIGIN net. org.\nb NS ns.example.\n"
+                             "$ORIGIN org.\nc NS ns.example.", ["a.com", "c.org"])):
+            zone, names = ZoneParser(), []
+            for line in text.splitlines():
+                with contextlib.suppress(LineError):
+                    names.append(zone(line))
+            with self.subTest(text):
+                self.assertEqual([job["domain"] for job in names if job], found)
 
     def test_lines_that_depend_on_others_are_not_shuffled(self):
         for line in (" NS a.example.", "$ORIGIN example.", "example. SOA a. b. ("):

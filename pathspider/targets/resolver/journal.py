@@ -49,7 +49,9 @@ class Journal:
             return False
         except ValueError:
             raise JournalError("this is no journal of pspdr resolve") from None
-        if not isinstance(found, dict) or not {"settings", "read", "under_way", "octets", "counts"} <= found.keys():
+        parts = {"settings": dict, "read": int, "under_way": list, "octets": dict, "counts": dict}
+        if not isinstance(found, dict) or any(not isinstance(found.get(key), kind) for key, kind in parts.items()) \
+                or not self._outputs.keys() <= found["octets"].keys():
             raise JournalError("this is no journal of pspdr resolve")
         if self.settings.get("shuffle") is not None and found["settings"].get("shuffle") is not None:
             self.settings["shuffle"] = found["settings"]["shuffle"]  # one that was drawn is the same again

@@ -22,6 +22,9 @@ MOST_HOSTS = 64
 """Name servers or mail exchangers of a name that are looked up: a zone can have thousands."""
 WWW = "www."
 
+NO_ANSWER = RETRY - {"servfail"}
+"""Problems with which the resolvers have told nothing of a name: SERVFAIL is said of names whose own servers failed."""
+
 UNRESOLVED = "dnsresolv.unresolved"
 """The condition of a name without addresses; the plugin declares what stands behind its colon."""
 
@@ -126,9 +129,12 @@ class Target:
         return [one.answer.problem for one in asked if one.answer.problem]
 
     def why(self) -> str:
-        """Why there is no address, in a word."""
+        """Why there is no address, in a word; what was not answered comes first, as it can be asked again."""
         problems = self.problems()
-        return "nxdomain" if "nxdomain" in problems else next((one for one in problems if one != "nodata"), "nodata")
+        if "nxdomain" in problems:
+            return "nxdomain"
+        unanswered = [one for one in problems if one in NO_ANSWER]
+        return next((one for one in (*unanswered, *problems) if one != "nodata"), "nodata")
 
     def is_partial(self) -> bool:
         """Whether some questions got no answer."""
@@ -247,7 +253,7 @@ def leads_somewhere(packed: bytes) -> bool:
 
 def own_address(job: Job) -> Job | None:
     """The job, where it has its address, or one in the place of its name; None where it has to be resolved."""
-    if "dip" in job:
+    if job.get("dip") is not None:
         return job
     domain = job.get("domain")
     if isinstance(domain, str) and (":" in domain or domain[-1:].isdecimal()):

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, cast
 
 from pathspider.records import Job, Record, to_measure
-from pathspider.targets.resolver.core import RETRY, Question
+from pathspider.targets.problems import target_problem
+from pathspider.targets.resolver.core import Question
 from pathspider.targets.resolver.journal import Journal
-from pathspider.targets.resolver.naming import UNRESOLVED, Plan, Shape, Target, jobs, own_address
+from pathspider.targets.resolver.message import AAAA, A
+from pathspider.targets.resolver.naming import NO_ANSWER, UNRESOLVED, Plan, Shape, Target, jobs, own_address
 from pathspider.writing import RecordWriter
 
 log = logging.getLogger("pathspider")
@@ -26,9 +28,8 @@ TELL_EVERY = 60.0
 FIRST_NAMES = 20
 """Where so many names from the first on are not answered, something is wrong with the resolvers."""
 LONG = 60.0
-
-NO_ANSWER = RETRY - {"servfail"}
-"""Problems with which the resolvers have told nothing of a name: SERVFAIL is said of names whose own servers failed."""
+INVALID = ("dip_", "dp_", "domain_")
+"""What the words for jobs that cannot be measured begin with."""
 
 
 class Asks(Protocol):
@@ -64,9 +65,8 @@ class Ahead:
         end: BaseException | None = None
         try:
             for item in self._source:
-                was_empty = self._queue.empty()
                 self._queue.put(item)
-                if was_empty:
+                if self._queue.qsize() <= 1:  # looked at behind put(), which may have waited until all was taken
                     self._wake()
         except Exception as error:  # told where it can end the run
             end = error
@@ -118,7 +118,7 @@ class Run:
         self._found: list[Job] = []
         self._failures: list[Record] = []
         self.counts: Counter[str] = Counter(journal.counts if journal else {})
-        """``names``, ``resolved``, ``jobs``, ``partial``, and by their problem names without addresses."""
+        """``names``, ``resolved``, ``jobs``, ``partial``, ``invalid``, and by their problem names without addresses."""
         self._told = self._saved = time.monotonic()
         self._heard = False
         """Whether the resolvers have told anything of any name."""
@@ -168,6 +168,10 @@ class Run:
         target = Target(job, self._plan, place)
         self._under_way += 1
         if (known := own_address(job)) is not None:
+            target.problem = self._problem(job, known)
+            if target.problem:
+                self._finish(target)
+                return
             shape = self._shape
             self._found.append(shape.annotate(known) if shape.annotate else known)
             self._done(target, 1)
@@ -177,6 +181,14 @@ class Run:
             self._finish(target)
         for question in questions:
             self._engine.ask(question)
+
+    def _problem(self, job: Job, known: Job) -> str:
+        """Why a job that has its address, or one in the place of its name, is not passed on; empty if it is."""
+        wanted = self._plan.addresses
+        if problem := target_problem(known):
+            return problem
+        is_other = job.get("dip") is None and wanted and (AAAA if ":" in known["dip"] else A) not in wanted
+        return "nodata" if is_other else ""
 
     def _over(self, question: Question) -> None:
         target: Target = question.owner
@@ -196,8 +208,12 @@ class Run:
             if why == "nodata" and any(one.answer.values for host in target.hosts for one in host.questions):
                 why = "no_target"
             self.counts[why] += 1
+            if why.startswith(INVALID) or why in ("no_name", "bad_domain"):
+                self.counts["invalid"] += 1
             if self._unresolved is not None:
-                condition = "pathspider.invalid_job:domain_missing" if why == "no_name" else f"{UNRESOLVED}:{why}"
+                is_invalid = why.startswith(INVALID)
+                condition = ("pathspider.invalid_job:domain_missing" if why == "no_name" else
+                             f"pathspider.invalid_job:{why}" if is_invalid else f"{UNRESOLVED}:{why}")
                 self._failures.append(cast(Record, {**target.job, "conditions": [condition]}))
         self._done(target, found)
 
@@ -209,7 +225,7 @@ class Run:
         if self._journal is not None:
             self._journal.under_way.discard(target.place)
         if not self._heard:
-            self._heard = bool(found) or target.why() not in {*NO_ANSWER, "bad_domain", "no_name"}
+            self._heard = bool(found) or (not target.problem and target.why() not in NO_ANSWER)
             if not self._heard and self.counts["names"] == FIRST_NAMES:
                 log.error("not one of the first %d names could be resolved (%s): can the resolvers be reached, and do "
                           "they resolve for this machine? --resolver asks another", FIRST_NAMES, target.why())
@@ -239,7 +255,7 @@ class Run:
 
     def failures(self) -> Counter[str]:
         """Names without addresses, by their problem."""
-        known = ("names", "resolved", "jobs", "partial")
+        known = ("names", "resolved", "jobs", "partial", "invalid")
         return Counter({key: count for key, count in self.counts.items() if key not in known and count})
 
     def unanswered(self) -> int:

@@ -38,7 +38,9 @@ class TestJournal(unittest.TestCase):
         self.assertRaisesRegex(JournalError, "types was", self.open(types=("AAAA",))[0].load)
         output.truncate(0)
         self.assertRaisesRegex(JournalError, "shorter", self.open()[0].load)
-        for content in (b"", b"[]", b"{}"):
+        for content in (b"", b"[]", b"{}", b"\xff", *(
+                b'{"settings": %s, "read": %s, "under_way": [], "octets": {}, "counts": {}}' % parts
+                for parts in ((b"1", b"0"), (b"{}", b'"a"'), (b'{"types": ["A"]}', b"0")))):
             self.path.write_bytes(content)
             self.assertRaisesRegex(JournalError, "no journal", self.open()[0].load)
 

@@ -104,7 +104,8 @@ class TestJobs(unittest.TestCase):
 class TestReasons(unittest.TestCase):
     def test_why(self):
         for problems, why in ((("nodata", "nodata"), "nodata"), (("nxdomain", "timeout"), "nxdomain"),
-                              (("nodata", "servfail"), "servfail")):
+                              (("nodata", "servfail"), "servfail"), (("servfail", "timeout"), "timeout"),
+                              (("timeout", "servfail"), "timeout")):
             answers = dict(zip((("www.example", "A"), ("www.example", "AAAA")), map(Answer, problems), strict=True))
             target = resolve(answers)
             self.assertEqual((target.why(), made(target)), (why, []))

@@ -1,7 +1,9 @@
 """A whole list, against a resolver on loopback."""
 
+import contextlib
 import json
 import tempfile
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -10,6 +12,7 @@ import dnslib
 from pathspider.targets.resolver import run
 from pathspider.targets.resolver.engine import Engine, Server
 from pathspider.targets.resolver.journal import Journal
+from pathspider.targets.resolver.message import AAAA
 from pathspider.targets.resolver.naming import Plan, Shape
 from pathspider.targets.resolver.run import Ahead, Direct, Run, places
 from pathspider.writing import RecordWriter
@@ -36,6 +39,7 @@ class TestRun(ResolverCase):
         super().setUp()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.serve(world)
+        self.plan = Plan()
 
     def resolve(self, source, *, journal=False, torn=None, reads=Direct):
         """What comes of the jobs; at the ``torn``-th time that something is written, all ends."""
@@ -48,7 +52,7 @@ class TestRun(ResolverCase):
             kept.load()
         writers = {name: RecordWriter(stream) for name, stream in streams.items()}
         with Engine([Server("127.0.0.1", self.port)], 10) as engine:
-            self.run = Run(engine, Plan(), Shape(), writers["output"], writers["unresolved"], window=8, journal=kept)
+            self.run = Run(engine, self.plan, Shape(), writers["output"], writers["unresolved"], window=8, journal=kept)
             write, times = writers["output"].write_all, iter(range(1000))
 
             def write_all(records):
@@ -86,6 +90,22 @@ class TestRun(ResolverCase):
         self.assertEqual(jobs, [{"dip": "192.0.2.9", "rank": 1}, {"domain": "192.0.2.8", "dip": "192.0.2.8"}])
         self.assertEqual(others, [{"domain": "", "conditions": ["pathspider.invalid_job:domain_missing"]}])
 
+    def test_what_cannot_be_measured_is_no_target(self):
+        jobs, others = self.resolve([{"domain": "h1.example", "dip": None}, {"domain": "h2.example", "dip": "1.2.3"},
+                                     {"dip": 5}, {"domain": 5}, {"dip": "224.0.0.1"}, {"domain": "a..b"}])
+        self.assertEqual([(job["domain"], job["dip"]) for job in jobs], [("h1.example", "192.0.2.1")])
+        self.assertEqual(sorted(condition for one in others for condition in one["conditions"]),
+                         ["dnsresolv.unresolved:bad_domain"]
+                         + [f"pathspider.invalid_job:{word}" for word in (
+                             "dip_not_an_address", "dip_not_an_address", "dip_not_unicast", "domain_missing")])
+        self.assertEqual((self.run.counts["invalid"], self.run.failures()["invalid"]), (5, 0))
+
+    def test_an_address_in_the_place_of_a_name_is_of_a_version_that_was_asked_for(self):
+        self.plan = Plan((AAAA,))
+        jobs, others = self.resolve([{"domain": "192.0.2.8"}, {"domain": "2001:db8::8"}])
+        self.assertEqual([job["dip"] for job in jobs], ["2001:db8::8"])
+        self.assertEqual([one["conditions"] for one in others], [["dnsresolv.unresolved:nodata"]])
+
     def test_none_is_lost_and_none_repeated_however_it_ends(self):
         names = [{"domain": f"h{number}.example", "rank": number} for number in range(60)]
         with mock.patch.object(run, "SAVE_EVERY", 0.0):
@@ -107,6 +127,20 @@ class TestRun(ResolverCase):
 
         jobs, _ = self.resolve(names())
         self.assertEqual(len(jobs), 21)
+
+    def test_whoever_finds_nothing_is_woken_by_what_comes_next(self):
+        most, rounds = Ahead.MOST, 8
+        bell = threading.Semaphore(0)
+        ahead = Ahead(((place, {}) for place in range(most * rounds)), bell.release)
+        places_read = []
+        with contextlib.suppress(StopIteration):
+            while True:
+                item = ahead.next()
+                if item is not None:
+                    places_read.append(item[0])
+                elif not bell.acquire(timeout=30):
+                    break
+        self.assertEqual(places_read, [*range(most * rounds)])
 
     def test_an_error_of_a_list_ends_it(self):
         def names():
