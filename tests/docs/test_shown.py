@@ -45,8 +45,15 @@ ELSEWHERE = {
     "pspdr lab check": "tests.lab.test_check",
     "pspdr lab check ecn": "tests.lab.test_check",
     "pspdr test": "tests.cmd.test_test",
+    "pspdr fleet up fleet": "tests.campaign.test_broker",
+    "pspdr vantage run ams.bundle -i eth0": "tests.campaign.test_link",
+    "pspdr campaign run fleet/ecn-2026 --fanout all --targets targets.ndjson --rate 50 -- --confirm 2 ecn":
+        "tests.campaign.test_coordinator",
+    "pspdr campaign run fleet/dns-2026 --split --targets names.ndjson -- dnsresolv": "tests.campaign.test_coordinator",
+    "pspdr report fleet/ecn-2026 --output ecn-2026.html": "tests.cmd.test_report",
+    "pspdr trace --from results.ndjson -o traced.ndjson dscp --codepoint 46": "tests.cmd.test_trace",
 }
-"""Commands that take long, and which test runs them."""
+"""Commands that take long, or want what others left, and which test runs such."""
 
 RUN = "019aae6c-6a5d-7c3b-9d2e-41f0a4c7b8e1"
 
