@@ -120,7 +120,8 @@ class FolderCase(unittest.TestCase):
         handler = logging.StreamHandler(said)
         log = logging.getLogger("pathspider")
         log.addHandler(handler)
-        before = os.getcwd()
+        level, before = log.level, os.getcwd()
+        log.setLevel(logging.INFO)  # another test's --quiet may have set it
         os.chdir(self.folder)
         try:
             with redirect_stdout(output), redirect_stderr(said):
@@ -130,6 +131,7 @@ class FolderCase(unittest.TestCase):
         finally:
             os.chdir(before)
             log.removeHandler(handler)
+            log.setLevel(level)
         return status, output.getvalue(), said.getvalue()
 
     def local(self, *more, chunk=4):

@@ -268,12 +268,12 @@ class TestAdvertisements(unittest.TestCase):
             netlab.enter(router)
             netlab.sh("ip addr add fe80::aaaa/64 dev rb nodad; ip addr add fe80::bbbb/64 dev rb nodad;"
                       "ip link set rb up; ip addr add fe80::aaaa/64 dev rb nodad || true")
-            for address, preference in (("fe80::aaaa", 0x00), ("fe80::bbbb", 0x08)):
-                advertise(address, "rb", preference)
-            netlab.enter(client)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while netlab.sh("ip -6 route").count("default via") < 2 and time.monotonic() < deadline:
-                pass
+                netlab.enter(router)  # again: the client's interface may not have been ready
+                for address, preference in (("fe80::aaaa", 0x00), ("fe80::bbbb", 0x08)):
+                    advertise(address, "rb", preference)
+                netlab.enter(client)
             self.assertEqual(netlab.sh("ip -6 route").count("default via"), 2)
             netlab.sh("ip addr add 2001:db8::1/64 dev ra nodad")
             copies = Shadow(SLOT, {MARK: True})

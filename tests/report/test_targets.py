@@ -144,7 +144,7 @@ class TestSystems(unittest.TestCase):
         self.assertEqual([*self.targets.of_other_systems(2)], [(0, {self.works: 1}), (1, {self.broken: 1})])
 
     def test_what_is_no_system(self):
-        for asn in (None, "none", -1, 1 << 32, "9" * 4000, [64496], 1.5, True, float(1 << 40)):
+        for asn in (None, "none", -1, 1 << 32, "9" * 4000, [], [[64496]], 1.5, True, float(1 << 40)):
             self.add(0, self.works, dip_asn=asn)
         self.targets.settle()
         self.assertEqual(self.targets.system_count, 0)
