@@ -9,6 +9,7 @@ from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from pathspider.chains.basic import BasicChain
 from pathspider.libtrace import FlowTable
+from tests.export.optional import with_cryptography
 from tests.libtrace.frames import frame
 from tests.libtrace.tunnels import esp, outside, padded_esp
 
@@ -30,6 +31,7 @@ class TestESP(unittest.TestCase):
         self.assertEqual((flow["proto"], flow["encapsulation"]), (50, []))
         self.assertEqual(table.malformed, 0)
 
+    @with_cryptography
     def test_encrypted(self):
         for cipher, key in (("AES-CBC", b"k" * 16), ("AES-GCM", b"k" * 20), ("AES-CTR", b"k" * 20)):
             for tunnel_header in (None, IP(src="192.0.2.7", dst="198.51.100.8")):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -45,6 +46,9 @@ class TestInterfaces(unittest.TestCase):
 
     def up(self):
         netlab.sh("ip link set va up; ip link set vb up")
+        deadline = time.monotonic() + 30
+        while "va" not in interfaces_up() and time.monotonic() < deadline:
+            pass  # a busy kernel tells of a carrier later
 
     def test_up(self):
         self.assertEqual(interfaces_up(), ["lo"])

@@ -141,10 +141,12 @@ class TestEndings(NamespaceCase):
 
     def test_a_forked_child_that_lives_on_does_not_matter(self):
         program = BORROWER.replace(
-            "sys.stdin.readline()", "import os\n        os.fork() or signal.pause()\n        os.kill(os.getpid(), 9)"
+            "sys.stdin.readline()", "import os\n        os.fork() or signal.pause()\n        sys.stdin.readline()\n"
+            "        os.kill(os.getpid(), 9)"
         )
         process = subprocess.Popen(
             [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -155,6 +157,7 @@ class TestEndings(NamespaceCase):
         self.addCleanup(os.killpg, process.pid, signal.SIGKILL)
         guard = os.pidfd_open(int(process.stdout.readline().split()[1]))
         self.addCleanup(os.close, guard)
+        process.stdin.close()  # the end comes when somebody looks
         self.assertEqual(process.wait(), -9)
         self.assertTrue(select.select([guard], [], [], 30)[0])
         self.assertEqual(value(ECN), 2)
