@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, IntEnum
-from typing import Any, Final, Literal, NamedTuple, Required, TypedDict, cast
+from typing import Any, Final, Literal, NamedTuple, NotRequired, Required, TypedDict, cast
 
 
 class Conn(IntEnum):
@@ -137,6 +137,8 @@ class Hop(TypedDict):
     """What it quoted of the packet, as far as it is of interest: names of :class:`~pathspider.quotation.Quotation`."""
     octets: int
     """How much of the packet it quoted."""
+    ASN: NotRequired[int]
+    """The AS that originates the router's prefix, where ``--prefixes`` knows it; of several the first."""
 
 
 class RoundRecord(TypedDict, total=False):

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from pathspider.cmd.input import read_prefixes
 from pathspider.cmd.interface import for_targets, lab_networks, pair, source_ip
 from pathspider.cmd.main import UsageError, add_loudness
 from pathspider.cmd.measure import positive_rate
@@ -58,6 +59,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Put the records here, too; - is standard output, in the place of the tables. A file that "
                              "has content is not overwritten.")
     parser.add_argument("-f", "--force", action="store_true", help="Overwrite the output file.")
+    parser.add_argument("--prefixes", action="append", default=[], metavar="FILE",
+                        help="Tell the AS of each hop, from files as pspdr measure takes. May be given several "
+                             "times.")
     parser.add_argument("--user", metavar="NAME",
                         help="Where root begins this, go on as this user. (Default: who called sudo, else nobody)")
     parser.set_defaults(func=run, vantage_lookup=False)
@@ -87,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                          else f"--from {args.records}: nothing in it that hops may say more of")
     args.workers, args.locate, args.locate_rate = min(MOST_AT_ONCE, len(jobs)), len(jobs), args.rate
     options = RunOptions(per_address=1, locate=args.locate, locate_rate=args.rate, locate_all=True,
-                         source=pair(args.source_ip), ip_version=args.ip_version,
+                         source=pair(args.source_ip), ip_version=args.ip_version, prefixes=read_prefixes(args),
                          lab_networks=None if args.allow_lab_addresses else lab_networks())
     if args.interface is None:
         args.interface = for_targets(iter(jobs), options.source, options.ip_version)

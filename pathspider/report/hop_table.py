@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathspider.conditions import HOP_CONDITION
@@ -20,11 +20,10 @@ NOTHING = "*"
 """Nobody answered, or was not asked."""
 
 
-def hop_table(record: Record, fields: Sequence[str], as_of: Callable[[str], str | None] = lambda address: None) -> str:
+def hop_table(record: Record, fields: Sequence[str]) -> str:
     """The table, under a line that names the target and what was found; without ``hops`` that line alone.
 
     :param fields: what the experiment is about, by the names of :class:`~pathspider.quotation.Quotation`
-    :param as_of: tells an address's AS, where it is known
     """
     port = f" port {record['dp']}" if "dp" in record else ""
     head = printable(f"{record.get('dip')}{port}: {', '.join(record.get('conditions', []))}")
@@ -41,7 +40,7 @@ def hop_table(record: Record, fields: Sequence[str], as_of: Callable[[str], str 
         if ttl in ends:
             marks.append("<")
         before = other["quoted"] if other is not None else before
-        rows.append((str(ttl), *told(one, other, fields, as_of), " ".join(marks)))
+        rows.append((str(ttl), *told(one, other, fields), " ".join(marks)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     if all(row[2] in (HEAD[2], "") for row in rows):  # no AS is known
         rows = [(*row[:2], *row[3:]) for row in rows]
@@ -50,14 +49,14 @@ def hop_table(record: Record, fields: Sequence[str], as_of: Callable[[str], str 
     return "\n".join([head, *(f"  {line}" for line in lines)])
 
 
-def told(one: Hop | None, other: Hop | None, fields: Sequence[str],
-         as_of: Callable[[str], str | None]) -> tuple[str, ...]:
+def told(one: Hop | None, other: Hop | None, fields: Sequence[str]) -> tuple[str, ...]:
     """The cells of one hop."""
     hops = [hop for hop in (one, other) if hop is not None]
     addresses = list(dict.fromkeys(hop["addr"] for hop in hops))
     rtts = [hop["rtt"] for hop in hops]
     octets = list(dict.fromkeys(str(hop["octets"]) for hop in hops))
-    return (" / ".join(addresses) or NOTHING, " / ".join(as_of(one) or "?" for one in addresses if as_of(one)),
+    systems = dict.fromkeys(f"AS{hop['ASN']}" for hop in hops if "ASN" in hop)
+    return (" / ".join(addresses) or NOTHING, " / ".join(systems),
             f"{min(rtts) * 1000:.1f} ms" if rtts else "", seen(one, fields), seen(other, fields), "/".join(octets))
 
 

@@ -61,21 +61,15 @@ def _end(record: Mapping[str, Any], ttl: int) -> End:
     path = record.get("path")
     nodes = [one for one in path if isinstance(one, str)] if isinstance(path, list) else []
     if ttl == 0:
-        return _with_system(nodes[0] if nodes else UNKNOWN, nodes)
+        system = nodes[1] if len(nodes) > 1 and re.fullmatch(r"AS\d{1,10}", nodes[1], re.ASCII) else ""
+        return End(nodes[0][:MOST_LENGTH] if nodes else UNKNOWN, system)
     hops = record.get("hops")
     for side in ("B", "A"):
         seen = hops.get(side) if isinstance(hops, dict) else None
         for hop in seen if isinstance(seen, list) else ():
             if isinstance(hop, dict) and hop.get("ttl") == ttl and isinstance(hop.get("addr"), str):
-                return _with_system(hop["addr"], nodes)
+                return End(hop["addr"][:MOST_LENGTH], f"AS{hop['ASN']}" if isinstance(hop.get("ASN"), int) else "")
     return End(f"hop {ttl}", "")
-
-
-def _with_system(address: str, nodes: list[str]) -> End:
-    """The AS stands behind its address in a path."""
-    place = nodes.index(address) + 1 if address in nodes else len(nodes)
-    system = nodes[place] if place < len(nodes) and re.fullmatch(r"AS\d{1,10}", nodes[place], re.ASCII) else ""
-    return End(address[:MOST_LENGTH], system)
 
 
 def note(counter: Counter[Interval], record: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from pathspider.run.localisation import (
     not_located,
 )
 from pathspider.run.locate import Finding, Material
+from pathspider.targets.problems import target_asn
 
 if TYPE_CHECKING:
     from pathspider.records import Hop, Record
@@ -270,9 +271,13 @@ class Target:
         facts = heard.quotation.facts()
         names = dict.fromkeys((*self.finding.fields, "dscp", "ecn"))
         rtt = max(0.0, heard.moment - self._left_at)
-        self.hops[side].setdefault(self.wanted.ttl, {
+        hop: Hop = {
             "ttl": self.wanted.ttl, "addr": heard.addr, "rtt": round(rtt, 6),
-            "quoted": {name: facts[name] for name in names if name in facts}, "octets": heard.quotation.octets})
+            "quoted": {name: facts[name] for name in names if name in facts}, "octets": heard.quotation.octets}
+        prefixes = self._spider.options.prefixes
+        if prefixes is not None and (asn := target_asn({"info": {**prefixes.locate(heard.addr)}})):
+            hop["ASN"] = int(asn)
+        self.hops[side].setdefault(self.wanted.ttl, hop)
 
     def reply(self, flow: ForgedFlow | LiveFlow, reply: Reply) -> None:
         """The target has sent something to a forged flow."""

@@ -29,7 +29,9 @@ class TestTable(unittest.TestCase):
   5    10.9.9.9 / 10.0.5.1  1.2 ms  SYN       SYN          60      other hops""")
 
     def test_systems(self):
-        table = hop_table(RECORD, ["ecn"], {"10.0.2.1": "AS64496"}.get).split("\n")
+        hops = {side: [{**one, "ASN": 64496} if one["ttl"] == 2 else one for one in hops]
+                for side, hops in RECORD["hops"].items()}
+        table = hop_table({**RECORD, "hops": hops}, ["ecn"]).split("\n")
         self.assertRegex(table[1], r"^  hop  address +AS +rtt ")
         self.assertRegex(table[3], r"^  2    10\.0\.2\.1 +AS64496  1\.2 ms  not-ECT")
 

@@ -6,9 +6,9 @@ from unittest import mock
 
 from pathspider.report.hops import OTHERS, End, Interval, by_systems, intervals, note
 
-HOPS = {"A": [{"ttl": 3, "addr": "203.0.113.9"}, {"ttl": 4, "addr": "203.0.113.22"}],
-        "B": [{"ttl": 3, "addr": "203.0.113.9"}]}
-PATH = ["198.51.100.1", "AS64511", "*", "203.0.113.9", "AS64510", "203.0.113.22", "*", "AS64496", "192.0.2.1"]
+HOPS = {"A": [{"ttl": 3, "addr": "203.0.113.9", "ASN": 64510}, {"ttl": 4, "addr": "203.0.113.22"}],
+        "B": [{"ttl": 3, "addr": "203.0.113.9", "ASN": 64510}]}
+PATH = ["198.51.100.1", "AS64511", "*", "203.0.113.9", "203.0.113.22", "*", "AS64496", "192.0.2.1"]
 
 
 def one(*conditions, **more):

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import tempfile
 import unittest
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from pathspider.helpers.probing import Heard, Reply, Sender
 from pathspider.run import locate
 from pathspider.run.localisation import Probe, Word
 from pathspider.run.locate import Finding, Material
+from pathspider.run.options import RunOptions
 from pathspider.run.specimen import Specimen
 from pathspider.run.target import Target, lives, shows, with_hops
+from pathspider.targets.prefixes import Prefixes
 
 OWN = "127.0.0.1"
 PORT = 9
@@ -43,11 +46,13 @@ class Looking(unittest.TestCase):
         self.sender = Sender(OWN)
         self.addCleanup(self.sender.close)
         self.sent = []
+        self.prefixes = None
         self.sender.send = lambda packet, target: bool(self.sent.append(packet)) or True
 
     def target(self, found=ECN, baseline=PLAIN, experiment=ASKING, *, whole=False):
         record = {"dip": OWN, "dp": PORT, "conditions": ["ecn.negotiation.failed"], "path": [OWN, "*", OWN]}
-        spider = SimpleNamespace(args=argparse.Namespace(connect="tcp"), live_options=lambda config: None)
+        spider = SimpleNamespace(args=argparse.Namespace(connect="tcp"), live_options=lambda config: None,
+                                 options=RunOptions(prefixes=self.prefixes))
         made_of = Material(baseline, experiment, True, (0, 1))
         one = Target(record, found, made_of, self.sender, spider, whole=whole, random=random.Random(1))
         self.addCleanup(one.close)
@@ -90,6 +95,17 @@ class TestSearch(Looking):
         self.assertEqual({hop["quoted"]["tcp_flags"] for hop in record["hops"]["A"]}, {2})
         self.assertEqual([hop["addr"] for hop in record["hops"]["B"]], [f"10.0.{ttl}.1" for ttl in sorted(flags)])
         self.assertEqual(record["path"], [OWN, "*", "10.0.4.1", "10.0.5.1", "10.0.6.1", "10.0.7.1", "10.0.8.1", OWN])
+
+    def test_the_as_of_each_hop(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".pfx2as") as table:
+            table.write("10.0.4.0\t24\t64500\n10.0.5.0\t24\t64503_64504\n")
+            table.flush()
+            self.prefixes = Prefixes.read([table.name])
+        target = self.target()
+        self.walk(target)
+        target.tell()
+        self.assertEqual({hop["ttl"]: hop.get("ASN") for hop in target.record["hops"]["B"] if hop["ttl"] in (4, 5, 8)},
+                         {4: 64500, 5: 64503, 8: None})
 
     def test_the_whole_path(self):
         target = self.target(whole=True)
