@@ -43,7 +43,7 @@ FAMILIES: dict[str, Family] = {
     "mss": Family(6, mss.SCENARIOS),
     "udpzero": Family(7, udpzero.SCENARIOS),
     "udpopts": Family(8, udpopts.SCENARIOS),
-    "tcpopt": Family(9, tcpopt.SCENARIOS),
+    "tcpopt": Family(14, tcpopt.SCENARIOS),
     "mptcp": Family(10, mptcp.SCENARIOS),
     "accecn": Family(11, accecn.SCENARIOS),
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
@@ -56,7 +56,7 @@ HOPS_FILE = str(Path(__file__).with_name("families") / "hops.py")
 """Scenarios on paths of eight hops: named like a file of users, since most labs do without."""
 
 HOP_FAMILY = 9
-"""Number of its family."""
+"""Number of its family, which no other has."""
 
 OWN_FAMILIES = 200
 """Number of the first family that a user adds."""

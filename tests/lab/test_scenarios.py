@@ -18,6 +18,7 @@ from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import SERVERS
 from pathspider.lab.scenarios import (
     FAMILIES,
+    HOP_FAMILY,
     add_scenarios,
     all_cases,
     clean_jobs,
@@ -45,7 +46,7 @@ class TestTable(unittest.TestCase):
         self.assertEqual(len({case.address for case in cases}), len(cases))
         names = [one.name for family in FAMILIES.values() for one in family.scenarios]
         self.assertEqual(len(set(names)), len(names))
-        numbers = [family.number for family in FAMILIES.values()]
+        numbers = [HOP_FAMILY, *(family.number for family in FAMILIES.values())]
         self.assertEqual(len(set(numbers)), len(numbers))
 
     def test_every_ecn_scenario_has_both_ip_versions(self):

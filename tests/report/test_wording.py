@@ -1,5 +1,6 @@
 """Questions and features in words."""
 
+import re
 import unittest
 
 from pathspider.installed import available_plugins
@@ -10,7 +11,7 @@ from tests.report.records import record, report_of
 class TestWording(unittest.TestCase):
     def test_every_condition_of_every_plugin_has_a_question(self):
         for plugin in available_plugins():
-            found = [one.replace("<codepoint>", "46") for one in plugin.conditions if not one.startswith("pathspider.")]
+            found = [re.sub("<[a-z]+>", "46", one) for one in plugin.conditions if not one.startswith("pathspider.")]
             with report_of(a=[record("192.0.2.1", *found)]) as report:
                 for question in report.questions(plugin.name):
                     self.assertTrue(heading(question).endswith("?"), question)
