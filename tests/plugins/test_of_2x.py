@@ -404,7 +404,10 @@ class TestOurs(unittest.TestCase):
         for plugin in available_plugins():
             if not plugin.chains or not plugin.__module__.startswith("pathspider.plugins."):
                 continue
-            spider = plugin(0, "", argparse.Namespace(connect=plugin.connect_supported[0], codepoint=46, timeout=5))
+            parser = argparse.ArgumentParser()
+            plugin.extra_args(parser)
+            args = argparse.Namespace(connect=plugin.connect_supported[0], codepoint=46, timeout=5)
+            spider = plugin(0, "", parser.parse_args([], args))
             unseen = {name: field.initial for chain in plugin.chains for name, field in chain.fields.items()}
             plan = spider.plan()
             for missed in plan:

@@ -211,9 +211,8 @@ class Run:
             if why.startswith(INVALID) or why in ("no_name", "bad_domain"):
                 self.counts["invalid"] += 1
             if self._unresolved is not None:
-                is_invalid = why.startswith(INVALID)
-                condition = ("pathspider.invalid_job:domain_missing" if why == "no_name" else
-                             f"pathspider.invalid_job:{why}" if is_invalid else f"{UNRESOLVED}:{why}")
+                invalid = "domain_missing" if why == "no_name" else target.why() if why.startswith(INVALID) else ""
+                condition = f"pathspider.invalid_job:{invalid}" if invalid else f"{UNRESOLVED}:{why}"
                 self._failures.append(cast(Record, {**target.job, "conditions": [condition]}))
         self._done(target, found)
 
