@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 from pathspider.cmd.input import positive_int
 from pathspider.cmd.interface import source_ip
 from pathspider.cmd.main import Parser, UsageError
+from pathspider.cmd.nested import nested_commands, of_campaigns
 
 log = logging.getLogger("pathspider")
 
@@ -38,13 +38,12 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         "campaign", help="One measurement from many vantage points, or in chunks", epilog=EPILOG,
         description="Measure in chunks that outlive whoever measures them: here, or at the vantage points of a fleet.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(func=lambda args: _usage(parser))
-    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    commands = nested_commands(parser)
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any) -> Any:
         sub = commands.add_parser(name, help=text, description=text,
                                   formatter_class=argparse.RawDescriptionHelpFormatter, **more)
-        sub.set_defaults(func=lambda args: _guarded(function, args))
+        sub.set_defaults(func=of_campaigns(function))
         sub.add_argument("folder", metavar="DIR", help="The campaign's folder.")
         return sub
 
@@ -125,20 +124,6 @@ def moment(text: str) -> float:
         return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: a moment such as 2026-11-27T18:00 is needed") from None
-
-
-def _usage(parser: argparse.ArgumentParser) -> int:
-    parser.print_help(sys.stderr)
-    return 2
-
-
-def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
-
-    try:
-        return function(args)
-    except CampaignError as error:
-        raise UsageError(str(error)) from None
 
 
 def run(args: argparse.Namespace) -> int:

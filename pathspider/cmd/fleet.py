@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from pathspider.cmd.input import positive_int
 from pathspider.cmd.main import UsageError
+from pathspider.cmd.nested import nested_commands, of_campaigns
 
 log = logging.getLogger("pathspider")
 
@@ -29,12 +29,11 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         "fleet", help="Vantage points for campaigns, and the broker between", epilog=EPILOG,
         description="Make a fleet of vantage points: certificates, a broker of its own, and who takes part.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(func=lambda args: _usage(parser))
-    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    commands = nested_commands(parser)
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(func=lambda args: _guarded(function, args))
+        sub.set_defaults(func=of_campaigns(function))
         sub.add_argument("folder", metavar="DIR", help="The fleet's folder.")
         return sub
 
@@ -56,20 +55,6 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
                                                     "nobody)")
     sub.add_argument("--unit", action="store_true", help="Write a unit for systemd that does that, and start nothing.")
     command("status", status, "Show who is connected, and what waits")
-
-
-def _usage(parser: argparse.ArgumentParser) -> int:
-    parser.print_help(sys.stderr)
-    return 2
-
-
-def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
-    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
-
-    try:
-        return function(args)
-    except CampaignError as error:
-        raise UsageError(str(error)) from None
 
 
 def init(args: argparse.Namespace) -> int:

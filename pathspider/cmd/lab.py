@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pathspider.cmd.nested import nested_commands
+
 EPILOG = """
 examples:
   pspdr lab demo
@@ -27,8 +29,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         "lab", help="Networks in a box, with paths whose truth is known", epilog=EPILOG,
         description="A network on this machine in which each address is a path that does one known thing to packets.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(func=lambda args: _usage(parser))
-    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    commands = nested_commands(parser)
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
@@ -120,11 +121,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("one target or more")
     return number
-
-
-def _usage(parser: argparse.ArgumentParser) -> int:
-    parser.print_help(sys.stderr)
-    return 2
 
 
 def _guarded(function: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from pathspider.cmd.interface import source_ip
-from pathspider.cmd.main import UsageError
+from pathspider.cmd.nested import nested_commands, of_campaigns
 
 log = logging.getLogger("pathspider")
 
@@ -29,13 +28,12 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         "vantage", help="Be a vantage point of a fleet", epilog=EPILOG,
         description="Measure what a fleet's campaigns ask for, as far as this machine's allow-list lets them.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.set_defaults(func=lambda args: _usage(parser))
-    commands = parser.add_subparsers(title="Commands", metavar="COMMAND")
+    commands = nested_commands(parser)
     for name, function, text in (
             ("run", run, "Measure until interrupted: once, finish the chunk; twice, put it back"),
             ("unit", unit, "Write a unit for systemd that does that; nothing is installed")):
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(func=function)
+        sub.set_defaults(func=of_campaigns(function))
         sub.add_argument("bundle", metavar="BUNDLEFILE", help="What pspdr fleet add has made for this vantage point.")
         sub.add_argument("-i", "--interface", required=True, help="The interface that leads to the targets.")
         sub.add_argument("--allow-list", metavar="FILE", default=ALLOW_LIST,
@@ -48,27 +46,18 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         sub.add_argument("--user", metavar="NAME", help="As of pspdr measure.")
 
 
-def _usage(parser: argparse.ArgumentParser) -> int:
-    parser.print_help(sys.stderr)
-    return 2
-
-
 def run(args: argparse.Namespace) -> int:
     """Measure until interrupted; the exit status."""
     from pathspider.campaign.allowlist import AllowList  # noqa: PLC0415
     from pathspider.campaign.bundle import Bundle  # noqa: PLC0415
-    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
     from pathspider.campaign.spool import Spool  # noqa: PLC0415
     from pathspider.campaign.vantage import BrokerExchange  # noqa: PLC0415
     from pathspider.cmd.campaigning import own_words, work_until_signals  # noqa: PLC0415
 
-    try:
-        bundle = Bundle.read(args.bundle)
-        exchange = BrokerExchange(bundle, AllowList.read(args.allow_list), Spool(args.spool))
-        log.info("vantage point %s, broker %s", bundle.name, bundle.broker)
-        return work_until_signals(exchange, [*own_words(args), f"--vantage={bundle.name}"], bundle.name)
-    except CampaignError as error:
-        raise UsageError(str(error)) from None
+    bundle = Bundle.read(args.bundle)
+    exchange = BrokerExchange(bundle, AllowList.read(args.allow_list), Spool(args.spool))
+    log.info("vantage point %s, broker %s", bundle.name, bundle.broker)
+    return work_until_signals(exchange, [*own_words(args), f"--vantage={bundle.name}"], bundle.name)
 
 
 def unit(args: argparse.Namespace) -> int:
