@@ -12,6 +12,11 @@ CHROMIUM = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf
             "--generate-pdf-document-outline"]
 
 
+BEGINNING = re.compile(r'(<span id="document-[^"]*"></span>)'
+                       r'((?:\s*<(?:section|span) [^>]*>(?:</span>)?)*\s*)(<h\d[^>]*>)')
+"""A page's mark, and its heading: the mark goes into that, or it stays on a sheet whose foot the heading leaves."""
+
+
 def printed(page: Path, pdf: Path) -> None:
     command = [*CHROMIUM, f"--print-to-pdf={pdf}", page.as_uri()]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
@@ -28,9 +33,10 @@ def page_numbers(pdf: Path) -> dict[str, str]:
 def main() -> None:
     page, pdf = (Path(name).resolve() for name in sys.argv[1:])
     pdf.unlink(missing_ok=True)
+    text = BEGINNING.sub(r"\2\3\1", page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")
     printed(page, pdf)
     numbers = page_numbers(pdf)
-    text = page.read_text(encoding="utf-8")
     filled = re.sub(r'(?<= data-page=")([^"]+)">[0-9]*', lambda match: f'{match[1]}">{numbers[match[1]]}', text)
     page.write_text(filled, encoding="utf-8")
     printed(page, pdf)

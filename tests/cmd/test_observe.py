@@ -52,6 +52,15 @@ class FileCase(unittest.TestCase):
         path.write_bytes(data)
         return str(path)
 
+    def third_party(self, kind, text):
+        """A module ``ttl`` in the namespace package of chains or plugins, for who runs in the folder."""
+        package = self.folder / "pathspider" / kind
+        package.mkdir(parents=True)
+        for one in (package, package.parent):
+            (one / "__init__.py").write_text(
+                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n")
+        (package / "ttl.py").write_text(text)
+
     def observe(self, *arguments, status=0, **options):
         outcome = pspdr("observe", *arguments, **options)
         self.assertEqual(outcome.returncode, status, outcome.stderr)
@@ -219,13 +228,8 @@ class TestFiles(FileCase):
                 self.assertTrue(line.endswith("."), "a whole sentence")
 
     def test_chains_of_third_parties(self):
-        chains = self.folder / "pathspider" / "chains"
-        chains.mkdir(parents=True)
-        for package in (chains, chains.parent):
-            (package / "__init__.py").write_text(
-                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
-            )
-        (chains / "ttl.py").write_text(
+        self.third_party(
+            "chains",
             "from pathspider.chains.base import Chain, Field\n"
             "class TTLChain(Chain):\n"
             "    'The TTL that arrived.'\n"
@@ -394,13 +398,8 @@ class TestConditions(FileCase):
             self.assertIn(words, self.observe("-i", capture, "--plugin", name, status=2)[1])
 
     def test_plugins_of_third_parties(self):
-        plugins = self.folder / "pathspider" / "plugins"
-        plugins.mkdir(parents=True)
-        for package in (plugins, plugins.parent):
-            (package / "__init__.py").write_text(
-                "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
-            )
-        (plugins / "ttl.py").write_text(
+        self.third_party(
+            "plugins",
             "from pathspider.base import PluggableSpider\n"
             "from pathspider.chains.evidence import EvidenceChain\n"
             "from pathspider.single import SingleSpider\n"
