@@ -163,7 +163,7 @@ class TestMeasure(InterfaceCase):
 
     def test_an_address_that_only_loopback_has(self):
         netlab.sh("ip addr del 10.9.0.1/24 dev va; ip -6 addr del fd00:9::1/64 dev va")
-        netlab.sh(f"ip addr add {SECOND[0]}/32 dev lo; ip -6 addr add {SECOND[1]}/128 dev lo;"
+        netlab.sh(f"ip addr add {SECOND[0]}/32 dev lo; ip -6 addr add {SECOND[1]}/128 dev lo nodad;"
                   f"ip route add default via 10.9.0.2 dev va onlink src {SECOND[0]};"
                   f"ip -6 route add fd00:9::2 dev va; ip -6 route add default via fd00:9::2 src {SECOND[1]}")
         self.there(f"ip route replace {SECOND[0]} dev vb; ip -6 route replace {SECOND[1]} dev vb;"

@@ -133,7 +133,7 @@ class TestRoutes(unittest.TestCase):
 
     def test_an_address_that_only_loopback_has(self):
         netlab.sh("""
-            ip addr add 192.0.2.7/32 dev lo; ip -6 addr add 2001:db8:7::7/128 dev lo
+            ip addr add 192.0.2.7/32 dev lo; ip -6 addr add 2001:db8:7::7/128 dev lo nodad
             ip -6 addr add fe80::1/64 dev va nodad
             ip route add 203.0.113.0/24 via inet6 fe80::99 dev va src 192.0.2.7
             ip -6 route add 2001:db8:2::/48 via fe80::99 dev va src 2001:db8:7::7
