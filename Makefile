@@ -16,13 +16,23 @@ APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.pxi pathspider/libtrace/*.h pathspider/chains/*.pxd)
 
-.PHONY: demo test browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench needs deb deb-needs debootstrap deb-test dist dist-test clean
+.PHONY: demo test tests-in-labs other-tests browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench needs deb deb-needs debootstrap deb-test dist dist-test clean
 
 demo: setup
 	$(BIN)/pspdr lab demo
 
+# Two processes: tests wait for most of their time, and those that measure in labs take about as long as all others.
+IN_LABS      := tests.docs tests.lab tests.plugins
+OTHERS       := $(filter-out $(IN_LABS),$(subst /,.,$(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py)))) \
+                $(basename $(wildcard tests/test_*.py))))
 test: setup servers
-	$(BIN)/nose2 -s tests -t .
+	@$(MAKE) --no-print-directory -j2 tests-in-labs other-tests
+
+tests-in-labs:
+	$(BIN)/nose2 -s tests -t . $(IN_LABS)
+
+other-tests:
+	$(BIN)/nose2 -s tests -t . $(OTHERS)
 
 # Which lines of pathspider/ the tests run, child processes and namespaces included; the table of those that they do not.
 # Not seen: the native core (see `sanitize`), and the helpers that run without site-packages (python -I -S) in that form.

@@ -192,7 +192,7 @@ class TestShown(unittest.TestCase):
             Path(folder, "resolv.conf").write_text(f"nameserver {clean_address(0, 4)}\n", encoding="ascii")
             environment = {**os.environ, "PATH": f"{bin_}:{os.environ['PATH']}", "SHELL": "/bin/sh", "HOME": folder}
             done = lab.run(["unshare", "-m", "sh", "-euc", READ_ONLY], data=script.encode(), cwd=here, env=environment,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=180)
+                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=900)
             return done.returncode, done.stderr.decode()
 
     def script(self, text):
