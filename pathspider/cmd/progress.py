@@ -4,7 +4,6 @@ in a log."""
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, Self, TextIO
 
+from pathspider.terminal import REDRAWN, width
+
 if TYPE_CHECKING:
     from pathspider.observer import Observer, Stats
     from pathspider.run.pipeline import Pipeline
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from pathspider.targets.selection import Selection
 
 log = logging.getLogger("pathspider")
-
-INTERVAL = 0.5
-"""Seconds between two drawings on a terminal."""
 
 LOG_INTERVAL = 60.0
 """Seconds between two lines where there is no terminal: a run that is shorter has none."""
@@ -95,7 +93,7 @@ class Line:
         return True
 
     def _draw(self) -> None:
-        while not self._done.wait(INTERVAL):
+        while not self._done.wait(REDRAWN):
             self._show(self.line(time.monotonic()))
 
     def _log(self) -> None:
@@ -207,7 +205,7 @@ class Reading(Line):
         read, total = self.observer.position() or (0, 0)
         spent = max(now - self._began, 1e-9)
         parts = [f"{size(read)} of {size(total)} read", *self._counts(), f"{size(read / spent)}/s"]
-        if read and spent > INTERVAL:
+        if read and spent > REDRAWN:
             parts.append(f"about {rough(spent * (total - read) / read)} left")
         return ", ".join(parts)
 
@@ -254,14 +252,6 @@ def size(octets: float) -> str:
             return f"{octets:.0f} {unit}" if unit == "B" or octets >= 99.95 else f"{octets:.1f} {unit}"
         octets /= 1000
     return f"{octets:.1f} TB"
-
-
-def width(stream: TextIO) -> int:
-    """Columns of the terminal; 80 where it does not say."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
 
 
 def per_second(rate: float) -> str:

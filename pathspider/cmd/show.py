@@ -45,7 +45,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show; the exit status is 1 if the target is not there, or something could not be read."""
     from pathspider.show import showing  # noqa: PLC0415
-    from pathspider.show.terminal import Terminal  # noqa: PLC0415
+    from pathspider.terminal import Terminal  # noqa: PLC0415
 
     check(args)
     terminal = Terminal(sys.stdout)

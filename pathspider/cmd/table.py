@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from pathspider.campaign.progress import Progress, Row, table
-from pathspider.cmd.progress import Line, width
+from pathspider.cmd.progress import Line
+from pathspider.terminal import width
 
 
 class Table(Line):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from pathspider.cmd.progress import INTERVAL, width
+from pathspider.terminal import REDRAWN, width
 
 if TYPE_CHECKING:
     from pathspider.lab.check import Run
@@ -81,7 +81,7 @@ class Progress:
             self._write(f"{text}\n")
 
     def _repeat(self) -> None:
-        while not self._over.wait(INTERVAL if self._draws else LOG_INTERVAL):
+        while not self._over.wait(REDRAWN if self._draws else LOG_INTERVAL):
             self._write(f"\r{self._fitting()}\x1b[K" if self._draws else f"{self.line()}\n")
 
     def _fitting(self) -> str:

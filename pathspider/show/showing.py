@@ -14,8 +14,8 @@ from pathspider.run.metadata import MetadataError, read
 from pathspider.show.following import follow, run_has_ended
 from pathspider.show.overview import Overview
 from pathspider.show.target import Wanted, story
-from pathspider.show.terminal import Terminal
 from pathspider.targets.reading import JobReader, LineError, parse_record
+from pathspider.terminal import Terminal
 
 log = logging.getLogger(__name__)
 

@@ -136,7 +136,7 @@ class TestWhere(unittest.TestCase):
     def on_terminal(self, columns, run, message="", lines=None):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        with os.fdopen(theirs, "w") as stream, mock.patch.object(progress, "INTERVAL", 0.01):
+        with os.fdopen(theirs, "w") as stream, mock.patch.object(progress, "REDRAWN", 0.01):
             handler = logging.StreamHandler(stream)
             logging.getLogger().addHandler(handler)
             self.addCleanup(logging.getLogger().removeHandler, handler)
@@ -168,7 +168,7 @@ class TestWhere(unittest.TestCase):
     def test_a_terminal_that_has_gone(self):
         ours, theirs = pty.openpty()
         stream = os.fdopen(theirs, "w")
-        with mock.patch.object(progress, "INTERVAL", 0.01), \
+        with mock.patch.object(progress, "REDRAWN", 0.01), \
                 Progress(run_of(7), JobReader(io.BytesIO(), "jobs"), stream):
             os.close(ours)
             time.sleep(0.05)

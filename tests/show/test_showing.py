@@ -7,11 +7,11 @@ import unittest
 from pathlib import Path
 
 from pathspider.show.showing import evidence_of, show_file, show_growing, show_target
-from pathspider.show.terminal import Terminal
+from pathspider.terminal import Terminal
 from pathspider.writing import json_line
 from tests.report.records import BROKEN, WORKS, record
 from tests.show.evidence import pair
-from tests.show.test_terminal import Screen
+from tests.test_terminal import Screen
 
 NAME = "192.0/192.0.2.1_80.pcapng"
 

@@ -4,8 +4,8 @@ import io
 import unittest
 from unittest.mock import patch
 
-from pathspider.show import terminal
-from pathspider.show.terminal import Terminal
+from pathspider import terminal
+from pathspider.terminal import Terminal
 
 
 class Screen(io.TextIOWrapper):

@@ -12,6 +12,8 @@ from pathspider.text import printable
 WIDTH = 80
 """Columns of what is no terminal."""
 NARROWEST = 40
+REDRAWN = 0.5
+"""Seconds between two drawings of a line that tells how far something is."""
 RED, PLAIN, HOME, CLEAR_LINE, CLEAR_BELOW = "\x1b[31m", "\x1b[0m", "\x1b[H", "\x1b[K", "\x1b[J"
 ODD = (".broken", ".transient", ".unstable")
 """Words that are coloured."""
@@ -55,3 +57,11 @@ class Terminal:
             line = line.encode("ascii", "replace").decode("ascii")
         odd = self.has_colours and any(f"{one} " in f"{line} " for one in ODD)
         return f"{RED}{line}{PLAIN}" if odd else line
+
+
+def width(stream: TextIO) -> int:
+    """Columns of the terminal; 80 where it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
