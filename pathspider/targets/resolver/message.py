@@ -88,6 +88,14 @@ def question(name: bytes, qtype: int) -> bytes:
     return name + qtype.to_bytes(2, "big") + b"\0\1"
 
 
+def in_mixed_case(asked: bytes, draw: bytes) -> bytes:
+    """A question with the letters of its name in upper or lower case, as the octets of ``draw`` say.
+    draft-vixie-dnsext-dns0x20"""
+    name = bytes([octet ^ 0x20 if 97 <= octet <= 122 and drawn & 1 else octet
+                  for octet, drawn in zip(asked[:-4], draw, strict=False)])
+    return name + asked[-4:]
+
+
 def query(asked: bytes, options: bytes | None) -> bytes:
     """A query, all of it but the id that it begins with.
 
