@@ -64,6 +64,9 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Ask no resolver, but the name servers themselves, from those of the root on. Needs the "
                              "package python3-unbound.")
     parser.add_argument("--root-hints", metavar="FILE", help="Where --iterative begins. (Default: libunbound's own)")
+    parser.add_argument("--mixed-case", action="store_true",
+                        help="Ask with names in a case that is drawn, and take answers in the same case alone (0x20): "
+                             "whoever cannot see the queries cannot forge an answer.")
     parser.add_argument("--timeout", type=positive_seconds, default=5.0, metavar="SECONDS",
                         help="For each question, all its attempts together. (Default: 5)")
     parser.add_argument("--window", type=positive_int, default=WINDOW, metavar="N",
@@ -183,6 +186,8 @@ def run(args: argparse.Namespace) -> int:
         is_file = all(one.length is not None for one in readers)
         with stopping(resolving):
             resolving.resolve(Direct(todo) if is_file else Ahead(todo, engine.wake))
+        for trouble in engine.troubles():
+            log.warning("%s", trouble)
         return tell(args, resolving, reader, prefixes, journal)
 
 
@@ -243,14 +248,15 @@ def open_engine(args: argparse.Namespace) -> Iterator[Asks]:
         from pathspider.targets.resolver.iterative import Iterative, MissingError  # noqa: PLC0415
 
         try:
-            iterative = Iterative(args.timeout, args.root_hints)
+            iterative = Iterative(args.timeout, args.root_hints,
+                                  {"use-caps-for-id:": "yes"} if args.mixed_case else None)
         except MissingError as error:
             raise UsageError(f"--iterative: {error}") from None
         with iterative:
             yield iterative
         return
     servers = args.resolver or [Server(address) for address in system_resolvers()]
-    with Engine(servers, args.timeout, rate=args.rate, rotate=True) as engine:
+    with Engine(servers, args.timeout, rate=args.rate, rotate=True, mixed_case=args.mixed_case) as engine:
         yield engine
 
 
@@ -277,12 +283,17 @@ def stopping(resolving: Run) -> Iterator[None]:
 def tell(args: argparse.Namespace, resolving: Run, reader: JobReader | Union, prefixes: Prefixes | None,
          journal: Journal | None) -> int:
     """Say what has become of the names; the exit status."""
+    from pathspider.targets.resolver.run import SERVFAIL_IN_PART  # noqa: PLC0415
+
     counts, failures = resolving.counts, resolving.failures()
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
     log.info("%d of %d names resolved, to %d jobs%s", counts["resolved"], counts["names"], counts["jobs"],
              f"; not resolved: {reasons}" if reasons else "")
     if counts["partial"]:
         log.warning("%d names were answered in part: some questions got no answer", counts["partial"])
+    if counts[SERVFAIL_IN_PART]:
+        log.info("%d names were answered in part, and with SERVFAIL in part: their own servers do not answer for each "
+                 "type", counts[SERVFAIL_IN_PART])
     if resolving.stopped:
         if journal is not None:
             log.info("the same command with --resume goes on")

@@ -156,14 +156,14 @@ def parse_target(line: str) -> Job | None:
         return None
     if SCHEME.match(line):
         return parse_url(line.partition(" #")[0].strip().strip('"'))
-    match cells(line):
+    match row := cells(line):
         case [one]:
             return parse_endpoint(one)
         case [address, port] if is_address(address):
             return cast(Job, {"dip": address, "dp": parse_port(port)})
         case [number, _] | [_, number, _] | [_, number, _, _] if number.isdecimal():
-            return parse_csv(line.partition(" #")[0])
-        case row:
+            return _parse_columns(row, line)
+        case _:
             raise LineError(f"{len(row)} columns that are none of {FORMS}; other columns need a header row")
 
 
@@ -177,19 +177,26 @@ def parse_object(line: str) -> Job:
 
 def parse_csv(line: str) -> Job:
     """One line of CSV as a job, its columns as in :data:`CSV_COLUMNS`; :exc:`LineError` if it is something else."""
-    row = split(line)
+    return _parse_columns([cell.strip() for cell in split(line)], line)
+
+
+def _parse_columns(row: list[str], line: str) -> Job:
+    """The cells of a line as :func:`parse_csv` has them."""
     columns = CSV_COLUMNS.get(len(row))
     if columns is None:
         known = "2 (rank,domain), 3 (dip,dp,domain) or 4 (dip,dp,domain,rank)"
         raise LineError(f"{len(row)} columns, where {known} are known")
-    job: dict[str, Any] = dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    job: dict[str, Any] = dict(zip(columns, row, strict=True))
     job["domain"] = without_wildcard(job["domain"])
-    header = " (a header row is read without --csv-input)" if header_columns(line) else ""
     if len(row) == 2 and not job["rank"].isdecimal():
-        raise LineError(f"rank {job['rank']!r} is not a number{header}")
+        raise LineError(f"rank {job['rank']!r} is not a number{_header_hint(line)}")
     if "dp" in job:
         try:
             job["dp"] = int(job["dp"])
         except ValueError:
-            raise LineError(f"port {job['dp']!r} is not a number{header}") from None
+            raise LineError(f"port {job['dp']!r} is not a number{_header_hint(line)}") from None
     return cast(Job, job)
+
+
+def _header_hint(line: str) -> str:
+    return " (a header row is read without --csv-input)" if header_columns(line) else ""

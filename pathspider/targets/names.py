@@ -20,6 +20,9 @@ PRINTABLE = re.compile(r"[!-~]+")
 HOST = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
 
+USUAL = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*+[a-z0-9_-]{1,63}")
+"""Most names, as they go on the wire."""
+
 PREFIX = "xn--"
 URL = "://"
 """What no name has in it, though the DNS could hold it: who asks for that would be told that it does not exist."""
@@ -43,6 +46,8 @@ def to_wire(domain: str) -> str:
     """
     if not isinstance(domain, str) or len(domain) > LONGEST_TEXT:
         raise BadNameError(f"not a domain name: {domain!r:.100}")
+    if len(domain) <= LONGEST_NAME and USUAL.fullmatch(domain):
+        return domain
     name = domain.lower() if domain.isascii() else _to_ascii(domain)
     if name == ROOT:
         return name

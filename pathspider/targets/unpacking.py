@@ -284,12 +284,13 @@ def _decompress(feed: Feed, decompressor: Decompressor) -> Iterator[bytes]:
     feed.give_back(decompressor.unused_data)
 
 
+MAC = "__MACOSX/"
+"""The folder of attributes in archives that were made on macOS."""
+
+
 def unzip(feed: Feed) -> Iterator[bytes]:
     """The chunks of the only file in a zip archive (APPNOTE.TXT 6.3.10), from its beginning on, as a pipe is read."""
-    header = _zip_header(feed)
-    while header is not None and header.name.endswith("/"):
-        feed.exactly(header.size)
-        header = _zip_header(feed)
+    header = _zip_file(feed)
     if header is None:
         raise UnreadableError("a zip archive without a file in it")
     name = header.name
@@ -301,6 +302,31 @@ def unzip(feed: Feed) -> Iterator[bytes]:
     if header.method not in (STORED, DEFLATED) or (header.method == STORED and header.flags & SIZES_FOLLOW):
         raise UnreadableError(f"{name!r} in the zip archive is packed by method {header.method}: {advice}")
     log.info("reading %r in the zip archive", name)
+    yield from _zip_content(feed, header)
+    others = _zip_file(feed)
+    if others is not None:
+        raise UnreadableError(f"the zip archive has other files beside {name!r}, such as {others.name!r}: these were "
+                              "not read (`unzip -p ARCHIVE NAME` puts one out)")
+    while feed.take(CHUNK):
+        pass  # the list of what is in the archive
+
+
+def _zip_file(feed: Feed) -> _ZipHeader | None:
+    """The header of the next file, folders and what macOS puts beside each file passed over; None without one."""
+    while (header := _zip_header(feed)) is not None:
+        if header.name.startswith(MAC) and not header.flags & ENCRYPTED and header.method in (STORED, DEFLATED):
+            for _ in _zip_content(feed, header):
+                pass
+        elif header.name.endswith("/"):
+            feed.exactly(header.size)
+        else:
+            return header
+    return None
+
+
+def _zip_content(feed: Feed, header: _ZipHeader) -> Iterator[bytes]:
+    """The chunks of a file behind its header."""
+    name = header.name
     begins, check = feed.position, 0
     stored = _stored(feed, header.size)
     try:
@@ -318,12 +344,6 @@ def unzip(feed: Feed) -> Iterator[bytes]:
         given = struct.pack("<L", header.check)
     if given != struct.pack("<L", check):
         raise UnreadableError(f"{name!r} in the zip archive is damaged: its check sum is another one")
-    others = _zip_header(feed)
-    if others is not None:
-        raise UnreadableError(f"the zip archive has other files beside {name!r}, such as {others.name!r}: these were "
-                              "not read (`unzip -p ARCHIVE NAME` puts one out)")
-    while feed.take(CHUNK):
-        pass  # the list of what is in the archive
 
 
 class _ZipHeader(NamedTuple):

@@ -13,11 +13,13 @@ from collections import Counter
 from pathlib import Path
 from unittest import mock
 
+import dnslib
+
 from pathspider.cmd.main import main
 from pathspider.lab import Lab
 from tests import in_checkout
 from tests.docs.test_shown import blocks, commands, runnable
-from tests.helpers.resolvers import ResolverCase
+from tests.helpers.resolvers import ResolverCase, answering
 from tests.packaging.files import ROOT
 from tests.programs import with_unbound, write_programs
 from tests.targets.resolver.test_run import world
@@ -66,6 +68,57 @@ class TestResolve(ResolverCase):
     def test_no_answer_is_an_exit_status(self):
         self.resolve("h1.example\n", status=1)
         self.assertIn("1 names got no answer from the resolvers", self.messages)
+
+    def test_servfail_for_one_type_is_an_answer(self):
+        def of_aaaa(rcode):
+            def answer(query):
+                reply = dnslib.DNSRecord.parse(world(query))
+                if reply.q.qtype == dnslib.QTYPE.AAAA:
+                    reply.header.rcode = rcode
+                return reply.pack()
+            return answer
+
+        self.serve(of_aaaa(2))
+        jobs = self.resolve("h1.example\n", "--output-unresolved", str(self.unresolved))
+        self.assertEqual(jobs, [{"domain": "h1.example", "dip": "192.0.2.1", "unanswered": {"AAAA": "servfail"}}])
+        self.assertIn("1 of 1 names resolved", self.messages)
+        self.assertIn("1 names were answered in part, and with SERVFAIL in part", self.messages)
+        self.assertEqual(read(self.unresolved), [])
+
+    def test_no_answer_for_one_type_is_an_exit_status(self):
+        def refuse(query):
+            reply = dnslib.DNSRecord.parse(world(query))
+            if reply.q.qtype == dnslib.QTYPE.AAAA:
+                reply.header.rcode = 5
+            return reply.pack()
+
+        self.serve(refuse)
+        jobs = self.resolve("h1.example\n", status=1)
+        self.assertEqual(jobs[0]["unanswered"], {"AAAA": "refused"})
+        self.assertIn("1 names were answered in part: some questions got no answer", self.messages)
+
+    def test_a_resolver_that_refuses_all_is_set_aside_and_named(self):
+        self.serve(world)
+        self.serve(answering(rcode=5), address="127.0.0.2")
+        names = "".join(f"h{number}.example\n" for number in range(100))
+        jobs = self.resolve(names, "--resolver", f"127.0.0.2:{self.port}", "--timeout", "60")
+        self.assertEqual(len(jobs), 100)
+        self.assertIn(f"resolver 127.0.0.2:{self.port} has not answered 20 questions in a row that others have "
+                      "answered (refused)", self.messages)
+        self.assertIn(f"resolver 127.0.0.2:{self.port} was set aside once", self.messages)
+
+    def test_a_resolver_that_does_not_keep_the_case_of_names(self):
+        def lower(query):
+            answer = world(query)
+            end = answer.index(b"\0", 12)
+            return answer[:12] + answer[12:end].lower() + answer[end:]
+
+        seen = []
+        self.serve(lower, lower, watch=lambda query, client: seen.append(query[12:]))
+        jobs = self.resolve("".join(f"h{number}.example\n" for number in range(50)), "--mixed-case")
+        self.assertEqual(len(jobs), 50)
+        self.assertTrue(any(query != query.lower() for query in seen))
+        self.assertIn("does not keep the case of names", self.messages)
 
     def test_a_job_that_can_be_none_is_an_exit_status(self):
         self.serve(world)

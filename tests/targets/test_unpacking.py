@@ -71,6 +71,7 @@ PACKED = {
     "zip": zipped(("top.csv", PLAIN)),
     "zip, stored": zipped(("top.csv", PLAIN), method=zipfile.ZIP_STORED),
     "zip, with folders": zipped(("lists/", b""), ("lists/top.csv", PLAIN)),
+    "zip, of macOS": zipped(("top.csv", PLAIN), ("__MACOSX/", b""), ("__MACOSX/._top.csv", b"\0\5\x16\7" * 99)),
 }
 
 

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from pathspider.helpers.dns import RESPONSE
+from pathspider.helpers.dns import HEADER_SIZE, RESPONSE
+from pathspider.targets.resolver.health import Health
 from pathspider.targets.resolver.message import TRUNCATED, Answer, is_answer, query, read_answer
 
 UDP, TCP = socket.SOCK_DGRAM, socket.SOCK_STREAM
@@ -34,6 +35,9 @@ AGE = 0.25
 WITHOUT_EDNS = {"formerr", "notimp", "badvers"}
 """What servers say that do not know EDNS. :rfc:`6891`, section 7"""
 
+ONE_QUESTION = b"\0\1"
+"""What a header says of a response that repeats the question."""
+
 NEVER = float("inf")
 KEPT = 1024
 """Questions that are over, of which times may be kept."""
@@ -47,11 +51,13 @@ class Question:
     :param owner: whose question it is; nothing here looks at it
     """
 
-    __slots__ = ("answer", "asked", "attempt", "attempts", "done", "options", "over_tcp", "owner", "places", "problem",
-                 "under_way", "until")
+    __slots__ = ("answer", "asked", "attempt", "attempts", "done", "failed", "mixed", "options", "over_tcp", "owner",
+                 "places", "problem", "server", "under_way", "until")
 
     def __init__(self, asked: bytes, options: bytes | None = b"", owner: Any = None) -> None:
         self.asked = asked
+        self.mixed: bytes | None = None
+        """The same with its name in mixed case, where it is to be asked so: an answer has to have that case."""
         self.options = options
         self.owner = owner
         self.answer = Answer()
@@ -64,16 +70,16 @@ class Question:
         """Those that are left: transport and number of the resolver, the next one last."""
         self.over_tcp: set[int] | None = None
         """The resolvers that were asked over TCP, or that have said over UDP what they have to say."""
+        self.server = 0
+        """The resolver that the last attempt was for."""
+        self.failed: tuple[int, ...] = ()
+        """Those that have not answered in their time."""
         self.under_way = 0
         """Attempts that may still be answered."""
         self.until = NEVER
         """When it is over."""
         self.places: list[Any] = []
         """Where the shell keeps what is under way."""
-
-    def message(self, number: bytes) -> bytes:
-        """The query with this id."""
-        return number + query(self.asked, self.options)
 
     def note(self, problem: str) -> None:
         """Keep the problem that tells most."""
@@ -88,10 +94,12 @@ def _weight(problem: str) -> int:
 class Send:
     """A query that is to be sent."""
 
-    __slots__ = ("aged", "counts", "over", "question", "server", "transport")
+    __slots__ = ("aged", "asked", "counts", "over", "question", "server", "transport")
 
-    def __init__(self, question: Question, transport: int, server: int, aged: float) -> None:
+    def __init__(self, question: Question, transport: int, server: int, asked: bytes, aged: float) -> None:
         self.question = question
+        self.asked = asked
+        """The question, in the case in which it is asked."""
         self.transport = transport
         self.server = server
         self.aged = aged
@@ -101,14 +109,19 @@ class Send:
         self.over = False
         """Whether what has become of it was told; datagrams can come twice."""
 
+    def message(self, number: bytes) -> bytes:
+        """The query with this id."""
+        return number + query(self.asked, self.question.options)
 
-def belongs(question: Question, number: bytes, answer: bytes) -> bool:
-    """Whether this is a response to the question, sent with this id, as far as header and question tell."""
-    asked = question.asked
-    if (answer[12:12 + len(asked)] == asked and answer[:2] == number and answer[4:6] == b"\0\1"
+
+def belongs(send: Send, number: bytes, answer: bytes) -> bool:
+    """Whether this is a response to the query, sent with this id, as far as header and question tell, in whatever case
+    the name comes back."""
+    asked = send.asked
+    if (answer[12:12 + len(asked)] == asked and answer[:2] == number and answer[4:6] == ONE_QUESTION
             and answer[2] & RESPONSE):
         return True
-    return is_answer(question.message(number), answer)
+    return is_answer(send.message(number), answer)
 
 
 class Bucket:
@@ -158,8 +171,12 @@ class Core:
         self._timeout = timeout
         self._rotate = rotate
         rounds = min(servers * ROUNDS, MOST_ATTEMPTS)
-        self._plans = [self._plan(first, rounds) for first in range(servers)]
+        self._rounds = rounds
+        self._plans: dict[int, list[tuple[int, int]]] = {}
         self._share = timeout / (rounds + 1)
+        self.health = Health(servers)
+        self.keeps_case: list[bool | None] = [None] * servers
+        """Whether the names in each resolver's answers have the case of the query's; None: nobody knows."""
         self._buckets = [Bucket(rate) for _ in range(servers)]
         self._waiting: list[deque[Question]] = [deque() for _ in range(servers)]
         """By resolver, questions whose next attempt is due, and has to wait for its turn."""
@@ -167,7 +184,7 @@ class Core:
         """What was sent to each resolver in the last :data:`AGE` seconds."""
         self._unanswered = [0] * servers
         """How many of these were not answered."""
-        self._next = 0
+        self._turn = 0
         self._due: deque[tuple[float, Question, int]] = deque()
         """When the next attempt begins, and how many there were before; in order, since all shares are the same."""
         self._ends: deque[tuple[float, Question]] = deque()
@@ -177,22 +194,31 @@ class Core:
         self.finished: list[Question] = []
         """Those that are since somebody has looked."""
 
-    def _plan(self, first: int, rounds: int) -> list[tuple[int, int]]:
-        order = [(first + number) % self._servers for number in range(rounds)]
-        return [(TCP, first), *((UDP, server) for server in reversed(order))]
+    def _plan(self, turn: int) -> list[tuple[int, int]]:
+        """The attempts of a question whose first one is for the resolver whose turn it is, the first one last."""
+        if turn not in self._plans:
+            in_use = self.health.in_use
+            order = [in_use[(turn + number) % len(in_use)] for number in range(self._rounds)]
+            self._plans[turn] = [(TCP, order[0]), *((UDP, server) for server in reversed(order))]
+        return self._plans[turn]
 
     def ask(self, question: Question, now: float) -> None:
         """Begin with a question."""
-        first = self._next
+        question.attempts = self._plan(self._turn).copy()
         if self._rotate:
-            self._next = (first + 1) % self._servers
-        question.attempts = self._plans[first].copy()
+            self._turn = (self._turn + 1) % len(self.health.in_use)
         self.pending += 1
+        if self.health.aside:
+            trial = self.health.trial(now)
+            if trial is not None and self._may_send(trial, now):
+                self.health.tried(trial, now)
+                self._start(question, now, (UDP, trial))
+                return
         self._begin(question, now)
 
     def free_at(self) -> float:
         """When another question would be sent at once, as far as that is known."""
-        server = self._next
+        server = self.health.in_use[self._turn]
         if self._unanswered[server] >= AT_ONCE:
             return self._fresh[server][0].aged
         return self._buckets[server].next(len(self._waiting[server]))
@@ -254,6 +280,7 @@ class Core:
             if not question.done and question.attempt == attempt:
                 if question.under_way:
                     question.note("timeout")
+                    question.failed += (question.server,)
                 self._begin(question, now)
 
     def received(self, send: Send, number: bytes, answer: bytes, now: float) -> None:
@@ -262,17 +289,18 @@ class Core:
         if question.done or send.over:
             self._heed(send)
             return
-        if not belongs(question, number, answer):
+        if not belongs(send, number, answer):
             if transport == TCP:
                 self.failed(send, "invalid", now)
             else:  # the answer may still come
                 question.note("invalid")
             return
         self._heed(send)
-        if answer[2] & TRUNCATED and transport == UDP:
+        other_case = send.asked is question.mixed and not self._is_case_right(send, answer)
+        if transport == UDP and (other_case or answer[2] & TRUNCATED):
             send.over = True
             question.under_way -= 1
-            question.note("truncated")
+            question.note("invalid" if other_case else "truncated")
             if server in (question.over_tcp or ()):
                 self._begin(question, now)
             else:
@@ -280,8 +308,11 @@ class Core:
         else:
             found = read_answer(question.asked, answer)
             if found.problem not in RETRY:
+                if self._servers > 1:
+                    self._judge(question, server, now)
                 self._finish(question, found)
                 return
+            question.mixed = None  # who knows whose fault it is
             if found.problem in WITHOUT_EDNS and question.options == b"":
                 question.options = None
                 question.attempts.append((transport, server))
@@ -298,7 +329,36 @@ class Core:
         send.over = True
         question.under_way -= 1
         question.note(problem)
+        question.failed += (send.server,)
+        if send.asked is question.mixed and send.transport == TCP and self.keeps_case[send.server] is None:
+            self.keeps_case[send.server] = False  # another case over UDP, and nothing over TCP
+            question.attempts.append((UDP, send.server))
         self._begin(question, now)
+
+    def _is_case_right(self, send: Send, answer: bytes) -> bool:
+        """Whether an answer has its name in the case of the query, if its resolver does so at all: an answer over TCP
+        is nobody else's, and tells that."""
+        keeps = self.keeps_case[send.server]
+        if keeps is False or answer[4:6] != ONE_QUESTION:
+            return True
+        same = answer[HEADER_SIZE:HEADER_SIZE + len(send.asked)] == send.asked
+        if same or send.transport == TCP:
+            self.keeps_case[send.server] = same
+        return same
+
+    def _judge(self, question: Question, server: int, now: float) -> None:
+        """A resolver has answered, and before it others perhaps have not."""
+        changed = self.health.answered(server, now)
+        for other in {*question.failed} - {server}:
+            if self.health.failed(other, question.problem, now):
+                changed = True
+                waiting, self._waiting[other] = self._waiting[other], deque()
+                for one in waiting:
+                    if not one.done:
+                        self._begin(one, now)
+        if changed:
+            self._plans.clear()
+            self._turn %= len(self.health.in_use)
 
     def _begin(self, question: Question, now: float) -> None:
         """Begin the next attempt, when its resolver may be asked; without one the question is over, or what is under
@@ -306,6 +366,9 @@ class Core:
         while question.attempts:
             transport, server = question.attempts[-1]
             if transport == TCP and server in (question.over_tcp or ()):
+                question.attempts.pop()
+                continue
+            if server in self.health.aside and any(other not in self.health.aside for _, other in question.attempts):
                 question.attempts.pop()
                 continue
             question.attempt += 1
@@ -329,9 +392,13 @@ class Core:
         if question.until == NEVER:
             question.until = now + self._timeout
             self._ends.append((question.until, question))
+        question.server = server
         question.under_way += 1
         self._due.append((now + self._share, question, question.attempt))
-        send = Send(question, transport, server, now + AGE)
+        asked = question.asked
+        if question.mixed is not None and (attempt is not None or any(kind == UDP for kind, _ in question.attempts)):
+            asked = question.mixed  # but for the last attempts: some servers know a name in its own case alone
+        send = Send(question, transport, server, asked, now + AGE)
         self._send.append(send)
         self._fresh[server].append(send)
         self._unanswered[server] += 1

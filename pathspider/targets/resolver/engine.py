@@ -22,6 +22,8 @@ from pathspider.helpers.forged import report_errors
 from pathspider.helpers.modes import DNS_PORT
 from pathspider.helpers.sockets import MSG_ERRQUEUE, Source
 from pathspider.targets.resolver.core import ROUNDS, UDP, Core, Question, Send, belongs
+from pathspider.targets.resolver.health import IN_A_ROW
+from pathspider.targets.resolver.message import LONGEST_NAME, in_mixed_case
 
 log = logging.getLogger("pathspider")
 
@@ -71,7 +73,7 @@ class _Stream:
     def __init__(self, send: Send, address: Any, family: int, own: str | None, number: bytes) -> None:
         self.send = send
         self.number = number
-        message = send.question.message(number)
+        message = send.message(number)
         self._out = struct.pack("!H", len(message)) + message
         self._in = b""
         self.sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -107,11 +109,14 @@ class Engine:
 
     :param source: addresses of ours to ask from, by IP version, where they are given
     :param ports: UDP sockets of each IP version at once
+    :param mixed_case: ask with letters of names drawn to be upper or lower case, and look at those of the answer's
     """
 
     def __init__(self, servers: Sequence[Server], timeout: float, *, rate: float | None = None, rotate: bool = False,
-                 source: Source = (None, None), ports: int = 16) -> None:
+                 source: Source = (None, None), ports: int = 16, mixed_case: bool = False) -> None:
         self.core = Core(len(servers), timeout, rate, rotate=rotate)
+        self._servers = servers
+        self._mixed_case = mixed_case
         self._addresses: list[tuple[int, Any]] = []
         for one in servers:
             self._addresses.append(_address(one))
@@ -150,6 +155,8 @@ class Engine:
 
     def ask(self, question: Question) -> None:
         """Begin with a question; :meth:`step` says when it is over."""
+        if self._mixed_case:
+            question.mixed = in_mixed_case(question.asked, os.urandom(LONGEST_NAME))
         self.core.ask(question, monotonic())
 
     def free_in(self) -> float:
@@ -177,11 +184,34 @@ class Engine:
         finished, core.finished = core.finished, []
         for question in finished:
             self._forget(question)
+        if core.health.changes:
+            self._tell()
         for port in self._retired.copy():
             if not port.sent:
                 self._retired.remove(port)
                 self._close(port)
         return finished
+
+    def _tell(self) -> None:
+        """Say which resolvers are set aside, and which are asked again."""
+        health = self.core.health
+        for server, problem in health.changes:
+            if problem:
+                log.warning("resolver %s has not answered %d questions in a row that others have answered (%s): it is "
+                            "set aside, and tried again now and then", self._servers[server], IN_A_ROW, problem)
+            else:
+                log.info("resolver %s answers again", self._servers[server])
+        health.changes.clear()
+
+    def troubles(self) -> list[str]:
+        """What is to be told of resolvers at the end, a sentence each."""
+        found = [f"resolver {self._servers[server]} was set aside {'once' if times == 1 else f'{times} times'}, for "
+                 f"{seconds:.0f} s in all{', and still is' if now_too else ''}"
+                 for server, times, seconds, now_too in self.core.health.troubles(monotonic())]
+        if self._mixed_case:
+            found += [f"resolver {self._servers[server]} does not keep the case of names: it was not looked at"
+                      for server, keeps in enumerate(self.core.keeps_case) if keeps is False]
+        return found
 
     def _send(self, now: float) -> None:
         for send in self.core.sends(now):
@@ -216,7 +246,7 @@ class Engine:
             number = self._number()
         sent[number] = send
         send.question.places.append((sent, number))
-        message = send.question.message(number)
+        message = send.message(number)
         try:
             port.sock.sendto(message, address)
         except BlockingIOError:
@@ -269,7 +299,7 @@ class Engine:
                 continue
             address = self._addresses[send.server][1]
             if sender[0] != address[0] or sender[1] != address[1]:
-                if belongs(send.question, number, datagram):
+                if belongs(send, number, datagram):
                     _warn_of_source(*sender[:2], *address[:2])
                     send.question.note("unexpected_source")
                 continue

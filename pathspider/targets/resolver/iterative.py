@@ -87,6 +87,10 @@ class Iterative:
         """Seconds until another question would be begun at once."""
         return 0.0 if self.pending < int(OPTIONS["num-queries-per-thread:"]) else 1.0
 
+    def troubles(self) -> list[str]:
+        """What is to be told of resolvers at the end: there are none."""
+        return []
+
     def ask(self, question: Question) -> None:
         """Begin with a question."""
         self.pending += 1

@@ -26,10 +26,16 @@ INTERNET = 1
 LONGEST_NAME = 255
 POINTER_TO_QUESTION = b"\xc0\x0c"
 
+LENGTHS = [bytes((number,)) for number in range(64)]
+"""What stands before a label of so many octets."""
+
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "MX": 15, "TXT": 16, "AAAA": 28, "SVCB": 64, "HTTPS": 65}
 A, NS, CNAME, MX, TXT, AAAA, SVCB, HTTPS = TYPES.values()
 OPT = 41
 FAMILIES = {A: (socket.AF_INET, 4), AAAA: (socket.AF_INET6, 16)}
+_PLAIN = {kind: (POINTER_TO_QUESTION + bytes((0, kind, 0, 1)), bytes((0, size)), 12 + size)
+          for kind, (_, size) in FAMILIES.items()}
+"""What the usual record of an address has before and behind its TTL, and its octets."""
 
 ASK = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00"
 """The header behind the id, but for the last octet, which counts additional records: RD, one question."""
@@ -60,7 +66,7 @@ def encode_name(domain: str) -> bytes:
     name = to_wire(domain)
     if name == ROOT:
         return b"\0"
-    return b"".join([bytes((len(label),)) + label for label in name.encode("ascii").split(b".")]) + b"\0"
+    return b"".join([LENGTHS[len(label)] + label for label in name.encode("ascii").split(b".")]) + b"\0"
 
 
 def decode_name(name: bytes) -> str:
@@ -82,18 +88,28 @@ def question(name: bytes, qtype: int) -> bytes:
     return name + qtype.to_bytes(2, "big") + b"\0\1"
 
 
+def in_mixed_case(asked: bytes, draw: bytes) -> bytes:
+    """A question with the letters of its name in upper or lower case, as the octets of ``draw`` say.
+    draft-vixie-dnsext-dns0x20"""
+    name = bytes([octet ^ 0x20 if 97 <= octet <= 122 and drawn & 1 else octet
+                  for octet, drawn in zip(asked[:-4], draw, strict=False)])
+    return name + asked[-4:]
+
+
 def query(asked: bytes, options: bytes | None) -> bytes:
     """A query, all of it but the id that it begins with.
 
     :param asked: as :func:`question` makes it
     :param options: of EDNS, None to do without EDNS
     """
-    if options is None:
-        return ASK + b"\0" + asked
+    if not options:
+        return ASK_BY_EDNS + asked + WITHOUT_OPTIONS if options is not None else ASK + b"\0" + asked
     return ASK + b"\1" + asked + _OPT + len(options).to_bytes(2, "big") + options
 
 
 _OPT = struct.pack("!BHHI", 0, OPT, PAYLOAD, 0)
+ASK_BY_EDNS = ASK + b"\1"
+WITHOUT_OPTIONS = _OPT + b"\0\0"
 
 
 def client_subnet(network: IPv4Network | IPv6Network) -> bytes:
@@ -167,12 +183,14 @@ def _follow(asked: bytes, response: bytes, at: int, wanted: int) -> tuple[list[A
 def _plain_addresses(response: bytes, at: int, kind: int) -> tuple[bytes, ...]:
     """The addresses, where the answer section has them alone and of the name that was asked for; else nothing."""
     count = response[6] << 8 | response[7]
-    size = 12 + FAMILIES[kind][1]
+    head, length, size = _PLAIN[kind]
     end = at + count * size
     if not count or end > len(response):
         return ()
-    head = POINTER_TO_QUESTION + bytes((0, kind, 0, 1))
-    length = bytes((0, size - 12))
+    if count == 1:
+        if response[at:at + 6] == head and response[at + 10:at + 12] == length:
+            return (response[at + 12:end],)
+        return ()
     found: dict[bytes, None] = {}
     for begin in range(at, end, size):
         if response[begin:begin + 6] != head or response[begin + 10:begin + 12] != length:

@@ -136,9 +136,10 @@ class Target:
         unanswered = [one for one in problems if one in NO_ANSWER]
         return next((one for one in (*unanswered, *problems) if one != "nodata"), "nodata")
 
-    def is_partial(self) -> bool:
-        """Whether some questions got no answer."""
-        return not RETRY.isdisjoint(self.problems())
+    def unanswered(self) -> dict[str, str]:
+        """By type, why questions for a host's records or for the hosts got no answer, or SERVFAIL."""
+        asked = [one for host in self.hosts for one in host.questions] + ([self.first] if self.first else [])
+        return _unanswered(asked)
 
 
 class Shape(NamedTuple):
@@ -172,9 +173,15 @@ def jobs(target: Target, shape: Shape) -> Iterator[Job]:
             yield from _chosen(made, shape) if len(made) > 1 or shape.annotate else made
 
 
+def _unanswered(questions: Sequence[Question]) -> dict[str, str]:
+    return {TYPE_NAMES[one.asked[-3]]: one.answer.problem for one in questions if one.answer.problem in RETRY}
+
+
 def _common(target: Target, host: Host) -> Job:
     """What all jobs of a host have."""
     job = target.job
+    if unanswered := _unanswered(host.questions):
+        job = cast(Job, {**job, "unanswered": unanswered})
     if host.keys:
         job = cast(Job, {key: value for key, value in job.items() if key != "domain_ascii"}
                    | {**host.keys, "domain": host.domain})

@@ -28,6 +28,7 @@ TELL_EVERY = 60.0
 FIRST_NAMES = 20
 """Where so many names from the first on are not answered, something is wrong with the resolvers."""
 LONG = 60.0
+SERVFAIL_IN_PART = "servfail in part"
 INVALID = ("dip_", "dp_", "domain_")
 """What the words for jobs that cannot be measured begin with."""
 
@@ -45,6 +46,8 @@ class Asks(Protocol):
     def free_in(self) -> float: ...
 
     def wake(self) -> None: ...
+
+    def troubles(self) -> list[str]: ...
 
 
 class Ahead:
@@ -118,7 +121,8 @@ class Run:
         self._found: list[Job] = []
         self._failures: list[Record] = []
         self.counts: Counter[str] = Counter(journal.counts if journal else {})
-        """``names``, ``resolved``, ``jobs``, ``partial``, ``invalid``, and by their problem names without addresses."""
+        """``names``, ``resolved``, ``jobs``, ``partial`` (of names with jobs: some questions got no answer), ``servfail
+        in part`` (some got SERVFAIL, which is one), ``invalid``, and by their problem names without addresses."""
         self._told = self._saved = time.monotonic()
         self._heard = False
         """Whether the resolvers have told anything of any name."""
@@ -202,7 +206,8 @@ class Run:
         self._found.extend(jobs(target, self._shape))
         found = len(self._found) - before
         if found:
-            self.counts["partial"] += target.is_partial()
+            if problems := target.unanswered().values():
+                self.counts[SERVFAIL_IN_PART if set(problems) == {"servfail"} else "partial"] += 1
         else:
             why = target.why()
             if why == "nodata" and any(one.answer.values for host in target.hosts for one in host.questions):
@@ -254,7 +259,7 @@ class Run:
 
     def failures(self) -> Counter[str]:
         """Names without addresses, by their problem."""
-        known = ("names", "resolved", "jobs", "partial", "invalid")
+        known = ("names", "resolved", "jobs", "partial", SERVFAIL_IN_PART, "invalid")
         return Counter({key: count for key, count in self.counts.items() if key not in known and count})
 
     def unanswered(self) -> int:

@@ -5,7 +5,8 @@ from unittest import mock
 
 from pathspider.targets.resolver import core
 from pathspider.targets.resolver.core import AGE, AT_ONCE, TCP, UDP, Bucket, Core, Question
-from pathspider.targets.resolver.message import TYPES, encode_name, question
+from pathspider.targets.resolver.health import IN_A_ROW, PAUSE
+from pathspider.targets.resolver.message import TYPES, encode_name, in_mixed_case, question
 from tests.helpers.resolvers import ADDRESS, answering
 
 NUMBER = b"\x12\x34"
@@ -17,8 +18,10 @@ class CoreCase(unittest.TestCase):
         self.now = 100.0
         return self.ask(options)
 
-    def ask(self, options=b""):
+    def ask(self, options=b"", draw=b""):
         one = Question(question(encode_name("alias.example.com"), TYPES["A"]), options)
+        if draw:
+            one.mixed = in_mixed_case(one.asked, draw)
         self.core.ask(one, self.now)
         return one
 
@@ -32,7 +35,7 @@ class CoreCase(unittest.TestCase):
 
     def answer(self, behaviour, which=0, number=NUMBER):
         send = self.sends[which]
-        self.core.received(send, number, bytes(behaviour(send.question.message(NUMBER))), self.now)
+        self.core.received(send, number, bytes(behaviour(send.message(NUMBER))), self.now)
 
 
 class TestAttempts(CoreCase):
@@ -61,7 +64,7 @@ class TestAttempts(CoreCase):
         first = self.sends[0]
         self.later(1.0)
         self.sent()
-        self.core.received(first, NUMBER, bytes(ADDRESS(one.message(NUMBER))), self.now)
+        self.core.received(first, NUMBER, bytes(ADDRESS(first.message(NUMBER))), self.now)
         self.assertTrue(one.answer.values)
 
     def test_a_failure_is_followed_by_the_next_at_once_and_the_most_telling_is_told(self):
@@ -138,6 +141,176 @@ class TestAttempts(CoreCase):
                 self.ask()
                 self.core.expire(self.now)
         self.assertLess(max(len(self.core._due), len(self.core._ends)), 10)
+
+
+class TestHealth(CoreCase):
+    """Two resolvers, of which the first answers nothing."""
+
+    def fails(self, behaviour=None):
+        """One question, at first for the first resolver; then the other answers."""
+        one = self.ask()
+        self.assertEqual(self.sent(), [(UDP, 0)])
+        if behaviour is None:
+            self.now = self.core.next_due()
+            self.core.expire(self.now)
+        else:
+            self.answer(behaviour)
+        self.assertEqual(self.sent(), [(UDP, 1)])
+        self.answer(ADDRESS)
+        self.assertTrue(one.answer.values)
+
+    def turn(self):
+        """One question for the second resolver."""
+        self.ask()
+        self.assertEqual(self.sent(), [(UDP, 1)])
+        self.answer(ADDRESS)
+
+    def set_aside(self, behaviour=None):
+        self.begin(2, rotate=True)
+        self.sent()
+        self.answer(ADDRESS)
+        self.turn()
+        for _ in range(IN_A_ROW):
+            self.fails(behaviour)
+            if self.core.health.in_use == [0, 1]:
+                self.turn()
+
+    def test_who_is_silent_is_not_asked(self):
+        self.set_aside()
+        self.assertEqual([(one.server, one.problem) for one in self.core.health.changes], [(0, "timeout")])
+        self.assertLess(self.core.free_at(), self.now + PAUSE)
+        for _ in range(3):
+            self.turn()
+
+    def test_who_refuses_all_is_not_asked(self):
+        for rcode, problem in ((5, "refused"), (2, "servfail")):
+            self.set_aside(answering(rcode=rcode))
+            self.assertEqual([(one.server, one.problem) for one in self.core.health.changes], [(0, problem)])
+            self.turn()
+
+    def test_what_waits_for_it_goes_to_others(self):
+        self.begin(2, 60.0, rotate=True, rate=50)
+        self.sent()
+        self.answer(answering(rcode=5))
+        self.assertEqual(self.sent(), [(UDP, 1)])
+        answered = self.sends[0]
+        asked = [self.ask() for _ in range(8)]
+        self.assertEqual(self.sent(), [])  # they wait for both
+        with mock.patch("pathspider.targets.resolver.health.IN_A_ROW", 1):
+            self.core.received(answered, NUMBER, bytes(ADDRESS(answered.message(NUMBER))), self.now)
+        while not all(one.done for one in asked):
+            self.now = self.core.next_due() + 1e-6
+            for server in [server for _, server in self.sent()]:
+                self.assertEqual(server, 1)
+                self.answer(ADDRESS)
+
+    def test_one_question_tries_it_again(self):
+        self.set_aside()
+        self.now += PAUSE
+        self.fails()
+        self.turn()
+        self.now += 2 * PAUSE
+        self.ask()
+        self.assertEqual(self.sent(), [(UDP, 0)])
+        self.answer(ADDRESS)
+        self.assertEqual(self.core.health.in_use, [0, 1])
+        self.fails()
+        self.turn()
+
+    def test_dead_names_are_nobodys_fault(self):
+        self.begin(2, rotate=True)
+        for _ in range(3 * IN_A_ROW):
+            one = self.ask()
+            while not one.done:
+                self.sent()
+                self.now = self.core.next_due()
+                self.core.expire(self.now)
+        self.assertEqual(self.core.health.in_use, [0, 1])
+
+
+def lower(query):
+    """A server that does not keep the case of names."""
+    answer = ADDRESS(query)
+    return answer[:12] + answer[12:29].lower() + answer[29:]
+
+
+class TestMixedCase(CoreCase):
+    def ask_mixed(self, **settings):
+        self.begin(**settings)
+        self.answer_all()
+        one = self.ask(draw=b"\1" * 255)
+        self.assertEqual(self.sent(), [(UDP, 0)])
+        self.assertIn(b"ALIAS", self.sends[0].message(NUMBER))
+        return one
+
+    def answer_all(self):
+        for send in [*self.core.sends(self.now)]:
+            self.core.received(send, NUMBER, bytes(ADDRESS(send.message(NUMBER))), self.now)
+
+    def test_who_keeps_it(self):
+        one = self.ask_mixed()
+        self.answer(ADDRESS)
+        self.assertEqual((len(one.answer.values), self.core.keeps_case), (2, [True]))
+
+    def test_another_case_is_asked_for_again_over_tcp(self):
+        one = self.ask_mixed()
+        self.answer(lower)
+        self.assertEqual((one.done, self.sent()), (False, [(TCP, 0)]))
+        self.answer(ADDRESS)  # it was not this server
+        self.assertEqual((one.done, self.core.keeps_case), (True, [True]))
+
+    def test_a_server_that_does_not_keep_it_is_asked_as_others(self):
+        one = self.ask_mixed()
+        self.answer(lower)
+        self.sent()
+        self.answer(lower)
+        self.assertEqual((len(one.answer.values), self.core.keeps_case), (2, [False]))
+        other = self.ask(draw=b"\1" * 255)
+        self.sent()
+        self.answer(lower)
+        self.assertEqual(len(other.answer.values), 2)
+
+    def test_nor_one_that_has_no_tcp(self):
+        one = self.ask_mixed()
+        self.answer(lower)
+        self.sent()
+        self.core.failed(self.sends[0], "unreachable", self.now)
+        self.assertEqual(self.sent(), [(UDP, 0)])
+        self.answer(lower)
+        self.assertEqual((len(one.answer.values), self.core.keeps_case), (2, [False]))
+
+    def test_of_one_that_keeps_it_no_other_is_taken(self):
+        self.ask_mixed()
+        self.answer(ADDRESS)
+        one = self.ask(draw=b"\1" * 255)
+        self.sent()
+        self.answer(lower)
+        self.sent()
+        self.core.failed(self.sends[0], "unreachable", self.now)
+        self.assertEqual((one.done, self.core.keeps_case), (False, [True]))
+
+    def test_what_fails_is_asked_for_in_its_own_case(self):
+        one = self.ask_mixed()
+        self.answer(answering(rcode=2))
+        self.assertEqual(self.sent(), [(UDP, 0)])
+        self.assertIn(b"alias", self.sends[0].message(NUMBER))
+        self.answer(ADDRESS)
+        self.assertEqual(one.answer.problem, "")
+
+    def test_so_is_what_is_not_answered_at_last(self):
+        self.ask_mixed(servers=2)
+        seen = [self.sends[0].asked]
+        for _ in range(4):
+            self.now = self.core.next_due()
+            self.core.expire(self.now)
+            self.sent()
+            seen.append(self.sends[0].asked)
+        self.assertEqual([b"ALIAS" in asked for asked in seen], [True, True, True, False, False])
+
+    def test_a_refusal_without_a_question_has_no_case(self):
+        one = self.ask_mixed()
+        self.answer(lambda query: query[:2] + b"\x80\x01" + bytes(8))
+        self.assertEqual((self.sent(), one.options), ([(UDP, 0)], None))
 
 
 class TestRates(CoreCase):

@@ -14,6 +14,7 @@ from pathspider.targets.resolver.message import (
     client_subnet,
     decode_name,
     encode_name,
+    in_mixed_case,
     is_answer,
     query,
     question,
@@ -48,6 +49,11 @@ class TestQuery(unittest.TestCase):
 
     def test_a_network_that_ends_within_an_octet(self):
         self.assertEqual(client_subnet(ip_network("2001:db8::/33"))[4:], b"\0\2\x21\0\x20\x01\x0d\xb8\0")
+
+    def test_letters_alone_are_in_mixed_case(self):
+        asked = question(encode_name("a-1_z.example"), TYPES["AAAA"])
+        self.assertEqual(in_mixed_case(asked, b"\1" * 255), b"\5A-1_Z\7EXAMPLE\0" + asked[-4:])
+        self.assertEqual(in_mixed_case(asked, bytes(255)), asked)
 
     def test_names(self):
         self.assertEqual((encode_name("."), encode_name("WWW.example.")), (b"\0", b"\3www\7example\0"))

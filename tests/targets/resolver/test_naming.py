@@ -109,8 +109,13 @@ class TestReasons(unittest.TestCase):
             answers = dict(zip((("www.example", "A"), ("www.example", "AAAA")), map(Answer, problems), strict=True))
             target = resolve(answers)
             self.assertEqual((target.why(), made(target)), (why, []))
-        self.assertTrue(resolve({("www.example", "A"): Answer("", (V4,)),
-                                 ("www.example", "AAAA"): Answer("timeout")}).is_partial())
+
+    def test_what_was_answered_in_part_says_so(self):
+        for problem, told in (("timeout", {"AAAA": "timeout"}), ("servfail", {"AAAA": "servfail"}), ("nodata", {})):
+            target = resolve({("www.example", "A"): Answer("", (V4,)), ("www.example", "AAAA"): Answer(problem)})
+            self.assertEqual(target.unanswered(), told)
+            job, = made(target)
+            self.assertEqual(job.get("unanswered", {}), told)
 
     def test_what_cannot_be_asked(self):
         for domain, why in (("", "no_name"), (None, "no_name"), ("x" * 64 + ".example", "bad_domain")):
