@@ -18,6 +18,7 @@ from pathspider.lab.families import (
     dscp,
     dscpclass,
     ecn,
+    ecnmarks,
     evilbit,
     h2,
     ipv6eh,
@@ -35,7 +36,7 @@ from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
 FAMILIES: dict[str, Family] = {
-    "ecn": Family(1, [*ecn.SCENARIOS, *order.SCENARIOS]),
+    "ecn": Family(1, [*ecn.SCENARIOS, *order.SCENARIOS, *ecnmarks.SCENARIOS]),
     "dscp": Family(2, dscp.SCENARIOS),
     "tfo": Family(3, tfo.SCENARIOS),
     "h2": Family(4, h2.SCENARIOS),
