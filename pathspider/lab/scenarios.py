@@ -22,6 +22,7 @@ from pathspider.lab.families import (
     evilbit,
     h2,
     ipv6eh,
+    l4s,
     mptcp,
     mss,
     order,
@@ -49,6 +50,7 @@ FAMILIES: dict[str, Family] = {
     "accecn": Family(11, accecn.SCENARIOS),
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
     "dscpclass": Family(13, dscpclass.SCENARIOS),
+    "l4s": Family(20, l4s.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 
