@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pathspider.chains.evidence import EvidenceChain
-from pathspider.conditions import connectivity, is_unfinished
+from pathspider.conditions import connectivity, first_and_last, is_unfinished
 from pathspider.helpers import modes, poller
 from pathspider.helpers.sockets import SockOpts, Source
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn
@@ -144,8 +144,8 @@ class Spider:
     most_per_address: ClassVar[int | None] = None
     """Jobs that may be under way to one address at once, whatever ``--per-address`` says; None: any number."""
     compares_responses: ClassVar[bool] = False
-    """Where connectivity ``works``, say how the responses of the first and of the last connection differ
-    (:func:`~pathspider.conditions.with_responses`)."""
+    """Where connectivity ``works``, say how the responses of two connections differ: the first and the last,
+    unless :meth:`compared` says otherwise (:func:`~pathspider.conditions.with_responses`)."""
     fixed_order: ClassVar[bool] = False
     """Each experiment builds on the one before it: their order is not drawn. In rounds of ``--confirm`` the baseline is
     the first or the last."""
@@ -258,6 +258,10 @@ class Spider:
         ``X.stable.what.word``, if every round said the same, or ``X.stable.what.unstable``.
         """
         return suspicious(found)
+
+    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
+        """The two flows whose responses are compared where ``NAME.connectivity.works`` was concluded of them."""
+        return first_and_last(name, flows)
 
     def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,
                              prefix: str | None = None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE
 from pathspider.records import CONN_OK, CONN_SKIPPED, Connection, Flow, Record
@@ -255,9 +255,15 @@ def rcode_name(code: int) -> str:
     return RCODES[code] if code < len(RCODES) else f"rcode{code}"
 
 
-def with_responses(found: Sequence[str], flows: Sequence[Flow]) -> list[str]:
-    """What a plugin found of these flows, and how the responses of the first and of the last differ, in each name whose
-    connectivity is ``works``.
+def first_and_last(name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
+    """The flows that are compared under a name, unless a plugin says otherwise."""
+    return flows[0], flows[-1]
+
+
+def with_responses(found: Sequence[str], flows: Sequence[Flow],
+                   compared: Callable[[str, Sequence[Flow]], tuple[Flow, Flow]] = first_and_last) -> list[str]:
+    """What a plugin found of these flows, and how the responses of two of them differ, in each name whose connectivity
+    is ``works``.
 
     Another class of HTTP status stands beside ``works``: both requests were let through and answered. Another response
     code of the DNS stands in its place: the same question got another answer.
@@ -266,8 +272,8 @@ def with_responses(found: Sequence[str], flows: Sequence[Flow]) -> list[str]:
     for condition in found:
         name, _, word = condition.rpartition(".connectivity.")
         works = bool(name) and word == "works"
-        told.append((works and rcodes_differ(name, flows[0], flows[-1])) or condition)
-        if works and (differs := statuses_differ(name, flows[0], flows[-1])):
+        told.append((works and rcodes_differ(name, *compared(name, flows))) or condition)
+        if works and (differs := statuses_differ(name, *compared(name, flows))):
             beside.append(differs)
     return [*told, *beside]
 

@@ -83,6 +83,19 @@ class ForgeSpider(DesynchronizedSpider):
         """
         return tcp_answer(packet, reply) if TCP in packet else CONN_OK
 
+    def go_on(  # noqa: PLR0917 - all that is known of the exchange
+        self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: Flow, deadline: float
+    ) -> Connection:
+        """``packet`` (``raw`` as octets) was answered by ``reply``: what comes of it. A plugin may go on from here.
+
+        ``NetworkError`` and ``LocalError``, which the flow raises, need not be caught.
+        """
+        return accepted(packet, reply)
+
+    def take_leave(self, job: Job, raw: bytes, flow: Flow, reply: bytes | None) -> None:
+        """The SYN ``raw`` was answered by ``reply``, if at all, and no more is wanted: leave nothing open."""
+        take_leave(raw, flow, reply)
+
     # -- the model -----------------------------------------------------------------------------------------------
 
     def configuration_count(self) -> int:
@@ -176,7 +189,7 @@ class ForgeSpider(DesynchronizedSpider):
                         if (state := self.judge(job, packet, reply)) is not None:
                             answer = reply
                             if state == CONN_OK:
-                                return accepted(packet, reply)
+                                return self.go_on(job, packet, raw, reply, flow, deadline)
                             return failed(state, flow.source_port, "the answer refuses it")
                         if is_syn(packet) and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
                             flow.send(refusing(raw, reply))
@@ -190,7 +203,7 @@ class ForgeSpider(DesynchronizedSpider):
             return local_error(str(error), flow.source_port)
         finally:
             if is_syn(packet):
-                take_leave(raw, flow, answer)
+                self.take_leave(job, raw, flow, answer)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
 

@@ -115,7 +115,7 @@ class SynchronizedSpider(Spider):
         self.carried: Configurations | None = None
         """What the run's connections carry, where nothing is switched."""
         self._turn = threading.Condition()
-        self._wanting = [0] * len(self.configurations)
+        self._wanting = [0] * self.configuration_count()
         """For each configuration, how many workers wait for it or connect under it."""
         self._finished = False
         self._unattended = False
@@ -123,7 +123,7 @@ class SynchronizedSpider(Spider):
         self._verified = 0
         self._other_path = False
         self._next_look = 0.0
-        self._gates = [SemaphoreN(worker_count) for _ in self.configurations]
+        self._gates = [SemaphoreN(worker_count) for _ in self._wanting]
         for gate in self._gates:
             gate.empty()
 

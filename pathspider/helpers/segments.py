@@ -76,12 +76,14 @@ def timestamp(segment: bytes) -> int | None:
     return int.from_bytes(value[:4], "big") if len(value) == TIMESTAMP_BYTES else None
 
 
-def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
+def following(packet: bytes, flags: int, reply: bytes | None = None, payload: bytes = b"", behind: int = 0) -> bytes:
     """The segment that follows a SYN, under the same IP header.
 
     :param packet: the SYN, from its IP header on
     :param flags: of the new segment
     :param reply: the SYN-ACK that it acknowledges, from its TCP header on
+    :param payload: its data
+    :param behind: octets of data that were sent before it
     """
     at = transport_offset(packet)
     (seq,) = struct.unpack_from("!I", packet, at + 4)
@@ -91,7 +93,7 @@ def following(packet: bytes, flags: int, reply: bytes | None = None) -> bytes:
         ours, theirs = timestamp(packet[at:]), timestamp(reply)
         if ours is not None and theirs is not None:
             options = TIMESTAMP + struct.pack("!II", (ours + 1) % (1 << 32), theirs)
-    return segment(packet, (seq + 1) % (1 << 32), ack, flags, window=WINDOW, options=options)
+    return segment(packet, (seq + 1 + behind) % (1 << 32), ack, flags, window=WINDOW, options=options, payload=payload)
 
 
 def refusing(packet: bytes, reply: bytes) -> bytes:
@@ -103,15 +105,26 @@ def refusing(packet: bytes, reply: bytes) -> bytes:
     return segment(packet, acknowledged, 0, TCP_RST)
 
 
-def segment(packet: bytes, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b"") -> bytes:
-    """A segment without data from the same port to the same one as that of ``packet``, under its IP header."""
+def segment(
+    packet: bytes, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b"", payload: bytes = b""
+) -> bytes:
+    """A segment from the same port to the same one as that of ``packet``, under its IP header; AE is a flag."""
     at = transport_offset(packet)
     size = HEADER.size + len(options)
-    header = with_length(packet[:at], size)
-    fields = (*struct.unpack_from("!HH", packet, at), seq, ack, size // 4 << 4, flags, window)
+    header = with_length(packet[:at], size + len(payload))
+    fields = (*struct.unpack_from("!HH", packet, at), seq, ack, size // 4 << 4 | flags >> 8, flags & 0xFF, window)
     addresses = header[12:20] if header[0] >> 4 == 4 else header[8:40]
-    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options, IPPROTO_TCP + size)
-    return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options
+    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options + payload,
+                                IPPROTO_TCP + size + len(payload))
+    return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options + payload
+
+
+def with_traffic_class(packet: bytes, value: int) -> bytes:
+    """A packet with other DSCP and ECN fields. The checksum of an IPv4 header stays what it was: whoever makes another
+    packet of this one (:func:`with_length`) or sends it computes it."""
+    if packet[0] >> 4 == 4:
+        return packet[:1] + bytes([value]) + packet[2:]
+    return bytes([packet[0] & 0xF0 | value >> 4, packet[1] & 0x0F | (value & 0xF) << 4]) + packet[2:]
 
 
 def with_length(header: bytes, payload_bytes: int) -> bytes:

@@ -18,9 +18,11 @@ from pathspider.lab.families import (
     dscp,
     dscpclass,
     ecn,
+    ecnmarks,
     evilbit,
     h2,
     ipv6eh,
+    l4s,
     mptcp,
     mss,
     order,
@@ -35,7 +37,7 @@ from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
 FAMILIES: dict[str, Family] = {
-    "ecn": Family(1, [*ecn.SCENARIOS, *order.SCENARIOS]),
+    "ecn": Family(1, [*ecn.SCENARIOS, *order.SCENARIOS, *ecnmarks.SCENARIOS]),
     "dscp": Family(2, dscp.SCENARIOS),
     "tfo": Family(3, tfo.SCENARIOS),
     "h2": Family(4, h2.SCENARIOS),
@@ -48,6 +50,7 @@ FAMILIES: dict[str, Family] = {
     "accecn": Family(11, accecn.SCENARIOS),
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
     "dscpclass": Family(13, dscpclass.SCENARIOS),
+    "l4s": Family(20, l4s.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

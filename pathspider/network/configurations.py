@@ -76,6 +76,17 @@ class Configuration:
     sockopts: tuple[SockOpt, ...] = ()
     """Further socket options: (level, option, value)."""
 
+    syn_ect: bool = False
+    """The SYN, which asks for ECN, has ECT(0) in the IP header."""
+
+    ce: bool = False
+    """The first packet that would leave with ECT(0) leaves with CE, as if a router on the way had marked it; when it
+    has to be sent again, it is not marked."""
+
+    def __post_init__(self) -> None:
+        if (self.syn_ect or self.ce) and not self.ecn:
+            raise ValueError("there are marks only where ECN is asked for")
+
     @property
     def needs_mark(self) -> bool:
         """Whether there is something that a socket option cannot do."""
@@ -337,14 +348,23 @@ class Configurations:
                           if one.needs_mark)
         lines: list[str] = []
         first, last = [], []
-        if self._program is not None:  # it has ECT(0) put on the SYN, which servers take for an attempt to cheat
-            for asking in self._marks(True):
-                first += [f"meta mark {asking:#x} tcp flags & syn == syn {ip} ecn set not-ect" for ip in ("ip", "ip6")]
         ends = {"ip": "ipv4_addr", "ip6": "ipv6_addr"}
+        for config, one in enumerate(self._configurations):
+            mark = f"meta mark {self._mark(config):#x}"
+            if one.syn_ect:
+                first += [f"{mark} tcp flags & syn == syn {ip} ecn set ect0" for ip in ends]
+            elif one.ecn and self._program is not None:
+                # it has ECT(0) put on the SYN, which servers take for an attempt to cheat
+                first += [f"{mark} tcp flags & syn == syn {ip} ecn set not-ect" for ip in ends]
+            if one.ce:
+                lines += [_set_of_connections(f"ce_{ip}_{config}", kind) for ip, kind in ends.items()]
+                for ip in ends:
+                    known = f"ce_{ip}_{config}"
+                    first += [f"{mark} {BEGINS[0]} delete @{known} {{ {_connection(ip)} }}",
+                              f"{mark} tcp flags & (syn | fin | rst) == 0 {ip} ecn ect0 {_connection(ip)} != @{known} "
+                              f"add @{known} {{ {_connection(ip)} }} {ip} ecn set ce"]
         for config in codepoints:
-            lines += [f"set {ip}_{config} {{ type inet_proto . {kind} . inet_service . {kind} . inet_service; "
-                      f"flags dynamic,timeout; timeout {CONNECTION_SECONDS}s; size {CONNECTIONS}; }}"
-                      for ip, kind in ends.items()]
+            lines += [_set_of_connections(f"{ip}_{config}", kind) for ip, kind in ends.items()]
             # whoever begins a connection: the addresses and ports are no longer those of an earlier one of ours
             first += [f"{begins} delete @{ip}_{config} {{ {_connection(ip)} }}" for ip in ends for begins in BEGINS]
         for config, codepoint in codepoints.items():
@@ -358,6 +378,12 @@ class Configurations:
         if last:  # after the machine's own mangling, before it translates addresses
             lines += ["chain late {", "type filter hook postrouting priority 90; policy accept;", *last, "}"]
         return "\n".join(lines)
+
+
+def _set_of_connections(name: str, kind: str) -> str:
+    """A set that remembers connections whose addresses are of this kind for a while."""
+    return (f"set {name} {{ type inet_proto . {kind} . inet_service . {kind} . inet_service; "
+            f"flags dynamic,timeout; timeout {CONNECTION_SECONDS}s; size {CONNECTIONS}; }}")
 
 
 def _connection(ip: str) -> str:

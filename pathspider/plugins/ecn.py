@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from pathspider.base import PluggableSpider, __version__
@@ -9,6 +10,7 @@ from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.fallback import FallbackChain
+from pathspider.chains.feedback import FeedbackChain
 from pathspider.chains.handshake import HandshakeChain
 from pathspider.chains.tcp import TCP_AE, TCP_CWR, TCP_ECE, TCP_SAE, TCP_SAEC, TCPChain, has_syn_ack
 from pathspider.conditions import (
@@ -23,11 +25,18 @@ from pathspider.conditions import (
     succeeded,
 )
 from pathspider.network.configurations import Configuration
+from pathspider.network.settings import SettingsError
 from pathspider.records import Flow
 from pathspider.sync import SynchronizedSpider
 
 MARKS = {"ect0": "ECT(0)", "ect1": "ECT(1)", "ce": "CE"}
 """The codepoints of packets that ECN is used with, as conditions and fields call them, and as RFC 3168 does."""
+
+CE = 3
+"""Congestion experienced, in the ECN field."""
+
+BASELINE, ASKING, FEEDBACK, SYN_ECT = range(4)
+"""What connections may be configured as; the first two always are there."""
 
 
 class ECN(SynchronizedSpider, PluggableSpider):
@@ -37,6 +46,9 @@ class ECN(SynchronizedSpider, PluggableSpider):
     else on the machine asks. The kernel is kept from falling back to a SYN that does not ask
     (net.ipv4.tcp_ecn_fallback), so that a path that drops such a SYN shows, and one that merely loses a packet does not
     look like it.
+
+    --feedback has a third connection, of whose data one packet leaves with CE: does the target say so? --syn-ect has
+    one with ECT(0) on the SYN.
 
     Example: pspdr measure -i eth0 ecn --connect tcp <targets.ndjson >results.ndjson
     """
@@ -49,6 +61,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
         "ipmark.ect0": "Do packets come back with ECT(0)?",
         "ipmark.ect1": "Do packets come back with ECT(1)?",
         "ipmark.ce": "Do packets come back with CE?",
+        "feedback": "Is a CE mark echoed?",
+        "syn_ect": "Is ECN negotiated by a SYN with ECT(0)?",
     }
     version = __version__
     chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
@@ -72,8 +86,51 @@ class ECN(SynchronizedSpider, PluggableSpider):
         **{f"ecn.ipmark.{mark}.{word}": f"{codepoint} {meaning} on packets that came back"
            for mark, codepoint in MARKS.items()
            for word, meaning in (("seen", "was seen"), ("not_seen", "was not seen"))},
+        **connectivity_conditions("ecn.feedback"),
+        **response_conditions("ecn.feedback", connect_supported),
+        **handshake_conditions("ecn.feedback"),
+        "ecn.feedback.ce_echoed": "of a packet that left with CE the target said so, by ECE",
+        "ecn.feedback.ce_not_echoed": "the data were acknowledged, and ECE did not come",
+        "ecn.feedback.ce_lost": "the data had to be sent again, without CE, and ECE did not come",
+        "ecn.feedback.unclear": "ECE came, and it also came where no packet had left with CE",
+        **connectivity_conditions("ecn.syn_ect"),
+        **response_conditions("ecn.syn_ect", connect_supported),
+        **handshake_conditions("ecn.syn_ect"),
+        "ecn.syn_ect.negotiated": "the SYN-ACK agreed to a SYN with ECT(0)",
+        "ecn.syn_ect.refused": "it did not, though one had agreed to a SYN without",
         "pathspider.local_error:ecn_not_configured": "the SYNs or data that left were not as configured",
     }
+
+    @staticmethod
+    def extra_args(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--feedback", action="store_true",
+                            help="One more connection, of whose data one packet leaves with CE: is that echoed? Needs "
+                                 "a mode with data")
+        parser.add_argument("--syn-ect", action="store_true", help="One more connection, with ECT(0) on the SYN")
+
+    def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
+                 server_mode: bool = False) -> None:
+        self._plan = [BASELINE, *[FEEDBACK] * bool(getattr(args, "feedback", False)),
+                      *[SYN_ECT] * bool(getattr(args, "syn_ect", False)), ASKING]
+        """The one that asks as others do comes last: it is what is located."""
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
+        if FEEDBACK in self._plan:
+            self.chains = [*self.chains, FeedbackChain]
+
+    def configuration_count(self) -> int:
+        return 1 + max(self._plan)
+
+    def plan(self) -> list[int]:
+        return [*self._plan]
+
+    def borrow(self) -> None:
+        """Also refuses what cannot be had: marks of single packets are a matter of a connection's own configuration."""
+        if FEEDBACK in self._plan and self.args.connect == "tcp":
+            raise SettingsError("ecn --feedback needs data that it can mark: --connect http, https or dnstcp")
+        super().borrow()
+        if len(self._plan) > len(self.configurations) and self.carried is None:
+            raise SettingsError("ecn --feedback and --syn-ect need a configuration per connection, which --lockstep, "
+                                "or this kernel, does not give")
 
     def config_no_ecn(self) -> None:
         """Do not ask for ECN, but accept it: the kernel's default."""
@@ -92,13 +149,20 @@ class ECN(SynchronizedSpider, PluggableSpider):
 
     def connection_configurations(self) -> Sequence[Configuration]:
         """The same for each connection by itself."""
-        return [Configuration(ecn=False), Configuration(ecn=True)]
+        return [Configuration(ecn=False), Configuration(ecn=True), Configuration(ecn=True, ce=True),
+                Configuration(ecn=True, syn_ect=True)][:self.configuration_count()]
+
+    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
+        config = {"feedback": FEEDBACK, "syn_ect": SYN_ECT}.get(name.partition(".")[2], ASKING)
+        return flows[0], flows[self._plan.index(config)]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         if not all_observed(flows):
             return [NOT_OBSERVED]
-        baseline, experiment = flows
-        if not (left_without_ecn(baseline) and self.left_with_ecn(experiment)):
+        by_config = dict(zip(self._plan, flows, strict=True))
+        baseline, experiment = by_config[BASELINE], by_config[ASKING]
+        if not (left_without_ecn(baseline) and self.left_with_ecn(experiment)
+                and all(self.left_marked(config, flow) for config, flow in by_config.items())):
             return ["pathspider.local_error:ecn_not_configured"]
         if any(succeeded(flow) and flow["tcp_synflags_rev"] is None for flow in flows):
             return [NOT_OBSERVED]  # it came up, but the capture lost the packet that shows how
@@ -108,7 +172,18 @@ class ECN(SynchronizedSpider, PluggableSpider):
             *(handshake("ecn", baseline, experiment) if not fallen else []),
             *negotiation(baseline, experiment),
             *ip_marks(experiment),
+            *(feedback(baseline, experiment, by_config[FEEDBACK]) if FEEDBACK in by_config else []),
+            *(syn_ect(baseline, experiment, by_config[SYN_ECT]) if SYN_ECT in by_config else []),
         ]
+
+    def left_marked(self, config: int, flow: Flow) -> bool:
+        """Whether what left of a further connection had the marks that it was to have."""
+        if config == SYN_ECT:
+            return self.left_with_ecn({**flow, "ecn_ect0_syn_fwd": not flow["ecn_ect0_syn_fwd"]})
+        if config == FEEDBACK:
+            agreed = has_syn_ack(flow) and answer(flow["tcp_synflags_rev"]) == "succeeded"
+            return self.left_with_ecn(flow) and (not agreed or flow["feedback_ecn_fwd"] in (None, CE))
+        return True
 
     @classmethod
     def passive_conditions(cls, flow: Flow) -> list[str]:
@@ -171,6 +246,41 @@ def negotiation(baseline: Flow, experiment: Flow) -> list[str]:
 def answer(flags: int) -> str:
     """What the flags of a SYN-ACK say to a SYN that asked for ECN."""
     return {TCP_SAE: "succeeded", TCP_SAEC: "reflected"}.get(flags & TCP_SAEC, "failed")
+
+
+def came_up(flow: Flow) -> bool:
+    """True if the connection came up as it was asked for."""
+    return succeeded(flow) and not fell_back(flow)
+
+
+def feedback(baseline: Flow, asking: Flow, marked_ce: Flow) -> list[str]:
+    """What became of the connection of whose data one packet left with CE; ``asking`` had none such.
+
+    A CE mark is echoed where ECN was negotiated. ECE that comes anyway, as from a path that marks all packets, is no
+    echo of ours.
+    """
+    found = [connectivity("ecn.feedback", succeeded(baseline), came_up(marked_ce))]
+    found += handshake("ecn.feedback", baseline, marked_ce) if not fell_back(marked_ce) else []
+    if marked_ce["feedback_ecn_fwd"] != CE or negotiation(baseline, marked_ce) != ["ecn.negotiation.succeeded"]:
+        return found
+    if baseline["feedback_ece_rev"] or asking["feedback_ece_rev"]:
+        return [*found, "ecn.feedback.unclear"]
+    if marked_ce["feedback_ece_rev"]:
+        return [*found, "ecn.feedback.ce_echoed"]
+    if marked_ce["feedback_again_fwd"]:
+        return [*found, "ecn.feedback.ce_lost"]
+    return [*found, "ecn.feedback.ce_not_echoed"] if marked_ce["feedback_flags_rev"] is not None else found
+
+
+def syn_ect(baseline: Flow, asking: Flow, marked_syn: Flow) -> list[str]:
+    """What became of the connection whose SYN left with ECT(0); ``asking`` is the one without, which is to have agreed
+    to ECN, or nothing is known of who refuses what."""
+    found = [connectivity("ecn.syn_ect", succeeded(baseline), came_up(marked_syn))]
+    found += handshake("ecn.syn_ect", baseline, marked_syn) if not fell_back(marked_syn) else []
+    said = negotiation(baseline, marked_syn)
+    if said and not fell_back(marked_syn) and negotiation(baseline, asking) == ["ecn.negotiation.succeeded"]:
+        found.append(f"ecn.syn_ect.{'negotiated' if said == ['ecn.negotiation.succeeded'] else 'refused'}")
+    return found
 
 
 def ip_marks(flow: Flow) -> list[str]:

@@ -64,7 +64,9 @@ class Judge:
     def _concluded(self, flows: list[Flow]) -> list[str]:
         """What the plugin concludes, and of responses, where it wants that."""
         found = checked(self.spider.combine_flows(flows))
-        return conditions.with_responses(found, flows) if self.spider.compares_responses else found
+        if not self.spider.compares_responses:
+            return found
+        return conditions.with_responses(found, flows, self.spider.compared)
 
     def _beginnings(self, source: Source | None) -> Beginnings:
         """How paths from these addresses begin: what was looked up is true of the usual ones alone."""

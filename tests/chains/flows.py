@@ -9,8 +9,8 @@ from pathspider.chains.base import Chain
 from pathspider.libtrace import FlowTable
 from pathspider.libtrace.compiled import twin
 
-NAMES = ("basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "headers", "hops", "icmp", "mss",
-         "noop", "quic", "tcp", "tfo", "udp")
+NAMES = ("basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "feedback", "handshake", "headers", "hops",
+         "icmp", "mss", "noop", "quic", "tcp", "tfo", "udp")
 
 
 def chain_of(name: str) -> type[Chain]:

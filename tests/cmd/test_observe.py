@@ -216,8 +216,8 @@ class TestFiles(FileCase):
         records, _ = self.observe("--list-chains")
         self.assertEqual(
             {line.split()[0] for line in records},
-            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "handshake", "headers", "hops", "icmp",
-             "mss", "noop", "quic", "tcp", "tfo", "udp"},
+            {"basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "feedback", "handshake", "headers", "hops",
+             "icmp", "mss", "noop", "quic", "tcp", "tfo", "udp"},
         )
 
     def test_list_chains_is_plain_text(self):

@@ -126,6 +126,7 @@ class Conclusions:
     def __init__(self):
         self.found = {}
         groups = declared_conditions()
+        self.known = {condition for declared in groups.values() for condition in declared}
         begins = re.compile(rf"(?:{'|'.join(groups)})\\\.(?:[a-z]|\[0-9\]\+\\\.)")
         own = {f"pathspider.{name}" for name in module_names("pathspider")}
         for module, tree in modules():
@@ -151,6 +152,8 @@ class Conclusions:
         if not isinstance(node, ast.Constant | ast.JoinedStr):
             return
         for pattern in self.values.of(node):
+            if any(condition.startswith(pattern.replace("\\", "") + ".connectivity.") for condition in self.known):
+                continue  # the name that conditions begin with
             if pattern.removesuffix(f":{Values.NUMBER}").replace("\\", "") not in WORDS:
                 yield pattern
 

@@ -8,7 +8,7 @@ from scapy.layers.inet import IP, TCP, IPOption_NOP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.packet import Raw
 
-from pathspider.chains.tcp import TCP_ACK, TCP_RST
+from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_RST
 from pathspider.helpers.segments import (
     flags_of,
     following,
@@ -18,6 +18,7 @@ from pathspider.helpers.segments import (
     syn_verdict,
     timestamp,
     transport_offset,
+    with_traffic_class,
 )
 
 HEADERS = (
@@ -45,6 +46,17 @@ class TestFollowing(unittest.TestCase):
         expected = bytes(header / TCP(sport=1000, dport=80, seq=(seq + 1) % 2**32, ack=(theirs + 1) % 2**32, flags="A",
                                       window=502, options=stamps))
         self.assertEqual(made, expected)
+
+    @given(st.sampled_from(HEADERS), st.binary(min_size=1, max_size=9), st.integers(0, 99), st.integers(0, 255))
+    def test_data_and_what_is_behind_them(self, header, data, behind, mark):
+        syn = bytes(header / TCP(sport=1000, dport=80, seq=2**32 - 5, flags="S", options=[("Timestamp", (5, 0))]))
+        reply = segment(seq=7, flags="SA", options=[("Timestamp", (9, 5))])
+        made = following(with_traffic_class(syn, mark), TCP_ACK | TCP_AE, reply, data, behind)
+        again = header.copy()
+        setattr(again, "tos" if IP in header else "tc", mark)
+        expected = TCP(sport=1000, dport=80, seq=(2**32 - 4 + behind) % 2**32, ack=8, flags="AN", window=502,
+                       options=[("NOP", None), ("NOP", None), ("Timestamp", (6, 9))])
+        self.assertEqual(made, bytes(again / expected / Raw(data)))
 
     def test_reset(self):
         for header in HEADERS:

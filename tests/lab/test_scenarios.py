@@ -13,6 +13,7 @@ from pathspider.installed import declared_conditions
 from pathspider.lab import Lab
 from pathspider.lab.answers import Remark, Responder
 from pathspider.lab.errors import LabError
+from pathspider.lab.feedback import AccurateServer, WithoutEcho
 from pathspider.lab.mangler import MANGLERS
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import SERVERS
@@ -28,6 +29,9 @@ from pathspider.lab.scenarios import (
     twin_of,
 )
 from tests.programs import as_nobody
+
+PLAYED = Responder | Remark | AccurateServer | WithoutEcho
+"""What manglers of one path each are."""
 
 OWN = """
 from pathspider.lab.impairments import silent_drop
@@ -119,7 +123,7 @@ class TestTable(unittest.TestCase):
 
     def test_what_is_mangled_is_known(self):
         used = {name for names in mangled().values() for name in names}
-        self.assertEqual({one for one in used if not isinstance(one, Responder | Remark)}, set(MANGLERS.values()))
+        self.assertEqual({one for one in used if not isinstance(one, PLAYED)}, set(MANGLERS.values()))
 
 
 class TestJobs(unittest.TestCase):

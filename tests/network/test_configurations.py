@@ -1,6 +1,7 @@
 """What connections with a configuration of their own carry, on the wire, and that nothing of it stays."""
 
 import contextlib
+import fcntl
 import os
 import random
 import select
@@ -9,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import unittest
@@ -148,6 +150,33 @@ class ECNCases:
                         self.assertEqual(answer.flags, 0x52 if negotiated else 0x12)
                         for packet in packets:
                             self.assertEqual(packet.ecn, ECT0 if negotiated and packet.size else 0, packet)
+
+    def test_marks_of_single_packets(self):
+        """ECT(0) on the SYN; CE on the first packet with ECT(0), also where ports are used again."""
+        plan = [*ECN_PLAN, Configuration(ecn=True, ce=True), Configuration(ecn=True, syn_ect=True)]
+        configurations = self.have(plan, ways=self.ways)
+        self.in_server("sysctl -qw net.ipv4.tcp_ecn=1")
+        for address in (netlab.V4, netlab.V6):
+            for config, syn, answer, data in ((1, 0, 0x52, [2, 2]), (2, 0, 0x52, [3, 2]), (2, 0, 0x52, [3, 2]),
+                                              (3, 2, 0x12, [0, 0])):
+                with self.subTest(address=address, config=config), Wire("va") as wire:
+                    with open_socket(address, configurations.sockopts(config)) as sock:
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                        sock.bind((netlab.SOURCE[":" in address], 45454))
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        sock.connect((address, netlab.HTTP))
+                        sock.sendall(b"GET / ")
+                        while struct.unpack_from("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0]:
+                            time.sleep(0.001)  # not acknowledged yet
+                        sock.sendall(b"HTTP/1.0\r\n\r\n")
+                        while b"hello" not in (got := sock.recv(1000)) and got:
+                            pass
+                    packets = wire.packets()
+                    self.assertEqual([packet.ecn for packet in packets if packet.outgoing and packet.size], data)
+                    self.assertEqual([packet.ecn for packet in packets if packet.outgoing and packet.is_syn], [syn])
+                    answers = [packet for packet in packets if not packet.outgoing]
+                    self.assertEqual(answers[0].flags, answer)
+                    self.assertEqual(any(packet.flags & 0x40 for packet in answers[1:]), config == 2)
 
     def test_a_syn_that_is_sent_again_asks_again(self):
         configurations = self.have(ECN_PLAN, ways=self.ways)

@@ -151,6 +151,90 @@ class TestECN(unittest.TestCase):
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(self.conditions(flow(synack=None), experiment()), {"pathspider.not_observed"})
 
+
+
+NO_DATA = {"feedback_ecn_fwd": None, "feedback_again_fwd": False, "feedback_flags_rev": None, "feedback_ece_rev": False}
+DATA = {**NO_DATA, "feedback_ecn_fwd": 2, "feedback_flags_rev": TCP_ACK, "ecn_ect0_data_fwd": True}
+CE_DATA = {**DATA, "feedback_ecn_fwd": 3, "ecn_ce_data_fwd": True}
+
+
+class TestFurther(unittest.TestCase):
+    """--feedback and --syn-ect."""
+
+    def said(self, name, baseline, asking, further, **options):
+        """What is said under a name, without it."""
+        spider = ECN(1, "int:lo", argparse.Namespace(connect="http", timeout=1, **{name: True}, **options))
+        self.assertEqual([*spider.plan()], [0, {"feedback": 2, "syn_ect": 3}[name], 1])
+        agreed = asking["tcp_synflags_rev"] == TCP_SAE
+        found = spider.combine_flows([{**NO_DATA, **baseline}, {**NO_DATA, **further},
+                                      {**NO_DATA, **asking, "ecn_ect0_data_fwd": agreed}])
+        if found == [*NOT_CONFIGURED]:
+            return "not configured"
+        return " ".join(one.removeprefix(f"ecn.{name}.") for one in found if one.startswith(f"ecn.{name}."))
+
+    def test_what_is_said_of_ce(self):
+        for further, words in (
+            ({"feedback_ece_rev": True}, "connectivity.works ce_echoed"),
+            ({}, "connectivity.works ce_not_echoed"),
+            ({"feedback_again_fwd": True}, "connectivity.works ce_lost"),
+            ({"feedback_again_fwd": True, "feedback_ece_rev": True}, "connectivity.works ce_echoed"),
+            ({"feedback_flags_rev": None}, "connectivity.works"),
+            ({"feedback_flags_rev": None, "state": CONN_FAILED, "tcp_rst_rev": True}, "connectivity.broken"),
+            ({"feedback_flags_rev": None, "state": CONN_TIMEOUT}, "connectivity.broken handshake.works"),
+            ({"synack": TCP_SAEC, "feedback_ece_rev": True}, "connectivity.works"),
+            ({"feedback_ecn_fwd": 2}, "not configured"),
+            ({"ecn_ce_syn_fwd": True}, "not configured"),
+        ):
+            with self.subTest(further):
+                self.assertEqual(self.said("feedback", flow(), experiment(), experiment(**CE_DATA | further)), words)
+
+    def test_where_ecn_is_not_negotiated_nothing_is_marked(self):
+        plain = {"synack": TCP_SA, **NO_DATA, "feedback_ecn_fwd": 0, "feedback_flags_rev": TCP_ACK}
+        self.assertEqual(self.said("feedback", flow(), experiment(synack=TCP_SA),
+                                   experiment(**plain)), "connectivity.works")
+
+    def test_an_echo_of_what_was_not_sent(self):
+        echoed = experiment(**CE_DATA | {"feedback_ece_rev": True})
+        for baseline, asking in ((flow(feedback_ece_rev=True), experiment()),
+                                 (flow(), experiment(feedback_ece_rev=True))):
+            self.assertEqual(self.said("feedback", baseline, asking, echoed), "connectivity.works unclear")
+
+    def test_what_is_said_to_ect_on_the_syn(self):
+        marked = {"ecn_ect0_syn_fwd": True}
+        refused = {**marked, "synack": TCP_SA}
+        for asking, further, words in (
+            (experiment(), experiment(ecn_ect0_data_fwd=True, **marked), "connectivity.works negotiated"),
+            (experiment(), experiment(**refused), "connectivity.works refused"),
+            (experiment(), experiment(**marked, synack=TCP_SAEC), "connectivity.works refused"),
+            (experiment(), experiment(CONN_TIMEOUT, None, **marked), "connectivity.broken"),
+            (experiment(), experiment(last=TCP_SYN, **refused), "connectivity.broken"),
+            (experiment(), experiment(CONN_TIMEOUT, **marked), "connectivity.broken handshake.works negotiated"),
+            (experiment(synack=TCP_SA), experiment(**refused), "connectivity.works"),
+            (experiment(), experiment(), "not configured"),
+            (experiment(), experiment(**marked, ecn_ce_syn_fwd=True), "not configured"),
+        ):
+            with self.subTest(further):
+                self.assertEqual(self.said("syn_ect", flow(), asking, further), words)
+
+    def test_whose_responses_are_compared(self):
+        spider = ECN(1, "int:lo", argparse.Namespace(connect="http", timeout=1, feedback=True, syn_ect=True))
+        self.assertEqual([spider.compared(name, ["A", "F", "S", "B"])
+                          for name in ("ecn", "ecn.feedback", "ecn.syn_ect")], [("A", "B"), ("A", "F"), ("A", "S")])
+
+
+class TestRefusals(CaseTest):
+    def test_what_cannot_be_had_is_said(self):
+        for options, words, said in (
+            ((), ("--connect", "tcp", "--feedback"), "--feedback needs data .*--connect http"),
+            (("--lockstep",), ("--feedback",), "need a configuration per connection, which --lockstep"),
+            (("--lockstep",), ("--connect", "tcp", "--syn-ect"), "need a configuration per connection"),
+        ):
+            with self.subTest(words):
+                status, records, text = self.measure(clean(2), *options, "ecn", *words)
+                self.assertEqual((status, records), (2, []), text)
+                self.assertRegex(text, said)
+
+
 MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$0" "$@"']
 
 FLUSHED = 'for i in $(seq 600); do nft flush ruleset; sleep 0.05; done'
