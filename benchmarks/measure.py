@@ -158,7 +158,8 @@ def measure(lab: Lab, run: Run, folder: Path) -> dict[str, Any]:
     targets, output = folder / "jobs", folder / "records"
     with targets.open("w") as stream:
         stream.writelines(json.dumps(job) + "\n" for job in jobs(run))
-    output.unlink(missing_ok=True)
+    for left in (output, output.with_name(f"{output.name}.meta.json")):
+        left.unlink(missing_ok=True)
     flows = ["--output-flows"] if run.gap is not None else []
     figures, messages = timed(lab, output, [
         sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "-w", str(run.workers), "--input", str(targets),
