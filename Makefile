@@ -11,7 +11,7 @@ export DEBIAN_FRONTEND := noninteractive
 
 APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
                 iproute2 nftables openssl util-linux procps ca-certificates xz-utils zstd lz4 tcpdump
-APT_SERVERS  := nginx-light apache2-bin knot dnsperf python3-unbound jq tshark rabbitmq-server
+APT_SERVERS  := nginx-light apache2-bin knot dnsperf python3-unbound jq tshark rabbitmq-server scamper
 APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils
 NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx pathspider/libtrace/*.pxd pathspider/libtrace/*.c \
                 pathspider/libtrace/*.pxi pathspider/libtrace/*.h pathspider/chains/*.pxd)

@@ -17,13 +17,14 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
+from pathspider.lab.families import accecn, ecn, ecnmarks, l4s
 
 BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
@@ -77,10 +78,12 @@ class Run:
     memory_growth: float | None = None
     """How many times what it was at 10 % the memory may be at 100 %."""
     named_only: bool = False
-
-    @property
-    def connections(self) -> int:
-        return 1 if self.plugin == "mss" else 2
+    options: Sequence[str] = ()
+    """Further ones of the plugin."""
+    connections: int = 2
+    """To each target."""
+    exactly: Set[str] = frozenset()
+    """All conditions of a live target, where more than a word of connectivity is asked."""
 
     @property
     def prefix(self) -> str:
@@ -90,6 +93,8 @@ class Run:
         """What a live or dead target must give."""
         if dead:
             return {f"{self.prefix}.connectivity.offline"}
+        if self.exactly:
+            return {*self.exactly}
         found = {f"{self.prefix}.connectivity.{'online' if self.connections == 1 else 'works'}"}
         return found | ({"ecn.negotiation.succeeded"} if self.plugin == "ecn" else set())
 
@@ -100,8 +105,12 @@ RUNS = [
     *(Run(f"{plugin}-10000-w{workers}", plugin, mode, 10_000, workers, 900, ratio=1.5, cpu_ratio=2)
       for plugin, mode in (("ecn", "tcp"), ("h2", "http")) for workers in (1000, 3000)),
     Run("ecn-5000", "ecn", "http", 5000, seconds=3.5),
-    Run("mss-5000", "mss", "tcp", 5000, seconds=1.2),
+    Run("mss-5000", "mss", "tcp", 5000, seconds=1.2, connections=1),
     Run("h2-5000", "h2", "http", 5000, seconds=3.3),
+    Run("accecn-5000", "accecn", "tcp", 5000, seconds=20, connections=4, exactly=accecn.CLASSIC),
+    Run("l4s-5000", "l4s", "http", 5000, seconds=20, connections=4, exactly=l4s.CLEAN),
+    Run("feedback-5000", "ecn", "http", 5000, seconds=20, connections=3, options=["--feedback"],
+        exactly={one for one in ecn.FINE | ecnmarks.CLEAN if "syn_ect" not in one}),
     Run("million", "ecn", "tcp", 1_000_000, 500, seconds=600, memory_growth=1.25, named_only=True),
 ]
 
@@ -134,7 +143,7 @@ def judge(run: Run, output: Path) -> dict[str, Any]:
             record = json.loads(line)
             count += 1
             expected = run.conditions(bool(record.get("dead")))
-            right += expected <= set(record["conditions"])
+            right += expected == set(record["conditions"]) if run.exactly else expected <= set(record["conditions"])
             missed += sum(int(c.split(":")[1]) for c in record["conditions"] if c.startswith("pathspider.missed_flows"))
             others.update(set(record["conditions"]) - expected)
             first = [flow["pkt_first"] for flow in record.get("flow_results", ()) if flow["observed"]]
@@ -149,11 +158,12 @@ def measure(lab: Lab, run: Run, folder: Path) -> dict[str, Any]:
     targets, output = folder / "jobs", folder / "records"
     with targets.open("w") as stream:
         stream.writelines(json.dumps(job) + "\n" for job in jobs(run))
-    output.unlink(missing_ok=True)
+    for left in (output, output.with_name(f"{output.name}.meta.json")):
+        left.unlink(missing_ok=True)
     flows = ["--output-flows"] if run.gap is not None else []
     figures, messages = timed(lab, output, [
         sys.executable, "-m", "pathspider", "measure", "-i", "lab0", "-w", str(run.workers), "--input", str(targets),
-        "--output", str(output), *flows, run.plugin, "--connect", run.mode])
+        "--output", str(output), *flows, run.plugin, "--connect", run.mode, *run.options])
     lost = re.search(r"(\d+) lost", messages)
     figures |= {"name": run.name, "lost": int(lost.group(1)) if lost else None, "messages": messages}
     figures |= judge(run, output)

@@ -27,6 +27,7 @@ from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
 from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
+from pathspider.helpers.templates import Templates
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 FORGE_ATTEMPTS = 16
@@ -57,6 +58,7 @@ class ForgeSpider(DesynchronizedSpider):
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._own = threading.local()
         self._made_links: list[Link] = []
+        self._templates = Templates()
 
     # -- what a plugin fills in ----------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class ForgeSpider(DesynchronizedSpider):
         except LocalError as error:
             return local_error(str(error))
         try:
-            connection = self._exchange(job, packet, bytes(packet), flow)
+            connection = self._exchange(job, packet, self._templates.octets(packet), flow)
         except BaseException:
             flow.close()
             raise

@@ -137,7 +137,9 @@ class TraversalSpider(ForgeSpider):
 
     def baseline(self, job: Job) -> Packet:
         """An ordinary packet of the connection mode."""
-        return self.ip_header(job) / (self.dns_query(job) if self.args.connect == "dnsudp" else self.tcp_syn(job))
+        packet = self.ip_header(job)
+        packet.add_payload(self.dns_query(job) if self.args.connect == "dnsudp" else self.tcp_syn(job))  # "/" copies
+        return packet
 
     def forge(self, job: Job, seq: int) -> Packet:
         packet = self.baseline(job)

@@ -42,6 +42,9 @@ LOCATE = ("--locate=1000",)
 LACKING = {"nginx": {"h2c", "proxy"}, "apache": {"odd-dns", "odd-web", "full-mss", "proxy"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
+PER_CONNECTION = {"--feedback", "--syn-ect"}
+"""Options of plugins that cannot be had in lock-step: scenarios with them are left out."""
+
 USAGE_ERROR = 2
 """Exit status of a command that cannot run as it was given."""
 
@@ -246,6 +249,13 @@ def require_plugin(run: Run) -> None:
                                f"which {first.plugin} does not declare among its conditions")
 
 
+def to_measure(plugins: Sequence[str], servers: str = "builtin", options: Sequence[str] = ()) -> list[Case]:
+    """The paths of these plugins (of all, if none is named) that these servers, and options of a run, can show."""
+    left_out = PER_CONNECTION if "--lockstep" in options else set()
+    return [case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())
+            and left_out.isdisjoint(case.scenario.measure)]
+
+
 def check(
     plugins: Sequence[str],
     servers: str = "builtin",
@@ -260,7 +270,7 @@ def check(
 
     Others as :func:`perform` has them.
     """
-    runs = plan([case for case in cases_for(plugins) if case.scenario.needs not in LACKING.get(servers, ())])
+    runs = plan(to_measure(plugins, servers, options))
     for run in runs:
         require_plugin(run)
     labs = Labs()

@@ -18,8 +18,9 @@ def roots() -> list[Path]:
 def find_program(program: str, package: str) -> Path:
     """The binary of a program: unpacked, or the system's. Raises LabError with what to do."""
     for root in roots():
-        if (binary := root / "usr/sbin" / program).exists():
-            return binary
+        for folder in ("usr/sbin", "usr/bin"):
+            if (binary := root / folder / program).exists():
+                return binary
     if found := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
         return Path(found).parent.resolve() / program  # /sbin is /usr/sbin
     raise LabError(f"no {program} found; unpack one without installing it: apt-get download {package} && "

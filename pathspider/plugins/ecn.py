@@ -113,9 +113,9 @@ class ECN(SynchronizedSpider, PluggableSpider):
         self._plan = [BASELINE, *[FEEDBACK] * bool(getattr(args, "feedback", False)),
                       *[SYN_ECT] * bool(getattr(args, "syn_ect", False)), ASKING]
         """The one that asks as others do comes last: it is what is located."""
-        super().__init__(worker_count, libtrace_uri, args, server_mode)
         if FEEDBACK in self._plan:
             self.chains = [*self.chains, FeedbackChain]
+        super().__init__(worker_count, libtrace_uri, args, server_mode)
 
     def configuration_count(self) -> int:
         return 1 + max(self._plan)

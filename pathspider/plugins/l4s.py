@@ -89,6 +89,12 @@ class L4S(TraversalSpider, PluggableSpider):
 
     name = "l4s"
     description = "L4S: ECT(1) on Data and Control Packets"
+    feature = "Asking for accurate ECN and sending ECT(1)"
+    questions = {
+        "ect1.forward": "Does ECT(1) on data arrive as it was sent?",
+        "ect1.reverse": "Do packets come back with ECT(1)?",
+        "control.ect1.forward": "Does ECT(1) on the SYN arrive as it was sent?",
+    }
     version = __version__
     connect_supported = ["http"]
     chains = [BasicChain, TCPChain, HeadersChain, ECNChain, DSCPChain, FeedbackChain]

@@ -114,9 +114,20 @@ class TestCompare(unittest.TestCase):
 
 
 class TestPlan(unittest.TestCase):
+    def test_what_cannot_be_shown_is_left_out(self):
+        def needed(*of):
+            return {case.scenario.needs for case in check.to_measure(["ecn"], *of)}
+
+        def marks(*of):
+            return {word for case in check.to_measure(["ecn"], *of) for word in case.scenario.measure} & {
+                "--feedback", "--syn-ect"}
+
+        self.assertEqual((needed(), needed("apache")), ({"", "odd-web", "odd-dns"}, {""}))
+        self.assertEqual((marks(), marks("builtin", ["--lockstep"])), ({"--feedback", "--syn-ect"}, set()))
+
     def test_same_arguments_share_a_run(self):
         runs = check.plan(all_cases("ecn"))
-        self.assertEqual(len(runs), 4)
+        self.assertEqual(len(runs), 8)  # four modes, without further connections and with them
         self.assertEqual(sum(len(run.cases) for run in runs), len(all_cases("ecn")))
 
 
