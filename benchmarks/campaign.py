@@ -4,9 +4,11 @@
 and three vantage points in namespaces, two of them behind NAT; workers, broker and coordinator are killed, and links
 taken away, at random moments. The plugin connects to nothing: what is measured is everything else. ``split``: when
 what a dead vantage point had is measured by another. ``waiting``: the
-broker's memory while 1.2 GB of results wait for a coordinator that is off.
+broker's memory while 1.2 GB of results wait for a coordinator that is off. ``overhead``: what a worker costs beside its
+measuring process, with ``ecn`` in the lab.
 
-Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local|fleet|split|waiting] [--targets N] [--kills N]``.
+Needs root: ``sudo .venv/bin/python benchmarks/campaign.py [local|fleet|split|waiting|overhead] [--targets N]
+[--kills N]``.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 
 from pathspider.campaign.folder import Campaign
 from pathspider.campaign.records import records
+from pathspider.lab import campaign as lab_campaign
 
 PREFIX = "campaign-bench"
 PORT, LOCAL_PORT = 5671, 15672
@@ -210,8 +213,8 @@ def fleet(targets: int, kills: int, draw: random.Random) -> bool:
                 time.sleep(0.2)
             run_words[3:] = []  # from now on it goes on with what is there
             while processes["coordinator"].poll() is None and time.monotonic() < began + LONGEST:
-                largest = max(largest, memory(processes["broker"].pid))
-                time.sleep(draw.uniform(0.5, 4))
+                largest = max([largest, *(memory(pid) for pid in beams(processes["broker"].pid))])
+                time.sleep(draw.uniform(0.5, 3))
                 if killed.total() < kills:
                     name = draw.choice([*processes, "link"])
                     killed[name] += 1
@@ -237,7 +240,7 @@ def fleet(targets: int, kills: int, draw: random.Random) -> bool:
                 process.kill()
                 process.wait()
         right = told("fleet", Campaign(place.folder / "f/c"), targets, vantages=3, seconds=seconds, kills=killed)
-        print(f"fleet: largest resident memory of the broker {largest >> 10} MB")
+        print(f"fleet: the broker (beam) had {largest >> 10} MB resident at most")
         return right
 
 
@@ -296,6 +299,55 @@ def split() -> bool:
         return status == 0 and seconds < 60
 
 
+INSIDE = "PATHSPIDER_BENCH_OVERHEAD"
+"""Set where the namespaces have been made."""
+
+
+def overhead(targets: int) -> bool:
+    """``ecn`` in the lab, by one vantage point behind NAT."""
+    if INSIDE not in os.environ:
+        command = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", sys.executable,
+                   __file__, "overhead", "--targets", str(targets)]
+        return subprocess.run(command, env={**os.environ, INSIDE: "1"}, check=False).returncode == 0
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        lab_campaign._make_fleet(folder, targets)
+
+        def begin(*words: Any) -> subprocess.Popen[bytes]:
+            process = lab_campaign._start(folder, *words)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        begin("fleet", "up", "fleet")
+        stack.enter_context(lab_campaign.VantagePoint(folder, "ams", 1, ""))
+        worker = idle_worker(folder / "log")
+        before, began = cpu(worker), time.monotonic()
+        status = begin("campaign", "run", "fleet/c", "--fanout", "ams", "--targets", "targets.ndjson", "--chunk", 1000,
+                       "--", "--confirm", 0, "ecn", "--connect", "tcp", "--timeout", 1).wait()
+        seconds, own = time.monotonic() - began, cpu(worker) - before
+        measuring = sum(map(cpu, children(worker)))
+        found = sum(1 for _ in records(Campaign(folder / "fleet" / "c"), slots=["ams"]))
+        mine = memory(worker, below=False) >> 10
+        print(f"overhead: {found} of {targets} targets of ecn in chunks of 1000 in {seconds:.0f} s; the worker beside "
+              f"its measuring process: {own / seconds:.1%} of the time, {own / targets * 1e6:.0f} us of CPU a target "
+              f"(measuring: {measuring / targets * 1e6:.0f}), {mine} MB resident")
+        return status == 0 and found == targets and own / seconds < 0.05 and mine <= 40
+
+
+def idle_worker(log: Path) -> int:
+    """The process of the vantage point, once the broker is there and it has nothing to do."""
+    end = time.monotonic() + 120
+    while b"the broker takes connections" not in log.read_bytes():
+        if time.monotonic() > end:
+            raise SystemExit(log.read_text(encoding="utf-8"))
+        time.sleep(0.5)
+    time.sleep(20)  # connections are tried again within 10
+    return next(int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline")
+                if path.read_bytes().split(b"\0")[2:5] == [b"pathspider", b"vantage", b"run"])
+
+
 def beams(pid: int) -> list[int]:
     """Erlang's run-time systems below a process."""
     found = []
@@ -349,7 +401,7 @@ def memory(pid: int, *, below: bool = True) -> int:
 def main() -> int:
     """Run the parts that are named, or both; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=["local", "fleet", "split", "waiting", []], default=[])
+    parser.add_argument("parts", nargs="*", choices=["local", "fleet", "split", "waiting", "overhead", []], default=[])
     parser.add_argument("--targets", type=int, help="(Default: 1,000,000 local, 100,000 at three vantage points)")
     parser.add_argument("--kills", type=int, help="(Default: 10 local, 30 of a fleet)")
     parser.add_argument("--seed", type=int, default=0)
@@ -364,6 +416,8 @@ def main() -> int:
         right &= split()
     if "waiting" in args.parts or not args.parts:
         right &= waiting(1_200_000_000)
+    if "overhead" in args.parts or not args.parts:
+        right &= overhead(args.targets or 10_000)
     print(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MB")
     return 0 if right else 1
 

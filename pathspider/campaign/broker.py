@@ -47,6 +47,19 @@ log.file.level = info
 log.console = false
 """
 
+OF_OTHERS = """# Written by pspdr fleet: what the rabbitmq.conf of {broker} has to say for this fleet.
+# Plugin: rabbitmq_auth_mechanism_ssl. Of the authorities in cacertfile one is {folder}/ca.pem.
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+ssl_options.versions.1 = tlsv1.3
+# Further mechanisms, where others use this broker, have further numbers.
+auth_mechanisms.1 = EXTERNAL
+ssl_cert_login_from = common_name
+# A chunk may take long; a vantage point that has died is noticed by its heartbeats.
+consumer_timeout = 864000000
+"""
+"""For a broker that is there: what its operator puts into its configuration."""
+
 PLUGINS = "[rabbitmq_auth_mechanism_ssl,rabbitmq_management,rabbitmq_prometheus].\n"
 
 SERVER = "usr/lib/rabbitmq/bin/rabbitmq-server"

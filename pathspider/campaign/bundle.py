@@ -7,9 +7,10 @@ import os
 import ssl
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pathspider.campaign.certificates import client_context
+from pathspider.campaign.definitions import VHOST
 from pathspider.campaign.errors import CampaignError
 
 PORT = 5671
@@ -53,10 +54,7 @@ class Bundle:
 
     def address(self) -> tuple[str, int, str]:
         """Host, port and virtual host; ``ValueError`` for what is no address of a broker over TLS."""
-        parts = urlsplit(self.broker)
-        if parts.scheme != "amqps" or not parts.hostname:
-            raise ValueError(f"broker {self.broker!r}: amqps://HOST:PORT/VHOST is needed")
-        return parts.hostname, parts.port or PORT, parts.path.strip("/") or "pathspider"
+        return address_of(self.broker)
 
     def context(self) -> ssl.SSLContext:
         """How the broker is talked to; :exc:`CampaignError` for keys that are none."""
@@ -64,3 +62,11 @@ class Bundle:
             return client_context(self.authority, self.certificate, self.key)
         except (ssl.SSLError, ValueError) as error:
             raise CampaignError(f"the bundle of {self.name}: {error}") from None
+
+
+def address_of(broker: str) -> tuple[str, int, str]:
+    """Host, port and virtual host of ``amqps://HOST:PORT/VHOST``; ``ValueError`` for what is no such address."""
+    parts = urlsplit(broker)
+    if parts.scheme != "amqps" or not parts.hostname or parts.username is not None:
+        raise ValueError(f"broker {broker!r}: amqps://HOST:PORT/VHOST is needed")
+    return parts.hostname, parts.port or PORT, unquote(parts.path.removeprefix("/")) or VHOST

@@ -51,36 +51,39 @@ def topic_permissions(name: str) -> dict[str, str]:
     return {"exchange": "results", "write": "^$" if name == COORDINATOR else f"^{name}$", "read": "^$"}
 
 
-def vantage_queue(name: str) -> dict[str, Any]:
+def vantage_queue(name: str, vhost: str = VHOST) -> dict[str, Any]:
     """The queue of a vantage point."""
-    return _queue(queue_of(name), RETRIED)
+    return _queue(vhost, queue_of(name), RETRIED)
 
 
-def _queue(name: str, more: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "vhost": VHOST, "durable": True, "auto_delete": False, "arguments": {**QUEUE, **more}}
+def _queue(vhost: str, name: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": {**QUEUE, **more}}
 
 
-def definitions(names: Iterable[str], password: str) -> dict[str, Any]:
+def definitions(names: Iterable[str], password: str | None, vhost: str = VHOST) -> dict[str, Any]:
     """All of it.
 
     :param names: of the vantage points
-    :param password: of the manager
+    :param password: of the manager; None to have none, where the broker is others'
     """
     names = list(names)
-    exchanges = [{"name": name, "vhost": VHOST, "type": kind, "durable": True, "auto_delete": False, "internal": False,
+    manager = [] if password is None else [{
+        "name": MANAGER, "password_hash": password_hash(password),
+        "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"}]
+    exchanges = [{"name": name, "vhost": vhost, "type": kind, "durable": True, "auto_delete": False, "internal": False,
                   "arguments": {}} for name, kind in (("results", "topic"), ("dead", "fanout"))]
     return {
-        "vhosts": [{"name": VHOST}],
-        "users": [*users(names), {"name": MANAGER, "password_hash": password_hash(password),
-                                  "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"}],
-        "permissions": [{"user": name, "vhost": VHOST, **permissions(name)} for name in (COORDINATOR, *names)]
-        + [{"user": MANAGER, "vhost": VHOST, "configure": r"^vp\..*$", "write": "^dead$", "read": r"^vp\..*$"}],
-        "topic_permissions": [{"user": name, "vhost": VHOST, **topic_permissions(name)}
+        "vhosts": [{"name": vhost}],
+        "users": [*users(names), *manager],
+        "permissions": [{"user": name, "vhost": vhost, **permissions(name)} for name in (COORDINATOR, *names)]
+        + [{"user": one["name"], "vhost": vhost, "configure": r"^vp\..*$", "write": "^dead$", "read": r"^vp\..*$"}
+           for one in manager],
+        "topic_permissions": [{"user": name, "vhost": vhost, **topic_permissions(name)}
                               for name in (COORDINATOR, *names)],
         "exchanges": exchanges,
-        "queues": [_queue("results", {"x-max-length-bytes": MOST_RESULTS}), _queue("dead", {}), _queue("any", RETRIED),
-                   *map(vantage_queue, names)],
-        "bindings": [{"source": source, "vhost": VHOST, "destination": source, "destination_type": "queue",
+        "queues": [_queue(vhost, "results", {"x-max-length-bytes": MOST_RESULTS}), _queue(vhost, "dead", {}),
+                   _queue(vhost, "any", RETRIED), *(vantage_queue(name, vhost) for name in names)],
+        "bindings": [{"source": source, "vhost": vhost, "destination": source, "destination_type": "queue",
                       "routing_key": "#", "arguments": {}} for source in ("results", "dead")],
     }
 

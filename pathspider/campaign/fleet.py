@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from pathspider.atomic import atomic_write
-from pathspider.campaign.broker import CONFIGURATION, PLUGINS
-from pathspider.campaign.bundle import PORT, Bundle
+from pathspider.campaign.broker import CONFIGURATION, OF_OTHERS, PLUGINS
+from pathspider.campaign.bundle import PORT, Bundle, address_of
 from pathspider.campaign.certificates import alternative, certify, make_authority
 from pathspider.campaign.definitions import COORDINATOR, MANAGER, VHOST, definitions
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.folder import ID, NAME
 
 RESERVED = frozenset({COORDINATOR, MANAGER, "any", "dead", "results", "local", "guest"})
+
+BROKER_AUTHORITY = "broker-ca.pem"
+"""Who has certified an existing broker, where that is not the fleet's own authority."""
 
 
 @dataclass
@@ -54,12 +57,21 @@ class Fleet:
             raise CampaignError(f"{self.folder / 'fleet.json'}: {error}") from None
 
     @classmethod
-    def create(cls, folder: str | Path, state: State) -> Fleet:
-        """Make the authority, the broker's certificate and configuration, and the coordinator's bundle."""
+    def create(cls, folder: str | Path, state: State, authority: str | None = None) -> Fleet:
+        """Make the authority, the broker's certificate and configuration, and the coordinator's bundle.
+
+        :param authority: the certificates that one of an existing broker's is checked by; None where it has the one
+            that is made here
+        """
         path = Path(folder)
         if (path / "fleet.json").exists():
             raise CampaignError(f"{folder}: there is a fleet in this folder")
         alternative(state.host)
+        if state.broker:
+            try:
+                address_of(state.broker)
+            except ValueError as error:
+                raise CampaignError(str(error)) from None
         try:
             path.mkdir(parents=True, exist_ok=True)
             path.chmod(0o711)  # the broker's user passes through
@@ -71,6 +83,8 @@ class Fleet:
                                ("ca.pem", (path / "ca.pem").read_text(encoding="ascii"))):
                 _write_private(broker / name, text)
             _write_private(path / "manager.password", secrets.token_urlsafe(24))
+            if authority is not None:
+                _write_private(path / BROKER_AUTHORITY, authority)
             with atomic_write(path / "fleet.json") as stream:
                 stream.write(json.dumps(asdict(state), indent=1).encode() + b"\n")
             fleet = cls(path)
@@ -125,6 +139,11 @@ class Fleet:
     def configure(self) -> None:
         """Write the broker's configuration and definitions."""
         broker = (self.folder / "broker").resolve()
+        if self.state.broker:
+            with atomic_write(broker / "rabbitmq.conf") as stream:
+                stream.write(OF_OTHERS.format(broker=self.state.broker, folder=broker.parent).encode())
+            _write_private(broker / "definitions.json", json.dumps(self.definitions(), indent=1))
+            return
         ports = {"port": self.state.port, "management": self.state.local_port, "prometheus": self.state.local_port + 1}
         with atomic_write(broker / "rabbitmq.conf") as stream:
             stream.write(CONFIGURATION.format(folder=broker, **ports).encode())
@@ -134,6 +153,8 @@ class Fleet:
 
     def definitions(self) -> dict[str, Any]:
         """What the broker is to have."""
+        if self.state.broker:
+            return definitions(self.state.vantages, None, address_of(self.state.broker)[2])
         return definitions(self.state.vantages, self.password)
 
     # -- campaigns -----------------------------------------------------------------------------------------------
@@ -154,7 +175,8 @@ class Fleet:
 
     def _bundle(self, name: str) -> Bundle:
         certificate, key = certify(self.folder, name)
-        return Bundle(name, self.url, (self.folder / "ca.pem").read_text(encoding="ascii"), certificate, key)
+        authority = next(path for path in (self.folder / BROKER_AUTHORITY, self.folder / "ca.pem") if path.exists())
+        return Bundle(name, self.url, authority.read_text(encoding="ascii"), certificate, key)
 
     def _save(self) -> None:
         with atomic_write(self.folder / "fleet.json") as stream:

@@ -38,14 +38,16 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
         return sub
 
     sub = command("init", init, "Make a fleet: authority, broker's certificate and configuration")
-    sub.add_argument("--host", required=True, metavar="NAME", help="Name or address by which vantage points reach the "
-                                                                   "broker.")
+    sub.add_argument("--host", metavar="NAME", help="Name or address by which vantage points reach the broker. "
+                                                    "(Needed, unless --broker tells it)")
     sub.add_argument("--port", type=positive_int, default=5671, metavar="N", help="Its port. (Default: 5671)")
     sub.add_argument("--local-port", type=positive_int, default=15672, metavar="N",
                      help="On 127.0.0.1: management, and on the next three Prometheus, Erlang's distribution and its "
                           "port mapper. (Default: 15672)")
     sub.add_argument("--broker", default="", metavar="URL", help="Use a RabbitMQ that is there, amqps://HOST:PORT/VHOST:"
                                                                  " broker/definitions.json is for it to import.")
+    sub.add_argument("--broker-ca", metavar="FILE", help="Who has certified that RabbitMQ, certificates in PEM. "
+                                                         "(Default: it has broker/certificate.pem of this fleet)")
     sub = command("add", add, "Have one more vantage point, and write its bundle")
     sub.add_argument("name", metavar="NAME", help="What it is called.")
     sub = command("remove", remove, "Have a vantage point no more: it is cut off")
@@ -59,10 +61,32 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
 def init(args: argparse.Namespace) -> int:
     """Make a fleet; the exit status."""
+    import ssl  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     from pathspider.campaign.fleet import Fleet, State  # noqa: PLC0415
 
-    Fleet.create(args.folder, State(args.host, args.port, args.local_port, args.broker))
-    log.info("next: pspdr fleet add %s NAME, for each vantage point, and pspdr fleet up %s", args.folder, args.folder)
+    if not args.host and not args.broker:
+        raise UsageError("--host: by which name or address do vantage points reach the broker?")
+    if args.broker_ca and not args.broker:
+        raise UsageError("--broker-ca is for --broker: the fleet's own broker has a certificate of the fleet's")
+    host, authority = args.host or urlsplit(args.broker).hostname or "", None
+    if args.broker_ca:
+        try:
+            authority = Path(args.broker_ca).read_text(encoding="ascii")
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authority)
+        except (ssl.SSLError, ValueError) as error:
+            raise UsageError(f"--broker-ca {args.broker_ca}: not certificates in PEM: {error}") from None
+        except OSError as error:
+            raise UsageError(f"--broker-ca {args.broker_ca}: {error.strerror}") from None
+    fleet = Fleet.create(args.folder, State(host, args.port, args.local_port, args.broker), authority)
+    if args.broker:
+        files = fleet.folder / "broker"
+        log.info("next: pspdr fleet add %s NAME, for each vantage point; then have %s import %s, and say what %s says",
+                 args.folder, args.broker, files / "definitions.json", files / "rabbitmq.conf")
+    else:
+        log.info("next: pspdr fleet add %s NAME, for each vantage point, and pspdr fleet up %s", args.folder,
+                 args.folder)
     return 0
 
 
@@ -75,6 +99,9 @@ def add(args: argparse.Namespace) -> int:
     management = _management(fleet)
     if management is not None and management.is_up():
         management.add(args.name)
+    elif fleet.state.broker:
+        log.info("have %s import %s once more: rabbitmqctl import_definitions FILE", fleet.state.broker,
+                 fleet.folder / "broker/definitions.json")
     log.info("copy %s to the vantage point, where nobody else may read it: pspdr vantage run %s -i INTERFACE", path,
              path.name)
     return 0
@@ -82,6 +109,7 @@ def add(args: argparse.Namespace) -> int:
 
 def remove(args: argparse.Namespace) -> int:
     """Have a vantage point no more; the exit status."""
+    from pathspider.campaign.bundle import address_of  # noqa: PLC0415
     from pathspider.campaign.fleet import Fleet  # noqa: PLC0415
 
     fleet = Fleet(args.folder)
@@ -90,7 +118,9 @@ def remove(args: argparse.Namespace) -> int:
     if management is not None and management.is_up():
         management.remove(args.name)
     elif fleet.state.broker:
-        log.warning("remove it from %s, too: rabbitmqctl delete_user %s", fleet.state.broker, args.name)
+        log.warning("remove it from %s, too, or it goes on: rabbitmqctl delete_user %s, which cuts it off, and "
+                    "rabbitmqctl --vhost %s delete_queue vp.%s", fleet.state.broker, args.name,
+                    address_of(fleet.state.broker)[2], args.name)
     return 0
 
 

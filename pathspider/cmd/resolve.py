@@ -283,7 +283,7 @@ def stopping(resolving: Run) -> Iterator[None]:
 def tell(args: argparse.Namespace, resolving: Run, reader: JobReader | Union, prefixes: Prefixes | None,
          journal: Journal | None) -> int:
     """Say what has become of the names; the exit status."""
-    from pathspider.targets.resolver.run import SERVFAIL_IN_PART  # noqa: PLC0415
+    from pathspider.targets.resolver.run import INVALID_JOBS, SERVFAIL_IN_PART  # noqa: PLC0415
 
     counts, failures = resolving.counts, resolving.failures()
     reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
@@ -304,9 +304,9 @@ def tell(args: argparse.Namespace, resolving: Run, reader: JobReader | Union, pr
     if unanswered:
         again = f"; pspdr resolve {args.output_unresolved} asks for them again" if args.output_unresolved else ""
         log.warning("%d names got no answer from the resolvers%s", unanswered, again)
-    if counts["invalid"]:
+    if counts[INVALID_JOBS]:
         named = f"; {args.output_unresolved} has them" if args.output_unresolved else ""
-        log.warning("%d jobs have neither an address nor a name that can be one%s", counts["invalid"], named)
-    is_good = (reader.all_were_jobs and not unanswered and not counts["partial"] and not counts["invalid"]
+        log.warning("%d jobs have neither an address nor a name that can be one%s", counts[INVALID_JOBS], named)
+    is_good = (reader.all_were_jobs and not unanswered and not counts["partial"] and not counts[INVALID_JOBS]
                and (prefixes is None or not prefixes.bad))
     return 0 if is_good else 1

@@ -11,7 +11,7 @@ from pathspider.report.answers import is_apart, listed_questions
 from pathspider.report.confirmed import CONFIRMED
 from pathspider.report.crossing import Crossed, features, versions
 from pathspider.report.figures import points
-from pathspider.report.findings import Finding, clearest, findings, path_dependent
+from pathspider.report.findings import Finding, clearest, findings, path_dependent, path_dependent_in
 from pathspider.report.hops import by_systems
 from pathspider.report.markup import (
     Cell,
@@ -96,6 +96,10 @@ def _finding(finding: Finding, times: bool, places: bool) -> Iterator[str]:
             [text, of_total(found[question, word], dependent[1]), share(found[question, word] / dependent[1])]
             for word, text in (("works", "works"), ("broken", "broken"),
                                ("path_dependent", f"path-dependent ({finding.name}.multipoint.path_dependent)"))))
+        systems, known = path_dependent_in(report, question)
+        if systems:
+            yield from table(f"{finding.name}: path-dependent targets by AS", ["AS", "Targets", "Share of these"], (
+                [name, number(targets), share(targets / known)] for name, targets in systems))
     best = clearest(finding)
     if best and best.pairs and best.pairs.gained + best.pairs.lost:
         yield from columns(_matrix(report, best.pairs), _where(finding, best.pairs))

@@ -10,11 +10,11 @@ from pathspider.report import wording
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.figures import points, with_interval
 from pathspider.report.hops import Interval
-from pathspider.report.pairs import Pairs
+from pathspider.report.pairs import MOST_PLACES, Pairs
 from pathspider.report.questions import BASELINE_UP, natural_key
 from pathspider.report.statistics import Share, wilson
 from pathspider.report.summary import Compared, Count, Report
-from pathspider.report.targets import PATH_DEPENDENT
+from pathspider.report.targets import PATH_DEPENDENT, disagreement
 from pathspider.report.vantage import Relation, relation_of
 
 Sentence = list[tuple[str, bool]]
@@ -190,6 +190,13 @@ def path_dependent(finding: Finding) -> tuple[int, int] | None:
     points_of = finding.report.targets.points
     found = {word: points_of[question, word] for word in ("works", "broken", PATH_DEPENDENT)}
     return (found[PATH_DEPENDENT], sum(found.values())) if sum(found.values()) else None
+
+
+def path_dependent_in(report: Report, question: str) -> tuple[list[tuple[str, int]], int]:
+    """The autonomous systems with the most targets on which vantage points disagree, how many these are, and how many
+    there are in all systems."""
+    found = [(name, targets) for name, targets, _ in report.targets.places.of("as", {disagreement(question): 1})]
+    return found[:MOST_PLACES], sum(targets for _, targets in found)
 
 
 def evidence(finding: Finding) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pathspider.report.beside import beside
 from pathspider.report.crossing import features, versions
-from pathspider.report.findings import Finding, clearest, evidence, findings, lead, others, plain
+from pathspider.report.findings import Finding, clearest, evidence, findings, lead, others, path_dependent_in, plain
 from pathspider.report.hops import End, by_systems
 from pathspider.report.places import KINDS
 from pathspider.report.summary import Compared, Report
@@ -72,7 +72,8 @@ def agreeing(report: Report) -> Iterator[dict[str, Any]]:
         return
     points = report.targets.points
     for question in sorted({question for question, _ in points}):
-        yield {"question": question, **{word: points[question, word] for word in ("works", "broken", PATH_DEPENDENT)}}
+        yield {"question": question, **{word: points[question, word] for word in ("works", "broken", PATH_DEPENDENT)},
+               "path_dependent_by_as": dict(path_dependent_in(report, question)[0])}
 
 
 def located(report: Report) -> Iterator[dict[str, Any]]:

@@ -93,6 +93,11 @@ class Move(NamedTuple):
     after: tuple[str, ...]
 
 
+def disagreement(question: str) -> Move:
+    """As what :attr:`Targets.places` knows that a target works in one of all files, and is broken in another."""
+    return Move(Paired(-1, -1, question), (), (PATH_DEPENDENT,))
+
+
 class Targets:
     """Remembers each record's target, AS and verdict, in a temporary file that is gone with the process.
 
@@ -249,10 +254,13 @@ class Targets:
                 for question, files in self._first(found).items() for one, other in combinations(sorted(files), 2)]
 
     def _moves_of(self, found: Signature) -> list[Move]:
-        """Those of the first file to each other, and of each file to the next, that are changes."""
+        """Those of the first file to each other, and of each file to the next, that are changes; and what the files
+        disagree on."""
         files = sorted({file for file, _ in found})
         near = {(files[0], file) for file in files} | set(pairwise(files))
-        return [move for move in self._pairs_of(found) if move.before != move.after and move.pair[:2] in near]
+        return [*(move for move in self._pairs_of(found) if move.before != move.after and move.pair[:2] in near),
+                *(disagreement(question) for question, answers in self._first(found).items() if len(answers) > 1
+                  and is_connectivity(question) and {"works", "broken"} <= frozenset().union(*answers.values()))]
 
     def _questions_of(self, numbers: frozenset[int]) -> list[str]:
         """The questions that not all of these verdicts answer alike, of those that do answer them."""

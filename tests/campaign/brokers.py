@@ -31,7 +31,7 @@ def free_ports(count):
 
 
 class Running:
-    """A fleet of two with its broker, running."""
+    """A fleet of two with its broker, running, which trusts the authority of another fleet, too."""
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="pathspider-broker-"))
@@ -41,6 +41,11 @@ class Running:
         self.names = ["ams", "ber"]
         for name in self.names:
             self.fleet.add(name)
+        authority = self.fleet.folder / "broker/ca.pem"
+        self.guest = Fleet.create(self.folder / "guest", State("127.0.0.1", broker=f"amqps://127.0.0.1:{first}/measure"),
+                                  authority.read_text(encoding="ascii"))
+        with authority.open("a", encoding="ascii") as trusted:
+            trusted.write((self.guest.folder / "ca.pem").read_text(encoding="ascii"))
         self.broker = Broker(self.fleet.folder / "broker", first + 1)
         self.management = Management(first + 1, self.fleet.password, first)
         self.broker.start()

@@ -20,6 +20,7 @@ class TestBundle(unittest.TestCase):
         self.assertEqual(Bundle.read(self.path), bundle)
         self.assertEqual(bundle.address(), ("h.example.org", 5671, "x"))
         self.assertEqual(Bundle("a", "amqps://[::1]:99", "", "", "").address(), ("::1", 99, "pathspider"))
+        self.assertEqual(Bundle("a", "amqps://h/%2F", "", "", "").address(), ("h", 5671, "/"))
         self.assertRaises(CampaignError, bundle.context)
 
     def test_what_is_none(self):

@@ -49,6 +49,14 @@ class TestFleet(unittest.TestCase):
     def test_a_broker_of_others(self):
         fleet = Fleet.create(self.folder.with_name("f2"), State("h", broker="amqps://mq.example.org/v"))
         self.assertEqual(fleet.coordinator.address(), ("mq.example.org", 5671, "v"))
+        self.assertEqual(fleet.coordinator.authority, (fleet.folder / "ca.pem").read_text(encoding="ascii"))
+        found = json.loads((fleet.folder / "broker/definitions.json").read_bytes())
+        self.assertEqual(found["vhosts"], [{"name": "v"}])
+        self.assertEqual({one["vhost"] for kind in ("permissions", "queues", "exchanges", "bindings") for one in
+                          found[kind]}, {"v"})
+        self.assertEqual([user["name"] for user in found["users"]], ["coordinator"])  # no administrator
+        self.refused(Fleet.create, self.folder.with_name("f3"), State("h", broker="amqp://h/v"), word="amqps://")
+        self.assertFalse(self.folder.with_name("f3").exists())
 
     def test_campaigns(self):
         identity = "01a21b8f-c436-7728-82a7-d6baade16fa8"

@@ -1,5 +1,6 @@
 """The broker's refusals, asked of a real RabbitMQ, and a connection that comes back."""
 
+import json
 import socket
 import ssl
 import tempfile
@@ -138,6 +139,50 @@ class TestRefusals(BrokerCase):
         link.start()
         self.addCleanup(link.close)
         self.assertEqual((until(lambda: got, "the result has come")[0].key, got[0].properties.user_id), ("ams", "ams"))
+
+
+@in_checkout
+class TestABrokerOfOthers(BrokerCase):
+    """A fleet comes to a broker that is there: another authority, another virtual host."""
+
+    def link(self, bundle, queue, work=lambda: None):
+        got = []
+
+        def take(delivery):
+            link.acknowledge(delivery)
+            got.append(delivery)
+
+        link = Link(bundle, {queue: take}, work=work)
+        return link, got
+
+    def test_jobs_and_results(self):
+        guest = self.running.guest
+        bundle = Bundle.read(guest.add("dub"))
+        self.running.management.ask("POST", "definitions", value=json.loads(
+            (guest.folder / "broker/definitions.json").read_bytes()))
+        self.assertEqual(bundle.address()[2], "measure")
+        jobs, results = [b"job"], [b"result"]
+
+        def publish():
+            while jobs:
+                coordinator.publish("", "vp.dub", jobs[0], type="job")
+                del jobs[0]
+
+        def answer():
+            while results and taken:
+                vantage.publish("results", "dub", results[0], type="result")
+                del results[0]
+
+        vantage, taken = self.link(bundle, "vp.dub", answer)
+        coordinator, collected = self.link(guest.coordinator, "results", publish)
+        for link in (vantage, coordinator):
+            link.start()
+            self.addCleanup(link.close)
+        until(lambda: taken, "the job has come")
+        vantage.wake()
+        until(lambda: collected, "the result has come")
+        self.assertEqual([(one.key, one.body) for one in (*taken, *collected)],
+                         [("vp.dub", b"job"), ("dub", b"result")])
 
 
 @in_checkout

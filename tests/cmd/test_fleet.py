@@ -1,3 +1,4 @@
+from pathspider.campaign.certificates import make_authority
 from pathspider.campaign.fleet import Fleet, State
 from pathspider.cmd.fleet import _management
 from tests import in_checkout
@@ -28,7 +29,21 @@ class TestFleet(FolderCase):
         self.assertIsNone(_management(Fleet(self.folder / "f")))
         for command in ("up", "status"):
             self.assertIn("mq.example.org", self.here("fleet", command, "f")[2])
-        self.assertIn("delete_user", self.here("fleet", "remove", "f", "ams")[2])
+        self.assertIn("import_definitions", self.here("fleet", "add", "f", "ber")[2])
+        self.assertIn("delete_user ams", self.here("fleet", "remove", "f", "ams")[2])
+        self.assertIn("--vhost v delete_queue vp.ber", self.here("fleet", "remove", "f", "ber")[2])
+
+    def test_a_broker_of_others_with_a_certificate_of_others(self):
+        make_authority(self.folder, "Company")
+        words = ["fleet", "init", "f", "--broker", "amqps://mq.example.org/v", "--broker-ca"]
+        self.assertIn("not certificates", self.here(*words, "targets.ndjson")[2])
+        self.assertIn("No such file", self.here(*words, "nosuch")[2])
+        without = ["fleet", "init", "f", "--host", "h", "--broker-ca", "x"]
+        self.assertIn("--broker-ca is for --broker", self.here(*without)[2])
+        self.assertIn("--host", self.here("fleet", "init", "f")[2])
+        self.assertIn("definitions.json", self.here(*words, "ca.pem")[2])
+        self.assertEqual(Fleet(self.folder / "f").coordinator.authority,
+                         (self.folder / "ca.pem").read_text(encoding="ascii"))
 
 
 @in_checkout

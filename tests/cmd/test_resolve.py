@@ -120,6 +120,14 @@ class TestResolve(ResolverCase):
         self.assertTrue(any(query != query.lower() for query in seen))
         self.assertIn("does not keep the case of names", self.messages)
 
+    def test_an_answer_that_is_none_is_no_invalid_job(self):
+        self.serve(lambda query: query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:-11] + b"\xc0")  # a record is cut
+        self.resolve("h1.example\n", "--timeout", "2", "--output-unresolved", str(self.unresolved), status=1)
+        self.assertEqual(read(self.unresolved), [
+            {"domain": "h1.example", "conditions": ["dnsresolv.unresolved:invalid"]}])
+        self.assertIn("1 names got no answer from the resolvers", self.messages)
+        self.assertNotIn("neither an address", self.messages)
+
     def test_a_job_that_can_be_none_is_an_exit_status(self):
         self.serve(world)
         self.resolve('{"dip": "1.2.3"}\nh1.example\n', status=1)

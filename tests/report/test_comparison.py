@@ -47,6 +47,7 @@ class TestCompared(unittest.TestCase):
         one = record("192.0.2.1", WORKS)
         with report_of(**{f"d{number}": day(number, one) for number in (1, 2, 3)}) as report:
             self.assertIn("Share that is broken", "".join(compared(report)))
+        one["dip_asn"] = 64496
         places = {f"p{number}": [{**one, "path": [f"203.0.113.{number}", "*", "192.0.2.1"],
                                   "conditions": [BROKEN if number == 2 else WORKS]}] for number in (1, 2, 3)}
         with report_of(**places) as report:
@@ -55,6 +56,8 @@ class TestCompared(unittest.TestCase):
             self.assertNotIn("Share that is broken", text)
             self.assertIn("path-dependent (ecn.multipoint.path_dependent)</th>"
                           '<td class="number" data-value="1.0" data-head="Targets">1', text)
+            self.assertIn("path-dependent targets by AS", text)
+            self.assertIn('<th scope="row">AS64496</th>', text[text.index("path-dependent targets by AS"):])
 
     def test_files_that_have_nothing_in_common(self):
         with report_of(a=[record("192.0.2.1", WORKS)], b=[record("192.0.2.1", "mss.connectivity.online")]) as report:

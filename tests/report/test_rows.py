@@ -33,9 +33,10 @@ class TestRows(unittest.TestCase):
                              [("a", 0, 1), ("b", 1, 0)])
 
     def test_vantage_points_that_disagree(self):
-        here = [record("192.0.2.1", WORKS), record("192.0.2.2", BROKEN)]
-        there = [{**record(f"192.0.2.{number}", BROKEN), "path": ["203.0.113.2", "*", f"192.0.2.{number}"]}
-                 for number in (1, 2)]
+        here = [record("192.0.2.1", WORKS, dip_asn=64496), record("192.0.2.2", BROKEN, dip_asn=64497)]
+        there = [{**record(f"192.0.2.{number}", BROKEN, dip_asn=64495 + number),
+                  "path": ["203.0.113.2", "*", f"192.0.2.{number}"]} for number in (1, 2)]
         with report_of(a=here, b=there) as report:
             self.assertEqual([*rows.agreeing(report)], [
-                {"question": "ecn.connectivity", "works": 0, "broken": 1, "path_dependent": 1}])
+                {"question": "ecn.connectivity", "works": 0, "broken": 1, "path_dependent": 1,
+                 "path_dependent_by_as": {"AS64496": 1}}])

@@ -28,7 +28,8 @@ TELL_EVERY = 60.0
 FIRST_NAMES = 20
 """Where so many names from the first on are not answered, something is wrong with the resolvers."""
 LONG = 60.0
-SERVFAIL_IN_PART = "servfail in part"
+SERVFAIL_IN_PART, INVALID_JOBS = "servfail in part", "invalid jobs"
+"""Keys beside the problems of names, of which one is ``invalid``, as answers are."""
 INVALID = ("dip_", "dp_", "domain_")
 """What the words for jobs that cannot be measured begin with."""
 
@@ -122,7 +123,7 @@ class Run:
         self._failures: list[Record] = []
         self.counts: Counter[str] = Counter(journal.counts if journal else {})
         """``names``, ``resolved``, ``jobs``, ``partial`` (of names with jobs: some questions got no answer), ``servfail
-        in part`` (some got SERVFAIL, which is one), ``invalid``, and by their problem names without addresses."""
+        in part`` (some got SERVFAIL, which is one), ``invalid jobs``, and by their problem names without addresses."""
         self._told = self._saved = time.monotonic()
         self._heard = False
         """Whether the resolvers have told anything of any name."""
@@ -214,7 +215,7 @@ class Run:
                 why = "no_target"
             self.counts[why] += 1
             if why.startswith(INVALID) or why in ("no_name", "bad_domain"):
-                self.counts["invalid"] += 1
+                self.counts[INVALID_JOBS] += 1
             if self._unresolved is not None:
                 invalid = "domain_missing" if why == "no_name" else target.why() if why.startswith(INVALID) else ""
                 condition = f"pathspider.invalid_job:{invalid}" if invalid else f"{UNRESOLVED}:{why}"
@@ -259,7 +260,7 @@ class Run:
 
     def failures(self) -> Counter[str]:
         """Names without addresses, by their problem."""
-        known = ("names", "resolved", "jobs", "partial", SERVFAIL_IN_PART, "invalid")
+        known = ("names", "resolved", "jobs", "partial", SERVFAIL_IN_PART, INVALID_JOBS)
         return Counter({key: count for key, count in self.counts.items() if key not in known and count})
 
     def unanswered(self) -> int:

@@ -98,7 +98,7 @@ class TestRun(ResolverCase):
                          ["dnsresolv.unresolved:bad_domain"]
                          + [f"pathspider.invalid_job:{word}" for word in (
                              "dip_not_an_address", "dip_not_an_address", "dip_not_unicast", "domain_missing")])
-        self.assertEqual((self.run.counts["invalid"], self.run.failures()["invalid"]), (5, 0))
+        self.assertEqual((self.run.counts[run.INVALID_JOBS], self.run.failures()["invalid"]), (5, 0))
 
     def test_an_address_in_the_place_of_a_name_is_of_a_version_that_was_asked_for(self):
         self.plan = Plan((AAAA,))
