@@ -6,9 +6,9 @@ from pathspider.libtrace cimport _core
 
 
 @cython.locals(name=str, flags=int)
-cpdef keep(dict rec, object ip, bint rev, int octets)
+cpdef keep(object rec, object ip, bint rev, int octets)
 
 
 cdef class HeadersChain(Chain):
-    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
-    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1
+    cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip6(self, object rec, _core.IP6 ip, bint rev) except -1

@@ -139,6 +139,7 @@ cdef class _Pattern:
     cdef Py_ssize_t count, room
     cdef bytes line
     cdef list held          # what the pairs point to
+    cdef Layout layout      # of the record, if it was not a dict
 
     def __dealloc__(self):
         free(self.pairs)
@@ -185,6 +186,26 @@ cdef class _Pattern:
         self.count += 1
         return 0
 
+    cdef bint follow_places(self, Record record, _Text text, object other) except -1:
+        """The same of a record with the pattern's layout."""
+        cdef size_t done = 0
+        cdef int i
+        cdef const char *line
+        cdef const int *shown
+        cdef PyObject *value
+        if record.layout is not self.layout or self.count == 0:
+            return False
+        line = PyBytes_AS_STRING(self.line)
+        shown = record.layout.shown
+        for i in range(record.layout.count):
+            value = record.at[shown[i]]
+            if self.pairs[i].value != value:
+                text.add(line + done, self.pairs[i].text - done)
+                text.add_value(<object>value, other)
+                done = self.pairs[i].end
+        text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
+        return True
+
     cdef bint follow(self, dict record, _Text text, object other) except -1:
         """Writes a record that has the pattern's keys, in its order; False, and nothing is written, for any other."""
         cdef size_t start = text.used, done = 0
@@ -226,10 +247,17 @@ def json_lines(records, default=None):
         return dumps(value, default=default)
 
     text.enlarge(_most)
-    for record in records:
-        if record is None:
+    for each in records:
+        if type(each) is Record:
+            if not pattern.follow_places(each, text, other):
+                pattern.begin((<Record>each).finished(), text, other)
+                pattern.layout = (<Record>each).layout
+            continue
+        if each is None:
             raise TypeError("None is no record")
+        record = each
         if not pattern.follow(record, text, other):
             pattern.begin(record, text, other)
+            pattern.layout = None
     _most = min(max(_most, text.used), <size_t>16777216)
     return text.take()
