@@ -116,7 +116,8 @@ PLACE = "_place_of_"
 
 
 def with_places(tree):
-    """A chain's source in which fields of ``rec`` that are named by a constant are found by their place; their names."""
+    """A chain's source in which fields of ``rec`` that are named by a constant, or by either of two, are found by their
+    place; their names."""
     names = {}
 
     class Places(ast.NodeTransformer):
@@ -141,12 +142,20 @@ def with_places(tree):
             return [node, *(ast.Expr(call("note", field, value)) for field, value in fields)]
 
     def is_field(node):
-        return (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "rec"
-                and isinstance(node.slice, ast.Constant))
+        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "rec"):
+            return False
+        name = node.slice
+        return isinstance(name, ast.Constant) or (isinstance(name, ast.IfExp) and isinstance(name.body, ast.Constant)
+                                                  and isinstance(name.orelse, ast.Constant))
+
+    def place(name):
+        if isinstance(name, ast.IfExp):
+            return ast.IfExp(name.test, place(name.body), place(name.orelse))
+        names[name.value] = True
+        return ast.Name(PLACE + name.value)
 
     def call(function, field, *value):
-        names[field.slice.value] = True
-        return ast.Call(ast.Name(function), [ast.Name("rec"), ast.Name(PLACE + field.slice.value), field.slice, *value], [])
+        return ast.Call(ast.Name(function), [ast.Name("rec"), place(field.slice), field.slice, *value], [])
 
     def without_fields(target, fields):
         """A target of an assignment with names in the place of fields, which get their values behind it."""

@@ -5,8 +5,8 @@ from pathspider.chains.tcp cimport TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
 
 
-@cython.locals(name=str, flags=int)
-cpdef keep(object rec, object ip, bint rev, int octets)
+@cython.locals(name=str, flags=int, tcp=_core.TCP)
+cpdef keep(object rec, _core.Header ip, bint rev, int octets)
 
 
 cdef class HeadersChain(Chain):

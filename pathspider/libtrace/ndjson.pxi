@@ -15,6 +15,32 @@ cdef extern from "Python.h":
     char *bytes_data "PyBytes_AS_STRING"(PyObject *text)
     int _PyBytes_Resize(PyObject **text, Py_ssize_t size) except -1
 
+cdef extern from *:
+    """
+    /* Whether ASCII text stands in JSON as it is: no control characters, quotation marks and backslashes. Eight octets at
+       a time; none is above 127, so that bit 7 of each is free to tell. */
+    static int is_plain(const uint8_t *p, Py_ssize_t size)
+    {
+        const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+        uint64_t found = 0, octets;
+        Py_ssize_t i = 0;
+        for (; i + 8 <= size; i += 8) {
+            memcpy(&octets, p + i, 8);
+            found |= (octets + 96 * ones) ^ tops;            /* below 32 */
+            found |= (octets + ones) & tops;                 /* 127 */
+            found |= ((octets ^ 34 * ones) + 127 * ones) ^ tops;
+            found |= ((octets ^ 92 * ones) + 127 * ones) ^ tops;
+            if (found & tops)
+                return 0;
+        }
+        for (; i < size; i++)
+            if (p[i] < 32 || p[i] == 34 || p[i] == 92 || p[i] == 127)
+                return 0;
+        return 1;
+    }
+    """
+    bint is_plain(const uint8_t *p, Py_ssize_t size)
+
 
 cdef inline char *_digits(char *end, unsigned long number) noexcept:
     """Writes a number in front of ``end``; where it begins."""
@@ -65,7 +91,7 @@ cdef class _Text:
         cdef char digits[32]
         cdef char *text
         cdef const uint8_t *p
-        cdef Py_ssize_t i, size
+        cdef Py_ssize_t size
         if value is None:
             return self.add("null", 4)
         if value is True:
@@ -89,10 +115,7 @@ cdef class _Text:
         elif PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
             p = PyUnicode_1BYTE_DATA(value)
             size = PyUnicode_GET_LENGTH(value)
-            for i in range(size):
-                if p[i] < 32 or p[i] == 34 or p[i] == 92 or p[i] == 127:
-                    break
-            else:
+            if is_plain(p, size):
                 self.add('"', 1)
                 self.add(<const char *>p, size)
                 return self.add('"', 1)

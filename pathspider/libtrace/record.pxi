@@ -68,10 +68,13 @@ cdef class Record:
         self.layout.spare = self.at
 
     cdef int find(self, name) except -1:
+        cdef int at
         found = _places.get(name)
-        if found is None or found >= self.size or self.initial[<int>found] == NULL:
-            raise KeyError(name)
-        return found
+        if found is not None:
+            at = found
+            if at < self.size and self.initial[at] != NULL:
+                return at
+        raise KeyError(name)
 
     def __getitem__(self, name):
         return <object>self.at[self.find(name)]
