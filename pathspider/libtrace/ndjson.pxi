@@ -160,12 +160,14 @@ cdef class _Pattern:
 
     cdef Pair *pairs
     cdef Py_ssize_t count, room
+    cdef int *unlike        # which of the pairs a record has other values for; as many places as there are pairs
     cdef bytes line
     cdef list held          # what the pairs point to
     cdef Layout layout      # of the record, if it was not a dict
 
     def __dealloc__(self):
         free(self.pairs)
+        free(self.unlike)
 
     cdef int begin(self, dict record, _Text text, object other) except -1:
         """Writes a record that is unlike the one before; it becomes the pattern."""
@@ -199,7 +201,12 @@ cdef class _Pattern:
 
     cdef int add_pair(self, const Pair *pair) except -1:
         cdef Pair *larger
+        cdef int *places
         if self.count == self.room:
+            places = <int *>realloc(self.unlike, (self.room * 2 + 64) * sizeof(int))
+            if places == NULL:
+                raise MemoryError
+            self.unlike = places
             larger = <Pair *>realloc(self.pairs, (self.room * 2 + 64) * sizeof(Pair))
             if larger == NULL:
                 raise MemoryError
@@ -212,20 +219,25 @@ cdef class _Pattern:
     cdef bint follow_places(self, Record record, _Text text, object other) except -1:
         """The same of a record with the pattern's layout."""
         cdef size_t done = 0
-        cdef int i
+        cdef int i, k, others = 0
         cdef const char *line
         cdef const int *shown
         cdef PyObject *value
         if record.layout is not self.layout or self.count == 0:
             return False
-        line = PyBytes_AS_STRING(self.line)
         shown = record.layout.shown
         for i in range(record.layout.count):
             value = record.at[shown[i]]
             if self.pairs[i].value != value:
-                text.add(line + done, self.pairs[i].text - done)
-                text.add_value(<object>value, other)
-                done = self.pairs[i].end
+                __builtin_prefetch(value)  # it was made when the flow began, and is in no cache any more
+                self.unlike[others] = i
+                others += 1
+        line = PyBytes_AS_STRING(self.line)
+        for k in range(others):
+            i = self.unlike[k]
+            text.add(line + done, self.pairs[i].text - done)
+            text.add_value(<object>record.at[shown[i]], other)
+            done = self.pairs[i].end
         text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
         return True
 
