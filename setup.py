@@ -96,7 +96,7 @@ def compiled_chains():
 
 
 def unannotated(text, typed):
-    """A module's syntax tree without annotations, and without importing the names ``typed``, which its ``.pxd`` cimports.
+    """A module's syntax tree, without annotations and the imports of the names ``typed``, which its ``.pxd`` cimports.
 
     Types come from the ``.pxd`` alone, and Cython before 3 does not know postponed annotations (:pep:`563`).
     """
