@@ -80,7 +80,13 @@ def compiled_chains():
         digest = sha256((HERE / chains / f"{types.stem}.py").read_bytes()).hexdigest()
         declared = types.read_text(encoding="utf-8").replace("pathspider.chains.", "pathspider.libtrace.compiled.")
         typed = {name for names in re.findall(r"cimport (.+)", declared) for name in names.split(", ")}
-        text = unannotated((HERE / chains / f"{types.stem}.py").read_text(encoding="utf-8"), typed)
+        tree = unannotated((HERE / chains / f"{types.stem}.py").read_text(encoding="utf-8"), typed)
+        text, names = with_places(tree)
+        if names:
+            declared += "\nfrom pathspider.libtrace._core cimport note, noted\n"
+            declared += f"cdef int {', '.join(PLACE + name for name in names)}\n"
+            text += "\nfrom pathspider.libtrace._core import place\n"
+            text += "".join(f"{PLACE}{name} = place({name!r})\n" for name in names)
         write_changed(HERE / twins / types.name, declared)
         write_changed(HERE / twins / f"{types.stem}.py", f'{text}\n\nSOURCE_DIGEST = "{digest}"\n')
         modules.append(Extension(f"pathspider.libtrace.compiled.{types.stem}", [str(twins / f"{types.stem}.py")],
@@ -90,7 +96,7 @@ def compiled_chains():
 
 
 def unannotated(text, typed):
-    """A module's source without annotations, and without importing the names ``typed``, which its ``.pxd`` cimports.
+    """A module's syntax tree, without annotations and the imports of the names ``typed``, which its ``.pxd`` cimports.
 
     Types come from the ``.pxd`` alone, and Cython before 3 does not know postponed annotations (:pep:`563`).
     """
@@ -102,7 +108,66 @@ def unannotated(text, typed):
             node.annotation = None
         if isinstance(getattr(node, "body", None), list):
             node.body = [plain for part in node.body if (plain := _without_types(part, typed)) is not None]
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return tree
+
+
+PLACE = "_place_of_"
+"""What a place's name begins with, in a twin."""
+
+
+def with_places(tree):
+    """A chain's source in which fields of ``rec`` that are named by a constant, or by either of two, are found by their
+    place; their names."""
+    names = {}
+
+    class Places(ast.NodeTransformer):
+        """``rec["x"]`` becomes ``noted(rec, _place_of_x, "x")``, ``rec["x"] = v`` becomes ``note(…, v)``."""
+
+        def visit_Subscript(self, node):
+            self.generic_visit(node)
+            return call("noted", node) if is_field(node) and isinstance(node.ctx, ast.Load) else node
+
+        def visit_AugAssign(self, node):
+            node.value = self.visit(node.value)
+            if not is_field(node.target):
+                return node
+            return ast.Expr(call("note", node.target, ast.BinOp(call("noted", node.target), node.op, node.value)))
+
+        def visit_Assign(self, node):
+            node.value = self.visit(node.value)
+            if len(node.targets) == 1 and is_field(node.targets[0]):
+                return ast.Expr(call("note", node.targets[0], node.value))
+            fields = []
+            node.targets = [without_fields(target, fields) for target in node.targets]
+            return [node, *(ast.Expr(call("note", field, value)) for field, value in fields)]
+
+    def is_field(node):
+        if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "rec"):
+            return False
+        name = node.slice
+        return isinstance(name, ast.Constant) or (isinstance(name, ast.IfExp) and isinstance(name.body, ast.Constant)
+                                                  and isinstance(name.orelse, ast.Constant))
+
+    def place(name):
+        if isinstance(name, ast.IfExp):
+            return ast.IfExp(name.test, place(name.body), place(name.orelse))
+        names[name.value] = True
+        return ast.Name(PLACE + name.value)
+
+    def call(function, field, *value):
+        return ast.Call(ast.Name(function), [ast.Name("rec"), place(field.slice), field.slice, *value], [])
+
+    def without_fields(target, fields):
+        """A target of an assignment with names in the place of fields, which get their values behind it."""
+        if isinstance(target, ast.Tuple):
+            target.elts = [without_fields(part, fields) for part in target.elts]
+        elif is_field(target):
+            name = ast.Name(f"_value_{len(fields)}")
+            fields.append((target, name))
+            return name
+        return target
+
+    return ast.unparse(ast.fix_missing_locations(Places().visit(tree))), list(names)
 
 
 def _without_types(node, typed):

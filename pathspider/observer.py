@@ -154,8 +154,12 @@ class Observer:
             flowqueue.put(SHUTDOWN_SENTINEL)
             self._capture.close()  # the kernel takes its time for this: nobody has to wait for it
 
-    def run(self, sink: Callable[[list[Flow]], None]) -> None:
-        """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel."""
+    def run(self, sink: Callable[[list[Flow]], None], *, compact: bool = False) -> None:
+        """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel.
+
+        :param compact: the records may be other than dicts; :func:`pathspider.libtrace.json_lines` takes them
+        """
+        self._table.compact = compact
         try:
             self._observe(sink)
         finally:

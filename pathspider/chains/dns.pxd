@@ -18,5 +18,5 @@ cpdef bint may_be_response(bytes data) except -1
 
 cdef class DNSChain(Chain):
     @cython.locals(name=str, data=bytes, sequence=cython.longlong, start=cython.longlong, before=cython.longlong)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
-    cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint udp(self, object rec, _core.UDP udp, bint rev) except -1

@@ -7,6 +7,6 @@ from pathspider.libtrace cimport _core
 
 cdef class DSCPChain(Chain):
     @cython.locals(name=str, kind=int)
-    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1
     @cython.locals(name=str, kind=int)
-    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1
+    cpdef bint ip6(self, object rec, _core.IP6 ip, bint rev) except -1

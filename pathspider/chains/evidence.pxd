@@ -17,29 +17,29 @@ cpdef bint acknowledges(_core.TCP tcp, tuple syn) except -1
 
 
 @cython.locals(before=tuple)
-cpdef object note_syn(dict rec, _core.TCP tcp)
+cpdef object note_syn(object rec, _core.TCP tcp)
 
 
 @cython.locals(syn=tuple)
-cpdef object note_rst(dict rec, _core.TCP tcp)
+cpdef object note_rst(object rec, _core.TCP tcp)
 
 
 @cython.locals(syn=tuple, sent=double, microseconds=cython.longlong)
-cpdef object note_synack(dict rec, _core.TCP tcp)
+cpdef object note_synack(object rec, _core.TCP tcp)
 
 
-cpdef object note_answer(dict rec, object now)
+cpdef object note_answer(object rec, object now)
 
 
 @cython.locals(syn=tuple)
-cpdef object note_error(dict rec, _core.ICMPBase icmp, _core.Header ip, dict quoted)
+cpdef object note_error(object rec, _core.ICMPBase icmp, _core.Header ip, dict quoted)
 
 
 cdef class EvidenceChain(Chain):
     @cython.locals(flags=int)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
-    cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint udp(self, object rec, _core.UDP udp, bint rev) except -1
     @cython.locals(icmp=_core.ICMP, kind=int)
-    cpdef bint icmp4(self, dict rec, _core.IP ip, object q, bint rev) except -1
+    cpdef bint icmp4(self, object rec, _core.IP ip, object q, bint rev) except -1
     @cython.locals(icmp=_core.ICMP6, kind=int)
-    cpdef bint icmp6(self, dict rec, _core.IP6 ip, object q, bint rev) except -1
+    cpdef bint icmp6(self, object rec, _core.IP6 ip, object q, bint rev) except -1

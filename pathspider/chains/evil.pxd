@@ -7,4 +7,4 @@ from pathspider.libtrace cimport _core
 
 cdef class EvilChain(Chain):
     @cython.locals(name=str, kind=int)
-    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1

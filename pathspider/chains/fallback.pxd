@@ -7,4 +7,4 @@ from pathspider.libtrace cimport _core
 
 cdef class FallbackChain(Chain):
     @cython.locals(flags=int)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

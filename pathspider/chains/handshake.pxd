@@ -13,13 +13,13 @@ cpdef bint is_cut(_core.TCP tcp) except -1
 
 
 @cython.locals(syn=tuple)
-cpdef int after_syn(dict rec, _core.TCP tcp, int state) except -1
+cpdef int after_syn(object rec, _core.TCP tcp, int state) except -1
 
 
 @cython.locals(synack=tuple)
-cpdef int after_syn_ack(dict rec, _core.TCP tcp, int state) except -1
+cpdef int after_syn_ack(object rec, _core.TCP tcp, int state) except -1
 
 
 cdef class HandshakeChain(Chain):
     @cython.locals(state=int, bogus=bint, others=int)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

@@ -5,10 +5,10 @@ from pathspider.chains.tcp cimport TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
 
 
-@cython.locals(name=str, flags=int)
-cpdef keep(dict rec, object ip, bint rev, int octets)
+@cython.locals(name=str, flags=int, tcp=_core.TCP)
+cpdef keep(object rec, _core.Header ip, bint rev, int octets)
 
 
 cdef class HeadersChain(Chain):
-    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
-    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1
+    cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip6(self, object rec, _core.IP6 ip, bint rev) except -1

@@ -12,4 +12,4 @@ cpdef int packet_kind(_core.Header ip) except -1
 
 
 @cython.locals(kind=int)
-cpdef int believed_kind(dict rec, _core.Header ip, bint rev) except -1
+cpdef int believed_kind(object rec, _core.Header ip, bint rev) except -1

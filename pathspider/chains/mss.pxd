@@ -14,4 +14,4 @@ cpdef mss_option(bytes data)
 
 cdef class MSSChain(Chain):
     @cython.locals(option=tuple, length=str, value=str)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

@@ -28,14 +28,14 @@ cpdef int long_kind(bytes data, int at, int end, bint begun) except -2
 cpdef bint begins(bytes data) except -1
 
 
-cpdef int note_long(dict rec, bytes data, int at, bint rev) except -2
+cpdef int note_long(object rec, bytes data, int at, bint rev) except -2
 
 
-cpdef object note_initial(dict rec, object packet, bint rev)
+cpdef object note_initial(object rec, object packet, bint rev)
 
 
 @cython.locals(spin=bint, spins=list)
-cpdef object note_short(dict rec, int first, bint rev)
+cpdef object note_short(object rec, int first, bint rev)
 
 
 @cython.locals(size=int)
@@ -44,4 +44,4 @@ cpdef bint is_same_id(bytes data, int at) except -1
 
 cdef class QUICChain(Chain):
     @cython.locals(data=bytes, size=int, at=int, end=int, packets=int, mark=int)
-    cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1
+    cpdef bint udp(self, object rec, _core.UDP udp, bint rev) except -1

@@ -20,13 +20,13 @@ cpdef dict tcp_options(_core.TCP tcp)
 
 
 @cython.locals(bogus=bint)
-cpdef bint is_bogus(dict rec, _core.TCP tcp, bint rev) except -1
+cpdef bint is_bogus(object rec, _core.TCP tcp, bint rev) except -1
 
 
 @cython.locals(acknowledges=bint)
-cdef bint _is_bogus(dict rec, _core.TCP tcp, bint rev) except -1
+cdef bint _is_bogus(object rec, _core.TCP tcp, bint rev) except -1
 
 
 cdef class TCPChain(Chain):
     @cython.locals(flags=int)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

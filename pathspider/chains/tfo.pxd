@@ -11,4 +11,4 @@ cpdef object tfo_option(bytes data)
 
 cdef class TFOChain(Chain):
     @cython.locals(option=tuple)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

@@ -3,4 +3,4 @@ from pathspider.libtrace cimport _core
 
 
 cdef class UDPChain(Chain):
-    cpdef bint udp(self, dict rec, _core.UDP udp, bint rev) except -1
+    cpdef bint udp(self, object rec, _core.UDP udp, bint rev) except -1

@@ -161,7 +161,7 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
         try:
             try:
                 with telling(args, observer, files=files):
-                    observer.run(sink(writer, judge))
+                    observer.run(sink(writer, judge), compact=judge is None and args.format == "ndjson")
             except CaptureError as error:
                 log.error("%s", error)
                 status = 1

@@ -1,5 +1,6 @@
 """What compiled chains may use at C speed: the view objects' hot fields and the vtable of chain hooks."""
 
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
@@ -146,12 +147,57 @@ cdef class SCTP(Header):
 cpdef tuple endpoints(Header ip)
 
 
+cdef class Layout:
+    cdef dict template, finished, scratch
+    cdef PyObject **initial     # by place; NULL: records have no such name
+    cdef PyObject **spare       # arrays of records that are gone
+    cdef int *shown             # places of the fields of finished records, in their order
+    cdef int size, count
+
+
+cdef class Record:
+    cdef PyObject **at          # by place
+    cdef PyObject **initial
+    cdef int size
+    cdef Layout layout
+
+    cdef dict finished(self)
+    cdef int find(self, name) except -1
+
+
+cdef inline int put(Record record, int place, object value) except -1:
+    """Sets the value at a place that the record has."""
+    cdef PyObject *before = record.at[place]
+    if before != <PyObject *>value:
+        if <PyObject *>value != record.initial[place]:
+            Py_INCREF(value)
+        record.at[place] = <PyObject *>value
+        if before != record.initial[place]:
+            Py_DECREF(<object>before)
+    return 0
+
+
+cdef inline object noted(object rec, int place, str name):
+    """``rec[name]``, as compiled chains have it: of a :class:`Record` what stands at this place."""
+    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place] != NULL:
+        return <object>(<Record>rec).at[place]
+    return rec[name]
+
+
+cdef inline int note(object rec, int place, str name, object value) except -1:
+    """``rec[name] = value``"""
+    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place] != NULL:
+        return put(<Record>rec, place, value)
+    rec[name] = value
+    return 0
+
+
 cdef class ChainBase:
     cdef public bint enough
-    cpdef bint new_flow(self, dict rec, object ip) except -1
-    cpdef bint ip4(self, dict rec, IP ip, bint rev) except -1
-    cpdef bint ip6(self, dict rec, IP6 ip, bint rev) except -1
-    cpdef bint tcp(self, dict rec, TCP tcp, bint rev) except -1
-    cpdef bint udp(self, dict rec, UDP udp, bint rev) except -1
-    cpdef bint icmp4(self, dict rec, IP ip, object q, bint rev) except -1
-    cpdef bint icmp6(self, dict rec, IP6 ip, object q, bint rev) except -1
+    cpdef bint new_flow(self, object rec, object ip) except -1
+    cpdef bint ip4(self, object rec, IP ip, bint rev) except -1
+    cpdef bint ip6(self, object rec, IP6 ip, bint rev) except -1
+    cpdef bint tcp(self, object rec, TCP tcp, bint rev) except -1
+    cpdef bint udp(self, object rec, UDP udp, bint rev) except -1
+    cpdef bint icmp4(self, object rec, IP ip, object q, bint rev) except -1
+    cpdef bint icmp6(self, object rec, IP6 ip, object q, bint rev) except -1

@@ -2,7 +2,7 @@
 """The native core: view objects with python-libtrace's attributes, the flow table, packet sources.
 
 In one extension, because chains are called from the table with views, and the table eats from the sources:
-``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``tunnel.pxi`` (what packets are in),
+``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``tunnel.pxi`` (what packets are in), ``record.pxi`` (what chains note of a flow),
 ``table.pxi`` (packets in, flow records out), ``fragments.pxi`` (packets put together), ``capture.pxi`` (where packets come
 from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
 what leads packets to a file is in ``tap.c``.
@@ -29,12 +29,14 @@ cdef extern from "Python.h":
     uint32_t PyUnicode_READ_CHAR(object text, Py_ssize_t index)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     bint PyUnicode_CheckExact(object value)
+    PyObject *PyList_GET_ITEM(list items, Py_ssize_t index)
 
 ps_seed(int.from_bytes(_os.urandom(8), "little"))
 
 include "views.pxi"
 include "store.pxi"
 include "tunnel.pxi"
+include "record.pxi"
 include "table.pxi"
 include "fragments.pxi"
 include "capture.pxi"

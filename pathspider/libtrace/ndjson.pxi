@@ -15,6 +15,32 @@ cdef extern from "Python.h":
     char *bytes_data "PyBytes_AS_STRING"(PyObject *text)
     int _PyBytes_Resize(PyObject **text, Py_ssize_t size) except -1
 
+cdef extern from *:
+    """
+    /* Whether ASCII text stands in JSON as it is: no control characters, quotation marks and backslashes. Eight octets at
+       a time; none is above 127, so that bit 7 of each is free to tell. */
+    static int is_plain(const uint8_t *p, Py_ssize_t size)
+    {
+        const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+        uint64_t found = 0, octets;
+        Py_ssize_t i = 0;
+        for (; i + 8 <= size; i += 8) {
+            memcpy(&octets, p + i, 8);
+            found |= (octets + 96 * ones) ^ tops;            /* below 32 */
+            found |= (octets + ones) & tops;                 /* 127 */
+            found |= ((octets ^ 34 * ones) + 127 * ones) ^ tops;
+            found |= ((octets ^ 92 * ones) + 127 * ones) ^ tops;
+            if (found & tops)
+                return 0;
+        }
+        for (; i < size; i++)
+            if (p[i] < 32 || p[i] == 34 || p[i] == 92 || p[i] == 127)
+                return 0;
+        return 1;
+    }
+    """
+    bint is_plain(const uint8_t *p, Py_ssize_t size)
+
 
 cdef inline char *_digits(char *end, unsigned long number) noexcept:
     """Writes a number in front of ``end``; where it begins."""
@@ -65,7 +91,7 @@ cdef class _Text:
         cdef char digits[32]
         cdef char *text
         cdef const uint8_t *p
-        cdef Py_ssize_t i, size
+        cdef Py_ssize_t size
         if value is None:
             return self.add("null", 4)
         if value is True:
@@ -89,10 +115,7 @@ cdef class _Text:
         elif PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
             p = PyUnicode_1BYTE_DATA(value)
             size = PyUnicode_GET_LENGTH(value)
-            for i in range(size):
-                if p[i] < 32 or p[i] == 34 or p[i] == 92 or p[i] == 127:
-                    break
-            else:
+            if is_plain(p, size):
                 self.add('"', 1)
                 self.add(<const char *>p, size)
                 return self.add('"', 1)
@@ -137,11 +160,14 @@ cdef class _Pattern:
 
     cdef Pair *pairs
     cdef Py_ssize_t count, room
+    cdef int *unlike        # which of the pairs a record has other values for; as many places as there are pairs
     cdef bytes line
     cdef list held          # what the pairs point to
+    cdef Layout layout      # of the record, if it was not a dict
 
     def __dealloc__(self):
         free(self.pairs)
+        free(self.unlike)
 
     cdef int begin(self, dict record, _Text text, object other) except -1:
         """Writes a record that is unlike the one before; it becomes the pattern."""
@@ -175,7 +201,12 @@ cdef class _Pattern:
 
     cdef int add_pair(self, const Pair *pair) except -1:
         cdef Pair *larger
+        cdef int *places
         if self.count == self.room:
+            places = <int *>realloc(self.unlike, (self.room * 2 + 64) * sizeof(int))
+            if places == NULL:
+                raise MemoryError
+            self.unlike = places
             larger = <Pair *>realloc(self.pairs, (self.room * 2 + 64) * sizeof(Pair))
             if larger == NULL:
                 raise MemoryError
@@ -184,6 +215,31 @@ cdef class _Pattern:
         self.pairs[self.count] = pair[0]
         self.count += 1
         return 0
+
+    cdef bint follow_places(self, Record record, _Text text, object other) except -1:
+        """The same of a record with the pattern's layout."""
+        cdef size_t done = 0
+        cdef int i, k, others = 0
+        cdef const char *line
+        cdef const int *shown
+        cdef PyObject *value
+        if record.layout is not self.layout or self.count == 0:
+            return False
+        shown = record.layout.shown
+        for i in range(record.layout.count):
+            value = record.at[shown[i]]
+            if self.pairs[i].value != value:
+                __builtin_prefetch(value)  # it was made when the flow began, and is in no cache any more
+                self.unlike[others] = i
+                others += 1
+        line = PyBytes_AS_STRING(self.line)
+        for k in range(others):
+            i = self.unlike[k]
+            text.add(line + done, self.pairs[i].text - done)
+            text.add_value(<object>record.at[shown[i]], other)
+            done = self.pairs[i].end
+        text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
+        return True
 
     cdef bint follow(self, dict record, _Text text, object other) except -1:
         """Writes a record that has the pattern's keys, in its order; False, and nothing is written, for any other."""
@@ -226,10 +282,17 @@ def json_lines(records, default=None):
         return dumps(value, default=default)
 
     text.enlarge(_most)
-    for record in records:
-        if record is None:
+    for each in records:
+        if type(each) is Record:
+            if not pattern.follow_places(each, text, other):
+                pattern.begin((<Record>each).finished(), text, other)
+                pattern.layout = (<Record>each).layout
+            continue
+        if each is None:
             raise TypeError("None is no record")
+        record = each
         if not pattern.follow(record, text, other):
             pattern.begin(record, text, other)
+            pattern.layout = None
     _most = min(max(_most, text.used), <size_t>16777216)
     return text.take()

@@ -4,7 +4,8 @@ cdef struct Flow:
     Flow *chained       # next in the bucket
     Flow *before        # neighbours in the list of open flows (by last activity), or of complete ones (by due time)
     Flow *after
-    PyObject *rec       # the record; NULL: a chain did not want the flow, its packets are ignored
+    PyObject *rec       # the record: a Record, or a dict where the table has no layout; NULL: a chain did not want the
+                        # flow, its packets are ignored
     uint64_t hash
     int64_t active      # table clock at the last packet; for complete flows: when it is due
     int64_t first
@@ -33,10 +34,6 @@ cdef struct End:
 cdef struct Ends:
     End *at
     size_t count, room
-
-cdef extern from "Python.h":
-    ctypedef struct PyDictObject:
-        void *ma_keys
 
 cdef extern from *:
     void __builtin_prefetch(const void *p) nogil
@@ -67,6 +64,8 @@ HOOK_NAMES = ("new_flow", "ip4", "ip6", "tcp", "udp", "icmp4", "icmp6")
 cdef str PKT_FIRST = "pkt_first"
 cdef str PKT_LAST = "pkt_last"
 cdef str PACKETS = "_packets"
+cdef int PKT_FIRST_AT = place(PKT_FIRST)
+cdef int PKT_LAST_AT = place(PKT_LAST)
 
 cdef extern from *:
     """
@@ -226,25 +225,25 @@ cdef class ChainBase:
     are never called. Chains derive from :class:`pathspider.chains.base.Chain`, which derives from this.
     """
 
-    cpdef bint new_flow(self, dict rec, object ip) except -1:
+    cpdef bint new_flow(self, object rec, object ip) except -1:
         return True
 
-    cpdef bint ip4(self, dict rec, IP ip, bint rev) except -1:
+    cpdef bint ip4(self, object rec, IP ip, bint rev) except -1:
         return True
 
-    cpdef bint ip6(self, dict rec, IP6 ip, bint rev) except -1:
+    cpdef bint ip6(self, object rec, IP6 ip, bint rev) except -1:
         return True
 
-    cpdef bint tcp(self, dict rec, TCP tcp, bint rev) except -1:
+    cpdef bint tcp(self, object rec, TCP tcp, bint rev) except -1:
         return True
 
-    cpdef bint udp(self, dict rec, UDP udp, bint rev) except -1:
+    cpdef bint udp(self, object rec, UDP udp, bint rev) except -1:
         return True
 
-    cpdef bint icmp4(self, dict rec, IP ip, object q, bint rev) except -1:
+    cpdef bint icmp4(self, object rec, IP ip, object q, bint rev) except -1:
         return True
 
-    cpdef bint icmp6(self, dict rec, IP6 ip, object q, bint rev) except -1:
+    cpdef bint icmp6(self, object rec, IP6 ip, object q, bint rev) except -1:
         return True
 
 
@@ -342,15 +341,17 @@ cdef class FlowTable:
     cdef dict new_links
     cdef int64_t clock, raw, idle, expiry, active   # raw: the packet time that `clock` stands for
     cdef bint started
-    cdef dict template
+    cdef Layout layout      # of records, where all chains are compiled ones of ours, which declare all that they note
+    cdef dict template      # otherwise: what records, which are dicts, begin with
     cdef list scratch
-    cdef bint foreign       # a chain is not one of our compiled ones, which declare all that they note: look at each key
+    cdef public bint compact
+    """Whether finished records are given as they are held, each a :class:`Record` where there is a layout, not a dict."""
     cdef list keep
     cdef Hook *hooks[7]
     cdef int n_hooks[7]
     cdef int wanted[7]      # by any hook of a kind
     cdef uint64_t data_hooks  # hooks for TCP that want data, a bit for each
-    cdef list counts        # names for what flows count, of each chain that has such
+    cdef list counts        # places of what flows count, for each chain that has such
     cdef list names
     cdef int current_hook, current_chain
     cdef list out
@@ -389,6 +390,7 @@ cdef class FlowTable:
     cdef int register(self, list chains) except -1:
         cdef int hook, i
         cdef Hook *table
+        cdef bint foreign = False
         self.template = {}
         self.scratch = []
         for chain in chains:
@@ -401,13 +403,15 @@ cdef class FlowTable:
                 initial = {name: field.initial for name, field in getattr(chain, "fields", {}).items()}
             self.template.update(initial)
             self.scratch += getattr(chain, "scratch", ())
-            self.foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
+            foreign |= not type(chain).__module__.startswith("pathspider.libtrace.compiled.")
         if self.around is not None:
             self.template.update(dict.fromkeys(self.around.fields))  # their place; set when the flow begins
         self.template[PKT_FIRST] = self.template[PKT_LAST] = None  # their place; set when the flow ends
         self.scratch = list(dict.fromkeys(self.scratch))
-        counting = [] if self.foreign else [chain for chain in chains if chain.counts]
-        self.counts = [tuple(chain.counts) for chain in counting]
+        if not foreign:
+            self.layout = Layout(self.template, self.scratch)
+        counting = [] if foreign else [chain for chain in chains if chain.counts]
+        self.counts = [place(name) for chain in counting for name in chain.counts]
         self.keep.append(chains)
         self.names = []
         for hook in range(HOOKS):
@@ -688,12 +692,12 @@ cdef class FlowTable:
 
     cdef inline void expect(self, uint64_t hash) noexcept:
         """The hash of a packet that comes soon. What it needs is fetched into the caches in steps, one a packet, since
-        each step reads what the one before it fetched: the flow, its record, the record's table. A flow may be another
+        each step reads what the one before it fetched: the flow, its record, the record's values. A flow may be another
         one by then, but a record that it points to is always alive."""
         cdef Flow *flow = self.buckets[hash & self.mask]
         cdef Flow *second = self.soon[0]
         cdef Flow *third = self.soon[1]
-        cdef char *table
+        cdef char *values
         self.soon[1] = second
         self.soon[0] = flow
         if flow != NULL:
@@ -701,14 +705,12 @@ cdef class FlowTable:
             __builtin_prefetch(<char *>flow + 64)
         if second != NULL and second.rec != NULL:
             __builtin_prefetch(second.rec)
-        if third != NULL and third.rec != NULL:
-            table = <char *>(<PyDictObject *>third.rec).ma_keys
-            __builtin_prefetch(table)
-            __builtin_prefetch(table + 64)
-            __builtin_prefetch(table + 128)
-            __builtin_prefetch(table + 192)
-            __builtin_prefetch(table + 256)
-            __builtin_prefetch(table + 320)
+        if third != NULL and third.rec != NULL and self.layout is not None:
+            values = <char *>(<Record>third.rec).at
+            __builtin_prefetch(values)
+            __builtin_prefetch(values + 64)
+            __builtin_prefetch(values + 128)
+            __builtin_prefetch(values + 192)
 
     cdef inline Flow *find(self, const ps_dec *dec) noexcept:
         cdef Flow *flow = self.buckets[dec.hash & self.mask]
@@ -749,7 +751,6 @@ cdef class FlowTable:
     cdef int emit(self, Flow *flow) except -1:
         """Takes the flow out of the table; its record goes to the finished ones."""
         cdef Flow **link = &self.buckets[flow.hash & self.mask]
-        cdef dict rec
         while link[0] != flow:
             link = &link[0].chained
         link[0] = flow.chained
@@ -761,7 +762,7 @@ cdef class FlowTable:
         _remove(&self.done if flow.complete else &self.open, flow)
         self.count -= 1
         cdef PyObject *held = flow.rec
-        cdef int64_t first = flow.first, last = flow.last
+        cdef double first = _seconds(flow.first), last = _seconds(flow.last)
         cdef uint64_t counted[4]
         cdef int i
         for i in range(4):
@@ -771,21 +772,30 @@ cdef class FlowTable:
         flow.after = self.spare
         self.spare = flow
         if held != NULL:
-            rec = <dict>held
+            rec = <object>held
             Py_DECREF(rec)
-            if self.foreign:
-                _drop_private(rec)
-            for key in self.scratch:
-                rec.pop(key, None)
-            for names in self.counts:
-                for i in range(4):
-                    PyDict_SetItem(rec, (<tuple>names)[i], counted[i])
-            PyDict_SetItem(rec, PKT_FIRST, _seconds(first))
-            PyDict_SetItem(rec, PKT_LAST, _seconds(last))
+            rec = self.finish_dict(rec, first, last) if self.layout is None else self.finish(rec, first, last, counted)
             if packets is not None:
-                PyDict_SetItem(rec, PACKETS, packets)
+                rec[PACKETS] = packets
             self.out.append(rec)
         return 0
+
+    cdef object finish(self, Record rec, double first, double last, const uint64_t *counted):
+        cdef int i = 0
+        for at in self.counts:
+            put(rec, at, counted[i & 3])
+            i += 1
+        put(rec, PKT_FIRST_AT, first)
+        put(rec, PKT_LAST_AT, last)
+        return rec if self.compact and self.store is None else rec.finished()
+
+    cdef dict finish_dict(self, dict rec, double first, double last):
+        _drop_private(rec)
+        for key in self.scratch:
+            rec.pop(key, None)
+        PyDict_SetItem(rec, PKT_FIRST, first)
+        PyDict_SetItem(rec, PKT_LAST, last)
+        return rec
 
     cdef object let_go(self, Flow *flow):
         """Its packets, which are the caller's from now on; None if none are held."""
@@ -799,7 +809,6 @@ cdef class FlowTable:
 
     cdef Flow *create(self, const ps_dec *dec, int64_t now, int64_t ts) except NULL:
         cdef Flow *flow
-        cdef dict rec
         if self.count >= self.max_flows:
             self.evicted += 1
             flow = self.open.head
@@ -822,7 +831,7 @@ cdef class FlowTable:
         flow.active = flow.began = now
         # an ICMP error travels in reverse, also when it is the first that we see of the flow
         flow.forward = dec.dir ^ dec.quote
-        rec = PyDict_Copy(self.template)
+        rec = PyDict_Copy(self.template) if self.layout is None else _new_record(self.layout)
         Py_INCREF(rec)
         flow.rec = <PyObject *>rec
         if self.store is not None:
@@ -950,7 +959,7 @@ cdef class FlowTable:
             self.flows += 1
             fresh = True
             if self.around is not None:
-                self.around.note(<dict>flow.rec, p, caplen, wire_len, dlt)
+                self.around.note(<object>flow.rec, p, caplen, wire_len, dlt)
         elif not flow.complete:
             if self.open.tail != flow:
                 _remove(&self.open, flow)
@@ -1021,7 +1030,7 @@ cdef class FlowTable:
         cdef int i
         cdef Hook *hook
         cdef bint wanted
-        cdef dict rec = <dict>flow.rec
+        cdef object rec = <object>flow.rec
         self.current_hook = NEW_FLOW
         for i in range(self.n_hooks[NEW_FLOW]):
             self.current_chain = i
@@ -1040,7 +1049,7 @@ cdef class FlowTable:
         cdef int i, which
         cdef bint more = True
         cdef Hook *hook
-        cdef dict rec = <dict>flow.rec
+        cdef object rec = <object>flow.rec
         cdef object direction = True if rev else False
         cdef object quote
 

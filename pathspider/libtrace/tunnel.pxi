@@ -59,7 +59,7 @@ cdef class Encapsulation:
         self.decapsulate, self.outer = decapsulate, outer
         self.fields = around_fields(decapsulate, outer)
 
-    cdef int note(self, dict rec, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt) except -1:
+    cdef int note(self, object rec, const uint8_t *p, uint32_t caplen, uint32_t wire_len, int dlt) except -1:
         """Of a packet that belongs to a flow, to the flow's record."""
         cdef ps_dec dec
         cdef ps_tags tags

@@ -1,6 +1,8 @@
 """The compiled twins of the chains: used where they are what the files are, and saying what the files say."""
 
+import json
 import os
+import sys
 import unittest
 from unittest.mock import patch
 
@@ -8,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.all import ICMP, IP, Raw
 
-from pathspider.libtrace import FlowTable
+from pathspider.chains.base import Chain
+from pathspider.libtrace import FlowTable, json_lines
 from pathspider.libtrace._core import is_compiled
 from pathspider.libtrace.compiled import twin
 from tests.chains.flows import NAMES, chain_of
@@ -53,18 +56,54 @@ class Twins(unittest.TestCase):
         )
     )
     def test_mangled_packets_give_the_same_records_compiled_and_plain(self, packets):
-        records = []
-        for choose in (twin, lambda chain: chain):
-            table = FlowTable([choose(chain_of(name))() for name in NAMES])
-            found = []
-            for number, (seed, changes, cut) in enumerate(packets):
-                data = bytearray(seed)
-                for at, value in changes:
-                    if at < len(data):
-                        data[at] = value
-                found += table.feed(bytes(data[:cut]), float(number), 1, wire_len=len(data))
-            records.append(found + table.flush())
-        self.assertEqual(records[0], records[1])
+        class Beside(Chain):
+            """Not one of ours: where it takes part, records are dicts while flows are open."""
+
+        compiled = [twin(chain_of(name))() for name in NAMES]
+        plain = [chain_of(name)() for name in NAMES]
+        lines, records = [], []
+        for chains in (compiled, plain, [*compiled, Beside()]):
+            for compact in (False, True):
+                table = FlowTable(chains)
+                table.compact = compact
+                found = []
+                for number, (seed, changes, cut) in enumerate(packets):
+                    data = bytearray(seed)
+                    for at, value in changes:
+                        if at < len(data):
+                            data[at] = value
+                    found += table.feed(bytes(data[:cut]), float(number), 1, wire_len=len(data))
+                found += table.flush()
+                lines.append(json_lines(found))
+                if not compact:
+                    records.append(found)
+        self.assertEqual(records, [records[0]] * 3)
+        self.assertEqual(lines, ["".join(json.dumps(record) + "\n" for record in records[0]).encode()] * 6)
+
+    def test_records_own_what_is_noted_and_nothing_else(self):
+        frames = [tcp4("S", options=[("MSS", 1460)]), tcp4("SA", rev=True), tcp4("A"), udp4()]
+        names = [name for name in NAMES if twin(chain_of(name)) is not chain_of(name)]
+        gone = object()
+        if not names:
+            self.skipTest("this build has no twins")
+        table = FlowTable([twin(chain_of(name))() for name in names])
+        table.compact = True
+        for data in frames:
+            table.feed(data, 1.0)
+        found = table.flush()
+        before = sys.getrefcount(gone)
+        found[0]["sip"] = gone
+        found[0]["sip"] = gone
+        self.assertEqual(sys.getrefcount(gone), before + 1)
+        self.assertIs(found[0]["sip"], gone)
+        with self.assertRaises(KeyError):
+            found[0]["no_such_field"] = 1
+        with self.assertRaises(KeyError):
+            found[0]["no_such_field"]
+        self.assertIn("sip", found[0])
+        self.assertNotIn("no_such_field", found[0])
+        del found
+        self.assertEqual(sys.getrefcount(gone), before)
 
 
 if __name__ == "__main__":
