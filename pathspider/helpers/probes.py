@@ -11,13 +11,16 @@ import struct
 from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, inet_ntop, inet_pton
 
+from pathspider.chains.tcp import TO_TS
 from pathspider.helpers.segments import ones_complement_sum, transport_offset
-from pathspider.quotation import Quotation, read
+from pathspider.quotation import OPTION, Quotation, read
 
 TIME_EXCEEDED = {4: 11, 6: 3}
 USUAL_TTL = 64
 INITIAL_TTLS = (32, 64, 128, 255)
 """TTLs that systems begin with."""
+FEATURES = ("dscp", "ecn", "evil", "headers", "tcp_flags", "window", "urgent", "surplus", "payload_length")
+"""Fields that differ between two packets of ours only if they are to, see :func:`differing`."""
 CHECKSUM_AT = {IPPROTO_TCP: 16, IPPROTO_UDP: 6}
 """Where in the transport's header it is."""
 
@@ -104,12 +107,26 @@ def as_quoted(packet: bytes) -> Quotation | None:
 def is_same(sent: Quotation, quoted: Quotation, fields: Sequence[str]) -> bool | None:
     """Whether these fields were quoted as they were sent; None where too little was quoted to say so.
 
-    :param fields: names of :class:`~pathspider.quotation.Quotation`
+    :param fields: names as :meth:`~pathspider.quotation.Quotation.field` takes them
     """
-    pairs = [(getattr(sent, name), getattr(quoted, name)) for name in fields]
+    pairs = [(sent.field(name), quoted.field(name)) for name in fields]
     if any(one is not None and other is not None and one != other for one, other in pairs):
         return False
     return None if any(other is None for _, other in pairs) else True
+
+
+def differing(experiment: bytes, baseline: bytes) -> list[str]:
+    """The fields in which a packet differs from another one, but for those in which any two do: names as
+    :meth:`~pathspider.quotation.Quotation.field` takes them."""
+    one, other = as_quoted(experiment), as_quoted(baseline)
+    if one is None or other is None:
+        return []
+    kinds = sorted({kind for packet in (one, other) for kind, _ in packet.options or ()} - {TO_TS})
+    names = [*FEATURES, *(f"{OPTION}{kind}" for kind in kinds)]
+    found = [name for name in names if one.field(name) != other.field(name)]
+    if one.proto == IPPROTO_UDP and 0 in (one.checksum, other.checksum) and one.checksum != other.checksum:
+        found.append("checksum")
+    return found
 
 
 def hops_of_reply(ttl: int | None) -> int:

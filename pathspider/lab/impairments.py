@@ -91,6 +91,11 @@ def icmp_unreachable(code: str) -> Impairment:
     return Impairment(f"answers everything with ICMP {code}", (f"reject with icmpx type {code}",))
 
 
+def drop_resets() -> Impairment:
+    """RSTs to the target vanish: it sends again the SYN-ACKs that they refuse."""
+    return Impairment("drops RSTs to the target", ("tcp flags & rst == rst drop",))
+
+
 def first_connection_fails() -> Impairment:
     """The first connection between two addresses gets nowhere, however often its SYN is resent; later ones work."""
     return Impairment("drops the first connection", (

@@ -13,6 +13,7 @@ from scapy.packet import Raw
 from pathspider.helpers.probes import (
     as_quoted,
     datagram,
+    differing,
     ends_of,
     hops_of_reply,
     is_same,
@@ -106,6 +107,34 @@ class TestQuoted(unittest.TestCase):
             self.assertIs(is_same(sent, quoted, fields), same)
         bleached = as_quoted(bytes(IP(**V4) / TCP(**SYN))[:28])
         self.assertIs(is_same(sent, bleached, ("ecn", "tcp_flags")), False)
+
+    def test_differing(self):
+        """What is set is told; what any two packets have of their own is not."""
+        plain = IP(**V4, id=7) / TCP(**{**SYN, "flags": "S"})
+        plain[TCP].options = [("MSS", 1460), ("Timestamp", (1, 0))]
+        other = IP(**V4, id=8) / TCP(**{**SYN, "flags": "S", "sport": 9, "seq": 5})
+        other[TCP].options = [("MSS", 1460), ("Timestamp", (2, 0))]
+        self.assertEqual(differing(bytes(other), bytes(plain)), [])
+        other[TCP].options += [(99, b"\xa5")]
+        other[IP].tos = 0xB8
+        self.assertEqual(differing(bytes(other), bytes(plain)), ["dscp", "option_99"])
+        six = IPv6(**V6) / TCP(**SYN)
+        self.assertEqual(differing(bytes(IPv6(**V6) / IPv6ExtHdrDestOpt() / TCP(**SYN)), bytes(six)), ["headers"])
+        query = IP(**V4) / UDP() / b"query"
+        self.assertEqual(differing(bytes(IP(**V4) / UDP(chksum=0) / b"query"), bytes(query)), ["checksum"])
+        self.assertEqual(differing(bytes(IP(**V4) / UDP() / b"other"), bytes(query)), [])
+        self.assertEqual(differing(b"", bytes(query)), [])
+
+    def test_an_option(self):
+        packet = IP(**V4) / TCP(**{**SYN, "options": [("MSS", 1460), (99, b"\xa5"), (200, b"")]})
+        sent = as_quoted(bytes(packet))
+        self.assertEqual([sent.field(name) for name in ("option_99", "option_200", "option_98", "mss")],
+                         ["a5", "", "absent", 1460])
+        packet[TCP].options = [("MSS", 1460)]
+        stripped, short = as_quoted(bytes(packet)), as_quoted(bytes(packet)[:42])
+        self.assertEqual((stripped.field("option_99"), short.field("option_99")), ("absent", None))
+        self.assertIs(is_same(sent, stripped, ["option_99"]), False)
+        self.assertIsNone(is_same(sent, short, ["option_99"]))
 
     def test_hops_of_a_reply(self):
         for ttl, hops in ((64, 1), (56, 9), (128, 1), (119, 10), (255, 1), (20, 13), (None, 0)):

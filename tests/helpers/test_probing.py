@@ -55,6 +55,18 @@ class TestForgedFlow(unittest.TestCase):
                 self.assertEqual((reply.accepted, reply.ttl), (True, 64))
                 self.assertLess(abs(reply.moment - time.time()), PATIENCE)
 
+    def test_a_syn_ack_that_is_sent_again(self):
+        for version, own in ((4, "127.0.0.1"), (6, "::1")):
+            with self.subTest(own), socket.create_server((own, 0), family=socket.AF_INET if version == 4
+                                                         else socket.AF_INET6) as server:
+                port = server.getsockname()[1]
+                flow = self.flow(version, header(version) / TCP(dport=port, flags="S"), port)
+                for number in (1, 2):  # neither has been answered by a RST when it is sent again
+                    self.assertTrue(flow.send(64, number))
+                replies = []
+                until(lambda flow=flow, replies=replies: replies.extend(flow.read()) or len(replies) >= 2)
+                self.assertEqual([reply.repeated for reply in replies[:2]], [False, True])
+
     def test_a_syn_that_is_refused(self):
         for version, own in OWN.items():
             with socket.socket(FAMILY[version]) as closed:

@@ -202,6 +202,26 @@ class TestHearing(Looking):
         target.reply(other, Reply(True, 56, 0.0))
         self.assertTrue(target.under_way)
 
+    def test_an_answer_that_may_have_been_sent_again(self):
+        """It counts only if no hop says anything, and is asked for in another flow."""
+        again = Reply(True, 56, 0.0, repeated=True)
+        target = self.asked()
+        self.assertEqual(target.wanted, Probe("A", 9))
+        target.reply(target._flows["A"], again)
+        self.assertTrue(target.under_way)
+        target.hear(self.heard())
+        self.assertEqual(target.wanted, Probe("A", 11))
+        target.send(3.0)
+        target.reply(target._flows["A"], again)
+        target.look(3.0 + locate.PATIENCE)
+        self.assertEqual(target.wanted, Probe("N", 11))
+        target.send(5.0)
+        self.assertNotEqual(target._flows["N"].port, target._flows["A"].port)
+        self.assertEqual(as_quoted(self.sent[-1]).tcp_flags, 2)
+        target.reply(target._flows["N"], Reply(True, 56, 0.0))
+        self.assertNotIn("N", target._flows)
+        self.assertEqual(target.wanted, Probe("A", 10))
+
     def test_fuzzed(self):
         """Whatever routers quote: no exception. Spoiled answers of a clean path: no interval."""
         drawn = random.Random(7)
