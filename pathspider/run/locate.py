@@ -223,7 +223,7 @@ class Locator:
         with self._state:
             return len(self._waiting) + len(self._targets)
 
-    def take(self, record: Record, made_of: Materials | None) -> bool:
+    def take(self, record: Record, made_of: Mapping[str | None, Material] | None) -> bool:
         """Whether a record comes later, since it is to be located."""
         wanted = [*self._wanted(record, made_of or {})]
         if not wanted:

@@ -13,6 +13,10 @@ from scapy.packet import Raw
 from pathspider.helpers.probes import datagram
 from pathspider.helpers.probing import ForgedFlow, Listener, LiveFlow, Sender, ports_of
 from pathspider.helpers.sockets import is_established
+from pathspider.lab import Lab
+from pathspider.lab.addresses import clean_address
+from pathspider.lab.scenarios import HOPS_FILE
+from tests.helpers import inflow
 
 PATIENCE = 10
 OWN = {4: "127.0.0.1", 6: "::1"}
@@ -174,6 +178,14 @@ class TestLiveFlow(unittest.TestCase):
             self.assertFalse(flow.is_answered)
             client.close()
             self.assertTrue(until(lambda flow=flow: flow.is_answered))
+
+    def test_octets_that_die_on_the_way_arrive(self):
+        """Over eight hops, as the server saw it. ``benchmarks/inflow.py`` has a thousand connections."""
+        addresses = [clean_address(number, version) for number in range(5) for version in OWN]
+        with Lab(scenarios=[HOPS_FILE]) as lab:
+            sent, got, quoted = inflow.run(lab, addresses)
+        self.assertEqual((len(sent), got), (len(addresses), sent))
+        self.assertGreater(quoted, len(addresses) * inflow.PROBES // 2)
 
     def test_sequence_numbers(self):
         server = socket.create_server((OWN[4], 0))

@@ -20,6 +20,7 @@ from pathspider.run.options import RunOptions
 from pathspider.run.specimen import Specimen
 from pathspider.run.target import Target, lives, shows, with_hops
 from pathspider.targets.prefixes import Prefixes
+from tests.run import quotations
 
 OWN = "127.0.0.1"
 PORT = 9
@@ -222,21 +223,15 @@ class TestHearing(Looking):
         self.assertNotIn("N", target._flows)
         self.assertEqual(target.wanted, Probe("A", 10))
 
-    def test_fuzzed(self):
-        """Whatever routers quote: no exception. Spoiled answers of a clean path: no interval."""
-        drawn = random.Random(7)
-        fields = [name for name in as_quoted(ASKING.first).__dataclass_fields__ if name not in ("kind", "version")]
 
-        def spoil(heard):
-            if drawn.random() < 0.3:
-                values = {name: drawn.choice([None, drawn.getrandbits(9)]) for name in drawn.sample(fields, 4)
-                          if name not in ("src", "dst", "options", "options_data", "extensions", "ip_options",
-                                          "payload", "extension_headers", "octets", "said", "type", "code")}
-                return heard._replace(quotation=replace(heard.quotation, **values))
-            return heard
+class TestSpoiled(unittest.TestCase):
+    """Whatever routers quote: no exception, no interval that is not true. ``make fuzz`` has a hundred times more."""
 
-        for _ in range(40):
-            self.assertIsNone(self.walk(self.target(), change=99, spoil=spoil).interval)
+    def test_spoiled_quotations(self):
+        words, wrong, count = quotations.fuzz(1000, seed=7)
+        self.assertEqual(wrong, [])
+        self.assertGreaterEqual(count, 1000)
+        self.assertGreaterEqual(words.keys(), {"changed", "dropped", "first", "reverse_or_target", "not_located"})
 
 
 class TestWhatIsLookedFor(unittest.TestCase):
