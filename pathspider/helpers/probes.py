@@ -2,7 +2,8 @@
 
 The fields by which routers choose one of several paths stay the same for all of a flow's probes, and so does the
 sequence number: addresses, ports, flow label. B. Augustin et al., Avoiding traceroute anomalies with Paris traceroute,
-IMC 2006. What tells the probes apart is the identification of the IPv4 header.
+IMC 2006. What tells the probes apart is the identification of the IPv4 header and, as IPv6 has none, the window of a
+SYN, which no router looks at; errors quote as much as there is room for, so that it is there. :rfc:`4443`
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def probe(template: bytes, *, port: int, ttl: int = USUAL_TTL, number: int = 0, 
 
     :param template: TCP or UDP, from its IP header on; lengths and checksums are made to fit
     :param port: source port
-    :param number: of the probe, for the identification field
+    :param number: of the probe, for the identification field or, of TCP over IPv6, the window; 0: the latter stays
     :param seq: sequence number, where it is TCP
     """
     packet = bytearray(template)
@@ -62,11 +63,18 @@ def probe(template: bytes, *, port: int, ttl: int = USUAL_TTL, number: int = 0, 
     if protocol == IPPROTO_TCP:
         if seq is not None:
             packet[at + 4:at + 8] = struct.pack("!I", seq)
+        if number and version_of(template) == 6:
+            packet[at + 14:at + 16] = struct.pack("!H", window_of(number))
         set_checksum(packet, at, bytes(addresses), protocol, len(packet) - at)
     elif protocol == IPPROTO_UDP and packet[at + 6:at + 8] != b"\0\0":  # none was sent: it stays so
         (length,) = struct.unpack_from("!H", packet, at + 4)
         set_checksum(packet, at, bytes(addresses), protocol, length)
     return bytes(packet)
+
+
+def window_of(number: int) -> int:
+    """The window of a SYN that has a number: one that hosts may have."""
+    return 0x8000 | number & 0x7FFF
 
 
 def set_checksum(packet: bytearray, start: int, addresses: bytes, protocol: int, length: int) -> None:

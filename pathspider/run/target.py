@@ -9,7 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathspider.helpers.probes import as_quoted, datagram, ends_of, hops_of_reply, is_same, protocol_of
+from pathspider.helpers.probes import (
+    as_quoted,
+    datagram,
+    ends_of,
+    hops_of_reply,
+    is_same,
+    protocol_of,
+    window_of,
+)
 from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
@@ -146,6 +154,7 @@ class Target:
         """Send the probe that is wanted; False if that is not yet possible, or never."""
         side, ttl = self.wanted
         self._number = self._number % 0xFFFF + 1
+        number = 0 if "window" in self.finding.fields and ":" in self.address else self._number
         try:
             if side == OTHER:
                 sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
@@ -153,13 +162,13 @@ class Target:
             elif side == CONTROL:
                 flow = self._flow(EXPERIMENT)
                 self._left_at = time.time()
-                sent = flow.send(ttl, self._number, self._specimens[BASELINE].first)
+                sent = flow.send(ttl, number, self._specimens[BASELINE].first)
             else:
                 flow = self._flow(side)
                 if isinstance(flow, LiveFlow) and not self._is_ready(flow, side, now):
                     return False
                 self._left_at = time.time()
-                sent = flow.send(ttl, self._number)
+                sent = flow.send(ttl, number)
         except OSError:
             sent = False
         if not sent:
@@ -265,7 +274,10 @@ class Target:
         flow = self._flows.get(EXPERIMENT if side == CONTROL else side)
         if isinstance(flow, LiveFlow):
             return not flow.is_current(quoted.seq)
-        if quoted.version != 4 or quoted.ident is None:
+        if quoted.version == 6:
+            windows = {*map(window_of, self._numbers)} if quoted.proto == socket.IPPROTO_TCP else set()
+            return quoted.window != window_of(self._number) and quoted.window in windows
+        if quoted.ident is None:
             return False
         swapped = (quoted.ident & 0xFF) << 8 | quoted.ident >> 8  # some routers quote it so
         return self._number not in (quoted.ident, swapped) and bool(self._numbers & {quoted.ident, swapped})

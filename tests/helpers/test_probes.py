@@ -60,6 +60,16 @@ class TestProbe(unittest.TestCase):
             self.assertTrue(view(made).test_trans_cksm())
             self.assertEqual(view(made).udp.src_port, 50000)
 
+    def test_numbers_over_ipv6(self):
+        """In the window of a SYN, which no path is chosen by; 0 leaves that as it is."""
+        template = bytes(IPv6(**V6, fl=7) / TCP(**SYN, window=64240))
+        seen = [as_quoted(probe(template, port=40000, ttl=3, number=number, seq=9)) for number in (0, 1, 2, 0x8001)]
+        self.assertEqual([one.window for one in seen], [64240, 0x8001, 0x8002, 0x8001])
+        self.assertEqual({(one.sport, one.dport, one.seq, one.flow_label, one.length) for one in seen},
+                         {(40000, 80, 9, 7, len(template))})
+        datagram_like = bytes(IPv6(**V6) / UDP(sport=40000, dport=53) / Raw(b"query"))
+        self.assertEqual(probe(datagram_like, port=40000, ttl=64, number=5), probe(datagram_like, port=40000, ttl=64))
+
     def test_udp_without_checksum_stays_so(self):
         made = probe(bytes(IP(**V4) / UDP(sport=1, dport=53, chksum=0) / Raw(b"query")), port=50000)
         self.assertEqual(ip(made).udp.checksum, 0)
