@@ -30,6 +30,8 @@ FAMILIES = (accecn, dscp, dscpclass, ecn, evilbit, ipv6eh, mptcp, mss, tcpopt, t
 BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
 
+HALF_OPEN = [path.drop_resets(), path.set_returned_ttl(58)]
+
 
 def hops(base: str, how: str, route: Route, place: str, *instead: str, **others: Any) -> Scenario:
     """The scenario of another family on a path of eight hops: ``<base>-<how>``, and where what it does is found."""
@@ -152,13 +154,14 @@ SCENARIOS = [
     hops("ecn-syn-stripped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
     hops("ecn-syn-dropped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
 
-    # Half-open connections: SYN-ACKs that are sent again, while hops are asked that say nothing, are no word of theirs
+    # Half-open connections: SYN-ACKs that are sent again, while hops are asked that say nothing, are no word of theirs.
+    # The target seems to be twelve hops away, so that the search begins beyond it, and asks hop 5 when one comes
     hops("ecn-syn-dropped-tcp", "resets-lost", Route(6, silent=(5, 6, 7, 8)), "not_located:no_answer",
-         path=[path.drop_ecn_setup_syn(), path.drop_resets()]),
+         path=[path.drop_ecn_setup_syn(), *HALF_OPEN]),
     hops("ecn-syn-stripped-tcp", "resets-lost", Route(6, silent=(5, 6, 7, 8)), "not_located:no_answer",
-         path=[path.strip_ecn_from_syn(), path.drop_resets()]),
+         path=[path.strip_ecn_from_syn(), *HALF_OPEN]),
     hops("ecn-syn-dropped-tcp", "resets-lost-seen", Route(4, silent=(7, 8)), "dropped:4-5",
-         path=[path.drop_ecn_setup_syn(), path.drop_resets()]),
+         path=[path.drop_ecn_setup_syn(), *HALF_OPEN]),
 
     # Hops that say it once a second
     hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
