@@ -75,6 +75,8 @@ def shown(name: str, value: Any) -> str:
         return ECN[value]
     if name == "tcp_flags" and isinstance(value, int):
         return ",".join(flag for bit, flag in enumerate(TCP_FLAGS) if value >> bit & 1) or "none"
+    if isinstance(value, list):
+        value = ",".join(map(str, value)) or "none"
     return f"{name} {value}"
 
 

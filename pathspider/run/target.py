@@ -285,7 +285,8 @@ class Target:
     def _note(self, side: str, heard: Heard) -> None:
         """Keep for the record what a hop has said first."""
         names = dict.fromkeys((*self.finding.fields, "dscp", "ecn"))
-        facts = {name: value for name in names if (value := heard.quotation.field(name)) is not None}
+        facts = {name: [*value] if isinstance(value, tuple) else value
+                 for name in names if (value := heard.quotation.field(name)) is not None}
         rtt = max(0.0, heard.moment - self._left_at)
         hop: Hop = {
             "ttl": self.wanted.ttl, "addr": heard.addr, "rtt": round(rtt, 6),

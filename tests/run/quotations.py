@@ -5,6 +5,7 @@ whose errors are spoiled at random, each of its own share. Sockets are real, not
 """
 
 import argparse
+import os
 import random
 import sys
 from collections import Counter
@@ -167,6 +168,8 @@ if __name__ == "__main__":
     parser.add_argument("--quotations", type=int, default=100_000, metavar="N")
     parser.add_argument("--seed", type=int, default=17, metavar="N")
     args = parser.parse_args()
+    if os.geteuid():
+        parser.error("raw sockets need root")
     found, untrue, number = fuzz(args.quotations, args.seed)
     told = ", ".join(f"{times} {what}" for what, times in found.most_common())
     print(f"{number} quotations, {found.total()} searches: {told}; {len(untrue)} intervals that are not true")
