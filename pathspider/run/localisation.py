@@ -47,7 +47,7 @@ REPEATS = 3
 """How often each end of an interval is asked."""
 MOST_MISSES = 1
 """Answers of a hop at an end of the interval that may be missing."""
-CHANCE = 2e-3
+CHANCE = 5e-4
 """How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
 CHANCE_AT_END = 1e-4
 """The same of the last hop: there is none behind it that must not see them either."""

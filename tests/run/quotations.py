@@ -141,8 +141,8 @@ class Path:
 
 
 def fuzz(count, seed):
-    """Words that came, and those that are not true, with how to come by them again, until ``count`` quotations were
-    read."""
+    """How often each word came, the words that are not true, and how many quotations were read: ``count`` or some
+    more."""
     drawn = random.Random(seed)
     senders = {version: Sender(own) for version, own in OWN.items()}
     words, wrong, read_by_now = Counter(), [], 0
