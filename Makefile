@@ -64,10 +64,11 @@ docs-pdf: setup $(VENV)/.browser
 	$(BIN)/python docs/pdf.py docs/_build/singlehtml/index.html docs/_build/pathspider.pdf
 	@ls -l docs/_build/pathspider.pdf
 
-# A million mutated packets, those in tunnels included, through decode, decapsulation, flow table and all chains; a little
-# of it is in `make test`.
+# A million mutated packets, those in tunnels included, through decode, decapsulation, flow table and all chains, and
+# 100,000 spoiled quotations through searches for the place; a little of it is in `make test`.
 fuzz: setup
 	$(BIN)/python -m tests.libtrace.fuzz --packets 1000000
+	$(BIN)/python -m tests.run.quotations --quotations 100000
 
 # The native core under AddressSanitizer and UndefinedBehaviorSanitizer: built in a copy of the tree, it passes the native
 # tests and a fifth of `make fuzz`. Python's own allocator would hide what is read beyond the end of an object; leaks are

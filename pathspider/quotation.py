@@ -36,6 +36,9 @@ EXTENSION_VERSION = 2
 MPLS_STACK = (1, 1)
 """Class and type of the extension object that is the MPLS label stack. :rfc:`4950`"""
 
+OPTION = "option_"
+"""How the names of TCP options begin, see :meth:`Quotation.field`; their kind follows."""
+
 TCP, UDP = 6, 17
 WITH_PORTS = (TCP, UDP, 33, 132, 136)
 """Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
@@ -169,6 +172,20 @@ class Quotation:
     def mptcp(self) -> bool | None:
         """Whether there is an option of Multipath TCP."""
         return self.has_option(TO_MPTCP)
+
+    @property
+    def headers(self) -> tuple[int, ...] | None:
+        """IPv6's extension headers, by number, if all of them came."""
+        return None if self.proto is None else self.extension_headers
+
+    def field(self, name: str) -> Any:
+        """A value by its name: that of an attribute, or ``option_KIND`` for a TCP option: its value in hexadecimal, or
+        ``absent``. ``None`` where it was not quoted. :exc:`AttributeError` for a name of nothing."""
+        if not name.startswith(OPTION):
+            return getattr(self, name)
+        kind = int(name.removeprefix(OPTION))
+        found = next((value.hex() for one, value in self.options or () if one == kind), None)
+        return found if found is not None or self.has_option(kind) is None else "absent"
 
     def has_option(self, kind: int) -> bool | None:
         """Whether TCP's options have one of this kind; ``None`` where it may be among those that did not come."""

@@ -80,8 +80,17 @@ class Variant:
                 **{f"{prefix}.{word}": meaning for word, meaning in self.outcomes.items()}}
 
 
+BROKEN, WORKS = r".+\.connectivity\.broken", r".+\.connectivity\.works"
+"""Conditions of any variant, for ``located``."""
+AS_SET: tuple[str, ...] = ()
+"""The header fields of ``located`` that a variant sets: those in which its packet differs from the baseline's."""
+
+
 class TraversalSpider(ForgeSpider):
     """A spider whose experiment is the table ``variants``; its ``conditions`` follow from that.
+
+    With ``--locate`` the first variant that is broken is looked for on the path, else what may have been changed of the
+    first that works (:attr:`located`).
 
     One whose table depends on its options overrides :meth:`table` and declares its conditions itself. One with options
     of its own calls ``TraversalSpider.extra_args(parser)`` in its ``extra_args``.
@@ -91,6 +100,7 @@ class TraversalSpider(ForgeSpider):
     conditions: ClassVar[Mapping[str, str]] = {}
     chains = [BasicChain, TCPChain, HeadersChain]
     connect_supported: ClassVar[Sequence[str]] = ("tcp",)
+    located = {BROKEN: AS_SET, WORKS: AS_SET}  # what is changed on the way shows on the path alone
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -2,7 +2,8 @@
 
 The fields by which routers choose one of several paths stay the same for all of a flow's probes, and so does the
 sequence number: addresses, ports, flow label. B. Augustin et al., Avoiding traceroute anomalies with Paris traceroute,
-IMC 2006. What tells the probes apart is the identification of the IPv4 header.
+IMC 2006. What tells the probes apart is the identification of the IPv4 header and, as IPv6 has none, the window of a
+SYN, which no router looks at; errors quote as much as there is room for, so that it is there. :rfc:`4443`
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import struct
 from collections.abc import Sequence
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, inet_ntop, inet_pton
 
+from pathspider.chains.tcp import TO_TS
 from pathspider.helpers.segments import ones_complement_sum, transport_offset
-from pathspider.quotation import Quotation, read
+from pathspider.quotation import OPTION, Quotation, read
 
 TIME_EXCEEDED = {4: 11, 6: 3}
 USUAL_TTL = 64
 INITIAL_TTLS = (32, 64, 128, 255)
 """TTLs that systems begin with."""
+FEATURES = ("dscp", "ecn", "evil", "headers", "tcp_flags", "window", "urgent", "surplus", "payload_length")
+"""Fields that differ between two packets of ours only if they are to, see :func:`differing`."""
 CHECKSUM_AT = {IPPROTO_TCP: 16, IPPROTO_UDP: 6}
 """Where in the transport's header it is."""
 
@@ -38,7 +42,7 @@ def probe(template: bytes, *, port: int, ttl: int = USUAL_TTL, number: int = 0, 
 
     :param template: TCP or UDP, from its IP header on; lengths and checksums are made to fit
     :param port: source port
-    :param number: of the probe, for the identification field
+    :param number: of the probe, for the identification field or, of TCP over IPv6, the window; 0: the latter stays
     :param seq: sequence number, where it is TCP
     """
     packet = bytearray(template)
@@ -59,11 +63,18 @@ def probe(template: bytes, *, port: int, ttl: int = USUAL_TTL, number: int = 0, 
     if protocol == IPPROTO_TCP:
         if seq is not None:
             packet[at + 4:at + 8] = struct.pack("!I", seq)
+        if number and version_of(template) == 6:
+            packet[at + 14:at + 16] = struct.pack("!H", window_of(number))
         set_checksum(packet, at, bytes(addresses), protocol, len(packet) - at)
     elif protocol == IPPROTO_UDP and packet[at + 6:at + 8] != b"\0\0":  # none was sent: it stays so
         (length,) = struct.unpack_from("!H", packet, at + 4)
         set_checksum(packet, at, bytes(addresses), protocol, length)
     return bytes(packet)
+
+
+def window_of(number: int) -> int:
+    """The window of a SYN that has a number: one that hosts may have."""
+    return 0x8000 | number & 0x7FFF
 
 
 def set_checksum(packet: bytearray, start: int, addresses: bytes, protocol: int, length: int) -> None:
@@ -104,12 +115,26 @@ def as_quoted(packet: bytes) -> Quotation | None:
 def is_same(sent: Quotation, quoted: Quotation, fields: Sequence[str]) -> bool | None:
     """Whether these fields were quoted as they were sent; None where too little was quoted to say so.
 
-    :param fields: names of :class:`~pathspider.quotation.Quotation`
+    :param fields: names as :meth:`~pathspider.quotation.Quotation.field` takes them
     """
-    pairs = [(getattr(sent, name), getattr(quoted, name)) for name in fields]
+    pairs = [(sent.field(name), quoted.field(name)) for name in fields]
     if any(one is not None and other is not None and one != other for one, other in pairs):
         return False
     return None if any(other is None for _, other in pairs) else True
+
+
+def differing(experiment: bytes, baseline: bytes) -> list[str]:
+    """The fields in which a packet differs from another one, but for those in which any two do: names as
+    :meth:`~pathspider.quotation.Quotation.field` takes them."""
+    one, other = as_quoted(experiment), as_quoted(baseline)
+    if one is None or other is None:
+        return []
+    kinds = sorted({kind for packet in (one, other) for kind, _ in packet.options or ()} - {TO_TS})
+    names = [*FEATURES, *(f"{OPTION}{kind}" for kind in kinds)]
+    found = [name for name in names if one.field(name) != other.field(name)]
+    if one.proto == IPPROTO_UDP and 0 in (one.checksum, other.checksum) and one.checksum != other.checksum:
+        found.append("checksum")
+    return found
 
 
 def hops_of_reply(ttl: int | None) -> int:

@@ -65,6 +65,8 @@ class Reply(NamedTuple):
     accepted: bool
     ttl: int | None
     moment: float
+    repeated: bool = False
+    """A SYN-ACK with the sequence number of an earlier one: of the same half-open connection."""
 
 
 class Listener:
@@ -182,6 +184,8 @@ class ForgedFlow:
         self._sender = sender
         self.protocol = protocol_of(packet)
         self.seq = secrets.randbits(32) if self.protocol == socket.IPPROTO_TCP else None
+        self._theirs: set[bytes] = set()
+        """Sequence numbers of SYN-ACKs."""
         six = is_ipv6(sender.own)
         if self.protocol == socket.IPPROTO_TCP:
             self._holder = hold_tcp_port(sender.own, 0, target[0])
@@ -234,7 +238,10 @@ class ForgedFlow:
                 continue
             if accepted and not flags_of(data) & TCP_RST:
                 self._sender.send(refusing(probe(self.packet, port=self.port, seq=self.seq), data), self.target[0])
-            yield Reply(accepted, ttl, moment)
+            theirs = data[4:8]
+            yield Reply(accepted, ttl, moment, accepted and theirs in self._theirs)
+            if accepted:
+                self._theirs.add(theirs)
 
     def close(self) -> None:
         """Let the port go."""

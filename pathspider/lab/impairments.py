@@ -91,6 +91,16 @@ def icmp_unreachable(code: str) -> Impairment:
     return Impairment(f"answers everything with ICMP {code}", (f"reject with icmpx type {code}",))
 
 
+def drop_resets() -> Impairment:
+    """RSTs to the target vanish: it sends again the SYN-ACKs that they refuse."""
+    return Impairment("drops RSTs to the target", ("tcp flags & rst == rst drop",))
+
+
+def set_returned_ttl(ttl: int) -> Impairment:
+    """Packets from the target go on with this TTL: it seems to be at another distance."""
+    return Impairment(f"gives what comes back TTL {ttl}", back=(f"$ttl set {ttl}",))
+
+
 def first_connection_fails() -> Impairment:
     """The first connection between two addresses gets nowhere, however often its SYN is resent; later ones work."""
     return Impairment("drops the first connection", (

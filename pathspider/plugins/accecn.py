@@ -7,7 +7,17 @@ from functools import partial
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.tcp import TCP_AE, TCP_CWR, TCP_ECE, TCP_SYN
-from pathspider.traversal import Exchange, TraversalSpider, Variant, both, tcp_flags, traffic_class
+from pathspider.traversal import (
+    AS_SET,
+    BROKEN,
+    WORKS,
+    Exchange,
+    TraversalSpider,
+    Variant,
+    both,
+    tcp_flags,
+    traffic_class,
+)
 
 ASKING = TCP_AE | TCP_CWR | TCP_ECE
 """All three on a SYN ask for accurate ECN; on a SYN-ACK they are its copy. :rfc:`9768`, section 3.1.1"""
@@ -74,4 +84,5 @@ class AccECN(TraversalSpider, PluggableSpider):
     description = "Accurate ECN Feedback"
     version = __version__
     variants = [asking("notect"), asking("ect0"), asking("ect1")]
+    located = {BROKEN: AS_SET, r"accecn(\.\w+)?\.forward\.(bleached|remarked:.+)": AS_SET, WORKS: AS_SET}
     placeholders = {"mark": "|".join(MARKS)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.records import Flow
-from pathspider.traversal import Exchange, TraversalSpider, Variant, exchange, traffic_class
+from pathspider.traversal import AS_SET, BROKEN, Exchange, TraversalSpider, Variant, exchange, traffic_class
 
 CODEPOINTS = 64
 PRECEDENCE, REST = 0b111000, 0b000111
@@ -75,6 +75,12 @@ class DSCPClass(TraversalSpider, PluggableSpider):
     conditions = {
         **Variant("<codepoint>", traffic_class(0), look, OUTCOMES).conditions("dscpclass"),
         **{f"dscpclass.{word}": meaning for word, meaning in MEANINGS.items()},
+    }
+
+    located = {
+        BROKEN: AS_SET,
+        r"dscpclass\.46\.replymark:(?!46$)\d+": AS_SET,  # no class leaves 46 as it is
+        r"dscpclass\.(\d+)\.replymark:(?!\1$)\d+": AS_SET,
     }
 
     @staticmethod

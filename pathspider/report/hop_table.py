@@ -23,12 +23,14 @@ NOTHING = "*"
 def hop_table(record: Record, fields: Sequence[str]) -> str:
     """The table, under a line that names the target and what was found; without ``hops`` that line alone.
 
-    :param fields: what the experiment is about, by the names of :class:`~pathspider.quotation.Quotation`
+    :param fields: what the experiment is about, by the names of :class:`~pathspider.quotation.Quotation`; none:
+        all that hops told
     """
     port = f" port {record['dp']}" if "dp" in record else ""
     head = printable(f"{record.get('dip')}{port}: {', '.join(record.get('conditions', []))}")
     if "hops" not in record:
         return head
+    fields = fields or list(dict.fromkeys(name for hop in record["hops"]["B"] for name in hop["quoted"]))
     sides = [{hop["ttl"]: hop for hop in record["hops"][side]} for side in ("A", "B")]
     rows: list[tuple[str, ...]] = [HEAD]
     before: Mapping[str, Any] | None = None
@@ -73,6 +75,8 @@ def shown(name: str, value: Any) -> str:
         return ECN[value]
     if name == "tcp_flags" and isinstance(value, int):
         return ",".join(flag for bit, flag in enumerate(TCP_FLAGS) if value >> bit & 1) or "none"
+    if isinstance(value, list):
+        value = ",".join(map(str, value)) or "none"
     return f"{name} {value}"
 
 

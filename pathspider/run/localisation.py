@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable
 from enum import Enum
 from typing import Any, Literal, NamedTuple, TypeVar
 
-Side = Literal["A", "B", "C", "F", "P"]
+Side = Literal["A", "B", "C", "F", "N", "P"]
 """What is sent, and in which flow."""
 BASELINE: Side = "A"
 """The baseline's packet."""
@@ -27,6 +27,8 @@ CONTROL: Side = "C"
 """The baseline's packet in the experiment's flow: with its ports, so that it takes the same one of several paths."""
 FRESH: Side = "F"
 """The experiment's packet in a flow that nothing else was sent in."""
+FRESH_BASELINE: Side = "N"
+"""The baseline's packet in such a flow."""
 OTHER: Side = "P"
 """A packet that no proxy for the experiment's protocol takes: a UDP datagram to a port where nobody listens."""
 
@@ -45,7 +47,7 @@ REPEATS = 3
 """How often each end of an interval is asked."""
 MOST_MISSES = 1
 """Answers of a hop at an end of the interval that may be missing."""
-CHANCE = 2e-3
+CHANCE = 5e-4
 """How probable it may be that the experiment's probes came to a hop, and it is the answers that were lost."""
 CHANCE_AT_END = 1e-4
 """The same of the last hop: there is none behind it that must not see them either."""
@@ -83,6 +85,8 @@ class Answer(NamedTuple):
     """TTL with which an answer of the target came."""
     saw: tuple[Any, ...] = ()
     """Of a hop: the values that it quoted."""
+    repeated: bool = False
+    """The target said the same before in this flow: it may have sent that again, and the probe did not come there."""
 
 
 class Word(NamedTuple):
@@ -177,8 +181,18 @@ class Search:
         self.sent += 1
         probe = Probe(side, ttl)
         answer = yield probe
+        if answer is not None and answer.repeated:
+            answer = (yield from self._without_doubt(answer, side, ttl))
         self._heard[probe].append(answer)
         return answer
+
+    def _without_doubt(self, answer: Answer, side: Side, ttl: int) -> Steps[Answer | None]:
+        """An answer that the target may have sent again, as a SYN-ACK for which no RST came there. Where the distance
+        hangs on it, one in a flow that the target knows nothing of; else none."""
+        if side != BASELINE or self.distance is not None:
+            return None
+        fresh = yield from self._ask(FRESH_BASELINE, ttl)
+        return answer if fresh is not None and fresh.came is Came.TARGET else None
 
     def _first(self, side: Side, ttl: int, tries: int = 2) -> Steps[Answer | None]:
         """The first answer to a probe, which is sent until there is one, so often in all."""

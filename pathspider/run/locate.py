@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pathspider import conditions
-from pathspider.helpers.probes import ends_of
+from pathspider.helpers.probes import differing, ends_of
+from pathspider.records import CONN_OK
 from pathspider.run.specimen import SPECIMEN, Specimen
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("pathspider")
 
 LOCATE = "_locate"
-"""Of a record, on its way to this stage: its :class:`Material`."""
+"""Of a record, on its way to this stage: its :data:`Materials`."""
 
 BETWEEN = 1.0
 """Seconds between two probes to one address."""
@@ -65,6 +66,10 @@ class Material(NamedTuple):
     """The configurations of both."""
 
 
+Materials = Mapping[str | None, Material]
+"""What a record's probes are made of, by variant of the experiment; None: the experiment has none."""
+
+
 class Finding(NamedTuple):
     """What is to be located."""
 
@@ -72,18 +77,30 @@ class Finding(NamedTuple):
     """How conditions of it begin: ``dscp.46``."""
     kind: Kind
     fields: Sequence[str]
-    """Names of :class:`~pathspider.quotation.Quotation`."""
+    """Names as :meth:`~pathspider.quotation.Quotation.field` takes them; none: those in which the packets differ."""
     suspected: bool = True
     """Something is known to have happened. Otherwise it is none that nothing was seen on the path, and not said."""
 
 
-def material(merged: Merged, specimens: Sequence[Specimen | None]) -> Material | None:
-    """What is needed to look for a target later; None where the packets of its connections were not observed."""
-    if not specimens or not specimens[0] or not specimens[-1]:
-        return None
-    first, last = merged.result.connections[0], merged.result.connections[-1]
-    return Material(specimens[0], specimens[-1], last["spdr_state"] == 0,
-                    (first.get("config", 0), last.get("config", 0)))
+def materials(merged: Merged, specimens: Sequence[Specimen | None]) -> Materials:
+    """What is needed to look for a target later; nothing of connections whose packets were not observed.
+
+    The experiment is the last connection of the plan or, where connections have a ``variant``, each that has one,
+    beside the baseline before it.
+    """
+    together = [*zip(merged.result.connections, specimens, strict=True)]
+    varied = [one for one in together if "variant" in one[0]]
+    found: dict[str | None, Material] = {}
+    baseline = together[0] if together else None
+    for one in together if varied else together[-1:]:
+        connection, experiment = one
+        if varied and "variant" not in connection:
+            baseline = one
+        elif baseline is not None and baseline[1] and experiment:
+            found[connection.get("variant")] = Material(
+                baseline[1], experiment, connection["spdr_state"] == CONN_OK,
+                (baseline[0].get("config", 0), connection.get("config", 0)))
+    return found
 
 
 def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
@@ -98,33 +115,41 @@ def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confi
 
     :param located: as a plugin declares it: :attr:`pathspider.base.Spider.located`
     """
-    feature = feature_of(found)
-    if feature is None:
-        return None
+    features = features_of(found)
     for pattern, fields in located.items():
-        for condition in found:
-            if not re.fullmatch(pattern, condition):
+        for condition in filter(re.compile(pattern).fullmatch, found):
+            feature = feature_of(condition, features)
+            if feature is None:
                 continue
-            broken = BROKEN.fullmatch(condition)
-            if broken is None:
+            if BROKEN.fullmatch(condition) is None:
                 return Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
-            stable = f"{broken['feature']}.stable.connectivity.broken"
-            if not confirmed or stable in found:
+            if not confirmed or f"{feature}.stable.connectivity.broken" in found:
                 return Finding(feature, "dropped", fields)
     return None
 
 
 def anyhow(located: Mapping[str, Sequence[str]], found: Sequence[str]) -> Finding | None:
     """What may be looked for though nothing was found that would ask for it; what comes first."""
-    feature = feature_of(found)
-    if feature is None or not located:
+    features = features_of(found)
+    if not features or not located:
         return None
-    return Finding(feature, "changed", next(iter(located.values())), suspected=False)
+    return Finding(features[0], "changed", next(iter(located.values())), suspected=False)
 
 
-def feature_of(found: Sequence[str]) -> str | None:
-    """How conditions of the experiment begin."""
-    return next((match["feature"] for one in found if (match := FEATURE.fullmatch(one))), None)
+def features_of(found: Sequence[str]) -> list[str]:
+    """How conditions of the experiments begin."""
+    return list(dict.fromkeys(match["feature"] for one in found if (match := FEATURE.fullmatch(one))))
+
+
+def feature_of(condition: str, features: Sequence[str]) -> str | None:
+    """Which of the features a condition speaks of; the first, where it names none."""
+    mine = [feature for feature in features if condition.startswith(f"{feature}.")]
+    return max(mine, key=len) if mine else next(iter(features), None)
+
+
+def of_feature(made_of: Materials, plugin: str, feature: str) -> Material | None:
+    """What the probes for a feature are made of: ``tcpopt.99`` is the variant ``99`` of the plugin ``tcpopt``."""
+    return made_of.get(feature.removeprefix(plugin).removeprefix(".")) or made_of.get(None)
 
 
 @dataclass
@@ -198,30 +223,41 @@ class Locator:
         with self._state:
             return len(self._waiting) + len(self._targets)
 
-    def take(self, record: Record, made_of: Material | None) -> bool:
+    def take(self, record: Record, made_of: Mapping[str | None, Material] | None) -> bool:
         """Whether a record comes later, since it is to be located."""
-        said = record.get("conditions", [])
-        found = finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)
-        shows = found is not None and made_of is not None and self._can_show(found, made_of, record)
-        if self.forced and not shows and (found := anyhow(self.spider.located, said)) and made_of is not None:
-            shows = self._can_show(found, made_of, record)
-        if found is None:
+        wanted = [*self._wanted(record, made_of or {})]
+        if not wanted:
             return False
-        if made_of is not None and not shows:
+        observed = [(found, packets) for found, packets in wanted if packets is not None]
+        chosen = next((one for one in observed if self._can_show(*one, record)), None)
+        if observed and chosen is None:
             return False
         with self._state:
-            stopped = self._stopped or made_of is None
-            if made_of is not None and not stopped:
+            waits = chosen is not None and not self._stopped
+            if chosen is not None and waits:
                 if self.taken >= self.most:
                     self.beyond += 1
                     return False
                 self.taken += 1
-                self._waiting.append((record, found, made_of))
-        if stopped:
+                self._waiting.append((record, *chosen))
+        if not waits:
             self._without(record)
             return False
         self._wake_up()
         return True
+
+    def _wanted(self, record: Record, made_of: Materials) -> Iterator[tuple[Finding, Material | None]]:
+        """What of a record may be looked for, and with what; None where its packets were not observed."""
+        said = record.get("conditions", [])
+        found = [finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
+        if self.forced:
+            found.append(anyhow(self.spider.located, said))
+        for one in filter(None, found):
+            packets = of_feature(made_of, self.spider.name, one.feature)
+            fields = one.fields
+            if packets is not None and not fields:
+                fields = differing(packets.experiment.first, packets.baseline.first)
+            yield one._replace(fields=fields), packets
 
     def stop(self) -> None:
         """Look for nothing any more: what is under way is put out without a word."""

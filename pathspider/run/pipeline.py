@@ -33,7 +33,7 @@ from pathspider.run.connect import LATE_PACKETS, Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
 from pathspider.run.limits import LimitError, stack_size
-from pathspider.run.locate import LOCATE, Locator, material, specimens
+from pathspider.run.locate import LOCATE, Locator, Materials, materials, specimens
 from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from pathspider.observer import DummyObserver, Observer
     from pathspider.run.evidence import Evidence
     from pathspider.run.experiment import Experiment
-    from pathspider.run.locate import Material
     from pathspider.run.pcapfile import PcapFile
 
 log = logging.getLogger("pathspider")
@@ -298,11 +297,11 @@ class Pipeline:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
         packets = [flow.pop(PACKETS, None) if flow else None for flow in merged.flows]
-        made_of = material(merged, specimens(merged.flows)) if self.locator is not None else None
+        made_of = materials(merged, specimens(merged.flows)) if self.locator is not None else {}
         yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets, made_of)
 
     def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]],
-                 packets: Sequence[Packets | None] = (), made_of: Material | None = None) -> list[Record]:
+                 packets: Sequence[Packets | None] = (), made_of: Materials | None = None) -> list[Record]:
         """The records of a job that has been dealt with; none of one that is to be confirmed.
 
         :param merged: None for a job that was not measured
@@ -317,7 +316,7 @@ class Pipeline:
             if merged is not None:
                 if self.evidence is not None:
                     self.evidence.take(records, merged.result, packets)
-                if made_of is not None and len(records) == 1:
+                if made_of and len(records) == 1:
                     cast(dict[str, Any], records[0])[LOCATE] = made_of
                 waits = not isinstance(job, Round) and self.confirmer.suspects_first(merged.result, records, ended)
             self._failed_in_a_row["judge"] = 0

@@ -9,7 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathspider.helpers.probes import as_quoted, datagram, ends_of, hops_of_reply, is_same, protocol_of
+from pathspider.helpers.probes import (
+    as_quoted,
+    datagram,
+    ends_of,
+    hops_of_reply,
+    is_same,
+    protocol_of,
+    window_of,
+)
 from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
@@ -20,6 +28,7 @@ from pathspider.run.localisation import (
     EXPERIMENT,
     FLOWS,
     FRESH,
+    FRESH_BASELINE,
     MOST_PROBES,
     OTHER,
     Answer,
@@ -107,13 +116,14 @@ class Target:
         self._made_of = made_of
         self._request = request(spider, record)
         options = [spider.live_options(config) for config in made_of.configs]
-        self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {FRESH: options[1]}
+        self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {
+            FRESH: options[1], FRESH_BASELINE: options[0]}
         self.is_live = lives(found, made_of, spider, record)
         self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
                               LIVE_FLOWS if self.is_live else FLOWS)
         self._steps = self._search.steps(whole=whole)
         self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
-                           FRESH: made_of.experiment}
+                           FRESH: made_of.experiment, FRESH_BASELINE: made_of.baseline}
         self._sent: dict[Side, Quotation | None] = {
             side: as_quoted(one.data if self.is_live else one.first) for side, one in self._specimens.items()}
         self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
@@ -126,6 +136,8 @@ class Target:
         self._until = 0.0
         self._waits_since = 0.0
         self.under_way = False
+        self._doubtful: Answer | None = None
+        """An answer to the probe under way, unless a hop gives one."""
         self.failed = False
         """Our own machine could not send."""
         self.hops: dict[str, dict[int, Hop]] = {BASELINE: {}, EXPERIMENT: {}}
@@ -142,6 +154,7 @@ class Target:
         """Send the probe that is wanted; False if that is not yet possible, or never."""
         side, ttl = self.wanted
         self._number = self._number % 0xFFFF + 1
+        number = 0 if "window" in self.finding.fields and ":" in self.address else self._number
         try:
             if side == OTHER:
                 sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
@@ -149,13 +162,13 @@ class Target:
             elif side == CONTROL:
                 flow = self._flow(EXPERIMENT)
                 self._left_at = time.time()
-                sent = flow.send(ttl, self._number, self._specimens[BASELINE].first)
+                sent = flow.send(ttl, number, self._specimens[BASELINE].first)
             else:
                 flow = self._flow(side)
                 if isinstance(flow, LiveFlow) and not self._is_ready(flow, side, now):
                     return False
                 self._left_at = time.time()
-                sent = flow.send(ttl, self._number)
+                sent = flow.send(ttl, number)
         except OSError:
             sent = False
         if not sent:
@@ -232,7 +245,7 @@ class Target:
         same = None if sent is None else is_same(sent, quoted, self.finding.fields)
         self.routers[self.wanted.ttl] = heard.addr
         self.answered[heard.addr] += 1
-        saw = tuple(getattr(quoted, name) for name in self.finding.fields)
+        saw = tuple(quoted.field(name) for name in self.finding.fields)
         self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw))
         return True
 
@@ -261,19 +274,23 @@ class Target:
         flow = self._flows.get(EXPERIMENT if side == CONTROL else side)
         if isinstance(flow, LiveFlow):
             return not flow.is_current(quoted.seq)
-        if quoted.version != 4 or quoted.ident is None:
+        if quoted.version == 6:
+            windows = {*map(window_of, self._numbers)} if quoted.proto == socket.IPPROTO_TCP else set()
+            return quoted.window != window_of(self._number) and quoted.window in windows
+        if quoted.ident is None:
             return False
         swapped = (quoted.ident & 0xFF) << 8 | quoted.ident >> 8  # some routers quote it so
         return self._number not in (quoted.ident, swapped) and bool(self._numbers & {quoted.ident, swapped})
 
     def _note(self, side: str, heard: Heard) -> None:
         """Keep for the record what a hop has said first."""
-        facts = heard.quotation.facts()
         names = dict.fromkeys((*self.finding.fields, "dscp", "ecn"))
+        facts = {name: [*value] if isinstance(value, tuple) else value
+                 for name in names if (value := heard.quotation.field(name)) is not None}
         rtt = max(0.0, heard.moment - self._left_at)
         hop: Hop = {
             "ttl": self.wanted.ttl, "addr": heard.addr, "rtt": round(rtt, 6),
-            "quoted": {name: facts[name] for name in names if name in facts}, "octets": heard.quotation.octets}
+            "quoted": facts, "octets": heard.quotation.octets}
         prefixes = self._spider.options.prefixes
         if prefixes is not None and (asn := target_asn({"info": {**prefixes.locate(heard.addr)}})):
             hop["ASN"] = int(asn)
@@ -283,7 +300,12 @@ class Target:
         """The target has sent something to a forged flow."""
         side = self.wanted.side
         if self.under_way and self._flows.get(EXPERIMENT if side == CONTROL else side) is flow and side != OTHER:
-            self._answer(Answer(Came.TARGET if reply.accepted else Came.REFUSED, self.address, ttl=reply.ttl))
+            answer = Answer(Came.TARGET if reply.accepted else Came.REFUSED, self.address, ttl=reply.ttl,
+                            repeated=reply.repeated)
+            if reply.repeated:
+                self._doubtful = answer
+            else:
+                self._answer(answer)
 
     def look(self, now: float) -> bool:
         """Look whether time is up, or an octet has arrived. True: the search is over, or cannot go on."""
@@ -294,14 +316,14 @@ class Target:
             elif now >= self._until:
                 if self.wanted.side != EXPERIMENT and (router := self.routers.get(self.wanted.ttl)):
                     self.missed[router] += 1
-                self._answer(None)
+                self._answer(self._doubtful)
         return self.word is not None or self.failed
 
     def _answer(self, answer: Answer | None) -> None:
-        self.under_way = False
+        self.under_way, self._doubtful = False, None
         try:
-            if self.wanted.side == FRESH:
-                self._leave(FRESH)
+            if self.wanted.side in (FRESH, FRESH_BASELINE):
+                self._leave(self.wanted.side)
             self.wanted = self._steps.send(answer)
         except StopIteration as end:
             self._end(end.value)

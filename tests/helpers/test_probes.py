@@ -13,6 +13,7 @@ from scapy.packet import Raw
 from pathspider.helpers.probes import (
     as_quoted,
     datagram,
+    differing,
     ends_of,
     hops_of_reply,
     is_same,
@@ -58,6 +59,16 @@ class TestProbe(unittest.TestCase):
             made = probe(bytes(header / UDP(sport=1, dport=53) / Raw(b"query")), port=50000, ttl=9)
             self.assertTrue(view(made).test_trans_cksm())
             self.assertEqual(view(made).udp.src_port, 50000)
+
+    def test_numbers_over_ipv6(self):
+        """In the window of a SYN, which no path is chosen by; 0 leaves that as it is."""
+        template = bytes(IPv6(**V6, fl=7) / TCP(**SYN, window=64240))
+        seen = [as_quoted(probe(template, port=40000, ttl=3, number=number, seq=9)) for number in (0, 1, 2, 0x8001)]
+        self.assertEqual([one.window for one in seen], [64240, 0x8001, 0x8002, 0x8001])
+        self.assertEqual({(one.sport, one.dport, one.seq, one.flow_label, one.length) for one in seen},
+                         {(40000, 80, 9, 7, len(template))})
+        datagram_like = bytes(IPv6(**V6) / UDP(sport=40000, dport=53) / Raw(b"query"))
+        self.assertEqual(probe(datagram_like, port=40000, ttl=64, number=5), probe(datagram_like, port=40000, ttl=64))
 
     def test_udp_without_checksum_stays_so(self):
         made = probe(bytes(IP(**V4) / UDP(sport=1, dport=53, chksum=0) / Raw(b"query")), port=50000)
@@ -106,6 +117,34 @@ class TestQuoted(unittest.TestCase):
             self.assertIs(is_same(sent, quoted, fields), same)
         bleached = as_quoted(bytes(IP(**V4) / TCP(**SYN))[:28])
         self.assertIs(is_same(sent, bleached, ("ecn", "tcp_flags")), False)
+
+    def test_differing(self):
+        """What is set is told; what any two packets have of their own is not."""
+        plain = IP(**V4, id=7) / TCP(**{**SYN, "flags": "S"})
+        plain[TCP].options = [("MSS", 1460), ("Timestamp", (1, 0))]
+        other = IP(**V4, id=8) / TCP(**{**SYN, "flags": "S", "sport": 9, "seq": 5})
+        other[TCP].options = [("MSS", 1460), ("Timestamp", (2, 0))]
+        self.assertEqual(differing(bytes(other), bytes(plain)), [])
+        other[TCP].options += [(99, b"\xa5")]
+        other[IP].tos = 0xB8
+        self.assertEqual(differing(bytes(other), bytes(plain)), ["dscp", "option_99"])
+        six = IPv6(**V6) / TCP(**SYN)
+        self.assertEqual(differing(bytes(IPv6(**V6) / IPv6ExtHdrDestOpt() / TCP(**SYN)), bytes(six)), ["headers"])
+        query = IP(**V4) / UDP() / b"query"
+        self.assertEqual(differing(bytes(IP(**V4) / UDP(chksum=0) / b"query"), bytes(query)), ["checksum"])
+        self.assertEqual(differing(bytes(IP(**V4) / UDP() / b"other"), bytes(query)), [])
+        self.assertEqual(differing(b"", bytes(query)), [])
+
+    def test_an_option(self):
+        packet = IP(**V4) / TCP(**{**SYN, "options": [("MSS", 1460), (99, b"\xa5"), (200, b"")]})
+        sent = as_quoted(bytes(packet))
+        self.assertEqual([sent.field(name) for name in ("option_99", "option_200", "option_98", "mss")],
+                         ["a5", "", "absent", 1460])
+        packet[TCP].options = [("MSS", 1460)]
+        stripped, short = as_quoted(bytes(packet)), as_quoted(bytes(packet)[:42])
+        self.assertEqual((stripped.field("option_99"), short.field("option_99")), ("absent", None))
+        self.assertIs(is_same(sent, stripped, ["option_99"]), False)
+        self.assertIsNone(is_same(sent, short, ["option_99"]))
 
     def test_hops_of_a_reply(self):
         for ttl, hops in ((64, 1), (56, 9), (128, 1), (119, 10), (255, 1), (20, 13), (None, 0)):

@@ -13,6 +13,10 @@ from scapy.packet import Raw
 from pathspider.helpers.probes import datagram
 from pathspider.helpers.probing import ForgedFlow, Listener, LiveFlow, Sender, ports_of
 from pathspider.helpers.sockets import is_established
+from pathspider.lab import Lab
+from pathspider.lab.addresses import clean_address
+from pathspider.lab.scenarios import HOPS_FILE
+from tests.helpers import inflow
 
 PATIENCE = 10
 OWN = {4: "127.0.0.1", 6: "::1"}
@@ -54,6 +58,18 @@ class TestForgedFlow(unittest.TestCase):
                 reply, = until(lambda flow=flow: [*flow.read()])
                 self.assertEqual((reply.accepted, reply.ttl), (True, 64))
                 self.assertLess(abs(reply.moment - time.time()), PATIENCE)
+
+    def test_a_syn_ack_that_is_sent_again(self):
+        for version, own in ((4, "127.0.0.1"), (6, "::1")):
+            with self.subTest(own), socket.create_server((own, 0), family=socket.AF_INET if version == 4
+                                                         else socket.AF_INET6) as server:
+                port = server.getsockname()[1]
+                flow = self.flow(version, header(version) / TCP(dport=port, flags="S"), port)
+                for number in (1, 2):  # neither has been answered by a RST when it is sent again
+                    self.assertTrue(flow.send(64, number))
+                replies = []
+                until(lambda flow=flow, replies=replies: replies.extend(flow.read()) or len(replies) >= 2)
+                self.assertEqual([reply.repeated for reply in replies[:2]], [False, True])
 
     def test_a_syn_that_is_refused(self):
         for version, own in OWN.items():
@@ -162,6 +178,14 @@ class TestLiveFlow(unittest.TestCase):
             self.assertFalse(flow.is_answered)
             client.close()
             self.assertTrue(until(lambda flow=flow: flow.is_answered))
+
+    def test_octets_that_die_on_the_way_arrive(self):
+        """Over eight hops, as the server saw it. ``benchmarks/inflow.py`` has a thousand connections."""
+        addresses = [clean_address(number, version) for number in range(5) for version in OWN]
+        with Lab(scenarios=[HOPS_FILE]) as lab:
+            sent, got, quoted = inflow.run(lab, addresses)
+        self.assertEqual((len(sent), got), (len(addresses), sent))
+        self.assertGreater(quoted, len(addresses) * inflow.PROBES // 2)
 
     def test_sequence_numbers(self):
         server = socket.create_server((OWN[4], 0))

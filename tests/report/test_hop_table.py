@@ -43,9 +43,16 @@ class TestTable(unittest.TestCase):
     def test_what_strangers_wrote_does_nothing_to_the_terminal(self):
         self.assertNotIn("\x1b", hop_table({"dip": "\x1b[2J", "conditions": []}, []))
 
+    def test_fields_that_the_plugin_does_not_name(self):
+        """Those that hops told are shown."""
+        hops = {side: [{"ttl": 1, "addr": "10.0.0.1", "rtt": 0.1, "quoted": {"option_99": value}, "octets": 60}]
+                for side, value in (("A", "absent"), ("B", "a5"))}
+        self.assertIn("option_99 absent  option_99 a5", hop_table({**RECORD, "hops": hops}, []))
+
     def test_values(self):
         for name, value, text in (("ecn", 3, "CE"), ("ecn", 9, "ecn 9"), ("tcp_flags", 0, "none"),
-                                  ("dscp", 46, "dscp 46"),
+                                  ("dscp", 46, "dscp 46"), ("headers", [0, 60], "headers 0,60"),
+                                  ("headers", [], "headers none"), ("option_99", "a5", "option_99 a5"),
                                   ("tcp_flags", 0x1C2, "SYN,ECE,CWR,AE"), ("tfo", True, "tfo True")):
             self.assertEqual(shown(name, value), text)
 

@@ -129,6 +129,42 @@ class TestDrops(unittest.TestCase):
         self.assertEqual(word(Path(back=True, change=2), "dropped"), "changed:2-3")
 
 
+class TestHalfOpen(unittest.TestCase):
+    """No RST comes to the target, which sends its SYN-ACK again and again: also while silent hops are asked."""
+
+    def word(self, path, kind, *, told=True):
+        accepted = False
+
+        def half_open(probe):
+            nonlocal accepted
+            answer = path(probe)
+            if probe.side != "A":
+                return answer
+            again, accepted = accepted, accepted or (answer is not None and answer.came is Came.TARGET)
+            if again and (answer is None or answer.came is Came.TARGET):
+                return Answer(Came.TARGET, TARGET, ttl=60, repeated=told)
+            return answer
+
+        return word(half_open, kind, 12)
+
+    def test_silent_hops_before_the_target(self):
+        silent = {5, 6, 7, 8}
+        for kind, path in (("dropped", Path(drop=6, silent=silent)), ("changed", Path(change=6, silent=silent))):
+            self.assertEqual(self.word(path, kind, told=False), "reverse_or_target")  # what it would say
+            self.assertEqual(self.word(path, kind), "not_located:no_answer")
+
+    def test_what_can_be_found(self):
+        self.assertEqual(self.word(Path(drop=4, silent={7, 8}), "dropped"), "dropped:4-5")
+        self.assertEqual(self.word(Path(change=4, silent={7, 8}), "changed"), "changed:4-5")
+        self.assertEqual(self.word(Path(), "changed"), "reverse_or_target")
+
+    def test_no_word_of_other_flows(self):
+        """Once the distance is known, what is said again says nothing."""
+        path = Path(change=4, silent={6})
+        self.assertEqual(word(lambda probe: Answer(Came.TARGET, TARGET, repeated=True) if probe == Probe("B", 6)
+                              else path(probe), "changed"), "changed:4-5")
+
+
 class TestChanges(unittest.TestCase):
 
     def test_each_hop(self):

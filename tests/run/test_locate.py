@@ -18,9 +18,21 @@ from pathspider.lab import Lab, scenarios
 from pathspider.lab.scenario import Family, cases_of
 from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
 from pathspider.quotation import Quotation
-from pathspider.run.locate import LOCATE, Finding, Locator, Material, Router, anyhow, finding, specimens
+from pathspider.run.locate import (
+    LOCATE,
+    Finding,
+    Locator,
+    Material,
+    Router,
+    anyhow,
+    finding,
+    materials,
+    of_feature,
+    specimens,
+)
 from pathspider.run.options import RunOptions
 from pathspider.run.specimen import SPECIMEN, Specimen
+from pathspider.traversal import TraversalSpider
 
 ECN = find_plugin("ecn").located
 
@@ -67,11 +79,61 @@ class TestFinding(unittest.TestCase):
         self.assertIsNone(anyhow({}, ["h2.connectivity.works"]))
         self.assertIsNone(anyhow(ECN, ["pathspider.not_observed"]))
 
+    def test_variants(self):
+        """The condition says which of them; what is broken comes before what may have been changed."""
+        works, broken = "tcpopt.99.connectivity.works", "tcpopt.200.connectivity.broken"
+        for name, found, expected in (
+                ("tcpopt", [works, "tcpopt.99.option.not_returned", broken], Finding("tcpopt.200", "dropped", ())),
+                ("tcpopt", [works, "tcpopt.99.option.mirrored"], Finding("tcpopt.99", "changed", (), False)),
+                ("tcpopt", ["tcpopt.99.connectivity.offline"], None),
+                ("mptcp", ["mptcp.connectivity.works", "mptcp.control.connectivity.broken"],
+                 Finding("mptcp.control", "dropped", ())),
+                ("accecn", ["accecn.connectivity.works", "accecn.ect0.connectivity.works",
+                            "accecn.ect0.forward.bleached"],
+                 Finding("accecn.ect0", "changed", ())),
+                ("dscpclass", ["dscpclass.8.connectivity.works", "dscpclass.8.replymark:0",
+                               "dscpclass.46.connectivity.works", "dscpclass.46.replymark:6"],
+                 Finding("dscpclass.46", "changed", ())),
+                ("dscpclass", ["dscpclass.8.connectivity.works", "dscpclass.8.replymark:8"], None),
+                ("ipv6eh", ["ipv6eh.fragment.8.connectivity.broken"], Finding("ipv6eh.fragment.8", "dropped", ()))):
+            self.assertEqual(finding(find_plugin(name).located, found, confirmed=False), expected, found)
+        stable = ["tcpopt.99.connectivity.broken", "tcpopt.99.stable.connectivity.unstable",
+                  broken, "tcpopt.200.stable.connectivity.broken"]
+        self.assertEqual(finding(find_plugin("tcpopt").located, stable, confirmed=True),
+                         Finding("tcpopt.200", "dropped", ()))
+
+    def test_materials(self):
+        def merged(*variants):
+            connections = [{"spdr_state": 0, "config": config, **({"variant": name} if name is not None else {})}
+                           for config, name in enumerate(variants)]
+            return SimpleNamespace(result=SimpleNamespace(connections=connections))
+
+        packets = [Specimen(bytes((number,))) for number in range(4)]
+        plain = materials(merged(None, None, None), packets[:3])
+        self.assertEqual(plain, {None: Material(packets[0], packets[2], True, (0, 2))})
+        once = materials(merged(None, "", "control"), packets[:3])
+        self.assertEqual(once, {"": Material(packets[0], packets[1], True, (0, 1)),
+                                "control": Material(packets[0], packets[2], True, (0, 2))})
+        self.assertEqual(of_feature(once, "mptcp", "mptcp"), once[""])
+        self.assertEqual(of_feature(once, "mptcp", "mptcp.control"), once["control"])
+        self.assertIsNone(of_feature(once, "mptcp", "mptcp.other"))
+        self.assertEqual(of_feature(plain, "dscp", "dscp.46"), plain[None])
+        each = materials(merged(None, "a", None, "b"), packets)
+        self.assertEqual(each["b"], Material(packets[2], packets[3], True, (2, 3)))
+        self.assertEqual([*materials(merged(None, "a", None, "b"), [None, *packets[1:]])], ["b"])
+        self.assertEqual(materials(merged(None, None), [packets[0], None]), {})
+        self.assertEqual(materials(merged(), []), {})
+
     def test_plugins_name_fields_that_there_are(self):
         for plugin in available_plugins():
             for fields in plugin.located.values():
                 for name in fields:
                     self.assertTrue(hasattr(Quotation, name), f"{plugin.name}: {name}")
+
+    def test_every_table_of_packets_is_located(self):
+        for plugin in available_plugins():
+            if issubclass(plugin, TraversalSpider):
+                self.assertIn((), plugin.located.values(), plugin.name)
 
     def test_conditions_are_declared(self):
         for word in ("changed:3-4", "dropped:0-2", "first", "target", "reverse_or_target", "not_located:no_answer",
@@ -93,19 +155,19 @@ class TestLocator(unittest.TestCase):
 
     def setUp(self):
         self.out = []
-        spider = SimpleNamespace(options=RunOptions(locate=2), located=ECN, source=(None, None),
+        spider = SimpleNamespace(name="ecn", options=RunOptions(locate=2), located=ECN, source=(None, None),
                                  live_options=lambda config: None)
         self.locator = Locator(spider, self.out.append, lambda: None)
-        self.packets = Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))
+        self.packets = {None: Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))}
 
     def record(self, *found):
         return {"dip": "192.0.2.1", "dp": 80, "conditions": list(found), "path": [None, "*", "192.0.2.1"]}
 
     def test_what_is_taken(self):
-        broken = "ecn.connectivity.broken"
+        broken, unlike = "ecn.connectivity.broken", self.packets[None]._replace(experiment=Specimen(SYN))
         self.assertFalse(self.locator.take(self.record("ecn.connectivity.works"), self.packets))
         self.assertTrue(self.locator.take(self.record(broken), self.packets))
-        self.assertFalse(self.locator.take(self.record(broken), self.packets._replace(experiment=Specimen(SYN))))
+        self.assertFalse(self.locator.take(self.record(broken), {None: unlike}))
         unseen = self.record(broken)
         self.assertFalse(self.locator.take(unseen, None))
         self.assertEqual(unseen["conditions"], [broken, UNLOCATED])
@@ -174,6 +236,9 @@ RUNS = {
                      "ecn-syn-reset-tcp-at-4", "ecn-syn-stripped-tcp-quoted-8", "ecn-no-server-tcp-hops",
                      "ecn-no-server-tcp-proxy", "ecn-clean-tcp-hops"),
     ("ecn", "http"): ("ecn-bleached-at-1", "ecn-bleached-at-5", "ecn-clean-http-hops"),
+    ("tcpopt", "tcp"): ("tcpopt-stripped-at-5", "tcpopt-reset-at-6", "tcpopt-clean-hops"),
+    ("dscpclass", "tcp"): ("dscpclass-precedence-at-2", "dscpclass-reflected-hops"),
+    ("ipv6eh", "tcp"): ("ipv6eh-destination-dropped-at-7", "ipv6eh-fragment-dropped-at-1"),
     ("udpopts", "dnsudp"): ("udpopts-stripped-at-2", "udpopts-dropped-nat", "udpopts-clean-hops"),
 }
 """Scenarios by how they are measured. All others are measured by pspdr lab check --hops 8."""
@@ -208,6 +273,8 @@ class TestPaths(unittest.TestCase):
             place = case.scenario.place
             with self.subTest(f"{case.scenario.name} {address}"):
                 self.assertEqual(found, [] if place is None else [place.word])
+                if case.scenario.name == "tcpopt-reset-at-6":
+                    self.assertIn("tcpopt.200.hop.dropped:6-7", self.records[address]["conditions"])
 
     def test_hops_of_records(self):
         for address, record in self.records.items():

@@ -8,12 +8,29 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pathspider.lab.families import dscp, ecn, evilbit, mss, tfo, udpopts, udpzero
+from pathspider.lab import impairments as path
+from pathspider.lab.families import (
+    accecn,
+    dscp,
+    dscpclass,
+    ecn,
+    evilbit,
+    ipv6eh,
+    mptcp,
+    mss,
+    tcpopt,
+    tfo,
+    udpopts,
+    udpzero,
+)
 from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
 from pathspider.lab.scenario import Scenario
 
-BASES = {one.name: one for family in (dscp, ecn, evilbit, mss, tfo, udpopts, udpzero) for one in family.SCENARIOS}
+FAMILIES = (accecn, dscp, dscpclass, ecn, evilbit, ipv6eh, mptcp, mss, tcpopt, tfo, udpopts, udpzero)
+BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
+
+HALF_OPEN = [path.drop_resets(), path.set_returned_ttl(58)]
 
 
 def hops(base: str, how: str, route: Route, place: str, *instead: str, **others: Any) -> Scenario:
@@ -52,6 +69,9 @@ SCENARIOS = [
     *at_each("udpzero-dropped", "dropped"),
     *at_each("udpopts-stripped", "changed", ""),  # who sees the quotations alone can know
     *at_each("udpopts-dropped", "dropped"),
+    *at_each("tcpopt-stripped", "changed", ""),
+    *at_each("dscpclass-precedence", "changed"),
+    *at_each("ipv6eh-destination-dropped", "dropped"),
 
     # Nothing happens
     hops("ecn-clean-tcp", "hops", Route(), ""),
@@ -59,9 +79,15 @@ SCENARIOS = [
     hops("mss-clean-tcp", "hops", Route(), ""),
     hops("tfo-clean-http", "hops", Route(), ""),
     hops("udpopts-clean", "hops", Route(), ""),
+    hops("tcpopt-clean", "hops", Route(), ""),
+    hops("mptcp-server", "hops", Route(), ""),
+    hops("accecn-accurate", "hops", Route(), ""),
+    hops("ipv6eh-clean", "hops", Route(), ""),
+    hops("dscpclass-reflected", "hops", Route(), ""),
     # nothing but that replies are not marked as requests are: so do hosts
     hops("dscp-clean-tcp", "hops", Route(), "reverse_or_target"),
     hops("dscp-clean-dnsudp", "hops", Route(), "reverse_or_target"),
+    hops("dscpclass-clean", "hops", Route(), "reverse_or_target"),
     hops("evilbit-clean-tcp", "hops", Route(), "reverse_or_target"),
 
     # What else the other families know, at one hop
@@ -88,6 +114,23 @@ SCENARIOS = [
     hops("evilbit-cleared-dnsudp", "at-2", Route(2), "changed:2-3"),
     hops("evilbit-dropped-dnsudp", "at-7", Route(7), "dropped:7-8"),
     hops("udpzero-prohibited", "at-2", Route(2), "dropped:2-3"),
+    hops("tcpopt-dropped", "at-4", Route(4), "dropped:4-5"),
+    hops("tcpopt-reset", "at-6", Route(6), "dropped:6-7"),  # the second of two variants
+    hops("mptcp-dropped", "at-3", Route(3), "dropped:3-4"),
+    hops("mptcp-nonsense-dropped", "at-5", Route(5), "dropped:5-6"),
+    hops("mptcp-stripped", "at-6", Route(6), "changed:6-7"),
+    hops("accecn-bleached", "at-3", Route(3), "changed:3-4"),  # the second of three variants
+    hops("accecn-marked-dropped", "at-2", Route(2), "dropped:2-3"),
+    hops("accecn-stripped", "at-6", Route(6), "changed:6-7"),
+    hops("dscpclass-bleached", "at-2", Route(2), "changed:2-3"),
+    hops("dscpclass-remarked", "at-5", Route(5), "changed:5-6"),  # of all codepoints, one
+    hops("dscpclass-dropped", "at-7", Route(7), "dropped:7-8"),
+    hops("ipv6eh-hopbyhop-dropped", "at-3", Route(3), "dropped:3-4"),
+    # a NAT, of which there is one at hop 2, puts fragments together before anything sees them: also a whole one
+    hops("ipv6eh-fragment-dropped", "at-1", Route(1), "dropped:1-2"),
+    hops("ipv6eh-all-prohibited", "at-1", Route(1), "dropped:1-2"),
+    hops("ipv6eh-middle-dropped", "at-6", Route(6), "dropped:6-7"),
+    hops("ipv6eh-routing-dropped", "at-2", Route(2), "dropped:2-3"),
 
     # Before the TTL is looked at: the hop quotes what it changed, and not what it drops
     hops("ecn-syn-stripped-tcp", "before-1", Route(1, before=True), "first"),
@@ -110,6 +153,15 @@ SCENARIOS = [
     hops("ecn-syn-stripped-tcp", "silent-from-5", Route(4, silent=(5, 6, 7, 8)), "not_located:no_answer"),
     hops("ecn-syn-stripped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
     hops("ecn-syn-dropped-tcp", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
+
+    # Half-open connections: SYN-ACKs that are sent again, while hops are asked that say nothing, are no word of theirs.
+    # The target seems to be twelve hops away, so that the search begins beyond it, and asks hop 5 when one comes
+    hops("ecn-syn-dropped-tcp", "resets-lost", Route(6, silent=(5, 6, 7, 8)), "not_located:no_answer",
+         path=[path.drop_ecn_setup_syn(), *HALF_OPEN]),
+    hops("ecn-syn-stripped-tcp", "resets-lost", Route(6, silent=(5, 6, 7, 8)), "not_located:no_answer",
+         path=[path.strip_ecn_from_syn(), *HALF_OPEN]),
+    hops("ecn-syn-dropped-tcp", "resets-lost-seen", Route(4, silent=(7, 8)), "dropped:4-5",
+         path=[path.drop_ecn_setup_syn(), *HALF_OPEN]),
 
     # Hops that say it once a second
     hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
