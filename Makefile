@@ -19,6 +19,7 @@ NATIVE       := $(wildcard pathspider/chains/*.py pathspider/libtrace/*.pyx path
 .PHONY: demo test tests-in-labs other-tests browser-test setup native servers lint types docs docs-pdf fuzz sanitize coverage bench needs deb deb-needs debootstrap deb-test dist dist-test clean
 
 demo: setup
+	@echo "Measuring ECN over paths whose truth is known, about a minute"
 	$(BIN)/pspdr lab demo
 
 # Two processes: tests wait for most of their time, and those that measure in labs take about as long as all others.
@@ -26,6 +27,7 @@ IN_LABS      := tests.docs tests.lab tests.plugins
 OTHERS       := $(filter-out $(IN_LABS),$(subst /,.,$(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py)))) \
                 $(basename $(wildcard tests/test_*.py))))
 test: setup servers
+	@echo "Running all tests in two processes, 10 to 20 minutes; a dot is a test"
 	@$(MAKE) --no-print-directory -j2 tests-in-labs other-tests
 
 tests-in-labs:
@@ -158,12 +160,13 @@ define apt_install
 	done; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" != 0 ]; then echo "These Debian packages are missing:$$missing. Run: sudo make $(MAKECMDGOALS)"; exit 1; fi; \
-	    echo "Installing$$missing"; \
+	    echo "Installing Debian packages, about a minute:$$missing"; \
 	    apt-get update -qq && apt-get $(APT_WAITS) install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 endef
 
 $(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
+	@echo "Making a virtual environment in $(VENV), about two minutes (900 MB, most of it for tests)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q wheel setuptools
 	$(BIN)/python -m pip install -q -r requirements.txt -r requirements_dev.txt
@@ -171,6 +174,7 @@ $(VENV)/.installed: $(VENV)/.apt requirements.txt requirements_dev.txt
 
 # compat: a third party's plugins are found beside ours only if this folder is on the path, not behind an import hook.
 $(VENV)/.built: $(VENV)/.installed setup.py pyproject.toml $(NATIVE)
+	@echo "Building the native core, about a minute"
 	$(BIN)/python -m pip install -q --no-deps --config-settings editable_mode=compat -e .
 	$(BIN)/python -m compileall -q pathspider
 	@touch $@
@@ -180,6 +184,7 @@ native: $(VENV)/.installed
 
 # Unpacked, not installed: installing them would start services. What they need is unpacked beside them.
 .servers/.fetched: $(VENV)/.apt
+	@echo "Unpacking web, DNS and message servers for the tests into .servers, about a minute (200 MB)"
 	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi
 	sh tests/fetch-servers .servers $(APT_SERVERS)
 	@touch $@

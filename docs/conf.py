@@ -11,26 +11,23 @@ author = "the PATHspider authors"
 release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "version.py")
                     .read_text(), re.MULTILINE).group(1)
 version = release
-extensions = ["sphinx.ext.autodoc", "generated", "printed"]
+extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "generated", "printed"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 smartquotes = False  # two hyphens are an option's, not a dash
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
+html_theme = "furo"
 html_title = f"PATHspider {release}"
 html_short_title = "PATHspider"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sphinx = False
-html_theme_options = {
-    "description": "active measurement of path transparency",
-    "fixed_sidebar": False,
-    "page_width": "1040px",
-    "sidebar_width": "230px",
-    "show_relbars": True,  # to leaf through it, on a phone above all
-}
+copybutton_prompt_text = r"[$#] "  # what is copied of a console are its commands
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 nitpicky = True  # a role that leads nowhere is an error
 nitpick_ignore_regex = [
     # Python's and Scapy's own documentation, to which these pages have no links.

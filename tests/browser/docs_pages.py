@@ -12,7 +12,7 @@ PDF = ROOT / "docs" / "_build" / "pathspider.pdf"
 
 
 SCROLLING = """
-return Array.from(document.querySelectorAll("div.body *")).filter(one => one.scrollWidth > one.clientWidth + 1
+return Array.from(document.querySelectorAll("article[role=main] *")).filter(one => one.scrollWidth > one.clientWidth + 1
     && !["visible", "hidden"].includes(getComputedStyle(one).overflowX))
   .map(one => ({html: one.outerHTML.slice(0, 80), shadow: getComputedStyle(one).backgroundImage.includes("gradient"),
                 said: getComputedStyle(one, "::before").content.includes("wider")}));
