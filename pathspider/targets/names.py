@@ -20,6 +20,9 @@ PRINTABLE = re.compile(r"[!-~]+")
 HOST = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 """What may stand as host in a URL: nothing that could end the host part or the header line."""
 
+PLAIN = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+"""Names that are in the one form already: nearly all that there are."""
+
 PREFIX = "xn--"
 URL = "://"
 """What no name has in it, though the DNS could hold it: who asks for that would be told that it does not exist."""
@@ -90,6 +93,8 @@ def canonical_domain(value: Any) -> Any:
     """What all ways of writing a name have in common; None where there is no name, else what is none as it is."""
     if not value:
         return None
+    if isinstance(value, str) and len(value) <= LONGEST_NAME and PLAIN.fullmatch(value):
+        return value
     try:
         return to_wire(value)
     except (BadNameError, TypeError):  # TypeError: what cannot be hashed
