@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pathspider.atomic import atomic_write
 from pathspider.cmd.input import open_input
@@ -18,10 +18,9 @@ from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
 
 if TYPE_CHECKING:
-    from pathspider.records import Job, Record
     from pathspider.report.counting import Tally
+    from pathspider.report.reading import Workers
     from pathspider.report.targets import Targets
-    from pathspider.targets.reading import JobReader
 
 log = logging.getLogger("pathspider")
 
@@ -30,9 +29,6 @@ PACKED = (".gz", ".xz", ".bz2", ".zst", ".zip")
 """How names of compressed results end."""
 
 FORMATS = ("html", "json", "csv", "md")
-
-MOST_BAD = 20
-"""Lines that are no records of which the report tells the number, in each file."""
 
 EPILOG = """examples: pspdr report results.ndjson --output report.html
           pspdr report --label Monday --label Tuesday monday.ndjson tuesday.ndjson.gz --output week.html
@@ -69,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.page import as_html  # noqa: PLC0415
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
+    from pathspider.report.reading import WorkerEndedError, Workers  # noqa: PLC0415
     from pathspider.report.remarks import measured_again, measured_differently, seen_in_passing  # noqa: PLC0415
     from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
@@ -82,13 +79,16 @@ def run(args: argparse.Namespace) -> int:
     write = targets_as_csv if args.targets else {"html": as_html, **PLAIN}[args.format]
     try:
         with Targets(verdicts) as targets:
-            whole = [read(tally, number, targets) for number, tally in enumerate(tallies)]
+            with Workers() as workers:
+                whole = [counted(tally, number, targets, workers) for number, tally in enumerate(tallies)]
             for tally in tallies:
                 read_runs(tally)
             if not any(tally.records for tally in tallies):
                 raise UsageError("there are no records to report of")
             report = Report(args.title, tallies, targets)
             put(args.output, write(report))
+    except WorkerEndedError as error:
+        raise UsageError(str(error)) from None
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
     for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
@@ -97,6 +97,14 @@ def run(args: argparse.Namespace) -> int:
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
     return 0 if all(whole) else 1
+
+
+def counted(tally: Tally, number: int, targets: Targets, workers: Workers) -> bool:
+    """Count a file; whether all of it could be read."""
+    from pathspider.report.reading import read  # noqa: PLC0415
+
+    with open_input(tally.name) as lines:
+        return read(tally, number, targets, lines, workers)
 
 
 def of_campaign(name: str) -> list[str]:
@@ -166,36 +174,6 @@ def short_name(name: str) -> str:
     for endings in (PACKED, (".ndjson", ".jsonl", ".json")):
         name = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
     return name
-
-
-def reader_of(lines: IO[bytes], tally: Tally) -> JobReader:
-    """A reader of records that has the tally know which lines are none."""
-    from pathspider.targets.reading import JobReader, LineError, parse_record  # noqa: PLC0415
-
-    class ResultReader(JobReader):
-        def _job(self, number: int, line: bytes) -> Job | None:
-            try:
-                return super()._job(number, line)
-            except LineError as error:
-                if len(tally.bad) < MOST_BAD:
-                    tally.bad.append((number, str(error)))
-                raise
-
-    return ResultReader(lines, "standard input" if tally.name == "-" else tally.name, parse_record)
-
-
-def read(tally: Tally, number: int, targets: Targets) -> bool:
-    """Count a file; whether all of it could be read."""
-    with open_input(tally.name) as lines:
-        reader = reader_of(lines, tally)
-        for line in reader:
-            record = cast("Record", line)  # parse_record() has seen to it
-            targets.add(number, record, tally.add(record))
-    tally.broken_off = reader.broken_off
-    tally.bad_lines = reader.skipped
-    if not tally.records:
-        log.error("%s holds no records", reader.name)
-    return bool(tally.records) and reader.all_were_jobs
 
 
 def put(name: str, pieces: Iterator[str]) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any
 
-from pathspider.records import Record
+from pathspider.report.digest import MAX_LENGTH, Digest
 from pathspider.report.hops import Interval, note
 from pathspider.report.questions import INCONCLUSIVE, NO_CONDITION, Answer, parse, telling, verdict
-
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", re.ASCII)
 
 MAX_VERDICTS = 20_000
 """Different sets of conditions that are told apart; of more, the values after a colon are left out."""
@@ -23,8 +19,6 @@ MAX_ANSWERS = 5_000
 """of those, the ones that answer the same question."""
 MAX_SIZE = 500_000
 """Conditions that all sets together may have."""
-MAX_LENGTH = 200
-"""Characters of a condition that are kept."""
 FOLDED = "…"
 """Stands for what is not told apart."""
 MAX_SOURCES = 20
@@ -60,15 +54,15 @@ class Verdicts:
         self._width: Counter[str] = Counter()
         self._size = 0
 
-    def number(self, conditions: list[str]) -> int:
-        """The number of what these conditions say."""
+    def number(self, conditions: Iterable[str], records: int = 1) -> int:
+        """The number of what these conditions say, which so many records have."""
         key = tuple(conditions)
         number = self._known.get(key)
         if number is None:
-            number = self._new(key)
+            number = self._new(key, records)
         return number
 
-    def _new(self, key: tuple[str, ...]) -> int:
+    def _new(self, key: tuple[str, ...], records: int) -> int:
         told = {one: self._told(one) for one in verdict(key)}
         found = verdict(answer.condition for answer in told.values())
         folded = any(answer.condition != one for one, answer in told.items())
@@ -82,7 +76,7 @@ class Verdicts:
             self._size += len(found)
             self.found.append(self._verdict(found))
         if folded:
-            self.folded += 1
+            self.folded += records
         elif len(self._known) < 2 * MAX_VERDICTS and sum(map(len, key)) < 1000:
             self._known[key] = self._numbers[found]
         return self._numbers[found]
@@ -140,41 +134,35 @@ class Tally:
         """Records by where on the path something happens."""
         self._versions: Counter[tuple[int, str]] = Counter()
 
-    def add(self, record: Record) -> int:
-        """Count a record; the number of its verdict."""
-        number = self.verdicts.number(record["conditions"])
-        self.records += 1
-        dip = record.get("dip")
-        version = ("IPv6" if ":" in dip else "IPv4") if isinstance(dip, str) else "no address"
-        self._versions[number, version] += 1
-        self._note_time(record.get("time"))
-        run = record.get("run")
-        self.passive += run is None and "pkt_first" in record
-        if isinstance(run, str) and (run in self.runs or len(self.runs) < MAX_SOURCES):
-            self.runs[run[:MAX_LENGTH]] += 1
-        if "hops" in record:
-            note(self.hops, record)
-        path = record.get("path")
-        if isinstance(path, list) and path and isinstance(path[0], str):
-            has_as = len(path) > 3 and isinstance(path[1], str) and path[1].startswith("AS")
-            source = (f"{path[0]} {path[1]}" if has_as else path[0])[:MAX_LENGTH]
-            if source in self.sources or len(self.sources) < MAX_SOURCES:
-                self.sources[source] += 1
-        return number
+    def take(self, found: Digest) -> list[int]:
+        """Count some records of the file; the number of each verdict that they have, in the digest's order."""
+        records: Counter[int] = Counter()
+        for (place, _), count in found.versions.items():
+            records[place] += count
+        numbers = [self.verdicts.number(conditions, records[place]) for conditions, place in found.verdicts.items()]
+        self.records += found.records
+        self.passive += found.passive
+        for (place, version), count in found.versions.items():
+            self._versions[numbers[place], version] += count
+        if found.first:
+            self.first = min(self.first or found.first, found.first)
+            self.last = max(self.last, found.last)
+        for when, count in found.times.items():
+            self._note_time(when, count)
+        for mine, its in ((self.runs, found.runs), (self.sources, found.sources)):
+            for text, count in its.items():
+                if (one := text[:MAX_LENGTH]) in mine or len(mine) < MAX_SOURCES:
+                    mine[one] += count
+        for interval, count in found.hops.items():
+            note(self.hops, interval, count)
+        return numbers
 
-    def _note_time(self, time: object) -> None:
-        if not isinstance(time, dict):
-            return
-        begun, ended = time.get("from"), time.get("to")
-        if not (_is_time(begun) and _is_time(ended)):
-            return
-        self.first = min(self.first, begun) if self.first else begun
-        self.last = max(self.last, ended)
-        for when, most in ((begun[:16], MAX_TIMES), (begun[:13] + ":00", 2 * MAX_TIMES)):
+    def _note_time(self, minute: str, count: int) -> None:
+        for when, most in ((minute, MAX_TIMES), (minute[:13] + ":00", 2 * MAX_TIMES)):
             if when in self.times or len(self.times) < most:
-                self.times[when] += 1
+                self.times[when] += count
                 return
-        self.times[begun[:4] + "-01-01 00:00"] += 1
+        self.times[minute[:4] + "-01-01 00:00"] += count
 
     @property
     def concluded(self) -> int:
@@ -190,17 +178,6 @@ class Tally:
             versions[version][number] += count
         yield ("all", ""), everything
         yield from ((("ip", version), counts) for version, counts in sorted(versions.items()))
-
-
-def _is_time(text: object) -> TypeGuard[str]:
-    """Whether this is a time as records have it."""
-    if not isinstance(text, str) or not TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def counted(found: list[Verdict], numbers: Mapping[int, int]) -> tuple[Counter[Answer], Counter[str], Counter[str]]:

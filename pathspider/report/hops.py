@@ -72,10 +72,9 @@ def _end(record: Mapping[str, Any], ttl: int) -> End:
     return End(f"hop {ttl}", "")
 
 
-def note(counter: Counter[Interval], record: Mapping[str, Any]) -> None:
-    """Count what a record says."""
-    for found in intervals(record):
-        counter[found if found in counter or len(counter) < MOST_INTERVALS else OTHERS] += 1
+def note(counter: Counter[Interval], found: Interval, count: int) -> None:
+    """Count an interval that so many records tell of."""
+    counter[found if found in counter or len(counter) < MOST_INTERVALS else OTHERS] += count
 
 
 Group = tuple[tuple[str, str, str, str], int, list[tuple[Interval, int]]]

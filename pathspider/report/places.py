@@ -15,6 +15,8 @@ KINDS = {"as": "AS", "country": "country", "prefix": "prefix", "ip": "IP version
 """Kinds of groups, and what people call one."""
 COUNTRY_KEYS = ("country", "Country", "CountryCode", "cc")
 """Under which of these keys a job, its ``info`` or its ``canid_info`` may tell the target's country."""
+COUNTRY_PLACES = frozenset((*COUNTRY_KEYS, "info", "canid_info"))
+"""A record without any of these keys tells no country."""
 BATCH = 50_000
 MOST_MOVES = 10_000
 

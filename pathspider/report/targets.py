@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations, groupby, pairwise
+from itertools import combinations, groupby, pairwise, repeat
 from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from pathspider.records import Record
 from pathspider.report.confirmed import CONFIRMED, UNFINISHED, is_connectivity, were_confirmed, words_of
 from pathspider.report.counting import FOLDED, Verdicts
-from pathspider.report.places import Places, country_of
+from pathspider.report.digest import Digest
+from pathspider.report.places import Places
 from pathspider.report.questions import natural_key
-from pathspider.targets.problems import TARGET_KEYS, identity, target_asn
+from pathspider.targets.problems import TARGET_KEYS
 
-BATCH = 10_000
 MOST_MOVES = 10_000
 MOST_KEPT = 16
 """Findings of a target of which it is remembered how they compare: most targets have the same few."""
@@ -31,8 +30,8 @@ PATH_DEPENDENT = "path_dependent"
 
 Signature = tuple[tuple[int, int], ...]
 """The findings of a target: file and verdict, in the order in which they were first found."""
-Found = tuple[int, int, int, int, int, str]
-"""File, verdict, records that say so, the first of them, AS and country."""
+Found = tuple[int, int, int]
+"""File, verdict, and records that say so."""
 
 TABLES = """
     pragma journal_mode = off; pragma synchronous = off; pragma locking_mode = exclusive;
@@ -44,9 +43,12 @@ TABLES = """
 """
 
 SETTLE = """
-    create table target as select target, file, verdict, count(*) as records, min(rowid) as first,
-        max(system) as system, max(country) as country from seen
-        group by target, file, verdict order by target, file, verdict;
+    create table target (target text, file integer, verdict integer, records integer, first integer, system integer,
+        country text, primary key (target, file, verdict)) without rowid;
+    insert into target select target, file, verdict, count(*), min(rowid), coalesce(max(system), 0), max(country)
+        from seen group by target, file, verdict order by target, file, verdict;
+    insert into carried select system, file, verdict, count(*) from seen where system is not null
+        group by system, file, verdict;
     drop table seen;
     create table system as select system, file, verdict, sum(records) as records
         from carried group by system, file, verdict order by system, file, verdict;
@@ -110,8 +112,6 @@ class Targets:
         self._table.executescript(TABLES)
         self.places = Places(self._table)
         """Where targets changed."""
-        self._rows: list[tuple[str, int, int, int, str]] = []
-        self._carried: Counter[tuple[int, int, int]] = Counter()
         self.targets: Counter[int] = Counter()
         """By file; this and what follows is known from :meth:`settle` on."""
         self.pairs: Counter[Paired] = Counter()
@@ -140,80 +140,89 @@ class Targets:
                  trace: TracebackType | None) -> None:
         self._table.close()
 
-    def add(self, file: int, record: Record, verdict: int) -> None:
-        """Note what was found of a record's target; what has no address is none."""
-        asn = target_asn(record)
-        system = int(asn) if asn and len(asn) <= 10 else 0
-        if asn and len(asn) <= 10 and system < 1 << 32:
-            self._carried[system, file, verdict] += 1
-        else:
-            system = 0
-        if country := country_of(record):
-            self.countries[country, file, verdict] += 1
-        if record.get("dip") is not None:
-            self._rows.append((json.dumps(identity(record)), file, verdict, system, country))
-        if len(self._rows) >= BATCH:
-            self._flush()
+    def take(self, file: int, found: Digest, numbers: Sequence[int]) -> None:
+        """Note what was found of the targets of some records of a file.
 
-    def _flush(self) -> None:
-        self._table.executemany("insert into seen values (?, ?, ?, ?, ?)", self._rows)
-        self._rows.clear()
-        if len(self._carried) >= BATCH:
-            self._flush_systems()
-
-    def _flush_systems(self) -> None:
-        self._table.executemany("insert into carried values (?, ?, ?, ?)",
-                                ((*key, records) for key, records in self._carried.items()))
-        self._carried.clear()
+        :param numbers: of the verdicts, in the digest's order
+        """
+        self._table.executemany("insert into seen values (?, ?, ?, ?, ?)", zip(
+            found.targets, repeat(file), [numbers[place] for place in found.numbers], found.ases, found.places,
+            strict=False))
+        self._table.executemany("insert into carried values (?, ?, ?, ?)", (
+            (system, file, numbers[place], count) for (system, place), count in found.systems.items()))
+        for (country, place), count in found.countries.items():
+            self.countries[country, file, numbers[place]] += count
 
     def settle(self) -> None:
         """All records are there: compare the targets."""
-        self._flush()
-        self._flush_systems()
         for statement in SETTLE.split(";"):
             self._table.execute(statement)
         self._confirmed = were_confirmed(one.conditions for one in self.verdicts.found)[0]
         (self.system_count,), = self._table.execute("select count(*) from large")
-        rows = self._table.execute("select target, file, verdict, records, first, system, country from target "
-                                   "order by rowid")
-        for target, group in groupby(rows, key=itemgetter(0)):
-            found = [row[1:] for row in group]
-            if any(one[2] > 1 for one in found) or len({one[0] for one in found}) < len(found):
-                self._note_again(found)
-            if len(found) == 1:
-                self.targets[found[0][0]] += 1
-            else:
-                self._compare(target, found)
+        self._look_at_all()
         self._drain()
         self.places.settle()
 
+    def _look_at_all(self) -> None:
+        """Target after target; most have one record in each file, and the same few findings."""
+        rows = self._table.execute(
+            "select target, group_concat(file || ' ' || verdict), max(records), max(system), max(country) from target "
+            "group by target order by target")
+        known: dict[str, tuple[Signature, list[str]] | None] = {}
+        for target, text, most, system, country in rows:
+            if text not in known:
+                if len(known) >= MOST_SIGNATURES:
+                    known.clear()
+                known[text] = self._once(text)
+            if most > 1 or (one := known[text]) is None:
+                self._compare(target, system, country)
+                continue
+            signature, questions = one
+            self._note(signature)
+            if questions:
+                self._note_change(target, questions, [(*found, 1) for found in signature], system, country)
+
+    def _once(self, text: str) -> tuple[Signature, list[str]] | None:
+        """Findings of a target, and the questions that they answer differently; None if some are of the same file."""
+        signature = tuple((int(file), int(verdict)) for file, verdict in map(str.split, text.split(",")))
+        if len(signature) > MOST_KEPT or len({file for file, _ in signature}) < len(signature):
+            return None
+        return signature, self._questions(frozenset(verdict for _, verdict in signature))
+
+    def _compare(self, target: str, system: int, country: str) -> None:
+        """A target that was measured again, or found to be otherwise in one file."""
+        found = self._table.execute("select file, verdict, records from target where target = ? order by file, first",
+                                    (target,)).fetchall()
+        self._note_again(found)
+        signature = tuple((file, verdict) for file, verdict, _ in found)
+        self._note(signature)
+        questions_of = self._questions if len(found) <= MOST_KEPT else self._questions_of
+        if questions := questions_of(frozenset(verdict for _, verdict in signature)):
+            self._note_change(target, questions, found, system, country)
+
     def _note_again(self, found: list[Found]) -> None:
         answering: Counter[tuple[int, str]] = Counter()
-        for file, verdict, records, *_ in found:
+        for file, verdict, records in found:
             for question in self.verdicts.found[verdict].questions:
                 answering[file, question] += records
         self.again.update({key: records - 1 for key, records in answering.items() if records > 1})
 
-    def _compare(self, target: str, found: list[Found]) -> None:
-        found.sort(key=itemgetter(0, 3))
-        self.targets.update({one[0] for one in found})
-        signature = tuple((one[0], one[1]) for one in found)
+    def _note(self, signature: Signature) -> None:
         self._signatures[signature] += 1
-        if len(self._signatures) >= MOST_SIGNATURES or len(found) > MOST_KEPT:
+        if len(self._signatures) >= MOST_SIGNATURES or len(signature) > MOST_KEPT:
             self._drain()
-        questions_of = self._questions if len(found) <= MOST_KEPT else self._questions_of
-        if questions := questions_of(frozenset(verdict for _, verdict in signature)):
-            system, country = max(one[4] for one in found), max(one[5] for one in found)
-            self.changed_targets += 1
-            self._table.execute("insert into changed values (?, ?, ?, ?, ?)",
-                                (target, json.dumps(questions), json.dumps([row[:3] for row in found]), system,
-                                 country))
-            if len(found) <= MOST_KEPT:
-                self.places.note(target, system, country, self._moved(signature))
+
+    def _note_change(self, target: str, questions: list[str], found: list[Found], system: int, country: str) -> None:
+        self.changed_targets += 1
+        self._table.execute("insert into changed values (?, ?, ?, ?, ?)",
+                            (target, json.dumps(questions), json.dumps(found), system, country))
+        if len(found) <= MOST_KEPT:
+            self.places.note(target, system, country, self._moved(tuple((file, verdict) for file, verdict, _ in found)))
 
     def _drain(self) -> None:
         """Most targets have the same few findings: what these mean is looked at once for all of them."""
         for signature, count in self._signatures.items():
+            self.targets.update(dict.fromkeys((file for file, _ in signature), count))
             for move in self._pairs_of(signature):
                 self.pairs[move.pair] += count
                 counters = self.kept
@@ -289,7 +298,7 @@ class Targets:
         :param kinds: the kind of each verdict that counts, by its number
         """
         found: Counter[tuple[int, ...]] = Counter()
-        rows = self._table.execute("select target, verdict from target order by rowid")
+        rows = self._table.execute("select target, verdict from target order by target, file, verdict")
         for _, group in groupby(rows, key=lambda row: row[0].partition('", ')[0]):
             names: dict[str, dict[int, None]] = {}
             for target, verdict in group:
@@ -300,22 +309,23 @@ class Targets:
 
     def dual(self, kinds: Mapping[int, int]) -> Counter[tuple[int, tuple[int, ...], tuple[int, ...]]]:
         """Names that have targets of both IP versions: the file, the kinds of verdicts over IPv4 and over IPv6."""
-        self._table.execute("create table if not exists named "
-                            "(name integer, file integer, six integer, verdict integer)")
+        self._table.execute("create table if not exists named (name integer, six integer, target text)")
         self._table.execute("delete from named")
-        rows = self._table.execute("select target, file, verdict from target")
-        self._table.executemany("insert into named values (?, ?, ?, ?)", (
-            (hash(name), file, ":" in target.partition('", ')[0], kinds[verdict]) for target, file, verdict in rows
-            if verdict in kinds and (name := _name_in(target)) != "null"))
+        self._table.executemany("insert into named values (?, ?, ?)", (
+            (hash(name), ":" in target.partition('", ')[0], target)
+            for target, in self._table.execute("select distinct target from target")
+            if (name := _name_in(target)) != "null"))
         found: Counter[tuple[int, tuple[int, ...], tuple[int, ...]]] = Counter()
-        rows = self._table.execute("select distinct file, name, six, verdict from named "
-                                   "order by file, name, six, verdict")
+        rows = self._table.execute(f"""
+            select distinct file, name, six, verdict from named join target using (target) where name in
+                (select name from named group by name having min(six) < max(six))
+            and verdict in ({",".join(map(str, kinds))}) order by file, name""")
         for (file, _), group in groupby(rows, key=itemgetter(0, 1)):
-            sides: tuple[list[int], list[int]] = ([], [])
+            sides: tuple[set[int], set[int]] = (set(), set())
             for _, _, six, verdict in group:
-                sides[six].append(verdict)
+                sides[six].add(kinds[verdict])
             if all(sides):
-                found[file, tuple(sides[0]), tuple(sides[1])] += 1
+                found[file, tuple(sorted(sides[0])), tuple(sorted(sides[1]))] += 1
         return found
 
     def largest(self, most: int) -> list[int]:

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
+from json.scanner import make_scanner
 from math import isfinite
 from typing import IO, Any, cast
 
@@ -32,6 +33,8 @@ RECORD_DEPTH = 2 * MAX_DEPTH
 
 NEWLINE = ord("\n")
 
+TEXT = {str}
+
 MOST_NAMED = 10
 """Lines that are no jobs, of which each is named; a file that is something else has very many."""
 
@@ -46,7 +49,7 @@ class LineError(ValueError):
 def parse_ndjson(line: str, depth: int = MAX_DEPTH) -> Job:
     """One line of ndjson as a job; :exc:`LineError` if it is not a JSON object, or nested more than ``depth`` deep."""
     try:
-        job = _decode(line)
+        job = _parse(line)
     except json.JSONDecodeError as error:
         raise LineError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
@@ -74,7 +77,7 @@ def parse_record(line: str) -> Record:
 def check_record(job: Job) -> Record:
     """A job as the record that it is; :exc:`LineError` if it has no conditions."""
     conditions = job.get("conditions")
-    if not isinstance(conditions, list) or not all(isinstance(one, str) for one in conditions):
+    if not isinstance(conditions, list) or not {*map(type, conditions)} <= TEXT:
         hint = "; pspdr observe --conditions gives flows one" if conditions is None and "pkt_first" in job else ""
         raise LineError(f"not a record: it has no list of conditions{hint}")
     return cast(Record, job)
@@ -91,7 +94,25 @@ def _finite(text: str) -> float:
     return value
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
+_decoder = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+_scan: Callable[[str, int], tuple[Any, int]] = make_scanner(cast(Any, _decoder))
+
+
+def _parse(line: str) -> Any:
+    """A line as the value that it is: without a second look at what stands around it, unless there is something."""
+    try:
+        value, end = _scan(line, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(line) else _decoder.decode(line)
+
+
+def decoded(line: bytes, encoding: str = "utf-8") -> str:
+    """A line as text; :exc:`LineError` if it is not UTF-8."""
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 class JobReader:
@@ -235,10 +256,7 @@ class JobReader:
 
     def _job(self, number: int, line: bytes) -> Job | None:
         if self._begun and number != 1 and len(line) < MAX_LINE:
-            try:
-                text = self.strip(line.decode())
-            except UnicodeDecodeError as error:
-                raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+            text = self.strip(decoded(line))
             return self.parse(text) if text else None
         text = self._decoded(number, line)
         return None if not text or (not self._begun and self._begins_with(text)) else self.parse(text)
@@ -246,10 +264,7 @@ class JobReader:
     def _decoded(self, number: int, line: bytes) -> str:
         if len(line) >= MAX_LINE:
             raise LineError(f"longer than {MAX_LINE} bytes")
-        try:
-            return self.strip(line.decode() if number != 1 else line.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise LineError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+        return self.strip(decoded(line, "utf-8" if number != 1 else "utf-8-sig"))
 
     def _begins_with(self, text: str) -> bool:
         """Take note of the first line with something in it. True if that is no job, such as a header.

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from pathspider.report.counting import Tally, Verdicts
+from pathspider.report.digest import digest_of
 from pathspider.report.summary import Report
 from pathspider.report.targets import Targets
 
@@ -23,6 +24,11 @@ def report_of(**files):
     with Targets(verdicts) as targets:
         for number, records in enumerate(files.values()):
             for one in records:
-                tallies[number].add(one)
-                targets.add(number, one, verdicts.number(one["conditions"]))
+                found = digest_of([one])
+                targets.take(number, found, tallies[number].take(found))
         yield Report("title", tallies, targets)
+
+
+def note(targets, file, one):
+    """Have what is remembered of targets note a record."""
+    targets.take(file, digest_of([one]), [targets.verdicts.number(one["conditions"])])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pathspider.report import counting
 from pathspider.report.counting import MAX_LENGTH, Tally, Verdicts
+from pathspider.report.digest import digest_of
 from pathspider.report.questions import NO_CONDITION
 from tests.report.records import BROKEN, WORKS, record
 
@@ -23,8 +24,7 @@ RECORDS = st.lists(st.builds(
 
 def tally_of(records):
     tally = Tally("label", "name", Verdicts())
-    for one in records:
-        tally.add(one)
+    tally.take(digest_of(records))
     return tally
 
 

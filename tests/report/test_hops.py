@@ -15,6 +15,11 @@ def one(*conditions, **more):
     return {"conditions": list(conditions), "hops": HOPS, "path": PATH, **more}
 
 
+def count(counter, record):
+    for found in intervals(record):
+        note(counter, found, 1)
+
+
 class TestIntervals(unittest.TestCase):
     def test_two_addresses_and_their_systems(self):
         self.assertEqual([*intervals(one("ecn.connectivity.broken", "ecn.hop.dropped:3-4"))],
@@ -39,9 +44,9 @@ class TestIntervals(unittest.TestCase):
     def test_grouped_by_both_systems(self):
         counter = Counter()
         for _ in range(3):
-            note(counter, one("ecn.hop.dropped:3-4"))
-        note(counter, one("ecn.hop.not_located:no_answer"))
-        note(counter, one("ecn.hop.dropped:0-3"))
+            count(counter, one("ecn.hop.dropped:3-4"))
+        count(counter, one("ecn.hop.not_located:no_answer"))
+        count(counter, one("ecn.hop.dropped:0-3"))
         self.assertEqual([(key, count, len(found)) for key, count, found in by_systems(counter)],
                          [(("ecn", "dropped", "AS64510", "not known"), 3, 1),
                           (("ecn", "dropped", "AS64511", "AS64510"), 1, 1),
@@ -51,5 +56,5 @@ class TestIntervals(unittest.TestCase):
         counter = Counter()
         with mock.patch("pathspider.report.hops.MOST_INTERVALS", 2):
             for hop in range(5):
-                note(counter, one(f"ecn.hop.changed:{hop}-9"))
+                count(counter, one(f"ecn.hop.changed:{hop}-9"))
         self.assertEqual(counter[OTHERS], 3)

@@ -4,8 +4,9 @@ import unittest
 from unittest import mock
 
 from pathspider.report.counting import Verdicts
+from pathspider.report.digest import digest_of
 from pathspider.report.targets import Move, Paired, Targets
-from tests.report.records import BROKEN, WORKS, record
+from tests.report.records import BROKEN, WORKS, note, record
 
 TFO = "tfo.connectivity.works"
 
@@ -16,7 +17,7 @@ def changed(*files):
     with Targets(verdicts) as targets:
         for number, records in enumerate(files):
             for one in records:
-                targets.add(number, one, verdicts.number(one["conditions"]))
+                note(targets, number, one)
         targets.settle()
         found = [(one.target["dip"], one.questions, [(seen.file, list(seen.conditions)) for seen in one.seen])
                  for one in targets.changed()]
@@ -75,7 +76,7 @@ class TestTargets(unittest.TestCase):
             for file, answers in enumerate((["a", "b"], ["b"], ["b", "a"])):
                 for dip in ("192.0.2.1", "192.0.2.2"):
                     one = record(dip, *(f"x.v:{answer}" for answer in answers))
-                    targets.add(file, one, verdicts.number(one["conditions"]))
+                    note(targets, file, one)
             targets.settle()
             self.assertEqual(targets.moves, {Move(Paired(0, 1, "x.v"), ("a", "b"), ("b",)): 2,
                                              Move(Paired(1, 2, "x.v"), ("b",), ("a", "b")): 2})
@@ -89,7 +90,7 @@ class TestTargets(unittest.TestCase):
                     (0, "192.0.2.2", ["pathspider.not_observed"]),
                     (0, "192.0.2.3", [TFO]), (0, "192.0.2.3", [TFO]), (0, "192.0.2.3", [TFO]), (1, "192.0.2.3", [TFO]),
                     (0, None, []), (0, None, [])):
-                targets.add(file, record(dip, *conditions), verdicts.number(conditions))
+                note(targets, file, record(dip, *conditions))
             targets.settle()
             self.assertEqual(targets.again, {(0, "ecn.connectivity"): 1, (0, "tfo.connectivity"): 2})
             self.assertEqual(targets.targets, {0: 3, 1: 1})
@@ -105,7 +106,7 @@ class TestTargets(unittest.TestCase):
         records = [record("192.0.2.1", f"x.value:{number}") for number in range(3000)] * 2
         with Targets(Verdicts()) as targets:
             for one in records:
-                targets.add(0, one, targets.verdicts.number(one["conditions"]))
+                note(targets, 0, one)
             targets.settle()
             (found,) = targets.changed()
             self.assertEqual(len(found.seen), 3000)
@@ -127,7 +128,7 @@ class TestSystems(unittest.TestCase):
         self.works, self.broken = verdicts.number([WORKS]), verdicts.number([BROKEN])
 
     def add(self, file, verdict, **more):
-        self.targets.add(file, record("192.0.2.1", **more), verdict)
+        self.targets.take(file, digest_of([record("192.0.2.1", **more)]), [verdict])
 
     def test_as_counted(self):
         for asn, records in ((64496.0, 3), (64497, 5), (64498, 1)):
