@@ -26,6 +26,7 @@ from pathspider.lab.families import (
     order,
     tcpopt,
     tfo,
+    tls,
     udpopts,
     udpzero,
 )
@@ -48,6 +49,7 @@ FAMILIES: dict[str, Family] = {
     "accecn": Family(11, accecn.SCENARIOS),
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
     "dscpclass": Family(13, dscpclass.SCENARIOS),
+    "tls": Family(25, tls.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 
