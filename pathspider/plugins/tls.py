@@ -122,16 +122,21 @@ class TLS(DesynchronizedSpider, PluggableSpider):
         asked = [flow for flow in flows if was_asked(flow)]
         if any(lost(flow) for flow in asked):
             return [NOT_OBSERVED]
-        if not all(left_as_sent(flow["tls_segments"], flow["segments_fwd"]) for flow in asked):
+        if not all(left_as_sent(flow["tls_segments"], flow["segments_fwd"], whole=needs_all(flow)) for flow in asked):
             return [NOT_AS_SENT]
         baseline, *experiments = flows
         found = [answer(baseline)]
         for flow in experiments:
             # where TCP fails and the baseline's did not, nobody saw the ClientHello: nothing follows about it
             if was_asked(flow) or not succeeded(baseline):
-                found.append(connectivity(f"tls.{flow['tls_hello']}", succeeded(baseline), succeeded(flow)))
+                found.append(connectivity(prefix(flow), succeeded(baseline), succeeded(flow)))
             found.append(answer(flow))
         return found
+
+
+def prefix(flow: Flow) -> str:
+    """What the conditions of a ClientHello begin with."""
+    return ".".join((TLS.name, flow["tls_hello"]))
 
 
 def was_asked(flow: Flow) -> bool:
@@ -141,7 +146,7 @@ def was_asked(flow: Flow) -> bool:
 
 def answer(flow: Flow) -> str:
     """The condition that says what came back."""
-    return f"tls.{flow['tls_hello']}.answer.{flow['tls_answer']}"
+    return f"{prefix(flow)}.answer.{flow['tls_answer']}"
 
 
 def lost(flow: Flow) -> bool:
@@ -150,12 +155,20 @@ def lost(flow: Flow) -> bool:
     return flow["segments_fwd"] is None or (read and flow["segments_rev"] is None)
 
 
-def left_as_sent(meant: str, seen: str) -> bool:
+def needs_all(flow: Flow) -> bool:
+    """Whether all of a ClientHello must have left: a refusal may come before that."""
+    return flow["tls_answer"] in ("server_hello", "none")
+
+
+def left_as_sent(meant: str, seen: str, *, whole: bool = True) -> bool:
     """Whether data left in segments that end where they had to; a path that takes smaller ones has further ends.
 
     :param meant: octets of each segment, as the chain ``segments`` has them
+    :param whole: whether all must have left
     """
-    return set(ends(meant)) <= set(ends(seen)) and ends(meant)[-1] == ends(seen)[-1]
+    left = ends(seen)
+    due = [end for end in ends(meant) if whole or end <= left[-1]]
+    return set(due) <= set(left) and left[-1] <= ends(meant)[-1]
 
 
 def ends(lengths: str) -> Sequence[int]:

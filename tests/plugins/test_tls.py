@@ -63,6 +63,8 @@ class TestVerdicts(unittest.TestCase):
                                   ("1300", "1300", True), ("1300,505", "1300", False), ("1300", "1300,505", False),
                                   ("1300,505", "1448,357", False), ("297", "297", True)):
             self.assertIs(left_as_sent(meant, seen), same)
+        self.assertTrue(left_as_sent("1300,505", "1300", whole=False))
+        self.assertFalse(left_as_sent("1300,505", "1805", whole=False))
 
     def test_syns_that_ask_for_ecn(self):
         flows = [flow("plain"), flow("ech", "none", tcp_synflags_fwd=0xC2)]

@@ -58,5 +58,7 @@ SCENARIOS = [
     Scenario("tls-offline-closed", [], HTTPS, all_three("offline no_connection", "no_connection"), port=9),
     Scenario("tls-offline-alert", [hello_device("any", "alert")], HTTPS, all_three("offline alert:40", "alert:40")),
     Scenario("tls-offline-reset", [hello_device("any", "reset")], HTTPS, all_three("offline reset", "reset")),
+    Scenario("tls-offline-http", [hello_device("any", "http")], HTTPS, all_three("offline other", "other")),
+    Scenario("tls-offline-ended", [hello_device("any", "close")], HTTPS, all_three("offline closed", "closed")),
     Scenario("tls-offline-silent", [hello_device("any", "drop")], HTTPS, all_three("offline none", "none")),
 ]
