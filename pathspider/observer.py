@@ -157,7 +157,7 @@ class Observer:
     def run(self, sink: Callable[[list[Flow]], None], *, compact: bool = False) -> None:
         """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel.
 
-        :param compact: the records may be other than dicts; :func:`pathspider.libtrace.json_lines` takes them
+        :param compact: the records may be other than dicts; ``pathspider.libtrace.json_lines`` takes them
         """
         self._table.compact = compact
         try:

@@ -112,6 +112,13 @@ class Connection(TypedDict, total=False):
     """The row of a traversal plugin's table that was tried."""
     forged: str
     """The packet of a traversal plugin as it was forged: its first 640 octets, in hexadecimal."""
+    tls_hello: str
+    """The ClientHello that was sent, by its name in the plugin ``tls``."""
+    tls_segments: str
+    """Octets of each part of it that left, in a segment of its own: ``1300,505``."""
+    tls_answer: str
+    """What came back: ``server_hello``, ``alert:<number>``, ``other``, ``reset``, ``closed``, ``none``; or
+    ``no_connection``, where it was not sent."""
 
 
 Flow = dict[str, Any]

@@ -28,6 +28,7 @@ from pathspider.lab.families import (
     order,
     tcpopt,
     tfo,
+    tls,
     udpopts,
     udpzero,
 )
@@ -51,6 +52,7 @@ FAMILIES: dict[str, Family] = {
     "ipv6eh": Family(12, ipv6eh.SCENARIOS),
     "dscpclass": Family(13, dscpclass.SCENARIOS),
     "l4s": Family(20, l4s.SCENARIOS),
+    "tls": Family(25, tls.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

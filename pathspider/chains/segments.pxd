@@ -1,0 +1,10 @@
+cimport cython
+
+from pathspider.chains.base cimport Chain
+from pathspider.chains.tcp cimport TCP_SYN
+from pathspider.libtrace cimport _core
+
+
+cdef class SegmentsChain(Chain):
+    @cython.locals(octets=cython.longlong, following=object)
+    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
