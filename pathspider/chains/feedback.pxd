@@ -6,9 +6,9 @@ from pathspider.libtrace cimport _core
 
 
 @cython.locals(tcp=_core.TCP, octets=long)
-cpdef note(dict rec, object ip, bint rev)
+cpdef note_feedback(object rec, object ip, bint rev)
 
 
 cdef class FeedbackChain(Chain):
-    cpdef bint ip4(self, dict rec, _core.IP ip, bint rev) except -1
-    cpdef bint ip6(self, dict rec, _core.IP6 ip, bint rev) except -1
+    cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1
+    cpdef bint ip6(self, object rec, _core.IP6 ip, bint rev) except -1

@@ -31,16 +31,16 @@ class FeedbackChain(Chain):
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Looks at an IPv4 packet."""
-        note(rec, ip, rev)
+        note_feedback(rec, ip, rev)
         return True
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Looks at an IPv6 packet."""
-        note(rec, ip, rev)
+        note_feedback(rec, ip, rev)
         return True
 
 
-def note(rec: dict[str, Any], ip: IP | IP6, rev: bool) -> None:
+def note_feedback(rec: dict[str, Any], ip: IP | IP6, rev: bool) -> None:
     """Note what a packet says in a flow's record."""
     tcp = ip.tcp
     if tcp is None or tcp.flags & (TCP_SYN | TCP_RST):

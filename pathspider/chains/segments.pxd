@@ -7,4 +7,4 @@ from pathspider.libtrace cimport _core
 
 cdef class SegmentsChain(Chain):
     @cython.locals(octets=cython.longlong, following=object)
-    cpdef bint tcp(self, dict rec, _core.TCP tcp, bint rev) except -1
+    cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1
