@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathspider.lab.check import Result, Run, perform
+from pathspider.lab.check import Result, perform, plan
 from pathspider.lab.listing import cases_for, print_table
 from pathspider.lab.session import check_machine
 
@@ -34,8 +34,8 @@ What next:
 def show_demo() -> int:
     """Tell the story; 0 when all paths were judged right."""
     check_machine()
-    cases = cases_for(["ecn"], "http", 4)
-    run = Run(cases[0].scenario.measure, cases)  # all of them are measured in the same way
+    run = plan(cases_for(["ecn"], "http", 4))[0]  # others want further options
+    cases = run.cases
     print(OPENING.format(paths=len(cases)), flush=True)
     perform(run, timeout="3")
     rows = [("PATH TO", "WHAT THE PATH DOES", "WHAT WAS FOUND", "RIGHT?")]
