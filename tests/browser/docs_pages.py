@@ -3,10 +3,15 @@
 import re
 import subprocess
 import unittest
+from pathlib import Path
+
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
 
 from tests.browser.chromium import Chromium
 from tests.packaging.files import ROOT
 
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 PAGES = ROOT / "docs" / "_build" / "html"
 PDF = ROOT / "docs" / "_build" / "pathspider.pdf"
 
@@ -49,7 +54,64 @@ class TestDocumentation(unittest.TestCase):
                 drawings += (widths := chromium.js(DRAWINGS))
                 self.assertTrue(all(width >= 600 for width in widths), page)  # text of some 12 pixels
         self.assertGreater(count, 50)
-        self.assertEqual(len(drawings), 4)
+        self.assertEqual(len(drawings), 5)
+
+
+class TestInviting(unittest.TestCase):
+    """The front page and an experiment's page, by day and by night, on a phone, a tablet and a desk."""
+
+    INVITING = ("index.html", "plugins/ecn.html")
+
+    def test_they_fit_and_can_be_read(self):
+        with Chromium() as chromium:
+            for width in (360, 768, 1280):
+                for dark in (False, True):
+                    chromium.view(width, dark)
+                    for name in self.INVITING:
+                        with self.subTest(name=name, width=width, dark=dark):
+                            chromium.open(PAGES / name)
+                            chromium.picture(f"docs-{Path(name).stem}-{width}-{'dark' if dark else 'light'}")
+                            self.assertEqual(chromium.overflow(), "")
+                            self.assertEqual(chromium.js(CONTRAST, 4.5, 3)["low"], [])
+                            self.assertEqual(chromium.problems(), [])
+
+    def test_the_doors_are_seen_at_once_and_lead_somewhere(self):
+        with Chromium() as chromium:
+            chromium.view(1280)
+            chromium.open(PAGES / "index.html")
+            doors = chromium.js("""return Array.from(document.querySelectorAll("div.door"), one =>
+                [one.querySelector("strong").textContent, one.getBoundingClientRect().bottom < innerHeight,
+                 one.querySelector("a").getAttribute("href")])""")
+            self.assertEqual([one[:2] for one in doors],
+                             [["Try it", True], ["Measure", True], ["Write a plugin", True]])
+            for _, _, link in doors:
+                self.assertTrue((PAGES / link).is_file(), link)
+
+    def test_a_keyboard_reaches_search_and_doors(self):
+        with Chromium() as chromium:
+            chromium.view(1280)
+            chromium.open(PAGES / "index.html")
+            reached = []
+            for _ in range(80):
+                ActionChains(chromium.driver).send_keys(Keys.TAB).perform()
+                reached.append(chromium.js("""const one = document.activeElement;
+                    return [one.name || one.getAttribute("href"), getComputedStyle(one).outlineStyle]"""))
+            self.assertIn("q", [name for name, _ in reached])
+            self.assertIn("study.html", [name for name, _ in reached[-40:]])
+            self.assertNotIn("none", [style for name, style in reached if name == "study.html"])
+
+    def test_what_is_copied_of_a_console_are_its_commands(self):
+        with Chromium() as chromium:
+            chromium.view(1280)
+            chromium.open(PAGES / "study.html")
+            chromium.js("""window.copied = [];
+                document.addEventListener("copy", () => copied.push(document.activeElement.value))""")
+            for button in chromium.driver.find_elements(By.CSS_SELECTOR, "div.highlight-console button.copybtn"):
+                ActionChains(chromium.driver).move_to_element(button).click().perform()
+            copied = chromium.js("return copied")
+            self.assertGreater(len(copied), 5)
+            for text in copied:
+                self.assertRegex(text, r"\A(sudo )?(pspdr|openssl) [^$]*\Z")
 
 
 def said(*command):
