@@ -9,10 +9,11 @@ from pathlib import Path
 from pathspider.base import PluggableSpider
 from pathspider.discovery import classes
 from pathspider.lab.scenarios import all_cases
+from pathspider.records import Connection
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^\.\. code-block:: json\n\n((?: +.*\n|\n)+)", re.MULTILINE)
-OF_CONNECTIONS = {"config", "spdr_state", "error", "http_status", "http_version", "variant"}
+OF_CONNECTIONS = {*Connection.__annotations__, "config"}
 
 
 @unittest.skipUnless(DOCS.is_dir(), "needs the checkout")
