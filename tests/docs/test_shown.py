@@ -41,7 +41,7 @@ PLACEHOLDER = re.compile(r"…|\b[A-Z]{3,}\b(?!=)")
 INSTALLS = re.compile(
     r"(?:sudo )?(?:\S*/)?(?:apt|apt-get|git|ln|vagrant|dpkg|pip|python3 -m venv|make|\. \S+/activate)\b")
 ELSEWHERE = {
-    "pspdr lab demo": "tests.lab.test_command",
+    "pspdr lab demo": "tests.lab.test_demo",
     "pspdr lab check": "tests.lab.test_check",
     "pspdr lab check ecn": "tests.lab.test_check",
     "pspdr test": "tests.cmd.test_test",
@@ -222,6 +222,9 @@ class TestShown(unittest.TestCase):
         for name in ("results", "monday", "tuesday"):
             (folder / f"{name}.ndjson").write_bytes(json_line(record("192.0.2.1", WORKS, run=RUN)))
         (folder / "targets.csv").write_text("192.0.2.1,80,www.example.com\n", encoding="ascii")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=Company", "-keyout", folder / "ca.key", "-out", folder / "company-ca.pem"],
+                       check=True, capture_output=True)
         (folder / "ring1.pcap").write_bytes(pcap([tcp4("S"), tcp4("SA", rev=True)]))
         with (folder / "monday.pcap.zst").open("wb") as packed:
             subprocess.run(["zstd", "-q"], input=pcap([tcp4("S"), tcp4("SA", rev=True)]), stdout=packed, check=True)
