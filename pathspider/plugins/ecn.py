@@ -105,8 +105,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
     def extra_args(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--feedback", action="store_true",
                             help="One more connection, of whose data one packet leaves with CE: is that echoed? Needs "
-                                 "a mode with data")
-        parser.add_argument("--syn-ect", action="store_true", help="One more connection, with ECT(0) on the SYN")
+                                 "a mode with data.")
+        parser.add_argument("--syn-ect", action="store_true", help="One more connection, with ECT(0) on the SYN.")
 
     def __init__(self, worker_count: int, libtrace_uri: str, args: argparse.Namespace,
                  server_mode: bool = False) -> None:
