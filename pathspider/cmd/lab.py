@@ -65,8 +65,8 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
                      help="Measure the paths of these plugins only. (Default: all)")
     sub.add_argument("--json", action="store_true", help="Write the whole result as one JSON object.")
     sub.add_argument("--lockstep", action="store_true",
-                     help="Have ecn and dscp switch the whole machine, as with measure --lockstep; paths of ecn "
-                          "--feedback and --syn-ect are left out.")
+                     help="Have ecn and dscp switch the whole machine, as with measure --lockstep; paths "
+                          "that want further options of ecn are left out.")
     sub.add_argument("--confirm", type=_rounds, metavar="N", default=0,
                      help="Confirm in N rounds, 2 or more, and expect what is stable, too. (Default: 0, no rounds)")
     sub.add_argument("--confirm-gap", type=float, metavar="SECONDS", default=2.0,
