@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence, Set
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TextIO
@@ -35,6 +35,9 @@ CONNECTION_TIMEOUT = "4"
 
 CONFIRM_GAP = 2.0
 """Seconds before each round, where suspects are confirmed: nothing in the lab is there to be polite to."""
+
+NOTICED = 0.5
+"""Seconds after which a signal is noticed that came just before the main thread began to wait."""
 
 LOCATE = ("--locate=1000",)
 """Options of a measurement that searches for places."""
@@ -278,8 +281,11 @@ def check(
         try:
             measure = partial(perform, servers=servers, scenarios=scenarios, labs=labs, options=options,
                               confirm=confirm, confirm_gap=confirm_gap, progress=progress)
-            for future in as_completed([pool.submit(measure, run) for run in runs]):
-                future.result()
+            waiting = {pool.submit(measure, run) for run in runs}
+            while waiting:
+                done, waiting = wait(waiting, NOTICED, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
         except BaseException:  # Ctrl-C among them: nobody waits for runs that nobody wants any more
             pool.shutdown(wait=False, cancel_futures=True)
             labs.close()

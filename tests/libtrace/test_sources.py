@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 from pathlib import Path
 
@@ -410,16 +409,13 @@ class Live(unittest.TestCase):
             pair()
             with Capture("int:b0", bpf="udp port 53 and host 192.0.2.1") as capture:
                 send("a0", FRAMES)
-                began = time.monotonic()
                 capture.stop()
                 packets = []
                 while (packet := capture.read()) is not None:
                     packets.append(packet[0])
-                return packets, time.monotonic() - began
+                return packets
 
-        packets, took = in_namespace(scenario)
-        self.assertEqual(packets, FRAMES)
-        self.assertLess(took, 1)
+        self.assertEqual(in_namespace(scenario), FRAMES)
 
     def test_a_full_ring_is_counted(self):
         def scenario():

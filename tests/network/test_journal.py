@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import unittest
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -112,6 +113,15 @@ USER_NAMESPACE = [] if subprocess.run(["unshare", "-Ur", "true"], check=False, c
 """How a program is run in one, where there can be any: not in a chroot."""
 
 
+@contextmanager
+def without_waiting(case):
+    """Fails if a gate, or one who may be dead, is waited for: that lasts minutes within."""
+    began = time.monotonic()
+    with mock.patch.multiple(guard, GATE_SECONDS=200.0, PATIENCE=200.0):
+        yield
+    case.assertLess(time.monotonic() - began, 100)
+
+
 class StrangerCase(NamespaceCase):
     def stranger(self, how, *names, prefix=()):
         process = subprocess.Popen([*as_nobody(), *prefix, sys.executable, "-c", STRANGER, how, *names],
@@ -119,11 +129,6 @@ class StrangerCase(NamespaceCase):
         self.addCleanup(process.communicate)
         self.assertEqual(process.stdout.readline(), "held\n")
         return process
-
-    def setUp(self):
-        super().setUp()
-        began = time.monotonic()
-        self.addCleanup(lambda: self.assertLess(time.monotonic() - began, 8))
 
 
 class TestStrangers(StrangerCase):
@@ -134,9 +139,7 @@ class TestStrangers(StrangerCase):
             for prefix in ((), *USER_NAMESPACE):  # in one of his own he seems to have all capabilities
                 with self.subTest(how=how, prefix=prefix):
                     stranger = self.stranger(how, "pathspider/thing", prefix=prefix)
-                    began = time.monotonic()
                     process = self.hold("thing")
-                    self.assertLess(time.monotonic() - began, 2)
                     stranger.communicate()  # the first name is free again: that does not make two holders
                     for _ in range(2):
                         with self.assertRaises(journal.Busy) as caught:
@@ -147,11 +150,10 @@ class TestStrangers(StrangerCase):
 
     def test_one_who_holds_all_names_is_named_at_once(self):
         stranger = self.stranger("listening", *SERIES)
-        began = time.monotonic()
-        for act in (journal.lock, journal.lock_alone, journal.share):
-            with self.assertRaisesRegex(TimeoutError, f"process {stranger.pid} of user 65534, .* end it"):
-                act("thing")
-        self.assertLess(time.monotonic() - began, 1)
+        with without_waiting(self):
+            for act in (journal.lock, journal.lock_alone, journal.share):
+                with self.assertRaisesRegex(TimeoutError, f"process {stranger.pid} of user 65534, .* end it"):
+                    act("thing")
 
     def test_a_gate_that_a_stranger_holds(self):
         self.stranger("listening", "pathspider/thing/gate", "pathspider/thing/gate~1")

@@ -17,7 +17,7 @@ from unittest import mock
 from pathspider.network import guard, journal
 from pathspider.network.settings import Settings, SettingsError, sysctl_path
 from tests.helpers import netlab
-from tests.network.test_journal import STRANGER
+from tests.network.test_journal import STRANGER, without_waiting
 from tests.programs import as_nobody
 
 ECN, FALLBACK = "net.ipv4.tcp_ecn", "net.ipv4.tcp_ecn_fallback"
@@ -589,24 +589,20 @@ class TestStrangers(NamespaceCase):
 
     def test_a_share_is_put_back(self):
         """Seen: it was left as it was, without a word."""
-        began = time.monotonic()
-        with Settings() as settings:
+        with without_waiting(self), Settings() as settings:
             settings.sysctl(FALLBACK, 0, shared=True)
             self.hold(*(f"{self.THING}/{number}" for number in range(1, guard.SHARES)), *self.series(self.THING),
                       *self.series(f"{self.THING}/gate"))
             self.assertEqual(value(FALLBACK), 0)
         self.assertEqual(value(FALLBACK), 1)
-        self.assertLess(time.monotonic() - began, 2)
 
     def test_who_holds_all_names_is_named(self):
         stranger = self.hold(*self.series(self.THING), *self.series(f"{self.THING}/gate"))
-        began = time.monotonic()
-        with Settings() as settings:
+        with without_waiting(self), Settings() as settings:
             for shared in (True, False):
                 with self.assertRaisesRegex(SettingsError, f"{FALLBACK}.*: process {stranger.pid} of user 65534"):
                     settings.sysctl(FALLBACK, 0, shared=shared)
             settings.sysctl(ECN, 1)
-        self.assertLess(time.monotonic() - began, 2)
 
     def test_leftovers_behind_a_stranger_are_told(self):
         borrower = Borrower(self, "nft")
