@@ -93,12 +93,13 @@ class TestManPages(unittest.TestCase):
     def test_interrupted_lab_check(self):
         # Whoever starts the tests in the background may have SIGINT ignored.
         command = ["env", "--default-signal=INT", sys.executable, "-m", "pathspider", "lab", "check", "udpopts"]
-        for to_another_thread in (False, True):  # which wakes the main thread as little as one that comes too early does
-            with (self.subTest(to_another_thread=to_another_thread),
-                  subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process):
+        # A signal to another thread wakes the main one as little as one that comes just before that waits.
+        for aside in (False, True):
+            with self.subTest(aside=aside), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                                             process_group=0) as process:
                 while not descendants(process.pid):  # until a lab is being made
                     self.assertIsNone(process.poll())
-                thread = max(map(int, os.listdir(f"/proc/{process.pid}/task"))) if to_another_thread else process.pid
+                thread = max(map(int, os.listdir(f"/proc/{process.pid}/task"))) if aside else process.pid
                 self.assertEqual(ctypes.CDLL(None).tgkill(process.pid, thread, signal.SIGINT), 0)
                 output, errors = process.communicate(timeout=60)
                 self.assertEqual(output, b"")
