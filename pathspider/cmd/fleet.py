@@ -70,7 +70,10 @@ def init(args: argparse.Namespace) -> int:
         raise UsageError("--host: by which name or address do vantage points reach the broker?")
     if args.broker_ca and not args.broker:
         raise UsageError("--broker-ca is for --broker: the fleet's own broker has a certificate of the fleet's")
-    host, authority = args.host or urlsplit(args.broker).hostname or "", None
+    try:
+        host, authority = args.host or urlsplit(args.broker).hostname or "", None
+    except ValueError as error:
+        raise UsageError(f"--broker {args.broker}: {error}; amqps://HOST:PORT/VHOST is needed") from None
     if args.broker_ca:
         try:
             authority = Path(args.broker_ca).read_text(encoding="ascii")

@@ -25,6 +25,8 @@ from pathspider.targets.names import to_wire
 HANDSHAKE, ALERT = 22, 21
 """Types of records. :rfc:`8446`, section 5.1"""
 CLIENT_HELLO, SERVER_HELLO = 1, 2
+WARNING, CLOSE_NOTIFY = 1, 0
+"""The level of an alert that ends nothing, and the one that ends all the same. :rfc:`5246`, section 7.2"""
 RECORD_HEADER, MESSAGE_HEADER, EXTENSION_HEADER = 5, 4, 4
 """Octets."""
 LEGACY_RECORD, LEGACY_VERSION = 0x0301, 0x0303
@@ -147,9 +149,21 @@ def server_name(job: Job) -> str | None:
     return None
 
 
+def behind_warnings(data: bytes) -> tuple[bytes, str | None]:
+    """What stands behind the warnings that a server's octets begin with, and which was the last of these: the handshake
+    goes on after one, as where the name is not known (112). :rfc:`5246`, section 7.2.2; :rfc:`6066`, section 3"""
+    warning = None
+    while (len(data) > RECORD_HEADER + 1 and data[0] == ALERT and data[1] == LEGACY_RECORD >> 8
+           and data[RECORD_HEADER] == WARNING and data[RECORD_HEADER + 1] != CLOSE_NOTIFY):
+        warning = f"alert:{data[RECORD_HEADER + 1]}"
+        data = data[RECORD_HEADER + int.from_bytes(data[3:5], "big"):]
+    return data, warning
+
+
 def answer_of(data: bytes) -> str | None:
-    """What a server's first octets are: ``server_hello``, ``alert:<number>``, or ``other``, which is no TLS; None where
-    more are needed to tell. A request for another ClientHello (HelloRetryRequest) is a ServerHello, too."""
+    """What a server's first octets behind warnings are: ``server_hello``, ``alert:<number>``, or ``other``, which is no
+    TLS; None where more are needed to tell. A request for another ClientHello (HelloRetryRequest) is a ServerHello too.
+    """
     if (data[:1] and data[0] not in (HANDSHAKE, ALERT)) or (data[1:2] and data[1] != LEGACY_RECORD >> 8):
         return "other"
     if data[:1] == bytes((ALERT,)):
@@ -163,9 +177,10 @@ def answer_of(data: bytes) -> str | None:
 def connect_hello(source: Source, job: Job, timeout: float, parts: Sequence[bytes]) -> Connection:
     """Send a ClientHello, each of its ``parts`` in a segment of its own, and read how the answer begins.
 
-    ``tls_answer`` says what came: what :func:`answer_of` says, ``reset``, ``closed``, ``none``, or ``no_connection``
-    where the TCP handshake failed. ``tls_segments`` are the octets of the parts that left: a reset may come before all
-    have. ``spdr_state`` is ``CONN_OK`` for a ServerHello alone.
+    ``tls_answer`` says what came: what :func:`answer_of` says, a warning (``alert:<number>``) with nothing behind it,
+    ``reset``, ``closed``, ``none``, or ``no_connection`` where the TCP handshake failed. ``tls_segments`` are the
+    octets of the parts that left: a reset may come before all have. ``spdr_state`` is ``CONN_OK`` for a ServerHello
+    alone.
     """
     return poller.run(_exchange(source, job, clock() + timeout, parts), here=False)
 
@@ -195,16 +210,17 @@ def _exchange(source: Source, job: Job, deadline: float, parts: Sequence[bytes])
 
 
 def _answer(sock: socket.socket, deadline: float) -> Exchange[str]:
-    data = b""
+    data, warning = b"", None
     while True:
         if not (yield Wait(sock, select.POLLIN, deadline)):
-            return "none"
+            return warning or "none"
         try:
             more = sock.recv(4096)
         except BlockingIOError:
             continue
         if not more:
-            return "other" if data else "closed"
-        data += more
+            return "other" if data else warning or "closed"
+        data, latest = behind_warnings(data + more)
+        warning = latest or warning
         if (answer := answer_of(data)) is not None:
             return answer

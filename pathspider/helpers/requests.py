@@ -22,11 +22,12 @@ def request_of(mode: str | None, job: Job) -> bytes:
     return b""
 
 
-def http_request(job: Job) -> bytes:
-    """A GET request after which the server closes the connection. :rfc:`9112`"""
+def http_request(job: Job, method: str = "GET") -> bytes:
+    """A request after which the server closes the connection. :exc:`ValueError` for a domain that cannot be named.
+    :rfc:`9112`"""
     from pathspider.helpers.http import USER_AGENT, url_host  # noqa: PLC0415
 
-    return (f"GET / HTTP/1.1\r\nHost: {url_host(job)}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n"
+    return (f"{method} / HTTP/1.1\r\nHost: {url_host(job)}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n"
             "Connection: close\r\n\r\n").encode("ascii")
 
 

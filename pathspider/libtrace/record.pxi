@@ -55,6 +55,9 @@ cdef class Record:
     """What is noted of one flow: a mapping with a fixed set of names. Its values are its own where they are not those
     of its :class:`Layout`. :func:`json_lines` takes it as it is."""
 
+    def __init__(self):
+        raise TypeError("a flow table makes records")
+
     def __dealloc__(self):
         cdef int i
         cdef PyObject *value
@@ -83,7 +86,7 @@ cdef class Record:
         put(self, self.find(name), value)
 
     def __contains__(self, name):
-        return name in self.layout.template
+        return self.layout is not None and name in self.layout.template
 
     def update(self, values):
         """Sets the values of a mapping."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.tcp import TCP_AE, TCP_CWR, TCP_ECE, TCP_SYN
+from pathspider.records import Flow
 from pathspider.traversal import (
     AS_SET,
     BROKEN,
@@ -15,6 +16,7 @@ from pathspider.traversal import (
     TraversalSpider,
     Variant,
     both,
+    exchange,
     tcp_flags,
     traffic_class,
 )
@@ -31,13 +33,17 @@ ARRIVED = {TCP_CWR: "notect", TCP_CWR | TCP_ECE: "ect1", TCP_AE: "ect0", TCP_AE 
 OTHERS = {0: "none", TCP_ECE: "classic", TCP_AE | TCP_ECE: "reserved", ASKING: "reflected"}
 """What the other four codes mean."""
 
+COPY = TCP_CWR | TCP_ECE
+"""Also what a server that copies the octet of a SYN's flags sends: AE is not in that octet."""
+
 NEGOTIATION = {
     "negotiation.accurate": "the SYN-ACK had one of the four codes of an AccECN server",
     "negotiation.classic": "the SYN-ACK had ECE alone: ECN as in RFC 3168",
     "negotiation.none": "the SYN-ACK had none of AE, CWR and ECE: no ECN",
     "negotiation.reserved": "the SYN-ACK had AE and ECE, which has no meaning yet",
     "negotiation.reflected": "the SYN-ACK had AE, CWR and ECE, the flags of the SYN",
-    "negotiation.unclear": "the SYN-ACK had the same of these flags, at least one, as that of the baseline",
+    "negotiation.unclear": "the SYN-ACK had the same of these flags, at least one, as that of the baseline; or all "
+                           "that answered such requests had CWR and ECE, which may be a copy of an octet of flags",
 }
 
 FORWARD = {
@@ -60,6 +66,13 @@ def look(sent: str, experiment: Exchange, baseline: Exchange | None) -> Iterable
         arrived = ARRIVED[code]
         yield ("forward.arrived" if arrived == sent else
                "forward.bleached" if arrived == "notect" else f"forward.remarked:{sent}-{arrived}")
+
+
+def may_be_copy(flows: Sequence[Flow]) -> bool:
+    """Whether all SYN-ACKs to SYNs that asked have the code of one that came with ECT(1), with which not all left: a
+    server that copies these flags says so to each."""
+    answered = [found for flow in flows if "variant" in flow and (found := exchange(flow)) is not None]
+    return {found.reply.tcp.flags & ASKING for found in answered} == {COPY}
 
 
 def asking(mark: str) -> Variant:
@@ -86,3 +99,10 @@ class AccECN(TraversalSpider, PluggableSpider):
     variants = [asking("notect"), asking("ect0"), asking("ect1")]
     located = {BROKEN: AS_SET, r"accecn(\.\w+)?\.forward\.(bleached|remarked:.+)": AS_SET, WORKS: AS_SET}
     placeholders = {"mark": "|".join(MARKS)}
+
+    def combine_flows(self, flows: list[Flow]) -> list[str]:
+        found = super().combine_flows(flows)
+        if found[0].startswith("pathspider.") or not may_be_copy(flows):
+            return found
+        return [condition.replace("negotiation.accurate", "negotiation.unclear") for condition in found
+                if ".forward." not in condition]

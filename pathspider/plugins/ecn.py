@@ -92,7 +92,8 @@ class ECN(SynchronizedSpider, PluggableSpider):
         "ecn.feedback.ce_echoed": "of a packet that left with CE the target said so, by ECE",
         "ecn.feedback.ce_not_echoed": "the data were acknowledged, and ECE did not come",
         "ecn.feedback.ce_lost": "the data had to be sent again, without CE, and ECE did not come",
-        "ecn.feedback.unclear": "ECE came, and it also came where no packet had left with CE",
+        "ecn.feedback.unclear": "ECE came, and it also came where no packet had left with CE, or of such a connection "
+                                "there is nothing to compare",
         **connectivity_conditions("ecn.syn_ect"),
         **response_conditions("ecn.syn_ect", connect_supported),
         **handshake_conditions("ecn.syn_ect"),
@@ -257,7 +258,7 @@ def feedback(baseline: Flow, asking: Flow, marked_ce: Flow) -> list[str]:
     """What became of the connection of whose data one packet left with CE; ``asking`` had none such.
 
     A CE mark is echoed where ECN was negotiated. ECE that comes anyway, as from a path that marks all packets, is no
-    echo of ours.
+    echo of ours: only where ``asking``, with ECN and data that were acknowledged, had none is it known that none does.
     """
     found = [connectivity("ecn.feedback", succeeded(baseline), came_up(marked_ce))]
     found += handshake("ecn.feedback", baseline, marked_ce) if not fell_back(marked_ce) else []
@@ -266,7 +267,9 @@ def feedback(baseline: Flow, asking: Flow, marked_ce: Flow) -> list[str]:
     if baseline["feedback_ece_rev"] or asking["feedback_ece_rev"]:
         return [*found, "ecn.feedback.unclear"]
     if marked_ce["feedback_ece_rev"]:
-        return [*found, "ecn.feedback.ce_echoed"]
+        compared = (negotiation(baseline, asking) == ["ecn.negotiation.succeeded"]
+                    and asking["feedback_flags_rev"] is not None)
+        return [*found, "ecn.feedback.ce_echoed" if compared else "ecn.feedback.unclear"]
     if marked_ce["feedback_again_fwd"]:
         return [*found, "ecn.feedback.ce_lost"]
     return [*found, "ecn.feedback.ce_not_echoed"] if marked_ce["feedback_flags_rev"] is not None else found

@@ -13,16 +13,23 @@ from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.feedback import TO_ACCECN0, TO_ACCECN1, FeedbackChain
 from pathspider.chains.headers import HeadersChain
-from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_PSH, TCP_RST, TCP_SYN, TCPChain
-from pathspider.conditions import all_observed, response_conditions, succeeded
+from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCPChain
+from pathspider.conditions import (
+    all_observed,
+    handshake,
+    handshake_conditions,
+    response_conditions,
+    succeeded,
+)
 from pathspider.forge import accepted
 from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.forged import LocalError
-from pathspider.helpers.http import FINAL, USER_AGENT, url_host
+from pathspider.helpers.http import FINAL
 from pathspider.helpers.poller import clock
-from pathspider.helpers.segments import HEADER, flags_of, following, with_traffic_class
+from pathspider.helpers.requests import http_request
+from pathspider.helpers.segments import HEADER, WINDOW, flags_of, following, with_traffic_class
 from pathspider.helpers.sockets import RESEND_AFTER, failed
-from pathspider.plugins.accecn import ARRIVED, ASKING
+from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
 from pathspider.traversal import (
     NOT_AS_FORGED,
@@ -52,6 +59,12 @@ FIRST_OCTETS = {"ect0": 1, "ce": 0, "ect1": 1}
 COUNTERS = {TO_ACCECN0: ("ect0", "ce", "ect1"), TO_ACCECN1: ("ect1", "ce", "ect0")}
 """Their order, by the option's kind; the last ones may be left out. Section 3.2.3"""
 COUNTER_OCTETS = 3
+
+STATUS_LINE = b"HTTP/1."
+INTERIM = 100
+"""The lowest status code."""
+WINDOW_OCTETS = WINDOW << 7
+"""That segments of the forger announce, by the scale on its SYN."""
 
 FORWARD = {
     "ect1.forward.arrived": "ECT(1) arrived",
@@ -105,11 +118,15 @@ class L4S(TraversalSpider, PluggableSpider):
         Variant("dscp45", both(ASKS, traffic_class(NON_QUEUE_BUILDING << 2)), outcomes=FORWARD | REVERSE),
     ]
     conditions = {condition: meaning for variant in variants
-                  for condition, meaning in (variant.conditions("l4s")
+                  for condition, meaning in (variant.conditions("l4s") | handshake_conditions(variant.prefix("l4s"))
                                              | response_conditions(variant.prefix("l4s"), ["http"])).items()}
     placeholders = {"mark": "notect|ect0|ect1|ce"}
 
     # -- packets -------------------------------------------------------------------------------------------------
+
+    def forge(self, job: Job, seq: int) -> Packet:
+        request(job)  # where there is none, nothing leaves
+        return super().forge(job, seq)
 
     def go_on(  # noqa: PLR0917 - as there
         self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: ForgedFlow, deadline: float
@@ -121,7 +138,7 @@ class L4S(TraversalSpider, PluggableSpider):
         flow.send(following(raw, TCP_ACK | (CAME_UNMARKED if accurate else 0), reply))
         data = following(with_traffic_class(raw, data_class(raw, bool(asks))),
                          TCP_ACK | TCP_PSH | (NO_CE if accurate else 0), reply, message)
-        (first,) = HEADER.unpack_from(reply)[2:3]
+        response = Stream(HEADER.unpack_from(reply)[2] + 1)
         began = clock()
         for until in [*(one for pause in RESEND_AFTER if (one := began + pause) < deadline), deadline]:
             flow.send(data)
@@ -129,13 +146,15 @@ class L4S(TraversalSpider, PluggableSpider):
                 for answer in flow.read():
                     if flags_of(answer) & TCP_RST:
                         return failed(CONN_FAILED, flow.source_port, "the answer to the request refuses it")
-                    body = answer[(answer[12] >> 4) * 4:] if len(answer) >= HEADER.size else b""
-                    if not body or HEADER.unpack_from(answer)[2] != (first + 1) % (1 << 32):
-                        continue
-                    status = http_status(body)
-                    if status is None:
+                    response.take(answer)
+                    try:
+                        status = final_status(response.octets)
+                    except ValueError:
                         return failed(CONN_FAILED, flow.source_port, "the answer to the request is no HTTP response")
-                    return {**accepted(packet, reply), "http_status": status}
+                    if status is not None:
+                        return {**accepted(packet, reply), "http_status": status}
+                    if response.is_over:
+                        return failed(CONN_FAILED, flow.source_port, "it was closed before there was a response")
         return failed(CONN_TIMEOUT, flow.source_port, "no answer to the request")
 
     def take_leave(self, job: Job, raw: bytes, flow: ForgedFlow, reply: bytes | None) -> None:
@@ -165,28 +184,73 @@ class L4S(TraversalSpider, PluggableSpider):
         for flow in flows:
             if "variant" not in flow:
                 baseline = flow
-            elif succeeded(flow):
-                row = rows[flow["variant"]]
+                continue
+            row = rows[flow["variant"]]
+            found += handshake(row.prefix(self.name), baseline, flow)
+            if succeeded(flow):
                 said = [*reverse(flow, baseline), *(forward(flow, baseline) if row.name != "control" else ())]
                 found += [f"{row.prefix(self.name)}.{word}" for word in said]
+        if may_be_copy(flows) and not any(flow["feedback_option_rev"] for flow in flows):
+            found = [condition for condition in found
+                     if ".forward." not in condition and not condition.endswith(".reverse.seen")]
         return found
 
 
 def request(job: Job) -> bytes:
     """A request for a response's head. :exc:`LocalError` for a domain that cannot be named."""
     try:
-        host = url_host(job)
+        return http_request(job, "HEAD")
     except ValueError as error:
         raise LocalError("bad_domain") from error
-    return f"HEAD / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n".encode("ascii")
 
 
-def http_status(body: bytes) -> int | None:
-    """The status of a response that begins so; None for what is none, or not a final one."""
-    version, _, rest = body.partition(b" ")
-    if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit() or int(rest[:3]) < FINAL:
-        return None
-    return int(rest[:3])
+class Stream:
+    """What comes in segments, of which none is acknowledged.
+
+    :param first: the sequence number of its first octet
+    """
+
+    def __init__(self, first: int) -> None:
+        self.octets = b""
+        """Those without a gap before them."""
+        self.is_over = False
+        """No more come behind them."""
+        self._first = first
+        self._parts: dict[int, tuple[bytes, bool]] = {}
+        """Those that came, by their place, and whether they are the last."""
+
+    def take(self, segment: bytes) -> None:
+        """A segment, from its TCP header on."""
+        if len(segment) < HEADER.size:
+            return
+        place = (HEADER.unpack_from(segment)[2] - self._first) % (1 << 32)
+        if place > WINDOW_OCTETS:  # another connection's, or the SYN-ACK again
+            return
+        part, last = segment[(segment[12] >> 4) * 4:], bool(flags_of(segment) & TCP_FIN)
+        if part or last:
+            self._parts[place] = part, last
+        for at, (part, last) in sorted(self._parts.items()):
+            if at > len(self.octets):
+                break
+            self.octets += part[len(self.octets) - at:]
+            self.is_over = self.is_over or last
+
+
+def final_status(octets: bytes) -> int | None:
+    """The status of the response that octets begin with, interim ones (1xx) passed over; None where more are needed to
+    tell, :exc:`ValueError` where they are none. :rfc:`9112`, section 4; :rfc:`9110`, section 15.2"""
+    while octets:
+        if STATUS_LINE[:len(octets)] != octets[:len(STATUS_LINE)] or octets[8:9] not in (b"", b" "):
+            raise ValueError("no HTTP response")
+        code = octets[9:12]
+        if len(code) < 3:
+            return None
+        if not code.isdigit() or int(code) < INTERIM:
+            raise ValueError("no status")
+        if int(code) >= FINAL:
+            return int(code)
+        octets = octets.partition(b"\r\n\r\n")[2]
+    return None
 
 
 def data_class(syn: bytes, marks: bool) -> int:

@@ -140,8 +140,8 @@ def prefix(flow: Flow) -> str:
 
 
 def was_asked(flow: Flow) -> bool:
-    """Whether a ClientHello left at all."""
-    return bool(flow["tls_answer"] != "no_connection")
+    """Whether a ClientHello left at all, or a part of one: a RST may have come before."""
+    return bool(flow["tls_answer"] != "no_connection" and flow["tls_segments"])
 
 
 def answer(flow: Flow) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -107,14 +106,6 @@ def digest(block: bytes) -> Digest:
                 found.add(parse_record(text))
         except LineError as error:
             found.bad.append((place, str(error)))
-    return found
-
-
-def digest_of(records: Iterable[Record]) -> Digest:
-    """The same of records that are there already."""
-    found = Digest()
-    for record in records:
-        found.add(record)
     return found
 
 

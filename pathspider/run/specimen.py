@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pathspider.chains.base import Chain
+from pathspider.chains.tcp import TCP_SA, TCP_SYN
+from pathspider.helpers.segments import flags_of, syn_verdict, transport_offset
 from pathspider.libtrace import IP, IP6
 
 SPECIMEN = "specimen"
@@ -22,6 +24,17 @@ class Specimen(NamedTuple):
     """The first packet of a TCP connection that carries data behind the handshake."""
     ttl: int | None = None
     """TTL of what came back first."""
+    accepted: bool = False
+    """Whether a SYN-ACK came back for it."""
+
+
+def accepts(first: bytes, reply: bytes) -> bool:
+    """Whether a segment accepts the connection that a packet opens."""
+    opening = first[transport_offset(first):]
+    if flags_of(opening) & TCP_SA != TCP_SYN:
+        return False
+    octets = len(opening) - (opening[12] >> 4) * 4
+    return syn_verdict(int.from_bytes(opening[4:8], "big"), octets, reply) is True
 
 
 class SpecimenChain(Chain):
@@ -37,7 +50,9 @@ class SpecimenChain(Chain):
         kept: Specimen = rec[SPECIMEN]
         if rev:
             if kept.ttl is None:
-                rec[SPECIMEN] = kept._replace(ttl=ip.hop_limit)
+                kept = rec[SPECIMEN] = kept._replace(ttl=ip.hop_limit)
+            if not kept.accepted and ip.tcp is not None and accepts(kept.first, bytes(ip.tcp.data)):
+                rec[SPECIMEN] = kept._replace(accepted=True)
         elif not kept.data and ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & 0x2:
             rec[SPECIMEN] = kept._replace(data=bytes(ip.data[:MOST_OCTETS]))
         return True

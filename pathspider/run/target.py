@@ -78,7 +78,10 @@ def lives(found: Finding, made_of: Material, spider: Experiment, record: Record)
 
 def shows(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
     """Whether what would be sent for the experiment differs from the baseline's in what is looked for. Where there is
-    no baseline, it is enough that it has it."""
+    no baseline, it is enough that it has it. A SYN that was accepted was not dropped, whatever became of what followed.
+    """
+    if found.kind == "dropped" and made_of.experiment.accepted:
+        return False
     if made_of.configs[0] == made_of.configs[1]:
         return True
     live = lives(found, made_of, spider, record)

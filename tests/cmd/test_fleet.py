@@ -19,6 +19,8 @@ class TestFleet(FolderCase):
 
     def test_refusals(self):
         for words, said in ((("add", "f", "ams"), "there is no fleet"), (("init", "f", "--host", "a b"), "host 'a b'"),
+                            (("init", "f", "--broker", "amqps://[::1"), "--broker amqps://[::1: Invalid IPv6 URL; amqps://HOST"),
+                            (("init", "f", "--broker", "amqps://h:port"), "port"),
                             ((), "usage")):
             status, _, text = self.here("fleet", *words)
             self.assertEqual(status, 2)

@@ -16,6 +16,7 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
 LOOPBACK = ("127.0.0.1", "::1")
 SERVER_HELLO = bytes.fromhex("160303007a02")
+WARNED = bytes.fromhex("1503030002" "0170")
 
 
 def extensions(message):
@@ -86,6 +87,20 @@ class TestAnswers(unittest.TestCase):
                 self.assertEqual(answer_of(data[:length]), answer if length >= octets else None)
 
 
+    def test_warnings(self):
+        def alert(number, level=1, version=3):
+            return bytes((21, version, 3, 0, 2, level, number))
+
+        for data, found in (
+            (alert(112), (b"", "alert:112")), (alert(112) + SERVER_HELLO, (SERVER_HELLO, "alert:112")),
+            (alert(112) + alert(90) + alert(40, 2), (alert(40, 2), "alert:90")), (alert(0), (alert(0), None)),
+            (alert(112)[:6], (alert(112)[:6], None)), (alert(112, version=2), (alert(112, version=2), None)),
+            (SERVER_HELLO, (SERVER_HELLO, None)), (b"", (b"", None)),
+            (bytes((21, 3, 3, 0, 0, 1, 5)), (b"\1\5", "alert:5")),
+        ):
+            self.assertEqual(hello.behind_warnings(data), found)
+
+
 class TestConnections(unittest.TestCase):
     """Over the loopback interface; the server says what it is told to."""
 
@@ -139,6 +154,10 @@ class TestConnections(unittest.TestCase):
             (lambda sock: (sock.recv(4096), sock.send(b"\x16\x03")), CONN_FAILED, "other"),
             (lambda sock: (sock.recv(4096), sock.send(bytes((21, 3, 3, 0, 2, 2, 80)))), CONN_FAILED, "alert:80"),
             (slowly, CONN_OK, "server_hello"),
+            (lambda sock: (sock.recv(4096), sock.send(WARNED), sock.send(SERVER_HELLO)), CONN_OK, "server_hello"),
+            (lambda sock: (sock.recv(4096), sock.send(WARNED + SERVER_HELLO)), CONN_OK, "server_hello"),
+            (lambda sock: (sock.recv(4096), sock.send(WARNED)), CONN_FAILED, "alert:112"),
+            (lambda sock: (sock.recv(4096), sock.send(WARNED + b"\x16")), CONN_FAILED, "other"),
         ):
             done = connect_hello(LOOPBACK, self.serve(act), 30, [b"hello"])
             self.assertEqual((done["spdr_state"], done["tls_answer"]), (state, answer))

@@ -13,7 +13,7 @@ from scapy.all import ICMP, IP, SCTP, UDP, IPv6, Raw
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCPChain
-from pathspider.libtrace import FlowTable, flow_key
+from pathspider.libtrace import FlowTable, _core, flow_key
 from tests.libtrace.frames import frame, tcp4, tcp6, udp4
 
 
@@ -312,6 +312,11 @@ print(len(table.flush()))
 
 
 class Misuse(unittest.TestCase):
+    def test_records_are_made_by_tables_alone(self):
+        with self.assertRaisesRegex(TypeError, "a flow table makes records"):
+            _core.Record()
+        self.assertNotIn("pkt_fwd", _core.Record.__new__(_core.Record))
+
     """What used to end the process with a signal, or to read memory that was free already."""
 
     def test_the_table_within_a_hook_of_its_chains(self):

@@ -1,5 +1,6 @@
 """The plugin for accurate ECN against table 2 of RFC 9768. Its paths are in tests/lab/test_check.py."""
 
+import argparse
 import unittest
 
 from scapy.layers.inet import IP, TCP
@@ -50,6 +51,40 @@ class TestAnswers(unittest.TestCase):
     def test_without_a_baseline(self):
         self.assertEqual([*look("notect", Exchange(answer((0, 0, 0)), answer((0, 0, 1))), None)],
                          ["negotiation.classic"])
+
+
+def flow(variant=None, code=(0, 0, 0), *, up=True):
+    """A flow as chains and worker note it."""
+    return {"spdr_state": 0 if up else 1, "headers_fwd": bytes(answer((0, 0, 0)).data).hex(), "forged":
+            bytes(answer((0, 0, 0)).data).hex(), "headers_rev": bytes(answer(code).data).hex() if up else None,
+            **({} if variant is None else {"variant": variant})}
+
+
+class TestCopies(unittest.TestCase):
+    """A server that copies the octet of a SYN's flags says CWR and ECE, which AccECN servers say of ECT(1)."""
+
+    def said(self, *codes):
+        """Negotiation and forward by the codes to the three rows; None: no answer."""
+        flows = [flow(), *(flow(row.name, code or (0, 0, 0), up=code is not None)
+                           for row, code in zip(AccECN.variants, codes, strict=True))]
+        spider = AccECN(1, "int:lo", argparse.Namespace(connect="tcp", timeout=1, source=("192.0.2.1", None)))
+        return [one.removeprefix("accecn.") for one in spider.combine_flows(flows) if "connectivity" not in one]
+
+    def test_one_code_for_all_marks(self):
+        copy = (0, 1, 1)
+        self.assertEqual(self.said(copy, copy, copy),
+                         ["negotiation.unclear", "ect0.negotiation.unclear", "ect1.negotiation.unclear"])
+        self.assertEqual(self.said(copy, None, None), ["negotiation.unclear"])
+        self.assertEqual(self.said(None, None, copy), ["ect1.negotiation.unclear"])
+
+    def test_others_tell_what_arrived(self):
+        self.assertEqual(self.said((0, 1, 0), (1, 0, 0), (0, 1, 1))[4:],
+                         ["ect1.negotiation.accurate", "ect1.forward.arrived"])
+        self.assertEqual(self.said((0, 1, 1), (1, 0, 0), (0, 1, 1))[:2],
+                         ["negotiation.accurate", "forward.remarked:notect-ect1"])
+        self.assertEqual(self.said((0, 1, 0), (0, 1, 0), (0, 1, 0))[2:4],
+                         ["ect0.negotiation.accurate", "ect0.forward.bleached"])
+        self.assertEqual(self.said(None, None, None), [])
 
 
 class TestPackets(unittest.TestCase):

@@ -186,7 +186,8 @@ class TestFurther(unittest.TestCase):
             ({"ecn_ce_syn_fwd": True}, "not configured"),
         ):
             with self.subTest(further):
-                self.assertEqual(self.said("feedback", flow(), experiment(), experiment(**CE_DATA | further)), words)
+                self.assertEqual(self.said("feedback", flow(), experiment(**DATA), experiment(**CE_DATA | further)),
+                                 words)
 
     def test_where_ecn_is_not_negotiated_nothing_is_marked(self):
         plain = {"synack": TCP_SA, **NO_DATA, "feedback_ecn_fwd": 0, "feedback_flags_rev": TCP_ACK}
@@ -195,9 +196,15 @@ class TestFurther(unittest.TestCase):
 
     def test_an_echo_of_what_was_not_sent(self):
         echoed = experiment(**CE_DATA | {"feedback_ece_rev": True})
-        for baseline, asking in ((flow(feedback_ece_rev=True), experiment()),
-                                 (flow(), experiment(feedback_ece_rev=True))):
+        for baseline, asking in ((flow(feedback_ece_rev=True), experiment(**DATA)),
+                                 (flow(), experiment(**DATA | {"feedback_ece_rev": True}))):
             self.assertEqual(self.said("feedback", baseline, asking, echoed), "connectivity.works unclear")
+
+    def test_an_echo_without_a_control_is_none(self):
+        """A path that marks all with CE looks the same where the other connection negotiated nothing, or failed."""
+        echoed = experiment(**CE_DATA | {"feedback_ece_rev": True})
+        for asking in (experiment(**DATA, synack=TCP_SA), experiment(), experiment(CONN_TIMEOUT, None)):
+            self.assertIn("unclear", self.said("feedback", flow(), asking, echoed))
 
     def test_what_is_said_to_ect_on_the_syn(self):
         marked = {"ecn_ect0_syn_fwd": True}

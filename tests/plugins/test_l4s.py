@@ -12,14 +12,14 @@ from pathspider.chains.tcp import tcp_options
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.helpers import poller
 from pathspider.helpers.forged import LocalError
-from pathspider.plugins.l4s import L4S, counters, http_status, request
+from pathspider.plugins.l4s import L4S, Stream, counters, final_status, request
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from pathspider.traversal import NOT_AS_FORGED
 
 V4, V6 = {"dip": "192.0.2.2", "dp": 80, "domain": "www.example.com"}, {"dip": "2001:db8::2", "dp": 80}
 AE, CWR, ECE = 0x100, 0x80, 0x40
 ACCURATE, CLASSIC, NONE = CWR, ECE, 0
-OK = b"HTTP/1.1 200 OK\r\n\r\n"
+OK, INTERIM = b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 
 
 def spider(**options):
@@ -101,8 +101,9 @@ class TestPackets(unittest.TestCase):
     def test_requests(self):
         self.assertRegex(request(V4), rb"^HEAD / HTTP/1\.1\r\nHost: www\.example\.com\r\n(.+\r\n)+\r\n$")
         self.assertIn(b"Host: [2001:db8::2]\r\n", request(V6))
-        with self.assertRaisesRegex(LocalError, "bad_domain"):
-            request({**V4, "domain": "a b"})
+        for find in (request, lambda job: spider().forge(job, 1)):  # before anything has left
+            with self.assertRaisesRegex(LocalError, "bad_domain"):
+                find({**V4, "domain": "a b"})
 
 
 class TestResponses(unittest.TestCase):
@@ -117,13 +118,37 @@ class TestResponses(unittest.TestCase):
 
     def test_refusals_and_silence(self):
         for answers, state in (([segment("RA")], CONN_FAILED), ([segment(payload=b"220 mail")], CONN_FAILED),
-                               ([segment(payload=b"HTTP/1.1 100 Continue")], CONN_FAILED), ([], CONN_TIMEOUT)):
-            self.assertEqual(go_on(V6, 2, NONE, answers)[0]["spdr_state"], state)
+                               ([segment(payload=INTERIM)], CONN_TIMEOUT), ([], CONN_TIMEOUT),
+                               ([segment("FA")], CONN_FAILED), ([segment("FA", INTERIM)], CONN_FAILED),
+                               ([segment("FA", OK)], CONN_OK), ([segment("FA", seq=1005)], CONN_TIMEOUT)):
+            self.assertEqual(go_on(V6, 2, NONE, answers)[0]["spdr_state"], state, answers)
+
+    def test_a_response_in_several_segments(self):
+        whole = INTERIM + b"HTTP/1.1 404 Not Found\r\n\r\n"
+        for sizes in ((1,) * len(whole), (3, 20), (len(INTERIM),), (len(INTERIM) + 9,), (5, 0, 5)):
+            parts, at = [], 0
+            for size in (*sizes, len(whole)):
+                parts.append(segment(payload=whole[at:at + size], seq=1001 + at))
+                at += size
+            for answers in (parts, parts[::-1], [*parts, *parts]):
+                self.assertEqual(go_on(V4, 1, NONE, answers)[0], {"spdr_state": CONN_OK, "http_status": 404})
 
     def test_statuses(self):
-        for body, status in ((b"HTTP/1.0 404 Not Found", 404), (b"HTTP/1.1 200", 200), (b"HTTP/1.1 20", None),
-                             (b"HTTP/1.1 103 Early", None), (b"HTTP/2 200", None), (b"", None), (b"SSH-2.0", None)):
-            self.assertEqual(http_status(body), status)
+        for octets, status in ((b"HTTP/1.0 404 Not Found", 404), (b"HTTP/1.1 200", 200), (b"HTTP/1.1 20", None),
+                               (b"HTT", None), (b"HTTP/1.1", None), (b"HTTP/1.1 103 Early", None), (b"", None),
+                               (INTERIM, None), (INTERIM + INTERIM + OK, 200), (INTERIM + b"HTTP/1", None)):
+            self.assertEqual(final_status(octets), status, octets)
+        for octets in (b"HTTP/2 200", b"SSH-2.0", b"H ", b"HTTP/1.1200", b"HTTP/1.1 2x0", b"HTTP/1.1 099 ",
+                       INTERIM + b"SSH"):
+            with self.assertRaises(ValueError):
+                final_status(octets)
+
+    def test_segments_of_others(self):
+        stream = Stream(2 ** 32 - 2)
+        for part, seq in ((b"c", 0), (b"later", 2 ** 31), (b"before", 2 ** 32 - 3), (b"ab", 2 ** 32 - 2), (b"", 1)):
+            stream.take(segment(payload=part, seq=seq))
+        stream.take(b"short")
+        self.assertEqual((stream.octets, stream.is_over), (b"abc", False))
 
 
 def flow(plugin, row, *, state=CONN_OK, code=NONE, job=V4, **more):
@@ -134,7 +159,8 @@ def flow(plugin, row, *, state=CONN_OK, code=NONE, job=V4, **more):
     return {"spdr_state": state, "forged": packet, "headers_fwd": packet, "headers_rev": reply if state == 0 else None,
             "ecn_ect1_syn_rev": False, "ecn_ect1_data_rev": False, "feedback_ecn_fwd": 1 if row else 0,
             "feedback_octets_fwd": 100, "feedback_again_fwd": False, "feedback_flags_rev": 0x10,
-            "feedback_option_rev": None, "dscp_mark_data_fwd": dscp,
+            "feedback_option_rev": None, "dscp_mark_data_fwd": dscp, "tcp_connected": state == CONN_OK,
+            "tcp_rst_rev": False,
             **({"variant": ("", "control", "dscp45")[row - 1]} if row else {}), **more}
 
 
@@ -182,6 +208,21 @@ class TestVerdicts(unittest.TestCase):
             found = self.said(2, **{**accurate(101), "code": code})
             self.assertEqual([one for one in found if "forward" in one], [f"ect1.forward.{word}"] if word else [])
 
+    def test_a_copy_of_the_flags_tells_nothing(self):
+        """Without the option: who sends that has not copied anything."""
+        copy = {"code": CWR | ECE, "feedback_flags_rev": 0x10 | AE | CWR, "ecn_ect1_data_rev": True}
+        plugin = spider()
+        flows = [flow(plugin, 0), *(flow(plugin, row, **copy) for row in (1, 2, 3))]
+        rows = ("l4s", "l4s.control", "l4s.dscp45")
+        self.assertEqual(plugin.combine_flows(flows), [f"{row}.connectivity.works" for row in rows])
+        flows[1]["feedback_option_rev"] = accurate(101)["feedback_option_rev"]
+        found = plugin.combine_flows(flows)
+        self.assertIn("l4s.ect1.forward.arrived", found)
+        self.assertIn("l4s.ect1.reverse.seen", found)
+        flows[1] |= {"feedback_option_rev": None}
+        flows[1] |= {"headers_rev": flow(plugin, 1, code=CWR)["headers_rev"]}
+        self.assertIn("l4s.control.ect1.forward.arrived", plugin.combine_flows(flows))
+
     def test_what_the_baseline_got_too_is_no_answer(self):
         found = self.said(1, {"code": ACCURATE}, **accurate(101))
         self.assertEqual(found, ["connectivity.works", "ect1.reverse.not_seen"])
@@ -197,6 +238,9 @@ class TestVerdicts(unittest.TestCase):
     def test_connectivity(self):
         down = {"state": CONN_TIMEOUT}
         self.assertEqual(self.said(3, **down), ["connectivity.broken"])
+        for reset, doubt in ((False, ["handshake.works"]), (True, [])):
+            self.assertEqual(self.said(3, **down, tcp_connected=True, tcp_rst_rev=reset),
+                             ["connectivity.broken", *doubt])
         self.assertEqual(self.said(3, down), ["connectivity.transient", "ect1.reverse.not_seen"])
         self.assertEqual(self.said(3, down, **down), ["connectivity.offline"])
 

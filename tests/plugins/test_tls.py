@@ -49,6 +49,14 @@ class TestVerdicts(unittest.TestCase):
             "tls.ech.connectivity.broken", "tls.ech.answer.none", "tls.large.answer.no_connection",
             "tls.records.answer.no_connection"])
 
+    def test_reset_before_anything_left(self):
+        flows = [flow("plain"), flow("ech", "reset", tls_segments="", segments_fwd=None)]
+        plugin = spider("--hellos", "ech")
+        self.assertEqual(plugin.combine_flows(flows), ["tls.plain.answer.server_hello", "tls.ech.answer.reset"])
+        flows[0] |= flow("plain", "reset", tls_segments="", segments_fwd=None)
+        self.assertEqual(plugin.combine_flows(flows),
+                         ["tls.plain.answer.reset", "tls.ech.connectivity.offline", "tls.ech.answer.reset"])
+
     def test_what_was_not_seen(self):
         plugin = spider("--hellos", "ech")
         for others in ({"observed": False}, {"segments_fwd": None}, {"segments_rev": None}):

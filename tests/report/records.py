@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from pathspider.report.counting import Tally, Verdicts
-from pathspider.report.digest import digest_of
+from pathspider.report.digest import Digest
 from pathspider.report.summary import Report
 from pathspider.report.targets import Targets
 
@@ -14,6 +14,14 @@ def record(dip, *conditions, minute=0, **more):
     time = f"2026-11-22 10:{minute:02d}:00.000000"
     return {"dip": dip, "dp": 80, "domain": "www.example.com", "path": ["203.0.113.1", "*", dip],
             "conditions": list(conditions), "time": {"from": time, "to": time}, **more}
+
+
+def digest_of(records):
+    """What records say that are there already."""
+    found = Digest()
+    for one in records:
+        found.add(one)
+    return found
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from pathspider.report import counting
 from pathspider.report.counting import MAX_LENGTH, Tally, Verdicts
-from pathspider.report.digest import digest_of
 from pathspider.report.questions import NO_CONDITION
-from tests.report.records import BROKEN, WORKS, record
+from tests.report.records import BROKEN, WORKS, digest_of, record
 
 CONDITIONS = [WORKS, BROKEN, "dscp.46.replymark:0", "dscp.46.replymark:46", "mss.option.local.value:1460",
               "pathspider.not_observed", "pathspider.local_error:EMFILE", "pathspider.missed_flows:1"]

@@ -3,9 +3,9 @@
 import json
 import unittest
 
-from pathspider.report.digest import digest, digest_of
+from pathspider.report.digest import digest
 from pathspider.targets.problems import identity
-from tests.report.records import BROKEN, WORKS, record
+from tests.report.records import BROKEN, WORKS, digest_of, record
 
 
 class TestDigest(unittest.TestCase):

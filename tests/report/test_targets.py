@@ -4,9 +4,8 @@ import unittest
 from unittest import mock
 
 from pathspider.report.counting import Verdicts
-from pathspider.report.digest import digest_of
 from pathspider.report.targets import Move, Paired, Targets
-from tests.report.records import BROKEN, WORKS, note, record
+from tests.report.records import BROKEN, WORKS, digest_of, note, record
 
 TFO = "tfo.connectivity.works"
 

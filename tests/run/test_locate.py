@@ -165,9 +165,11 @@ class TestLocator(unittest.TestCase):
 
     def test_what_is_taken(self):
         broken, unlike = "ecn.connectivity.broken", self.packets[None]._replace(experiment=Specimen(SYN))
+        accepted = self.packets[None]._replace(experiment=Specimen(ASKING, accepted=True))
         self.assertFalse(self.locator.take(self.record("ecn.connectivity.works"), self.packets))
         self.assertTrue(self.locator.take(self.record(broken), self.packets))
         self.assertFalse(self.locator.take(self.record(broken), {None: unlike}))
+        self.assertFalse(self.locator.take(self.record(broken), {None: accepted}))
         unseen = self.record(broken)
         self.assertFalse(self.locator.take(unseen, None))
         self.assertEqual(unseen["conditions"], [broken, UNLOCATED])

@@ -28,11 +28,22 @@ class TestSpecimenChain(unittest.TestCase):
     def test_tcp(self):
         syn, again = IP(**US) / TCP(flags="SEC"), IP(**US) / TCP(flags="S")
         data, more = (IP(**US, tos=2) / TCP(flags="PA") / Raw(one) for one in (b"GET", b"more"))
-        accepts, acknowledges = IP(**THEM) / TCP(flags="SA"), IP(**US) / TCP(flags="A")
+        accepts, acknowledges = IP(**THEM) / TCP(flags="SA", ack=1), IP(**US) / TCP(flags="A")
         late = IP(**{**THEM, "ttl": 3}) / TCP(flags="A")
         kept = noted((syn, False), (again, False), (accepts, True), (acknowledges, False), (data, False), (more, False),
                      (late, True))
-        self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55))
+        self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55, accepted=True))
+
+    def test_who_accepts_a_syn(self):
+        for header, back in ((IP(**US), IP(**THEM)), (IPv6(), IPv6())):
+            for data in (b"", b"GET"):
+                syn = header / TCP(flags="S", seq=2 ** 32 - 1) / Raw(data)
+                for flags, ack, accepted in (("SA", 0, True), ("SA", 3, bool(data)), ("SA", 4, False), ("RA", 0, False),
+                                             ("SA", 7_000, False), ("A", 0, False), ("S", 0, False)):
+                    kept = noted((syn, False), (back / TCP(flags=flags, ack=ack), True))
+                    self.assertIs(kept.accepted, accepted, (flags, ack, data))
+        acknowledges = IP(**US) / TCP(flags="A", seq=2 ** 32 - 1)
+        self.assertFalse(noted((acknowledges, False), (IP(**THEM) / TCP(flags="SA", ack=0), True)).accepted)
 
     def test_data_on_the_syn_are_not_data_behind_the_handshake(self):
         syn = IP(**US) / TCP(flags="S") / Raw(b"GET")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pathspider.helpers.dns import HEADER_SIZE, RESPONSE
@@ -34,6 +34,10 @@ AGE = 0.25
 """Seconds after which a query that was not answered is not in a buffer any more."""
 WITHOUT_EDNS = {"formerr", "notimp", "badvers"}
 """What servers say that do not know EDNS. :rfc:`6891`, section 7"""
+
+ODD_CASES = 5
+"""So many questions, answered in another case over UDP and not at all over TCP, and a resolver is taken for one that
+does not keep the case: one answer alone may be somebody else's."""
 
 ONE_QUESTION = b"\0\1"
 """What a header says of a response that repeats the question."""
@@ -177,6 +181,8 @@ class Core:
         self.health = Health(servers)
         self.keeps_case: list[bool | None] = [None] * servers
         """Whether the names in each resolver's answers have the case of the query's; None: nobody knows."""
+        self._odd_cases = [0] * servers
+        """Questions to which each of those answered in another case over UDP, and not at all over TCP."""
         self._buckets = [Bucket(rate) for _ in range(servers)]
         self._waiting: list[deque[Question]] = [deque() for _ in range(servers)]
         """By resolver, questions whose next attempt is due, and has to wait for its turn."""
@@ -288,6 +294,8 @@ class Core:
         question, transport, server = send.question, send.transport, send.server
         if question.done or send.over:
             self._heed(send)
+            if question.done:
+                self._received_late(send, number, answer, now)
             return
         if not belongs(send, number, answer):
             if transport == TCP:
@@ -308,8 +316,7 @@ class Core:
         else:
             found = read_answer(question.asked, answer)
             if found.problem not in RETRY:
-                if self._servers > 1:
-                    self._judge(question, server, now)
+                self._answered(server, now, question.failed, question.problem)
                 self._finish(question, found)
                 return
             question.mixed = None  # who knows whose fault it is
@@ -319,6 +326,11 @@ class Core:
             elif transport == UDP and found.problem != "invalid":  # over TCP it would say the same
                 question.over_tcp = {*(question.over_tcp or ()), server}
             self.failed(send, found.problem, now)
+
+    def _received_late(self, send: Send, number: bytes, answer: bytes, now: float) -> None:
+        """Another one was faster; the resolver is not dead."""
+        if belongs(send, number, answer) and read_answer(send.question.asked, answer).problem not in RETRY:
+            self._answered(send.server, now)
 
     def failed(self, send: Send, problem: str, now: float) -> None:
         """An attempt is over without an answer: the next one begins."""
@@ -331,7 +343,9 @@ class Core:
         question.note(problem)
         question.failed += (send.server,)
         if send.asked is question.mixed and send.transport == TCP and self.keeps_case[send.server] is None:
-            self.keeps_case[send.server] = False  # another case over UDP, and nothing over TCP
+            self._odd_cases[send.server] += 1
+            if self._odd_cases[send.server] >= ODD_CASES:
+                self.keeps_case[send.server] = False
             question.attempts.append((UDP, send.server))
         self._begin(question, now)
 
@@ -346,11 +360,13 @@ class Core:
             self.keeps_case[send.server] = same
         return same
 
-    def _judge(self, question: Question, server: int, now: float) -> None:
-        """A resolver has answered, and before it others perhaps have not."""
+    def _answered(self, server: int, now: float, failed: Sequence[int] = (), problem: str = "") -> None:
+        """A resolver has answered, and before it others perhaps have ``failed``."""
+        if self._servers == 1:
+            return
         changed = self.health.answered(server, now)
-        for other in {*question.failed} - {server}:
-            if self.health.failed(other, question.problem, now):
+        for other in {*failed} - {server}:
+            if self.health.failed(other, problem, now):
                 changed = True
                 waiting, self._waiting[other] = self._waiting[other], deque()
                 for one in waiting:

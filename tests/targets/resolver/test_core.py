@@ -4,7 +4,7 @@ import unittest
 from unittest import mock
 
 from pathspider.targets.resolver import core
-from pathspider.targets.resolver.core import AGE, AT_ONCE, TCP, UDP, Bucket, Core, Question
+from pathspider.targets.resolver.core import AGE, AT_ONCE, ODD_CASES, TCP, UDP, Bucket, Core, Question
 from pathspider.targets.resolver.health import IN_A_ROW, PAUSE
 from pathspider.targets.resolver.message import TYPES, encode_name, in_mixed_case, question
 from tests.helpers.resolvers import ADDRESS, answering
@@ -147,9 +147,10 @@ class TestHealth(CoreCase):
     """Two resolvers, of which the first answers nothing."""
 
     def fails(self, behaviour=None):
-        """One question, at first for the first resolver; then the other answers."""
+        """One question, at first for the first resolver; then the other answers. What the first one was sent."""
         one = self.ask()
         self.assertEqual(self.sent(), [(UDP, 0)])
+        unanswered = self.sends[0]
         if behaviour is None:
             self.now = self.core.next_due()
             self.core.expire(self.now)
@@ -158,6 +159,7 @@ class TestHealth(CoreCase):
         self.assertEqual(self.sent(), [(UDP, 1)])
         self.answer(ADDRESS)
         self.assertTrue(one.answer.values)
+        return unanswered
 
     def turn(self):
         """One question for the second resolver."""
@@ -217,6 +219,27 @@ class TestHealth(CoreCase):
         self.fails()
         self.turn()
 
+    def late(self, *answers):
+        """As many questions as are needed to set the first resolver aside; it answers each too late, so."""
+        self.begin(2, rotate=True)
+        self.sent()
+        self.answer(ADDRESS)
+        self.turn()
+        for _ in range(IN_A_ROW):
+            late = self.fails()
+            for number, behaviour in answers:
+                self.core.received(late, number, bytes(behaviour(late.message(NUMBER))), self.now)
+            if self.core.health.in_use == [0, 1]:
+                self.turn()
+
+    def test_who_is_late_is_not_dead(self):
+        self.late((NUMBER, ADDRESS))
+        self.assertEqual(self.core.health.in_use, [0, 1])
+
+    def test_late_nonsense_is_no_sign_of_life(self):
+        self.late((b"\0\0", ADDRESS), (NUMBER, answering(rcode=2)))
+        self.assertEqual(self.core.health.in_use, [1])
+
     def test_dead_names_are_nobodys_fault(self):
         self.begin(2, rotate=True)
         for _ in range(3 * IN_A_ROW):
@@ -271,13 +294,21 @@ class TestMixedCase(CoreCase):
         self.assertEqual(len(other.answer.values), 2)
 
     def test_nor_one_that_has_no_tcp(self):
-        one = self.ask_mixed()
-        self.answer(lower)
+        """As soon as that is certain; till then a question is asked in its own case at last."""
+        self.begin()
         self.sent()
-        self.core.failed(self.sends[0], "unreachable", self.now)
-        self.assertEqual(self.sent(), [(UDP, 0)])
-        self.answer(lower)
-        self.assertEqual((len(one.answer.values), self.core.keeps_case), (2, [False]))
+        self.answer(ADDRESS)
+        for count in range(1, 2 * ODD_CASES):
+            one, seen = self.ask(draw=b"\1" * 255), []
+            while not one.done:
+                seen += self.sent()
+                if seen[-1] == (TCP, 0):
+                    self.core.failed(self.sends[0], "unreachable", self.now)
+                else:
+                    self.answer(lower)
+            keeps = False if count >= ODD_CASES else None
+            self.assertEqual((len(one.answer.values), self.core.keeps_case), (2, [keeps]))
+            self.assertEqual(TCP in [transport for transport, _ in seen], count <= ODD_CASES)
 
     def test_of_one_that_keeps_it_no_other_is_taken(self):
         self.ask_mixed()
