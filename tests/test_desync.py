@@ -37,7 +37,7 @@ class TestDesynchronizedSpider(unittest.TestCase):
         class Hanging(Three):
             def conn(self, job, config):
                 if job["dip"] == "192.0.2.1" and config == 0:
-                    hang.wait(20)
+                    hang.wait(100)
                 return {"spdr_state": CONN_OK, "sp": 0, "made_by": ("c", config)}
 
             connections = [conn, conn]
@@ -46,7 +46,7 @@ class TestDesynchronizedSpider(unittest.TestCase):
         spider.start()
         spider.add_job({"dip": "192.0.2.1"})
         spider.add_job({"dip": "192.0.2.2"})
-        self.assertEqual(spider.outqueue.get(timeout=10)["dip"], "192.0.2.2")
+        self.assertEqual(spider.outqueue.get(timeout=100)["dip"], "192.0.2.2")
         hang.set()
         threading.Thread(target=spider.shutdown).start()
         self.assertEqual([record["dip"] for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL)], ["192.0.2.1"])

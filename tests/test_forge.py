@@ -72,7 +72,7 @@ class TestExchange(ExchangeCase):
             with self.subTest(address=address), socket.create_server((address, 0), family=family) as server:
                 connection = self.connect(make(), {"dip": address, "dp": server.getsockname()[1]})
                 self.assertEqual(connection["spdr_state"], CONN_OK)
-                server.settimeout(5)
+                server.settimeout(100)
                 accepted, peer = server.accept()  # no RST came between SYN-ACK and ACK
                 with accepted:
                     self.assertEqual(peer[1], connection["sp"])
@@ -212,7 +212,7 @@ class TestDatagrams(ExchangeCase):
     def answer(self, family, make_reply):
         server = socket.socket(family, socket.SOCK_DGRAM)
         server.bind((ADDRESSES[family], 0))
-        server.settimeout(5)
+        server.settimeout(100)
 
         def serve():
             with server:

@@ -21,7 +21,7 @@ from tests.libtrace.test_sources import pair, send
 def drain(flows):
     """Everything up to the sentinel."""
     found = []
-    while (flow := flows.get(timeout=10)) is not SHUTDOWN_SENTINEL:
+    while (flow := flows.get(timeout=100)) is not SHUTDOWN_SENTINEL:
         found.append(flow)
     return found
 
@@ -129,7 +129,7 @@ class Files(unittest.TestCase):
         thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
         thread.start()
         self.assertEqual(len(drain(flows)), len(frames))
-        thread.join(10)
+        thread.join(100)
         self.assertFalse(thread.is_alive())
 
     def test_the_interrupt_queue_lets_go_when_the_file_ends(self):
@@ -137,7 +137,7 @@ class Files(unittest.TestCase):
         before = set(threading.enumerate())
         observer.run_flow_enqueuer(queue.Queue(), queue.Queue())
         for thread in set(threading.enumerate()) - before:
-            thread.join(5)
+            thread.join(100)
             self.assertFalse(thread.is_alive())
 
     def test_a_flow_ends_when_it_is_asked_for_on_the_clock_of_the_file(self):
@@ -210,11 +210,11 @@ class Live(unittest.TestCase):
             while observer.stats.packets < 1:
                 thread.join(0.01)
             observer.flush()
-            first = flows.get(timeout=10)
+            first = flows.get(timeout=100)
             send("a0", [udp4(sport=2), udp4(sport=2)])
             interrupts.put(SHUTDOWN_SENTINEL)
             rest = drain(flows)
-            thread.join(10)
+            thread.join(100)
             return first, rest, observer.stats
 
         first, rest, stats = in_namespace(scenario)
@@ -234,11 +234,11 @@ class Live(unittest.TestCase):
                 ended = threading.Event()
                 send("a0", [udp4(sport=port)])
                 observer.flush(ended.set)
-                if not ended.wait(10):
+                if not ended.wait(100):
                     break
                 counts.append(flows.qsize())
             observer.stop()
-            thread.join(10)
+            thread.join(100)
             return counts
 
         self.assertEqual(in_namespace(scenario), [*range(1, 31)])
@@ -258,11 +258,11 @@ class Live(unittest.TestCase):
             thread.join(0.1)  # it has gone to sleep now, for an hour, if nobody tells it
             for port in reversed(ports):
                 observer.end_flow("198.51.100.1", 17, 53, port, after=0.01 * port)
-            ended = [flows.get(timeout=10)["sp"] for _ in ports]
+            ended = [flows.get(timeout=100)["sp"] for _ in ports]
             still = observer.stats.open
             observer.stop()
             rest = drain(flows)
-            thread.join(10)
+            thread.join(100)
             return ended, still, [f["sp"] for f in rest]
 
         self.assertEqual(in_namespace(scenario), (list(ports), 1, [99]))
@@ -283,12 +283,12 @@ class Live(unittest.TestCase):
             workers = [threading.Thread(target=work, args=(range(1 + n, 401, 4),)) for n in range(4)]
             for worker in workers:
                 worker.start()
-            ended = [flows.get(timeout=10)["sp"] for _ in range(400)]
+            ended = [flows.get(timeout=100)["sp"] for _ in range(400)]
             for worker in workers:
-                worker.join(10)
+                worker.join(100)
             observer.stop()
             rest = drain(flows)
-            thread.join(10)
+            thread.join(100)
             return sorted(ended), rest
 
         self.assertEqual(in_namespace(scenario), (list(range(1, 401)), []))
@@ -302,7 +302,7 @@ class Live(unittest.TestCase):
                 def udp(self, rec, udp, rev):
                     if udp.src_port == 1:
                         entered.set()
-                        go_on.wait(10)
+                        go_on.wait(100)
                     return True
 
             flows = queue.Queue()
@@ -315,7 +315,7 @@ class Live(unittest.TestCase):
             thread.start()
             sent = time.time()
             send("a0", [udp4(sport=1)])
-            entered.wait(10)
+            entered.wait(100)
             threading.Event().wait(0.2)  # a chain that works for so long
             at_work, bound = observer.backlog(), time.time() - sent
             go_on.set()
@@ -323,7 +323,7 @@ class Live(unittest.TestCase):
                 threading.Event().wait(0.01)
             observer.stop()
             drain(flows)
-            thread.join(10)
+            thread.join(100)
             return idle, waiting, at_work, bound, observer.backlog()
 
         idle, waiting, at_work, bound, ended = in_namespace(scenario)
@@ -339,7 +339,7 @@ class Live(unittest.TestCase):
             thread = threading.Thread(target=observer.run_flow_enqueuer, args=(flows,))
             thread.start()
             observer.stop()
-            thread.join(10)
+            thread.join(100)
             return thread.is_alive(), drain(flows)
 
         alive, _ = in_namespace(scenario)
@@ -355,8 +355,8 @@ class Dummy(unittest.TestCase):
         DummyObserver().end_flow("198.51.100.1", 6, 80, 1234, after=1.0)
         self.assertEqual(DummyObserver().backlog(), 0.0)
         interrupts.put(SHUTDOWN_SENTINEL)
-        self.assertIs(flows.get(timeout=10), SHUTDOWN_SENTINEL)
-        thread.join(10)
+        self.assertIs(flows.get(timeout=100), SHUTDOWN_SENTINEL)
+        thread.join(100)
         self.assertFalse(thread.is_alive())
 
     def test_packet_clock_timer_is_a_pair(self):

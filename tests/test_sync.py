@@ -93,9 +93,9 @@ class TestSemaphoreN(unittest.TestCase):
         many.start()
         one.start()
         semaphore.release_n(1)
-        self.assertTrue(done.wait(10))
+        self.assertTrue(done.wait(100))
         semaphore.release_n(3)
-        many.join(10)
+        many.join(100)
         self.assertFalse(many.is_alive())
 
     def test_empty_waits_for_those_who_hold(self):
@@ -106,7 +106,7 @@ class TestSemaphoreN(unittest.TestCase):
         thread.start()
         self.assertFalse(emptied.is_set())
         semaphore.release()
-        self.assertTrue(emptied.wait(10))
+        self.assertTrue(emptied.wait(100))
         thread.join()
 
 
@@ -185,7 +185,7 @@ class TestSynchronizedSpider(unittest.TestCase):
         spider = InStep(10)
         spider.start()
         spider.add_job({"dip": "192.0.2.1"})
-        self.assertEqual(spider.outqueue.get(timeout=10)["conditions"], ["config.0", "config.1"])
+        self.assertEqual(spider.outqueue.get(timeout=100)["conditions"], ["config.0", "config.1"])
         spider.shutdown()
         self.assertEqual(records_of(spider), [])
 

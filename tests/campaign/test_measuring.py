@@ -68,6 +68,6 @@ class TestMeasuring(FolderCase):
         thread = in_thread(measure)
         with pipe.open("w"):  # it has come to that target
             self.measuring.stop()
-            thread.join(30)
+            thread.join(100)
         self.assertEqual(len(raised), 1)
         self.assertRaises(StoppedError, self.measuring.measure, chunk, WORDS, "local")

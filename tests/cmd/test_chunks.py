@@ -32,10 +32,10 @@ class TestChunks(FolderCase):
             self.assertEqual(sorted(json.loads(line)["number"] for line in lines[:-1]), [*range(count)])
             self.assertEqual(json.loads(lines[-1][1:])["over"]["records"], count)
         ours.shutdown(socket.SHUT_RDWR)
-        self.assertEqual(process.wait(30), 0)
+        self.assertEqual(process.wait(100), 0)
 
     def test_what_cannot_begin_is_said(self):
         process, _, stream = self.begin("-i", "lo", "--confirm", "0", "nosuchplugin")
         self.assertEqual(stream.readline(), b"")
-        self.assertEqual(process.wait(30), 2)
+        self.assertEqual(process.wait(100), 2)
         self.assertIn(b"nosuchplugin", process.stderr.read())

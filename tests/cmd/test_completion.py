@@ -28,7 +28,7 @@ class TestCompletion(unittest.TestCase):
             capture_output=True,
             text=True,
             check=True,
-            timeout=20,
+            timeout=100,
         )
         self.assertEqual(done.stderr, "")
         return done.stdout.split()
@@ -73,4 +73,4 @@ class TestCompletion(unittest.TestCase):
         self.assertEqual(text.count("() {\n"), len(list(self.top.walk())))
         self.assertIn("--connect[Kind of connection\\: http, https, tcp, dnstcp. (Default\\: http)]", text)
         if shutil.which("zsh"):
-            subprocess.run(["zsh", "-n"], input=text, text=True, check=True, timeout=20)
+            subprocess.run(["zsh", "-n"], input=text, text=True, check=True, timeout=100)

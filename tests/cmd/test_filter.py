@@ -58,7 +58,7 @@ class TestFilter(unittest.TestCase):
                 run.stdin.flush()
                 self.assertEqual(json.loads(run.stdout.readline()), {"dip": f"192.0.2.{number}"})
             run.stdin.close()
-            self.assertEqual((run.stdout.read(), run.wait(30)), (b"", 0))
+            self.assertEqual((run.stdout.read(), run.wait(100)), (b"", 0))
 
     def test_each_target_once(self):
         jobs = [{"dip": "192.0.2.1", "dp": 80}, {"dip": "192.0.2.1", "dp": 443}, {"dip": "192.0.2.1", "domain": "a"}]

@@ -245,7 +245,7 @@ class TestMeasure(InterfaceCase):
                 self.assertIn("measuring through va", run.stderr.readline())
                 self.assertIn("nobody", run.stdout.readline())
             self.assertIn(job["dip"], run.stdout.readline())
-        run.communicate(timeout=30)
+        run.communicate(timeout=100)
         self.assertEqual(run.returncode, 1)
 
     def test_a_signal_ends_the_waiting(self):
@@ -295,7 +295,7 @@ class TestObserve(InterfaceCase):
                 self.assertIn(line, run.stderr.readline())
             finally:
                 run.send_signal(signal.SIGINT)
-                run.communicate(timeout=30)
+                run.communicate(timeout=100)
 
     def test_the_default_route(self):
         self.second()

@@ -129,7 +129,7 @@ class TestManPages(unittest.TestCase):
                     self.assertIsNone(process.poll())
                 time.sleep(1.5 * ECHO)
                 process.send_signal(number)
-                return process.wait(20)
+                return process.wait(100)
 
     @staticmethod
     def pending(pid, number):

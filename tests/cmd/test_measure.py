@@ -253,7 +253,7 @@ class TestMeasure(LabCase):
             self.assertEqual((outcome.returncode, len(records)), (0, 3), outcome.stderr)
             self.assertEqual({record["conditions"][0] for record in records}, {"ecn.connectivity.works"})
             self.assertNotEqual(self.settings(), before)  # the first run goes on
-            run.communicate(timeout=30)
+            run.communicate(timeout=100)
         self.assertEqual((run.returncode, self.settings()), (0, before))
 
     def test_blocklist_and_dry_run(self):
@@ -339,7 +339,7 @@ class TestFacts(FactsCase):
             self.assertIsNone(run.poll())
         state = json.loads((self.folder / "status").read_text())
         run.kill()
-        run.wait(30)
+        run.wait(100)
         (facts,) = self.runs()
         self.assertEqual((facts["end"], facts["ended"], facts["targets"]["sha256"]), (None, None, None))
         self.assertEqual((state["run"], state["state"]), (facts["run"], "running"))
@@ -352,7 +352,7 @@ class TestFacts(FactsCase):
         while not (self.records.exists() and self.records.read_bytes().count(b"\n") == 4):
             self.assertIsNone(run.poll())
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=100)
         (facts,) = self.runs()
         state = json.loads((self.folder / "status").read_text())
         for told in (facts, state):
@@ -404,7 +404,7 @@ class TestEnds(LabCase):
     def check_signal(self, number, status):
         run, before = self.start()
         run.send_signal(number)
-        output, errors = run.communicate(timeout=30)
+        output, errors = run.communicate(timeout=100)
         self.assertEqual(run.returncode, status, errors)
         records = [json.loads(line) for line in output.splitlines()]
         self.assertLess(len(records), self.JOBS - 1)
@@ -424,13 +424,13 @@ class TestEnds(LabCase):
     def test_kill(self):
         run, before = self.start()
         run.kill()
-        run.communicate(timeout=30)
+        run.communicate(timeout=100)
         self.assertTrue(self.settings_become(lambda now: now == before), "the guard did not put the settings back")
 
     def test_reader_goes_away(self):
         run, before = self.start()
         run.stdout.close()
-        self.assertEqual(run.wait(30), 1)
+        self.assertEqual(run.wait(100), 1)
         self.assertIn(b"reader of the output", run.stderr.read())
         self.assert_nothing_borrowed(before)
 
@@ -477,7 +477,7 @@ class TestEnds(LabCase):
         self.assertIn(b"stopping", run.stderr.readline())
         self.assertIsNone(run.poll())
         run.send_signal(signal.SIGTERM)
-        self.assertEqual(run.wait(10), 130)
+        self.assertEqual(run.wait(100), 130)
         self.assert_nothing_borrowed(before)
 
     def test_twice_ends_at_once_also_when_nobody_reads(self):
@@ -487,5 +487,5 @@ class TestEnds(LabCase):
         run.send_signal(signal.SIGINT)
         run.stderr.readline()
         run.send_signal(signal.SIGTERM)
-        self.assertEqual(run.wait(10), 130)
+        self.assertEqual(run.wait(100), 130)
         self.assert_nothing_borrowed(before)

@@ -97,7 +97,7 @@ class TestPrivileges(FileCase):
                     writer.close()
                 else:
                     run.send_signal(signal.SIGINT)
-                self.assertEqual(run.wait(20), 0, run.stderr.read())
+                self.assertEqual(run.wait(100), 0, run.stderr.read())
             if interface is pipe:
                 self.assertEqual(len(output.read_text().splitlines()), 1)
 
@@ -442,7 +442,7 @@ class TestLimits(FileCase):
             run.stdin.write(pcap(FRAMES[:2]))
             run.stdin.flush()
             self.assertEqual(json.loads(run.stdout.readline())["pkt_rev"], 1)
-            self.assertEqual(run.wait(20), 0)
+            self.assertEqual(run.wait(100), 0)
 
     def test_so_many_seconds_of_a_files_packets(self):
         capture = self.file(pcap(FRAMES))  # a millisecond apart
@@ -618,7 +618,7 @@ class TestProgress(FileCase):
                 with suppress(OSError):  # EIO: the other side is closed, and everything read
                     while part := terminal.read(10000):
                         written += part
-                self.assertEqual(run.wait(20), 0, written)
+                self.assertEqual(run.wait(100), 0, written)
         return written.decode()
 
     def test_bytes_of_all_files_on_a_terminal(self):
@@ -715,7 +715,7 @@ class TestLive(unittest.TestCase):
             ]
             lab.run(lab_ready)
             run.send_signal(number)
-            output, errors = run.communicate(timeout=20)
+            output, errors = run.communicate(timeout=100)
             self.assertEqual(run.returncode, 0, errors)
         flows = [json.loads(line) for line in output.splitlines()]
         (mine,) = [flow for flow in flows if flow["proto"] == socket.IPPROTO_UDP and flow["dp"] == 9]
@@ -733,7 +733,7 @@ class TestLive(unittest.TestCase):
                 for limit in (["-c", "5"], ["--duration", "0.7"]):
                     run = lab.popen([*COMMAND, "-i", "lab0", "--filter", "udp port 9", "--stats", "0.2", *limit],
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                    output, errors = (text.decode() for text in run.communicate(timeout=30))
+                    output, errors = (text.decode() for text in run.communicate(timeout=100))
                     self.assertEqual(run.returncode, 0, errors)
                     (flow,) = map(json.loads, output.splitlines())
                     if limit[0] == "-c":

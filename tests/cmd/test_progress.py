@@ -128,7 +128,7 @@ class TestWhere(unittest.TestCase):
     def test_a_line_a_minute_in_a_log(self):
         with mock.patch.object(progress, "LOG_INTERVAL", 0.01), self.assertLogs("pathspider") as logged, \
                 Progress(run_of(7), JobReader(io.BytesIO(), "jobs"), io.StringIO()):
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 100
             while not logged.output and time.monotonic() < deadline:
                 time.sleep(0.01)
         self.assertIn("7 done, 0 under way", logged.output[0])
@@ -207,7 +207,7 @@ class TestReading(unittest.TestCase):
         told = threading.Semaphore(0)
         with every(0.01, told.release):
             for _ in range(3):
-                self.assertTrue(told.acquire(timeout=10))
+                self.assertTrue(told.acquire(timeout=100))
         count = told._value
         time.sleep(0.05)
         self.assertEqual(told._value, count)

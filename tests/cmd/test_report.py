@@ -368,7 +368,7 @@ class TestInput(ReportCase):
         os.mkfifo(self.folder / "pipe")
         with subprocess.Popen(["cat", self.folder / "pipe"], stdout=subprocess.PIPE) as reader:
             self.report("results", "--output", "pipe", "--format", "csv")
-            self.assertTrue(reader.communicate(timeout=20)[0].startswith(b"file,group,"))
+            self.assertTrue(reader.communicate(timeout=100)[0].startswith(b"file,group,"))
         self.assertTrue((self.folder / "pipe").is_fifo())
 
     def test_runs_that_were_not_made_alike_are_warned_of(self):

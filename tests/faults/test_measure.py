@@ -215,7 +215,7 @@ class TestFaults(FaultCase):
         self.assertLess(max(peaks), 1_000_000)
         for _ in range(2):
             run.send_signal(signal.SIGTERM)  # twice, for nobody reads the records
-        run.communicate(timeout=30)
+        run.communicate(timeout=100)
 
     def test_run_and_guard_are_killed_together(self):
         """The run had given up root's rights; its journal is root's all the same, and the next run clears up."""
@@ -228,7 +228,7 @@ class TestFaults(FaultCase):
         run.send_signal(signal.SIGSTOP)
         self.lab.run(["kill", "-KILL", guards[0].decode()])
         run.kill()
-        run.communicate(timeout=30)
+        run.communicate(timeout=100)
         self.assertNotEqual(self.lab.run(["grep", "-c", "^+", journals.decode().strip()]).returncode, 2)
         following = self.start(clean_jobs(20), "--user", "daemon")
         records, errors = self.finish(following)

@@ -140,7 +140,7 @@ class NetLab:
     def saw(self, address: str, port: int) -> bool:
         """Whether a server saw a connection or datagram from there, within 5 s."""
         with contextlib.suppress(queue.Empty):
-            while self.peers.get(timeout=5) != (address, port):
+            while self.peers.get(timeout=100) != (address, port):
                 pass
             return True
         return False
@@ -171,7 +171,7 @@ class NetLab:
         threading.Thread(target=accept, daemon=True).start()
 
     def _serve(self, client: socket.socket, port: int) -> None:
-        client.settimeout(10)
+        client.settimeout(100)
         with client, contextlib.suppress(OSError):
             if port in (TLS, TLS_ERROR):
                 with self.tls.wrap_socket(client, server_side=True) as secured:

@@ -111,7 +111,7 @@ class TestConnections(unittest.TestCase):
         def answer():
             sock, _ = listener.accept()
             with sock:
-                sock.settimeout(30)
+                sock.settimeout(100)
                 act(sock)
 
         thread = threading.Thread(target=answer)

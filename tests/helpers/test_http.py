@@ -46,20 +46,20 @@ class TestHttp(LabCase):
                 self.assertEqual({**result, "sp": 0},
                                  {"spdr_state": CONN_OK, "sp": 0, "proto": 6, "http_status": 200,
                                   "http_version": "1.1"})
-                request = lab.requests.get(timeout=5).decode()
+                request = lab.requests.get(timeout=100).decode()
                 self.assertTrue(request.startswith("GET / HTTP/1.1\r\nHost: example.org\r\n"), request)
                 self.assertIn(f"User-Agent: PATHspider/{__version__}", request)
 
     def test_default_port_and_address_as_host(self):
         self.assertEqual(connect_http(SOURCE, {"dip": V6}, 5)["spdr_state"], CONN_OK)
-        self.assertIn(b"Host: [fd00:9::2]\r\n", lab.requests.get(timeout=5))
+        self.assertIn(b"Host: [fd00:9::2]\r\n", lab.requests.get(timeout=100))
 
     def test_the_name_is_never_looked_up_and_proxies_are_not_asked(self):
         environment = {"http_proxy": "http://198.51.100.1:3128", "all_proxy": "http://198.51.100.1:3128"}
         with mock.patch.dict(os.environ, environment):
             result = get(netlab.HTTP, domain="no-such-name.invalid")
         self.assertEqual(result["spdr_state"], CONN_OK)
-        self.assertIn(b"Host: no-such-name.invalid\r\n", lab.requests.get(timeout=5))
+        self.assertIn(b"Host: no-such-name.invalid\r\n", lab.requests.get(timeout=100))
 
     def test_endings(self):
         for port, state in ((netlab.GARBAGE, CONN_FAILED), (netlab.RESET, CONN_FAILED), (netlab.MUTE_END, CONN_FAILED),
@@ -158,7 +158,7 @@ class TestHttp(LabCase):
                      sockopts=[(socket.SOL_IP, socket.IP_TOS, 0xB8)])
         self.assertEqual(result["curl_http_version"], pycurl.CURL_HTTP_VERSION_1_1)
         self.assertIsNone(result["curl_content_type"])
-        request = lab.requests.get(timeout=5)
+        request = lab.requests.get(timeout=100)
         self.assertIn(b"User-Agent: other\r\n", request)
         self.assertIn(b"X-Test: 1\r\n", request)
 
@@ -209,7 +209,7 @@ class TestHttp(LabCase):
                              ("192.0.2.1", b"192.0.2.1"), ("2001:DB8::1", b"[2001:db8::1]")):
             with self.subTest(domain):
                 self.assertEqual(get(netlab.HTTP, domain=domain)["spdr_state"], CONN_OK)
-                self.assertIn(b"\r\nHost: " + host + b"\r\n", lab.requests.get(timeout=5))
+                self.assertIn(b"\r\nHost: " + host + b"\r\n", lab.requests.get(timeout=100))
 
     def test_connections_are_closed_and_share_nothing(self):
         before = len(os.listdir("/proc/self/fd"))
@@ -268,7 +268,7 @@ class TestHttps(LabCase):
                              ("2001:db8::1", None), (None, None)):
             with self.subTest(domain):
                 get(netlab.HTTP, connect=connect_https, domain=domain)
-                hello = lab.requests.get(timeout=5)
+                hello = lab.requests.get(timeout=100)
                 self.assertEqual(hello[:1], b"\x16")
                 if name:
                     self.assertIn(b"\0" + bytes([0, 0, len(name)])[1:] + name, hello)

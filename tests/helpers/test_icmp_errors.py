@@ -56,7 +56,7 @@ class TestErrors(unittest.TestCase):
             self.assertNotIn("error", result)
             if connect is connect_tcp:
                 result["client"].setblocking(True)
-                result["client"].settimeout(5)
+                result["client"].settimeout(100)
                 result["client"].send(b"request")
                 self.assertTrue(result["client"].recv(100).startswith(b"HTTP/1.1 200"))
 

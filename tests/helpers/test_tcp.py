@@ -31,7 +31,7 @@ class TestConnect(unittest.TestCase):
                 result = self.connect(address, netlab.HTTP)
                 self.assertEqual(result["spdr_state"], CONN_OK)
                 self.assertTrue(lab.saw(own, result["sp"]))
-                result["client"].settimeout(5)
+                result["client"].settimeout(100)
                 result["client"].sendall(b"GET / HTTP/1.0\r\n\r\n")
                 self.assertTrue(result["client"].recv(100).startswith(b"HTTP/1.1 200"))
 

@@ -45,7 +45,7 @@ class TestCookieCache(unittest.TestCase):
         reader, writer = context.Pipe(duplex=False)
         process = context.Process(target=forget, args=(writer,))
         process.start()
-        process.join(20)
+        process.join(100)
         self.assertTrue(reader.poll())
         self.assertIn("kernel's cache of TCP Fast Open cookies: Operation not permitted", reader.recv())
 

@@ -60,7 +60,7 @@ class Wire:
         """All that has passed until now; ends the collecting."""
         with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as end:  # a frame of our own ends it
             end.sendto(b"end", (self.sock.getsockname()[0], 0x88B5))
-        self.thread.join(10)
+        self.thread.join(100)
         (_, dropped) = struct.unpack("=II", self.sock.getsockopt(263, 6, 8))  # PACKET_STATISTICS
         self.sock.close()
         assert not dropped

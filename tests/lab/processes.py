@@ -32,7 +32,7 @@ class Watch:
         self.namespaces = {os.readlink(f"/proc/self/fd/{descriptor}") for descriptor in self.held}
         self.namespaces -= {os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "pid", "mnt")}
 
-    def all_end(self, timeout=10):
+    def all_end(self, timeout=100):
         """True once every process has ended; False when that takes longer."""
         poll = select.poll()
         for descriptor in self.descriptors:

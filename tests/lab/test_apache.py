@@ -21,7 +21,7 @@ def first_line(sock):
     return data.split(b"\\r\\n")[0].decode()
 
 address, what = sys.argv[1:]
-sock = socket.create_connection((address, 80 if what == "upgrade" else 443), timeout=10)
+sock = socket.create_connection((address, 80 if what == "upgrade" else 443), timeout=100)
 if what == "upgrade":
     sock.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade, HTTP2-Settings\\r\\nUpgrade: h2c\\r\\n"
                  b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\\r\\n\\r\\n")
@@ -39,7 +39,7 @@ from dnslib import DNSRecord
 
 query = DNSRecord.question(sys.argv[2])
 for tcp in (False, True):
-    answer = DNSRecord.parse(query.send(sys.argv[1], 53, tcp=tcp, timeout=10))
+    answer = DNSRecord.parse(query.send(sys.argv[1], 53, tcp=tcp, timeout=100))
     print(answer.header.rcode, [str(one.rdata) for one in answer.rr])
 """
 

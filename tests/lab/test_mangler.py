@@ -269,7 +269,7 @@ from scapy.packet import Raw
 
 def length_of_echo(address, data):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(100)
         sock.sendto(data, (address, 7))
         return json.loads(sock.recv(65535))["length"]
 
@@ -324,7 +324,7 @@ SCENARIOS = [Scenario("mine-louder", [Impairment("makes words louder", mangle=lo
 ECHO = """
 import json, socket, sys
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-sock.settimeout(10)
+sock.settimeout(100)
 sock.connect((socket.gethostbyname("mine-louder.lab.test"), 7))
 for word in sys.argv[1:]:
     sock.send(word.encode())

@@ -11,8 +11,8 @@ from pathspider.lab.errors import LabError
 class TestWire(unittest.TestCase):
     def setUp(self):
         self.here, self.there = messages.pair()
-        self.here.settimeout(10)
-        self.there.settimeout(10)
+        self.here.settimeout(100)
+        self.there.settimeout(100)
         self.addCleanup(self.here.close)
         self.addCleanup(self.there.close)
 

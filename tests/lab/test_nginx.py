@@ -12,7 +12,7 @@ CLIENT = """
 import socket, ssl, sys
 
 for address in sys.argv[1:]:
-    with socket.create_connection((address, 80), timeout=10) as sock:
+    with socket.create_connection((address, 80), timeout=100) as sock:
         sock.sendall(b"GET / HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n")
         data = b""
         while part := sock.recv(65536):
@@ -22,9 +22,9 @@ for address in sys.argv[1:]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with context.wrap_socket(socket.create_connection((address, 443), timeout=10)) as sock:
+    with context.wrap_socket(socket.create_connection((address, 443), timeout=100)) as sock:
         alpn = sock.selected_alpn_protocol()
-    with socket.create_connection((address, 53), timeout=10):
+    with socket.create_connection((address, 53), timeout=100):
         pass
     print(head.split()[1].decode(), server[0].partition("/")[0], body, alpn)
 """

@@ -16,7 +16,7 @@ from tests.lab.processes import Watch, descendants, holders
 FETCH = """
 import sys, urllib.request
 for address in sys.argv[1:]:
-    print(urllib.request.urlopen(f"http://{address}/", timeout=10).read().decode().strip())
+    print(urllib.request.urlopen(f"http://{address}/", timeout=100).read().decode().strip())
 """
 
 
@@ -129,7 +129,7 @@ class TestBreakdown(unittest.TestCase):
             command = lab.popen(["sleep", "1000"])
             os.kill(descendants(lab._process.pid)[0], signal.SIGKILL)
             with self.assertRaisesRegex(LabError, "lab ended while sleep ran"):
-                command.wait(10)
+                command.wait(100)
             with self.assertRaises(LabError):
                 lab.run(["true"])
 
@@ -139,7 +139,7 @@ class TestBreakdown(unittest.TestCase):
             servers = descendants(lab._process.pid)[1]
             os.kill(servers, signal.SIGKILL)
             with self.assertRaisesRegex(LabError, "servers ended with status -9"):
-                command.wait(10)
+                command.wait(100)
 
     def test_the_death_of_the_one_that_waits_ends_the_lab(self):
         with Lab() as lab:

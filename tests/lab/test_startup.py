@@ -42,7 +42,7 @@ class TestSpawn(unittest.TestCase):
                 servers.spawn(name, [sys.executable, "-c", code], room)
             said = []
             for process in servers.processes:
-                process.wait(20)
+                process.wait(100)
                 said.append((servers.directory / f"{servers.names[process.pid]}.log").read_text().split())
             home = os.readlink("/proc/thread-self/ns/net")
             rooms = [f"net:[{os.fstat(room).st_ino}]" for room in (servers.rooms.server, servers.rooms.client)]
@@ -63,7 +63,7 @@ class TestSpawn(unittest.TestCase):
     def test_what_it_said_last_is_told(self):
         def scenario(servers):
             servers.spawn("web", ["sh", "-c", "seq 2000; echo the reason >&2; exit 3"])
-            servers.processes[0].wait(20)
+            servers.processes[0].wait(100)
             return str(servers.failed("web"))
 
         text = with_servers(scenario)
@@ -74,7 +74,7 @@ class TestSpawn(unittest.TestCase):
     def test_our_own_modules_as_processes(self):
         def scenario(servers):
             servers.spawn_python("command", "pathspider.cmd.main", ["--version"], ())
-            servers.processes[0].wait(20)
+            servers.processes[0].wait(100)
             return (servers.directory / "command.log").read_text()
 
         self.assertEqual(with_servers(scenario), f"pspdr {__version__}\n")

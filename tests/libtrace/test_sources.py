@@ -259,7 +259,7 @@ class Fifos(unittest.TestCase):
                     "capture = Capture(sys.argv[1])\nprint('open', flush=True)\n"
                     "threading.Timer(0.1, capture.stop).start()\nprint(capture.read())\ncapture.close()")
             with self.subTest(name=name):
-                done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=20,
+                done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=100,
                                       check=False)
                 self.assertEqual((done.stdout, done.stderr), ("open\nNone\n", ""))
 
@@ -274,7 +274,7 @@ class Fifos(unittest.TestCase):
                 while (packet := capture.read()) is not None:
                     found.append(packet[0])
                 self.assertEqual(found, FRAMES)
-            writer.join(10)
+            writer.join(100)
 
     def test_what_is_no_capture_shows_when_it_is_read(self):
         path = self.fifo()
@@ -283,7 +283,7 @@ class Fifos(unittest.TestCase):
             writer.start()
             with self.assertRaisesRegex(CaptureError, "not a capture"):
                 capture.read()
-        writer.join(10)
+        writer.join(100)
 
 
 FORK = """

@@ -374,18 +374,18 @@ class Misuse(unittest.TestCase):
         class Slow(ThirdParty):
             def ip4(self, rec, ip, rev):
                 entered.set()
-                go_on.wait(10)
+                go_on.wait(100)
                 return super().ip4(rec, ip, rev)
 
         flows = table(Slow())
         thread = threading.Thread(target=flows.feed, args=(udp4(), 1.0))
         thread.start()
-        entered.wait(10)
+        entered.wait(100)
         with self.assertRaisesRegex(RuntimeError, "at work"):
             flows.flush()
         flows.end_flow(TARGET, 17, 53, 5353)  # which may be asked for at any time
         go_on.set()
-        thread.join(10)
+        thread.join(100)
         (ended,) = flows.advance(2.0)
         self.assertEqual(ended["third"], 29)
 

@@ -153,7 +153,7 @@ class Closing(unittest.TestCase):
             thread.start()
             source.close()
             over.set()
-            thread.join(10)
+            thread.join(100)
             self.assertFalse(thread.is_alive())
             source.close()
 

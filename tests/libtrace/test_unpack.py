@@ -97,7 +97,7 @@ class Unpack(unittest.TestCase):
                 with Capture(str(path)) as capture:
                     writer.start()
                     self.assertEqual(contents(capture), FRAMES)
-                writer.join(10)
+                writer.join(100)
                 path.unlink()
             with self.subTest(packer=packer, stream="pipe"):
                 ours, theirs = os.pipe()
@@ -106,7 +106,7 @@ class Unpack(unittest.TestCase):
                 with from_stdin(ours) as capture:
                     os.close(ours)
                     self.assertEqual(contents(capture), FRAMES)
-                writer.join(10)
+                writer.join(100)
             with self.subTest(packer=packer, stream="file"), open(self.file(b"before" + packed, "x"), "rb") as file:
                 os.lseek(file.fileno(), 6, os.SEEK_SET)
                 with from_stdin(file.fileno()) as capture:
@@ -128,7 +128,7 @@ class Unpack(unittest.TestCase):
                 writer = threading.Thread(target=write)
                 writer.start()
                 self.assertEqual(contents(capture), FRAMES)
-            writer.join(10)
+            writer.join(100)
 
     def test_a_stream_that_ends_at_once_and_one_that_is_stopped(self):
         for data in (b"", b"\x1f", b"\xfd7z", PLAIN["pcap"][:3]):

@@ -26,7 +26,7 @@ class TestGuard(unittest.TestCase):
     def start(self, borrower=None, prefix=(), stderr=subprocess.PIPE, journal=None):
         more = [str(journal.descriptor), journal.path, str(journal.lock)] if journal else []
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.channel.settimeout(10)
+        self.channel.settimeout(100)
         with theirs:
             process = subprocess.Popen([*prefix, sys.executable, "-I", "-S", guard.__file__,
                                         str(borrower or os.getpid()), *more], stdin=theirs, stderr=stderr, text=True,
@@ -53,7 +53,7 @@ class TestGuard(unittest.TestCase):
 
     def end(self, process):
         self.channel.close()
-        said = process.communicate(timeout=10)[1]
+        said = process.communicate(timeout=100)[1]
         return process.returncode, said
 
     def journal(self):
@@ -203,7 +203,7 @@ class TestGuard(unittest.TestCase):
         program = self.program(f"sleep 60 & echo $! >{file}; wait")
         with mock.patch.object(guard, "COMMAND_SECONDS", 0.5):
             self.assertEqual(guard.put_back("nft", f"{program} inet t", [self.lock]), "nft did not end within 0.5 s")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 100
         while guard.lives(int(file.read_text())):  # its children neither
             self.assertLess(time.monotonic(), deadline)
 
@@ -221,7 +221,7 @@ class TestGuard(unittest.TestCase):
         gone.wait()
         for pid in (gone.pid, 1):
             process = self.start(pid)
-            self.assertEqual(process.wait(10), 0)
+            self.assertEqual(process.wait(100), 0)
 
 
 if __name__ == "__main__":

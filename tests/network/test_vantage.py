@@ -62,7 +62,7 @@ class TestVantage(unittest.TestCase):
         Path(cls.folder, "resolv.conf").write_text("nameserver 127.0.0.1\n", encoding="ascii")
         for command in ("address add 216.239.32.10/32 dev lo", "address add 2001:4860:4802:32::a/128 dev lo",
                         "link set lo up"):
-            cls.lab.run(["ip", *command.split()], timeout=10)
+            cls.lab.run(["ip", *command.split()], timeout=100)
 
     def measure(self, servers=(HERE, GOOGLE_4, GOOGLE_6), **answers):
         """Records, or the message where there are none, while the servers answer so."""
@@ -79,7 +79,7 @@ class TestVantage(unittest.TestCase):
                                 cwd=self.folder, capture_output=True, timeout=60)
         finally:
             server.stdin.close()
-            server.wait(10)
+            server.wait(100)
             server.stdout.close()
         self.said = done.stderr.decode()
         if done.returncode:
@@ -112,10 +112,10 @@ class TestVantage(unittest.TestCase):
                 measure = self.lab.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
                 self.assertEqual(server.stdout.readline(), b"asked\n")
                 measure.send_signal(number)
-                self.assertEqual(measure.wait(30), status)
+                self.assertEqual(measure.wait(100), status)
             finally:
                 server.stdin.close()
-                server.wait(10)
+                server.wait(100)
                 server.stdout.close()
 
     def test_no_internet(self):

@@ -117,7 +117,7 @@ class TestPackets(CaseTest):
         self.assert_all(records, "dscp.46.connectivity.works", 20)
         self.lab.run(["sleep", "0.5"])  # for those that would come after the end
         tcpdump.send_signal(2)
-        tcpdump.wait(10)
+        tcpdump.wait(100)
         sent = {}
         for packet in rdpcap(str(capture)):
             if packet[IP].src == "10.0.0.2":

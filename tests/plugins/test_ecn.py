@@ -314,7 +314,7 @@ class TestWays(CaseTest):
                 self.wait_for_packets(self.sent() + 400)
                 for number in (signal.SIGINT, signal.SIGTERM):
                     run.send_signal(number)
-                _, said = self.finish(run, timeout=10)
+                _, said = self.finish(run, timeout=100)
                 self.assertIn("ended at once", said)
                 self.assertEqual(self.lab.run(state, capture_output=True).stdout, before)
 

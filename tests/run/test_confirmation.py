@@ -108,7 +108,7 @@ class TestRun(ConfirmationCase):
         """The confirmer looks while the last job is being judged: it does not think that all have been."""
         class Thoughtful(Course):
             def suspicious(self, found):
-                self.jobqueue.ended.wait(10)
+                self.jobqueue.ended.wait(100)
                 self.pipeline._tell()
                 self.pipeline._threads["confirmer"].join(0.3)
                 return super().suspicious(found)
@@ -151,7 +151,7 @@ class TestEnd(ConfirmationCase):
         return spider, feeder, reader
 
     def await_open(self, spider, count):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while spider.pipeline.confirmer.open < count:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
@@ -162,7 +162,7 @@ class TestEnd(ConfirmationCase):
         self.await_open(spider, 30)
         spider.interrupt()
         for thread in (feeder, reader):
-            thread.join(20)
+            thread.join(100)
             self.assertFalse(thread.is_alive())
         self.assertEqual([stable(record) for record in self.records], [["pathspider.unconfirmed"]] * 30)
         self.assertEqual({record["conditions"][0] for record in self.records}, {"x.connectivity.broken"})
@@ -175,26 +175,26 @@ class TestEnd(ConfirmationCase):
             def go(self, job, config):
                 if self.made[job["number"]] >= 2:
                     in_round.set()
-                    go_on.wait(20)
+                    go_on.wait(100)
                 return super().go(job, config)
 
             connections = [go, go]
 
         spider, feeder, reader = self.started([job(0, course=["broken", "works"])], spider=Waiting)
-        self.assertTrue(in_round.wait(20))
+        self.assertTrue(in_round.wait(100))
         spider.interrupt()
         go_on.set()
-        reader.join(20)
-        feeder.join(20)
+        reader.join(100)
+        feeder.join(100)
         self.assertEqual([stable(record) for record in self.records], [["x.stable.connectivity.works"]])
 
     def test_terminated(self):
         spider, feeder, reader = self.started([job(0, course=["broken"])], gap=1000.0)
         self.await_open(spider, 1)
         spider.terminate()
-        reader.join(20)
+        reader.join(100)
         self.assertFalse(reader.is_alive())
-        feeder.join(20)
+        feeder.join(100)
         self.assertFalse(feeder.is_alive())
 
     def test_a_run_that_fails(self):

@@ -206,7 +206,7 @@ class TestLocator(unittest.TestCase):
         thread.start()
         self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
         self.locator.close()
-        thread.join(30)
+        thread.join(100)
         self.assertFalse(thread.is_alive())
         self.assertEqual([UNLOCATED in record["conditions"] for record in self.out], [True])
 

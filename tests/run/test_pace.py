@@ -102,7 +102,7 @@ class TestPace(unittest.TestCase):
         thread = threading.Thread(target=lambda: waiting.append(pace.wait(1, stop)), daemon=True)
         thread.start()
         stop.set()
-        thread.join(20)
+        thread.join(100)
         self.assertEqual(waiting, [False])
 
     def test_a_rate_is_over_nothing(self):

@@ -251,7 +251,7 @@ class TestEnds(PipelineCase):
         class Waiting(Twice):
             def wait(self, job, config):
                 under_way.set()
-                go_on.wait(10)
+                go_on.wait(100)
                 return self.connect(job, config)
 
             connections = [wait]
@@ -260,7 +260,7 @@ class TestEnds(PipelineCase):
         spider.start()
         for number in range(4):
             spider.add_job(self.job(number))  # two are taken, two wait
-        under_way.wait(10)
+        under_way.wait(100)
         spider.interrupt()
         self.assertFalse(spider.add_job(self.job()))
         go_on.set()
@@ -275,7 +275,7 @@ class TestEnds(PipelineCase):
 
         class Stuck(Twice):
             def stuck(self, job, config):
-                go_on.wait(20)
+                go_on.wait(100)
                 return self.connect(job, config)
 
             connections = [stuck]

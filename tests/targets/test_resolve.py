@@ -88,7 +88,7 @@ class TestLookup(ResolverCase):
             thread = threading.Thread(target=serve)
             thread.start()
             found = lookups(["127.0.0.1"], "alias.example.com", ["A", "AAAA"], 10)
-            thread.join(10)
+            thread.join(100)
         self.assertEqual(found, [Lookup(["192.0.2.7"]), Lookup(["2001:db8::7"])])
         self.assertEqual((len(self.ports), len(self.ids)), (2, 2))
 
@@ -107,7 +107,7 @@ class TestLookup(ResolverCase):
         asked = threading.Event()
 
         def late(query):
-            asked.wait(10)
+            asked.wait(100)
             return ADDRESS(query)
 
         def silent(query):
@@ -190,7 +190,7 @@ class TestLookup(ResolverCase):
                 engine._warn_of_source.cache_clear()
                 with self.assertLogs("pathspider", "WARNING") as logs:
                     self.assertEqual(self.lookup(timeout=1), Lookup([], "unexpected_source"))
-                thread.join(10)
+                thread.join(100)
             self.assertIn(f"reply from unexpected source: {'%s#%d' % self.stranger.getsockname()}, "  # noqa: UP031
                           f"expected 127.0.0.1#{self.port}", logs.output[0])
 
@@ -211,7 +211,7 @@ class TestLookup(ResolverCase):
             thread.start()
             with self.subTest(number):
                 self.assertEqual(self.lookup(f"127.0.0.{number}").answers, ["192.0.2.7", "192.0.2.8"])
-            thread.join(10)
+            thread.join(100)
 
     def test_the_case_of_the_question_does_not_matter(self):
         def upper(query):

@@ -16,7 +16,7 @@ import json, socket, sys
 def ask(address, data, kind=socket.SOCK_STREAM, traffic_class=0, hops=64, fast=False):
     six = ":" in address
     sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind)
-    sock.settimeout(10)
+    sock.settimeout(100)
     sock.setsockopt(*((41, 67) if six else (0, 1)), traffic_class)  # IPV6_TCLASS, IP_TOS
     sock.setsockopt(*((41, 16) if six else (0, 2)), hops)           # IPV6_UNICAST_HOPS, IP_TTL
     sock.connect((address, 7))

@@ -13,7 +13,7 @@ CLIENT = r"""
 import json, socket, ssl, sys
 
 def ask(address, port, request, body):
-    sock = socket.create_connection((address, port), timeout=10)
+    sock = socket.create_connection((address, port), timeout=100)
     alpn = None
     if port == 443:
         context = ssl.create_default_context()

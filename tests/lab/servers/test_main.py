@@ -20,7 +20,7 @@ PROGRAM = "import sys; from pathspider.lab.servers.main import main; main(sys.ar
 
 def ask_dns(address):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(100)
         sock.connect((address, 53))
         sock.send(DNSRecord.question("www.example").pack())
         return DNSRecord.parse(sock.recv(4096)).header.rcode
@@ -48,7 +48,7 @@ def served(web, function, kinds=None):
                 found.append(function())
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(100)
             for descriptor in (home, ready, *rooms):
                 os.close(descriptor)
         return said, found
@@ -90,7 +90,7 @@ class TestMain(unittest.TestCase):
                 process = subprocess.Popen([sys.executable, "-c", PROGRAM, "web,dns", str(writer), folder, str(here)],
                                            pass_fds=(writer, here), stderr=subprocess.PIPE)
                 os.close(writer)
-                said = os.read(ready, 16), process.communicate(timeout=30)[1]
+                said = os.read(ready, 16), process.communicate(timeout=100)[1]
                 os.close(here)
                 os.close(ready)
             return *said, process.returncode

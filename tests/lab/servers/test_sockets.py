@@ -25,7 +25,7 @@ def at_home(function):
 
 def whom(address, port, listening):
     """The place of the listening socket that gets a connection to an address."""
-    with socket.create_connection((address, port), timeout=5):
+    with socket.create_connection((address, port), timeout=100):
         for place, sock in enumerate(listening):
             try:
                 sock.accept()[0].close()

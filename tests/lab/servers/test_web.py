@@ -19,7 +19,7 @@ def until_end(sock):
     return data
 
 def connect(port, *alpn):
-    sock = socket.create_connection(("10.64.0.1", port), timeout=10)
+    sock = socket.create_connection(("10.64.0.1", port), timeout=100)
     if not alpn:
         return sock
     context = ssl.create_default_context()
