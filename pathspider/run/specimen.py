@@ -25,7 +25,10 @@ class Specimen(NamedTuple):
     ttl: int | None = None
     """TTL of what came back first."""
     accepted: bool = False
-    """Whether a SYN-ACK came back for it."""
+    """Whether a SYN-ACK came back for it. False as well where another SYN had left behind it, as after a fallback: the
+    answer may be to that."""
+    only: bool = True
+    """Whether no other SYN left; it may well have left again."""
 
 
 def accepts(first: bytes, reply: bytes) -> bool:
@@ -35,6 +38,14 @@ def accepts(first: bytes, reply: bytes) -> bool:
         return False
     octets = len(opening) - (opening[12] >> 4) * 4
     return syn_verdict(int.from_bytes(opening[4:8], "big"), octets, reply) is True
+
+
+def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
+    """Whether a SYN has other flags, options or data than the first one: a kernel that falls back sends such."""
+    if ip.tcp is None or ip.tcp.flags & TCP_SA != TCP_SYN:
+        return False
+    one, other = first[transport_offset(first):], bytes(ip.tcp.data)
+    return len(one) != len(other) or flags_of(one) != flags_of(other)
 
 
 class SpecimenChain(Chain):
@@ -51,8 +62,10 @@ class SpecimenChain(Chain):
         if rev:
             if kept.ttl is None:
                 kept = rec[SPECIMEN] = kept._replace(ttl=ip.hop_limit)
-            if not kept.accepted and ip.tcp is not None and accepts(kept.first, bytes(ip.tcp.data)):
+            if kept.only and not kept.accepted and ip.tcp is not None and accepts(kept.first, bytes(ip.tcp.data)):
                 rec[SPECIMEN] = kept._replace(accepted=True)
+        elif kept.only and not kept.accepted and is_another_syn(kept.first, ip):
+            rec[SPECIMEN] = kept._replace(only=False)
         elif not kept.data and ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & 0x2:
             rec[SPECIMEN] = kept._replace(data=bytes(ip.data[:MOST_OCTETS]))
         return True

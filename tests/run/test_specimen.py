@@ -32,7 +32,9 @@ class TestSpecimenChain(unittest.TestCase):
         late = IP(**{**THEM, "ttl": 3}) / TCP(flags="A")
         kept = noted((syn, False), (again, False), (accepts, True), (acknowledges, False), (data, False), (more, False),
                      (late, True))
-        self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55, accepted=True))
+        self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55, only=False))
+        kept = noted((syn, False), (accepts, True), (again, False))
+        self.assertEqual(kept, Specimen(bytes(syn), ttl=55, accepted=True))
 
     def test_who_accepts_a_syn(self):
         for header, back in ((IP(**US), IP(**THEM)), (IPv6(), IPv6())):
@@ -44,6 +46,17 @@ class TestSpecimenChain(unittest.TestCase):
                     self.assertIs(kept.accepted, accepted, (flags, ack, data))
         acknowledges = IP(**US) / TCP(flags="A", seq=2 ** 32 - 1)
         self.assertFalse(noted((acknowledges, False), (IP(**THEM) / TCP(flags="SA", ack=0), True)).accepted)
+
+    def test_a_fallback_is_what_was_accepted(self):
+        """A kernel sends a SYN again without what was asked for: the first one may well have been dropped."""
+        options = [("NOP", None), ("NOP", None), (34, b"")]
+        syn_ack = IP(**THEM) / TCP(flags="SA", ack=1)
+        for first, again, only in (
+            (TCP(flags="S", options=options), TCP(flags="S"), False), (TCP(flags="SEC"), TCP(flags="S"), False),
+            (TCP(flags="S") / Raw(b"GET"), TCP(flags="S"), False), (TCP(flags="S"), TCP(flags="S", window=9), True),
+        ):
+            kept = noted((IP(**US) / first, False), (IP(**US) / again, False), (syn_ack, True))
+            self.assertEqual((kept.only, kept.accepted), (only, only))
 
     def test_data_on_the_syn_are_not_data_behind_the_handshake(self):
         syn = IP(**US) / TCP(flags="S") / Raw(b"GET")
