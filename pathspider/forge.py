@@ -12,7 +12,7 @@ import random
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -83,7 +83,7 @@ class ForgeSpider(DesynchronizedSpider):
 
         :param reply: for TCP the segment from its header on; for UDP the datagram's payload
         """
-        return tcp_answer(packet, reply) if TCP in packet else CONN_OK
+        return tcp_answer(packet, reply) if tcp_of(packet) else CONN_OK
 
     def go_on(  # noqa: PLR0917 - all that is known of the exchange
         self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: Flow, deadline: float
@@ -150,11 +150,14 @@ class ForgeSpider(DesynchronizedSpider):
         except LocalError as error:
             return local_error(str(error))
         try:
-            connection = self._exchange(job, packet, self._templates.octets(packet), flow)
+            connection = self._exchange(job, packet, self._octets(packet), flow)
         except BaseException:
             flow.close()
             raise
         return {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow, **connection}
+
+    def _octets(self, packet: Packet) -> bytes:
+        return self._templates.octets(packet)
 
     def _open(self, job: Job, seq: int, link: Link) -> tuple[Packet, Flow]:
         """A packet and the flow that holds its source port."""
@@ -162,7 +165,7 @@ class ForgeSpider(DesynchronizedSpider):
             packet = self.forge(job, seq)
             if not isinstance(packet, IP | IPv6):
                 raise TypeError(f"forge() returned {packet!r:.80}, where a Scapy packet with an IP header is needed")
-            transport = packet.getlayer(TCP) or packet.getlayer(UDP) or packet.payload
+            transport = tcp_of(packet) or packet.getlayer(UDP) or packet.payload
             protocol = {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP}.get(type(transport))
             # int(): Scapy's random values are drawn each time that they are looked at
             source_port, target_port = (int(getattr(transport, name, 0)) for name in ("sport", "dport"))
@@ -225,6 +228,23 @@ class ForgeSpider(DesynchronizedSpider):
         return TCP(**{"sport": 0, "dport": job["dp"], "flags": "S", "seq": random.getrandbits(32), "window": 64240,
                       "options": options, **fields})
 
+    @staticmethod
+    def renumber(packet: Packet, job: Job) -> Packet:
+        """Make a SYN, of :meth:`ip_header` and :meth:`tcp_syn`, into another one like it, to this job's target.
+
+        Its fields are set as such: Scapy takes longer.
+        """
+        header, segment = packet.fields, packet.payload.fields
+        header["dst"] = job["dip"]
+        if isinstance(packet, IPv6):
+            header["fl"] = random.getrandbits(20)
+        else:
+            header["id"] = random.randrange(1, 1 << 16)
+        segment |= {"sport": 0, "dport": job["dp"], "seq": random.getrandbits(32), "options": [
+            (kind, (random.getrandbits(32), 0) if kind == "Timestamp" else value)
+            for kind, value in segment["options"]]}
+        return packet
+
     def udp_datagram(self, job: Job, payload: bytes, **fields: Any) -> Packet:
         """A datagram to the job's port."""
         return UDP(**{"sport": 0, "dport": job["dp"], **fields}) / Raw(payload)
@@ -260,8 +280,10 @@ def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:
 def accepted(packet: Packet, reply: bytes) -> Connection:
     """The result of a packet that was answered; of a DNS query it tells the response code."""
     result: Connection = {"spdr_state": CONN_OK}
-    if UDP in packet and "dns_rcode" in (answer := judge_answer(bytes(packet[UDP].payload), reply, 0)):
-        result["dns_rcode"] = answer["dns_rcode"]
+    if tcp_of(packet) is None and UDP in packet:
+        answer = judge_answer(bytes(packet[UDP].payload), reply, 0)
+        if "dns_rcode" in answer:
+            result["dns_rcode"] = answer["dns_rcode"]
     return result
 
 
@@ -276,15 +298,21 @@ def last_protocol(packet: Packet) -> int:
     return protocol
 
 
+def tcp_of(packet: Packet) -> TCP | None:
+    """Its TCP segment, which Scapy would look for in all layers, again and again."""
+    return cast(TCP | None, packet.payload if type(packet.payload) is TCP else packet.getlayer(TCP))
+
+
 def is_syn(packet: Packet) -> bool:
     """True for a packet that opens a TCP connection."""
-    return TCP in packet and packet[TCP].flags.value & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
+    segment = tcp_of(packet)
+    return segment is not None and segment.flags.value & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
 
 
 def tcp_answer(packet: Packet, reply: bytes) -> Conn | None:
     """What a TCP segment says to a forged one: to a SYN, a SYN-ACK accepts; to others, anything but a RST."""
-    if not is_syn(packet):
+    sent = tcp_of(packet)
+    if sent is None or not is_syn(packet):
         return CONN_FAILED if flags_of(reply) & TCP_RST else CONN_OK
-    sent = packet[TCP]
     verdict = syn_verdict(sent.seq, len(sent.payload), reply)
     return None if verdict is None else CONN_OK if verdict else CONN_FAILED

@@ -24,6 +24,8 @@ from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.forged import Flow as ForgedFlow
+from pathspider.helpers.sockets import is_ipv6
+from pathspider.helpers.templates import kind_of
 from pathspider.libtrace import IP, IP6
 from pathspider.records import Conn, Connection, Flow, Job
 
@@ -34,6 +36,12 @@ CHECKSUM = slice(10, 12)
 
 MOST_OPTIONS_OCTETS = 40
 """Of all options in a TCP header. :rfc:`9293`, section 3.1"""
+
+MOST_KEPT = 10
+"""Packets that a worker keeps, for each IP version, to make the next ones of them: to build one takes longer."""
+
+MAKERS = ("baseline", "ip_header", "tcp_syn")
+"""Methods that make a packet; a plugin may have its own."""
 
 OPTION_OCTETS = {"MSS": 4, "WScale": 3, "Timestamp": 10, "NOP": 1, "EOL": 1}
 """By the names that Scapy has for them. Others have their octets as their value."""
@@ -121,6 +129,9 @@ class TraversalSpider(ForgeSpider):
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._table = self.table()
         """The rows of this run."""
+        ours = all(getattr(type(self), name) is getattr(TraversalSpider, name) for name in MAKERS)
+        self._reuses = ours and len(self._table) < MOST_KEPT and args.connect != "dnsudp"
+        """Whether a worker's packets of a row differ in numbers alone, so that one can be made of the one before."""
 
     def table(self) -> Sequence[Variant]:
         """The rows of this run: all that the class lists."""
@@ -152,8 +163,23 @@ class TraversalSpider(ForgeSpider):
         return packet
 
     def forge(self, job: Job, seq: int) -> Packet:
-        packet = self.baseline(job)
-        return self.chosen(job)[seq - 1].set(packet) if seq else packet
+        row = self.chosen(job)[seq - 1] if seq else None
+        kept = self._own.__dict__.setdefault("kept", {})
+        key = row and row.name, is_ipv6(job["dip"])
+        if key in kept:
+            return self.renumber(kept[key], job)
+        packet = self.made(job, row)
+        if self._reuses and (row is None or getattr(row.set, "is_fixed", False)) and (kind := kind_of(packet)):
+            kept[key] = packet
+            self._own.__dict__.setdefault("kinds", {})[id(packet)] = kind
+        return packet
+
+    def made(self, job: Job, row: Variant | None) -> Packet:
+        """A packet of a row, or of the baseline."""
+        return self.baseline(job) if row is None else row.set(self.baseline(job))
+
+    def _octets(self, packet: Packet) -> bytes:
+        return self._templates.octets(packet, self._own.__dict__.get("kinds", {}).get(id(packet)))
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         if self.args.connect == "dnsudp":
@@ -213,13 +239,23 @@ def left_as_forged(flow: Flow) -> bool:
 
 # -- what a variant sets -----------------------------------------------------------------------------------------------
 
-def tcp_option(kind: int, value: bytes) -> Callable[[Packet], Packet]:
+Change = Callable[[Packet], Packet]
+
+
+def fixed(change: Change) -> Change:
+    """Says that a change does the same to each SYN."""
+    change.is_fixed = True  # type: ignore[attr-defined]
+    return change
+
+
+def tcp_option(kind: int, value: bytes) -> Change:
     """Sets an option of the SYN, in the place of one of the same kind, or behind the others.
 
     :exc:`ValueError` where a header has no room for it.
     """
     name = TCPOptions[0][kind][0] if kind in TCPOptions[0] else kind
 
+    @fixed
     def change(packet: Packet) -> Packet:
         kept = [option for option in packet[TCP].options if option[0] not in (name, kind)]
         packet[TCP].options = [*kept, (kind, value)]
@@ -236,8 +272,9 @@ def option_octets(option: tuple[Any, Any]) -> int:
     return OPTION_OCTETS[kind] if kind in OPTION_OCTETS else 2 + len(value)
 
 
-def tcp_flags(flags: int) -> Callable[[Packet], Packet]:
+def tcp_flags(flags: int) -> Change:
     """Sets the flags of the segment, AE (256) among them."""
+    @fixed
     def change(packet: Packet) -> Packet:
         packet[TCP].flags = flags
         return packet
@@ -245,8 +282,9 @@ def tcp_flags(flags: int) -> Callable[[Packet], Packet]:
     return change
 
 
-def traffic_class(value: int) -> Callable[[Packet], Packet]:
+def traffic_class(value: int) -> Change:
     """Sets the octet of DSCP and ECN, of whichever IP version."""
+    @fixed
     def change(packet: Packet) -> Packet:
         setattr(packet, "tc" if isinstance(packet, IPv6) else "tos", value)
         return packet
@@ -254,14 +292,14 @@ def traffic_class(value: int) -> Callable[[Packet], Packet]:
     return change
 
 
-def both(*changes: Callable[[Packet], Packet]) -> Callable[[Packet], Packet]:
+def both(*changes: Change) -> Change:
     """One change after the other."""
     def change(packet: Packet) -> Packet:
         for one in changes:
             packet = one(packet)
         return packet
 
-    return change
+    return fixed(change) if all(getattr(one, "is_fixed", False) for one in changes) else change
 
 
 def positive(text: str) -> int:

@@ -112,6 +112,46 @@ class TestPackets(unittest.TestCase):
             self.assertEqual(option[TCP].options, [*plain[TCP].options[:2], mock.ANY, *plain[TCP].options[3:],
                                                    (99, b"ab")])
 
+    def test_one_packet_made_of_another(self):
+        """What a worker sent before is sent to the next target with other numbers, and nothing else of it changes."""
+        for job, other in ((V4, {**V4, "dip": "198.51.100.7", "dp": 443}), (V6, {**V6, "dip": "2001:db8:7::7"})):
+            plugin, fresh = spider(), spider()
+            for config in plugin.plan():
+                row = fresh.variants[config - 1] if config else None
+                self.assertIs(plugin.forge(other, config), plugin.forge(other, config))
+                for draw in (0, 0xFFF):  # the same numbers for a packet from scratch
+                    with (mock.patch("random.getrandbits", return_value=draw),
+                          mock.patch("random.randrange", return_value=7)):
+                        again, new = plugin.forge(job, config), fresh.made(job, row)
+                    self.assertEqual(bytes(again), bytes(new))
+                    self.assertEqual(plugin._octets(again), bytes(again))
+                self.assertNotEqual(bytes(plugin.forge(job, config)), bytes(plugin.forge(job, config)))
+
+    def test_what_may_differ_otherwise_is_made_anew(self):
+        calls = []
+
+        def counts(packet):
+            calls.append(packet)
+            return packet
+
+        class Own(Trial):
+            name = "own"
+            variants = [Variant("", tcp_flags(2)), Variant("mine", both(tcp_flags(2), counts))]
+
+        class OwnSyn(Own):
+            name = "ownsyn"
+
+            def tcp_syn(self, job, **fields):
+                calls.append(job)
+                return super().tcp_syn(job, **fields)
+
+        for plugin, configs, times in ((Own, [1, 1], 0), (Own, [2, 2], 2), (OwnSyn, [0, 0, 1, 1], 4)):
+            calls.clear()
+            made = spider(plugin)
+            for config in configs:
+                made.forge(V4, config)
+            self.assertEqual(len(calls), times)
+
     def test_an_option_takes_the_place_of_one_of_its_kind(self):
         syn = tcp_option(8, b"PATHecho")(spider().forge(V4, 0))
         view = traversal.IP(bytes(syn))

@@ -77,7 +77,7 @@ class Link:
     def send(self, packet: bytes, target: str) -> None:
         """Send a packet that begins with its IP header. :exc:`LocalError` if the kernel does not take it."""
         try:
-            self._sender.sendto(packet, (target, 0))
+            self._sender.sendto(packet, (target.encode(), 0))  # a str might be a name: that takes longer
         except OSError as error:
             raise LocalError(errno_name(error.errno or 0)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from socket import IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SA, TCP_SYN, TO_TS, parse_options
@@ -70,8 +71,9 @@ def transport_offset(packet: bytes) -> int:
     return at
 
 
+@lru_cache(maxsize=1024)
 def timestamp(segment: bytes) -> int | None:
-    """The sender's timestamp in a segment's options, None without one."""
+    """The sender's timestamp in a segment's options, None without one. It is asked for again for each that follows."""
     value = parse_options(segment[HEADER.size:(segment[12] >> 4) * 4]).get(TO_TS, b"")
     return int.from_bytes(value[:4], "big") if len(value) == TIMESTAMP_BYTES else None
 

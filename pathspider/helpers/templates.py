@@ -34,9 +34,12 @@ class Templates:
     def __init__(self) -> None:
         self._kept: dict[tuple[Any, ...], bytes] = {}
 
-    def octets(self, packet: Packet) -> bytes:
-        """``bytes(packet)``."""
-        kind = kind_of(packet)
+    def octets(self, packet: Packet, kind: tuple[Any, ...] | None = None) -> bytes:
+        """``bytes(packet)``.
+
+        :param kind: its :func:`kind_of`, where that is known
+        """
+        kind = kind or kind_of(packet)
         if kind is None:
             return bytes(packet)
         template = self._kept.get(kind)
@@ -81,22 +84,28 @@ def filled(template: bytes, packet: Packet) -> bytes:
     tcp, four = packet.payload, type(packet) is IP
     family, start = (socket.AF_INET, 20) if four else (socket.AF_INET6, 40)
     header, segment = bytearray(template[:start]), bytearray(template[start:])
-    addresses = socket.inet_pton(family, packet.src) + socket.inet_pton(family, packet.dst)
+    addresses = socket.inet_pton(family, number(packet, "src")) + socket.inet_pton(family, number(packet, "dst"))
     header[start - len(addresses):] = addresses
-    struct.pack_into("!HHI", segment, 0, tcp.sport, tcp.dport, tcp.seq)
-    stamps = next((one for kind, one in tcp.options if kind == TIMESTAMP), None)
+    struct.pack_into("!HHI", segment, 0, number(tcp, "sport"), number(tcp, "dport"), number(tcp, "seq"))
+    stamps = next((one for kind, one in number(tcp, "options") if kind == TIMESTAMP), None)
     if stamps is not None:
         struct.pack_into("!II", segment, timestamp_at(segment), *stamps)
     segment[16:18] = bytes(2)
     total = ones_complement_sum(addresses + bytes(segment), socket.IPPROTO_TCP + len(segment))
     struct.pack_into("!H", segment, 16, 0xFFFF - total)
     if four:
-        struct.pack_into("!H", header, 4, packet.id)
+        struct.pack_into("!H", header, 4, number(packet, "id"))
         header[10:12] = bytes(2)
         struct.pack_into("!H", header, 10, 0xFFFF - ones_complement_sum(bytes(header)))
     else:
-        struct.pack_into("!I", header, 0, struct.unpack_from("!I", header)[0] & 0xFFF00000 | packet.fl)
+        struct.pack_into("!I", header, 0, struct.unpack_from("!I", header)[0] & 0xFFF00000 | number(packet, "fl"))
     return bytes(header + segment)
+
+
+def number(header: Packet, name: str) -> Any:
+    """A field's value, without Scapy's detour where it is set."""
+    found = header.fields.get(name)
+    return getattr(header, name) if found is None else found
 
 
 def timestamp_at(segment: bytearray) -> int:
