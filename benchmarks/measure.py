@@ -24,7 +24,7 @@ from typing import Any
 
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
-from pathspider.lab.families import accecn, ecn, ecnmarks, l4s
+from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud
 
 BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
@@ -111,6 +111,7 @@ RUNS = [
     Run("l4s-5000", "l4s", "http", 5000, seconds=20, connections=4, exactly=l4s.CLEAN),
     Run("feedback-5000", "ecn", "http", 5000, seconds=20, connections=3, options=["--feedback"],
         exactly={one for one in ecn.FINE | ecnmarks.CLEAN if "syn_ect" not in one}),
+    Run("pmtud-5000", "pmtud", "http", 5000, seconds=20, exactly=pmtud.FINE),
     Run("million", "ecn", "tcp", 1_000_000, 500, seconds=600, memory_growth=1.25, named_only=True),
 ]
 

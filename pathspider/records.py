@@ -112,6 +112,16 @@ class Connection(TypedDict, total=False):
     """The row of a traversal plugin's table that was tried."""
     forged: str
     """The packet of a traversal plugin as it was forged: its first 640 octets, in hexadecimal."""
+    mtu_passed: int | None
+    """Octets of the largest packet that was acknowledged, or answered, by the plugin ``pmtud``; None: of none."""
+    mtu_told: int | None
+    """The size that a router said it takes, last, where it can be."""
+    mtu_invalid: int | None
+    """The same where it cannot be: not below the size that was sent, or below what each link takes."""
+    mtu_silent: int | None
+    """Octets of the smallest packet that vanished, while the same in smaller ones arrived, and nobody said why."""
+    mtu_unclear: int | None
+    """Octets of a packet that was not answered, nor was the same in smaller ones."""
     tls_hello: str
     """The ClientHello that was sent, by its name in the plugin ``tls``."""
     tls_segments: str

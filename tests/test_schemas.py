@@ -26,7 +26,7 @@ PSPDR = [sys.executable, "-P", "-m", "pathspider"]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
 PLUGINS = {"ecn": "http", "dscp": "dnsudp", "tfo": "dnstcp", "h2": "https", "evilbit": "tcp", "mss": "tcp",
            "udpzero": "dnsudp", "udpopts": "dnsudp", "tcpopt": "tcp", "mptcp": "tcp", "accecn": "tcp",
-           "ipv6eh": "tcp", "dscpclass": "tcp", "l4s": "http", "tls": "https"}
+           "ipv6eh": "tcp", "dscpclass": "tcp", "l4s": "http", "tls": "https", "pmtud": "http"}
 FEWER = {"dscpclass": ["--variants", "4"], "ipv6eh": ["--variants", "4"]}
 """Of the many packets of a plugin."""
 

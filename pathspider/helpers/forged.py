@@ -37,6 +37,8 @@ from pathspider.helpers.sockets import (
 )
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
+"""What is forged leaves as it is, however small the packets that the path took lately. ip(7), ipv6(7)"""
 REJECT_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
 """One instruction of classic BPF: return 0, keep nothing. linux/bpf_common.h"""
 
@@ -64,6 +66,8 @@ class Link:
         self.six = is_ipv6(own)
         self._receivers: dict[int, socket.socket] = {}
         self._sender = self._raw(socket.IPPROTO_RAW)
+        level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if self.six else (socket.SOL_IP, IP_MTU_DISCOVER)
+        self._sender.setsockopt(level, option, PMTUDISC_PROBE)
 
     def _raw(self, protocol: int) -> socket.socket:
         family = socket.AF_INET6 if self.six else socket.AF_INET
@@ -108,6 +112,9 @@ class Flow:
         self.link = link
         self.protocol = protocol
         self.target = target
+        self.too_big: list[tuple[int, bytes]] = []
+        """What routers said of packets that were too big for the next link: the size that it takes, as they say, and
+        what they quoted of the packet behind its IP header. :rfc:`1191`, :rfc:`4443`"""
         self._holder: socket.socket | None = None
         receiver = link.receiver(protocol) if protocol != socket.IPPROTO_UDP else None
         if protocol == socket.IPPROTO_TCP:
@@ -191,9 +198,12 @@ class Flow:
                 continue  # of another connection to this target
             for _, _, content in ancillary:
                 if len(content) >= 16:
-                    number, origin = struct.unpack_from("=IB", content)
+                    number, origin, info = struct.unpack_from("=IB3xI", content)
                     foreign = self.target[0] == self.link.own or offender(content[16:]) != self.link.own
-                    yield number, foreign and origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6)
+                    from_network = foreign and origin in (SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6)
+                    if number == errno.EMSGSIZE and from_network:
+                        self.too_big.append((info, quoted))
+                    yield number, from_network
         self._receiver.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def fileno(self) -> int:

@@ -10,7 +10,7 @@ from pathspider.libtrace import FlowTable
 from pathspider.libtrace.compiled import twin
 
 NAMES = ("basic", "dns", "dscp", "ecn", "evidence", "evil", "fallback", "feedback", "handshake", "headers", "hops",
-         "icmp", "mss", "noop", "quic", "segments", "tcp", "tfo", "udp")
+         "icmp", "mss", "noop", "quic", "segments", "sizes", "tcp", "tfo", "udp")
 
 
 def chain_of(name: str) -> type[Chain]:
