@@ -127,6 +127,12 @@ def first_syn_lost() -> Impairment:
     ))
 
 
+def reset_large_segments(octets: int) -> Impairment:
+    """TCP packets that are larger are answered by RST, as from a server that has enough of a request."""
+    return Impairment(f"answers TCP packets over {octets} octets with RST",
+                      (f"meta l4proto tcp meta length > {octets} reject with tcp reset",))
+
+
 def first_datagram_lost() -> Impairment:
     """The same for datagrams: of each source port, the first is lost."""
     return Impairment("loses the first datagram of each source port", (

@@ -36,6 +36,7 @@ SCENARIOS = [
     *both("told-too-little", [small_link(1492, 20)], truth("broken", mtu=1492, blackhole=1500, told_invalid=20)),
     *both("told-too-much", [small_link(1492, 1500)], truth("broken", mtu=1492, blackhole=1500, told_invalid=1500)),
     Scenario("pmtud-silent-576-http", [small_link(576)], HTTP, truth("broken", mtu=576, blackhole=1006), versions=(4,)),
+    Scenario("pmtud-reset-http", [path.reset_large_segments(1400)], HTTP, {"pmtud.unclear:1500"}),
 
     *both("offline", [path.silent_drop()], truth("offline")),
     Scenario("pmtud-transient-http", [path.first_connection_fails()], HTTP, truth("transient", mtu=1500)),
