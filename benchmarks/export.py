@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from figures import PSPDR, add_json, timed, write_figures
+from figures import PSPDR, add_json, note, timed, write_figures
 from report import PARSE, record
 
 LIMIT_SECONDS, LIMIT_MIB = 20.0, 500 / 1.048576
@@ -49,7 +49,9 @@ def main() -> int:
                                    "--output", str(output), *options])
             figures[what]["MiB"] = output.stat().st_size / 2**20
             tell(what, figures[what])
-    write_figures(args.json, figures)
+    for what, figure in figures.items():
+        note(what if what == "json.loads" else f"export, {what}", **figure)
+    write_figures(args.json)
     parquet = figures["parquet"]
     too_much = parquet["wall"] > LIMIT_SECONDS or parquet["memory"] > LIMIT_MIB
     return int(args.check and too_much)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LOAD = os.getloadavg()[0]
 """What else went on when the benchmark began: processes that ran or waited, on average over a minute."""
 EVERY = 0.1
 """Seconds between two looks at the memory of a command."""
+_found: dict[str, dict[str, object]] = {}
 
 
 def _family(root: int) -> Iterator[int]:
@@ -83,8 +85,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures there too, with the machine and the time")
 
 
-def write_figures(path: str | None, rows: Mapping[str, Mapping[str, object]]) -> None:
-    """What was measured, of each thing under its name, with what it was measured on; nothing without a path."""
+def note(name: str, **figures: object) -> None:
+    """What was measured of something; lists, tables and what is no number stay out of it."""
+    _found[name] = {key: value for key, value in figures.items()
+                    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))}
+
+
+def write_figures(path: str | None) -> None:
+    """All that was noted, with what it was measured on; nothing without a path."""
     if path is None:
         return
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -101,4 +109,4 @@ def write_figures(path: str | None, rows: Mapping[str, Mapping[str, object]]) ->
         "system": f"{platform.freedesktop_os_release().get('PRETTY_NAME', '')}, Linux {platform.release()}",
         "versions": f"PATHspider {__version__}, Python {platform.python_version()}",
     }
-    Path(path).write_text(json.dumps({"made": made, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    Path(path).write_text(json.dumps({"made": made, "rows": _found}, indent=1) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from figures import PSPDR, add_json, timed, write_figures
+from figures import PSPDR, add_json, note, timed, write_figures
 
 PARSE = "import json, sys\nfor line in open(sys.argv[1], 'rb'): json.loads(line)"
 LIMITS = {2: (40, 150), 7: (240, 500)}
@@ -72,16 +72,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         first, *others = make(Path(name), args.records, max(args.files, 2))
         base = timed([sys.executable, "-c", PARSE, first])
-        figures = {f"json.loads on each of {args.records:,} lines": base}
+        note(f"json.loads on each of {args.records:,} lines", **base)
         print(f"json.loads on each of {args.records} lines: {base['wall']:.1f} s")
         for what, options in (("one file, html", [first]), ("one file, csv", [first, "--format", "csv"]),
                               (f"{1 + len(others)} files, html", [first, *others])):
             found = timed([*PSPDR, "report", *options])
             files = sum(isinstance(option, Path) for option in options)
-            figures[f"report, {what}"] = {**found, "ratio": found["cpu"] / base["cpu"] / files}
-            print("report, {}: {wall:.1f} s, {cpu:.1f} s CPU, {ratio:.1f} x json.loads, {memory:.0f} MiB".format(
-                what, **figures[f"report, {what}"]), flush=True)
-    write_figures(args.json, figures)
+            ratio = found["cpu"] / base["cpu"] / files
+            note(f"report, {what}", **found, ratio=ratio)
+            print("report, {}: {wall:.1f} s, {cpu:.1f} s CPU, {} x json.loads, {memory:.0f} MiB".format(
+                what, f"{ratio:.1f}", **found), flush=True)
+    write_figures(args.json)
     seconds, megabytes = LIMITS.get(1 + len(others), (float("inf"), float("inf")))
     too_much = found["wall"] > seconds or found["memory"] * 1.048576 > megabytes
     return int(args.check and too_much)
