@@ -91,7 +91,7 @@ sanitize: setup
 	$(SANITIZED_PYTHON) -m tests.libtrace.fuzz --packets 200000
 
 bench: setup servers
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	$(BIN)/python benchmarks/everything.py
 
 # Whatever comes from Debian for any of these targets. Then two of them can run at once: apt takes turns.
 needs: $(VENV)/.apt $(VENV)/.browser servers deb-needs debootstrap

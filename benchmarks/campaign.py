@@ -27,6 +27,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from figures import add_json, note, write_figures
+
 from pathspider.campaign.folder import Campaign
 from pathspider.campaign.records import records
 from pathspider.lab import campaign as lab_campaign
@@ -92,6 +94,7 @@ def told(name: str, campaign: Campaign, targets: int, *, vantages: int, seconds:
     twice = sum(count > 1 for count in counts.values())
     began = sum(event["event"] == "begin" for event in campaign.journal.events())
     right = len(counts) == targets * vantages and not twice
+    note(name, targets=targets, vantages=vantages, found=len(counts), twice=twice, kills=kills.total(), seconds=seconds)
     print(f"{name}: {len(counts)} of {targets * vantages} (vantage point, target), {twice} of them more than once; "
           f"{kills.total()} kills {dict(kills)}, {seconds:.0f} s" + (f", {began} chunks begun" if began else "")
           + ("" if right else "  <- WRONG"), flush=True)
@@ -259,6 +262,7 @@ def waiting(octets: int) -> bool:
             time.sleep(0.2)
             largest = max([largest, *(memory(pid) for pid in beams(broker.pid))])
         settled = max(memory(pid) for pid in beams(broker.pid))
+        note("results that wait", gigabytes=octets / 1e9, broker=settled >> 10, broker_most=largest >> 10)
         print(f"waiting: {octets / 1e9:.1f} GB of results wait; the broker (beam) has {settled >> 10} MB resident, "
               f"{largest >> 10} MB at most")
         broker.kill()
@@ -295,6 +299,7 @@ def split() -> bool:
         status = campaign.wait(300)
         seconds = time.monotonic() - gone
         by = {unpacked.head["vantage"] for _, unpacked in Campaign(place.folder / "f/c").results()}
+        note("a link goes for good", seconds=seconds)
         print(f"split: {seconds:.0f} s after a link went for good all was measured, by {', '.join(sorted(by))}")
         return status == 0 and seconds < 60
 
@@ -330,6 +335,7 @@ def overhead(targets: int) -> bool:
         measuring = sum(map(cpu, children(worker)))
         found = sum(1 for _ in records(Campaign(folder / "fleet" / "c"), slots=["ams"]))
         mine = memory(worker, below=False) >> 10
+        note("a worker's overhead", targets=targets, seconds=seconds, part=own / seconds, memory=mine)
         print(f"overhead: {found} of {targets} targets of ecn in chunks of 1000 in {seconds:.0f} s; the worker beside "
               f"its measuring process: {own / seconds:.1%} of the time, {own / targets * 1e6:.0f} us of CPU a target "
               f"(measuring: {measuring / targets * 1e6:.0f}), {mine} MB resident")
@@ -405,6 +411,7 @@ def main() -> int:
     parser.add_argument("--targets", type=int, help="(Default: 1,000,000 local, 100,000 at three vantage points)")
     parser.add_argument("--kills", type=int, help="(Default: 10 local, 30 of a fleet)")
     parser.add_argument("--seed", type=int, default=0)
+    add_json(parser)
     args = parser.parse_args()
     draw = random.Random(args.seed)
     right = True
@@ -419,6 +426,7 @@ def main() -> int:
     if "overhead" in args.parts or not args.parts:
         right &= overhead(args.targets or 10_000)
     print(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MB")
+    write_figures(args.json)
     return 0 if right else 1
 
 

@@ -9,6 +9,7 @@ Needs root: ``sudo .venv/bin/python benchmarks/confirm.py [WORD …]``; words ch
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+from figures import add_json, note, write_figures
 
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
@@ -110,6 +113,8 @@ def measured(way: Way, folder: Path) -> bool:
           f"{first['transient']} transient, {first['offline']} offline; rounds: {rounds['broken']} broken "
           f"({len(wrong)} that are not), {rounds['transient']} transient, {rounds['unstable']} unstable, "
           f"{rounds['works']} works", flush=True)
+    note(way.name, targets=way.targets, seconds=took, broken=first["broken"], confirmed=rounds["broken"],
+         wrong=len(wrong), transient=rounds["transient"], unstable=rounds["unstable"], works=rounds["works"])
     for line in done.stderr.decode().splitlines():
         print(f"    {line}", flush=True)
     return not (way.sure and wrong)
@@ -117,9 +122,15 @@ def measured(way: Way, folder: Path) -> bool:
 
 def main() -> int:
     """Measure the ways that were asked for; the exit status."""
-    ways = [way for way in WAYS if not sys.argv[1:] or any(one in way.name for one in sys.argv[1:])]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", metavar="WORD", help="ways in whose names one of these is (Default: all)")
+    add_json(parser)
+    args = parser.parse_args()
+    ways = [way for way in WAYS if not args.words or any(one in way.name for one in args.words)]
     with tempfile.TemporaryDirectory() as folder:
-        return 0 if all([measured(way, Path(folder)) for way in ways]) else 1  # noqa: C419 - each is measured
+        right = [measured(way, Path(folder)) for way in ways]
+    write_figures(args.json)
+    return 0 if all(right) else 1
 
 
 if __name__ == "__main__":

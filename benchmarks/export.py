@@ -11,28 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from report import PARSE, PSPDR, record
+from figures import PSPDR, add_json, note, timed, write_figures
+from report import PARSE, record
 
-LIMIT_SECONDS, LIMIT_MIB = 20.0, 500.0
-
-
-def timed(command: list[str]) -> dict[str, float]:
-    """Wall and CPU seconds, and peak MiB, of a command."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit status {process.returncode}")
-    return {"wall": time.monotonic() - began, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
+LIMIT_SECONDS, LIMIT_MIB = 20.0, 500 / 1.048576
 
 
 def tell(what: str, figure: dict[str, float]) -> None:
@@ -44,7 +31,7 @@ def tell(what: str, figure: dict[str, float]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--records", type=int, default=1_000_000, help="records of the file (default: a million)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
+    add_json(parser)
     parser.add_argument("--check", action="store_true", help="fail where Parquet takes more than it may")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -62,8 +49,9 @@ def main() -> int:
                                    "--output", str(output), *options])
             figures[what]["MiB"] = output.stat().st_size / 2**20
             tell(what, figures[what])
-    if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for what, figure in figures.items():
+        note(what if what == "json.loads" else f"export, {what}", **figure)
+    write_figures(args.json)
     parquet = figures["parquet"]
     too_much = parquet["wall"] > LIMIT_SECONDS or parquet["memory"] > LIMIT_MIB
     return int(args.check and too_much)

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from figures import add_json, note, write_figures
 from measure import Run, drop_black_holes, jobs
 
 from pathspider.lab import Lab
@@ -96,6 +97,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="stop, busy (Default: both)")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--rounds", type=int, default=10, help="how often each run is stopped (Default: 10)")
+    add_json(parser)
     args = parser.parse_args()
     chance, total = random.Random(args.seed), 0
     with Lab(servers="nginx") as lab, tempfile.TemporaryDirectory() as folder:
@@ -104,6 +106,7 @@ def main() -> int:
         def report(label: str, found: Counter[str], wrong: int) -> None:
             nonlocal total
             total += wrong
+            note(label, wrong=wrong, conditions=found.total())
             print(f"{label:34} {wrong:5} wrong  {dict(found.most_common())}", flush=True)
 
         if "stop" in (args.names or RUNS):
@@ -120,6 +123,7 @@ def main() -> int:
                 with busy():
                     found, wrong = measure(lab, run, Path(folder))
                 report(f"{run.name}, {BUSY_LOOPS} loops on {os.cpu_count()} cores", found, wrong)
+    write_figures(args.json)
     return 1 if total else 0
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import HOPS_FILE
@@ -28,14 +30,20 @@ def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--connections", type=int, default=1000, metavar="N", help="half of them IPv6")
-    count = parser.parse_args().connections
+    add_json(parser)
+    args = parser.parse_args()
+    count = args.connections
     addresses = [clean_address(number // 2, (4, 6)[number % 2]) for number in range(count)]
     began = time.monotonic()
     with Lab(scenarios=[HOPS_FILE]) as lab:
         sent, got, quoted = run(lab, addresses)
     whole = sum(got.get(place) == request for place, request in sent.items())
+    took = time.monotonic() - began
+    note("probes within connections", connections=count, probes=count * PROBES, quoted=quoted, whole=whole,
+         seconds=took)
+    write_figures(args.json)
     print(f"{count} connections over eight hops, {PROBES} probes in each: {quoted} of {count * PROBES} probes were "
-          f"quoted, {whole} requests came whole; {time.monotonic() - began:.1f} s")
+          f"quoted, {whole} requests came whole; {took:.1f} s")
     return int(whole != count or len(got) != count or quoted < ENOUGH * count * PROBES)
 
 

@@ -23,6 +23,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
+from figures import add_json, note, write_figures
 from observe import packets
 
 from pathspider.lab import Lab
@@ -124,7 +125,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    add_json(parser)
     parser.add_argument("--send", type=int, metavar="RATE", help="be the sender (inside the lab)")
     parser.add_argument("--wait", action="store_true", help="wait until somebody captures (inside the lab)")
     args = parser.parse_args()
@@ -136,19 +137,18 @@ def main() -> int:
         return 0
     print(f"{'offered/s':>10} {'sent/s':>8} {'sent':>8} {'lost':>6} {'loss':>7} {'kernel':>7} {'ring':>6} {'flows':>7} "
           f"{'stop s':>7}  (medians of {args.runs}; loss: the worst)")
-    ok, rows = True, {}
+    ok = True
     with tempfile.TemporaryDirectory() as folder, Lab() as lab:
         for rate, bound in BOUNDS.items():
             runs = [run(lab, rate, args.seconds, Path(folder) / "records") for _ in range(args.runs)]
             row = {key: statistics.median(figures[key] for figures in runs) for key in runs[0]}
             row["loss"] = max(figures["loss"] for figures in runs)
             lost = max(figures["sent"] - figures["seen"] for figures in runs)
-            rows[rate] = row
+            note(f"{rate:,} packets a second offered", **row, lost=lost)
             print(f"{rate:10} {row['rate']:8.0f} {row['sent']:8.0f} {lost:6.0f} {row['loss']:7.2%} "
                   f"{row['kernel']:7.0f} {row['ring']:6.0f} {row['flows']:7.0f} {row['stop']:7.3f}", flush=True)
             ok = ok and row["loss"] <= bound and row["stop"] <= STOP and row["rate"] > 0.95 * rate
-    if args.json:
-        Path(args.json).write_text(json.dumps(rows) + "\n")
+    write_figures(args.json)
     return 0 if ok else 1
 
 

@@ -22,6 +22,8 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import HOPS_FILE
@@ -37,11 +39,13 @@ def main() -> int:
     parser.add_argument("--targets", type=int, default=1000, metavar="N", help="clean targets, half of them IPv6")
     parser.add_argument("--rate", type=float, default=RATE, metavar="N", help="--locate-rate (50)")
     parser.add_argument("--scamper", metavar="PROGRAM", help="compare hops with what this program finds")
+    add_json(parser)
     args = parser.parse_args()
     with Lab(scenarios=[HOPS_FILE]) as lab:
         good = forced(lab, args.targets, args.rate)
         if args.scamper:
             good &= compared(lab, args.scamper)
+    write_figures(args.json)
     return int(not good)
 
 
@@ -70,6 +74,8 @@ def forced(lab: Lab, count: int, rate: float) -> bool:
           f"{', '.join(f'{number} {word}' for word, number in words.most_common())}")
     print(f"a target (median): {packets:g} packets, {seconds:.1f} s; all: {took / 60:.1f} minutes, "
           f"{sum(one[0] for one in spent)} packets")
+    note(f"clean targets forced through --locate, {rate:g} a second", targets=count, intervals=intervals,
+         packets=packets, seconds=seconds, minutes=took / 60)
     cheap = packets <= MOST_PACKETS and (rate != RATE or seconds <= MOST_SECONDS)
     quick = rate != RATE or took / 60 <= MOST_MINUTES * max(1, count / 1000)
     return not intervals and cheap and quick and words.total() == count
@@ -89,6 +95,7 @@ def compared(lab: Lab, scamper: str) -> bool:
                   for hop in sorted(found["hops"], key=lambda hop: hop["probe_ttl"])]
         path = records[target]["path"][1:]
         print(f"{target}\n  pspdr trace: {' '.join(path)}\n  scamper:     {' '.join(theirs)}")
+        note(f"hops to {target}", hops=len(path), same=sum(map(str.__eq__, path, theirs)))
         same &= path == theirs
     return same
 

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud
@@ -206,7 +208,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(run.name for run in RUNS))
     parser.add_argument("--servers", default="nginx", help="nginx (default) or builtin")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too, ndjson")
+    add_json(parser)
     args = parser.parse_args()
     if unknown := set(args.names) - {run.name for run in RUNS}:
         parser.error(f"no such run: {', '.join(unknown)}")
@@ -227,9 +229,8 @@ def main() -> int:
             for fault in figures["faults"]:
                 print("    FAILS:", fault, flush=True)
                 status = 1
-            if args.json:
-                with Path(args.json).open("a") as stream:
-                    stream.write(json.dumps(figures) + "\n")
+            note(**{key: value for key, value in figures.items() if key != "messages"})
+    write_figures(args.json)
     return status
 
 

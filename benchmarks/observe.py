@@ -11,7 +11,6 @@ stream of a million packets, and of twelve: memory is to stay the same.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -23,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from figures import add_json, note, write_figures
 
 from pathspider.installed import available_chains
 
@@ -242,7 +243,7 @@ def main() -> int:
     parser.add_argument("--packets", type=int, default=3_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--growth", action="store_true", help=f"memory at a million packets, and at {PASSES} million")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    add_json(parser)
     args = parser.parse_args()
     if shutil.which("tracestats") is None:
         print("tracestats is missing: apt-get install libtrace-tools", file=sys.stderr)
@@ -265,8 +266,10 @@ def main() -> int:
             few, many = (streamed(command, capture, passes) for passes in (1, PASSES))
             print(f"all chains, peak memory: {few:.0f} MB at a million packets, {many:.0f} MB at {PASSES} million")
             ok = ok and many < MEMORY and many - few < GROWTH
-    if args.json:
-        Path(args.json).write_text(json.dumps(found) + "\n")
+    for kind, rows in found.items():
+        for tool, row in rows.items():
+            note(f"{kind}: {tool}", **row)
+    write_figures(args.json)
     return 0 if ok else 1
 
 

@@ -14,7 +14,8 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
+
+from figures import add_json, note, write_figures
 
 NEAR_ENOUGH = 0.95
 """Share of intervals that must be as small as can be."""
@@ -25,15 +26,13 @@ def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plugins", nargs="*", metavar="PLUGIN")
-    parser.add_argument("--json", metavar="FILE", help="write what lab check found there")
+    add_json(parser)
     args = parser.parse_args()
     done = subprocess.run([sys.executable, "-m", "pathspider", "lab", "check", "--hops", "8", "--json", *args.plugins],
                           stdout=subprocess.PIPE, check=False)
     if not done.stdout:
         return done.returncode
     found = json.loads(done.stdout)
-    if args.json:
-        Path(args.json).write_bytes(done.stdout)
     print(f"{'measured':26} {'paths':>5} {'true':>5} {'places':>6} {'near':>5} {'probes':>7} {'s':>6}")
     places = near = 0
     for run in found["runs"]:
@@ -43,8 +42,11 @@ def main() -> int:
         places, near = places + len(ours), near + smallest
         sent = SENT.search(run["errors"])
         probes = f"{int(sent[2]) / int(sent[1]):.1f}" if sent and int(sent[1]) else "-"
+        note(" ".join(run["measure"]), paths=len(paths), right=sum(one["right"] for one in paths), places=len(ours),
+             near=smallest, seconds=run["seconds"])
         print(f"{' '.join(run['measure']):26} {len(paths):5} {sum(one['right'] for one in paths):5} {len(ours):6} "
               f"{smallest:5} {probes:>7} {run['seconds']:6.1f}")
+    write_figures(args.json)
     wrong = [one for one in found["results"] if not one["right"]]
     for one in wrong:
         print(f"    FAILS: {one['scenario']} {one['address']}: {one['hop']} is true, found was {one['found']}")

@@ -1,27 +1,29 @@
 """How fast is ``pspdr report``, and how much memory does it take? Beside parsing each line of the same file with json.
 
 Makes result files of one measurement each (seeded: ECN records of IPv4 and IPv6 targets in sixty thousand autonomous
-systems), of which all but the first have other verdicts for one target in a hundred. Prints wall time, peak memory,
-and the ratio to a process that does nothing but ``json.loads`` on each line.
+systems), of which all but the first have other verdicts for one target in a hundred. Prints wall and CPU time, peak
+memory (of all processes together, what they share counted once), and the ratio to a process that does nothing but
+``json.loads`` on each line. The limits for files of a million records, on two cores that do nothing else, are 40 s and
+150 MB for two files, and 240 s and 500 MB for seven; ``--check`` ends with status 1 beyond these.
 
-``make bench``, or ``.venv/bin/python benchmarks/report.py [--records N] [--files N] [--json FILE]``.
+``make bench``, or ``.venv/bin/python benchmarks/report.py [--records N] [--files N] [--json FILE] [--check]``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from figures import PSPDR, add_json, note, timed, write_figures
+
 PARSE = "import json, sys\nfor line in open(sys.argv[1], 'rb'): json.loads(line)"
-PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+LIMITS = {2: (40, 150), 7: (240, 500)}
+"""Seconds and MB that a report of so many files may take."""
 MARKS = ("ect0", "ect1", "ce")
 
 
@@ -60,37 +62,31 @@ def make(folder: Path, count: int, files: int) -> list[Path]:
     return paths
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Wall seconds and peak MiB of a command."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit status {process.returncode}")
-    return time.monotonic() - began, usage.ru_maxrss / 1024
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--records", type=int, default=1_000_000, help="records of a file (default: a million)")
     parser.add_argument("--files", type=int, default=2, help="files that are compared, at least two (default: 2)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--check", action="store_true", help="fail where the comparison takes more than it may")
+    add_json(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         first, *others = make(Path(name), args.records, max(args.files, 2))
-        base = timed([sys.executable, "-c", PARSE, str(first)])[0]
-        print(f"json.loads on each of {args.records} lines: {base:.1f} s")
-        figures: dict[str, dict[str, float]] = {"json.loads": {"wall": base}}
+        base = timed([sys.executable, "-c", PARSE, first])
+        note(f"json.loads on each of {args.records:,} lines", **base)
+        print(f"json.loads on each of {args.records} lines: {base['wall']:.1f} s")
         for what, options in (("one file, html", [first]), ("one file, csv", [first, "--format", "csv"]),
                               (f"{1 + len(others)} files, html", [first, *others])):
-            wall, memory = timed([*PSPDR, "report", *map(str, options)])
+            found = timed([*PSPDR, "report", *options])
             files = sum(isinstance(option, Path) for option in options)
-            figures[what] = {"wall": wall, "memory": memory, "ratio": wall / base / files}
-            print(f"report, {what}: {wall:.1f} s, {wall / base / files:.1f} x json.loads, {memory:.0f} MiB")
-    if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+            ratio = found["cpu"] / base["cpu"] / files
+            note(f"report, {what}", **found, ratio=ratio)
+            print("report, {}: {wall:.1f} s, {cpu:.1f} s CPU, {} x json.loads, {memory:.0f} MiB".format(
+                what, f"{ratio:.1f}", **found), flush=True)
+    write_figures(args.json)
+    seconds, megabytes = LIMITS.get(1 + len(others), (float("inf"), float("inf")))
+    too_much = found["wall"] > seconds or found["memory"] * 1.048576 > megabytes
+    return int(args.check and too_much)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import dnslib
+from figures import add_json, note, write_figures
 
 from pathspider.lab.external import environment, find_program, roots
 
@@ -42,6 +43,9 @@ ROOT_SERVER = "10.99.53.1"
 SILENT = "10.99.53.2"
 """A resolver that hears nothing."""
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
+TOLD = {"resolve": "pspdr resolve", "mixed": "pspdr resolve --mixed-case", "dnsperf": "dnsperf",
+        "silent": "pspdr resolve, one of two resolvers silent", "iterative": "pspdr resolve, from the root on",
+        "threads": "a thread for each name, with dnslib"}
 NAMES_PER_SECOND = 10_000
 MORE_FAILURES = 0.001
 MORE_MEMORY = 1.25
@@ -275,6 +279,8 @@ def figures(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], lis
         for kind in ("resolve", "mixed", "silent", "iterative", "dnsperf", "threads"):
             if one := found[kind]:
                 rate, alone = one["names"] / one["seconds"], one["names"] / one["cpu"]
+                note(TOLD[kind], names=one["names"], seconds=one["seconds"], cpu=one["cpu"], rate=rate,
+                     alone=alone)
                 print(f"{kind}: {one['names']} names, A and AAAA: {rate:.0f} names/s by the clock, {alone:.0f} by its "
                       f"CPU time; {one['cpu'] / one['names'] * 1e6:.0f} µs a name")
         print(f"  resolve: failed {whole['failed']:.0f}, in part {whole['partial']:.0f}, lost {whole['lost']:.0f}; of "
@@ -301,7 +307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--names", type=int, default=100_000, help="that exist (default: a hundred thousand)")
     parser.add_argument("--kill", type=int, default=0, metavar="N", help="names of the list that SIGKILL interrupts")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
+    add_json(parser)
     args = parser.parse_args()
     if "RESOLVE_INSIDE" not in os.environ:
         inside = {**os.environ, "RESOLVE_INSIDE": "1"}
@@ -314,9 +320,8 @@ def main() -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as folder:
-        found, missed = figures(args, Path(folder))
-    if args.json:
-        Path(args.json).write_text(json.dumps({**vars(args), **found}) + "\n", encoding="ascii")
+        missed = figures(args, Path(folder))[1]
+    write_figures(args.json)
     if missed:
         sys.exit(f"limits that were missed: {', '.join(missed)}")
 

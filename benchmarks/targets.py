@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import ipaddress
-import json
 import os
 import random
 import resource
@@ -25,6 +24,8 @@ import tempfile
 import time
 from bisect import bisect_right
 from pathlib import Path
+
+from figures import add_json, note, write_figures
 
 from pathspider.targets.prefixes import Prefixes
 
@@ -179,14 +180,16 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=1_000_000, help="in the table (default: a million)")
     parser.add_argument("--lookups", type=int, default=100_000, help="random addresses (default: a hundred thousand)")
     parser.add_argument("--lines", type=int, default=1_000_000, help="of the list (default: a million)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here as well")
+    add_json(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         # First: at its begin a child has the peak memory of its parent.
         figures = {"shuffle": shuffle(Path(name), args.lines)}
         figures["prefixes"] = prefixes(Path(name), args.prefixes, args.lookups)
-    if args.json:
-        Path(args.json).write_text(json.dumps({**vars(args), **figures}) + "\n", encoding="ascii")
+    sizes = {"shuffle": f"shuffle a list of {args.lines:,}", "prefixes": f"a table of {args.prefixes:,} prefixes"}
+    for what, found in figures.items():
+        note(sizes[what], **found)
+    write_figures(args.json)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.external import environment, find_program
 from pathspider.lab.scenarios import clean_jobs
@@ -183,6 +185,7 @@ def main() -> int:
     """Run it; 1 if something differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--targets", type=int, default=1000, metavar="N", help="so many (default: 1000)")
+    add_json(parser)
     args = parser.parse_args()
     jobs = list(clean_jobs(args.targets, "http"))
     with tempfile.TemporaryDirectory() as name, Lab("nginx") as lab:
@@ -196,6 +199,9 @@ def main() -> int:
         times.append(time.monotonic())
         accecn = measured(lab, folder, jobs, "accecn")
         times.append(time.monotonic())
+    for tool, begin, end in zip(("ecn --feedback", "scamper's tbit", "accecn"), times, times[1:], strict=False):
+        note(tool, targets=args.targets, seconds=end - begin)
+    write_figures(args.json)
     print(f"{args.targets} targets; seconds: " + ", ".join(
         f"{tool} {end - begin:.1f}" for tool, begin, end in
         zip(("ecn --feedback", "scamper", "accecn"), times, times[1:], strict=False)))

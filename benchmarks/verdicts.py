@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.families.order import SCENARIOS
 from pathspider.lab.scenarios import clean_jobs
@@ -192,7 +194,7 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=2, metavar="N", help="labs side by side")
     parser.add_argument("--servers", default="nginx",
                         help="nginx (default), or builtin, which is too slow for more than some thousand targets")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too, ndjson")
+    add_json(parser)
     args = parser.parse_args()
     if unknown := set(args.names) - {run.name for run in RUNS}:
         parser.error(f"no such run: {', '.join(unknown)}")
@@ -208,9 +210,9 @@ def main() -> int:
             for fault in figures["faults"]:
                 print("    FAILS:", fault, flush=True)
                 status = 1
-            if args.json:
-                with Path(args.json).open("a") as stream:
-                    stream.write(json.dumps(figures) + "\n")
+            note(figures["name"], wall=figures["wall"], targets=figures["targets"], suspects=figures["suspects"],
+                 confirmed=figures["stable"].get("broken", 0), extra=figures["extra"], end=figures["end"])
+    write_figures(args.json)
     return status
 
 

@@ -24,6 +24,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from figures import add_json, note, write_figures
+
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 
@@ -147,6 +149,7 @@ def wire(lab: Lab, kinds: list[str], folder: Path) -> int:
     marked = [flow for flow in others if any(tos or (flags & 0x02 and flags != 0x02) for tos, flags in sent[flow])]
     print(f"{' and '.join(kinds):14} {len(known)} connections, {len(wrong)} wrong; {len(others)} of other programs, "
           f"{len(marked)} marked or asking; {' '.join(said.split()[-12:])}", flush=True)
+    note(" and ".join(kinds), connections=len(known), wrong=len(wrong), others=len(others), marked=len(marked))
     for line in [*wrong[:4], *(f"other program: {flow} {sent[flow][:3]}" for flow in marked[:4])]:
         print("    FAILS:", line)
     return len(wrong) + len(marked) + (0 if others else 1)
@@ -177,6 +180,7 @@ def kill(lab: Lab, kind: str, chance: random.Random, folder: Path) -> int:
     borrowed = len(set(during.splitlines()) ^ set(before.splitlines()))
     print(f"{kind:14} killed after {moment:.2f} s, {borrowed} lines borrowed then; left: {left or 'nothing'}",
           flush=True)
+    note(f"{kind}, killed after {moment:.2f} s", borrowed=borrowed, left=len(left))
     output.unlink(missing_ok=True)
     return len(left)
 
@@ -193,6 +197,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="wire, both, kill (Default: all)")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--rounds", type=int, default=10, help="how often each run is killed (Default: 10)")
+    add_json(parser)
     args = parser.parse_args()
     names, chance, total = args.names or ["wire", "both", "kill"], random.Random(args.seed), 0
     with Lab(servers="nginx") as lab, tempfile.TemporaryDirectory() as folder:
@@ -205,6 +210,7 @@ def main() -> int:
             total += wire(lab, list(KINDS), path)
         if "kill" in names:
             total += sum(kill(lab, kind, chance, path) for kind in KINDS for _ in range(args.rounds))
+    write_figures(args.json)
     return 1 if total else 0
 
 

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, TypeGuard
+from typing import Any
 
 from pathspider.records import Record
 from pathspider.report.hops import Interval, intervals
 from pathspider.report.places import COUNTRY_PLACES, country_of
-from pathspider.targets.problems import canonical, identity, target_asn
+from pathspider.targets.names import canonical_domain
+from pathspider.targets.problems import canonical_address, identity, target_asn
 from pathspider.targets.reading import LineError, decoded, parse_record
 
 MAX_LENGTH = 200
 """Characters that are kept of a text of which it is counted how often it is there."""
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:[0-5]\d\.\d{6}", re.ASCII)
+TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d):[0-5]\d\.\d{6}"
+TIME_LENGTH = len("2026-11-27 21:06:00.000000")
+TIMES = re.compile(f"{TIME} {TIME}", re.ASCII)
 SYSTEMS = 1 << 32
 
 
@@ -90,11 +93,18 @@ class Digest:
             self.systems[system, number] += 1
 
     def _note_time(self, time: object) -> None:
-        if isinstance(time, dict) and _is_time(begun := time.get("from")) and _is_time(ended := time.get("to")):
-            if begun < self.first or not self.first:
-                self.first = begun
-            self.last = max(self.last, ended)
-            self.times[begun[:16]] += 1
+        if not isinstance(time, dict):
+            return
+        begun, ended = time.get("from"), time.get("to")
+        if not (isinstance(begun, str) and isinstance(ended, str) and len(begun) == TIME_LENGTH):
+            return
+        found = TIMES.fullmatch(f"{begun} {ended}")
+        if found is None or not all(minute in self.times or _is_minute(minute) for minute in found.groups()):
+            return
+        self.times[found[1]] += 1
+        if begun < self.first or not self.first:
+            self.first = begun
+        self.last = max(self.last, ended)
 
 
 def digest(block: bytes) -> Digest:
@@ -107,11 +117,6 @@ def digest(block: bytes) -> Digest:
         except LineError as error:
             found.bad.append((place, str(error)))
     return found
-
-
-def _is_time(text: object) -> TypeGuard[str]:
-    """Whether this is a time as records have it."""
-    return isinstance(text, str) and TIME.fullmatch(text) is not None and _is_minute(text[:16])
 
 
 @lru_cache(maxsize=4096)
@@ -138,5 +143,5 @@ def _target(record: Record) -> str:
     """A target's identity as JSON: what is told apart by it is the same target in whatever way it is written."""
     dip, port, domain = record.get("dip"), record.get("dp"), record.get("domain")
     if type(dip) is str and type(port) is int and type(domain) is str and domain:
-        return f"[{quoted(canonical('dip', dip))}, {port}, {quoted(canonical('domain', domain))}]"
+        return f"[{quoted(canonical_address(dip))}, {port}, {quoted(canonical_domain(domain))}]"
     return json.dumps(identity(record))

@@ -34,7 +34,8 @@ def as_html(report: Report) -> Iterator[str]:
     ]
     begun = ((anchor, heading, next(pieces, ""), pieces) for anchor, heading, pieces in parts)
     shown = [part for part in begun if part[2]]
-    subtitle = "".join(f" · {part}" for part in (*map(text_of, islice(report.plugins, MOST_NAMED)), *_days(report)))
+    subtitle = "".join(f" · {part}" for part in (*map(text_of, islice(report.plugins, MOST_NAMED)),
+                                                *(f'<span class="figure">{days}</span>' for days in _days(report))))
     style, script = (files("pathspider.report").joinpath(name).read_text(encoding="utf-8")
                      for name in ("page.css", "page.js"))
     policy = (f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -88,6 +89,7 @@ def _begin(parent: int) -> None:
     """In a process of the pool: who ends a report speaks to the one that makes it, and all end with that."""
     from pathspider.lab.namespaces import die_with_parent  # noqa: PLC0415 - the lab takes time to load
 
+    gc.disable()  # nothing that is made of a block refers to itself; looking for that takes a tenth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()

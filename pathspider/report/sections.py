@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
@@ -25,15 +26,21 @@ FIGURE = ' class="figure"'
 """Of what is not broken between lines, and"""
 MOST_UNBROKEN = 24
 """how many characters that may be."""
+CHANCE = re.compile(r"p (?:=|&lt;) [^\s,)]+")
+"""What :func:`~pathspider.report.wording.chance` says, in HTML: that is not broken either."""
 MOST_EACH = 8
 """Files of which each one's facts are told on top."""
 
 
 def finding(report: Report) -> Iterator[str]:
     """The first screen: what was found, in sentences, and what a reader has to know of it."""
-    found = findings(report)
+    found, without_feature = findings(report), [*others(report)]
+    several = len(found) + len(without_feature) > 1
+    begin, end = ("<div>\n", "</div>\n") if several else ("", "")
+    yield '<div class="finds">\n' if several else ""
     for one in found[:MOST_FINDINGS]:
         first, *rest = lead(one)
+        yield begin
         yield f'<p class="find">{_marked(first)} {" ".join(map(_marked, rest))}</p>\n'
         parts = [*evidence(one)]
         if len(parts) <= MOST_SAID:
@@ -43,18 +50,19 @@ def finding(report: Report) -> Iterator[str]:
                                ["<ul>\n", *(f"<li>{text_of(part)}</li>\n" for part in parts), "</ul>\n"])
         if where := located(one):
             yield f'<p class="sub">On the path: {text_of(where)}. <a href="#where">More</a></p>\n'
+        yield end
+    yield from (f'{begin}<p class="find">{_marked(sentence)}</p>\n{end}' for _, sentence in without_feature)
+    yield end
     if len(found) > MOST_FINDINGS:
         yield f"<p>These are {MOST_FINDINGS} of {len(found)} features.</p>\n"
-    for _, sentence in others(report):
-        yield f'<p class="find">{_marked(sentence)}</p>\n'
     yield from _facts(report)
     yield from (f'<p class="news"><strong>{text_of(one.what)}</strong>{text_of(one.meaning)}</p>\n'
                 for one in remarks(report) if one.warning)
 
 
 def _marked(sentence: Sentence) -> str:
-    return "".join(f"<b{FIGURE if len(text) <= MOST_UNBROKEN else ''}>{text_of(text)}</b>" if bold else text_of(text)
-                   for text, bold in sentence)
+    return "".join(f"<b{FIGURE if len(text) <= MOST_UNBROKEN else ''}>{text_of(text)}</b>" if bold
+                   else CHANCE.sub(rf"<span{FIGURE}>\g<0></span>", text_of(text)) for text, bold in sentence)
 
 
 def _facts(report: Report) -> Iterator[str]:

@@ -119,10 +119,9 @@ class Report:
         self.changed_systems = [f"AS{system}" for system in dict.fromkeys(
             self.pairs.changed_systems(asked, len(self.tallies)))]
         """Those in which the features came to break most, or ceased to."""
-        kept = {*self.largest, *self.changed_systems}
-        for system, file, found in self.targets.of_systems():
-            if f"AS{system}" in kept:
-                self._add(self._of_group(file, ("as", f"AS{system}"), found))
+        for system, file, found in self.targets.of_systems(int(name[2:])
+                                                           for name in {*self.largest, *self.changed_systems}):
+            self._add(self._of_group(file, ("as", f"AS{system}"), found))
         for file, found in self.targets.of_other_systems(MOST_SYSTEMS):
             self._add(self._of_group(file, OTHERS, found))
         order = dict.fromkeys(["", "IPv4", "IPv6", *self.largest, *self.changed_systems, OTHERS[1]])

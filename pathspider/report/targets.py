@@ -25,6 +25,11 @@ MOST_KEPT = 16
 MOST_SIGNATURES = 5_000
 """Different findings of targets that are counted before it is looked at what they mean."""
 
+MARKS = 1 << 22
+"""Octets that tell which names may have targets of both IP versions, and"""
+NAMELESS = {hash(""), hash("null]")}
+"""what targets without a name have in its place."""
+
 PATH_DEPENDENT = "path_dependent"
 """What is said of a target that works from one vantage point, and is broken from another."""
 
@@ -47,11 +52,10 @@ SETTLE = """
         country text, primary key (target, file, verdict)) without rowid;
     insert into target select target, file, verdict, count(*), min(rowid), coalesce(max(system), 0), max(country)
         from seen group by target, file, verdict order by target, file, verdict;
-    insert into carried select system, file, verdict, count(*) from seen where system is not null
-        group by system, file, verdict;
+    create table system as select system, file, verdict, sum(records) as records from
+        (select system, file, verdict, 1 as records from seen where system is not null union all select * from carried)
+        group by system, file, verdict order by system, file, verdict;
     drop table seen;
-    create table system as select system, file, verdict, sum(records) as records
-        from carried group by system, file, verdict order by system, file, verdict;
     drop table carried;
     create table large as select system, sum(records) as records from system group by system
         order by records desc, system
@@ -127,6 +131,8 @@ class Targets:
         self.countries: Counter[tuple[str, int, int]] = Counter()
         """Records by country, file and verdict; this is known at any time."""
         self._signatures: Counter[Signature] = Counter()
+        self._named = bytearray(MARKS)
+        """By their hashes, which names have targets of IPv4 (1) and of IPv6 (2)."""
         self._confirmed: set[str] = set()
         self.again: Counter[tuple[int, str]] = Counter()
         """By file and question: records that answer it for a target that has answered it before."""
@@ -170,6 +176,9 @@ class Targets:
             "group by target order by target")
         known: dict[str, tuple[Signature, list[str]] | None] = {}
         for target, text, most, system, country in rows:
+            six, number = _version_and_name(target)
+            if number not in NAMELESS:
+                self._named[number % MARKS] |= 1 << six
             if text not in known:
                 if len(known) >= MOST_SIGNATURES:
                     known.clear()
@@ -311,10 +320,7 @@ class Targets:
         """Names that have targets of both IP versions: the file, the kinds of verdicts over IPv4 and over IPv6."""
         self._table.execute("create table if not exists named (name integer, six integer, target text)")
         self._table.execute("delete from named")
-        self._table.executemany("insert into named values (?, ?, ?)", (
-            (hash(name), ":" in target.partition('", ')[0], target)
-            for target, in self._table.execute("select distinct target from target")
-            if (name := _name_in(target)) != "null"))
+        self._table.executemany("insert into named values (?, ?, ?)", self._named_twice())
         found: Counter[tuple[int, tuple[int, ...], tuple[int, ...]]] = Counter()
         rows = self._table.execute(f"""
             select distinct file, name, six, verdict from named join target using (target) where name in
@@ -328,21 +334,30 @@ class Targets:
                 found[file, tuple(sorted(sides[0])), tuple(sorted(sides[1]))] += 1
         return found
 
+    def _named_twice(self) -> Iterator[tuple[int, bool, str]]:
+        """Targets whose names may have some of both IP versions, before each its name's hash: most names have not, and
+        need not be sorted."""
+        for target, in self._table.execute("select distinct target from target") if 3 in self._named else ():
+            six, number = _version_and_name(target)
+            if number not in NAMELESS and self._named[number % MARKS] == 3:
+                yield number, six, target
+
     def largest(self, most: int) -> list[int]:
         """The autonomous systems with the most records."""
         return [system for system, in self._table.execute("select system from large order by rowid limit ?", (most,))]
 
-    def of_systems(self) -> Iterator[tuple[int, int, dict[int, int]]]:
-        """Each system and file: how many records have which verdict."""
-        rows = self._table.execute("select system, file, verdict, records from system order by rowid")
+    def of_systems(self, only: Iterable[int] | None = None) -> Iterator[tuple[int, int, dict[int, int]]]:
+        """Each system, or each of some, and file: how many records have which verdict."""
+        which = "" if only is None else f"where system in ({','.join(map(str, only))})"
+        rows = self._table.execute(f"select system, file, verdict, records from system {which} order by rowid")
         for (system, file), group in groupby(rows, key=itemgetter(0, 1)):
             yield system, file, {verdict: records for _, _, verdict, records in group}
 
     def of_other_systems(self, most: int) -> Iterator[tuple[int, dict[int, int]]]:
         """Each file: how many records have which verdict, in all systems but the largest."""
         rows: Iterable[Any] = self._table.execute(
-            "select file, verdict, sum(records) from system where system in (select system from large where rowid > ?) "
-            "group by file, verdict order by file, verdict", (most,))
+            "select file, verdict, sum(records) from system where system not in (select system from large where "
+            "rowid <= ?) group by file, verdict order by file, verdict", (most,))
         for file, group in groupby(rows, key=itemgetter(0)):
             yield file, {verdict: records for _, verdict, records in group}
 
@@ -350,6 +365,12 @@ class Targets:
 def _name_in(target: str) -> str:
     """A target's name as JSON; ``null`` where it has none."""
     return target.partition('", ')[2].partition(", ")[2][:-1]
+
+
+def _version_and_name(target: str) -> tuple[bool, int]:
+    """Whether a target's address is one of IPv6, and its name's hash."""
+    address, _, others = target.partition('", ')
+    return ":" in address, hash(others.partition(", ")[2])
 
 
 def _in_order(answers: frozenset[str]) -> tuple[str, ...]:

@@ -75,6 +75,14 @@ class TestInviting(unittest.TestCase):
                             self.assertEqual(chromium.js(CONTRAST, 4.5, 3)["low"], [])
                             self.assertEqual(chromium.problems(), [])
 
+    def test_drawings_are_dark_where_the_page_is(self):
+        look = "return getComputedStyle(document.querySelector('div.drawing img')).filter"
+        with Chromium() as chromium:
+            for dark in (False, True):
+                chromium.view(1280, dark)
+                chromium.open(PAGES / "index.html")
+                self.assertEqual(chromium.js(look) != "none", dark)
+
     def test_the_doors_are_seen_at_once_and_lead_somewhere(self):
         with Chromium() as chromium:
             chromium.view(1280)

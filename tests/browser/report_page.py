@@ -274,6 +274,26 @@ class TestCases(unittest.TestCase):
             self.assertIn("All of it is in AS64500 and AS64503.", found[0])
             self.assertLess(found[1], found[2])
 
+    def test_all_findings_are_on_the_first_screen(self):
+        self.chromium.view(1280)
+        self.chromium.open(self.pages["four-plugins"])
+        ends = self.chromium.js("""
+            return [...document.querySelectorAll(".find")].map(
+                one => one.parentElement.getBoundingClientRect().bottom);""")
+        self.assertEqual(len(ends), 4)
+        self.assertLess(max(ends), self.chromium.js("return innerHeight"))
+
+    def test_no_line_ends_within_a_figure_or_a_date(self):
+        self.chromium.view(360)
+        for page in self.pages.values():
+            self.chromium.open(page)
+            heights = self.chromium.js("""
+                return [...document.querySelectorAll("main .figure, h1 .figure")].map(
+                    one => one.getClientRects().length);""")
+            self.assertEqual({*heights}, {1})
+        self.chromium.open(self.pages["two-days"])
+        self.assertIn("p < 10", self.chromium.js("return document.querySelector('.find span.figure').textContent"))
+
     def test_by_keyboard_alone(self):
         self.chromium.view(1280)
         self.chromium.open(self.pages["two-days"])
