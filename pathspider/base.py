@@ -204,6 +204,12 @@ class Spider:
     def extra_args(parser: argparse.ArgumentParser) -> None:
         """Add a plugin's own options to its sub-command."""
 
+    @classmethod
+    def require(cls, args: argparse.Namespace) -> None:
+        """Raises :exc:`~pathspider.helpers.optional.MissingError` where something optional is not installed that a run
+        with these arguments needs: before it is begun. By default that is what the connection mode needs."""
+        modes.require(getattr(args, "connect", None))
+
     def configuration_count(self) -> int:
         """How many configurations the experiment has, the baseline included."""
         raise NotImplementedError

@@ -41,8 +41,8 @@ class Scenario:
     versions: tuple[int, ...] = (4, 6)
     """The IP versions over which there is such a path."""
     needs: str = ""
-    """What not all servers have: ``h2c``; ``odd-dns`` and ``odd-web``, those of :data:`SERVERS` that answer otherwise;
-    ``full-mss`` over DNS."""
+    """What not all servers have: ``h2c``; ``h3``, which needs aioquic; ``odd-dns`` and ``odd-web``, those of
+    :data:`SERVERS` that answer otherwise; ``full-mss`` over DNS."""
     instead: Sequence[Set[str]] = ()
     """Where chance decides, or how our own machine is: what may be found in place of ``expect``."""
     stable: Sequence[str] = ()
@@ -125,6 +125,17 @@ SERVERS = {
     "forbids": "server refuses those who ask for the feature",
     "http11-reset": "web server answers HTTP/2 with RST_STREAM, HTTP_1_1_REQUIRED",
     "http11-goaway": "web server answers HTTP/2 with GOAWAY, HTTP_1_1_REQUIRED",
+    "h3-no-counts": "HTTP/3 server says nothing of ECN",
+    "h3-undercount": "HTTP/3 server tells of half of the ECN marks",
+    "h3-swapped": "HTTP/3 server tells of ECT(0) as ECT(1)",
+    "h3-all-ce": "HTTP/3 server tells of all marks as CE",
+    "h3-no-spin": "HTTP/3 server leaves the spin bit unset",
+    "h3-spins-one": "HTTP/3 server always sets the spin bit",
+    "h3-random-spin": "HTTP/3 server throws a coin for the spin bit",
+    "h3-version-2": "HTTP/3 server speaks QUIC version 2 alone",
+    "h3-draft": "HTTP/3 server speaks a draft of QUIC alone",
+    "h3-other-protocol": "QUIC server that does not know HTTP/3",
+    "h3-mute": "HTTP/3 server does not answer requests",
 }
 """How servers may differ, by the name that a scenario gives."""
 
