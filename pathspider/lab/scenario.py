@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -76,7 +77,10 @@ class Scenario:
 
     def _confirmed(self, first: Set[str]) -> list[Set[str]]:
         """Conditions of first connections, together with what rounds may come to."""
-        suspicions = [suspicion.rsplit(".", 2) for suspicion in suspicious(first)]
+        further: Sequence[str] = ()
+        with suppress(LabError):  # the plugin is not there: that is said where it is to be measured
+            further = find_plugin(self.plugin).suspects
+        suspicions = [suspicion.rsplit(".", 2) for suspicion in suspicious(first, further)]
         if not suspicions:
             return [first]
         words = self.stable or ("broken" if suspicions[0][2] == "broken" else "works",)
@@ -136,6 +140,8 @@ SERVERS = {
     "h3-draft": "HTTP/3 server speaks a draft of QUIC alone",
     "h3-other-protocol": "QUIC server that does not know HTTP/3",
     "h3-mute": "HTTP/3 server does not answer requests",
+    "h3-forbids": "HTTP/3 server refuses requests",
+    "h3-malformed": "HTTP/3 server answers with what is no response",
 }
 """How servers may differ, by the name that a scenario gives."""
 

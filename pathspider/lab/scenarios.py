@@ -26,6 +26,7 @@ from pathspider.lab.families import (
     mptcp,
     mss,
     order,
+    quic,
     tcpopt,
     tfo,
     tls,
@@ -53,6 +54,7 @@ FAMILIES: dict[str, Family] = {
     "dscpclass": Family(13, dscpclass.SCENARIOS),
     "l4s": Family(20, l4s.SCENARIOS),
     "tls": Family(25, tls.SCENARIOS),
+    "quic": Family(30, quic.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

@@ -55,3 +55,41 @@ def serving(lab, port, kind=""):
             for sock in sockets:
                 loop.remove_reader(sock)
                 sock.close()
+
+
+CLIENT, SERVER = ("192.0.2.1", 5000), ("192.0.2.2", 443)
+
+
+class InMemory(unittest.TestCase):
+    """Tests of a client and the lab's server, without a network."""
+
+    def connected(self, told=lambda counts: counts, alpn="h3", mark=0):
+        """A client, and a server that says so of its counts, behind a handshake with a mark on its datagrams."""
+        from aioquic.quic.configuration import QuicConfiguration  # noqa: PLC0415 - optional
+
+        from pathspider.helpers.quic_connection import Client  # noqa: PLC0415
+        from pathspider.lab.servers.h3_connection import Counting  # noqa: PLC0415
+
+        configuration = QuicConfiguration(is_client=False, alpn_protocols=[alpn])
+        with tempfile.TemporaryDirectory() as folder:
+            configuration.load_cert_chain(*make_certificate(Path(folder)))
+        self.now = 0.0
+        client = Client("a.example")
+        client.connect(SERVER, self.now)
+        server = Counting(told, configuration=configuration,
+                          original_destination_connection_id=client.original_destination_connection_id)
+        self.talk(client, server, mark)
+        return client, server
+
+    def talk(self, client, server, mark=0):
+        """All that both have to say, until both are silent; the client's datagrams with a mark."""
+        for _ in range(20):
+            self.now += 0.01
+            for one in (client, server):
+                if one.get_timer() is not None and one.get_timer() <= self.now:
+                    one.handle_timer(self.now)
+            server.mark = mark
+            for data, _ in client.datagrams_to_send(self.now):
+                server.receive_datagram(data, CLIENT, self.now)
+            for data, _ in server.datagrams_to_send(self.now):
+                client.receive_datagram(data, SERVER, self.now)

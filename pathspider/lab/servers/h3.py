@@ -57,8 +57,10 @@ class Kind:
     """The spin bit that it sends, by the one that it should."""
     versions: tuple[int, ...] = (VERSION_1, VERSION_2)
     alpn: str = "h3"
-    answers: bool = True
-    """To requests."""
+    status: bytes | None = b"200"
+    """Of its responses; None: it does not answer requests."""
+    malformed: bool = False
+    """Its responses are none."""
 
 
 KINDS = {
@@ -73,7 +75,9 @@ KINDS = {
     "h3-version-2": Kind(versions=(VERSION_2,)),
     "h3-draft": Kind(versions=(DRAFT_29,)),
     "h3-other-protocol": Kind(alpn="doq"),
-    "h3-mute": Kind(answers=False),
+    "h3-mute": Kind(status=None),
+    "h3-forbids": Kind(status=b"403"),
+    "h3-malformed": Kind(malformed=True),
 }
 """By the name that a scenario gives its server."""
 
@@ -183,13 +187,16 @@ class Connection:
             elif isinstance(event, ConnectionTerminated):
                 self.over = True
             for one in self._http.handle_event(event) if self._http is not None else ():
-                if isinstance(one, HeadersReceived) and self._kind.answers:
+                if isinstance(one, HeadersReceived) and self._kind.status is not None:
                     self._respond(one.stream_id, dict(one.headers).get(b":method") == b"HEAD")
         self._quic._spin_bit = self._kind.spin(self._quic._spin_bit)
         return [data for data, _ in self._quic.datagrams_to_send(self._loop.time())]
 
     def _respond(self, stream: int, head: bool) -> None:
-        self._http.send_headers(stream, [(b":status", b"200"), (b"content-type", b"text/plain"),
+        if self._kind.malformed:  # data without a header before them, which RFC 9114, section 4.1, wants
+            self._quic.send_stream_data(stream, b"\0\5hello", end_stream=True)
+            return
+        self._http.send_headers(stream, [(b":status", self._kind.status), (b"content-type", b"text/plain"),
                                          (b"content-length", b"%d" % len(BODY))], end_stream=head)
         if not head:
             self._http.send_data(stream, BODY, end_stream=True)
