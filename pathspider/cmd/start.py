@@ -51,7 +51,7 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
                 check_interface(args.interface)
                 args.interface = interface_name(args.interface)
             check_capabilities(*args.plugin.capabilities, *for_locating(args))
-            args.plugin.require(args)
+            args.plugin.require(args.plugin_args)
         except (InterfaceError, CapabilityError, MissingError) as error:
             raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "", server_mode=server_mode)
