@@ -146,6 +146,8 @@ class Spider:
     compares_responses: ClassVar[bool] = False
     """Where connectivity ``works``, say how the responses of two connections differ: the first and the last,
     unless :meth:`compared` says otherwise (:func:`~pathspider.conditions.with_responses`)."""
+    suspects: ClassVar[Sequence[str]] = ()
+    """Conditions, beside those of connectivity, that are to be confirmed, each ``X.what.word``."""
     fixed_order: ClassVar[bool] = False
     """Each experiment builds on the one before it: their order is not drawn. In rounds of ``--confirm`` the baseline is
     the first or the last."""
@@ -204,6 +206,12 @@ class Spider:
     def extra_args(parser: argparse.ArgumentParser) -> None:
         """Add a plugin's own options to its sub-command."""
 
+    @classmethod
+    def require(cls, args: argparse.Namespace) -> None:
+        """Raises ``MissingError`` (of ``pathspider.helpers.optional``) where something optional is not installed that a
+        run with these arguments needs: before it is begun. By default that is what the connection mode needs."""
+        modes.require(getattr(args, "connect", None))
+
     def configuration_count(self) -> int:
         """How many configurations the experiment has, the baseline included."""
         raise NotImplementedError
@@ -252,12 +260,12 @@ class Spider:
 
     def suspicious(self, found: Sequence[str]) -> Sequence[str]:
         """Those of a record's conditions that are to be confirmed (``--confirm``): connectivity that is ``broken`` or
-        ``transient``, in whatever name.
+        ``transient``, in whatever name, and the plugin's :attr:`suspects`.
 
         A plugin may add others of its own. In the place of ``X.what.word`` the record then also has
         ``X.stable.what.word``, if every round said the same, or ``X.stable.what.unstable``.
         """
-        return suspicious(found)
+        return suspicious(found, self.suspects)
 
     def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
         """The two flows whose responses are compared where ``NAME.connectivity.works`` was concluded of them."""

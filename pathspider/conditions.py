@@ -224,7 +224,7 @@ RCODES = ("noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "yx
 def response_conditions(name: str, modes: Sequence[str]) -> dict[str, str]:
     """What :func:`with_responses` can say of ``name`` in these connection modes, with its meaning."""
     found = {}
-    if {"http", "https"}.intersection(modes):
+    if {"http", "https", "h3"}.intersection(modes):
         found[f"{name}.response.differs:<status>:<status>"] = (
             "both came up, with HTTP statuses of different class: the baseline's, the experiment's")
     if {"dnsudp", "dnstcp"}.intersection(modes):

@@ -129,6 +129,24 @@ class Connection(TypedDict, total=False):
     tls_answer: str
     """What came back: ``server_hello``, ``alert:<number>``, ``other``, ``reset``, ``closed``, ``none``; or
     ``no_connection``, where it was not sent."""
+    quic_answer: str
+    """What came back: ``response``, ``closed:<error>``, ``unusable``, ``other_version``, ``icmp``, ``handshake`` or
+    ``none``, as the plugin ``quic`` has it in conditions."""
+    quic_version: int
+    """The version of QUIC that was agreed on."""
+    quic_offered: list[int]
+    """Those of a Version Negotiation packet, where one came."""
+    quic_marked: int
+    """Datagrams that left with ECT(0), where a response had come."""
+    quic_marked_acked: int
+    """Packets among these that were acknowledged."""
+    quic_counts: list[int] | None
+    """How many packets with ECT(0), ECT(1) and CE the server counted meanwhile; None: it did not say."""
+    quic_unmarked_acked: bool
+    """Whether a packet without a mark was acknowledged, where none with a mark had been."""
+    quic_spins: str
+    """The spin bit of a PING, and behind it that of the packet that acknowledged it: ``11,00,11``. Without those behind
+    which something else left with another one."""
 
 
 Flow = dict[str, Any]

@@ -15,6 +15,7 @@ import pathspider.schemas
 from pathspider.base import Spider
 from pathspider.chains.base import Chain
 from pathspider.discovery import classes
+from pathspider.helpers.optional import has_aioquic
 from pathspider.lab import Lab
 from pathspider.libtrace._core import around_fields
 from pathspider.records import RECORD_KEYS, Connection, Job
@@ -27,6 +28,8 @@ TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: 
 PLUGINS = {"ecn": "http", "dscp": "dnsudp", "tfo": "dnstcp", "h2": "https", "evilbit": "tcp", "mss": "tcp",
            "udpzero": "dnsudp", "udpopts": "dnsudp", "tcpopt": "tcp", "mptcp": "tcp", "accecn": "tcp",
            "ipv6eh": "tcp", "dscpclass": "tcp", "l4s": "http", "tls": "https", "pmtud": "http"}
+if has_aioquic():
+    PLUGINS["quic"] = "https"
 FEWER = {"dscpclass": ["--variants", "4"], "ipv6eh": ["--variants", "4"]}
 """Of the many packets of a plugin."""
 

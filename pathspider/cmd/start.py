@@ -35,6 +35,7 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
 
     That is before privileges are given up: with ``--resume`` it is asked what stands of a file that may be root's.
     """
+    from pathspider.helpers.optional import MissingError  # noqa: PLC0415
     from pathspider.network.interfaces import (  # noqa: PLC0415
         CapabilityError,
         InterfaceError,
@@ -50,7 +51,8 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
                 check_interface(args.interface)
                 args.interface = interface_name(args.interface)
             check_capabilities(*args.plugin.capabilities, *for_locating(args))
-        except (InterfaceError, CapabilityError) as error:
+            args.plugin.require(args.plugin_args)
+        except (InterfaceError, CapabilityError, MissingError) as error:
             raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "", server_mode=server_mode)
     if here and not any(source_of(args, spider)):

@@ -16,6 +16,7 @@ import secrets
 import select
 import socket
 import struct
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from time import monotonic, time
@@ -198,12 +199,8 @@ class _Channel:
             if error.errno not in WAITING:
                 raise self.ended(error) from error
             return None, False
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) >= TIMESPEC.size:
-                seconds, nanoseconds = TIMESPEC.unpack_from(content)
-                came = monotonic() - (time() - seconds - nanoseconds / 1e9)
-                return datagram, arrived(came) > self.deadline
-        return datagram, False
+        moment = came(ancillary)
+        return datagram, moment is not None and arrived(moment) > self.deadline
 
     def receive(self, size: int) -> Exchange[bytes]:
         """At most ``size`` bytes; ``b""`` at the end of a stream."""
@@ -263,6 +260,15 @@ class _Channel:
             return _Failure(local_error(errno_name(number), self.sp))
         state = CONN_TIMEOUT if number == errno.ETIMEDOUT else CONN_FAILED
         return _Failure(failed(state, self.sp, errno_name(number)))
+
+
+def came(ancillary: Iterable[tuple[int, int, bytes]]) -> float | None:
+    """The monotonic moment at which a datagram came, by the kernel's stamp; None where there is none. socket(7)"""
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) >= TIMESPEC.size:
+            seconds, nanoseconds = TIMESPEC.unpack_from(content)
+            return float(monotonic() - (time() - seconds - nanoseconds / 1e9))
+    return None
 
 
 def belongs(message: bytes, datagram: bytes) -> bool:

@@ -1,8 +1,9 @@
-"""Connection modes ``http`` and ``https``: one GET request over a connection of its own, by libcurl.
+"""Connection modes ``http``, ``https`` and ``h3``: one GET request over a connection of its own, by libcurl.
 
-The TCP connection is made by :mod:`pathspider.helpers.sockets`, so that the source port is known whatever happens,
-and handed to libcurl. No two requests share anything, since A and B of a measurement must not influence each other:
-each has a new handle (which costs 20 microseconds), with no connection, TLS session, cookie, HSTS or Alt-Svc entry.
+The connection, for HTTP/3 a socket for datagrams, is made by :mod:`pathspider.helpers.sockets`, so that the source port
+is known whatever happens, and handed to libcurl. No two requests share anything, since A and B of a measurement must
+not influence each other: each has a new handle (which costs 20 microseconds), with no connection, TLS session, cookie,
+HSTS or Alt-Svc entry.
 Nothing is looked up in the DNS: names go into the Host field and SNI.
 """
 
@@ -21,6 +22,7 @@ from typing import Any, cast
 
 from pathspider.helpers import poller
 from pathspider.helpers.modes import MODES
+from pathspider.helpers.optional import MissingError
 from pathspider.helpers.poller import Exchange, Transfer, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
@@ -117,6 +119,37 @@ def connect_https(  # noqa: PLR0917
     return poller.run(exchange, here=False)
 
 
+@over(socket.IPPROTO_UDP)
+def connect_h3(  # noqa: PLR0917
+    source: Source,
+    job: Job,
+    timeout: float,
+    curlopts: CurlOpts | None = None,
+    curlinfos: Iterable[int] | None = None,
+    sockopts: SockOpts | None = None,
+    response: bool = False,
+) -> Connection:
+    """The same over HTTP/3, and nothing else, in UDP port 443 unless the job names one. :rfc:`9114`
+
+    An ICMP error from the path is a failure. :exc:`~pathspider.helpers.optional.MissingError` where libcurl has not got
+    HTTP/3, as Debian 12's has not.
+    """
+    require_http3()  # it loads pycurl, which is not on the connection's time
+    job = {**job, "dp": job.get("dp") or MODES["h3"].port}
+    exchange = _exchange("https", source, job, timeout, curlopts=curlopts, curlinfos=curlinfos, sockopts=sockopts,
+                         response=response, kind=socket.SOCK_DGRAM)
+    return poller.run(exchange, here=False)
+
+
+def require_http3() -> None:
+    """Raises :exc:`~pathspider.helpers.optional.MissingError` where libcurl has not got HTTP/3."""
+    pycurl = _pycurl()
+    _, version, _, _, features = pycurl.version_info()[:5]
+    if not features & getattr(pycurl, "VERSION_HTTP3", 0):
+        raise MissingError(f"--connect h3 needs a libcurl with HTTP/3, which libcurl {version} is not here, as Debian "
+                           "12's is not: pip's pycurl brings one (in a virtual environment: pip install pycurl)")
+
+
 @cache
 def _pycurl() -> ModuleType:
     """pycurl, loaded when first needed: it costs 30 ms.
@@ -168,6 +201,7 @@ def _exchange(
     curlinfos: Iterable[int] | None,
     sockopts: SockOpts | None,
     response: bool,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
 ) -> Exchange[Connection]:
     deadline = clock() + timeout
     try:
@@ -177,12 +211,13 @@ def _exchange(
     sockopts = list(sockopts or ())
     # TCP Fast Open sends nothing until there is data: libcurl 7.88 takes such a socket for one that is not connected
     fast_open = any(option[:2] == (socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT) for option in sockopts)
-    connection = yield from opening(source, job, deadline, sockopts, connect=not fast_open)
+    connection = yield from opening(source, job, deadline, sockopts, kind=kind, connect=not fast_open)
     if connection["spdr_state"] != CONN_OK:
         return connection
     with connection["client"] as sock:
         url = f"{scheme}://{host}:{job['dp']}/"
-        transfer = (_FastOpenTransfer if fast_open else _Transfer)(sock, connection["sp"], response)
+        way = _FastOpenTransfer if fast_open else _Transfer if kind == socket.SOCK_STREAM else _DatagramTransfer
+        transfer = way(sock, connection["sp"], response)
         try:
             transfer.prepare(url, job, curlopts or {})
             try:
@@ -349,6 +384,32 @@ class _Response:
         self.body += chunk[:KEPT_BYTES - len(self.body)]
 
 
+class _DatagramTransfer(_Transfer):
+    """A transfer by datagrams."""
+
+    def take_socket(self, descriptor: int, _purpose: int) -> int:
+        """Ours stays open: it tells who sent an ICMP error."""
+        self.taken, self.descriptor = True, descriptor
+        already: int = _pycurl().SOCKOPT_ALREADY_CONNECTED
+        return already
+
+    def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
+        """As above, over HTTP/3 alone."""
+        pycurl = _pycurl()
+        super().prepare(url, job, {**curlopts, pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_3ONLY})
+
+    def no_response(self, number: int, text: str) -> Connection:
+        """As above; libcurl says that it cannot send, and why is told by the socket."""
+        own, target = self.sock.getsockname()[0], self.sock.getpeername()[0]
+        reason, network = pending_error(self.sock, own, target)
+        if reason:
+            return failed(CONN_FAILED, self.sp, errno_name(reason)) if network else (
+                local_error(errno_name(reason), self.sp))
+        if number == _pycurl().E_SEND_ERROR:  # and no ICMP error came: our own machine did not let it out
+            return local_error(f"curl_{number}", self.sp)
+        return super().no_response(number, text)
+
+
 class _FastOpenTransfer(_Transfer):
     """A transfer whose connection libcurl makes, when it sends the request, from the socket that we have prepared."""
 
@@ -410,7 +471,6 @@ class _FastOpenTransfer(_Transfer):
         if self.taken and number in unmade and not self.settled and not settle(self.sock):
             reason, network = self.error if self.error[0] else self.pending_error()
             if not reason:
-                reason = self.handle.getinfo(pycurl.OS_ERRNO)
                 network = reason in ANSWERS or reason in WAITING or reason == errno.ETIMEDOUT
             if reason and not network:
                 return local_error(errno_name(reason))

@@ -31,12 +31,16 @@ class Mode:
     """Where its connection function lives."""
     about: str
     """What is done, in a few words."""
+    requires: str = ""
+    """A function of that module that raises :exc:`~pathspider.helpers.optional.MissingError` where the mode cannot be
+    had; none where it always can."""
 
 
 MODES = {mode.name: mode for mode in (
     Mode("tcp", 80, "tcp", "pathspider.helpers.tcp", "connect_tcp", "a handshake"),
     Mode("http", 80, "tcp", "pathspider.helpers.http", "connect_http", "a GET request"),
     Mode("https", 443, "tcp", "pathspider.helpers.http", "connect_https", "a GET request over TLS"),
+    Mode("h3", 443, "udp", "pathspider.helpers.http", "connect_h3", "a GET request over HTTP/3", "require_http3"),
     Mode("dnstcp", DNS_PORT, "tcp", "pathspider.helpers.dns", "connect_dns_tcp", "a DNS query over TCP"),
     Mode("dnsudp", DNS_PORT, "udp", "pathspider.helpers.dns", "connect_dns_udp", "a DNS query over UDP"),
 )}
@@ -53,6 +57,12 @@ def connector(mode: str) -> Callable[..., Connection]:
         raise ValueError(f"unknown connection mode {mode!r}: there are {', '.join(MODES)}")
     function: Callable[..., Connection] = getattr(import_module(MODES[mode].module), MODES[mode].function)
     return function
+
+
+def require(mode: str | None) -> None:
+    """Raises :exc:`~pathspider.helpers.optional.MissingError` where a mode cannot be had on this machine."""
+    if mode in MODES and MODES[mode].requires:
+        getattr(import_module(MODES[mode].module), MODES[mode].requires)()
 
 
 def connect(mode: str, source: tuple[str | None, str | None], job: Job, timeout: float, **options: Any) -> Connection:

@@ -6,17 +6,21 @@ since a run mostly waits for connections that never come up.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TextIO
 
+from pathspider.helpers.optional import MissingError, require_aioquic
 from pathspider.installed import declared
 from pathspider.lab.errors import LabError
 from pathspider.lab.hops import PLACE
@@ -259,6 +263,31 @@ def to_measure(plugins: Sequence[str], servers: str = "builtin", options: Sequen
             and left_out.isdisjoint(case.scenario.measure)]
 
 
+def missing(case: Case) -> str | None:
+    """What a path needs that is not installed on this machine, and what to do; None where nothing is missing."""
+    try:
+        if case.scenario.needs == "h3":
+            require_aioquic("the lab's HTTP/3 server")
+        with suppress(LabError):  # there is no such plugin, which is said where it is to be measured
+            find_plugin(case.scenario.plugin).require(argparse.Namespace(connect=case.scenario.connect))
+    except MissingError as error:
+        return str(error)
+    return None
+
+
+def installed(cases: Sequence[Case], stream: TextIO | None) -> list[Case]:
+    """Those of these paths for which nothing is missing here; ``stream`` is told of the others. Raises LabError where
+    that are all."""
+    lacks = {id(case): missing(case) for case in cases}
+    for reason, count in Counter(filter(None, lacks.values())).items():
+        if stream is not None:
+            print(f"left out: {count} paths, since {reason}", file=stream)
+    left = [case for case in cases if lacks[id(case)] is None]
+    if cases and not left:
+        raise LabError(next(filter(None, lacks.values())))
+    return left
+
+
 def check(
     plugins: Sequence[str],
     servers: str = "builtin",
@@ -273,7 +302,7 @@ def check(
 
     Others as :func:`perform` has them.
     """
-    runs = plan(to_measure(plugins, servers, options))
+    runs = plan(installed(to_measure(plugins, servers, options), stream))
     for run in runs:
         require_plugin(run)
     labs = Labs()

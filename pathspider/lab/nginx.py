@@ -48,7 +48,7 @@ http {{
 class Nginx(BuiltIn):
     """One nginx in each server room, and the built-in DNS."""
 
-    services = ("http1", "odd", "dns", "echo")
+    services = ("http1", "odd", "h3", "dns", "echo")
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
         binary = find_program("nginx", "nginx")

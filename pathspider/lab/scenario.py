@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -41,8 +42,8 @@ class Scenario:
     versions: tuple[int, ...] = (4, 6)
     """The IP versions over which there is such a path."""
     needs: str = ""
-    """What not all servers have: ``h2c``; ``odd-dns`` and ``odd-web``, those of :data:`SERVERS` that answer otherwise;
-    ``full-mss`` over DNS."""
+    """What not all servers have: ``h2c``; ``h3``, which needs aioquic; ``odd-dns`` and ``odd-web``, those of
+    :data:`SERVERS` that answer otherwise; ``full-mss`` over DNS."""
     instead: Sequence[Set[str]] = ()
     """Where chance decides, or how our own machine is: what may be found in place of ``expect``."""
     stable: Sequence[str] = ()
@@ -76,7 +77,10 @@ class Scenario:
 
     def _confirmed(self, first: Set[str]) -> list[Set[str]]:
         """Conditions of first connections, together with what rounds may come to."""
-        suspicions = [suspicion.rsplit(".", 2) for suspicion in suspicious(first)]
+        further: Sequence[str] = ()
+        with suppress(LabError):  # the plugin is not there: that is said where it is to be measured
+            further = find_plugin(self.plugin).suspects
+        suspicions = [suspicion.rsplit(".", 2) for suspicion in suspicious(first, further)]
         if not suspicions:
             return [first]
         words = self.stable or ("broken" if suspicions[0][2] == "broken" else "works",)
@@ -125,6 +129,19 @@ SERVERS = {
     "forbids": "server refuses those who ask for the feature",
     "http11-reset": "web server answers HTTP/2 with RST_STREAM, HTTP_1_1_REQUIRED",
     "http11-goaway": "web server answers HTTP/2 with GOAWAY, HTTP_1_1_REQUIRED",
+    "h3-no-counts": "HTTP/3 server says nothing of ECN",
+    "h3-undercount": "HTTP/3 server tells of half of the ECN marks",
+    "h3-swapped": "HTTP/3 server tells of ECT(0) as ECT(1)",
+    "h3-all-ce": "HTTP/3 server tells of all marks as CE",
+    "h3-no-spin": "HTTP/3 server leaves the spin bit unset",
+    "h3-spins-one": "HTTP/3 server always sets the spin bit",
+    "h3-random-spin": "HTTP/3 server throws a coin for the spin bit",
+    "h3-version-2": "HTTP/3 server speaks QUIC version 2 alone",
+    "h3-draft": "HTTP/3 server speaks a draft of QUIC alone",
+    "h3-other-protocol": "QUIC server that does not know HTTP/3",
+    "h3-mute": "HTTP/3 server does not answer requests",
+    "h3-forbids": "HTTP/3 server refuses requests",
+    "h3-malformed": "HTTP/3 server answers with what is no response",
 }
 """How servers may differ, by the name that a scenario gives."""
 

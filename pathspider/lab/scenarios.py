@@ -27,6 +27,7 @@ from pathspider.lab.families import (
     mss,
     order,
     pmtud,
+    quic,
     tcpopt,
     tfo,
     tls,
@@ -55,6 +56,7 @@ FAMILIES: dict[str, Family] = {
     "l4s": Family(20, l4s.SCENARIOS),
     "tls": Family(25, tls.SCENARIOS),
     "pmtud": Family(26, pmtud.SCENARIOS),
+    "quic": Family(30, quic.SCENARIOS),
 }
 """Plugin (or file of a user) -> its scenarios."""
 

@@ -75,7 +75,7 @@ class Servers:
 class BuiltIn(Servers):
     """The product's own servers: one Python process with sockets in both server rooms."""
 
-    services: tuple[str, ...] = ("web", "http1", "odd", "dns", "echo")
+    services: tuple[str, ...] = ("web", "http1", "odd", "h3", "dns", "echo")
     """What it serves, as :mod:`pathspider.lab.servers.main` knows it."""
 
     def __init__(self, rooms: Rooms, directory: int) -> None:

@@ -55,7 +55,7 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     version = __version__
     chains = [BasicChain, TCPChain, DSCPChain]
     passive_chains = [BasicChain, HandshakeChain, DNSChain, DSCPChain]
-    connect_supported = ["http", "tcp", "dnsudp", "dnstcp"]
+    connect_supported = ["http", "tcp", "dnsudp", "dnstcp", "h3"]
     compares_responses = True
     located = {
         r"dscp\.\d+\.connectivity\.broken": ("dscp",),

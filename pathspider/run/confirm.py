@@ -31,9 +31,9 @@ SUSPICIOUS = re.compile(r".+\.connectivity\.(?:broken|transient)")
 UNSTABLE = "unstable"
 
 
-def suspicious(found: Iterable[str]) -> list[str]:
-    """Those of a record's conditions that are to be confirmed, whatever the plugin."""
-    return [condition for condition in found if SUSPICIOUS.fullmatch(condition)]
+def suspicious(found: Iterable[str], further: Sequence[str] = ()) -> list[str]:
+    """Those of a record's conditions that are to be confirmed, whatever the plugin; ``further``: its own."""
+    return [condition for condition in found if SUSPICIOUS.fullmatch(condition) or condition in further]
 
 
 @dataclass

@@ -32,6 +32,17 @@ class TestHere(unittest.TestCase):
         )
         self.check(outcome, 2, "CAP_NET_RAW")
 
+    def test_what_is_not_installed(self):
+        """As in Debian 12: neither aioquic nor HTTP/3 in libcurl."""
+        without = ("import sys, pycurl; sys.modules['aioquic'] = None; about = [*pycurl.version_info()]; "
+                   "about[1], about[4] = '7.88.1', 0; pycurl.version_info = lambda: tuple(about); "
+                   "from pathspider.cmd.main import main; sys.exit(main())")
+        for words, told in ((["quic"], "the plugin quic needs the Python package aioquic"),
+                            (["dscp", "--connect", "h3"], "--connect h3 needs a libcurl with HTTP/3")):
+            outcome = subprocess.run([sys.executable, "-P", "-c", without, "measure", "-i", "lo", *words], input="",
+                                     capture_output=True, text=True, check=False, timeout=60)
+            self.check(outcome, 2, told, "pip install")
+
 
 class TestStart(LabCase):
     def test_a_plugin_that_cannot_be_configured(self):

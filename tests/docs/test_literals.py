@@ -214,7 +214,7 @@ class TestLiterals(unittest.TestCase):
     def setUpClass(cls):
         cls.found = Conclusions().found
         cls.tables = {plugin.name for plugin in available_plugins() if issubclass(plugin, TraversalSpider)}
-        cls.tables.add("tls")  # a table of ClientHellos
+        cls.tables |= {"tls", "quic"}  # a table of ClientHellos; tables of words
         cls.known = {example: condition for meanings in declared_conditions().values()
                      for condition in meanings for example in examples(condition)}
 

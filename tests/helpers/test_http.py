@@ -13,10 +13,13 @@ from unittest import mock
 import pycurl
 
 from pathspider.helpers import http
-from pathspider.helpers.http import connect_http, connect_https, url_host
+from pathspider.helpers.http import connect_h3, connect_http, connect_https, url_host
+from pathspider.helpers.optional import MissingError
+from pathspider.lab.servers.http1 import BODY
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from pathspider.version import __version__
 from tests.helpers import netlab
+from tests.helpers.h3 import serving, with_http3
 from tests.helpers.netlab import SOURCE, V4, V6, NetLab
 
 FAST_OPEN = [(socket.IPPROTO_TCP, 30, 1)]  # TCP_FASTOPEN_CONNECT
@@ -279,3 +282,57 @@ class TestHttps(LabCase):
         for _ in range(3):
             get(netlab.TLS, connect=connect_https)
         self.assertEqual(lab.tls.session_stats()["hits"], 0)
+
+
+H3, H3_MUTE, H3_DRAFT = range(9443, 9446)
+
+
+@with_http3
+class TestH3(LabCase):
+    def test_response(self):
+        with serving(lab, H3):
+            for address in (V4, V6):
+                result = get(H3, address, connect=connect_h3, response=True)
+                self.assertEqual((result["spdr_state"], result["proto"], result["http_status"], result["http_version"]),
+                                 (CONN_OK, socket.IPPROTO_UDP, 200, "3"))
+                self.assertEqual(result["http_body"], BODY.decode())
+                self.assertGreater(result["sp"], 0)
+
+    def test_socket_options_are_those_of_the_connection(self):
+        netlab.sh("nft -f -", "table inet own { chain output { type filter hook output priority 0;"
+                              f" udp dport {H3} ip dscp != ef drop\n }}\n }}")
+        self.addCleanup(netlab.sh, "nft delete table inet own")
+        with serving(lab, H3):
+            marked = [(socket.IPPROTO_IP, socket.IP_TOS, 46 << 2)]
+            self.assertEqual(get(H3, connect=connect_h3, sockopts=marked)["spdr_state"], CONN_OK)
+            self.assertEqual(get(H3, connect=connect_h3)["spdr_state"], CONN_SKIPPED)
+
+    def test_failures(self):
+        with serving(lab, H3_MUTE, "h3-mute"), serving(lab, H3_DRAFT, "h3-draft"):
+            for port, state, error in ((netlab.CLOSED, CONN_FAILED, "ECONNREFUSED"),
+                                       (netlab.PROHIBITED, CONN_FAILED, "EACCES|EHOSTUNREACH"),
+                                       (netlab.UNREACHABLE, CONN_FAILED, "EHOSTUNREACH"),
+                                       (netlab.DROP, CONN_TIMEOUT, "timed out"),
+                                       (H3_MUTE, CONN_TIMEOUT, "timed out"),
+                                       (H3_DRAFT, CONN_FAILED, "curl")):
+                for address in (V4, V6):
+                    with self.subTest(port=port, address=address):
+                        result = get(port, address, timeout=1.0, connect=connect_h3)
+                        self.assertEqual(result["spdr_state"], state, result)
+                        self.assertRegex(result["error"], error)
+
+    def test_what_our_own_firewall_holds_back(self):
+        netlab.sh("nft -f -", "table inet own { chain output { type filter hook output priority 0;"
+                              " udp dport 9500 drop\n udp dport 9501 reject\n }\n }")
+        self.addCleanup(netlab.sh, "nft delete table inet own")
+        for port in (9500, 9501):
+            result = get(port, timeout=2.0, connect=connect_h3)
+            self.assertEqual(result["spdr_state"], CONN_SKIPPED, result)
+            self.assertTrue(result["local_error"])
+
+
+class TestMissing(unittest.TestCase):
+    def test_a_libcurl_without_http3(self):
+        with mock.patch("pycurl.version_info", return_value=(0, "7.88.1", 0, "", 0)), \
+                self.assertRaisesRegex(MissingError, "--connect h3 needs .*HTTP/3.*7.88.1.*pip install"):
+            get(H3, connect=connect_h3)

@@ -9,10 +9,13 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
+from pathspider.helpers.optional import MissingError
 from pathspider.lab import check
 from pathspider.lab.check import Result, Run, compare
 from pathspider.lab.demo import found
+from pathspider.lab.errors import LabError
 from pathspider.lab.hops import BRANCH, Place, Route
 from pathspider.lab.impairments import drop_ecn_setup_syn
 from pathspider.lab.scenario import Family, Scenario, cases_of
@@ -124,6 +127,19 @@ class TestPlan(unittest.TestCase):
 
         self.assertEqual((needed(), needed("apache")), ({"", "odd-web", "odd-dns"}, {""}))
         self.assertEqual((marks(), marks("builtin", ["--lockstep"])), ({"--feedback", "--syn-ect"}, set()))
+
+    def test_what_is_not_installed_is_left_out_with_a_word(self):
+        cases = check.to_measure(["dscp"])
+        with mock.patch("pathspider.lab.check.require_aioquic", side_effect=MissingError("no aioquic")):
+            stream = io.StringIO()
+            left = check.installed(cases, stream)
+            self.assertEqual({case.scenario.connect for case in left}, {"http", "tcp", "dnsudp", "dnstcp"})
+            self.assertEqual(stream.getvalue(), f"left out: {len(cases) - len(left)} paths, since no aioquic\n")
+            with self.assertRaisesRegex(LabError, "^no aioquic$"):
+                check.installed([case for case in cases if case.scenario.needs == "h3"], None)
+        with mock.patch("pycurl.version_info", return_value=(0, "7.88.1", 0, "", 0)):
+            self.assertEqual({case.scenario.connect for case in check.installed(cases, None)},
+                             {"http", "tcp", "dnsudp", "dnstcp"})
 
     def test_same_arguments_share_a_run(self):
         runs = check.plan(all_cases("ecn"))

@@ -9,6 +9,7 @@ HTTP = ["dscp", "--connect", "http"]
 TCP = ["dscp", "--connect", "tcp"]
 DNSUDP = ["dscp", "--connect", "dnsudp"]
 DNSTCP = ["dscp", "--connect", "dnstcp"]
+H3 = ["dscp", "--connect", "h3"]
 TCP_10 = ["dscp", "--codepoint", "10", "--connect", "tcp"]
 
 
@@ -48,6 +49,14 @@ SCENARIOS = [
     Scenario("dscp-transient", [path.first_connection_fails()], TCP, truth("transient", (), (0,))),
     Scenario("dscp-lossy-tcp", [path.first_syn_lost()], TCP, FINE),
     Scenario("dscp-lossy-dnsudp", [path.first_datagram_lost()], DNSUDP, FINE),
+
+    # HTTP/3
+    Scenario("dscp-clean-h3", [], H3, FINE, needs="h3"),
+    Scenario("dscp-46-dropped-h3", [path.drop_dscp(46)], H3, BROKEN, needs="h3"),
+    Scenario("dscp-reply-marked-h3", [path.set_dscp(34, back=True)], H3, truth("works", (34,), (34,)), needs="h3"),
+    Scenario("dscp-lossy-h3", [path.first_datagram_lost()], H3, FINE, needs="h3"),
+    Scenario("dscp-offline-h3", [path.icmp_unreachable("admin-prohibited")], H3, truth("offline"), needs="h3"),
+    Scenario("dscp-offline-closed-h3", [], H3, truth("offline"), port=9, needs="h3"),
 
     # What is answered
     Scenario("dscp-forbidden-http", [], HTTP, {*FINE, "dscp.46.response.differs:200:403"}, server="forbids",

@@ -19,7 +19,7 @@ from pathspider.helpers.modes import MODES
 from pathspider.lab import namespaces
 from pathspider.lab.addresses import ECHO_PORT
 from pathspider.lab.certificate import make_certificate
-from pathspider.lab.servers import dns, echo, http1, odd, web
+from pathspider.lab.servers import dns, echo, h3, http1, odd, web
 from pathspider.lab.servers.sockets import BACKLOG, bind_udp, family_of, listen, listen_at, listen_multipath, serve_udp
 from pathspider.lab.startup import ABOUT
 
@@ -27,8 +27,8 @@ from pathspider.lab.startup import ABOUT
 def main(argv: list[str]) -> None:
     """``main SERVICES READY-DESCRIPTOR DIRECTORY ROOM...``
 
-    ``SERVICES`` are some of ``web``, ``http1``, ``odd``, ``dns`` and ``echo``, with commas; the rooms are descriptors,
-    the first with all features. The directory holds :data:`~pathspider.lab.startup.ABOUT`.
+    ``SERVICES`` are some of ``web``, ``http1``, ``odd``, ``h3``, ``dns`` and ``echo``, with commas; the rooms are
+    descriptors, the first with all features. The directory holds :data:`~pathspider.lab.startup.ABOUT`.
     """
     services, ready, directory, rooms = argv[0].split(","), int(argv[1]), Path(argv[2]), list(map(int, argv[3:]))
     about = json.loads((directory / ABOUT).read_text(encoding="ascii"))
@@ -50,6 +50,9 @@ def main(argv: list[str]) -> None:
             sockets["http"] += listen(MODES["http"].port)
             sockets["https"] += listen(MODES["https"].port)
 
+        if "h3" in services:
+            sockets["h3"] += bind_udp(MODES["h3"].port)
+
     namespaces.enter_network(rooms[0])
     if "http1" in services:
         only_1 = [address for address, kind in kinds.items() if kind == "http1"]
@@ -69,14 +72,15 @@ def main(argv: list[str]) -> None:
         os.write(ready, b"ready")
         os.close(ready)
 
-    asyncio.run(serve(sockets, odd_ones, directory, announce))
+    asyncio.run(serve(sockets, odd_ones, kinds, directory, announce))
 
 
-async def serve(sockets: dict[str, list[socket.socket]], odd_ones: dict[str, str], directory: Path,
-                announce: Callable[[], None]) -> None:
+async def serve(sockets: dict[str, list[socket.socket]], odd_ones: dict[str, str], kinds: dict[str, str],
+                directory: Path, announce: Callable[[], None]) -> None:
     """Serve for ever. The sockets listen already: from ``announce`` on, clients may come.
 
     :param odd_ones: address -> kind, of :mod:`pathspider.lab.servers.odd`
+    :param kinds: the same of whatever server
     """
     for sock in sockets["dnsudp"]:
         dns.serve_udp(sock)
@@ -90,10 +94,11 @@ async def serve(sockets: dict[str, list[socket.socket]], odd_ones: dict[str, str
         await echo.serve_tcp(sock)
     own = directory / "builtin"  # other servers beside us make theirs at the same moment
     own.mkdir()
-    if sockets["https"] or sockets["https1"] or odd_ones:
+    if sockets["https"] or sockets["https1"] or sockets["h3"] or odd_ones:
         pair = make_certificate(own)
         await http1.serve(sockets["http1"], sockets["https1"], pair)
         await odd.serve(sockets["http-odd"], sockets["https-odd"], pair, odd_ones)
         await web.serve(sockets["http"], sockets["https"], pair)
+        h3.serve(sockets["h3"], pair, kinds)
     announce()
     await asyncio.Event().wait()

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE, parse_options
@@ -114,6 +115,8 @@ class Datagram(NamedTuple):
     """The port that it was sent to."""
     control: Mapping[tuple[int, int], bytes]
     """What the kernel told beside it: level and kind -> value."""
+    reply: Callable[[bytes], None]
+    """Sends a datagram back, from the address that was asked: for answers that come later."""
 
 
 def serve_udp(sock: socket.socket, answer: Callable[[Datagram], list[bytes]]) -> None:
@@ -135,13 +138,14 @@ def _answer_datagrams(sock: socket.socket, answer: Callable[[Datagram], list[byt
         else:
             asked = IN6_PKTINFO.unpack_from(control[socket.IPPROTO_IPV6, socket.IPV6_PKTINFO])[0]
             reply_from = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, IN6_PKTINFO.pack(asked, 0))
-        for response in answer(Datagram(data, client, asked, port, control)):
+        reply = partial(_send, sock, reply_from, client)
+        for response in answer(Datagram(data, client, asked, port, control, reply)):
             if seconds := getattr(response, "seconds", 0):
-                asyncio.get_running_loop().call_later(seconds, _send, sock, response, reply_from, client)
+                asyncio.get_running_loop().call_later(seconds, reply, response)
             else:
-                _send(sock, response, reply_from, client)
+                reply(response)
 
 
-def _send(sock: socket.socket, response: bytes, reply_from: tuple[int, int, bytes], client: Any) -> None:
+def _send(sock: socket.socket, reply_from: tuple[int, int, bytes], client: Any, response: bytes) -> None:
     with contextlib.suppress(OSError):  # an ICMP error that came back earlier is reported here
         sock.sendmsg([response], [reply_from], 0, client)

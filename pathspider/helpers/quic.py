@@ -1,0 +1,355 @@
+"""A request over HTTP/3 by aioquic, over a socket of our own, and then packets with ECT(0). :rfc:`9000`, :rfc:`9114`
+
+aioquic does no input or output: what waits is the poller, for all connections; what computes (keys, signatures) is the
+worker's thread, one worker at a time, since more would only wait for the interpreter. For as long as a connection waits
+for its turn its clock stands still: that is no time of the network.
+
+As :rfc:`9000`, sections 13.4.2 and A.4 have it, some packets are marked, and what the server says of them is kept; but
+handshake and request leave without a mark, so that what befalls a mark is told from what befalls QUIC. What is then
+sent are PING frames, each after the one before it was acknowledged: so each of them, and what acknowledges it, have a
+value of the spin bit (section 17.4).
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from pathspider.helpers import poller
+from pathspider.helpers.dns import SO_TIMESTAMPNS, came
+from pathspider.helpers.hello import server_name
+from pathspider.helpers.http import FINAL, USER_AGENT, url_host
+from pathspider.helpers.modes import MODES
+from pathspider.helpers.optional import require_aioquic
+from pathspider.helpers.poller import arrived, clock
+from pathspider.helpers.sockets import (
+    ANSWERS,
+    WAITING,
+    Source,
+    errno_name,
+    failed,
+    local_error,
+    open_connection,
+    over,
+    pending_error,
+)
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Connection, Job
+
+if TYPE_CHECKING:
+    from pathspider.helpers.quic_connection import Client, Counts
+
+NOT_ECT, ECT0 = 0, 2
+"""In the ECN field. :rfc:`3168`"""
+
+PACKETS = 10
+"""That are sent with a mark, at least: as many as :rfc:`9000`, section A.4, has."""
+LEAST_PATIENCE = 1.0
+"""Seconds that an acknowledgement is waited for at least."""
+
+LONG_HEADER, SPIN = 0x80, 0x20
+"""Bits of a packet's first octet. :rfc:`9000`, section 17"""
+REQUEST_CANCELLED = 0x10C
+"""Of HTTP/3. :rfc:`9114`, section 8.1"""
+
+_turn = threading.Lock()
+"""Whose turn it is to compute."""
+
+
+@over(socket.IPPROTO_UDP)
+def connect_quic(source: Source, job: Job, timeout: float) -> Connection:
+    """GET ``/`` over HTTP/3 from UDP port ``job["dp"]`` (default 443) of ``job["dip"]``, then marked packets.
+
+    All within ``timeout`` seconds. Success is a response of any status from 200 on. Returns the keys
+    of :class:`~pathspider.records.Connection` that begin with ``quic_``, and what
+    :func:`~pathspider.helpers.http.connect_h3` does.
+    :exc:`~pathspider.helpers.optional.MissingError` where aioquic is not installed.
+    """
+    require_aioquic("the plugin quic")
+    from pathspider.helpers.quic_connection import Client  # noqa: PLC0415 - optional; not on the connection's time
+
+    job = {**job, "dp": job.get("dp") or MODES["h3"].port}
+    try:
+        host, name = url_host(job), server_name(job)
+    except ValueError:
+        return local_error("bad_domain")
+    began = clock()
+    opened = open_connection(source, job, began + timeout, kind=socket.SOCK_DGRAM)
+    if opened["spdr_state"] != CONN_OK:
+        return opened
+    with opened["client"] as sock:
+        with turn() as waited:
+            client = Client(name)
+        exchange = Exchange(sock, client, began + timeout, waited())
+        try:
+            exchange.request(host)
+            if exchange.status:
+                exchange.ask_of_marks()
+        except _Failure as end:
+            exchange.failure = end.result
+        exchange.close()
+    return exchange.result()
+
+
+@contextmanager
+def turn() -> Iterator[Callable[[], float]]:
+    """Compute when it is our turn; gives a function that tells for how many seconds that was waited for."""
+    began = monotonic()
+    with _turn:
+        waited = monotonic() - began
+        yield lambda: waited
+
+
+class _Failure(Exception):  # noqa: N818 - carries a result, is no error of ours
+    """The socket is of no more use; ``result`` says why."""
+
+    def __init__(self, result: Connection) -> None:
+        self.result = result
+
+
+class Exchange:
+    """One connection, what is under way on it, and what has come of it."""
+
+    def __init__(self, sock: socket.socket, client: Client, deadline: float, lag: float) -> None:
+        self.sock, self.client, self.deadline = sock, client, deadline
+        self.lag = lag
+        """For how long this connection has waited for its turn."""
+        self.own, self.sp = sock.getsockname()[:2]
+        self.peer = sock.getpeername()
+        self.status = 0
+        """Of the response."""
+        self.failure: Connection | None = None
+        self.http: Any = None
+        self.stream: int | None = None
+        self.host = ""
+        self.marked: int | None = None
+        """Number of the first packet with a mark."""
+        self.datagrams = 0
+        """That left with one."""
+        self.before: Counts = (0, 0, 0)
+        self.counts: Counts | None = None
+        self.acked = 0
+        self.unmarked_acked: bool | None = None
+        self.spins: list[str] = []
+        self.mark = NOT_ECT
+        self.sent_spins: set[bool] = set()
+        """Of the packets with a short header that left since the last PING, which is among them."""
+        self.came_spin = False
+        """Of the last one that came."""
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+    # -- what is asked ---------------------------------------------------------------------------------------------
+
+    def request(self, host: str) -> None:
+        """Ask for the response to a request, and for the handshake's confirmation."""
+        self.host = host
+        self.client.connect(self.peer, self.now())
+        self.go_on(lambda: bool(self.status), self.deadline)
+        if self.status:
+            self.go_on(lambda: self.client.confirmed, self.deadline)
+
+    def ask_of_marks(self) -> None:
+        """Send packets with ECT(0); where none is acknowledged, one without."""
+        if not self.client.confirmed:
+            return
+        self.before = self.client.counts or (0, 0, 0)
+        first = self.marked = self.client.next_number
+        self.set_mark(ECT0)
+        self.ping(PACKETS)
+        self.set_mark(NOT_ECT)
+        self.acked = sum(number >= first for number in self.client.acknowledged)
+        counts = self.client.counts
+        self.counts = counts and (counts[0] - self.before[0], counts[1] - self.before[1], counts[2] - self.before[2])
+        if not self.acked and not self.client.over:
+            self.spins.clear()
+            self.unmarked_acked = bool(self.ping(PACKETS))
+
+    def ping(self, times: int) -> int:
+        """So many PINGs, one after the other, as long as they are acknowledged; how many were."""
+        for done in range(times):
+            number = self.client.next_number
+            self.client.send_ping(number)
+            self.sent_spins.clear()
+            until = min(self.deadline, self.now() + max(LEAST_PATIENCE, self.client.patience))
+            if not self.go_on(lambda number=number: self.has_acknowledged(number), until):  # type: ignore[misc]
+                return done
+            if len(self.sent_spins) == 1:  # else it may be that of another packet which came back
+                self.spins.append(f"{self.sent_spins == {True}:d}{self.came_spin:d}")
+        return times
+
+    def has_acknowledged(self, number: int) -> bool:
+        """Whether the packet of this number, or a later one, was."""
+        return any(one >= number for one in self.client.acknowledged)
+
+    def set_mark(self, mark: int) -> None:
+        """Give the packets that follow an ECN field."""
+        level, option = ((socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if self.sock.family == socket.AF_INET6
+                         else (socket.IPPROTO_IP, socket.IP_TOS))
+        self.sock.setsockopt(level, option, mark)
+        self.mark = mark
+
+    # -- how it goes on --------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """The moment on this connection's clock."""
+        return clock() - self.lag
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Compute when it is our turn."""
+        with turn() as waited:
+            self.lag += waited()
+            yield
+
+    def go_on(self, done: Callable[[], bool], until: float) -> bool:
+        """Let it go on until something is done, or a moment on its clock has come; whether it is done."""
+        with self.turn():
+            self.send()
+        while not done():
+            if self.client.over:
+                return False
+            timer = self.client.get_timer()
+            moment = until if timer is None else min(until, timer)
+            ready = self.wait(moment)
+            with self.turn():
+                if ready:
+                    self.receive(done)
+                    if done():
+                        break  # what this calls for leaves with what is sent next
+                elif moment == until:
+                    return False
+                if timer is not None and self.now() >= timer:
+                    self.client.handle_timer(self.now())
+                self.send()
+        return True
+
+    def wait(self, until: float) -> bool:
+        """Wait for datagrams. An ICMP error ends a connection whose handshake is not complete."""
+        try:
+            ready = poller.wait(self.sock, select.POLLIN, until + self.lag)
+        except OSError as error:  # nobody can wait for it
+            raise _Failure(local_error(errno_name(error.errno or 0), self.sp)) from error
+        if ready & select.POLLERR:
+            number, network = pending_error(self.sock, self.own, self.peer[0])
+            if number and not self.client.complete:
+                raise self.ended(number, network)
+        return bool(ready)
+
+    def ended(self, number: int, network: bool) -> _Failure:
+        """The end by an error, the path's or our own machine's."""
+        if not network:
+            return _Failure(local_error(errno_name(number), self.sp))
+        return _Failure(failed(CONN_FAILED, self.sp, errno_name(number)))
+
+    def send(self) -> None:
+        """Send what there is to send."""
+        for data, _ in self.client.datagrams_to_send(self.now()):
+            try:
+                self.sock.send(data)
+            except OSError as error:
+                number = error.errno or 0
+                if number not in WAITING and (number not in ANSWERS or not self.client.complete):
+                    raise self.ended(*(pending_error(self.sock, self.own, self.peer[0]) if number in ANSWERS
+                                       or number in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES)
+                                       else (number, False))) from error
+            self.datagrams += self.mark != NOT_ECT
+            if not data[0] & LONG_HEADER:
+                self.sent_spins.add(bool(data[0] & SPIN))
+
+    def receive(self, done: Callable[[], bool]) -> None:
+        """Take what has come in time, until it is done."""
+        while not done():
+            try:
+                data, ancillary, _, _ = self.sock.recvmsg(65535, 64)
+            except OSError:
+                return
+            moment = came(ancillary)
+            if moment is not None and arrived(moment) - self.lag > self.deadline:
+                return
+            if data and not data[0] & LONG_HEADER:
+                self.came_spin = bool(data[0] & SPIN)
+            self.client.receive_datagram(data, self.peer, self.now())
+            self.look()
+
+    def look(self) -> None:
+        """At what has happened: send the request when it may go, and note the response."""
+        from aioquic.h3.events import HeadersReceived  # noqa: PLC0415 - optional
+        from aioquic.quic.events import HandshakeCompleted  # noqa: PLC0415
+
+        while (event := self.client.next_event()) is not None:
+            if isinstance(event, HandshakeCompleted):
+                self.ask()
+            for one in self.http.handle_event(event) if self.http is not None else ():
+                if isinstance(one, HeadersReceived) and one.stream_id == self.stream:
+                    self.note(dict(one.headers).get(b":status", b""), one.stream_ended)
+
+    def ask(self) -> None:
+        """The request."""
+        from pathspider.helpers.quic_connection import http_over  # noqa: PLC0415 - optional
+
+        self.http = http_over(self.client)
+        self.stream = self.client.get_next_available_stream_id()
+        self.http.send_headers(self.stream, [
+            (b":method", b"GET"), (b":scheme", b"https"), (b":authority", self.host.encode("ascii")), (b":path", b"/"),
+            (b"user-agent", USER_AGENT.encode("ascii")), (b"accept", b"*/*")], end_stream=True)
+
+    def note(self, status: bytes, ended: bool) -> None:
+        """A response's header; the body is not wanted."""
+        if self.status or not status.isdigit() or int(status) < FINAL:
+            return
+        self.status = int(status)
+        if not ended:
+            assert self.stream is not None
+            self.client.stop_stream(self.stream, REQUEST_CANCELLED)
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if self.client.over or (self.failure is not None and "local_error" in self.failure):
+            return
+        self.set_mark(NOT_ECT)
+        self.client.close()
+        try:
+            with self.turn():
+                for data, _ in self.client.datagrams_to_send(self.now()):
+                    self.sock.send(data)
+        except OSError:
+            pass  # nobody needs it
+
+    # -- what came of it -------------------------------------------------------------------------------------------
+
+    def answer(self) -> str:
+        """What came, in a word."""
+        if self.status:
+            return "response"
+        if self.failure is not None:
+            return "icmp"
+        return self.client.ended or ("handshake" if self.client.complete else "none")
+
+    def result(self) -> Connection:
+        """All that is told."""
+        if self.failure is not None and "local_error" in self.failure:
+            return self.failure
+        answer = self.answer()
+        result: Connection
+        if self.status:
+            result = {"spdr_state": CONN_OK, "sp": self.sp, "http_status": self.status, "http_version": "3"}
+        else:
+            state = CONN_TIMEOUT if answer in ("handshake", "none") else CONN_FAILED
+            result = self.failure or failed(state, self.sp, answer)
+        result["quic_answer"] = answer
+        if self.client.version is not None:
+            result["quic_version"] = self.client.version
+        if self.client.offered:
+            result["quic_offered"] = [*self.client.offered]
+        if self.marked is not None:
+            result["quic_marked"], result["quic_marked_acked"] = self.datagrams, self.acked
+            result["quic_counts"] = None if self.counts is None else [*self.counts]
+            result["quic_spins"] = ",".join(self.spins)
+        if self.unmarked_acked is not None:
+            result["quic_unmarked_acked"] = self.unmarked_acked
+        return result

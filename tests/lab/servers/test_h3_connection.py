@@ -1,0 +1,23 @@
+"""A QUIC server that tells of ECN marks."""
+
+from tests.helpers.h3 import InMemory, with_aioquic
+
+ECT1, CE = 1, 3
+
+
+@with_aioquic
+class TestCounting(InMemory):
+    def test_each_space_has_counts_of_its_own(self):
+        """Marks of the handshake do not count for what comes behind it, but for the ends of the handshake itself."""
+        client, server = self.connected(mark=CE)
+        handshake = client.counts
+        self.assertEqual(handshake[:2], (0, 0))
+        client.send_ping(1)
+        self.talk(client, server, ECT1)
+        self.assertEqual(client.counts, (0, 1, handshake[2]))
+
+    def test_of_marks_that_never_came_nothing_is_said(self):
+        client, server = self.connected(lambda counts: self.fail(f"told of {counts}"))
+        client.send_ping(1)
+        self.talk(client, server)
+        self.assertIsNone(client.counts)
