@@ -53,8 +53,8 @@ SPIN = {
     "unused": "they had not",
 }
 
-LEAST_SPINS = 6
-"""Packets whose spin bit came back; of a server that throws coins, one in 64 looks like one that spins."""
+LEAST_SPINS = 8
+"""Packets whose spin bit came back; of servers that throw coins, one in 256 looks like one that spins."""
 
 VERSIONS = {1: "1", 0x6B3343CF: "2"}
 """As conditions call them. :rfc:`9369`"""

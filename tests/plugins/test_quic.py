@@ -78,7 +78,7 @@ class TestVerdicts(unittest.TestCase):
                             (SPINS[:-1] + "0", "unused")):
             with self.subTest(spins):
                 self.assertIn(f"quic.spin.{word}", self.judged(over_quic(quic_spins=spins)))
-        for spins in ("", "00,11,00,11,00"):
+        for spins in ("", "00,11,00,11,00,11,00"):
             self.assertNotIn("quic.spin.", " ".join(self.judged(over_quic(quic_spins=spins))))
 
     def test_what_was_not_seen(self):
