@@ -24,9 +24,10 @@ from typing import Any
 
 from figures import add_json, note, write_figures
 
+from pathspider.helpers.modes import MODES
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
-from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud
+from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud, quic
 
 BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
@@ -111,6 +112,7 @@ RUNS = [
     Run("h2-5000", "h2", "http", 5000, seconds=3.3),
     Run("accecn-5000", "accecn", "tcp", 5000, seconds=20, connections=4, exactly=accecn.CLASSIC),
     Run("l4s-5000", "l4s", "http", 5000, seconds=20, connections=4, exactly=l4s.CLEAN),
+    Run("quic-5000", "quic", "https", 5000, seconds=60, exactly=quic.CLEAN),
     Run("feedback-5000", "ecn", "http", 5000, seconds=20, connections=3, options=["--feedback"],
         exactly={one for one in ecn.FINE | ecnmarks.CLEAN if "syn_ect" not in one}),
     Run("pmtud-5000", "pmtud", "http", 5000, seconds=20, exactly=pmtud.FINE),
@@ -124,9 +126,9 @@ def jobs(run: Run) -> Iterator[dict[str, Any]]:
     for number in range(run.targets):
         if (number + 1) * run.dead // run.targets > number * run.dead // run.targets:
             third, last = divmod(next(dead), 250)
-            yield {"dip": f"10.127.{third + 1}.{last + 1}", "dp": 80, "dead": True}
+            yield {"dip": f"10.127.{third + 1}.{last + 1}", "dp": MODES[run.mode].port, "dead": True}
         else:
-            yield {"dip": clean_address(next(live), 4), "dp": 80, "domain": "www.example.com"}
+            yield {"dip": clean_address(next(live), 4), "dp": MODES[run.mode].port, "domain": "www.example.com"}
 
 
 def timed(lab: Lab, output: Path, command: list[str]) -> tuple[dict[str, Any], str]:

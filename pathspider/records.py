@@ -129,6 +129,8 @@ class Connection(TypedDict, total=False):
     tls_answer: str
     """What came back: ``server_hello``, ``alert:<number>``, ``other``, ``reset``, ``closed``, ``none``; or
     ``no_connection``, where it was not sent."""
+    quic_alt_svc: bool
+    """Whether the response over TCP told of HTTP/3, in the header field Alt-Svc. :rfc:`7838`"""
     quic_answer: str
     """What came back: ``response``, ``closed:<error>``, ``unusable``, ``other_version``, ``icmp``, ``handshake`` or
     ``none``, as the plugin ``quic`` has it in conditions."""

@@ -18,7 +18,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pathspider.helpers import poller
@@ -85,7 +84,7 @@ def connect_quic(source: Source, job: Job, timeout: float) -> Connection:
     with opened["client"] as sock:
         with turn() as waited:
             client = Client(name)
-        exchange = Exchange(sock, client, began + timeout, waited())
+        exchange = Exchange(sock, client, began + timeout, waited)
         try:
             exchange.request(host)
             if exchange.status:
@@ -97,12 +96,12 @@ def connect_quic(source: Source, job: Job, timeout: float) -> Connection:
 
 
 @contextmanager
-def turn() -> Iterator[Callable[[], float]]:
-    """Compute when it is our turn; gives a function that tells for how many seconds that was waited for."""
-    began = monotonic()
+def turn() -> Iterator[float]:
+    """Compute when it is our turn; gives how many seconds that was waited for, by the clock of all connections: that
+    does not count what nobody could attend to, and so must not be taken off it twice."""
+    began = clock()
     with _turn:
-        waited = monotonic() - began
-        yield lambda: waited
+        yield clock() - began
 
 
 class _Failure(Exception):  # noqa: N818 - carries a result, is no error of ours
@@ -119,6 +118,7 @@ class Exchange:
         self.sock, self.client, self.deadline = sock, client, deadline
         self.lag = lag
         """For how long this connection has waited for its turn."""
+        self.moment = 0.0
         self.own, self.sp = sock.getsockname()[:2]
         self.peer = sock.getpeername()
         self.status = 0
@@ -131,7 +131,6 @@ class Exchange:
         """Number of the first packet with a mark."""
         self.datagrams = 0
         """That left with one."""
-        self.before: Counts = (0, 0, 0)
         self.counts: Counts | None = None
         self.acked = 0
         self.unmarked_acked: bool | None = None
@@ -154,33 +153,44 @@ class Exchange:
             self.go_on(lambda: self.client.confirmed, self.deadline)
 
     def ask_of_marks(self) -> None:
-        """Send packets with ECT(0); where none is acknowledged, one without."""
+        """Send packets with ECT(0); where none is acknowledged, such without."""
         if not self.client.confirmed:
             return
-        self.before = self.client.counts or (0, 0, 0)
+        before = self.client.counts or (0, 0, 0)
         first = self.marked = self.client.next_number
         self.set_mark(ECT0)
-        self.ping(PACKETS)
+        self.ping(LEAST_PATIENCE)
         self.set_mark(NOT_ECT)
-        self.acked = sum(number >= first for number in self.client.acknowledged)
-        counts = self.client.counts
-        self.counts = counts and (counts[0] - self.before[0], counts[1] - self.before[1], counts[2] - self.before[2])
-        if not self.acked and not self.client.over:
+        behind = self.client.next_number
+        if not self.has_acknowledged(first) and not self.client.over:
             self.spins.clear()
-            self.unmarked_acked = bool(self.ping(PACKETS))
+            self.ping(self.deadline)
+            self.unmarked_acked = self.has_acknowledged(behind)
+        # now, since an acknowledgement that was waited for in vain may have come with a later one
+        self.acked = sum(first <= number < behind for number in self.client.acknowledged)
+        if (counts := self.client.counts) is not None:
+            self.counts = counts[0] - before[0], counts[1] - before[1], counts[2] - before[2]
 
-    def ping(self, times: int) -> int:
-        """So many PINGs, one after the other, as long as they are acknowledged; how many were."""
-        for done in range(times):
+    def ping(self, patience: float) -> None:
+        """Send PINGs, one after the other, until there are :data:`PACKETS` pairs of spin bits; not more than twice as
+        many, and none behind a first one that is not acknowledged.
+
+        :param patience: seconds that each is waited for, at least
+        """
+        answered, silent = False, 0
+        for _ in range(2 * PACKETS):
             number = self.client.next_number
             self.client.send_ping(number)
             self.sent_spins.clear()
-            until = min(self.deadline, self.now() + max(LEAST_PATIENCE, self.client.patience))
-            if not self.go_on(lambda number=number: self.has_acknowledged(number), until):  # type: ignore[misc]
-                return done
-            if len(self.sent_spins) == 1:  # else it may be that of another packet which came back
-                self.spins.append(f"{self.sent_spins == {True}:d}{self.came_spin:d}")
-        return times
+            until = min(self.deadline, self.now() + max(patience, self.client.patience))
+            if self.go_on(lambda number=number: self.has_acknowledged(number), until):  # type: ignore[misc]
+                answered = True
+                if len(self.sent_spins) == 1:  # else it may be that of another packet which came back
+                    self.spins.append(f"{self.sent_spins == {True}:d}{self.came_spin:d}")
+            else:
+                silent += 1
+            if self.client.over or silent > answered or len(self.spins) >= PACKETS:
+                return
 
     def has_acknowledged(self, number: int) -> bool:
         """Whether the packet of this number, or a later one, was."""
@@ -196,14 +206,15 @@ class Exchange:
     # -- how it goes on --------------------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """The moment on this connection's clock."""
-        return clock() - self.lag
+        """The moment on this connection's clock, which never goes back: that is more than aioquic could bear."""
+        self.moment = max(self.moment, clock() - self.lag)
+        return self.moment
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Compute when it is our turn."""
         with turn() as waited:
-            self.lag += waited()
+            self.lag += waited
             yield
 
     def go_on(self, done: Callable[[], bool], until: float) -> bool:

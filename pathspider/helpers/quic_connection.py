@@ -10,7 +10,7 @@ from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection, QuicReceiveContext
 from aioquic.quic.packet import QuicFrameType, QuicHeader, pull_ack_frame
-from aioquic.tls import Epoch
+from aioquic.tls import Epoch, Group
 
 logging.getLogger("quic").addHandler(logging.NullHandler())
 logging.getLogger("quic").propagate = False  # what a network does is no error of ours
@@ -19,6 +19,9 @@ NO_ERROR = 0x100
 """Of HTTP/3. :rfc:`9114`, section 8.1"""
 INITIAL_RTT = 0.333
 """Seconds, before anything is known: the first packet is sent again after twice as many. :rfc:`9002`, section 6.2.2"""
+GROUPS = (Group.X25519, Group.SECP256R1)
+"""Of the keys that are sent: servers have one of these (:rfc:`8446`, section 9.1), and aioquic's others take longer to
+make than all the rest of a ClientHello."""
 LARGEST_BODY = 16_384
 """Octets of a response that a server may send us unasked."""
 
@@ -47,6 +50,10 @@ class Client(QuicConnection):
             alpn_protocols=["h3"], server_name=name, verify_mode=ssl.CERT_NONE,
             initial_rtt=INITIAL_RTT, max_data=2 * LARGEST_BODY, max_stream_data=LARGEST_BODY))
         self._latest = -1
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        self.tls._supported_groups = [*GROUPS]
 
     @property
     def version(self) -> int | None:

@@ -110,7 +110,7 @@ def zone() -> str:
 class ApacheKnot(BuiltIn):
     """One apache2 and one knotd in each server room, and the built-in echo."""
 
-    services = ("h3", "echo")
+    services = ("echo",)
 
     def __init__(self, rooms: Rooms, directory: int) -> None:
         super().__init__(rooms, directory)

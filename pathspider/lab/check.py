@@ -46,7 +46,7 @@ NOTICED = 0.5
 LOCATE = ("--locate=1000",)
 """Options of a measurement that searches for places."""
 
-LACKING = {"nginx": {"h2c", "proxy"}, "apache": {"odd-dns", "odd-web", "full-mss", "proxy"}}
+LACKING = {"nginx": {"h2c", "proxy"}, "apache": {"odd-dns", "odd-web", "full-mss", "proxy", "h3"}}
 """What servers do not know: scenarios that need it are left out with them."""
 
 PER_CONNECTION = {"--feedback", "--syn-ect"}

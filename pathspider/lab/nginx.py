@@ -39,7 +39,7 @@ http {{
         listen [::]:{https} ssl http2 backlog={backlog};
         ssl_certificate {certificate};
         ssl_certificate_key {key};
-        location / {{ return 200 "This is the PATHspider lab.\\n"; }}
+        location / {{ add_header Alt-Svc 'h3=":{h3}"'; return 200 "This is the PATHspider lab.\\n"; }}
     }}
 }}
 """
@@ -58,7 +58,7 @@ class Nginx(BuiltIn):
             here = self.directory / name
             here.mkdir()
             text = CONFIGURATION.format(here=here, certificate=certificate, key=key, backlog=BACKLOG,
-                                        http=MODES["http"].port, https=MODES["https"].port)
+                                        http=MODES["http"].port, https=MODES["https"].port, h3=MODES["h3"].port)
             (here / "nginx.conf").write_text(text, encoding="utf-8")
             # nginx takes sockets that listen already, as it does when its binary is replaced: nobody needs to wait
             with namespaces.inside(room, rooms.client):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
@@ -48,13 +49,21 @@ ECN = {
 }
 """What a server says of 10 packets with ECT(0), in the words of RFC 9000, section 13.4.2."""
 
+ALT_SVC = {
+    "h3": "the response over TCP said that there is HTTP/3 (RFC 7838)",
+    "none": "the response over TCP said nothing of HTTP/3",
+}
+
 SPIN = {
     "used": "each packet that acknowledged another had that one's spin bit",
     "unused": "they had not",
 }
 
-LEAST_SPINS = 6
-"""Packets whose spin bit came back; of a server that throws coins, one in 64 looks like one that spins."""
+LEAST_SPINS = 8
+"""Packets whose spin bit came back; of servers that throw coins, one in 256 looks like one that spins."""
+
+H3_SERVICE = re.compile(r"(?:^|,)\s*h3\s*=")
+"""In the value of Alt-Svc; drafts of HTTP/3 have other names."""
 
 VERSIONS = {1: "1", 0x6B3343CF: "2"}
 """As conditions call them. :rfc:`9369`"""
@@ -71,7 +80,11 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     name = "quic"
     description = "QUIC and HTTP/3"
     feature = "HTTP/3"
-    questions = {"ecn": "Does ECN over QUIC validate?", "spin": "Is the spin bit used?"}
+    questions = {
+        "alt_svc": "Does the response over TCP tell of HTTP/3?",
+        "ecn": "Does ECN over QUIC validate?",
+        "spin": "Is the spin bit used?",
+    }
     version = __version__
     chains = [BasicChain, TCPChain, QUICChain]
     connect_supported = ["https"]
@@ -81,6 +94,7 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     conditions = {
         **connectivity_conditions("quic"),
         **response_conditions("quic", connect_supported),
+        **{f"quic.alt_svc.{word}": meaning for word, meaning in ALT_SVC.items()},
         **{f"quic.answer.{word}": meaning for word, meaning in ANSWERS.items()},
         "quic.version:<version>": "the version of QUIC that was spoken",
         **{f"quic.ecn.{word}": meaning for word, meaning in ECN.items()},
@@ -94,8 +108,12 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
         require_aioquic("the plugin quic")
 
     def conn_https(self, job: Job, config: int) -> Connection:
-        """HTTP/1.1 over TLS."""
-        return connect("https", self.source, job, self.args.timeout)
+        """HTTP/1.1 over TLS, and whether the response tells of HTTP/3."""
+        connection = connect("https", self.source, job, self.args.timeout, response=True)
+        if succeeded(dict(connection)):
+            connection["quic_alt_svc"] = tells_of_h3(connection.pop("http_headers"))
+            del connection["http_body"]
+        return connection
 
     def conn_h3(self, job: Job, config: int) -> Connection:
         """HTTP/3, and packets with ECT(0)."""
@@ -114,9 +132,16 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
         if not left_as_sent(experiment):
             return [NOT_AS_SENT]
         found = [connectivity("quic", succeeded(baseline), succeeded(experiment)), answer(experiment)]
+        if succeeded(baseline):
+            found.append(f"quic.alt_svc.{'h3' if baseline['quic_alt_svc'] else 'none'}")
         if (version := experiment.get("quic_version")) is not None:
             found.append(f"quic.version:{VERSIONS.get(version, f'{version:#010x}')}")
         return [*found, *ecn(experiment), *spin(experiment)]
+
+
+def tells_of_h3(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether one of these header fields names an alternative service with HTTP/3. :rfc:`7838`, section 3"""
+    return any(name == "alt-svc" and H3_SERVICE.search(value) for name, value in headers)
 
 
 def answer(flow: Flow) -> str:

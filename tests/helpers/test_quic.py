@@ -102,7 +102,7 @@ class TestConnect(unittest.TestCase):
 
     def test_a_path_that_a_mark_closes(self):
         with serving(lab, PORT), at_the_server("ip saddr @shut drop\n ip ecn ect0 add @shut { ip saddr } drop"):
-            result = ask()
+            result = ask(timeout=3.0)
         self.assertEqual((result["http_status"], result["quic_marked_acked"], result["quic_unmarked_acked"],
                           result["quic_spins"]), (200, 0, False, ""))
 

@@ -6,7 +6,7 @@ from unittest import mock
 
 from pathspider.conditions import ECN_SWITCHED, NOT_OBSERVED
 from pathspider.helpers.optional import MissingError
-from pathspider.plugins.quic import NOT_AS_SENT, QUIC
+from pathspider.plugins.quic import NOT_AS_SENT, QUIC, tells_of_h3
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
 SPINS = "00,11,00,11,00,11,00,11"
@@ -22,7 +22,8 @@ def spider(*arguments):
 
 
 def over_tcp(state=CONN_OK, **others):
-    return {"spdr_state": state, "observed": True, "tcp_connected": state == CONN_OK, "tcp_synflags_fwd": 2, **others}
+    return {"spdr_state": state, "observed": True, "tcp_connected": state == CONN_OK, "tcp_synflags_fwd": 2,
+            **({"quic_alt_svc": True} if state == CONN_OK else {}), **others}
 
 
 def over_quic(answer="response", **others):
@@ -42,13 +43,24 @@ class TestVerdicts(unittest.TestCase):
 
     def test_all_well(self):
         self.assertEqual(self.judged(over_quic()), [
-            "quic.connectivity.works", "quic.answer.response", "quic.version:1", "quic.ecn.validates",
+            "quic.connectivity.works", "quic.answer.response", "quic.alt_svc.h3", "quic.version:1",
+            "quic.ecn.validates", "quic.spin.used"])
+        self.assertEqual(self.judged(over_quic(), over_tcp(CONN_TIMEOUT)), [
+            "quic.connectivity.transient", "quic.answer.response", "quic.version:1", "quic.ecn.validates",
             "quic.spin.used"])
-        self.assertEqual(self.judged(over_quic(), over_tcp(CONN_TIMEOUT))[0], "quic.connectivity.transient")
+
+    def test_what_the_response_over_tcp_tells(self):
+        for told, word in ((True, "h3"), (False, "none")):
+            self.assertIn(f"quic.alt_svc.{word}", self.judged(over_quic("none"), over_tcp(quic_alt_svc=told)))
+        for value, told in (('h3=":443"', True), ('h3-29=":443", h3=":8443"; ma=60', True), ('h3-29=":443"', False),
+                            ("clear", False), ('h2="a.example:443"', False), ('h2=":443",h3 = ":443"', True)):
+            self.assertIs(tells_of_h3([("server", "x"), ("alt-svc", value)]), told, value)
+        self.assertIs(tells_of_h3([("link", 'h3=":443"')]), False)
 
     def test_what_does_not_come_up(self):
         for answer in ("none", "icmp", "other_version", "unusable", "handshake", "closed:0x178"):
-            self.assertEqual(self.judged(over_quic(answer)), ["quic.connectivity.broken", f"quic.answer.{answer}"])
+            self.assertEqual(self.judged(over_quic(answer)), ["quic.connectivity.broken", f"quic.answer.{answer}",
+                                                              "quic.alt_svc.h3"])
             self.assertEqual(self.judged(over_quic(answer), over_tcp(CONN_FAILED))[0], "quic.connectivity.offline")
 
     def test_versions(self):
@@ -78,7 +90,7 @@ class TestVerdicts(unittest.TestCase):
                             (SPINS[:-1] + "0", "unused")):
             with self.subTest(spins):
                 self.assertIn(f"quic.spin.{word}", self.judged(over_quic(quic_spins=spins)))
-        for spins in ("", "00,11,00,11,00"):
+        for spins in ("", "00,11,00,11,00,11,00"):
             self.assertNotIn("quic.spin.", " ".join(self.judged(over_quic(quic_spins=spins))))
 
     def test_what_was_not_seen(self):

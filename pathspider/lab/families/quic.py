@@ -9,6 +9,7 @@ from pathspider.lab.impairments import CONNECTION, Impairment
 from pathspider.lab.scenario import Scenario
 
 HTTPS = ["quic", "--connect", "https"]
+TOLD = "quic.alt_svc.h3"
 UDP_443 = "udp dport 443"
 MARKED = f"{UDP_443} $ip ecn ect0"
 
@@ -20,13 +21,14 @@ def remarked(mark: str, which: str = "") -> Impairment:
 
 def works(ecn: str = "validates", spin: str = "used", version: str = "1") -> set[str]:
     """The conditions where a response comes over HTTP/3."""
-    return {"quic.connectivity.works", "quic.answer.response", f"quic.version:{version}", f"quic.ecn.{ecn}",
+    return {"quic.connectivity.works", TOLD, "quic.answer.response", f"quic.version:{version}", f"quic.ecn.{ecn}",
             f"quic.spin.{spin}"}
 
 
 def fails(answer: str, word: str = "broken", version: str = "") -> set[str]:
     """Those where none comes."""
-    return {f"quic.connectivity.{word}", f"quic.answer.{answer}"} | ({f"quic.version:{version}"} if version else set())
+    return ({f"quic.connectivity.{word}", f"quic.answer.{answer}"} | ({TOLD} if word == "broken" else set())
+            | ({f"quic.version:{version}"} if version else set()))
 
 
 CLEAN = works()
@@ -51,7 +53,7 @@ SCENARIOS = [replace(one, needs="h3") for one in (
     Scenario("quic-offline", [path.silent_drop()], HTTPS, fails("none", "offline")),
     Scenario("quic-offline-closed", [], HTTPS, fails("icmp", "offline"), port=9),
     Scenario("quic-transient", [path.first_connection_fails()], HTTPS,
-             {"quic.connectivity.transient", *CLEAN} - {"quic.connectivity.works"}),
+             {"quic.connectivity.transient", *CLEAN} - {"quic.connectivity.works", TOLD}),
 
     # What becomes of ECT(0)
     Scenario("quic-ecn-bleached", [remarked("not-ect")], HTTPS, works("no_mirroring")),
@@ -64,9 +66,10 @@ SCENARIOS = [replace(one, needs="h3") for one in (
                                            (f"{MARKED} numgen inc mod 3 == 2 drop",))], HTTPS, CLEAN),
     Scenario("quic-ecn-blocked", [Impairment("drops all behind a datagram with ECT(0)", (
         f"{CONNECTION} @doomed_$v drop", f"{MARKED} add @doomed_$v {{ {CONNECTION} }} drop"))], HTTPS,
-             {"quic.connectivity.works", "quic.answer.response", "quic.version:1", "quic.ecn.unclear"}),
+             {"quic.connectivity.works", TOLD, "quic.answer.response", "quic.version:1", "quic.ecn.unclear"}),
 
     # What servers do
+    Scenario("quic-not-told", [], HTTPS, CLEAN ^ {TOLD, "quic.alt_svc.none"}, server="http1"),
     Scenario("quic-no-counts", [], HTTPS, works("no_mirroring"), server="h3-no-counts"),
     Scenario("quic-undercount", [], HTTPS, works("undercount"), server="h3-undercount"),
     Scenario("quic-swapped", [], HTTPS, works("remarked"), server="h3-swapped"),

@@ -28,6 +28,7 @@ class Counting(QuicConnection):
 
     def __init__(self, told: Callable[[tuple[int, int, int]], tuple[int, int, int]] | None, **others: Any) -> None:
         super().__init__(**others)
+        self._ack_delay = 0.0  # a timer for each packet would cost more than what it saves
         self._told = told
         self._counts: dict[int, list[int]] = {}
 

@@ -25,17 +25,17 @@ LINGERING_TIME = 30.0
 """Seconds for which it may go on sending: nginx's ``lingering_time``."""
 
 
-def with_header(body: bytes, kind: bytes = b"text/plain", status: bytes = b"200 OK") -> bytes:
-    """A response whose end is the end of the connection. :rfc:`9112`, section 9.6"""
-    return (b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-            % (status, kind, len(body)) + body)
+def with_header(body: bytes, kind: bytes = b"text/plain", status: bytes = b"200 OK", further: bytes = b"") -> bytes:
+    """A response whose end is the end of the connection, with further header fields. :rfc:`9112`, section 9.6"""
+    return (b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n%s\r\n"
+            % (status, kind, len(body), further) + body)
 
 
-def response(request: bytes) -> bytes:
-    """The answer to a request of HTTP/1.0 or HTTP/1.1."""
+def response(request: bytes, further: bytes = b"") -> bytes:
+    """The answer to a request of HTTP/1.0 or HTTP/1.1, with further header fields."""
     if not REQUEST_LINE.match(request):
         return with_header(b"This is no HTTP request.\n", status=b"400 Bad Request")
-    whole = with_header(BODY)
+    whole = with_header(BODY, further=further)
     return whole.removesuffix(BODY) if request.startswith(b"HEAD ") else whole
 
 

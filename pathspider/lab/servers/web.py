@@ -19,6 +19,8 @@ from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, RequestReceived
 from h2.exceptions import ProtocolError
 
+from pathspider.helpers.modes import MODES
+from pathspider.helpers.optional import has_aioquic
 from pathspider.lab.servers.http1 import BODY, BROKEN, LINGERING, close, linger, read_request, response
 from pathspider.lab.servers.sockets import BACKLOG
 
@@ -27,6 +29,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 
 UPGRADE = re.compile(rb"\r\nupgrade:[^\r]*\bh2c\b", re.IGNORECASE)
 SETTINGS = re.compile(rb"\r\nhttp2-settings:[ \t]*([\w-]*)", re.IGNORECASE)
+ALT_SVC = b'Alt-Svc: h3=":%d"\r\n' % MODES["h3"].port
+"""Says over TLS that there is HTTP/3, too. :rfc:`7838`"""
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
@@ -60,7 +64,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 _respond(connection, 1, request.startswith(b"HEAD "))
                 await _answer_h2(connection, b"", reader, writer, answered=True)
             else:
-                writer.write(response(request))
+                writer.write(response(request, ALT_SVC if secured is not None and has_aioquic() else b""))
                 await linger(reader, writer)
     await close(writer)
 
