@@ -18,20 +18,20 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 
 BENCHMARKS: dict[str, tuple[int, list[str]]] = {
-    "observe": (240, ["--packets", "1000000", "--runs", "3"]),
+    "observe": (240, ["--packets", "500000", "--runs", "3"]),
     "live": (60, ["--seconds", "5", "--runs", "1"]),
     "measure": (240, []),
-    "verdicts": (180, []),
+    "verdicts": (150, ["drop-loss-5", "no-suspects"]),
     "confirm": (120, ["is dead"]),
     "health": (90, ["stop", "--rounds", "1"]),
-    "wire": (60, ["wire"]),
-    "tbit": (60, ["--targets", "200"]),
+    "wire": (90, ["both"]),
+    "tbit": (90, ["--targets", "200"]),
     "locate": (60, ["--targets", "20"]),
     "places": (90, ["ecn"]),
     "inflow": (30, ["--connections", "200"]),
     "targets": (60, ["--prefixes", "200000", "--lines", "200000"]),
     "resolve": (120, ["--names", "20000"]),
-    "campaign": (90, ["overhead", "--targets", "2000"]),
+    "campaign": (60, ["overhead", "--targets", "2000"]),
     "report": (180, []),
     "export": (120, []),
 }

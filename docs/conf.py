@@ -11,7 +11,7 @@ author = "the PATHspider authors"
 release = re.search(r'^__version__ = "([^"]+)"', (Path(__file__).parent.parent / "pathspider" / "version.py")
                     .read_text(), re.MULTILINE).group(1)
 version = release
-extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "generated", "printed"]
+extensions = ["sphinx.ext.autodoc", "sphinx_copybutton", "generated", "benchmarked", "printed"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True

@@ -95,6 +95,15 @@ class AccECN(TraversalSpider, PluggableSpider):
 
     name = "accecn"
     description = "Accurate ECN Feedback"
+    feature = "Asking for accurate ECN"
+    questions = {
+        "negotiation": "Is accurate ECN negotiated?",
+        "forward": "Does a SYN that is not ECN-capable arrive so?",
+        "ect0.negotiation": "Is accurate ECN negotiated by a SYN with ECT(0)?",
+        "ect0.forward": "Does ECT(0) on the SYN arrive as it was sent?",
+        "ect1.negotiation": "Is accurate ECN negotiated by a SYN with ECT(1)?",
+        "ect1.forward": "Does ECT(1) on the SYN arrive as it was sent?",
+    }
     version = __version__
     variants = [asking("notect"), asking("ect0"), asking("ect1")]
     located = {BROKEN: AS_SET, r"accecn(\.\w+)?\.forward\.(bleached|remarked:.+)": AS_SET, WORKS: AS_SET}

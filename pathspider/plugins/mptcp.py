@@ -43,6 +43,11 @@ class MPTCP(TraversalSpider, PluggableSpider):
 
     name = "mptcp"
     description = "Multipath TCP"
+    feature = "Asking for Multipath TCP"
+    questions = {
+        "option": "Is Multipath TCP negotiated?",
+        "control.option": "Does the SYN-ACK have the control's option, too?",
+    }
     version = __version__
     variants = [
         Variant("", tcp_option(TO_MPTCP, MP_CAPABLE), look, {

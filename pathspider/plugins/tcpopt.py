@@ -59,6 +59,8 @@ class TCPOpt(TraversalSpider, PluggableSpider):
 
     name = "tcpopt"
     description = "TCP Options of Any Kind"
+    feature = "TCP option"
+    questions = {"<kind>.option": "Does the SYN-ACK have the option, too?"}
     version = __version__
     conditions = Variant("<kind>", lambda packet: packet, outcomes=OUTCOMES).conditions("tcpopt")
 

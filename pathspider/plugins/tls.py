@@ -84,6 +84,9 @@ class TLS(DesynchronizedSpider, PluggableSpider):
 
     name = "tls"
     description = "TLS ClientHellos"
+    feature = "A TLS ClientHello"
+    questions = {f"{hello}.answer": f"What answers the ClientHello \N{LEFT DOUBLE QUOTATION MARK}{hello}"
+                                    "\N{RIGHT DOUBLE QUOTATION MARK}?" for hello in (BASELINE, *HELLOS)}
     version = __version__
     chains = [BasicChain, TCPChain, SegmentsChain]
     connect_supported = ["https"]

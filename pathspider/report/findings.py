@@ -9,7 +9,6 @@ from typing import NamedTuple
 from pathspider.report import wording
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.figures import points, with_interval
-from pathspider.report.hops import Interval
 from pathspider.report.pairs import MOST_PLACES, Pairs
 from pathspider.report.questions import BASELINE_UP, natural_key
 from pathspider.report.statistics import Share, wilson
@@ -219,13 +218,18 @@ def evidence(finding: Finding) -> Iterator[str]:
 
 
 def located(finding: Finding) -> str:
-    """Where on the path it is, for targets that were looked for: the most frequent intervals; empty without any."""
-    counter: Counter[Interval] = Counter()
+    """Where on the path it is, for targets that were looked for: the most frequent intervals, by the ASes of both ends
+    where these are known; empty without any."""
+    counter: Counter[str] = Counter()
+    rest = 0
     for tally in finding.report.tallies:
-        counter.update({one: count for one, count in tally.hops.items() if one.name == finding.name})
-    said = [f"{count:,} {one.word} between {one.low} and {one.high}" for one, count in counter.most_common()
-            if one.low and one.high]
-    rest = counter.total() - sum(count for one, count in counter.items() if one.low and one.high)
+        for one, count in tally.hops.items():
+            if one.name == finding.name and one.low and one.high:
+                ends = one.low.system and one.high.system and (one.low.system, one.high.system)
+                counter["{} between {} and {}".format(one.word, *(ends or (one.low, one.high)))] += count
+            elif one.name == finding.name:
+                rest += count
+    said = [f"{count:,} {what}" for what, count in counter.most_common()]
     if len(said) > MOST_NAMED:
         rest_of = len(said) - MOST_NAMED
         said = [*said[:MOST_NAMED], f"{rest_of:,} more {'interval' if rest_of == 1 else 'intervals'}"]

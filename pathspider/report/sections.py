@@ -26,8 +26,8 @@ FIGURE = ' class="figure"'
 """Of what is not broken between lines, and"""
 MOST_UNBROKEN = 24
 """how many characters that may be."""
-CHANCE = re.compile(r"p (?:=|&lt;) [^\s,)]+")
-"""What :func:`~pathspider.report.wording.chance` says, in HTML: that is not broken either."""
+UNBROKEN = re.compile(r"p (?:=|&lt;) [^\s,)]+|[0-9.]+ %")
+"""Chances (:func:`~pathspider.report.wording.chance`) and shares in a sentence, in HTML: not broken either."""
 MOST_EACH = 8
 """Files of which each one's facts are told on top."""
 
@@ -44,7 +44,7 @@ def finding(report: Report) -> Iterator[str]:
         yield f'<p class="find">{_marked(first)} {" ".join(map(_marked, rest))}</p>\n'
         parts = [*evidence(one)]
         if len(parts) <= MOST_SAID:
-            yield "".join(f'<p class="sub">{text_of(part)}</p>\n' for part in parts)
+            yield "".join(f'<p class="sub">{_unbroken(part)}</p>\n' for part in parts)
         else:
             yield from details("IP versions, noise floor and further rounds, file by file",
                                ["<ul>\n", *(f"<li>{text_of(part)}</li>\n" for part in parts), "</ul>\n"])
@@ -61,8 +61,12 @@ def finding(report: Report) -> Iterator[str]:
 
 
 def _marked(sentence: Sentence) -> str:
-    return "".join(f"<b{FIGURE if len(text) <= MOST_UNBROKEN else ''}>{text_of(text)}</b>" if bold
-                   else CHANCE.sub(rf"<span{FIGURE}>\g<0></span>", text_of(text)) for text, bold in sentence)
+    return "".join(f"<b{FIGURE if len(text) <= MOST_UNBROKEN else ''}>{text_of(text)}</b>" if bold else _unbroken(text)
+                   for text, bold in sentence)
+
+
+def _unbroken(text: str) -> str:
+    return UNBROKEN.sub(rf"<span{FIGURE}>\g<0></span>", text_of(text))
 
 
 def _facts(report: Report) -> Iterator[str]:

@@ -28,10 +28,10 @@ def name_of(question: str) -> str:
 
 
 def feature(name: str) -> str:
-    """What is asked of the path, as a sentence begins: ``Asking for ECN``, ``DSCP 46``."""
+    """What is asked of the path, as a sentence begins: ``Asking for ECN``, ``DSCP 46``, ``A TLS ClientHello (ech)``."""
     plugin, _, rest = name.partition(".")
     said, description, _ = _declared(plugin)
-    return " ".join(filter(None, (said or description or plugin, rest)))
+    return " ".join(filter(None, (said or description or plugin, rest if rest.isdigit() or not rest else f"({rest})")))
 
 
 def title(plugin: str) -> str:

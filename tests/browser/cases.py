@@ -44,7 +44,8 @@ def file(plugin="ecn", day=21, *, source="198.51.100.1", breaking=None, rounds=T
             left[asn] = left.get(asn, 0) - (not before)
             found += [f"{name}.connectivity.broken", *([f"{name}.stable.connectivity.broken"] if rounds else [])]
             found.append(f"{name}.hop.dropped:3-4" if number % 7 else f"{name}.hop.not_located:no_answer")
-            near, far = ({"ttl": ttl, "addr": f"203.0.113.{ttl * 10 + asn % 7}"} for ttl in (3, 4))
+            near, far = ({"ttl": ttl, "addr": f"203.0.113.{ttl * 10 + asn % 7}", "ASN": 64513 - ttl}
+                         for ttl in (3, 4))
             hops = {"hops": {"A": [near, far], "B": [near]}}
         elif drawn < 0.013:
             found += [f"{name}.connectivity.broken",

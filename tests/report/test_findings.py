@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.report.findings import MOST_FEATURES, evidence, findings, lead, others, plain
+from pathspider.report.findings import MOST_FEATURES, evidence, findings, lead, located, others, plain
 from tests.report.records import BROKEN, WORKS, record, report_of
 
 DASH = "\N{EN DASH}"
@@ -25,6 +25,20 @@ def two_days():
     after = [{**one, "conditions": [BROKEN]} if one["dip_asn"] in (64500, 64503) and number else one
              for number, one in enumerate(before)]
     return before, after
+
+
+class TestLocated(unittest.TestCase):
+    def test_intervals_between_the_same_systems_are_one(self):
+        """Three intervals between two ASes, one whose ends have none, and one target that was not located."""
+        systems = {"ASN": 64510}, {"ASN": 64509}
+        hops = [[{"ttl": ttl, "addr": f"203.0.113.{ttl * 10 + number}", **(more if number < 4 else {})}
+                 for ttl, more in zip((3, 4), systems, strict=True)] for number in range(1, 5)]
+        rows = [record(f"192.0.2.{number}", BROKEN, "ecn.hop.dropped:3-4", hops={"B": one})
+                for number, one in enumerate(hops)]
+        rows += [record("192.0.2.9", BROKEN, "ecn.hop.not_located:no_answer", hops={})]
+        with report_of(a=rows) as report:
+            self.assertEqual(located(findings(report)[0]), "3 dropped between AS64510 and AS64509; 1 dropped between "
+                             "203.0.113.34 and 203.0.113.44; 1 not between two hops")
 
 
 class TestLead(unittest.TestCase):

@@ -18,8 +18,13 @@ class TestWording(unittest.TestCase):
                     self.assertNotIn("<", heading(question))
 
     def test_features(self):
-        self.assertEqual([feature(one) for one in ("ecn", "dscp.46", "mine.and.yours")],
-                         ["Asking for ECN", "DSCP 46", "mine and.yours"])
+        self.assertEqual([feature(one) for one in
+                          ("ecn", "dscp.46", "tcpopt.253", "tls.ech", "accecn.ect0", "mine.and.yours")],
+                         ["Asking for ECN", "DSCP 46", "TCP option 253", "A TLS ClientHello (ech)",
+                          "Asking for accurate ECN (ect0)", "mine (and.yours)"])
+        self.assertEqual([heading(one) for one in ("tcpopt.253.option", "tls.ech.answer", "accecn.ect0.negotiation")],
+                         ["Does the SYN-ACK have the option, too?", "What answers the ClientHello “ech”?",
+                          "Is accurate ECN negotiated by a SYN with ECT(0)?"])
         self.assertEqual(heading("dscp.46.connectivity (baseline up, confirmed)"),
                          "Does DSCP 46 break a connection that works without it?")
         self.assertEqual(heading("ecn.negotiation"), "Is ECN negotiated?")
