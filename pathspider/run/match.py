@@ -74,6 +74,25 @@ def likeness(result: Result, connection: Connection, flow: Flow) -> int:
     return 2 if protocol == flow["proto"] else 0
 
 
+def in_order(result: Result, flows: list[Flow | None]) -> list[Flow | None]:
+    """The same flows, of connections that share a key in the order in which these began: what ends first, and comes
+    first, need not be the first."""
+    shared: dict[Key, list[int]] = {}
+    for place, connection in enumerate(result.connections):
+        if flows[place] is not None and (key := connection_key(result.job, connection)) is not None:
+            shared.setdefault(key, []).append(place)
+    found = [*flows]
+    for places in shared.values():
+        mine = [flow for place in places if (flow := flows[place]) is not None and flow.get("pkt_first") is not None]
+        if len(places) > 1 and len(mine) == len(places):
+            begun = sorted(places, key=lambda place: result.spans[place] if result.spans else (place, 0.0))
+            pairs = [*zip(begun, sorted(mine, key=lambda flow: flow["pkt_first"]), strict=True)]
+            if all(likeness(result, result.connections[place], flow) for place, flow in pairs):
+                for place, flow in pairs:
+                    found[place] = flow
+    return found
+
+
 class Matcher:
     """Matches results with flows, one job at a time.
 
@@ -147,7 +166,7 @@ class Matcher:
         if self.observing:
             pairs = zip(waiting.flows, waiting.result.connections, strict=True)
             missed = sum(flow is None and connection["spdr_state"] != CONN_SKIPPED for flow, connection in pairs)
-        return Merged(waiting.result, waiting.flows, missed)
+        return Merged(waiting.result, in_order(waiting.result, waiting.flows), missed)
 
 
 def _take(table: dict[Key, deque[Entry]], key: Key, likeness: Callable[[Entry], int]) -> Entry | None:

@@ -69,6 +69,29 @@ class TestMerger(unittest.TestCase):
         self.assertEqual((one.result.job["number"], one.flows[0]["pkt_first"]), (1, 1.0))
         self.assertEqual((two.result.job["number"], two.flows[0]["pkt_first"]), (2, 2.0))
 
+    def test_one_port_of_a_job_is_matched_by_what_began_first(self):
+        """Seen on a busy machine: the flow of the second connection had ended before that of the first."""
+        first, second = flow(5, pkt_first=10.1, pkt_last=10.9), flow(5, proto=132, pkt_first=10.5, pkt_last=10.6)
+        for spans, places in (((), (0, 1)), (((1.0, 1.2), (1.4, 1.5)), (0, 1)), (((1.4, 1.5), (1.0, 1.2)), (1, 0))):
+            for flows in ((first, second), (second, first)):
+                for early in (False, True):
+                    merger = Matcher(patience=100)
+                    merged = [] if early else [*merger.add_result(result(1, 5, 5)._replace(spans=spans), 0)]
+                    for one in flows:
+                        merged += merger.add_flow(one, 0)
+                    if early:
+                        merged += merger.add_result(result(1, 5, 5)._replace(spans=spans), 0)
+                    self.assertEqual([merged[0].flows.index(one) for one in (first, second)], [*places])
+
+    def test_protocols_that_are_told_come_before_the_order(self):
+        job = result(1, 5, 5)
+        for connection, protocol in zip(job.connections, (132, 6), strict=True):
+            connection["proto"] = protocol
+        first, second = flow(5, pkt_first=10.1), flow(5, proto=132, pkt_first=10.5)
+        merger = Matcher(patience=100)
+        merged = [*merger.add_result(job, 0), *merger.add_flow(first, 0), *merger.add_flow(second, 0)]
+        self.assertEqual(merged[0].flows, [second, first])
+
     def test_patience_ends_and_memory_is_given_back(self):
         merger = Matcher(patience=10)
         list(merger.add_result(result(1, 5, 6), 0))
