@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from pathspider.helpers import poller
+from pathspider.helpers.dns import OWN_ERRORS
 from pathspider.helpers.modes import MODES
 from pathspider.helpers.optional import MissingError
 from pathspider.helpers.poller import Exchange, Transfer, clock
@@ -37,6 +38,7 @@ from pathspider.helpers.sockets import (
     opening,
     over,
     pending_error,
+    report_icmp,
     settle,
     syn_data_acked,
 )
@@ -60,6 +62,11 @@ FINAL = 200
 HTTP_1_1_REQUIRED = "HTTP_1_1_REQUIRED"
 SAID_HTTP_1_1_REQUIRED = re.compile(rb"HTTP_1_1_REQUIRED|GOAWAY, error=13,")
 """How libcurl, in its remarks, tells of this error of HTTP/2, in RST_STREAM and in GOAWAY. :rfc:`9113`, section 7"""
+
+SAID_ERRNO = re.compile(rb"\(errno (\d+)\)")
+"""How libcurl tells why it cannot send or receive a datagram."""
+OF_THIS_MACHINE = OWN_ERRORS | {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL}
+"""Such reasons that no ICMP error gives as final. icmp(7)"""
 
 USER_AGENT = f"PATHspider/{__version__} (+https://pathspider.net/)"
 LONG_MS = 2_000_000_000
@@ -131,7 +138,8 @@ def connect_h3(  # noqa: PLR0917
 ) -> Connection:
     """The same over HTTP/3, and nothing else, in UDP port 443 unless the job names one. :rfc:`9114`
 
-    An ICMP error from the path is a failure. :exc:`~pathspider.helpers.optional.MissingError` where libcurl has not got
+    An ICMP error that says that the port is closed, or that it is prohibited, is a failure; of others (a router without
+    a way) nothing is heard. :exc:`~pathspider.helpers.optional.MissingError` where libcurl has not got
     HTTP/3, as Debian 12's has not.
     """
     require_http3()  # it loads pycurl, which is not on the connection's time
@@ -385,28 +393,32 @@ class _Response:
 
 
 class _DatagramTransfer(_Transfer):
-    """A transfer by datagrams."""
+    """A transfer by datagrams.
 
-    def take_socket(self, descriptor: int, _purpose: int) -> int:
-        """Ours stays open: it tells who sent an ICMP error."""
-        self.taken, self.descriptor = True, descriptor
-        already: int = _pycurl().SOCKOPT_ALREADY_CONNECTED
-        return already
+    Its socket has no error queue, which libcurl would not read: poll(2) would tell of what is in there without end. So
+    ICMP errors come as far as the kernel takes them for final.
+    """
+
+    errno = 0
+    """Of the first call that failed; libcurl names it in its remarks alone."""
 
     def prepare(self, url: str, job: Job, curlopts: CurlOpts) -> None:
         """As above, over HTTP/3 alone."""
         pycurl = _pycurl()
+        report_icmp(self.sock, self.sock.family == socket.AF_INET6, False)
         super().prepare(url, job, {**curlopts, pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_3ONLY})
 
+    def take_remark(self, kind: int, text: bytes) -> None:
+        """What libcurl says of its work."""
+        if kind == _pycurl().INFOTYPE_TEXT and not self.errno and (found := SAID_ERRNO.search(text)) is not None:
+            self.errno = int(found[1])
+
     def no_response(self, number: int, text: str) -> Connection:
-        """As above; libcurl says that it cannot send, and why is told by the socket."""
-        own, target = self.sock.getsockname()[0], self.sock.getpeername()[0]
-        reason, network = pending_error(self.sock, own, target)
-        if reason:
-            return failed(CONN_FAILED, self.sp, errno_name(reason)) if network else (
-                local_error(errno_name(reason), self.sp))
-        if number == _pycurl().E_SEND_ERROR:  # and no ICMP error came: our own machine did not let it out
-            return local_error(f"curl_{number}", self.sp)
+        """As above; an error of the socket is our own machine's, or an ICMP error's."""
+        if self.errno in OF_THIS_MACHINE:
+            return local_error(errno_name(self.errno), self.sp)
+        if self.errno and self.taken:
+            return failed(CONN_FAILED, self.sp, errno_name(self.errno))
         return super().no_response(number, text)
 
 
@@ -471,6 +483,7 @@ class _FastOpenTransfer(_Transfer):
         if self.taken and number in unmade and not self.settled and not settle(self.sock):
             reason, network = self.error if self.error[0] else self.pending_error()
             if not reason:
+                reason = self.handle.getinfo(pycurl.OS_ERRNO)
                 network = reason in ANSWERS or reason in WAITING or reason == errno.ETIMEDOUT
             if reason and not network:
                 return local_error(errno_name(reason))

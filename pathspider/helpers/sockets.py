@@ -242,14 +242,15 @@ def _ends(source: Source, job: Job) -> tuple[str, str, int]:
     return own, str(address), port
 
 
-def _report_icmp(sock: socket.socket, six: bool, on: bool) -> None:
+def report_icmp(sock: socket.socket, six: bool, on: bool) -> None:
+    """Have the error queue of a socket (of IPv6: ``six``) tell of ICMP errors, and all of them, or not any more."""
     level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if six else (socket.SOL_IP, IP_RECVERR)
     sock.setsockopt(level, option, on)
 
 
 def _prepare(sock: socket.socket, six: bool, sockopts: SockOpts | None) -> None:
     sock.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-    _report_icmp(sock, six, True)
+    report_icmp(sock, six, True)
     for level, option, value in sockopts or ():
         try:
             sock.setsockopt(level, option, value)
@@ -278,7 +279,7 @@ def _connect(
         number, network = pending_error(sock, name, target[0])
         if number:
             return failure(sock, number, network, sp)
-        _report_icmp(sock, six, False)
+        report_icmp(sock, six, False)
     opened: Opened = {"spdr_state": CONN_OK, "sp": sp, "client": sock}
     if first:
         opened["sent"] = sent
@@ -319,7 +320,7 @@ def settle(sock: socket.socket) -> bool:
     that came before we looked. :rfc:`5927`"""
     if not is_established(sock):
         return False
-    _report_icmp(sock, sock.family == socket.AF_INET6, False)  # the error queue is emptied, too
+    report_icmp(sock, sock.family == socket.AF_INET6, False)  # the error queue is emptied, too
     sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return True
 
