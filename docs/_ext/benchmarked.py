@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ HEADS = {
 """Columns whose heads say more than their names."""
 
 PARTS = {"observe": {"ratio": "Times tracestats"}, "report": {"ratio": "CPU, times json.loads"},
-          "live": {"rate": "Sent a second", "loss": "Loss (share)"}}
+         "resolve": {"rate": "Names a second", "alone": "Names a second of CPU"},
+         "live": {"rate": "Sent a second", "loss": "Loss (share)"}}
 """What a column is called in one benchmark alone."""
 
 
@@ -41,6 +43,11 @@ def results() -> dict[str, dict[str, Any]]:
     """What there is of each benchmark, in the order of the page."""
     return {name: json.loads(path.read_text(encoding="utf-8")) for name in TITLES
             if (path := RESULTS / f"{name}.json").exists()}
+
+
+def named(text: str) -> str:
+    """What a row is called, with its options as such."""
+    return re.sub(r"(?<![\w-])--[a-z][a-z-]+", r"``\g<0>``", plain(text))
 
 
 def shown(value: object) -> str:
@@ -65,7 +72,7 @@ def figures() -> Iterator[str]:
         heads = {**HEADS, **PARTS.get(name, {})}
         yield from (".. list-table::", "   :header-rows: 1", "")
         for cells in ([""] + [heads.get(one, one.replace("_", " ").capitalize()) for one in columns],
-                      *([plain(row), *(shown(rows[row].get(one)) for one in columns)] for row in rows)):
+                      *([named(row), *(shown(rows[row].get(one)) for one in columns)] for row in rows)):
             yield from (f"   {'*' if not place else ' '} - {cell}" for place, cell in enumerate(cells))
         yield ""
 
