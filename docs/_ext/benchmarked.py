@@ -24,6 +24,9 @@ TITLES = {
 }
 """What each benchmark is about, in this order."""
 
+MISSING = "\N{EN DASH}"
+"""Stands where a thing was not measured."""
+
 HEADS = {
     "wall": "Wall (s)", "seconds": "Seconds", "cpu": "CPU (s)", "memory": "Memory (MiB)", "MiB": "Output (MiB)",
     "ratio": "Times the yardstick", "cpu_ratio": "Times its CPU", "rate": "A second", "alone": "A second of CPU",
@@ -52,8 +55,10 @@ def named(text: str) -> str:
 
 def shown(value: object) -> str:
     """A figure: three digits, or all that are before the point."""
-    if isinstance(value, bool | str | None):
-        return "" if value is None else plain(str(value))
+    if value is None:
+        return MISSING
+    if isinstance(value, bool | str):
+        return plain(str(value))
     assert isinstance(value, int | float)
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
@@ -71,7 +76,7 @@ def figures() -> Iterator[str]:
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         heads = {**HEADS, **PARTS.get(name, {})}
         yield from (".. list-table::", "   :header-rows: 1", "")
-        for cells in ([""] + [heads.get(one, one.replace("_", " ").capitalize()) for one in columns],
+        for cells in (["What"] + [heads.get(one, one.replace("_", " ").capitalize()) for one in columns],
                       *([named(row), *(shown(rows[row].get(one)) for one in columns)] for row in rows)):
             yield from (f"   {'*' if not place else ' '} - {cell}" for place, cell in enumerate(cells))
         yield ""

@@ -59,7 +59,8 @@ class TestPage(unittest.TestCase):
             columns = list(dict.fromkeys(key for one in measured.values() for key in one))
             for row, figures_of in zip(rows, measured.values(), strict=True):
                 self.assertEqual(len(row), len(heads))
-                cells = {key: cell for key, cell in zip(columns, row[1:], strict=True) if cell}
+                cells = {key: cell for key, cell in zip(columns, row[1:], strict=True)
+                         if cell != benchmarked.MISSING}
                 self.assertEqual(cells.keys(), figures_of.keys())
                 for key, value in figures_of.items():
                     if isinstance(value, int | float) and not isinstance(value, bool):
