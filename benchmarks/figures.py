@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -99,7 +100,7 @@ def write_figures(path: str | None) -> None:
     memory = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     words = iter(sys.argv)
     made = {
-        "command": " ".join(["benchmarks/" + Path(next(words)).name,
+        "command": shlex.join(["benchmarks/" + Path(next(words)).name,
                              *(word for word in words if word != "--json" or not next(words, ""))]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         "load": LOAD,

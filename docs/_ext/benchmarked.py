@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ TITLES = {
 }
 """What each benchmark is about, in this order."""
 
+MISSING = "\N{EN DASH}"
+"""Stands where a thing was not measured."""
+
 HEADS = {
     "wall": "Wall (s)", "seconds": "Seconds", "cpu": "CPU (s)", "memory": "Memory (MiB)", "MiB": "Output (MiB)",
     "ratio": "Times the yardstick", "cpu_ratio": "Times its CPU", "rate": "A second", "alone": "A second of CPU",
@@ -33,7 +37,8 @@ HEADS = {
 """Columns whose heads say more than their names."""
 
 PARTS = {"observe": {"ratio": "Times tracestats"}, "report": {"ratio": "CPU, times json.loads"},
-          "live": {"rate": "Sent a second", "loss": "Loss (share)"}}
+         "resolve": {"rate": "Names a second", "alone": "Names a second of CPU"},
+         "live": {"rate": "Sent a second", "loss": "Loss (share)"}}
 """What a column is called in one benchmark alone."""
 
 
@@ -43,10 +48,17 @@ def results() -> dict[str, dict[str, Any]]:
             if (path := RESULTS / f"{name}.json").exists()}
 
 
+def named(text: str) -> str:
+    """What a row is called, with its options as such."""
+    return re.sub(r"(?<![\w-])--[a-z][a-z-]+", r"``\g<0>``", plain(text))
+
+
 def shown(value: object) -> str:
     """A figure: three digits, or all that are before the point."""
-    if isinstance(value, bool | str | None):
-        return "" if value is None else plain(str(value))
+    if value is None:
+        return MISSING
+    if isinstance(value, bool | str):
+        return plain(str(value))
     assert isinstance(value, int | float)
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
@@ -64,8 +76,8 @@ def figures() -> Iterator[str]:
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         heads = {**HEADS, **PARTS.get(name, {})}
         yield from (".. list-table::", "   :header-rows: 1", "")
-        for cells in ([""] + [heads.get(one, one.replace("_", " ").capitalize()) for one in columns],
-                      *([plain(row), *(shown(rows[row].get(one)) for one in columns)] for row in rows)):
+        for cells in (["What"] + [heads.get(one, one.replace("_", " ").capitalize()) for one in columns],
+                      *([named(row), *(shown(rows[row].get(one)) for one in columns)] for row in rows)):
             yield from (f"   {'*' if not place else ' '} - {cell}" for place, cell in enumerate(cells))
         yield ""
 

@@ -55,11 +55,12 @@ class TestPage(unittest.TestCase):
         for path in files:
             measured = json.loads(path.read_text(encoding="utf-8"))["rows"]
             heads, *rows = shown[benchmarked.TITLES[path.stem]]
-            self.assertEqual([row[0] for row in rows], [benchmarked.plain(name) for name in measured])
+            self.assertEqual([row[0] for row in rows], [benchmarked.named(name) for name in measured])
             columns = list(dict.fromkeys(key for one in measured.values() for key in one))
             for row, figures_of in zip(rows, measured.values(), strict=True):
                 self.assertEqual(len(row), len(heads))
-                cells = {key: cell for key, cell in zip(columns, row[1:], strict=True) if cell}
+                cells = {key: cell for key, cell in zip(columns, row[1:], strict=True)
+                         if cell != benchmarked.MISSING}
                 self.assertEqual(cells.keys(), figures_of.keys())
                 for key, value in figures_of.items():
                     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -72,6 +73,10 @@ class TestPage(unittest.TestCase):
             self.assertRegex(made["date"], r"^20\d\d-\d\d-\d\d \d\d:\d\d$")
             self.assertTrue(made["command"].startswith(f"benchmarks/{path.stem}.py"))
             self.assertTrue(made["processor"] and made["system"] and made["versions"])
+
+    def test_options_are_told_from_words(self):
+        self.assertEqual([benchmarked.named(one) for one in ("resolve --mixed-case, a_b", "a -- b", "half-open--x")],
+                         [r"resolve ``--mixed-case``, a\_b", "a -- b", "half-open--x"])
 
     def test_figures_keep_three_digits(self):
         self.assertEqual([benchmarked.shown(one) for one in (12345, 1234.5, 99.94, 12.34, 1.234, 0.01234, 0, "a_b")],
