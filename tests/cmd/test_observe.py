@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import pty
+import re
 import signal
 import socket
 import struct
@@ -705,21 +706,26 @@ class TestBadInput(FileCase):
 class TestLive(unittest.TestCase):
     def check_signal(self, number):
         with Lab() as lab:
-            run = lab.popen([*COMMAND, "-i", "lab0", "basic", "udp"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            lab_ready = [
+            run = lab.popen([*COMMAND, "-i", "lab0", "--stats", "0.1", "basic", "udp"], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+            sender = lab.popen([
                 sys.executable,
                 "-c",
                 "import socket, time\n"
                 "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-                "for n in range(50):\n    s.sendto(b'x', ('10.64.0.1', 9)); time.sleep(0.02)",
-            ]
-            lab.run(lab_ready)
-            run.send_signal(number)
-            output, errors = run.communicate(timeout=100)
+                "while True:\n    s.sendto(b'x', ('10.64.0.1', 9)); time.sleep(0.02)",
+            ])
+            try:
+                while not re.search(rb"[1-9][0-9]* packets", run.stderr.readline()):
+                    pass  # the capture has not begun
+                run.send_signal(number)
+                output, errors = run.communicate(timeout=100)
+            finally:
+                sender.kill()
             self.assertEqual(run.returncode, 0, errors)
         flows = [json.loads(line) for line in output.splitlines()]
         (mine,) = [flow for flow in flows if flow["proto"] == socket.IPPROTO_UDP and flow["dp"] == 9]
-        self.assertGreater(mine["pkt_fwd"], 1)  # it takes a moment until the capture begins
+        self.assertGreaterEqual(mine["pkt_fwd"], 1)
         self.assertIn(b"0 packets dropped by the kernel, 0 by the ring", errors)
 
     def test_limits_and_what_is_told_each_interval(self):

@@ -128,11 +128,12 @@ class TestFaults(FaultCase):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             with self.subTest(signal=number):
                 run = self.start(clean_jobs(1500), "--rate", "400")
-                time.sleep(chance.uniform(0.2, 1.5))
+                first = run.stdout.readline()  # of a run that has begun
+                time.sleep(chance.uniform(0, 1.5))
                 run.send_signal(number)
                 records, _ = self.finish(run)
                 self.assertEqual(run.returncode, -9 if number == signal.SIGKILL else 128 + number)
-                self.assert_no_false_verdict(records)
+                self.assert_no_false_verdict([json.loads(first), *records])
 
     def test_the_server_dies(self):
         """Then targets really are gone: the verdicts say so, and the run goes on to its end."""
