@@ -219,7 +219,7 @@ setup(
                     "anonymise": ["cryptography>=38"],  # of pspdr export --anonymise: AES
                     "parquet": ["pyarrow"],  # of pspdr export --format parquet
                     "quic": ["cryptography>=38",  # of the chain quic: what Initial packets say
-                             "aioquic>=1.2"]},  # of the plugin quic
+                             "aioquic>=1.7.2"]},  # of the plugin quic
     entry_points={"console_scripts": ["pspdr = pathspider.cmd.main:main"]},
     classifiers=[
         "Environment :: Console",
