@@ -232,7 +232,7 @@ def main() -> int:
                 print("    FAILS:", fault, flush=True)
                 status = 1
             note(**{key: value for key, value in figures.items() if key != "messages"})
-    write_figures(args.json)
+            write_figures(args.json)
     return status
 
 

@@ -212,7 +212,7 @@ def main() -> int:
                 status = 1
             note(figures["name"], wall=figures["wall"], targets=figures["targets"], suspects=figures["suspects"],
                  confirmed=figures["stable"].get("broken", 0), extra=figures["extra"], end=figures["end"])
-    write_figures(args.json)
+            write_figures(args.json)
     return status
 
 
