@@ -1,7 +1,7 @@
 """aioquic's connection, and what it does not tell of a server: ECN counts, who ended it. Loaded where aioquic is.
 
 It tells these by no interface of its own: methods are extended that are private to it, as version 1.7.2 has them, which
-is the least that is asked for. Of each that is used here a test fails where it is not called any more.
+is the least that is asked for. Of those that read frames and versions a test fails where they are not called any more.
 """
 
 from __future__ import annotations
