@@ -27,7 +27,7 @@ from figures import add_json, note, write_figures
 from pathspider.helpers.modes import MODES
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
-from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud, quic
+from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud, quic, tls
 
 BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
@@ -112,6 +112,7 @@ RUNS = [
     Run("h2-5000", "h2", "http", 5000, seconds=3.3),
     Run("accecn-5000", "accecn", "tcp", 5000, seconds=20, connections=4, exactly=accecn.CLASSIC),
     Run("l4s-5000", "l4s", "http", 5000, seconds=20, connections=4, exactly=l4s.CLEAN),
+    Run("tls-5000", "tls", "https", 5000, seconds=20, connections=4, exactly=tls.truth()),
     Run("quic-5000", "quic", "https", 5000, seconds=60, exactly=quic.CLEAN),
     Run("feedback-5000", "ecn", "http", 5000, seconds=20, connections=3, options=["--feedback"],
         exactly={one for one in ecn.FINE | ecnmarks.CLEAN if "syn_ect" not in one}),
