@@ -40,7 +40,7 @@ MOST_OPTIONS_OCTETS = 40
 MOST_KEPT = 10
 """Packets that a worker keeps, for each IP version, to make the next ones of them: to build one takes longer."""
 
-MAKERS = ("baseline", "ip_header", "tcp_syn")
+MAKERS = ("baseline", "forge", "ip_header", "made", "tcp_syn")
 """Methods that make a packet; a plugin may have its own."""
 
 OPTION_OCTETS = {"MSS": 4, "WScale": 3, "Timestamp": 10, "NOP": 1, "EOL": 1}

@@ -145,6 +145,20 @@ class TestPackets(unittest.TestCase):
                 calls.append(job)
                 return super().tcp_syn(job, **fields)
 
+        class OwnForge(Own):
+            name = "ownforge"
+
+            def forge(self, job, seq):
+                calls.append(job)
+                packet = super().forge(job, seq)
+                packet.payload.options.append((254, job["domain"].encode()))
+                return packet
+
+        own = spider(OwnForge)
+        for domain in ("aa", "bb", "aa"):
+            self.assertEqual([value for kind, value in own.forge({**V4, "domain": domain}, 1).payload.options
+                              if kind == 254], [domain.encode()])
+
         for plugin, configs, times in ((Own, [1, 1], 0), (Own, [2, 2], 2), (OwnSyn, [0, 0, 1, 1], 4)):
             calls.clear()
             made = spider(plugin)

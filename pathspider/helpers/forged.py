@@ -23,6 +23,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pathspider.helpers import poller, ports
 from pathspider.helpers.sockets import (
@@ -181,6 +182,11 @@ class Flow:
         for number, from_network in self._errors():
             if number != errno.EMSGSIZE:  # too big for the path: not an answer
                 raise (NetworkError if from_network else LocalError)(errno_name(number))
+
+    def answers(self) -> Iterator[bytes]:
+        """What has come, as :meth:`read` has it; errors of the path are left out, as those behind a handshake are."""
+        with suppress(NetworkError):
+            yield from self.read()
 
     def _ports(self, back: bool) -> bytes:
         ports = (self.source_port, self.target[1])

@@ -16,6 +16,10 @@ SIZES = (576, 1006, 1280, 1300, 1340, 1360, 1380, 1400, 1420, 1440, 1450, 1460, 
 
 LEAST = {4: 68, 6: 1280}
 """What each link takes. :rfc:`791`, :rfc:`8200`"""
+LARGEST = 65535
+"""Of an IP packet."""
+DEFAULT_MSS = {4: 536, 6: 1220}
+"""Of who does not say it. :rfc:`9293`, section 3.7.1"""
 
 MOST_TOLD = 5
 """So many messages are followed: links become smaller along a path."""
@@ -30,8 +34,10 @@ class Outcome(Enum):
     PASSED = "passed"
     VANISHED = "vanished"
     """It was sent several times, and not answered; the same in smaller packets was."""
+    TOO_BIG = "too_big"
+    """A router said that it was too large, and not what it takes."""
     UNCLEAR = "unclear"
-    """Nor was that."""
+    """It was not answered, nor was the same in smaller packets; or it cannot be tried."""
 
 
 @dataclass
@@ -41,13 +47,13 @@ class Found:
     passed: int | None = None
     """The largest that passed."""
     told: int | None = None
-    """What a router said last, where that can be."""
+    """What a router said last, where that can be; 0: that a packet was too large alone."""
     invalid: int | None = None
     """What one said that cannot be."""
     silent: int | None = None
     """The smallest that vanished without a message."""
     unclear: int | None = None
-    """One that was not answered, nor was the same in smaller packets: the search ended there."""
+    """One of which nothing follows: the search ended there, or no other passed."""
 
     @property
     def works(self) -> bool:
@@ -85,13 +91,19 @@ def search(sizes: Sequence[int]) -> Generator[int, Outcome | int, Found]:
                     continue
         between = [one for one in sizes if (found.passed or 0) < one < failed]
         if not between:
+            if found.passed is None and found.silent is None:
+                found.unclear = failed
             return found
         size = between[len(between) // 2]
 
 
-def is_believable(told: int, size: int, least: int) -> bool:
-    """Whether a router that did not take a packet of this size may say so."""
-    return least <= told < size
+def heed(told: int, size: int, version: int) -> Outcome | int | None:
+    """What a host makes of a router's word about a packet of this size: the size that it names; that it was too large,
+    where over IPv4 it names none (:rfc:`1191`, section 5) or less than there can be; None for what is no reason to send
+    smaller ones. So does Linux."""
+    if LEAST[version] <= told < size:
+        return told
+    return Outcome.TOO_BIG if version == 4 and told < size else None
 
 
 def interface_mtu(name: str) -> int | None:

@@ -102,6 +102,9 @@ def turn() -> Iterator[float]:
     began = clock()
     with _turn:
         yield clock() - began
+STATUS_DIGITS = 3
+MOST_AT_ONCE = 64
+"""Datagrams that are taken before others have their turn."""
 
 
 class _Failure(Exception):  # noqa: N818 - carries a result, is no error of ours
@@ -273,8 +276,10 @@ class Exchange:
                 self.sent_spins.add(bool(data[0] & SPIN))
 
     def receive(self, done: Callable[[], bool]) -> None:
-        """Take what has come in time, until it is done."""
-        while not done():
+        """Take what has come in time, until it is done; not much at once, since others wait."""
+        for _ in range(MOST_AT_ONCE):
+            if done():
+                return
             try:
                 data, ancillary, _, _ = self.sock.recvmsg(65535, 64)
             except OSError:
@@ -311,7 +316,7 @@ class Exchange:
 
     def note(self, status: bytes, ended: bool) -> None:
         """A response's header; the body is not wanted."""
-        if self.status or not status.isdigit() or int(status) < FINAL:
+        if self.status or len(status) != STATUS_DIGITS or not status.isdigit() or int(status) < FINAL:
             return
         self.status = int(status)
         if not ended:

@@ -106,9 +106,12 @@ class Client(QuicConnection):
         found = [number for one in ranges for number in range(one.start, min(one.stop, self._packet_number))]
         self.acknowledged |= frozenset(found)
         if found and max(found) >= self._latest:  # one that was overtaken tells of an earlier time
-            self._latest = max(found)
-            self.counts = None if frame_type != QuicFrameType.ACK_ECN else (
+            counts = None if frame_type != QuicFrameType.ACK_ECN else (
                 buf.pull_uint_var(), buf.pull_uint_var(), buf.pull_uint_var())
+            if self._latest == max(found) and self.counts is not None:  # either may be the later one: counts only grow
+                ect0, ect1, ce = map(max, self.counts, counts or self.counts)
+                counts = ect0, ect1, ce
+            self._latest, self.counts = max(found), counts
         buf.seek(end)
 
     def _handle_connection_close_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:

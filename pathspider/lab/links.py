@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from ipaddress import ip_address
 from socket import IPPROTO_ICMP, IPPROTO_ICMPV6
 
@@ -37,6 +38,26 @@ class SmallLink:
         return None if self._says is None else too_big(packet, self._says)
 
 
+class Outage:
+    """A link that loses the first large packets of each port, and then takes them.
+
+    :param octets: of packets that are not large
+    :param lost: so many
+    """
+
+    def __init__(self, octets: int, lost: int) -> None:
+        self._octets = octets
+        self._lost = lost
+        self._counts: Counter[bytes] = Counter()
+
+    def __call__(self, packet: Packet, towards: bool) -> Packet | None:
+        if not towards or len(packet.header) + len(packet.segment) <= self._octets:
+            return packet
+        flow = b"".join(packet.addresses) + bytes(packet.segment[:4])
+        self._counts[flow] += 1
+        return None if self._counts[flow] <= self._lost else packet
+
+
 def too_big(packet: Packet, size: int) -> bytes:
     """What a router says of a packet that is too big for its next link: whole, from its IP header on."""
     source, _ = packet.addresses
@@ -51,6 +72,11 @@ def too_big(packet: Packet, size: int) -> bytes:
     pseudo = router + source + struct.pack("!II", len(message), IPPROTO_ICMPV6)
     message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
     return struct.pack("!IHBB", 6 << 28, len(message), IPPROTO_ICMPV6, TTL) + router + source + message
+
+
+def outage(octets: int, lost: int = 3) -> Impairment:
+    """The first ``lost`` packets over a size, of each port, vanish."""
+    return Impairment(f"loses the first {lost} packets over {octets} octets of each port", mangle=Outage(octets, lost))
 
 
 def small_link(takes: int, says: int | None = None) -> Impairment:

@@ -28,7 +28,7 @@ from pathspider.helpers.http import FINAL
 from pathspider.helpers.poller import clock
 from pathspider.helpers.requests import http_request
 from pathspider.helpers.segments import HEADER, WINDOW, flags_of, following, with_traffic_class
-from pathspider.helpers.sockets import RESEND_AFTER, failed
+from pathspider.helpers.sockets import RESEND_AFTER, failed, local_error
 from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
 from pathspider.traversal import (
@@ -124,9 +124,12 @@ class L4S(TraversalSpider, PluggableSpider):
 
     # -- packets -------------------------------------------------------------------------------------------------
 
-    def forge(self, job: Job, seq: int) -> Packet:
-        request(job)  # where there is none, nothing leaves
-        return super().forge(job, seq)
+    def connect(self, job: Job, seq: int) -> Connection:
+        try:
+            request(job)  # where there is none, nothing leaves
+        except LocalError as error:
+            return local_error(str(error))
+        return super().connect(job, seq)
 
     def go_on(  # noqa: PLR0917 - as there
         self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: ForgedFlow, deadline: float
@@ -143,7 +146,7 @@ class L4S(TraversalSpider, PluggableSpider):
         for until in [*(one for pause in RESEND_AFTER if (one := began + pause) < deadline), deadline]:
             flow.send(data)
             while flow.wait(until):
-                for answer in flow.read():
+                for answer in flow.answers():
                     if flags_of(answer) & TCP_RST:
                         return failed(CONN_FAILED, flow.source_port, "the answer to the request refuses it")
                     response.take(answer)
@@ -227,11 +230,12 @@ class Stream:
         if place > WINDOW_OCTETS:  # another connection's, or the SYN-ACK again
             return
         part, last = segment[(segment[12] >> 4) * 4:], bool(flags_of(segment) & TCP_FIN)
-        if part or last:
+        if (part or last) and (place not in self._parts or len(part) >= len(self._parts[place][0])):
             self._parts[place] = part, last
-        for at, (part, last) in sorted(self._parts.items()):
+        for at in sorted(self._parts):
             if at > len(self.octets):
                 break
+            part, last = self._parts.pop(at)
             self.octets += part[len(self.octets) - at:]
             self.is_over = self.is_over or last
 

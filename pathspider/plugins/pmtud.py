@@ -17,13 +17,23 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dns import DNSChain
 from pathspider.chains.sizes import SizesChain
-from pathspider.chains.tcp import TCP_ACK, TCP_PSH, TCP_RST, TCP_SYN, TCPChain
+from pathspider.chains.tcp import TCP_ACK, TCP_PSH, TCP_RST, TCP_SYN, TO_MSS, TO_WS, TCPChain, parse_options
 from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider, accepted
 from pathspider.helpers.dns import belongs, query
 from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.forged import LocalError
-from pathspider.helpers.pathmtu import LEAST, SIZES, Found, Outcome, interface_mtu, is_believable, search
+from pathspider.helpers.pathmtu import (
+    DEFAULT_MSS,
+    LARGEST,
+    LEAST,
+    SIZES,
+    Found,
+    Outcome,
+    heed,
+    interface_mtu,
+    search,
+)
 from pathspider.helpers.poller import clock
 from pathspider.helpers.requests import http_request
 from pathspider.helpers.segments import HEADER, flags_of, following, transport_offset
@@ -38,10 +48,14 @@ LONGEST = 60.0
 """Seconds for one search."""
 SMALL = 400
 """Octets of the payload of packets that pass everywhere."""
-LARGEST = 1500
-"""What is tried first, unless the interface takes less."""
+USUAL = 1500
+"""What is tried first, unless the interface, or the target's MSS, takes less."""
+ONCE_MORE = 2
+"""How often it is sent again behind what showed that the path works: it may have been down for a while."""
 LINE = b"X-Padding: " + b"-" * 87 + b"\r\n"
 """Of a request's header, as often as there is room: it never ends, so that only acknowledgements come back."""
+MOST_SCALE = 14
+"""Of a window. :rfc:`7323`, section 2.3"""
 PADDING = 12
 """Option of EDNS. :rfc:`7830`"""
 OPT_OCTETS = 15
@@ -49,10 +63,12 @@ OPT_OCTETS = 15
 
 WORDS = {
     "mtu:<octets>": "the largest packet that was acknowledged or answered had this size, IP header and all",
-    "blackhole:<octets>": "packets of this size vanished, nobody said so, and the same in smaller packets arrived",
-    "told:<octets>": "a router said that it takes packets of this size",
+    "blackhole:<octets>": "packets of this size vanished, nobody said what to send instead, and the same in smaller "
+                          "packets arrived",
+    "told:<octets>": "a router said that it takes packets of this size; 0: that one was too large, and no size",
     "told_invalid:<octets>": "a router said so of a size that is not below what was sent, or that each link takes",
-    "unclear:<octets>": "a packet of this size was not answered, nor was the same in smaller ones: nothing follows",
+    "unclear:<octets>": "nothing follows about packets of this size: the same in smaller ones was not answered, or the "
+                        "target's window had no room",
 }
 
 
@@ -78,9 +94,9 @@ class PMTUD(ForgeSpider, PluggableSpider):
 
     @staticmethod
     def extra_args(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--largest", type=positive, metavar="OCTETS",
+        parser.add_argument("--largest", type=packet_size, metavar="OCTETS",
                             help="Size of the largest packet that is tried. (Default: what the interface takes, "
-                                 f"{LARGEST} at most)")
+                                 f"{USUAL} at most)")
 
     def longest_connection(self) -> float:
         return super().longest_connection() + LONGEST
@@ -88,7 +104,8 @@ class PMTUD(ForgeSpider, PluggableSpider):
     def sizes(self, six: bool) -> Sequence[int]:
         """Octets of packets that are tried."""
         kind, _, interface = self.libtrace_uri.partition(":")
-        largest = self.args.largest or min(LARGEST, (interface_mtu(interface) if kind == "int" else None) or LARGEST)
+        largest = self.args.largest or min(USUAL, (interface_mtu(interface) if kind == "int" else None) or USUAL)
+        largest = max(largest, LEAST[6] * six)
         return [one for one in SIZES if LEAST[6] * six <= one < largest] + [largest]
 
     # -- packets -------------------------------------------------------------------------------------------------
@@ -119,7 +136,7 @@ class PMTUD(ForgeSpider, PluggableSpider):
                         else failed(CONN_TIMEOUT, flow.source_port, "no answer to data"))
             found = path.search(self.sizes(is_ipv6(job["dip"])))
         finally:
-            self._own.sent = path.sent
+            self._own.sent = path.taken
         said = accepted(packet, reply) if found.silent is None else failed(
             CONN_TIMEOUT, flow.source_port, f"no answer to {found.silent} octets")
         said |= {"mtu_passed": found.passed, "mtu_told": found.told, "mtu_invalid": found.invalid,
@@ -173,13 +190,20 @@ class Path:
 
     def __init__(self, flow: ForgedFlow, *, six: bool) -> None:
         self.flow = flow
-        self.sent = 0
-        """Octets of data so far, where they are counted."""
+        self.sent = self.taken = 0
+        """Octets of data that were dealt with so far, and that were acknowledged, where they are counted."""
         self._version = 6 if six else 4
         self._invalid: int | None = None
+        self._no_size = False
+        """Whether a router said that a packet was too large, and no size."""
+
+    def takes(self) -> int:
+        """Octets of the largest packet that an ordinary sender would send."""
+        return LARGEST
 
     def large(self, size: int) -> list[bytes]:
-        """A packet of this size, as one of whatever stands for the same later."""
+        """A packet of this size, as one of whatever stands for the same later; none, or one of another size, where that
+        cannot be."""
         raise NotImplementedError
 
     def same(self) -> list[bytes]:
@@ -203,7 +227,8 @@ class Path:
 
     def search(self, sizes: Sequence[int]) -> Found:
         """What is found."""
-        steps = search(sizes)
+        largest = min(sizes[-1], self.takes())
+        steps = search([one for one in sizes if one < largest] + [largest])
         size, ends = next(steps), clock() + LONGEST
         try:
             while True:
@@ -211,37 +236,48 @@ class Path:
         except StopIteration as end:
             found: Found = end.value
             found.invalid = self._invalid
+            found.told = 0 if found.told is None and self._no_size else found.told
             return found
 
     def _try(self, size: int) -> Outcome | int:
         outcome = self._send(self.large(size), size)
-        if outcome is Outcome.VANISHED and self._send(self.same(), 0) is not Outcome.PASSED:
-            return Outcome.UNCLEAR
-        if outcome in (Outcome.PASSED, Outcome.VANISHED):
+        if outcome is Outcome.VANISHED:
+            if self._send(self.same(), 0) is not Outcome.PASSED:
+                return Outcome.UNCLEAR
+            self.settle()
+            outcome = self._send(self.large(size), size, ONCE_MORE)
+        if outcome is Outcome.PASSED:
             self.settle()
         return outcome
 
-    def _send(self, packets: list[bytes], size: int) -> Outcome | int:
+    def _send(self, packets: list[bytes], size: int, tries: int = TRIES) -> Outcome | int:
         """Send some, again and again, until they are answered, or a router says that this size is too big."""
-        for _ in range(TRIES):
+        if size and [len(one) for one in packets] != [size]:
+            return Outcome.UNCLEAR
+        for _ in range(tries):
             for one in packets:
                 self.flow.send(one)
             until = clock() + PAUSE
             while self.flow.wait(until):
-                for reply in self.flow.read():
+                for reply in self.flow.answers():
                     if (answer := self.answers(reply)) is not None:
                         return answer
                 if (told := self._told(size)) is not None:
                     return told
         return Outcome.VANISHED
 
-    def _told(self, size: int) -> int | None:
+    def _told(self, size: int) -> Outcome | int | None:
         """What a router has said of a packet of this size; it is forgotten."""
         said, self.flow.too_big[:] = [told for told, quoted in self.flow.too_big if self.is_ours(quoted)], []
-        believed = [told for told in said if is_believable(told, size, LEAST[self._version])]
-        if size and said and not believed:
-            self._invalid = said[-1]
-        return min(believed, default=None)
+        heeded: Outcome | int | None = None
+        for told in said if size else ():
+            one = heed(told, size, self._version)
+            if one is Outcome.TOO_BIG and not told:
+                self._no_size = True
+            elif not isinstance(one, int):
+                self._invalid = told
+            heeded = one or heeded
+        return heeded
 
 
 class Segments(Path):
@@ -259,8 +295,17 @@ class Segments(Path):
         self._lines = cycle([LINE])
         (self._first,) = struct.unpack_from("!I", syn, transport_offset(syn) + 4)
         self._length = 0
-        flow.send(following(syn, TCP_ACK, reply))
-        self._overhead = len(following(syn, TCP_ACK, reply))
+        acknowledgement = following(syn, TCP_ACK, reply)
+        flow.send(acknowledgement)
+        self._overhead = len(acknowledgement)
+        options = parse_options(reply[HEADER.size:(reply[12] >> 4) * 4])
+        self._mss = int.from_bytes(options.get(TO_MSS, b""), "big") or DEFAULT_MSS[self._version]
+        self._scale = min(options.get(TO_WS, b"\0")[-1], MOST_SCALE)
+        self._window = HEADER.unpack_from(reply)[6]
+        """Octets behind what was acknowledged for which the target has room."""
+
+    def takes(self) -> int:
+        return transport_offset(self._syn) + HEADER.size + self._mss
 
     def _segment(self, start: int, octets: int) -> bytes:
         while len(self._data) < start + octets:
@@ -269,7 +314,8 @@ class Segments(Path):
 
     def large(self, size: int) -> list[bytes]:
         self._length = size - self._overhead
-        return [self._segment(self.sent, self._length)]
+        room = self.taken + self._window - self.sent
+        return [self._segment(self.sent, self._length)] if 0 < self._length <= room else []
 
     def same(self) -> list[bytes]:
         end = self.sent + self._length
@@ -280,7 +326,10 @@ class Segments(Path):
         if flags & TCP_RST:  # of the server, which has enough of that request: it says nothing of the path
             return Outcome.UNCLEAR
         acknowledged = (HEADER.unpack_from(reply)[3] - self._first - 1) % (1 << 32) if flags & TCP_ACK else 0
-        return Outcome.PASSED if self.sent + self._length <= acknowledged <= len(self._data) else None
+        if flags & TCP_SYN or not self.taken <= acknowledged <= len(self._data):
+            return None
+        self.taken, self._window = acknowledged, HEADER.unpack_from(reply)[6] << self._scale
+        return Outcome.PASSED if self.sent + self._length <= acknowledged else None
 
     def is_ours(self, quoted: bytes) -> bool:
         return len(quoted) >= 8 and (int.from_bytes(quoted[4:8], "big") - self._first) % (1 << 32) <= len(self._data)
@@ -332,6 +381,14 @@ class Queries(Path):
 
     def is_ours(self, quoted: bytes) -> bool:
         return True  # the kernel has found the socket by addresses and ports
+
+
+def packet_size(text: str) -> int:
+    """An option's value as the size of a packet, for argparse."""
+    size = positive(text)
+    if not SIZES[0] <= size <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text}: a size from {SIZES[0]} to {LARGEST} is needed")
+    return size
 
 
 def fragments(packet: Packet) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.helpers.pathmtu import LEAST, MOST_TOLD, SIZES, Found, Outcome, interface_mtu, is_believable, search
+from pathspider.helpers.pathmtu import MOST_TOLD, SIZES, Found, Outcome, heed, interface_mtu, search
 
 ALL = [*SIZES]
 
@@ -34,6 +34,7 @@ class TestSearch(unittest.TestCase):
     def test_a_router_says_what_it_takes(self):
         for takes in (1492, 1337, 600, 100):
             self.assertEqual(walk(link(takes, takes)), (Found(passed=takes, told=takes), [1500, takes]))
+            self.assertTrue(walk(link(takes, takes))[0].works)
 
     def test_links_become_smaller(self):
         def path(size):
@@ -67,6 +68,16 @@ class TestSearch(unittest.TestCase):
             self.assertEqual(found.silent, min(size for size in [*ALL, told] if size > silent))
         self.assertEqual(found.works, found.silent is None)
 
+    def test_a_router_that_names_no_size(self):
+        found, _ = walk(lambda size: Outcome.PASSED if size <= 1400 else Outcome.TOO_BIG)
+        self.assertEqual((found, found.works), (Found(passed=1400), True))
+
+    def test_where_nothing_passes_nothing_is_known(self):
+        for outcome in (Outcome.TOO_BIG, None):
+            found, _ = walk(lambda size, outcome=outcome: outcome or size - 1)
+            self.assertEqual((found.passed, found.silent, found.works), (None, None, False))
+            self.assertIsNotNone(found.unclear)
+
     def test_where_nothing_is_clear_it_ends(self):
         self.assertEqual(walk(lambda size: Outcome.UNCLEAR), (Found(unclear=1500), [1500]))
         self.assertEqual(walk(lambda size: Outcome.VANISHED if size == 1500 else Outcome.UNCLEAR)[0],
@@ -84,9 +95,11 @@ class TestSearch(unittest.TestCase):
 
 class TestWords(unittest.TestCase):
     def test_what_is_believed(self):
-        for told, size, least, believed in ((1400, 1500, 68, True), (1500, 1500, 68, False), (0, 1500, 68, False),
-                                            (68, 1500, LEAST[4], True), (1279, 1500, LEAST[6], False)):
-            self.assertIs(is_believable(told, size, least), believed)
+        for told, size, version, heeded in (
+            (1400, 1500, 4, 1400), (1500, 1500, 4, None), (0, 1500, 4, Outcome.TOO_BIG), (67, 1500, 4, Outcome.TOO_BIG),
+            (68, 1500, 4, 68), (1279, 1500, 6, None), (1280, 1500, 6, 1280), (0, 1500, 6, None), (1500, 1400, 6, None),
+        ):
+            self.assertEqual(heed(told, size, version), heeded)
 
     def test_interfaces(self):
         self.assertEqual(interface_mtu("lo"), 65536)

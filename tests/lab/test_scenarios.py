@@ -15,7 +15,7 @@ from pathspider.lab.answers import Remark, Responder
 from pathspider.lab.errors import LabError
 from pathspider.lab.feedback import AccurateServer, WithoutEcho
 from pathspider.lab.hellos import HelloDevice
-from pathspider.lab.links import SmallLink
+from pathspider.lab.links import Outage, SmallLink
 from pathspider.lab.mangler import MANGLERS
 from pathspider.lab.plugins import find_plugin
 from pathspider.lab.scenario import SERVERS
@@ -32,7 +32,7 @@ from pathspider.lab.scenarios import (
 )
 from tests.programs import as_nobody
 
-PLAYED = Responder | Remark | AccurateServer | WithoutEcho | HelloDevice | SmallLink
+PLAYED = Responder | Remark | AccurateServer | WithoutEcho | HelloDevice | SmallLink | Outage
 """What manglers of one path each are."""
 
 OWN = """

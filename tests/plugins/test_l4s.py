@@ -13,7 +13,7 @@ from pathspider.conditions import NOT_OBSERVED
 from pathspider.helpers import poller
 from pathspider.helpers.forged import LocalError
 from pathspider.plugins.l4s import L4S, Stream, counters, final_status, request
-from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from pathspider.traversal import NOT_AS_FORGED
 
 V4, V6 = {"dip": "192.0.2.2", "dp": 80, "domain": "www.example.com"}, {"dip": "2001:db8::2", "dp": 80}
@@ -34,17 +34,17 @@ class Target:
     source_port = 5000
 
     def __init__(self, *answers):
-        self.sent, self.answers, self.come = [], [*answers], []
+        self.sent, self.later, self.come = [], [*answers], []
 
     def send(self, packet):
         self.sent.append(packet)
-        if self.answers:
-            self.come += self.answers.pop(0)
+        if self.later:
+            self.come += self.later.pop(0)
 
     def wait(self, until):
         return bool(self.come)
 
-    def read(self):
+    def answers(self):
         while self.come:
             yield self.come.pop(0)
 
@@ -101,9 +101,10 @@ class TestPackets(unittest.TestCase):
     def test_requests(self):
         self.assertRegex(request(V4), rb"^HEAD / HTTP/1\.1\r\nHost: www\.example\.com\r\n(.+\r\n)+\r\n$")
         self.assertIn(b"Host: [2001:db8::2]\r\n", request(V6))
-        for find in (request, lambda job: spider().forge(job, 1)):  # before anything has left
-            with self.assertRaisesRegex(LocalError, "bad_domain"):
-                find({**V4, "domain": "a b"})
+        with self.assertRaisesRegex(LocalError, "bad_domain"):
+            request({**V4, "domain": "a b"})
+        done = spider().connect({**V4, "domain": "a b"}, 1)  # before anything has left
+        self.assertEqual((done["spdr_state"], done["local_error"]), (CONN_SKIPPED, "bad_domain"))
 
 
 class TestResponses(unittest.TestCase):

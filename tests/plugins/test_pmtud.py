@@ -11,7 +11,7 @@ from pathspider import libtrace
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.helpers.forged import LocalError
 from pathspider.plugins import pmtud
-from pathspider.plugins.pmtud import PMTUD, SMALL
+from pathspider.plugins.pmtud import PMTUD, SMALL, packet_size
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 
 V4, V6 = {"dip": "192.0.2.2", "dp": 80, "domain": "www.example.com"}, {"dip": "2001:db8::2", "dp": 80}
@@ -44,12 +44,12 @@ class Wire:
     def wait(self, until):
         return bool(self.come or self.too_big)
 
-    def read(self):
+    def answers(self):
         while self.come:
             yield self.come.pop(0)
 
 
-def server(takes, says=None, *, quotes=None):
+def server(takes, says=None, *, quotes=None, window=65535):
     """A TCP server that acknowledges all that comes to it, in order, over a link of a size."""
     state = {"next": None}
 
@@ -64,7 +64,8 @@ def server(takes, says=None, *, quotes=None):
         if tcp.seq_nbr <= state["next"]:
             state["next"] = max(state["next"], tcp.seq_nbr + tcp.payload_len)
         if tcp.payload_len:
-            wire.come.append(bytes(TCP(sport=80, dport=5000, seq=ISN + 1, ack=state["next"] % 2 ** 32, flags="A")))
+            wire.come.append(bytes(TCP(sport=80, dport=5000, seq=ISN + 1, ack=state["next"] % 2 ** 32, flags="A",
+                                       window=window)))
 
     return path
 
@@ -101,14 +102,15 @@ def fragment_of(packet):
     return field & 0xFFF8, bool(field & 1), packet[48:]
 
 
-def measured(path, job=V4, config=1, connect="http", **options):
+def measured(path, job=V4, config=1, connect="http", *, mss=None, window=65535, **options):
     """What comes of a connection over a path, and what was sent."""
     plugin, wire = spider(connect, **options), Wire(path)
     plugin._own.searches, plugin._own.sent = bool(config), 0
     packet = plugin.forge(job, config)
     raw = bytes(packet)
     if connect == "http":
-        reply = bytes(TCP(sport=80, dport=5000, seq=ISN, ack=1, flags="SA", options=[("Timestamp", (7, 0))]))
+        reply = bytes(TCP(sport=80, dport=5000, seq=ISN, ack=1, flags="SA", window=window, options=[
+            ("MSS", mss or (1460 if job is V4 else 1440)), ("Timestamp", (7, 0))]))
     else:
         reply = DNSRecord.parse(bytes(packet[UDP].payload)).reply().pack()
     with mock.patch.object(pmtud, "PAUSE", 0.0):
@@ -135,7 +137,7 @@ class TestTCP(unittest.TestCase):
                 (server(1492, 1492), CONN_OK, {"passed": 1492, "told": 1492}),
                 (server(1400), CONN_TIMEOUT, {"passed": 1400, "silent": 1420}),
                 (server(1400, 1500), CONN_TIMEOUT, {"passed": 1400, "silent": 1420, "invalid": 1500}),
-                (server(1400, 0), CONN_TIMEOUT, {"passed": 1400, "silent": 1420}),
+                (server(1400, 1400, window=0xFFFF), CONN_OK, {"passed": 1400, "told": 1400}),
                 (server(1400, 1400, quotes=lambda segment: segment[:4] + bytes(4)), CONN_TIMEOUT,
                  {"passed": 1400, "silent": 1420}),
             ):
@@ -184,8 +186,53 @@ class TestTCP(unittest.TestCase):
         self.assertEqual(len(lost), 2)
 
     def test_the_largest(self):
-        said, sent = measured(server(9000), largest=9000)
+        said, sent = measured(server(9000), largest=9000, mss=8960)
         self.assertEqual((found(said), max(map(len, sent))), ({"passed": 9000}, 9000))
+        self.assertEqual(spider(largest=576).sizes(True), [1280])
+        for text in ("575", "65536", "-1", "x"):
+            with self.assertRaises(argparse.ArgumentTypeError):
+                packet_size(text)
+        self.assertEqual(packet_size("65535"), 65535)
+
+    def test_no_more_than_tcp_would_send(self):
+        """Who takes no larger segments, or has no room for them, says nothing of the path."""
+        said, sent = measured(server(1100), mss=1000)
+        self.assertEqual((found(said), max(map(len, sent))), ({"passed": 1040}, 1040))
+        said, sent = measured(server(1100, window=1024), window=1024)
+        self.assertEqual((found(said), max(map(len, sent))), ({"unclear": 1500}, 52))
+        self.assertEqual(found(measured(server(1500, window=1100), mss=1000)[0]), {"passed": 1040})
+
+    def test_a_router_that_names_no_size(self):
+        for told in (0, 20):
+            for connect, path in (("http", server), ("dnsudp", resolver)):
+                said = measured(path(1400, told), connect=connect)[0]
+                self.assertEqual((said["spdr_state"], said["mtu_passed"], said["mtu_silent"]), (CONN_OK, 1400, None))
+                self.assertEqual((said["mtu_told"], said["mtu_invalid"]), (0, None) if not told else (None, 20))
+                said = measured(path(1400, told), V6, connect=connect)[0]
+                self.assertEqual((said["spdr_state"], said["mtu_silent"], said["mtu_told"], said["mtu_invalid"]),
+                                 (CONN_TIMEOUT, 1420, None, told))
+
+    def test_a_router_that_is_never_content(self):
+        def path(wire, packet):
+            if view(packet).tcp.payload_len:
+                wire.too_big.append((len(packet) - 1, packet[20:28]))
+
+        said = measured(path)[0]
+        self.assertIsNone(said["mtu_passed"])
+        self.assertIsNotNone(said["mtu_unclear"])
+
+    def test_an_outage_is_no_black_hole(self):
+        for connect, path in (("http", server), ("dnsudp", resolver)):
+            for lost, sizes in ((3, {"passed": 1500}), (4, {"passed": 1500}), (5, {"passed": 1492, "silent": 1500})):
+                good, count = path(1500), []
+
+                def breaks(wire, packet, good=good, count=count, lost=lost):
+                    if len(packet) == 1500 and len(count) < lost:
+                        count.append(packet)
+                    else:
+                        good(wire, packet)
+
+                self.assertEqual(found(measured(breaks, connect=connect)[0]), sizes, (connect, lost))
         self.assertEqual(spider(largest=1300).sizes(True), [1280, 1300])
         self.assertEqual(spider(largest=1300).sizes(False), [576, 1006, 1280, 1300])
 
@@ -210,6 +257,11 @@ class TestDNS(unittest.TestCase):
         for job in (V4, V6):
             said, _ = measured(resolver(1500, longest=512), job, connect="dnsudp")
             self.assertEqual(found(said), {"unclear": 1500})
+
+    def test_a_size_that_a_query_does_not_fit(self):
+        job = {**V4, "domain": ".".join(["a" * 60] * 4)}
+        said, sent = measured(resolver(300, 300), job, connect="dnsudp")
+        self.assertEqual((said["mtu_passed"], said["mtu_silent"], said["mtu_unclear"]), (None, None, 300))
 
     def test_the_baseline_is_the_query(self):
         said, sent = measured(resolver(1500), config=0, connect="dnsudp")
