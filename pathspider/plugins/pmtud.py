@@ -194,6 +194,8 @@ class Path:
         """Octets of data that were dealt with so far, and that were acknowledged, where they are counted."""
         self._version = 6 if six else 4
         self._invalid: int | None = None
+        self._heeded: set[int] = set()
+        """Sizes that routers said: what says one again is late, or there twice."""
         self._no_size = False
         """Whether a router said that a packet was too large, and no size."""
 
@@ -248,6 +250,8 @@ class Path:
             outcome = self._send(self.large(size), size, ONCE_MORE)
         if outcome is Outcome.PASSED:
             self.settle()
+        elif outcome is Outcome.TOO_BIG:  # what says so of this packet, too, is not to be taken for a word on the next
+            self._send([], 0, 1)
         return outcome
 
     def _send(self, packets: list[bytes], size: int, tries: int = TRIES) -> Outcome | int:
@@ -268,13 +272,16 @@ class Path:
 
     def _told(self, size: int) -> Outcome | int | None:
         """What a router has said of a packet of this size; it is forgotten."""
-        said, self.flow.too_big[:] = [told for told, quoted in self.flow.too_big if self.is_ours(quoted)], []
+        said, self.flow.too_big[:] = [told for told, quoted in self.flow.too_big
+                                      if self.is_ours(quoted) and told not in self._heeded], []
         heeded: Outcome | int | None = None
         for told in said if size else ():
             one = heed(told, size, self._version)
             if one is Outcome.TOO_BIG and not told:
                 self._no_size = True
-            elif not isinstance(one, int):
+            elif isinstance(one, int):
+                self._heeded.add(told)
+            else:
                 self._invalid = told
             heeded = one or heeded
         return heeded

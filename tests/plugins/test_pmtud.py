@@ -212,6 +212,19 @@ class TestTCP(unittest.TestCase):
                 self.assertEqual((said["spdr_state"], said["mtu_silent"], said["mtu_told"], said["mtu_invalid"]),
                                  (CONN_TIMEOUT, 1420, None, told))
 
+    def test_messages_that_come_twice(self):
+        """The second one is about the packet before."""
+        def twice(wire, packet, good):
+            before = len(wire.too_big)
+            good(wire, packet)
+            late.extend(wire.too_big[before:])
+            if len(wire.too_big) == before and late:
+                wire.too_big += late
+
+        for told, sizes in ((1400, {"passed": 1400, "told": 1400}), (0, {"passed": 1400})):
+            late, good = [], server(1400, told)
+            self.assertEqual(found(measured(lambda wire, packet, good=good: twice(wire, packet, good))[0]), sizes)
+
     def test_a_router_that_is_never_content(self):
         def path(wire, packet):
             if view(packet).tcp.payload_len:
