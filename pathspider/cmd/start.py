@@ -50,7 +50,7 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
             if here:
                 check_interface(args.interface)
                 args.interface = interface_name(args.interface)
-            check_capabilities(*args.plugin.capabilities, *for_locating(args))
+            check_capabilities(*dict.fromkeys((*args.plugin.capabilities, *for_locating(args))))
             args.plugin.require(args.plugin_args)
         except (InterfaceError, CapabilityError, MissingError) as error:
             raise UsageError(str(error)) from None

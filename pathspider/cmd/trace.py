@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
 def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: RecordWriter | None, *, tables: bool) -> int:
     """Trace with a spider that has been started; the exit status."""
-    from pathspider.conditions import UNLOCATED, is_unfinished  # noqa: PLC0415
+    from pathspider.conditions import INVALID_JOB, UNLOCATED, is_unfinished  # noqa: PLC0415
     from pathspider.report.hop_table import hop_table  # noqa: PLC0415
 
     stopped: list[int] = []
@@ -131,7 +131,8 @@ def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: Record
     fields = list(dict.fromkeys(name for names in spider.located.values() for name in names))
     unfinished = 0
     for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL):
-        unfinished += is_unfinished(record) or UNLOCATED in record["conditions"]
+        unfinished += is_unfinished(record) or any(one.startswith((UNLOCATED, INVALID_JOB))
+                                                   for one in record["conditions"])
         if writer is not None:
             writer.write(record)
         if tables:
@@ -150,7 +151,9 @@ def parse_target(text: str, version: int | None = None) -> Job:
     """
     host, port = text, None
     if text.startswith("["):
-        host, _, behind = text[1:].partition("]")
+        host, closes, behind = text[1:].partition("]")
+        if not closes:
+            raise UsageError(f"target {text}: ']' is missing")
         port = behind.removeprefix(":") or None
     elif text.count(":") == 1:
         host, _, port = text.partition(":")

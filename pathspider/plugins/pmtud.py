@@ -95,8 +95,8 @@ class PMTUD(ForgeSpider, PluggableSpider):
     @staticmethod
     def extra_args(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--largest", type=packet_size, metavar="OCTETS",
-                            help="Size of the largest packet that is tried. (Default: what the interface takes, "
-                                 f"{USUAL} at most)")
+                            help="Size of the largest packet that is tried, where the interface takes it. "
+                                 f"(Default: {USUAL})")
 
     def longest_connection(self) -> float:
         return super().longest_connection() + LONGEST
@@ -104,8 +104,8 @@ class PMTUD(ForgeSpider, PluggableSpider):
     def sizes(self, six: bool) -> Sequence[int]:
         """Octets of packets that are tried."""
         kind, _, interface = self.libtrace_uri.partition(":")
-        largest = self.args.largest or min(USUAL, (interface_mtu(interface) if kind == "int" else None) or USUAL)
-        largest = max(largest, LEAST[6] * six)
+        takes = (interface_mtu(interface) if kind == "int" else None) or LARGEST
+        largest = max(min(self.args.largest or USUAL, takes), LEAST[6] * six)
         return [one for one in SIZES if LEAST[6] * six <= one < largest] + [largest]
 
     # -- packets -------------------------------------------------------------------------------------------------

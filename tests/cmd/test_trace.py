@@ -28,6 +28,8 @@ class TestTargets(unittest.TestCase):
         self.assertEqual(parse_target("localhost:80", 4), {"dip": "127.0.0.1", "domain": "localhost", "dp": 80})
 
     def test_what_is_none(self):
+        with self.assertRaisesRegex(UsageError, "']' is missing"):
+            parse_target("[2001:db8::1")
         for text in ("192.0.2.1:x", "192.0.2.1:0", "192.0.2.1:65536", "[2001:db8::1]:", "no.such.name.invalid", ""):
             if text != "[2001:db8::1]:":
                 with self.assertRaisesRegex(UsageError, "target"):
