@@ -18,7 +18,7 @@ from pathspider.campaign.definitions import COORDINATOR, MANAGER, VHOST, definit
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.folder import ID, NAME
 
-RESERVED = frozenset({COORDINATOR, MANAGER, "any", "dead", "results", "local", "guest"})
+RESERVED = frozenset({COORDINATOR, MANAGER, "all", "any", "dead", "results", "local", "guest"})
 
 BROKER_AUTHORITY = "broker-ca.pem"
 """Who has certified an existing broker, where that is not the fleet's own authority."""

@@ -14,6 +14,7 @@ from pathspider.cmd.input import (
     add_prefixes,
     open_input,
     open_lists,
+    port,
     positive_int,
     read_networks,
     read_prefixes,
@@ -74,13 +75,6 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="What samples are drawn from. (Default: 0)")
     add_output(parser, "the jobs")
     parser.set_defaults(func=run)
-
-
-def port(text: str) -> int:
-    """An option's value as a port, for argparse."""
-    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is needed")
-    return int(text)
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pathspider.cmd.input import positive_int
+from pathspider.cmd.input import port
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
 
@@ -21,6 +21,9 @@ EPILOG = """examples:
   pspdr fleet up fleet
 
 Spider safely!"""
+
+LOCAL_PORTS, LARGEST_PORT = 4, 65535
+"""On 127.0.0.1: management, Prometheus, Erlang's distribution, its port mapper."""
 
 
 def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
@@ -40,8 +43,8 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub = command("init", init, "Make a fleet: authority, broker's certificate and configuration")
     sub.add_argument("--host", metavar="NAME", help="Name or address by which vantage points reach the broker. "
                                                     "(Needed, unless --broker tells it)")
-    sub.add_argument("--port", type=positive_int, default=5671, metavar="N", help="Its port. (Default: 5671)")
-    sub.add_argument("--local-port", type=positive_int, default=15672, metavar="N",
+    sub.add_argument("--port", type=port, default=5671, metavar="N", help="Its port. (Default: 5671)")
+    sub.add_argument("--local-port", type=port, default=15672, metavar="N",
                      help="On 127.0.0.1: management, and on the next three Prometheus, Erlang's distribution and its "
                           "port mapper. (Default: 15672)")
     sub.add_argument("--broker", default="", metavar="URL", help="Use a RabbitMQ that is there, amqps://HOST:PORT/VHOST:"
@@ -68,6 +71,10 @@ def init(args: argparse.Namespace) -> int:
 
     if not args.host and not args.broker:
         raise UsageError("--host: by which name or address do vantage points reach the broker?")
+    own = range(args.local_port, args.local_port + LOCAL_PORTS)
+    if args.port in own or own[-1] > LARGEST_PORT:
+        raise UsageError(f"--local-port {args.local_port}: it and the {LOCAL_PORTS - 1} ports behind it are needed, "
+                         f"none of them --port ({args.port}) or over {LARGEST_PORT}")
     if args.broker_ca and not args.broker:
         raise UsageError("--broker-ca is for --broker: the fleet's own broker has a certificate of the fleet's")
     try:

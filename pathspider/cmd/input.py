@@ -99,6 +99,13 @@ def columns(args: argparse.Namespace) -> dict[str, str]:
     return found
 
 
+def port(text: str) -> int:
+    """An option's value as a port, for argparse."""
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text}: a port from 1 to 65535 is needed")
+    return int(text)
+
+
 def positive_int(text: str) -> int:
     """An option's value as a number over 0, for argparse."""
     if not text.isdecimal() or int(text) < 1:

@@ -21,6 +21,9 @@ class TestFleet(FolderCase):
         for words, said in ((("add", "f", "ams"), "there is no fleet"), (("init", "f", "--host", "a b"), "host 'a b'"),
                             (("init", "f", "--broker", "amqps://[::1"), "--broker amqps://[::1: Invalid IPv6 URL; amqps://HOST"),
                             (("init", "f", "--broker", "amqps://h:port"), "port"),
+                            (("init", "f", "--host", "h", "--port", "99999"), "from 1 to 65535"),
+                            (("init", "f", "--host", "h", "--local-port", "5670"), "none of them --port (5671)"),
+                            (("init", "f", "--host", "h", "--local-port", "65533"), "over 65535"),
                             ((), "usage")):
             status, _, text = self.here("fleet", *words)
             self.assertEqual(status, 2)
