@@ -177,7 +177,7 @@ def parse_target(text: str, version: int | None = None) -> Job:
 
 def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
     """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read."""
-    from pathspider.run.locate import finding  # noqa: PLC0415
+    from pathspider.run.locate import findings  # noqa: PLC0415
     from pathspider.targets.reading import JobReader, parse_record  # noqa: PLC0415
 
     try:
@@ -187,7 +187,8 @@ def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
     with stream:
         reader = JobReader(stream, name, parse_record)
         for record in reader:
-            if finding(plugin.located, record["conditions"], confirmed="rounds" in record):  # type: ignore[typeddict-item]
+            if any(findings(plugin.located, record["conditions"],  # type: ignore[typeddict-item]
+                            confirmed="rounds" in record)):
                 yield to_measure(record)
         if reader.broken_off:
             raise UsageError(f"--from {name}: {reader.broken_off}")
