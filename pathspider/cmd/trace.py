@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 import sys
@@ -26,6 +27,8 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job, to_measure
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.writing import RecordWriter
+
+log = logging.getLogger("pathspider")
 
 MOST_AT_ONCE = 16
 """Targets that are measured at once."""
@@ -65,11 +68,14 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--user", metavar="NAME",
                         help="Where root begins this, go on as this user. (Default: who called sudo, else nobody)")
     parser.set_defaults(func=run, vantage_lookup=False)
+    named = named_plugin(parser, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
-    for plugin in available_plugins(named_plugin(parser, argv)):
+    for plugin in available_plugins(named):
         if getattr(plugin, "located", None):
             plugins.register_plugin(plugin)
+        elif plugin.name == named:
+            parser.error(f"hops can say nothing of what {named} measures; without them: pspdr measure … {named}")
     for name in plugins.plugins:
         plugins.choices[name].add_argument("targets", nargs="*", metavar="TARGET",
                                            help="An address or a name, :PORT behind it where it is another than the "
@@ -107,8 +113,9 @@ def run(args: argparse.Namespace) -> int:
 
 def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: RecordWriter | None, *, tables: bool) -> int:
     """Trace with a spider that has been started; the exit status."""
-    from pathspider.conditions import INVALID_JOB, UNLOCATED, is_unfinished  # noqa: PLC0415
+    from pathspider.conditions import INVALID_JOB, UNLOCATED, is_unfinished, local_reasons  # noqa: PLC0415
     from pathspider.report.hop_table import hop_table  # noqa: PLC0415
+    from pathspider.run.measurement import HINTS  # noqa: PLC0415
 
     stopped: list[int] = []
 
@@ -129,10 +136,16 @@ def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: Record
     signals.respond(stop, end)
     threading.Thread(target=feed, name="feeder", daemon=True).start()
     fields = list(dict.fromkeys(name for names in spider.located.values() for name in names))
+    told: set[str] = set()
     unfinished = 0
     for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL):
         unfinished += is_unfinished(record) or any(one.startswith((UNLOCATED, INVALID_JOB))
                                                    for one in record["conditions"])
+        for reason in local_reasons(record["conditions"]):
+            if reason not in told:
+                told.add(reason)
+                log.warning("%s got no verdict for a reason of this machine: %s%s", record.get("dip"), reason,
+                            HINTS.get(reason, ""))
         if writer is not None:
             writer.write(record)
         if tables:
@@ -161,7 +174,10 @@ def parse_target(text: str, version: int | None = None) -> Job:
         raise UsageError(f"target {text}: {port!r} is no port: a number from 1 to 65535 is needed")
     job: Job = {}
     try:
-        job["dip"] = str(ip_address(host))
+        address = ip_address(host)
+        if version not in (None, address.version):
+            raise UsageError(f"target {text}: an IPv{address.version} address, and -{version} asks for IPv{version}")
+        job["dip"] = str(address)
     except ValueError:
         family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[version]
         try:

@@ -173,6 +173,14 @@ class Search:
         except _Over as over:
             return over.word
 
+    def reached(self, side: Side) -> tuple[int, Answer | None] | None:
+        """The smallest TTL to which something else than a hop answered, and what; else the largest that was tried."""
+        answers = {probe.ttl: next((one for one in heard if one is not None and one.came is not Came.HOP), None)
+                   for probe, heard in self._heard.items() if probe.side == side}
+        ends = [ttl for ttl, answer in answers.items() if answer is not None]
+        ttl = min(ends) if ends else max(answers, default=0)
+        return (ttl, answers[ttl]) if ttl else None
+
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def _ask(self, side: Side, ttl: int) -> Steps[Answer | None]:
