@@ -71,6 +71,11 @@ class DSCPClass(TraversalSpider, PluggableSpider):
 
     name = "dscpclass"
     description = "DSCP Codepoints, Many at a Target"
+    feature = "DSCP"
+    questions = {
+        "class": "How does the path change codepoints?",
+        "<codepoint>.replymark": "Which codepoint do answers carry?",
+    }
     version = __version__
     conditions = {
         **Variant("<codepoint>", traffic_class(0), look, OUTCOMES).conditions("dscpclass"),
