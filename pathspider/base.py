@@ -445,6 +445,11 @@ class Spider:
         where there is more to it than options. Where there are some, ``--locate`` looks into such a connection."""
         return None
 
+    def is_answer(self, octets: bytes) -> bool | None:
+        """Whether octets that came back for data, over TCP, are what the experiment waits for; None where more have to
+        come. With ``--locate``, another answer to the experiment's data is none of the target's that accepts them."""
+        return True
+
     def leave_for(self, job: Job | None) -> None:
         """From now on :attr:`source` is, in this thread, what packets to a job's target leave from; None: the usual.
 

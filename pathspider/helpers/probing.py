@@ -1,9 +1,10 @@
 """Sockets that send what is to die on the way, and hear who gave it up.
 
-Two kinds of flow, each with a held port of its own:
+Three kinds of flow, each with a port of its own:
 
 * :class:`ForgedFlow`: SYNs or datagrams, forged. The port is held so that the kernel answers nothing itself
   (:mod:`pathspider.helpers.forged`).
+* :class:`ForgedConnection`: data behind a forged handshake, from a held port.
 * :class:`LiveFlow`: a TCP connection of the kernel's. One octet of a request leaves with a small TTL, and dies; the
   kernel sends it again with the usual TTL, so that the connection loses nothing.
 
@@ -17,14 +18,26 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from pathspider.chains.tcp import TCP_RST
+from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port
-from pathspider.helpers.probes import probe, protocol_of
-from pathspider.helpers.segments import flags_of, refusing, syn_verdict, transport_offset
+from pathspider.helpers.probes import USUAL_TTL, probe, protocol_of
+from pathspider.helpers.segments import (
+    HEADER,
+    Stream,
+    flags_of,
+    following,
+    is_bogus_syn_ack,
+    payload_of,
+    refusing,
+    resumed,
+    segment,
+    syn_verdict,
+    transport_offset,
+)
 from pathspider.helpers.sockets import (
     IP_RECVERR,
     IPV6_RECVERR,
@@ -204,7 +217,7 @@ class ForgedFlow:
                 self._receiver.bind((sender.own, 0))
                 self._receiver.connect((target[0], 0))
         except BaseException:
-            self.close()
+            self._let_go()
             raise
         self._six = six
 
@@ -222,15 +235,9 @@ class ForgedFlow:
 
     def read(self) -> Iterator[Reply]:
         """What the target sent; does not wait. What accepts a SYN is answered by a RST."""
-        for packet, ancillary, _ in received(self._receiver):
-            ttl, moment = ttl_in(ancillary), stamp(ancillary)
+        for data, ttl, moment in self._came():
             if self.protocol != socket.IPPROTO_TCP:
                 yield Reply(True, ttl, moment)
-                continue
-            data = packet
-            if not self._six:
-                ttl, data = packet[8], packet[(packet[0] & 15) * 4:]
-            if data[:4] != struct.pack("!HH", self.target[1], self.port):
                 continue
             assert self.seq is not None
             accepted = syn_verdict(self.seq, len(self.packet), data)
@@ -243,10 +250,176 @@ class ForgedFlow:
             if accepted:
                 self._theirs.add(theirs)
 
+    def _came(self) -> Iterator[tuple[bytes, int | None, float]]:
+        """What came to this port: a segment from its TCP header on, or a datagram's payload; its TTL; when."""
+        for packet, ancillary, _ in received(self._receiver):
+            ttl, moment, data = ttl_in(ancillary), stamp(ancillary), packet
+            if self.protocol == socket.IPPROTO_TCP:
+                if not self._six:
+                    ttl, data = packet[8], packet[(packet[0] & 15) * 4:]
+                if len(data) < HEADER.size or data[:4] != struct.pack("!HH", self.target[1], self.port):
+                    continue
+            yield data, ttl, moment
+
     def close(self) -> None:
         """Let the port go."""
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._receiver.close()
         self._holder.close()
+
+
+Judge = Callable[[bytes], "bool | None"]
+"""Whether octets that came are what was asked for; None where more have to come."""
+
+
+class ForgedConnection(ForgedFlow):
+    """A forged TCP connection in which data leave that die on the way: all of them at one sequence number.
+
+    :meth:`step` brings it up, packet by packet. A probe that is answered ends it.
+
+    :param syn: what its SYN is like, from the IP header on; one without data
+    :param data: what its probes are like, from the IP header on
+    :param before: segments, from their IP headers on, that are delivered before
+    :param judge: what makes of octets that come an answer to a probe; without it, an acknowledgement is one
+    :raises OSError: there is no socket, or no port
+    """
+
+    def __init__(self, sender: Sender, syn: bytes, target: tuple[str, int], data: bytes, *,
+                 before: Sequence[bytes] = (), judge: Judge | None = None) -> None:
+        super().__init__(sender, syn, target)
+        self.data = data
+        self.before = before
+        self._judge = judge
+        self._syn = probe(syn, port=self.port, number=secrets.randbits(16) if syn[0] >> 4 == 4 else 0, seq=self.seq)
+        """As it leaves: over IPv6 with its own window."""
+        self._opens_at = self.seq or 0
+        self._behind = [0]
+        """Octets of data before each segment, and before the probes."""
+        for one in before:
+            self._behind.append(self._behind[-1] + len(payload_of(one)))
+        self.seq = (self._opens_at + 1 + self._behind[-1]) % (1 << 32)
+        """Of the probes."""
+        self._accepts = b""
+        """The SYN-ACK."""
+        self._stream = Stream(0)
+        self._probe_octets = 0
+        """Of the last probe's data."""
+        self._next_seq = (self._opens_at + 1) % (1 << 32)
+        """What the target has acknowledged."""
+        self.delivered = 0
+        """How many segments have been acknowledged, of those that are delivered before."""
+        self.tries = 0
+        """How often the packet has left that is to bring it further."""
+        self.until = 0.0
+        """When it may leave again; whoever calls :meth:`step` sets that."""
+        self.is_over = False
+        """Nothing more can be sent in it."""
+        self.was_refused = False
+        """The target, or what answers in its name, has ended it."""
+        self.acknowledged = False
+        """Whether the last probe was, or a part of it."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the SYN was accepted."""
+        return bool(self._accepts)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether probes may be sent."""
+        return self.is_connected and self.delivered == len(self.before) and not self.is_over
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether octets came back since the handshake."""
+        return bool(self._stream.octets)
+
+    def step(self) -> bool:
+        """Send the SYN, or the next segment that is to be delivered; False if the kernel does not take it."""
+        self.tries += 1
+        if not self.is_connected:
+            return self._sender.send(self._syn, self.target[0])
+        return self._sender.send(self._resumed(self.before[self.delivered], self.delivered), self.target[0])
+
+    def send(self, ttl: int, number: int, packet: bytes | None = None) -> bool:
+        """Send a probe; False if the kernel does not take it.
+
+        :param packet: what it is like, if not like the connection's data
+        """
+        packet = packet or self.data
+        self.acknowledged, self._probe_octets = False, len(payload_of(packet))
+        return self._sender.send(self._resumed(packet, -1, ttl, number), self.target[0])
+
+    def _resumed(self, packet: bytes, place: int, ttl: int = USUAL_TTL, number: int = 0) -> bytes:
+        """A segment like a packet, in this connection; ``place`` among those that are delivered before, or -1."""
+        return probe(resumed(packet, self._syn, self._accepts, self._behind[place]), port=self.port, ttl=ttl,
+                     number=number)
+
+    def read(self) -> Iterator[Reply]:
+        """What the target said to a probe; does not wait. A SYN-ACK is answered by an ACK."""
+        for data, ttl, moment in self._came():
+            if (accepted := self._take(data)) is not None:
+                self.is_over = True
+                yield Reply(accepted, ttl, moment)
+
+    def _take(self, data: bytes) -> bool | None:
+        """Whether a segment accepts a probe; None where it says nothing to it."""
+        flags = flags_of(data)
+        if not self.is_connected:
+            self._take_first(data)
+            return None
+        if flags & TCP_RST:
+            self.is_over = self.was_refused = True
+            return False if self._probe_octets else None
+        if flags & TCP_SYN:
+            self._sender.send(following(self._syn, TCP_ACK, self._accepts), self.target[0])
+            return None
+        self._stream.take(data)
+        _, _, _, acknowledged, *_ = HEADER.unpack_from(data)
+        if 0 < (acknowledged - self._next_seq) % (1 << 32) < 1 << 31:
+            self._next_seq = acknowledged
+        new = (acknowledged - self.seq) % (1 << 32)
+        covers = 1 <= new <= self._probe_octets
+        if self.delivered < len(self.before):
+            self._take_delivery()
+            return None
+        self.acknowledged = self.acknowledged or covers
+        self.is_over = self.is_over or self._stream.is_over
+        if not self.acknowledged or self._judge is None:
+            return covers or None
+        judged = self._judge(self._stream.octets) if self._stream.octets else None
+        return False if judged is None and self._stream.is_over else judged
+
+    def _take_first(self, data: bytes) -> None:
+        """What a segment says to the SYN."""
+        verdict = syn_verdict(self._opens_at, 0, data)
+        if verdict:
+            self._accepts, self.tries, self.until = data, 0, 0.0
+            self._stream = Stream(HEADER.unpack_from(data)[2] + 1)
+            self._sender.send(following(self._syn, TCP_ACK, data), self.target[0])
+        elif verdict is False:
+            self.is_over = self.was_refused = True
+        elif is_bogus_syn_ack(self._opens_at, 0, data):
+            self._sender.send(refusing(self._syn, data), self.target[0])
+            self.until = 0.0
+
+    def _take_delivery(self) -> None:
+        """Whether a segment that was to be delivered was, by what has come: an answer to it says more than that."""
+        come = (self._next_seq - self._opens_at - 1) % (1 << 32)
+        if self._stream.is_over or (self._stream.octets and come > self._behind[self.delivered]):
+            self.is_over = self.was_refused = True
+        elif come >= self._behind[self.delivered + 1]:
+            self.delivered, self.tries, self.until = self.delivered + 1, 0, 0.0
+
+    def close(self) -> None:
+        """End the connection with a RST, and let the port go."""
+        if self.is_connected:
+            self._sender.send(segment(self._syn, self._next_seq, 0, TCP_RST), self.target[0])
+        elif self.tries:
+            self._sender.send(following(self._syn, TCP_RST), self.target[0])
+        super().close()
 
 
 class LiveFlow:

@@ -6,7 +6,7 @@ import struct
 from functools import lru_cache
 from socket import IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
-from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SA, TCP_SYN, TO_TS, parse_options
+from pathspider.chains.tcp import TCP_ACK, TCP_FIN, TCP_RST, TCP_SA, TCP_SYN, TO_TS, next_option, parse_options
 
 HEADER = struct.Struct("!HHIIBBHHH")
 """Ports, sequence and acknowledgement number, length (upper 4 bits, in words), flags, window, checksum, urgent."""
@@ -22,6 +22,8 @@ EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMEN
 octet is 0. :rfc:`8200`"""
 
 WINDOW = 502
+WINDOW_OCTETS = WINDOW << 7
+"""That segments of a forger announce, by the scale on its SYN."""
 
 
 def ones_complement_sum(data: bytes, start: int = 0) -> int:
@@ -135,3 +137,68 @@ def with_length(header: bytes, payload_bytes: int) -> bytes:
         return header[:4] + struct.pack("!H", len(header) - 40 + payload_bytes) + header[6:]
     header = header[:2] + struct.pack("!H", len(header) + payload_bytes) + header[4:10] + b"\0\0" + header[12:]
     return header[:10] + struct.pack("!H", 0xFFFF - ones_complement_sum(header)) + header[12:]
+
+
+def payload_of(packet: bytes) -> bytes:
+    """The data of a TCP segment, given from its IP header on."""
+    at = transport_offset(packet)
+    return packet[at + (packet[at + 12] >> 4) * 4:]
+
+
+def resumed(packet: bytes, syn: bytes, reply: bytes, behind: int = 0) -> bytes:
+    """A segment like ``packet``, of another connection, as one of the connection that ``syn`` opened.
+
+    Numbers, the values of a timestamp option and the flow label become this one's. The ports stay, and so do lengths
+    and checksums: whoever sends it makes them fit (:func:`pathspider.helpers.probes.probe`).
+
+    :param packet: from its IP header on, as ``syn``
+    :param reply: the SYN-ACK, from its TCP header on
+    :param behind: octets of data before it
+    """
+    made, at, first = bytearray(packet), transport_offset(packet), transport_offset(syn)
+    if packet[0] >> 4 == 6:
+        made[1] = packet[1] & 0xF0 | syn[1] & 0x0F
+        made[2:4] = syn[2:4]
+    (seq,), (theirs,) = struct.unpack_from("!I", syn, first + 4), struct.unpack_from("!I", reply, 4)
+    struct.pack_into("!II", made, at + 4, (seq + 1 + behind) % (1 << 32), (theirs + 1) % (1 << 32))
+    values = timestamp(syn[first:]), timestamp(reply)
+    options = bytes(made[at + HEADER.size:at + (made[at + 12] >> 4) * 4])
+    place = next_option(options, 0)
+    while place >= 0 and None not in values:
+        if options[place:place + 2] == TIMESTAMP[2:]:
+            struct.pack_into("!II", made, at + HEADER.size + place + 2, ((values[0] or 0) + 1) % (1 << 32), values[1])
+        place = next_option(options, place + options[place + 1])
+    return bytes(made)
+
+
+class Stream:
+    """What comes in segments, of which none is acknowledged.
+
+    :param first: the sequence number of its first octet
+    """
+
+    def __init__(self, first: int) -> None:
+        self.octets = b""
+        """Those without a gap before them."""
+        self.is_over = False
+        """No more come behind them."""
+        self._first = first
+        self._parts: dict[int, tuple[bytes, bool]] = {}
+        """Those that came, by their place, and whether they are the last."""
+
+    def take(self, segment: bytes) -> None:
+        """A segment, from its TCP header on."""
+        if len(segment) < HEADER.size:
+            return
+        place = (HEADER.unpack_from(segment)[2] - self._first) % (1 << 32)
+        if place > WINDOW_OCTETS:  # another connection's, or the SYN-ACK again
+            return
+        part, last = segment[(segment[12] >> 4) * 4:], bool(flags_of(segment) & TCP_FIN)
+        if (part or last) and (place not in self._parts or len(part) >= len(self._parts[place][0])):
+            self._parts[place] = part, last
+        for at in sorted(self._parts):
+            if at > len(self.octets):
+                break
+            part, last = self._parts.pop(at)
+            self.octets += part[len(self.octets) - at:]
+            self.is_over = self.is_over or last

@@ -41,6 +41,7 @@ LARGEST_HEADER = 60
 """Octets of a TCP header with its options."""
 LARGEST = 65535
 """Octets of an IP packet."""
+USUAL_TTL = 64
 
 
 @dataclass
@@ -244,9 +245,10 @@ def formerr(packet: Packet) -> Packet:
 
 
 def turned(packet: Packet) -> bytearray:
-    """The IP header of an answer to a packet."""
+    """The IP header of an answer to a packet, with a TTL of its own."""
     source, destination = packet.addresses
     header = bytearray(packet.header)
+    header[8 if packet.version == 4 else 7] = USUAL_TTL
     start = 12 if packet.version == 4 else 8
     header[start:start + 2 * len(source)] = destination + source
     return header

@@ -13,7 +13,7 @@ from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.ecn import ECNChain
 from pathspider.chains.feedback import TO_ACCECN0, TO_ACCECN1, FeedbackChain
 from pathspider.chains.headers import HeadersChain
-from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCPChain
+from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_CWR, TCP_ECE, TCP_PSH, TCP_RST, TCP_SYN, TCPChain
 from pathspider.conditions import (
     all_observed,
     handshake,
@@ -27,7 +27,7 @@ from pathspider.helpers.forged import LocalError
 from pathspider.helpers.http import FINAL
 from pathspider.helpers.poller import clock
 from pathspider.helpers.requests import http_request
-from pathspider.helpers.segments import HEADER, WINDOW, flags_of, following, with_traffic_class
+from pathspider.helpers.segments import HEADER, Stream, flags_of, following, with_traffic_class
 from pathspider.helpers.sockets import RESEND_AFTER, failed, local_error
 from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
@@ -66,9 +66,6 @@ COUNTER_OCTETS = 3
 STATUS_LINE = b"HTTP/1."
 INTERIM = 100
 """The lowest status code."""
-WINDOW_OCTETS = WINDOW << 7
-"""That segments of the forger announce, by the scale on its SYN."""
-
 FORWARD = {
     "ect1.forward.arrived": "ECT(1) arrived",
     "ect1.forward.bleached": "what left with ECT(1) arrived as not-ECT",
@@ -118,6 +115,7 @@ class L4S(TraversalSpider, PluggableSpider):
     located = {
         BROKEN: AS_SET,
         r"l4s\.control\.ect1\.forward\.(bleached|remarked:.+)": AS_SET,
+        r"l4s(\.dscp45)?\.ect1\.forward\.(bleached|remarked:.+)": ("ecn",),  # of data alone: their SYNs have none
         r"l4s\.control\.connectivity\.works": AS_SET,  # of what is tried, it sets the most in a SYN
         WORKS: AS_SET,
     }
@@ -177,6 +175,12 @@ class L4S(TraversalSpider, PluggableSpider):
         with suppress(LocalError):  # no verdict depends on it
             flow.send(following(raw, TCP_RST, behind=len(request(job))))
 
+    def is_answer(self, octets: bytes) -> bool | None:
+        try:
+            return final_status(octets) is not None or None
+        except ValueError:
+            return False
+
     # -- verdicts ------------------------------------------------------------------------------------------------
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
@@ -208,39 +212,6 @@ def request(job: Job) -> bytes:
         return http_request(job, "HEAD")
     except ValueError as error:
         raise LocalError("bad_domain") from error
-
-
-class Stream:
-    """What comes in segments, of which none is acknowledged.
-
-    :param first: the sequence number of its first octet
-    """
-
-    def __init__(self, first: int) -> None:
-        self.octets = b""
-        """Those without a gap before them."""
-        self.is_over = False
-        """No more come behind them."""
-        self._first = first
-        self._parts: dict[int, tuple[bytes, bool]] = {}
-        """Those that came, by their place, and whether they are the last."""
-
-    def take(self, segment: bytes) -> None:
-        """A segment, from its TCP header on."""
-        if len(segment) < HEADER.size:
-            return
-        place = (HEADER.unpack_from(segment)[2] - self._first) % (1 << 32)
-        if place > WINDOW_OCTETS:  # another connection's, or the SYN-ACK again
-            return
-        part, last = segment[(segment[12] >> 4) * 4:], bool(flags_of(segment) & TCP_FIN)
-        if (part or last) and (place not in self._parts or len(part) >= len(self._parts[place][0])):
-            self._parts[place] = part, last
-        for at in sorted(self._parts):
-            if at > len(self.octets):
-                break
-            part, last = self._parts.pop(at)
-            self.octets += part[len(self.octets) - at:]
-            self.is_over = self.is_over or last
 
 
 def final_status(octets: bytes) -> int | None:

@@ -19,7 +19,7 @@ from pathspider.conditions import (
     succeeded,
 )
 from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.hello import RECORD_HEADER, client_hello, connect_hello, record, server_name
+from pathspider.helpers.hello import RECORD_HEADER, answer_of, client_hello, connect_hello, record, server_name
 from pathspider.helpers.sockets import local_error
 from pathspider.records import Connection, Flow, Job
 
@@ -93,6 +93,7 @@ class TLS(DesynchronizedSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, SegmentsChain]
     connect_supported = ["https"]
     capabilities = ("CAP_NET_RAW",)
+    located = {r"tls\.\w+\.connectivity\.broken": ()}
     conditions = {
         **{condition: meaning for hello in HELLOS
            for condition, meaning in connectivity_conditions(f"tls.{hello}").items()},
@@ -118,6 +119,14 @@ class TLS(DesynchronizedSpider, PluggableSpider):
         connection = connect_hello(self.source, job, self.args.timeout, parts)
         connection["tls_hello"] = hello
         return connection
+
+    def is_answer(self, octets: bytes) -> bool | None:
+        answer, is_final = answer_of(octets)
+        return answer == "server_hello" if is_final else None
+
+    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
+        hello = name.removeprefix(f"{self.name}.")
+        return flows[0], next((flow for flow in flows if flow.get("tls_hello") == hello), flows[-1])
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         if not all_observed(flows):

@@ -71,7 +71,8 @@ class Came(Enum):
 
     HOP = "time exceeded"
     TARGET = "accepted by the target, or by what answers in its name"
-    REFUSED = "a RST, or an ICMP error other than time exceeded"
+    REFUSED = "a RST, another answer than that which was asked for, or an ICMP error other than time exceeded"
+    TAKEN = "acknowledged by the target, or by what answers in its name, and not answered"
 
 
 class Answer(NamedTuple):
@@ -312,18 +313,28 @@ class Search:
         arrived = yield from self._first(EXPERIMENT, self.distance, tries=1)
         if arrived is not None and arrived.came is Came.TARGET:
             return not_located("unstable")  # not dropped now
+        if arrived is not None and arrived.came is Came.TAKEN:
+            return (yield from self._changed())
         low, high = yield from self._where_it_ends()
         if high is None:
             return self._unanswered() if low < self._last else (yield from self._changed())
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
         yield from self._same_path([high], CONTROL)
+        if self._was_refused:  # a flow that is refused may be over: where the control came, it must not come either
+            yield from self._ask(EXPERIMENT, high)
         yield from self._look_behind(high)
         if not (yield from self._stays_away(high)) or self._farthest != low:  # by now more may be known to be lost
             return not_located("unstable")
         if self._lost(high) > MOST_LOST:
             return not_located("rate_limited")
         return located("dropped", low, high)
+
+    @property
+    def _was_refused(self) -> bool:
+        """Whether the experiment was, somewhere."""
+        return any(one is not None and one.came is Came.REFUSED for probe, heard in self._heard.items()
+                   if probe.side == EXPERIMENT for one in heard)
 
     def _look_behind(self, high: int) -> Steps[None]:
         """Where answers are lost: ask for the experiment again where it must not come either."""

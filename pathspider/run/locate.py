@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pathspider import conditions
 from pathspider.helpers.probes import differing, ends_of
+from pathspider.helpers.segments import payload_of
 from pathspider.records import CONN_OK
 from pathspider.run.specimen import SPECIMEN, Specimen
 
@@ -79,6 +80,23 @@ class Finding(NamedTuple):
     """Names as :meth:`~pathspider.quotation.Quotation.field` takes them; none: those in which the packets differ."""
     suspected: bool = True
     """Something is known to have happened. Otherwise it is none that nothing was seen on the path, and not said."""
+
+
+def differing_in(kind: Kind, made_of: Material) -> list[str]:
+    """The fields in which the experiment's packets differ from the baseline's: the first ones or, where these do not,
+    or where it is not they that are dropped, the first with data."""
+    one, other = made_of.experiment, made_of.baseline
+    if not (kind == "dropped" and one.accepted) and (names := differing(one.first, other.first)):
+        return names
+    names = differing_data(made_of)
+    sizes = [len(payload_of(data)) if data else 0 for data in (one.data, other.data)]
+    return names or (["payload_length"] if kind == "changed" and 0 not in sizes and sizes[0] != sizes[1] else [])
+
+
+def differing_data(made_of: Material) -> list[str]:
+    """The header fields in which the experiment's data differ from the baseline's; windows and lengths always may."""
+    names = differing(made_of.experiment.data, made_of.baseline.data)
+    return [name for name in names if name not in ("window", "payload_length")]
 
 
 def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
@@ -244,7 +262,7 @@ class Locator:
             packets = of_feature(made_of, self.spider, one.feature) if made_of else None
             fields = one.fields
             if packets is not None and not fields:
-                fields = differing(packets.experiment.first, packets.baseline.first)
+                fields = differing_in(one.kind, packets)
             yield one._replace(fields=fields), packets
 
     def stop(self) -> None:
@@ -267,9 +285,9 @@ class Locator:
 
     def _can_show(self, found: Finding, made_of: Material, record: Record) -> bool:
         """Whether the experiment's packets have something that could be dropped or changed."""
-        from pathspider.run.target import shows  # noqa: PLC0415 - for runs that locate alone
+        from pathspider.run.target import way_of  # noqa: PLC0415 - for runs that locate alone
 
-        return shows(found, made_of, self.spider, record)
+        return way_of(found, made_of, self.spider, record) is not None
 
     # -- the thread ----------------------------------------------------------------------------------------------------
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, NamedTuple
 
 from pathspider.chains.base import Chain
 from pathspider.chains.tcp import TCP_SA, TCP_SYN
-from pathspider.helpers.segments import flags_of, syn_verdict, transport_offset
+from pathspider.helpers.segments import flags_of, payload_of, syn_verdict, transport_offset
 from pathspider.libtrace import IP, IP6
 
 SPECIMEN = "specimen"
 """Of a flow's record, on its way to be judged: its :class:`Specimen`."""
 
 MOST_OCTETS = 1500
+MOST_SEGMENTS = 5
+"""Packets with data that are kept of a connection: a ClientHello of 1,800 octets takes so many where a path takes
+segments of 400."""
 
 
 class Specimen(NamedTuple):
@@ -29,6 +33,13 @@ class Specimen(NamedTuple):
     answer may be to that."""
     only: bool = True
     """Whether no other SYN left; it may well have left again."""
+    more: tuple[bytes, ...] = ()
+    """Further packets with data, each of which goes on where the one before it ended."""
+
+    @property
+    def segments(self) -> tuple[bytes, ...]:
+        """All packets with data."""
+        return (self.data, *self.more) if self.data else ()
 
 
 def accepts(first: bytes, reply: bytes) -> bool:
@@ -48,8 +59,24 @@ def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
     return len(one) != len(other) or flags_of(one) != flags_of(other)
 
 
+def goes_on(packet: bytes, ip: IP | IP6) -> bool:
+    """Whether a segment's data begin where those of another packet of its flow end."""
+    (seq,) = struct.unpack_from("!I", packet, transport_offset(packet) + 4)
+    return ip.tcp is not None and ip.tcp.seq_nbr == (seq + len(payload_of(packet))) % (1 << 32)
+
+
+def with_data(kept: Specimen, ip: IP | IP6) -> Specimen:
+    """What is kept behind a packet with data."""
+    if not kept.data:
+        return kept._replace(data=bytes(ip.data[:MOST_OCTETS]))
+    if len(kept.segments) < MOST_SEGMENTS and goes_on(kept.segments[-1], ip):
+        return kept._replace(more=(*kept.more, bytes(ip.data[:MOST_OCTETS])))
+    return kept
+
+
 class SpecimenChain(Chain):
-    """Keeps the first packet, the first with data, and the TTL of the first reply. No field of it reaches a record."""
+    """Keeps the first packet, the first ones with data, and the TTL of the first reply. No field of it reaches a
+    record."""
 
     def new_flow(self, rec: dict[str, Any], ip: IP | IP6) -> bool:
         """A flow begins."""
@@ -66,8 +93,8 @@ class SpecimenChain(Chain):
                 rec[SPECIMEN] = kept._replace(accepted=True)
         elif kept.only and not kept.accepted and is_another_syn(kept.first, ip):
             rec[SPECIMEN] = kept._replace(only=False)
-        elif not kept.data and ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & 0x2:
-            rec[SPECIMEN] = kept._replace(data=bytes(ip.data[:MOST_OCTETS]))
+        elif ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & TCP_SYN:
+            rec[SPECIMEN] = with_data(kept, ip)
         return True
 
     ip6 = ip4

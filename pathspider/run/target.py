@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pathspider.helpers.probes import (
     as_quoted,
@@ -18,8 +18,9 @@ from pathspider.helpers.probes import (
     protocol_of,
     window_of,
 )
-from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
+from pathspider.helpers.probing import ForgedConnection, ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
+from pathspider.helpers.segments import payload_of
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
 from pathspider.run import locate
 from pathspider.run.localisation import (
@@ -57,8 +58,12 @@ COMES_UP = 5.0
 """Seconds in which one comes up, or its last octet arrives."""
 MOST_WHOLE = 200
 """Probes of a search that asks every hop."""
-LIVE_FLOWS = 3
-"""Fresh flows, where each is a connection of the kernel's."""
+CONNECTION_FLOWS = 3
+"""Fresh flows, where each is a connection."""
+MOST_FORGED = 20
+"""Forged connections with one target: one that is refused, or that the target ends, is over."""
+TRIES, MOST_FAILURES = 3, 2
+"""How often a SYN of theirs is sent, or a segment that is delivered; how many of them in a row may not come up."""
 
 
 def request(spider: Experiment, record: Record) -> bytes:
@@ -76,17 +81,45 @@ def lives(found: Finding, made_of: Material, spider: Experiment, record: Record)
             and len(request(spider, record)) > 1)
 
 
-def shows(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
-    """Whether what would be sent for the experiment differs from the baseline's in what is looked for. Where there is
-    no baseline, it is enough that it has it. A SYN that was accepted was not dropped, whatever became of what followed.
+Way = Literal["first", "live", "data"]
+"""What probes are: first packets, octets in connections of the kernel's, or data in forged connections."""
+
+
+def way_of(found: Finding, made_of: Material, spider: Experiment, record: Record) -> Way | None:
+    """How it is looked for; None where what would be sent for the experiment does not differ from the baseline's in
+    what is looked for. Where there is no baseline, it is enough that the experiment has it.
+
+    A SYN that was accepted was not dropped: what followed may have been. What data alone have, they alone show.
     """
     if found.kind == "dropped" and made_of.experiment.accepted:
-        return False
-    if made_of.configs[0] == made_of.configs[1]:
-        return True
+        return "data" if has_data(made_of) and not are_alike(made_of) else None
     live = lives(found, made_of, spider, record)
-    control, sent = (as_quoted(one.data if live else one.first) for one in (made_of.baseline, made_of.experiment))
+    if made_of.configs[0] == made_of.configs[1] or differ(
+            found, *(one.data if live else one.first for one in (made_of.experiment, made_of.baseline))):
+        return "live" if live else "first"
+    if (found.kind == "changed" and not live and made_of.came_up and has_data(made_of)
+            and differ(found, made_of.experiment.data, made_of.baseline.data)):
+        return "data"
+    return None
+
+
+def differ(found: Finding, experiment: bytes, baseline: bytes) -> bool:
+    """Whether two packets do, in the fields that are looked for."""
+    sent, control = as_quoted(experiment), as_quoted(baseline)
     return sent is not None and control is not None and is_same(sent, control, found.fields) is False
+
+
+def has_data(made_of: Material) -> bool:
+    """Whether both connections were TCP, with data behind an ordinary SYN."""
+    return all(one.data and protocol_of(one.first) == socket.IPPROTO_TCP and not payload_of(one.first)
+               for one in (made_of.experiment, made_of.baseline))
+
+
+def are_alike(made_of: Material) -> bool:
+    """Whether nothing tells the experiment's data from the baseline's."""
+    one, other = made_of.experiment, made_of.baseline
+    return (not locate.differing_data(made_of)
+            and [*map(payload_of, one.segments)] == [*map(payload_of, other.segments)])
 
 
 class Target:
@@ -121,15 +154,22 @@ class Target:
         options = [spider.live_options(config) for config in made_of.configs]
         self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {
             FRESH: options[1], FRESH_BASELINE: options[0]}
-        self.is_live = lives(found, made_of, spider, record)
+        way = way_of(found, made_of, spider, record) or "first"
+        self.is_live, self._has_data = way == "live", way == "data"
         self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
-                              LIVE_FLOWS if self.is_live else FLOWS)
+                              FLOWS if way == "first" else CONNECTION_FLOWS)
         self._steps = self._search.steps(whole=whole)
         self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
                            FRESH: made_of.experiment, FRESH_BASELINE: made_of.baseline}
-        self._sent: dict[Side, Quotation | None] = {
-            side: as_quoted(one.data if self.is_live else one.first) for side, one in self._specimens.items()}
+        self._segment = len(made_of.experiment.segments) - 1 if found.kind == "dropped" else 0
+        """Which of the experiment's data segments probes are, and those before it delivered."""
+        self._is_settled = self._segment == 0
+        """Whether that is known."""
+        self._failures = 0
+        """Forged connections in a row that did not come up."""
+        self._sent: dict[Side, Quotation | None] = {side: as_quoted(self._template(side)) for side in self._specimens}
         self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
+        self._other_ports = (0, NOBODY)
         self._finished: list[LiveFlow] = []
         self._connections = 0
         self._numbers: set[int] = set()
@@ -160,18 +200,19 @@ class Target:
         number = 0 if "window" in self.finding.fields and ":" in self.address else self._number
         try:
             if side == OTHER:
+                flow = self._flows.get(EXPERIMENT) or self._flow(BASELINE if self._has_data else EXPERIMENT)
+                self._other_ports = flow.port, NOBODY
                 sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
                                          self.address)
-            elif side == CONTROL:
-                flow = self._flow(EXPERIMENT)
-                self._left_at = time.time()
-                sent = flow.send(ttl, number, self._specimens[BASELINE].first)
             else:
-                flow = self._flow(side)
+                flow = self._flow(EXPERIMENT if side == CONTROL else side)
                 if isinstance(flow, LiveFlow) and not self._is_ready(flow, side, now):
                     return False
+                if isinstance(flow, ForgedConnection) and not flow.is_ready:
+                    return self._bring_up(flow, EXPERIMENT if side == CONTROL else side, now)
+                self._is_settled = self._is_settled or flow is self._flows.get(EXPERIMENT)
                 self._left_at = time.time()
-                sent = flow.send(ttl, number)
+                sent = flow.send(ttl, number, self._template(BASELINE) if side == CONTROL else None)
         except OSError:
             sent = False
         if not sent:
@@ -185,9 +226,12 @@ class Target:
         self.due, self._until = now + locate.BETWEEN, now + locate.PATIENCE
         return True
 
-    @property
-    def _other_ports(self) -> tuple[int, int]:
-        return self._flow(EXPERIMENT).port, NOBODY
+    def _template(self, side: Side) -> bytes:
+        """What the probes of a side are like."""
+        made_of = self._specimens[side]
+        if self._has_data:
+            return made_of.segments[self._segment if side in (EXPERIMENT, FRESH) else 0]
+        return made_of.data if self.is_live else made_of.first
 
     def _flow(self, side: Side) -> ForgedFlow | LiveFlow:
         """The flow of a side, which is opened when it is first needed."""
@@ -197,9 +241,12 @@ class Target:
                 self._connections += 1
                 flow = LiveFlow(self._sender.own, self._to, self._request, self._options[side] or ())
                 self._waits_since = 0.0
+            elif self._has_data:
+                self._connections += 1
+                flow = self._connection(side)
+                self.watch(flow, self)
             else:
-                specimen = self._specimens[side].first
-                flow = ForgedFlow(self._sender, specimen, self._to)
+                flow = ForgedFlow(self._sender, self._template(side), self._to)
                 self.watch(flow, self)
             self._flows[side] = flow
         return self._flows[side]
@@ -217,6 +264,41 @@ class Target:
             return True
         self._waits_since = self._waits_since or now
         self.due = now + 0.05
+        return False
+
+    def _connection(self, side: Side) -> ForgedConnection:
+        """A forged connection for the probes of a side."""
+        made_of, asks = self._specimens[side], side in (EXPERIMENT, FRESH)
+        return ForgedConnection(
+            self._sender, made_of.first, self._to, self._template(side),
+            before=made_of.segments[:self._segment] if asks else (),
+            judge=self._spider.is_answer if asks and self.finding.kind == "dropped" else None)
+
+    def _bring_up(self, flow: ForgedConnection, side: Side, now: float) -> bool:
+        """Bring a forged connection a step further, at a probe's pace; whether a packet left. One that is over, or does
+        not come up, makes room for another one, a few times."""
+        if not flow.is_over and now < flow.until:
+            self.due = now + 0.05
+            return False
+        if not flow.is_over and flow.tries < TRIES:
+            self.due, flow.until = now + locate.BETWEEN, now + locate.PATIENCE
+            self.failed = not flow.step()
+            return not self.failed
+        came_up = flow.is_connected and flow.delivered == len(flow.before)
+        self._leave(side)
+        self.due = now
+        if came_up:
+            self._failures = 0
+        elif flow.is_connected and not self._is_settled:  # the experiment's, whose data are not acknowledged from here
+            self._segment = flow.delivered
+            self._is_settled = True
+            self._sent = {one: as_quoted(self._template(one)) for one in self._specimens}
+        else:
+            self._failures += 1
+        if self._failures >= MOST_FAILURES:
+            self._end(not_located("unstable" if flow.was_refused else "no_answer"))
+        elif self._connections >= MOST_FORGED:
+            self._end(not_located("unstable"))
         return False
 
     # -- hearing -------------------------------------------------------------------------------------------------------
@@ -319,11 +401,27 @@ class Target:
             elif now >= self._until:
                 if self.wanted.side != EXPERIMENT and (router := self.routers.get(self.wanted.ttl)):
                     self.missed[router] += 1
-                self._answer(self._doubtful)
+                self._answer(self._doubtful or self._what_came_otherwise())
         return self.word is not None or self.failed
+
+    def _what_came_otherwise(self) -> Answer | None:
+        """What a forged connection tells of a probe that nobody answered in time. One in which it may have been
+        delivered is over."""
+        side, ttl = self.wanted
+        flow = self._flows.get(EXPERIMENT if side == CONTROL else side)
+        if not isinstance(flow, ForgedConnection):
+            return None
+        if flow.acknowledged or self._search.distance is None or ttl >= self._search.distance:
+            flow.is_over = True
+        if not flow.acknowledged:
+            return None
+        return Answer(Came.REFUSED if flow.is_answered else Came.TAKEN, self.address)
 
     def _answer(self, answer: Answer | None) -> None:
         self.under_way, self._doubtful = False, None
+        if answer is not None and answer.came is Came.TAKEN and self._segment < len(self._made_of.experiment.more):
+            self._end(not_located("unstable"))  # it was not acknowledged before
+            return
         try:
             if self.wanted.side in (FRESH, FRESH_BASELINE):
                 self._leave(self.wanted.side)
@@ -374,7 +472,7 @@ class Target:
         ttl, answer = found
         if answer is None:
             return {"ttl": ttl, "came": "nothing"}
-        return {"ttl": ttl, "came": "accepted" if answer.came is Came.TARGET else "refused", "addr": answer.addr}
+        return {"ttl": ttl, "came": "refused" if answer.came is Came.REFUSED else "accepted", "addr": answer.addr}
 
 
 def with_hops(path: Sequence[str | None], seen: dict[int, str], distance: int | None) -> list[str | None]:

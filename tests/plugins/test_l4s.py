@@ -12,7 +12,7 @@ from pathspider.chains.tcp import tcp_options
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.helpers import poller
 from pathspider.helpers.forged import LocalError
-from pathspider.plugins.l4s import L4S, Stream, counters, final_status, request
+from pathspider.plugins.l4s import L4S, counters, final_status, request
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from pathspider.traversal import NOT_AS_FORGED
 

@@ -18,7 +18,7 @@ from pathspider.run.localisation import Probe, Word
 from pathspider.run.locate import Finding, Material
 from pathspider.run.options import RunOptions
 from pathspider.run.specimen import Specimen
-from pathspider.run.target import Target, lives, shows, with_hops
+from pathspider.run.target import Target, lives, way_of, with_hops
 from pathspider.targets.prefixes import Prefixes
 from tests.run import quotations
 
@@ -269,30 +269,39 @@ class TestWhatIsLookedFor(unittest.TestCase):
     def shows(self, found, made_of, connect="http", options=()):
         spider = SimpleNamespace(args=argparse.Namespace(connect=connect), live_options=lambda config: options)
         record = {"dip": OWN, "dp": PORT}
-        return shows(found, made_of, spider, record), lives(found, made_of, spider, record)
+        return way_of(found, made_of, spider, record), lives(found, made_of, spider, record)
 
     def test_syns(self):
         differ = self.material(PLAIN, ASKING)
-        self.assertEqual(self.shows(ECN, differ), (True, False))
-        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN)), (False, False))
-        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN, configs=(0, 0))), (True, False))
-        self.assertEqual(self.shows(MARKS, differ), (False, False))
+        self.assertEqual(self.shows(ECN, differ), ("first", False))
+        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN)), (None, False))
+        self.assertEqual(self.shows(ECN, self.material(PLAIN, PLAIN, configs=(0, 0))), ("first", False))
+        self.assertEqual(self.shows(MARKS, differ), (None, False))
 
     def test_data(self):
         with_data = self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED))
-        self.assertEqual(self.shows(MARKS, with_data), (True, True))
-        self.assertEqual(self.shows(MARKS, with_data._replace(experiment=ASKING._replace(data=DATA))), (False, True))
-        self.assertEqual(self.shows(ECN, with_data), (True, False))
+        self.assertEqual(self.shows(MARKS, with_data), ("live", True))
+        self.assertEqual(self.shows(MARKS, with_data._replace(experiment=ASKING._replace(data=DATA))), (None, True))
+        self.assertEqual(self.shows(ECN, with_data), ("first", False))
 
     def test_connections_that_cannot_be_made_again(self):
         """The SYNs alone have no marks: with them it would be said that nothing changes them on the way."""
         with_data = self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED))
-        for made_of, how in ((with_data, {"options": None}), (with_data, {"connect": "tcp"}),
-                             (with_data, {"connect": "mine"}), (with_data._replace(came_up=False), {}),
-                             (with_data._replace(experiment=ASKING), {}),
-                             (with_data._replace(experiment=Specimen(query(), MARKED)), {})):
-            self.assertEqual(self.shows(MARKS, made_of, **how), (False, False))
-        self.assertEqual(self.shows(MARKS._replace(kind="dropped"), with_data), (False, False))
+        for how in {"options": None}, {"connect": "tcp"}, {"connect": "mine"}:
+            self.assertEqual(self.shows(MARKS, with_data, **how), ("data", False))
+        for made_of in (with_data._replace(came_up=False), with_data._replace(experiment=ASKING),
+                        with_data._replace(experiment=Specimen(query(), MARKED)),
+                        with_data._replace(experiment=Specimen(syn("SEC") + b"data", MARKED))):
+            self.assertEqual(self.shows(MARKS, made_of, options=None), (None, False))
+        self.assertEqual(self.shows(MARKS._replace(kind="dropped"), with_data), (None, False))
+
+    def test_a_syn_that_was_accepted_was_not_dropped(self):
+        """Data behind it may have been, if something tells them from the baseline's."""
+        broken = MARKS._replace(kind="dropped")
+        for one, other, way in ((DATA, MARKED, "data"), (DATA, DATA, None), (DATA, DATA + b"more", "data"),
+                                (DATA, b"", None), (b"", MARKED, None)):
+            made_of = self.material(PLAIN._replace(data=one), ASKING._replace(data=other, accepted=True), up=False)
+            self.assertEqual(self.shows(broken, made_of), (way, False))
 
 
 class TestPaths(unittest.TestCase):

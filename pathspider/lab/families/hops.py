@@ -22,13 +22,15 @@ from pathspider.lab.families import (
     mss,
     tcpopt,
     tfo,
+    tls,
     udpopts,
     udpzero,
 )
 from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
 from pathspider.lab.scenario import Scenario
 
-FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, tcpopt, tfo, udpopts, udpzero)
+FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, tcpopt, tfo, tls, udpopts,
+            udpzero)
 BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
 
@@ -74,6 +76,7 @@ SCENARIOS = [
     *at_each("tcpopt-stripped", "changed", ""),
     *at_each("dscpclass-precedence", "changed", ""),
     *at_each("ipv6eh-destination-dropped", "dropped"),
+    *at_each("tls-ech-dropped", "dropped"),
 
     # Nothing happens
     hops("ecn-clean-tcp", "hops", Route(), ""),
@@ -85,6 +88,7 @@ SCENARIOS = [
     hops("mptcp-server", "hops", Route(), ""),
     hops("accecn-accurate", "hops", Route(), ""),
     hops("ipv6eh-clean", "hops", Route(), ""),
+    hops("tls-clean", "hops", Route(), ""),
     hops("dscpclass-reflected", "hops", Route(), ""),
     # but that replies are not marked as requests are: so do hosts
     hops("dscp-clean-tcp", "hops", Route(), ""),
@@ -102,9 +106,10 @@ SCENARIOS = [
     hops("ecn-syn-stripped-http", "at-5", Route(5), "changed:5-6"),
     hops("ecn-bleached-https", "at-5", Route(5), "changed:5-6"),
     hops("ecn-syn-marked-ce", "at-4", Route(4), "changed:4-5"),
-    # SYNs pass, which are what is searched with: nothing is searched
-    hops("ecn-data-dropped-http", "at-4", Route(4), ""),
-    hops("ecn-ect-reset", "at-4", Route(4), ""),
+    # SYNs pass: it is data that are searched with. All that follows in the flow of one SYN is dropped, the control, too
+    hops("ecn-data-dropped-http", "at-4", Route(4), "not_located:no_answer"),
+    hops("ecn-ect-reset", "at-4", Route(4), "dropped:4-5"),
+    hops("ecn-ect-reset", "at-6", Route(6), "dropped:6-7"),
     hops("dscp-bleached", "at-5", Route(5), "changed:5-6"),
     hops("dscp-46-dropped-http", "at-3", Route(3), "dropped:3-4"),
     hops("dscp-46-dropped-dnstcp", "at-3", Route(3), "dropped:3-4"),
@@ -134,7 +139,47 @@ SCENARIOS = [
     hops("l4s-bleached-silently", "at-4", Route(4), "changed:4-5"),
     hops("l4s-syn-dropped", "at-2", Route(2), "dropped:2-3"),
     hops("l4s-asking-dropped", "at-6", Route(6), "dropped:6-7"),
-    hops("l4s-data-dropped", "at-4", Route(4), ""),
+    hops("l4s-data-dropped", "at-4", Route(4), "dropped:4-5"),
+    hops("l4s-data-dropped", "at-7", Route(7), "dropped:7-8"),
+    hops("l4s-data-dropped", "at-8", Route(8), "reverse_or_target"),
+    hops("l4s-data-reset", "at-3", Route(3), "dropped:3-4"),
+    hops("l4s-data-bleached", "at-2", Route(2), "changed:2-3"),
+    hops("l4s-data-bleached", "at-6", Route(6), "changed:6-7"),
+    hops("l4s-data-bleached", "at-8", Route(8), "reverse_or_target"),
+    hops("l4s-data-ce", "at-5", Route(5), "changed:5-6"),
+    hops("l4s-data-ce", "nat", Route(4, nat=True), "changed:4-5"),
+    hops("tls-ech-reset", "at-2", Route(2), "dropped:2-3"),
+    hops("tls-ech-reset", "at-7", Route(7), "dropped:7-8"),
+    hops("tls-ech-reset", "at-8", Route(8), "reverse_or_target"),
+    hops("tls-ech-alert", "at-5", Route(5), "dropped:5-6"),
+    hops("tls-ech-alert", "at-8", Route(8), "reverse_or_target"),
+    hops("tls-ech-half", "at-3", Route(3), "dropped:3-4"),
+    hops("tls-ech-http", "at-6", Route(6), "dropped:6-7"),
+    hops("tls-ech-closed", "at-4", Route(4), "dropped:4-5"),
+    # nothing passes between these addresses any more: nothing can be asked
+    hops("tls-ech-blocked", "at-4", Route(4), "not_located:no_answer"),
+    hops("tls-large-dropped", "at-2", Route(2), "dropped:2-3"),
+    hops("tls-large-dropped", "at-6", Route(6), "dropped:6-7"),
+    hops("tls-large-reset", "at-5", Route(5), "dropped:5-6"),
+    hops("tls-rest-dropped", "at-3", Route(3), "dropped:3-4"),
+    hops("tls-rest-dropped", "at-7", Route(7), "dropped:7-8"),
+    hops("tls-rest-dropped", "at-8", Route(8), "reverse_or_target"),
+    hops("tls-rest-reset", "at-4", Route(4), "dropped:4-5"),
+    hops("tls-records-dropped", "at-5", Route(5), "dropped:5-6"),
+    hops("tls-records-reset", "at-3", Route(3), "dropped:3-4"),
+    hops("tls-records-alert", "at-6", Route(6), "dropped:6-7"),
+    hops("tls-cut-dropped", "at-4", Route(4), "dropped:4-5"),
+    hops("tls-cut-reset", "at-7", Route(7), "dropped:7-8"),
+    hops("tls-ech-dropped", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("tls-rest-reset", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("tls-large-dropped", "quoted-28", all_quote(28), "dropped:4-5"),
+    hops("tls-ech-dropped", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("tls-rest-dropped", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("tls-ech-dropped", "silent-5", Route(4, silent=(5,)), "dropped:4-6"),
+    hops("tls-ech-alert", "silent-4", Route(4, silent=(4,)), "dropped:3-5"),
+    hops("tls-ech-dropped", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
+    hops("tls-ech-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("tls-ech-reset", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
     hops("dscpclass-bleached", "at-2", Route(2), "changed:2-3"),
     hops("dscpclass-remarked", "at-5", Route(5), "changed:5-6"),  # of all codepoints, one
     hops("dscpclass-dropped", "at-7", Route(7), "dropped:7-8"),

@@ -34,6 +34,8 @@ ACCURATE = server("server with accurate ECN that counts")
 SILENT = server("server with accurate ECN, without its option", option=False)
 L4S = server("server with L4S: it sends ECT(1)", ect1=True)
 ECT1_DATA = "$ip ecn ect1 tcp flags & (syn|ack) != syn"
+BLEACHED_DATA = Impairment("clears ECT(1) on data", (f"{ECT1_DATA} $ip ecn set not-ect",))
+MARKED_DATA = Impairment("turns ECT(1) on data into CE", (f"{ECT1_DATA} $ip ecn set ce",))
 
 CLEAN = truth("works not_seen")
 FINE = truth("works not_seen arrived")
@@ -58,6 +60,10 @@ SCENARIOS = [
     Scenario("l4s-syn-bleached", [path.mark_syn("not-ect"), ACCURATE], HTTP,
              truth("works not_seen arrived", "works not_seen bleached", "works not_seen arrived")),
     Scenario("l4s-bleached-silently", [path.remark_ect("marked", "not-ect", **OUT)], HTTP, CLEAN),
+    Scenario("l4s-data-bleached", [BLEACHED_DATA, ACCURATE], HTTP,
+             truth("works not_seen bleached", "works not_seen arrived", "works not_seen bleached")),
+    Scenario("l4s-data-ce", [MARKED_DATA, ACCURATE], HTTP,
+             truth("works not_seen remarked:ect1-ce", "works not_seen arrived", "works not_seen remarked:ect1-ce")),
     Scenario("l4s-data-dropped", [Impairment("drops data with ECT(1)", (f"{ECT1_DATA} drop",)), ACCURATE], HTTP,
              truth("broken") | {f"{row}.handshake.works" for row in ROWS}),
     Scenario("l4s-data-reset", [Impairment("answers data with ECT(1) with RST",
