@@ -312,6 +312,8 @@ class ForgedConnection(ForgedFlow):
         """How many segments have been acknowledged, of those that are delivered before."""
         self.tries = 0
         """How often the packet has left that is to bring it further."""
+        self.is_whole = False
+        """Whether all that follows a segment that is not acknowledged has left, too."""
         self.until = 0.0
         """When it may leave again; whoever calls :meth:`step` sets that."""
         self.is_over = False
@@ -342,6 +344,13 @@ class ForgedConnection(ForgedFlow):
         if not self.is_connected:
             return self._sender.send(self._syn, self.target[0])
         return self._sender.send(self._resumed(self.before[self.delivered], self.delivered), self.target[0])
+
+    def send_rest(self) -> bool:
+        """Send what follows a segment that is not acknowledged: a device may wait for it before it lets that pass."""
+        self.is_whole = True
+        rest = [*enumerate(self.before)][self.delivered + 1:]
+        return all(self._sender.send(self._resumed(packet, place), self.target[0])
+                   for place, packet in [*rest, (-1, self.data)])
 
     def send(self, ttl: int, number: int, packet: bytes | None = None) -> bool:
         """Send a probe; False if the kernel does not take it.
@@ -408,7 +417,8 @@ class ForgedConnection(ForgedFlow):
     def _take_delivery(self) -> None:
         """Whether a segment that was to be delivered was, by what has come: an answer to it says more than that."""
         come = (self._next_seq - self._opens_at - 1) % (1 << 32)
-        if self._stream.is_over or (self._stream.octets and come > self._behind[self.delivered]):
+        goes_on = come > self._behind[self.delivered]
+        if self._stream.is_over or (goes_on and (self._stream.octets or self.is_whole)):
             self.is_over = self.was_refused = True
         elif come >= self._behind[self.delivered + 1]:
             self.delivered, self.tries, self.until = self.delivered + 1, 0, 0.0

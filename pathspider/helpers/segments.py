@@ -148,8 +148,8 @@ def payload_of(packet: bytes) -> bytes:
 def resumed(packet: bytes, syn: bytes, reply: bytes, behind: int = 0) -> bytes:
     """A segment like ``packet``, of another connection, as one of the connection that ``syn`` opened.
 
-    Numbers, the values of a timestamp option and the flow label become this one's. The ports stay, and so do lengths
-    and checksums: whoever sends it makes them fit (:func:`pathspider.helpers.probes.probe`).
+    Ports, numbers, the values of a timestamp option and the flow label become this one's. Lengths and checksums stay:
+    whoever sends it makes them fit (:func:`pathspider.helpers.probes.probe`).
 
     :param packet: from its IP header on, as ``syn``
     :param reply: the SYN-ACK, from its TCP header on
@@ -159,6 +159,7 @@ def resumed(packet: bytes, syn: bytes, reply: bytes, behind: int = 0) -> bytes:
     if packet[0] >> 4 == 6:
         made[1] = packet[1] & 0xF0 | syn[1] & 0x0F
         made[2:4] = syn[2:4]
+    made[at:at + 4] = syn[first:first + 4]
     (seq,), (theirs,) = struct.unpack_from("!I", syn, first + 4), struct.unpack_from("!I", reply, 4)
     struct.pack_into("!II", made, at + 4, (seq + 1 + behind) % (1 << 32), (theirs + 1) % (1 << 32))
     values = timestamp(syn[first:]), timestamp(reply)

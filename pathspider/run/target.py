@@ -284,12 +284,18 @@ class Target:
             self.due, flow.until = now + locate.BETWEEN, now + locate.PATIENCE
             self.failed = not flow.step()
             return not self.failed
+        if not flow.is_over and flow.is_connected and not self._is_settled and not flow.is_whole:
+            self.due, flow.until = now + locate.BETWEEN, now + locate.PATIENCE
+            self.failed = not flow.send_rest()
+            return not self.failed
         came_up = flow.is_connected and flow.delivered == len(flow.before)
         self._leave(side)
         self.due = now
         if came_up:
             self._failures = 0
         elif flow.is_connected and not self._is_settled:  # the experiment's, whose data are not acknowledged from here
+            if flow.is_whole and flow.is_over:
+                self._end(not_located("unstable"))  # they are as soon as the rest is there: none was dropped
             self._segment = flow.delivered
             self._is_settled = True
             self._sent = {one: as_quoted(self._template(one)) for one in self._specimens}
@@ -326,6 +332,9 @@ class Target:
         flow_side = EXPERIMENT if side == CONTROL else side
         if side in self.hops:
             self._note(side, heard)
+        if self._doubtful is not None and self._has_data:  # who has refused it let it pass as well
+            self._end(not_located("unstable"))
+            return True
         sent = self._sent.get(flow_side)
         same = None if sent is None else is_same(sent, quoted, self.finding.fields)
         self.routers[self.wanted.ttl] = heard.addr
@@ -387,10 +396,15 @@ class Target:
         if self.under_way and self._flows.get(EXPERIMENT if side == CONTROL else side) is flow and side != OTHER:
             answer = Answer(Came.TARGET if reply.accepted else Came.REFUSED, self.address, ttl=reply.ttl,
                             repeated=reply.repeated)
-            if reply.repeated:
+            if reply.repeated or (self._has_data and self._may_come_further(answer)):
                 self._doubtful = answer
             else:
                 self._answer(answer)
+
+    def _may_come_further(self, answer: Answer) -> bool:
+        """Whether a probe may be quoted behind who refused it: some answer, and let pass what they answer."""
+        distance = self._search.distance
+        return answer.came is Came.REFUSED and distance is not None and self.wanted.ttl < distance
 
     def look(self, now: float) -> bool:
         """Look whether time is up, or an octet has arrived. True: the search is over, or cannot go on."""

@@ -1,6 +1,7 @@
 """Sockets for probes, over loopback: what comes back, and that the kernel answers nothing itself."""
 
 import os
+import random
 import socket
 import struct
 import time
@@ -11,7 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
 from pathspider.helpers.probes import datagram
-from pathspider.helpers.probing import ForgedFlow, Listener, LiveFlow, Sender, ports_of
+from pathspider.helpers.probing import ForgedConnection, ForgedFlow, Listener, LiveFlow, Sender, ports_of
 from pathspider.helpers.sockets import is_established
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
@@ -114,6 +115,172 @@ class TestForgedFlow(unittest.TestCase):
         self.assertFalse(self.senders[4].send(b"\x45" + bytes(9), OWN[4]))
 
 
+class TestForgedConnection(unittest.TestCase):
+    """Over loopback, where nothing looks at the TTL: each probe arrives."""
+
+    def setUp(self):
+        self.senders = {version: Sender(own) for version, own in OWN.items()}
+        for sender in self.senders.values():
+            self.addCleanup(sender.close)
+
+    def server(self, version):
+        server = socket.create_server((OWN[version], 0), family=FAMILY[version])
+        self.addCleanup(server.close)
+        server.settimeout(PATIENCE)
+        return server
+
+    def connection(self, version, server, *, before=(), judge=None, data=b"data"):
+        port = server.getsockname()[1]
+        ends = header(version)
+        stamped = [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (5, 0)), ("NOP", None), ("WScale", 7)]
+        flow = ForgedConnection(
+            self.senders[version], bytes(ends / TCP(dport=port, flags="S", options=stamped)), (OWN[version], port),
+            self.data(version, data), before=[self.data(version, one) for one in before], judge=judge)
+        self.addCleanup(flow.close)
+        return flow
+
+    def data(self, version, data):
+        stamped = [("NOP", None), ("NOP", None), ("Timestamp", (1, 2))]
+        return bytes(header(version) / TCP(sport=1, dport=2, seq=3, ack=4, flags="PA", options=stamped) / Raw(data))
+
+    def come_up(self, flow, server):
+        """Bring it up; the server's end."""
+        for _ in range(1 + len(flow.before)):
+            self.assertFalse(flow.is_ready)
+            state = flow.is_connected, flow.delivered
+            self.assertTrue(flow.step())
+            until(lambda state=state: [*flow.read()] or (flow.is_connected, flow.delivered) != state)
+        self.assertTrue(flow.is_ready)
+        client, address = server.accept()
+        self.addCleanup(client.close)
+        client.settimeout(PATIENCE)
+        self.assertEqual(address[1], flow.port)
+        return client
+
+    def replies(self, flow):
+        return [reply.accepted for reply in until(lambda: [*flow.read()])]
+
+    def test_data_that_arrive_are_acknowledged(self):
+        for version in OWN:
+            server = self.server(version)
+            flow = self.connection(version, server)
+            client = self.come_up(flow, server)
+            self.assertTrue(flow.send(3, 7))
+            reply, = until(lambda flow=flow: [*flow.read()])
+            self.assertEqual((reply.accepted, reply.ttl, client.recv(9)), (True, 64, b"data"))
+            self.assertTrue(flow.is_over)
+            flow.close()
+            with self.assertRaises(ConnectionResetError):
+                client.recv(9)
+
+    def test_another_connection_s_data_behind_what_is_delivered_before(self):
+        for version in OWN:
+            server = self.server(version)
+            flow = self.connection(version, server, before=[b"one ", b"two "])
+            client = self.come_up(flow, server)
+            flow.send(3, 7, self.data(version, b"others'"))
+            self.assertEqual((self.replies(flow), client.recv(99)), ([True], b"one two others'"))
+
+    def test_what_is_sent_is_where_it_says(self):
+        """One sequence number for all probes, which what is quoted is told by."""
+        server = self.server(4)
+        with Raw_TCP() as heard:
+            flow = self.connection(4, server, before=[b"one"])
+            self.come_up(flow, server)
+            flow.send(3, 7)
+            flow.send(4, 8, self.data(4, b"others'"))
+            probes = [packet for packet in until(lambda: heard.data(flow.port, 2)) if packet[8] < 64]
+        self.assertEqual([(packet[8], struct.unpack_from("!H", packet, 4)[0], struct.unpack_from("!I", packet, 24)[0])
+                          for packet in probes], [(3, 7, flow.seq), (4, 8, flow.seq)])
+
+    def test_an_answer_is_judged(self):
+        def judge(octets):
+            return None if octets == b"no" else octets == b"yes"
+
+        for version in OWN:
+            for said, accepted in ((b"yes", True), (b"no!", False)):
+                server = self.server(version)
+                flow = self.connection(version, server, judge=judge)
+                client = self.come_up(flow, server)
+                flow.send(3, 7)
+                until(lambda flow=flow: [*flow.read()] or flow.acknowledged)
+                self.assertEqual((flow.acknowledged, flow.is_answered, flow.is_over), (True, False, False))
+                client.sendall(said[:2])
+                until(lambda flow=flow: [*flow.read()] or flow.is_answered)
+                client.sendall(said[2:])
+                self.assertEqual(self.replies(flow), [accepted])
+
+    def test_who_ends_it_refuses(self):
+        for ends in "close", "reset":
+            server = self.server(4)
+            flow = self.connection(4, server, judge=lambda octets: True)
+            client = self.come_up(flow, server)
+            flow.send(3, 7)
+            self.assertEqual(client.recv(9), b"data")
+            if ends == "reset":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            self.assertEqual((self.replies(flow), flow.is_over), ([False], True))
+
+    def test_the_end_of_one_that_idles_says_nothing_to_a_probe(self):
+        server = self.server(4)
+        flow = self.connection(4, server, judge=lambda octets: True)
+        client = self.come_up(flow, server)
+        client.close()
+        until(lambda: [*flow.read()] or flow.is_over)
+        self.assertEqual((flow.is_over, flow.is_ready, [*flow.read()]), (True, False, []))
+
+    def test_an_answer_to_what_is_delivered_before(self):
+        server = self.server(4)
+        flow = self.connection(4, server, before=[b"one", b"two"])
+        flow.step()
+        until(lambda: [*flow.read()] or flow.is_connected)
+        client, _ = server.accept()
+        self.addCleanup(client.close)
+        flow.step()
+        until(lambda: [*flow.read()] or flow.delivered)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        until(lambda: [*flow.read()] or flow.is_over)
+        self.assertEqual((flow.was_refused, flow.delivered, flow.is_ready), (True, 1, False))
+
+    def test_what_waits_for_the_rest(self):
+        """A device that lets no part pass without the others is told from one that drops a part."""
+        server = self.server(4)
+        flow = self.connection(4, server, before=[b"one "])
+        flow.step()
+        until(lambda: [*flow.read()] or flow.is_connected)
+        flow.send_rest()  # the first part is missing
+        self.assertEqual((flow.is_whole, flow.is_over), (True, False))
+        flow.step()
+        until(lambda: [*flow.read()] or flow.is_over)
+        self.assertEqual((flow.is_over, flow.is_ready), (True, False))
+        client, _ = server.accept()
+        self.addCleanup(client.close)
+        client.settimeout(PATIENCE)
+        self.assertEqual(client.recv(99), b"one data")
+
+    def test_a_closed_port(self):
+        for version, own in OWN.items():
+            with socket.socket(FAMILY[version]) as closed:
+                closed.bind((own, 0))
+                flow = self.connection(version, closed)
+                flow.step()
+                until(lambda flow=flow: [*flow.read()] or flow.is_over)
+                self.assertEqual((flow.is_over, flow.was_refused, flow.is_connected), (True, True, False))
+
+    def test_nonsense(self):
+        server = self.server(4)
+        flow = self.connection(4, server, before=[b"one"], judge=lambda octets: None)
+        self.come_up(flow, server)
+        flow.send(3, 7)
+        ports = struct.pack("!HH", flow.target[1], flow.port)
+        for seed in range(500):
+            octets = random.Random(seed).randbytes(60)
+            flow._take(ports + octets)
+        self.assertEqual((flow.delivered, flow.is_connected), (1, True))
+
+
 class Raw_TCP:  # noqa: N801 - reads as what it is
     """All that comes over TCP."""
 
@@ -123,6 +290,17 @@ class Raw_TCP:  # noqa: N801 - reads as what it is
 
     def __exit__(self, *_):
         self.sock.close()
+
+    def data(self, port, count):
+        """So many segments with data and a small TTL from a port, when they have come."""
+        self.came = getattr(self, "came", [])
+        try:
+            while True:
+                packet = self.sock.recv(2000)
+                if ports_of(packet)[0] == port and packet[8] < 64:
+                    self.came.append(packet)
+        except BlockingIOError:
+            return self.came if len(self.came) >= count else None
 
     def syn(self, port):
         """The next SYN from a port."""

@@ -9,12 +9,16 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt
 from scapy.packet import Raw
 
 from pathspider.chains.tcp import TCP_ACK, TCP_AE, TCP_RST
+from pathspider.helpers.probes import probe
 from pathspider.helpers.segments import (
+    Stream,
     flags_of,
     following,
     is_bogus_syn_ack,
     ones_complement_sum,
+    payload_of,
     refusing,
+    resumed,
     syn_verdict,
     timestamp,
     transport_offset,
@@ -106,3 +110,38 @@ class TestVerdict(unittest.TestCase):
     def test_a_sum_with_its_complement_is_all_ones(self, data, start):
         total = ones_complement_sum(data, start)
         self.assertEqual(ones_complement_sum((0xFFFF - total).to_bytes(2, "big") + data, start), 0xFFFF)
+
+
+class TestResumed(unittest.TestCase):
+    """A segment of another connection, as one of this."""
+
+    @given(st.sampled_from(HEADERS), NUMBERS, NUMBERS, st.binary(min_size=1, max_size=9), st.integers(0, 3000))
+    def test_as_scapy_would(self, header, seq, theirs, data, behind):
+        stamped = [("NOP", None), ("Timestamp", (5, 0))]
+        syn = bytes(header / TCP(sport=9, dport=80, seq=seq, flags="S", options=stamped))
+        reply = segment(seq=theirs, flags="SA", options=[("Timestamp", (77, 5))])
+        other, mine = header.copy(), header.copy()
+        if IPv6 in header:
+            other.fl = 4711
+        observed = other / TCP(sport=1, dport=80, seq=1, ack=2, flags="PAE", window=9, options=[
+            (254, b"x"), ("Timestamp", (1, 2))]) / Raw(data)
+        expected = mine / TCP(sport=9, dport=80, seq=(seq + 1 + behind) % 2**32, ack=(theirs + 1) % 2**32, flags="PAE",
+                              window=9, options=[(254, b"x"), ("Timestamp", (6, 77))]) / Raw(data)
+        made = resumed(bytes(observed), syn, reply, behind)
+        number = getattr(header, "id", 0)
+        self.assertEqual(probe(made, port=9, number=0 if IPv6 in header else number), bytes(expected))
+        self.assertEqual(payload_of(made), data)
+
+    def test_without_timestamps(self):
+        syn, reply = bytes(IP() / TCP(flags="S")), segment(flags="SA")
+        observed = bytes(IP() / TCP(flags="A", options=[("Timestamp", (1, 2))]) / Raw(b"x"))
+        self.assertIn(observed[42:52], resumed(observed, syn, reply))
+
+
+class TestStream(unittest.TestCase):
+    def test_segments_of_others(self):
+        stream = Stream(2 ** 32 - 2)
+        for part, seq in ((b"c", 0), (b"later", 2 ** 31), (b"before", 2 ** 32 - 3), (b"ab", 2 ** 32 - 2), (b"", 1)):
+            stream.take(segment(seq=seq, flags="A") + part)
+        stream.take(b"short")
+        self.assertEqual((stream.octets, stream.is_over), (b"abc", False))

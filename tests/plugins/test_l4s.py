@@ -144,12 +144,10 @@ class TestResponses(unittest.TestCase):
             with self.assertRaises(ValueError):
                 final_status(octets)
 
-    def test_segments_of_others(self):
-        stream = Stream(2 ** 32 - 2)
-        for part, seq in ((b"c", 0), (b"later", 2 ** 31), (b"before", 2 ** 32 - 3), (b"ab", 2 ** 32 - 2), (b"", 1)):
-            stream.take(segment(payload=part, seq=seq))
-        stream.take(b"short")
-        self.assertEqual((stream.octets, stream.is_over), (b"abc", False))
+    def test_what_an_answer_is(self):
+        """Of a probe's data, with ``--locate``."""
+        for octets, is_one in ((OK, True), (INTERIM, None), (b"HTT", None), (b"SSH-2.0", False)):
+            self.assertIs(spider().is_answer(octets), is_one)
 
 
 def flow(plugin, row, *, state=CONN_OK, code=NONE, job=V4, **more):

@@ -44,6 +44,16 @@ class TestVerdicts(unittest.TestCase):
                 "tls.large.connectivity.transient", "tls.large.answer.server_hello",
                 "tls.records.connectivity.offline", "tls.records.answer.no_connection"])
 
+    def test_where_on_the_path(self):
+        """Which connections are compared, and what answers a probe's data."""
+        plugin, flows = spider(), [flow(name) for name in ("plain", *HELLOS)]
+        for name, place in (("tls.ech", 1), ("tls.large", 2), ("tls.records", 3)):
+            self.assertEqual(plugin.compared(name, flows), (flows[0], flows[place]))
+        hello = b"\x16\3\3\0\x2a\2\0\0\x26\3\3" + bytes(36)
+        for octets, is_one in ((hello, True), (hello[:-1], None), (b"\x15\3\3\0\2\2\x28", False),
+                               (b"HTTP/1.1 400", False), (b"\x15\3\3\0\2\1\x70", None)):
+            self.assertIs(plugin.is_answer(octets), is_one, octets)
+
     def test_where_nobody_saw_it_there_is_no_word(self):
         self.assertEqual(self.judged("server_hello", "none", "no_connection", "no_connection")[1:], [
             "tls.ech.connectivity.broken", "tls.ech.answer.none", "tls.large.answer.no_connection",

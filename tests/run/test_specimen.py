@@ -7,7 +7,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
 from pathspider.libtrace import ip, ip6
-from pathspider.run.specimen import SPECIMEN, Specimen, SpecimenChain
+from pathspider.run.specimen import MOST_SEGMENTS, SPECIMEN, Specimen, SpecimenChain
 
 US, THEM = {"src": "192.0.2.1", "dst": "198.51.100.7"}, {"dst": "192.0.2.1", "src": "198.51.100.7", "ttl": 55}
 
@@ -35,6 +35,19 @@ class TestSpecimenChain(unittest.TestCase):
         self.assertEqual(kept, Specimen(bytes(syn), bytes(data), 55, only=False))
         kept = noted((syn, False), (accepts, True), (again, False))
         self.assertEqual(kept, Specimen(bytes(syn), ttl=55, accepted=True))
+
+    def test_data_in_several_segments(self):
+        """Each goes on where the one before it ended; what is sent again is not kept twice."""
+        for header in IP(**US), IPv6():
+            syn = header / TCP(flags="S")
+            one, two, gap, three = (header / TCP(flags="PA", seq=seq) / Raw(data) for seq, data in (
+                (2 ** 32 - 1, b"ab"), (1, b"cd"), (5, b"later"), (3, b"e")))
+            kept = noted((syn, False), (one, False), (one, False), (two, False), (gap, False), (two, False),
+                         (three, False))
+            self.assertEqual(kept.segments, tuple(map(bytes, (one, two, three))))
+            many = [(header / TCP(flags="PA", seq=seq) / Raw(b"x"), False) for seq in range(20)]
+            self.assertEqual(len(noted((syn, False), *many).segments), MOST_SEGMENTS)
+        self.assertEqual(Specimen(b"x").segments, ())
 
     def test_who_accepts_a_syn(self):
         for header, back in ((IP(**US), IP(**THEM)), (IPv6(), IPv6())):
