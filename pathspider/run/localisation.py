@@ -378,7 +378,8 @@ class Search:
         order = (BASELINE, EXPERIMENT, EXPERIMENT, BASELINE)
         turn, chance = 0, CHANCE if ttl < self._last else CHANCE_AT_END
         while (len(self._hops(BASELINE, ttl)) < REPEATS
-               or self._lost(ttl) ** len(self._heard[Probe(EXPERIMENT, ttl)]) > chance):
+               or not (self._is_refused(ttl)
+                       or self._lost(ttl) ** len(self._heard[Probe(EXPERIMENT, ttl)]) <= chance)):
             yield from self._ask(order[turn % len(order)], ttl)
             turn += 1
             if self._hops(EXPERIMENT, ttl):
@@ -387,6 +388,11 @@ class Search:
                 raise _Over(not_located("rate_limited"))
         self._constant(BASELINE, ttl)
         return True
+
+    def _is_refused(self, ttl: int) -> bool:
+        """Whether it is no silence that tells: each of the experiment's probes with a TTL was refused."""
+        heard = self._heard[Probe(EXPERIMENT, ttl)]
+        return len(heard) >= REPEATS and all(one is not None and one.came is Came.REFUSED for one in heard)
 
     def _lost(self, ttl: int) -> float:
         """How much of what comes to a hop, or to any that answers at times, stays without an answer for other reasons,

@@ -84,6 +84,28 @@ class TestDrops(unittest.TestCase):
         self.assertEqual(word(Path(drop=3, refuses=True), "dropped"), "dropped:3-4")
         self.assertEqual(word(Path(drop=8, refuses=True), "dropped"), "reverse_or_target")
 
+    def test_acknowledged_and_not_answered(self):
+        """It was not dropped, whatever hops are silent."""
+        for path, expected in ((Path(), "reverse_or_target"), (Path(silent={6, 7, 8}), "not_located:no_answer"),
+                               (Path(drop=5), "not_located:no_answer"), (Path(change=3), "changed:3-4")):
+            found = word(lambda probe, path=path: Answer(Came.TAKEN, TARGET, ttl=60) if probe == Probe("B", 9)
+                         else path(probe), "dropped")
+            self.assertEqual(found, expected)
+
+    def test_where_the_control_came_a_flow_that_was_refused_is_asked_again(self):
+        asked = []
+        path = Path(drop=3, refuses=True)
+
+        def branches(probe):
+            """The flow of the control takes another way, where nothing refuses."""
+            asked.append(probe)
+            if probe.side == "B" and Probe("C", 4) in asked and probe.ttl < 9:
+                return Answer(Came.HOP, f"10.0.{probe.ttl}.1", True)
+            return path(probe)
+
+        self.assertEqual(word(branches, "dropped"), "not_located:unstable")
+        self.assertEqual(asked[asked.index(Probe("C", 4)) + 1], Probe("B", 4))
+
     def test_target_refuses(self):
         path = Path()
         found, _ = search(lambda probe: Answer(Came.REFUSED, TARGET, ttl=60) if probe == Probe("B", 9) else path(probe),

@@ -252,6 +252,166 @@ class TestHearing(Looking):
         self.assertEqual(target.wanted, Probe("A", 10))
 
 
+class TestData(Looking):
+    """Data in forged connections, on a path of eight hops with a device behind one of them; over IPv4."""
+
+    GOOD, BAD, REST = b"good", b"bad!", b"rest"
+
+    def looking(self, *segments, does="drop", at=4, kind="dropped", fields=(), offends=BAD, answers=True):
+        """The word, where the experiment's data are these; the target has it."""
+        def packet(data, tos=0):
+            return bytes(IP(src=OWN, dst=OWN, tos=tos) / TCP(sport=1, dport=PORT, flags="PA") / Raw(data))
+
+        spider = SimpleNamespace(args=argparse.Namespace(connect="https"), live_options=lambda config: None,
+                                 options=RunOptions(), is_answer=lambda octets: octets == b"hello")
+        baseline = Specimen(syn("S"), packet(self.GOOD), ttl=56, accepted=True)
+        data = [packet(one, tos=1 if fields else 0) for one in segments]
+        experiment = Specimen(syn("S"), data[0], accepted=True, more=tuple(data[1:]))
+        record = {"dip": OWN, "dp": PORT, "conditions": [], "path": [OWN, "*", OWN]}
+        self.does, self.at, self.offends, self.answers = does, at, offends, answers
+        self.over, self.held, self.opened, self.got = set(), set(), 0, {}
+        self.one = target = Target(record, Finding("x", kind, fields), Material(baseline, experiment, True, (0, 1)),
+                                   self.sender, spider, whole=False, random=random.Random(1))
+        self.addCleanup(target.close)
+        now, seen = 0.0, len(self.sent)
+        while target.word is None:
+            now += 2
+            target.send(now)
+            self.assertFalse(target.failed)
+            while seen < len(self.sent):
+                self.pass_on(self.sent[seen])
+                seen += 1
+            target.look(now + 1.5)
+        return target.word
+
+    def flow(self, packet):
+        return next((flow for flow in self.one._flows.values() if flow.port == packet[TCP].sport), None)
+
+    def tell(self, packet, flags, data=b"", ttl=56, ack=None):
+        """A segment back, in answer to a packet."""
+        if (flow := self.flow(packet)) is None:
+            return
+        sent = packet[TCP]
+        ack = sent.seq + len(sent.payload) + bool(sent.flags.S) if ack is None else ack
+        back = bytes(TCP(sport=PORT, dport=sent.sport, seq=501 - bool("S" in flags), ack=ack % 2**32, flags=flags)
+                     / Raw(data))
+        flow._came = lambda: iter([(back, ttl, 0.0)])
+        for reply in flow.read():
+            self.one.reply(flow, reply)
+
+    def pass_on(self, octets):
+        """What becomes of a packet."""
+        packet = IP(octets)
+        if UDP in packet:
+            self.one.hear(self.heard(octets, addr=OWN, kind="unreachable"))
+            return
+        flags, data, port = packet[TCP].flags, bytes(packet[TCP].payload), packet[TCP].sport
+        if flags.S:
+            self.opened += 1
+        if packet.ttl <= self.at:
+            self.one.hear(self.heard(octets))
+            return
+        if port in self.over or flags.R:
+            return
+        spoilt = data == self.offends
+        if spoilt and self.does == "hold" and port not in self.held:
+            self.held.add(port)
+            return
+        if spoilt and self.does != "clear":
+            if self.does in ("reset", "alert"):
+                self.over.add(port)
+            if self.does in ("reset", "inject"):
+                self.tell(packet, "R", ttl=60)
+            if self.does == "alert":
+                self.tell(packet, "A", b"alert", ttl=60)
+            if self.does != "inject":
+                return
+        if packet.ttl <= 8:
+            changes = {"traffic_class": 0} if spoilt and self.does == "clear" else {}
+            self.one.hear(self.heard(octets, **changes))
+            return
+        self.arrives(packet, flags, data)
+
+    def arrives(self, packet, flags, data):
+        """What the target says: an acknowledgement of what is without a gap, and an answer to the last of it."""
+        port, sent = packet[TCP].sport, packet[TCP]
+        if flags.S:
+            self.got[port] = (sent.seq + 1) % 2**32
+            self.tell(packet, "SA")
+        elif data:
+            if port in self.held and data == self.REST:  # what was held is let go, too
+                self.got[port] = sent.seq
+            if sent.seq == self.got[port]:
+                self.got[port] = (sent.seq + len(data)) % 2**32
+            self.tell(packet, "A", ack=self.got[port])
+            if self.answers and data == self.GOOD:
+                self.tell(packet, "A", b"hello")
+
+    def test_what_a_device_does(self):
+        for at in (1, 4, 7):
+            for does in ("drop", "reset", "alert"):
+                self.assertEqual(self.looking(self.BAD, does=does, at=at), Word("dropped", f"{at}-{at + 1}"), does)
+                self.assertLessEqual(self.opened, 9)
+
+    def test_the_second_segment(self):
+        for does in ("drop", "reset", "alert"):
+            self.assertEqual(self.looking(b"begins", self.BAD, does=does), Word("dropped", "4-5"))
+            self.assertLessEqual(self.opened, 9)
+
+    def test_the_first_of_two(self):
+        for does in ("drop", "reset", "alert"):
+            self.assertEqual(self.looking(self.BAD, self.REST, does=does), Word("dropped", "4-5"))
+            self.assertEqual(self.one._segment, 0)
+            self.assertLessEqual(self.opened, 10)
+
+    def test_a_device_that_waits_for_the_rest_drops_nothing(self):
+        self.assertEqual(self.looking(self.BAD, self.REST, does="hold"), Word("not_located", "unstable"))
+
+    def test_what_is_refused_and_comes_further(self):
+        """A device that sends a RST, and lets the packet pass: hops behind it quote it."""
+        self.assertEqual(self.looking(self.BAD, does="inject"), Word("not_located", "unstable"))
+
+    def test_the_last_router_or_the_target(self):
+        for does in ("drop", "reset", "alert"):
+            self.assertEqual(self.looking(self.BAD, does=does, at=8), Word("reverse_or_target"))
+        # acknowledged, and not answered: nothing is dropped
+        self.assertEqual(self.looking(self.BAD, does="drop", offends=None), Word("reverse_or_target"))
+
+    def test_what_is_answered_is_not_dropped(self):
+        self.assertEqual(self.looking(self.GOOD, does="drop"), Word("not_located", "unstable"))
+
+    def test_a_change(self):
+        word = self.looking(self.BAD, does="clear", kind="changed", fields=("ecn",), at=3)
+        self.assertEqual(word, Word("changed", "3-4"))
+        self.assertLessEqual(self.opened, 4)
+        word = self.looking(self.BAD, does="clear", kind="changed", fields=("ecn",), offends=None)
+        self.assertEqual(word, Word("reverse_or_target"))
+
+    def test_one_after_the_other(self):
+        """No packet but an ACK, or the end of a connection, leaves beside a probe."""
+        self.looking(b"begins", self.BAD, does="reset")
+        heavy = [packet for packet in map(IP, self.sent) if UDP in packet or packet[TCP].payload or packet[TCP].flags.S]
+        self.assertLessEqual(len(heavy), self.one._search.sent + 2 * self.opened)
+
+    def test_nothing_comes_up(self):
+        self.pass_on = lambda octets: None
+        self.assertEqual(self.looking(self.BAD), Word("not_located", "no_answer"))
+        self.assertEqual(len(self.sent), 2 * 4)  # three SYNs, and a RST
+
+    def test_a_target_that_ends_each(self):
+        """There is a limit."""
+        def pass_on(octets):
+            packet = IP(octets)
+            if packet[TCP].flags.S:
+                self.opened += 1
+                self.tell(packet, "SA")
+                self.tell(packet, "FA", ack=packet[TCP].seq + 1)
+
+        self.pass_on = pass_on
+        self.assertEqual(self.looking(self.BAD), Word("not_located", "unstable"))
+        self.assertLessEqual(self.opened, 20)
+
+
 class TestSpoiled(unittest.TestCase):
     """Whatever routers quote: no exception, no interval that is not true. ``make fuzz`` has a hundred times more."""
 
