@@ -94,8 +94,8 @@ class TestErrors(unittest.TestCase):
     def test_what_no_hop_can_tell(self):
         text = io.StringIO()
         with redirect_stderr(text), self.assertRaises(SystemExit):
-            build_parser("trace", ["trace", "tls", "192.0.2.1"])
-        self.assertIn("hops can say nothing of what tls measures", text.getvalue())
+            build_parser("trace", ["trace", "h2", "192.0.2.1"])
+        self.assertIn("hops can say nothing of what h2 measures", text.getvalue())
 
     def test_rates(self):
         for rate in ("nan", "-1", "0", "fast"):
@@ -131,6 +131,22 @@ class TestPaths(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("10.20.1.1 port 80: pathspider.local_error:lab_address", done.stdout)
         self.assertIn("--allow-lab-addresses", done.stderr)
+
+    def test_data_behind_a_handshake(self):
+        """What hops see of ClientHellos: on a clean path how long they are, on another how far they come."""
+        targets = [self.addresses[name] for name in ("tls-large-dropped-at-6", "tls-clean-hops")]
+        done = self.trace("-o", "-", "tls", "--timeout", "1", "--hellos", "large", *targets)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        records = {record["dip"]: record for record in map(json.loads, done.stdout.splitlines())}
+        dropped, clean = (records[target] for target in targets)
+        self.assertIn("tls.large.hop.dropped:6-7", dropped["conditions"])
+        self.assertEqual([hop["ttl"] for hop in dropped["hops"]["B"]], [*range(1, 7)])
+        self.assertNotIn(".hop.", " ".join(clean["conditions"]))
+        lengths = [{hop["quoted"]["payload_length"] for hop in clean["hops"][side]} for side in "AB"]
+        self.assertEqual(([*map(len, lengths)], lengths[1]), ([1, 1], {1300}))
+        self.assertEqual([{side: (end["ttl"], end["came"]) for side, end in record["reached"].items()}
+                          for record in (dropped, clean)],
+                         [{"A": (9, "accepted"), "B": (9, "nothing")}, {"A": (9, "accepted"), "B": (9, "accepted")}])
 
     def test_a_table_and_records(self):
         with tempfile.NamedTemporaryFile() as file:

@@ -27,6 +27,7 @@ from pathspider.run.locate import (
     Material,
     Router,
     anyhow,
+    differing_in,
     findings,
     of_feature,
     specimens,
@@ -113,7 +114,14 @@ class TestFinding(unittest.TestCase):
                 ("l4s", ["l4s.connectivity.works", "l4s.ect1.forward.bleached", "l4s.control.connectivity.works",
                          "l4s.control.ect1.forward.bleached"], Finding("l4s.control", "changed", ())),
                 ("l4s", ["l4s.connectivity.works", "l4s.ect1.forward.bleached", "l4s.control.connectivity.works"],
+                 Finding("l4s", "changed", ("ecn",))),
+                ("l4s", ["l4s.connectivity.works", "l4s.dscp45.connectivity.works",
+                         "l4s.dscp45.ect1.forward.remarked:ect1-ce"], Finding("l4s.dscp45", "changed", ("ecn",))),
+                ("l4s", ["l4s.connectivity.works", "l4s.control.connectivity.works"],
                  Finding("l4s.control", "changed", (), False)),
+                ("tls", ["tls.plain.answer.server_hello", "tls.ech.connectivity.works", "tls.large.connectivity.broken",
+                         "tls.large.answer.none"], Finding("tls.large", "dropped", ())),
+                ("tls", ["tls.ech.connectivity.works", "tls.ech.answer.server_hello"], None),
                 ("ipv6eh", ["ipv6eh.fragment.8.connectivity.broken"], Finding("ipv6eh.fragment.8", "dropped", ()))):
             self.assertEqual(first(find_plugin(name).located, found, confirmed=False), expected, found)
         stable = ["tcpopt.99.connectivity.broken", "tcpopt.99.stable.connectivity.unstable",
@@ -201,7 +209,7 @@ class TestLocator(unittest.TestCase):
 
     def test_what_is_taken(self):
         broken, unlike = "ecn.connectivity.broken", self.made_of(Specimen(SYN))
-        accepted = self.made_of(Specimen(ASKING, accepted=True))
+        accepted = self.made_of(Specimen(ASKING, data=DATA, accepted=True))
         self.assertFalse(self.locator.take(self.record("ecn.connectivity.works"), self.packets))
         self.assertTrue(self.locator.take(self.record(broken), self.packets))
         self.assertFalse(self.locator.take(self.record(broken), unlike))
@@ -215,6 +223,27 @@ class TestLocator(unittest.TestCase):
         self.assertEqual(too_many["conditions"], [broken])
         self.assertEqual((self.locator.open, self.locator.taken, self.locator.beyond, self.locator.unlocated),
                          (2, 2, 1, 1))
+
+    def test_data_behind_a_syn_that_was_accepted(self):
+        """They were dropped, or something else has to tell them from the baseline's: a field, or what they say."""
+        broken = ("ecn.connectivity.broken",)
+        for one, other, taken in ((DATA, DATA, False), (b"", DATA, False), (DATA, DATA + b"more", True),
+                                  (DATA, DATA[:1] + b"\2" + DATA[2:], True)):
+            locator = Locator(self.locator.spider, self.out.append, lambda: None)
+            made_of = [(self.packets[0][0], Specimen(SYN, one, accepted=True)),
+                       (self.packets[1][0], Specimen(ASKING, other, accepted=True))]
+            self.assertIs(locator.take(self.record(*broken), made_of), taken)
+
+    def test_the_fields_that_differ(self):
+        """Those of the first packets; of the first data where these do not, or were not dropped."""
+        marked, longer = DATA[:1] + b"\2" + DATA[2:], DATA + b"more"
+        for syn, data, kind, accepted, fields in (
+                (ASKING, marked, "changed", False, ["tcp_flags"]), (ASKING, marked, "dropped", False, ["tcp_flags"]),
+                (ASKING, marked, "dropped", True, ["ecn"]), (SYN, marked, "changed", True, ["ecn"]),
+                (SYN, longer, "changed", True, ["payload_length"]), (SYN, longer, "dropped", True, []),
+                (SYN, DATA, "changed", True, []), (SYN, b"", "changed", True, [])):
+            made_of = Material(Specimen(SYN, DATA), Specimen(syn, data, accepted=accepted), True, (0, 1))
+            self.assertEqual(differing_in(kind, made_of), fields)
 
     def test_half_of_what_may_be_located_is_kept_for_what_is_known_to_have_happened(self):
         self.locator.spider.located = find_plugin("dscp").located
@@ -276,6 +305,7 @@ def _syns():
 
 
 SYN, ASKING = _syns()
+DATA = SYN[:33] + b"\x18" + SYN[34:] + b"data"
 
 RUNS = {
     ("ecn", "tcp"): ("ecn-syn-stripped-tcp-at-3", "ecn-syn-dropped-tcp-at-6", "ecn-syn-dropped-tcp-at-8",
@@ -283,7 +313,12 @@ RUNS = {
                      "ecn-syn-reset-tcp-at-4", "ecn-syn-stripped-tcp-quoted-8", "ecn-no-server-tcp-hops",
                      "ecn-no-server-tcp-proxy", "ecn-clean-tcp-hops"),
     ("ecn", "http"): ("ecn-bleached-at-1", "ecn-bleached-at-5", "ecn-clean-http-hops"),
-    ("l4s", "http"): ("l4s-accurate-hops", "l4s-bleached-at-3", "l4s-syn-dropped-at-2", "l4s-bleached-silently-at-4"),
+    ("l4s", "http"): ("l4s-accurate-hops", "l4s-bleached-at-3", "l4s-syn-dropped-at-2", "l4s-bleached-silently-at-4",
+                      "l4s-data-dropped-at-4", "l4s-data-reset-at-3", "l4s-data-bleached-at-6", "l4s-data-ce-nat"),
+    ("tls", "https"): ("tls-clean-hops", "tls-ech-dropped-at-3", "tls-ech-reset-at-7", "tls-ech-alert-at-5",
+                       "tls-ech-half-at-3", "tls-ech-blocked-at-4", "tls-large-dropped-at-6", "tls-rest-dropped-at-3",
+                       "tls-rest-reset-at-4", "tls-rest-dropped-at-8", "tls-records-alert-at-6", "tls-cut-reset-at-7",
+                       "tls-ech-alert-silent-4", "tls-rest-reset-quoted-8"),
     ("dscp", "tcp"): ("dscp-clean-tcp-hops", "dscp-rewritten-at-8"),
     ("tcpopt", "tcp"): ("tcpopt-stripped-at-5", "tcpopt-reset-at-6", "tcpopt-clean-hops"),
     ("dscpclass", "tcp"): ("dscpclass-precedence-at-2", "dscpclass-reflected-hops"),
