@@ -50,8 +50,9 @@ class TestDoes(unittest.TestCase):
             for does in ("drop", "block"):
                 self.assertIsNone(HelloDevice("ech", does)(packet(ECH[0], six=six), True))
             sent = packet(ECH[0], six=six, seq=1000, ack=77)
+            sent.header[7 if six else 8] = 2
             answer = HelloDevice("ech", "reset")(sent, True)
-            self.assertEqual(answer.flags, 4)
+            self.assertEqual((answer.flags, IPv6(answer.build()).hlim if six else IP(answer.build()).ttl), (4, 64))
             for does, data in SAYS.items():
                 made = (IPv6 if six else IP)(HelloDevice("ech", does)(sent, True).build())
                 self.assertEqual((made.src, made.dst), ("2001:db8::2", "2001:db8::1") if six else
