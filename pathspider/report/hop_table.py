@@ -60,7 +60,7 @@ def hop_table(record: Record, fields: Sequence[str]) -> str:
         rows = [(*row[:2], *row[3:]) for row in rows]
         widths = [*widths[:2], *widths[3:]]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"no answer to the {name} up to TTL {end['ttl']}" for name, end in zip(HEAD[4:6], ends_at, strict=True)
+    lines += [f"nobody accepted or refused the {name} up to TTL {end['ttl']}" for name, end in zip(HEAD[4:6], ends_at, strict=True)
               if end and "addr" not in end]
     return "\n".join([head, *(f"  {line}" for line in lines)])
 
@@ -81,7 +81,7 @@ def told(ttl: int, both: Sequence[Hop | None], ends: Sequence[Reached | None], f
 
 def seen(ttl: int, hop: Hop | None, end: Reached | None, fields: Sequence[str]) -> str:
     """What a hop quoted of the fields, or what became there of the packet."""
-    if hop is None and end is not None and ttl >= end["ttl"] and end["came"] != "nothing":
+    if hop is None and end is not None and ttl >= end["ttl"] + (end["came"] == "nothing"):
         return end["came"] if ttl == end["ttl"] else ""
     if hop is None:
         return NOTHING
