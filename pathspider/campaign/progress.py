@@ -93,21 +93,32 @@ class Progress:
         short = chunks * definition.chunk - definition.targets if chunks - 1 in done else 0
         return len(done) * definition.chunk - short
 
-    def state(self, now: float, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the status file holds."""
-        definition, left = self.campaign.definition, [*self.campaign.left()]
-        return {"campaign": definition.id, "label": definition.label, "time": timestamp(now),
-                "state": "cancelled" if self.campaign.cancelled else "running" if left else "ended",
-                "chunks_left": len(left), "vantages": [asdict(row) for row in rows],
-                "given_up": [{"slot": slot, "chunk": number, "why": why}
-                             for (slot, number), why in sorted(self.campaign.dead().items())]}
+    def state(self, now: float, rows: Iterable[Row], *, runs: bool | None = None) -> dict[str, Any]:
+        """What the status file holds.
 
-    def write(self, now: float) -> list[Row]:
-        """Write ``status.json``; the rows of the table."""
+        :param runs: whether a process runs the campaign; None: whether one has locked its folder
+        """
+        definition, left = self.campaign.definition, [*self.campaign.left()]
+        runs = self.campaign.is_run() if runs is None else runs
+        return {"campaign": definition.id, "label": definition.label, "time": timestamp(now),
+                "state": "cancelled" if self.campaign.cancelled else "ended" if not left
+                else "running" if runs else "interrupted",
+                "chunks_left": len(left), "unmeasurable": self.campaign.unmeasurable,
+                "vantages": [asdict(row) for row in rows],
+                "given_up": [{"slot": slot, "chunk": number, "why": why}
+                             for (slot, number), why in sorted(self.campaign.dead().items())],
+                "damaged": [{"slot": one.slot, "chunk": one.number, "file": str(one.path), "why": one.why}
+                            for one in self.campaign.damaged()]}
+
+    def write(self, now: float, *, runs: bool = True) -> list[Row]:
+        """Write ``status.json``; the rows of the table.
+
+        :param runs: False where it is written for the last time
+        """
         rows = self.rows(now)
         try:
             with atomic_write(self.campaign.folder / "status.json") as stream:
-                stream.write(json.dumps(self.state(now, rows), indent=1).encode() + b"\n")
+                stream.write(json.dumps(self.state(now, rows, runs=runs), indent=1).encode() + b"\n")
         except OSError as error:
             log.warning("status file: %s", error.strerror)
         return rows

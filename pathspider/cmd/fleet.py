@@ -12,6 +12,7 @@ from typing import Any
 from pathspider.cmd.input import port
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
+from pathspider.text import amount
 
 log = logging.getLogger("pathspider")
 
@@ -36,7 +37,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(func=of_campaigns(function))
+        sub.set_defaults(func=of_campaigns(function), parser=sub)
         sub.add_argument("folder", metavar="DIR", help="The fleet's folder.")
         return sub
 
@@ -75,8 +76,6 @@ def init(args: argparse.Namespace) -> int:
     if args.port in own or own[-1] > LARGEST_PORT:
         raise UsageError(f"--local-port {args.local_port}: it and the {LOCAL_PORTS - 1} ports behind it are needed, "
                          f"none of them --port ({args.port}) or over {LARGEST_PORT}")
-    if args.broker_ca and not args.broker:
-        raise UsageError("--broker-ca is for --broker: the fleet's own broker has a certificate of the fleet's")
     try:
         host, authority = args.host or urlsplit(args.broker).hostname or "", None
     except ValueError as error:
@@ -159,13 +158,13 @@ def up(args: argparse.Namespace) -> int:
     with broker:
         management = _management(fleet)
         assert management is not None
-        management.wait(lambda: broker.process.poll() is None)
+        management.wait(lambda: broker.process.poll() is None, broker.logs)
         log.info("the broker takes connections on port %d; Prometheus: http://127.0.0.1:%d/metrics", fleet.state.port,
                  fleet.state.local_port + 1)
         code = broker.process.wait()
     if ended.is_set():
         return 0
-    log.error("the broker has ended with status %d; %s says why", code, fleet.folder / "broker" / "log")
+    log.error("the broker has ended with status %d; %s say why", code, broker.logs)
     return 1
 
 
@@ -184,8 +183,8 @@ def status(args: argparse.Namespace) -> int:
     users = {connection.get("user") for connection in management.connections()}
     for name in fleet.state.vantages:
         there = "connected" if name in users else "not connected"
-        print(f"{name}: {there}, {waiting.get(f'vp.{name}', 0)} chunks wait")
-    print(f"any: {waiting.get('any', 0)} chunks; results: {waiting.get('results', 0)}; "
+        print(f"{name}: {there}, {amount(waiting.get(f'vp.{name}', 0), 'chunk')} waiting")
+    print(f"any: {amount(waiting.get('any', 0), 'chunk')}; results: {waiting.get('results', 0)}; "
           f"dead letters: {waiting.get('dead', 0)}")
     return 0
 

@@ -57,7 +57,7 @@ class TestWithABroker(FolderCase):
         fleet = running().fleet.folder
         self.assertEqual(self.here("fleet", "add", fleet, "tmp-1")[0], 0)
         shown = self.here("fleet", "status", fleet)[1]
-        self.assertIn("tmp-1: not connected, 0 chunks wait", shown)
+        self.assertIn("tmp-1: not connected, 0 chunks waiting", shown)
         self.assertIn("dead letters: ", shown)
         self.assertEqual(self.here("fleet", "remove", fleet, "tmp-1")[0], 0)
         self.assertNotIn("vp.tmp-1", {queue["name"] for queue in running().management.queues()})
