@@ -30,6 +30,9 @@ HEADS = ["Results", "Run", "Plugin", "PATHspider", "Mode", "Vantage point", "Beg
 OF_A_PLACE = frozenset({"csv_input", "interface", "output_flows", "vantage", "vantage_lookup"})
 """Options that tell where was measured, and in which form it is told: files that are compared may differ in them."""
 
+LOAD = frozenset({"locate_rate", "max_targets", "per_address", "rate", "workers"})
+"""Options that do not change what is found of a target, and that are told: how hard was measured, and of how much."""
+
 MOST_RUNS = 20
 """Runs of a file that are told."""
 
@@ -104,7 +107,10 @@ def _options(facts: Facts) -> Iterator[str]:
         found = options.get(group) if isinstance(options, dict) else None
         if isinstance(found, dict):
             yield from (f"{name}={value}" for name, value in found.items()
-                        if name not in NO_DIFFERENCE and value is not None and value is not False)
+                        if name not in NO_DIFFERENCE - LOAD and value is not None and value is not False)
+    campaign = facts.get("campaign")
+    if isinstance(campaign, dict):
+        yield f"campaign={campaign.get('label') or campaign.get('id')}"
 
 
 def _list(targets: dict[str, Any]) -> str:
