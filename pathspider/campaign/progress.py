@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,17 @@ def read_seen(folder: Path) -> dict[str, dict[str, Any]]:
                 if row["last_seen"] is not None}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def with_rates(rows: Iterable[Row], folder: Path) -> Iterator[Row]:
+    """The rows with rate and time left as the process that runs the campaign has written them last: of one moment
+    alone, nobody knows them."""
+    said: dict[str, dict[str, Any]] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = {row["name"]: row for row in json.loads((folder / "status.json").read_bytes())["vantages"]}
+    for row in rows:
+        known = said.get(row.name, {})
+        yield replace(row, rate=known.get("rate", row.rate), seconds_left=known.get("seconds_left", row.seconds_left))
 
 
 def table(rows: Iterable[Row], now: float) -> str:

@@ -152,7 +152,8 @@ def damage(stream: IO[bytes], campaign: str, slot: str, number: int, *, thorough
     try:
         unpacked = Unpacked(stream)
         if (found := tuple(unpacked.head[name] for name in ("campaign", "slot", "chunk"))) != (campaign, slot, number):
-            return f"line 1: these are results of chunk {found[2]} of {found[1]:.40} in campaign {found[0]:.40}"
+            other = "" if found[0] == campaign else f" in campaign {found[0]:.40}"
+            return f"line 1: these are results of chunk {found[2]} of {found[1]:.40}{other}"
         if thoroughly or not complete:
             for _ in unpacked.lines():
                 pass

@@ -155,12 +155,14 @@ def collect(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     """Show how far a campaign is; the exit status is 1 while something is missing."""
     from pathspider.campaign.folder import Campaign  # noqa: PLC0415
-    from pathspider.campaign.progress import Progress, read_seen, table  # noqa: PLC0415
+    from pathspider.campaign.progress import Progress, read_seen, table, with_rates  # noqa: PLC0415
 
     campaign = Campaign(args.folder)
     progress = Progress(campaign, read_seen(campaign.folder))
     now = time.time()
     rows = progress.rows(now)
+    if campaign.is_run():
+        rows = [*with_rates(rows, campaign.folder)]
     state = progress.state(now, rows)
     if args.json:
         print(json.dumps(state))

@@ -1,6 +1,6 @@
 import json
 
-from pathspider.campaign.progress import Progress, Row, cells, duration, read_seen, table
+from pathspider.campaign.progress import Progress, Row, cells, duration, read_seen, table, with_rates
 from tests.campaign.cases import FolderCase, results_of
 
 
@@ -42,6 +42,12 @@ class TestProgress(FolderCase):
 
     def test_no_status_file(self):
         self.assertEqual(read_seen(self.folder), {})
+        self.assertEqual([*with_rates([Row("local")], self.folder)], [Row("local")])
+
+    def test_the_rate_is_what_who_runs_it_has_seen(self):
+        (self.folder / "status.json").write_text('{"vantages": [{"name": "a", "rate": 2.5, "seconds_left": 4.0}]}')
+        a, b = with_rates([Row("a", done=1, total=9), Row("b")], self.folder)
+        self.assertEqual((a, b), (Row("a", done=1, total=9, rate=2.5, seconds_left=4.0), Row("b")))
 
 
 class TestTable(FolderCase):
