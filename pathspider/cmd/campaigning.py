@@ -32,6 +32,7 @@ from pathspider.cmd.start import needs_interface, spider_here
 from pathspider.cmd.table import Table
 from pathspider.cmd.together import check_together
 from pathspider.cmd.words import Words, command_line, parse
+from pathspider.network.privileges import UserError, run_user
 from pathspider.records import Job
 from pathspider.targets.problems import TARGET_KEYS
 from pathspider.text import amount
@@ -100,6 +101,10 @@ def check_here(args: argparse.Namespace, definition: Definition) -> None:
     """:exc:`UsageError` where this machine cannot measure that, as the process that measures would find out."""
     words = ["measure", *local_words(args, definition)]
     measure = build_parser("measure", words).parse_args(words)
+    try:
+        run_user(measure.user)
+    except UserError as error:
+        raise UsageError(str(error)) from None
     spider_here(measure, run_options(measure), server_mode=True)
 
 

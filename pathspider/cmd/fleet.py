@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import port
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
 from pathspider.text import amount
+
+if TYPE_CHECKING:
+    from pathspider.campaign.fleet import State
 
 log = logging.getLogger("pathspider")
 
@@ -136,6 +141,7 @@ def remove(args: argparse.Namespace) -> int:
 def up(args: argparse.Namespace) -> int:
     """Run the broker; the exit status."""
     from pathspider.campaign.broker import Broker  # noqa: PLC0415
+    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
     from pathspider.campaign.fleet import Fleet  # noqa: PLC0415
     from pathspider.campaign.units import broker_unit  # noqa: PLC0415
     from pathspider.cmd.signals import Signals  # noqa: PLC0415
@@ -146,6 +152,7 @@ def up(args: argparse.Namespace) -> int:
     fleet = Fleet(args.folder)
     if fleet.state.broker:
         raise UsageError(f"the broker of this fleet is {fleet.state.broker}, and not ours to start")
+    refuse_taken(fleet.state)
     fleet.configure()
     broker, ended = Broker(fleet.folder / "broker", fleet.state.local_port, args.user), threading.Event()
     signals = Signals()
@@ -158,7 +165,12 @@ def up(args: argparse.Namespace) -> int:
     with broker:
         management = _management(fleet)
         assert management is not None
-        management.wait(lambda: broker.process.poll() is None, broker.logs)
+        try:
+            management.wait(lambda: broker.process.poll() is None, broker.logs)
+        except CampaignError:
+            if ended.is_set():
+                return 0
+            raise
         log.info("the broker takes connections on port %d; Prometheus: http://127.0.0.1:%d/metrics", fleet.state.port,
                  fleet.state.local_port + 1)
         code = broker.process.wait()
@@ -166,6 +178,18 @@ def up(args: argparse.Namespace) -> int:
         return 0
     log.error("the broker has ended with status %d; %s say why", code, broker.logs)
     return 1
+
+
+def refuse_taken(state: State) -> None:
+    """:exc:`UsageError` where somebody listens on a port that the broker needs: it would not say so."""
+    for address, number in (("0.0.0.0", state.port),
+                            *(("127.0.0.1", state.local_port + place) for place in range(LOCAL_PORTS))):
+        try:
+            socket.create_server((address, number)).close()
+        except OSError as error:
+            what = os.strerror(error.errno or 0)
+            raise UsageError(f"port {number}: {what} ({address}); end what listens there, which ss -ltnp tells, or make "
+                             "a fleet with another --port or --local-port") from None
 
 
 def status(args: argparse.Namespace) -> int:

@@ -173,6 +173,7 @@ class TestRefusals(FolderCase):
     def test_what_cannot_be_begun_leaves_no_folder(self):
         begin = ("campaign", "run", "c", "--local", "--targets", self.targets)
         self.refused((*begin, "-i", "nosuch0", "--", "ecn"), "-i nosuch0: there is no interface 'nosuch0'")
+        self.refused((*begin, "-i", "lo", "--user", "nosuch", "--", "ecn"), "--user nosuch")
         self.refused((*begin, "-i", "lo", "--blocklist", "nosuch", "--", "ecn"), "blocklist nosuch")
         self.targets.write_text("", encoding="utf-8")
         self.refused((*begin, "-i", "lo", "--", "ecn"), "no targets to measure: no campaign was made in c")

@@ -1,3 +1,5 @@
+import socket
+
 from pathspider.campaign.certificates import make_authority
 from pathspider.campaign.fleet import Fleet, State
 from pathspider.cmd.fleet import _management
@@ -28,6 +30,15 @@ class TestFleet(FolderCase):
             status, _, text = self.here("fleet", *words)
             self.assertEqual(status, 2)
             self.assertIn(said, text)
+
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(("0.0.0.0", 0)) as taken:
+            number = taken.getsockname()[1]
+            local = 20000 if number > 40000 else 50000
+            Fleet.create(self.folder / "f", State("h", number, local))
+            status, _, said = self.here("fleet", "up", "f")
+        self.assertEqual(status, 2)
+        self.assertIn(f"port {number}: Address already in use (0.0.0.0)", said)
 
     def test_a_broker_of_others(self):
         Fleet.create(self.folder / "f", State("h", broker="amqps://mq.example.org/v", vantages=["ams"]))
