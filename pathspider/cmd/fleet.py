@@ -188,7 +188,7 @@ def refuse_taken(state: State) -> None:
             socket.create_server((address, number)).close()
         except OSError as error:
             what = os.strerror(error.errno or 0)
-            raise UsageError(f"port {number}: {what} ({address}); end what listens there, which ss -ltnp tells, or make "
+            raise UsageError(f"port {number}: {what} ({address}); end what listens there, as ss -ltnp tells, or make "
                              "a fleet with another --port or --local-port") from None
 
 
