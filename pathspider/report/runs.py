@@ -106,8 +106,9 @@ def _options(facts: Facts) -> Iterator[str]:
     for group in ("measure", "plugin"):
         found = options.get(group) if isinstance(options, dict) else None
         if isinstance(found, dict):
-            yield from (f"{name}={value}" for name, value in found.items()
-                        if name not in NO_DIFFERENCE - LOAD and value is not None and value is not False)
+            idle = {"locate_rate"} if not found.get("locate") else set()
+            yield from (f"{name}={value}" for name, value in found.items() if name not in NO_DIFFERENCE - LOAD | idle
+                        and value is not None and value is not False and value != [])
     campaign = facts.get("campaign")
     if isinstance(campaign, dict):
         yield f"campaign={campaign.get('label') or campaign.get('id')}"
