@@ -117,6 +117,12 @@ class Damaged(NamedTuple):
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
 
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return f"pspdr campaign run {self.path.parents[2]} has this chunk measured again" if self.is_read \
+            else "make it readable, or remove it to have its chunk measured again"
+
 
 def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
@@ -324,7 +330,7 @@ class Campaign:
         found, epochs = self.damaged(thoroughly=True), self.epochs()
         for one in found:
             if not one.is_read:
-                raise CampaignError(f"{one}; make it readable, or remove it: its chunk is then measured again")
+                raise CampaignError(f"{one}; {one.remedy}")
         for one in found:
             self._put_aside(one.path)
             self.journal.record("retry", slot=one.slot, chunk=one.number, why=one.why,

@@ -102,7 +102,7 @@ class Progress:
         definition, left = self.campaign.definition, [*self.campaign.left()]
         runs = self.campaign.is_run() if runs is None else runs
         return {"campaign": definition.id, "label": definition.label, "time": timestamp(now),
-                "state": "cancelled" if self.campaign.cancelled else "ended" if not left
+                "state": "ended" if not left else "cancelled" if self.campaign.cancelled
                 else "running" if runs else "interrupted",
                 "chunks_left": len(left), "unmeasurable": self.campaign.unmeasurable,
                 "vantages": [asdict(row) for row in rows],

@@ -170,9 +170,8 @@ def status(args: argparse.Namespace) -> int:
         print(table(rows, now))
         for one in state["given_up"]:
             print(f"given up: {one['slot']}, chunk {one['chunk']}: {one['why']}")
-        for one in state["damaged"]:
-            print(f"damaged: {one['file']}: {one['why']}; pspdr campaign run {args.folder} has this chunk measured "
-                  "again")
+        for damaged in campaign.damaged():
+            print(f"damaged: {damaged}; {damaged.remedy}")
         if campaign.unmeasurable:
             print(f"{amount(campaign.unmeasurable, 'target')} of the list cannot be measured: the records say why "
                   "(pathspider.invalid_job)")
@@ -212,7 +211,7 @@ def records(args: argparse.Namespace) -> int:
 def tell_damaged(folder: str, damaged: Sequence[Damaged]) -> None:
     """Name the files of results that are not whole, and say what to do."""
     for one in damaged[:MOST_NAMED]:
-        log.error("%s; what is in it was left out: pspdr campaign run %s has this chunk measured again", one, folder)
+        log.error("%s; what is in it was left out: %s", one, one.remedy)
     if len(damaged) > MOST_NAMED:
         log.error("%d more files of results are damaged; pspdr campaign status %s names them",
                   len(damaged) - MOST_NAMED, folder)

@@ -39,6 +39,10 @@ class TestProgress(FolderCase):
         progress.write(101.0)
         found = json.loads((campaign.folder / "status.json").read_bytes())
         self.assertEqual((found["state"], found["given_up"][0]["why"]), ("ended", "it kills"))
+        campaign.cancel()
+        self.assertEqual(progress.state(101.0, [])["state"], "ended")  # there is nothing left to cancel
+        campaign.path("local", 0).unlink()
+        self.assertEqual(progress.state(101.0, [])["state"], "cancelled")
 
     def test_no_status_file(self):
         self.assertEqual(read_seen(self.folder), {})
