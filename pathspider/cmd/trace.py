@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from ipaddress import ip_address
@@ -19,10 +20,12 @@ from pathspider.cmd.main import UsageError, add_loudness
 from pathspider.cmd.measure import positive_rate
 from pathspider.cmd.output import open_output, refuse_same, start_afresh
 from pathspider.cmd.plugins import PluginParsers, named_plugin
+from pathspider.cmd.resuming import other_than
 from pathspider.cmd.signals import Signals
 from pathspider.cmd.start import spider_here, start_spider
 from pathspider.installed import available_plugins
 from pathspider.records import SHUTDOWN_SENTINEL, Job, to_measure
+from pathspider.text import amount
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -192,7 +195,8 @@ def parse_target(text: str, version: int | None = None) -> Job:
 
 
 def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
-    """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read."""
+    """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read, or is
+    of another plugin alone."""
     from pathspider.run.locate import findings  # noqa: PLC0415
     from pathspider.targets.reading import JobReader, parse_record  # noqa: PLC0415
 
@@ -201,10 +205,19 @@ def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
     except OSError as error:
         raise UsageError(f"--from {name}: {error.strerror}") from None
     with stream:
-        reader = JobReader(stream, name, parse_record)
+        reader, other_plugin = JobReader(stream, name, parse_record), other_than(plugin.name)
+        others: Counter[str] = Counter()
         for record in reader:
-            if any(findings(plugin.located, record["conditions"],  # type: ignore[typeddict-item]
-                            confirmed="rounds" in record)):
+            if (other := other_plugin(record)) is not None:  # type: ignore[arg-type]
+                others[other] += 1
+            elif any(findings(plugin.located, record["conditions"],  # type: ignore[typeddict-item]
+                              confirmed="rounds" in record)):
                 yield to_measure(record)
         if reader.broken_off:
             raise UsageError(f"--from {name}: {reader.broken_off}")
+        if others:
+            told = f"--from {name}: {amount(others.total(), 'record')} of other plugins ({', '.join(sorted(others))})"
+            if others.total() == reader.jobs:
+                raise UsageError(f"{told}, and none of {plugin.name}: name a run of {plugin.name}, or trace "
+                                 f"{min(others)}")
+            log.warning("%s: they are left out", told)

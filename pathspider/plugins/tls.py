@@ -171,7 +171,7 @@ def lost(flow: Flow) -> bool:
 
 def needs_all(flow: Flow) -> bool:
     """Whether all of a ClientHello must have left: a refusal may come before that."""
-    return flow["tls_answer"] in ("server_hello", "incomplete", "none")
+    return flow["tls_answer"] in ("server_hello", "none")
 
 
 def left_as_sent(meant: str, seen: str, *, whole: bool = True) -> bool:

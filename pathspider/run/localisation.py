@@ -252,7 +252,7 @@ class Search:
         return self.distance - 1
 
     def _ask_all(self) -> Steps[None]:
-        for ttl in range(1, self._last + 1):
+        for ttl in range(1, self._last + 2):
             for side in (BASELINE, EXPERIMENT):
                 yield from self._first(side, ttl)
 

@@ -58,6 +58,16 @@ class TestEarlier(unittest.TestCase):
             record(5, "ecn.connectivity.broken")),
             [{"dip": f"192.0.2.{number}", "dp": 80} for number in (2, 4, 5)])
 
+    def test_records_of_another_plugin(self):
+        ours, other = ({"dip": "192.0.2.1", "dp": 80, "conditions": [found], "path": [], "run": "x"}
+                       for found in ("ecn.negotiation.failed", "mss.option.received.absent"))
+        ours["conditions"].insert(0, "ecn.connectivity.works")
+        with self.assertRaisesRegex(UsageError, r"2 records of other plugins \(mss\), and none of ecn"):
+            self.read(other, other)
+        with self.assertLogs("pathspider", "WARNING") as logged:
+            self.assertEqual(self.read(ours, other), [{"dip": "192.0.2.1", "dp": 80}])
+        self.assertIn("1 record of other plugins (mss): they are left out", logged.output[0])
+
     def test_what_cannot_be_read(self):
         with self.assertRaisesRegex(UsageError, "--from /nowhere: No such file"):
             [*earlier_targets("/nowhere", find_plugin("ecn"))]

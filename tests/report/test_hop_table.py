@@ -43,8 +43,8 @@ class TestTable(unittest.TestCase):
         lost = {"A": {"ttl": 32, "came": "nothing"}, "B": {"ttl": 6, "came": "nothing"}}
         rows = hop_table({**RECORD, "hops": {"A": [hop(1, 2)], "B": []}, "reached": lost}, ["tcp_flags"]).split("\n")
         self.assertEqual([row.split()[0] for row in rows[2:-2]], ["1", "2", "3", "4", "5", "6"])
-        self.assertEqual(rows[-2:], ["  no answer to the baseline up to TTL 32",
-                                     "  no answer to the experiment up to TTL 6"])
+        self.assertEqual(rows[-2:], ["  nobody accepted or refused the baseline up to TTL 32",
+                                     "  nobody accepted or refused the experiment up to TTL 6"])
 
     def test_systems(self):
         hops = {side: [{**one, "ASN": 64496} if one["ttl"] == 2 else one for one in hops]

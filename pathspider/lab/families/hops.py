@@ -74,7 +74,7 @@ SCENARIOS = [
     *at_each("udpopts-stripped", "changed", ""),
     *at_each("udpopts-dropped", "dropped"),
     *at_each("tcpopt-stripped", "changed", ""),
-    *at_each("dscpclass-precedence", "changed", ""),
+    *at_each("dscpclass-precedence", "changed"),
     *at_each("ipv6eh-destination-dropped", "dropped"),
     *at_each("tls-ech-dropped", "dropped"),
 
