@@ -191,9 +191,10 @@ def _problems_of_chance(instead: object, stable: object) -> Iterator[str]:
 
 
 LARGEST_FAMILY = 254
-"""Scenarios that a family has addresses for."""
+"""Scenarios that a number of a family has addresses for."""
+
 FURTHER = 100
-"""From the number of a family to that of the addresses of further ones: those of users are no larger."""
+"""From the number of a family to that of what is more: the lab's own families are below it."""
 
 
 @dataclass(frozen=True)
@@ -264,8 +265,8 @@ def _mode_and_others(arguments: Sequence[str]) -> Iterator[tuple[str | None, str
 
 
 def cases_of(family: Family) -> Iterator[Case]:
-    """The scenarios of a family at their addresses, in order; the first has case number 1. Those that a family has no
-    addresses for are of another number."""
+    """The scenarios of a family at their addresses, in order; the first has case number 1, and so has the first of
+    those that the family's own number has no addresses for."""
     for place, scenario in enumerate(family.scenarios):
         further, number = divmod(place, LARGEST_FAMILY)
         for version in scenario.versions:
