@@ -18,7 +18,7 @@ FEATURES = {
     "ecn-bleached": ("ect", lambda quoted: quoted["ecn"] == 2),
     "ecn-ect": ("ect", lambda quoted: quoted["ecn"] == 2),
     "ecn-syn-marked": ("syn", lambda quoted: quoted["ecn"] == 0),
-    "ecn": ("syn", lambda quoted: quoted.get("tcp_flags", 0xC2) == 0xC2 if "tcp_flags" in quoted else None),
+    "ecn-": ("syn", lambda quoted: quoted.get("tcp_flags", 0xC2) == 0xC2 if "tcp_flags" in quoted else None),
     "dscp-46-dropped-dnsudp": ("udp", lambda quoted: quoted["dscp"] == 46),
     "dscp": ("syn", lambda quoted: quoted["dscp"] == 46),
     "mss": ("syn", lambda quoted: quoted["mss"] == 1460 if "mss" in quoted else None),
