@@ -88,6 +88,8 @@ class Answer(NamedTuple):
     """Of a hop: the values that it quoted."""
     repeated: bool = False
     """The target said the same before in this flow: it may have sent that again, and the probe did not come there."""
+    elsewhere: bool = False
+    """Of a control: the experiment's flow was over, and it was sent in the next one, which nothing else was sent in."""
 
 
 class Word(NamedTuple):
@@ -321,14 +323,18 @@ class Search:
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
         yield from self._same_path([high], CONTROL)
-        if self._was_refused:  # a flow that is refused may be over: where the control came, it must not come either
-            yield from self._ask(EXPERIMENT, high)
+        for _ in range(1 if self._was_refused else REPEATS if self._is_elsewhere(high) else 0):
+            yield from self._ask(EXPERIMENT, high)  # where the control came, it must not come either
         yield from self._look_behind(high)
         if not (yield from self._stays_away(high)) or self._farthest != low:  # by now more may be known to be lost
             return not_located("unstable")
         if self._lost(high) > MOST_LOST:
             return not_located("rate_limited")
         return located("dropped", low, high)
+
+    def _is_elsewhere(self, ttl: int) -> bool:
+        """Whether the control came to a hop in another flow than those in which the experiment did not."""
+        return any(one.elsewhere for one in self._hops(CONTROL, ttl))
 
     @property
     def _was_refused(self) -> bool:

@@ -130,6 +130,13 @@ class Target:
     :raises OSError: there is no socket, no port, or no permission
     """
 
+    _failures = 0
+    """Forged connections in a row that did not come up."""
+    _experiment_port = 0
+    """Of the flow in which the experiment was sent last."""
+    _is_elsewhere = False
+    """Whether the last control was sent in another one."""
+
     def __init__(self, record: Record, found: Finding, made_of: Material, sender: Sender, spider: Experiment, *,
                  whole: bool, random: random.Random) -> None:
         self.record = record
@@ -165,8 +172,6 @@ class Target:
         """Which of the experiment's data segments probes are, and those before it delivered."""
         self._is_settled = self._segment == 0
         """Whether that is known."""
-        self._failures = 0
-        """Forged connections in a row that did not come up."""
         self._sent: dict[Side, Quotation | None] = {side: as_quoted(self._template(side)) for side in self._specimens}
         self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
         self._other_ports = (0, NOBODY)
@@ -210,7 +215,10 @@ class Target:
                     return False
                 if isinstance(flow, ForgedConnection) and not flow.is_ready:
                     return self._bring_up(flow, EXPERIMENT if side == CONTROL else side, now)
-                self._is_settled = self._is_settled or flow is self._flows.get(EXPERIMENT)
+                if flow is self._flows.get(EXPERIMENT):
+                    self._is_settled = True
+                    self._is_elsewhere = side == CONTROL and flow.port != self._experiment_port
+                    self._experiment_port = self._experiment_port if side == CONTROL else flow.port
                 self._left_at = time.time()
                 sent = flow.send(ttl, number, self._template(BASELINE) if side == CONTROL else None)
         except OSError:
@@ -340,7 +348,8 @@ class Target:
         self.routers[self.wanted.ttl] = heard.addr
         self.answered[heard.addr] += 1
         saw = tuple(quoted.field(name) for name in self.finding.fields)
-        self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw))
+        self._answer(Answer(Came.TARGET if heard.addr == self.address else Came.HOP, heard.addr, same, saw=saw,
+                            elsewhere=side == CONTROL and self._is_elsewhere))
         return True
 
     def _side_of(self, quoted: Quotation) -> Side | None:
@@ -444,7 +453,7 @@ class Target:
             self._end(end.value)
 
     def _end(self, word: Word) -> None:
-        self.word = word
+        self.word, self.under_way = word, False
         self._steps.close()
 
     # -- the end -------------------------------------------------------------------------------------------------------

@@ -106,6 +106,18 @@ class TestDrops(unittest.TestCase):
         self.assertEqual(word(branches, "dropped"), "not_located:unstable")
         self.assertEqual(asked[asked.index(Probe("C", 4)) + 1], Probe("B", 4))
 
+    def test_where_the_control_came_in_another_flow_the_experiment_is_asked_for_again(self):
+        for elsewhere, times in ((True, 3), (False, 0)):
+            asked, path = [], Path(drop=3)
+
+            def other(probe, asked=asked, path=path, elsewhere=elsewhere):
+                asked.append(probe)
+                answer = path(probe)
+                return answer._replace(elsewhere=elsewhere) if probe == Probe("C", 4) else answer
+
+            self.assertEqual(word(other, "dropped"), "dropped:3-4")
+            self.assertEqual(asked[asked.index(Probe("C", 4)) + 1:], [Probe("B", 4)] * times)
+
     def test_target_refuses(self):
         path = Path()
         found, _ = search(lambda probe: Answer(Came.REFUSED, TARGET, ttl=60) if probe == Probe("B", 9) else path(probe),

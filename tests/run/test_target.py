@@ -393,6 +393,24 @@ class TestData(Looking):
         heavy = [packet for packet in map(IP, self.sent) if UDP in packet or packet[TCP].payload or packet[TCP].flags.S]
         self.assertLessEqual(len(heavy), self.one._search.sent + 2 * self.opened)
 
+    def test_a_control_in_another_flow(self):
+        """The target has ended the experiment's: behind the control, the experiment is asked for in the new one."""
+        def pass_on(octets):
+            target, packet = self.one, IP(octets)
+            TestData.pass_on(self, octets)
+            if target.wanted.side == "C" and UDP not in packet and not ended and (flow := target._flows.get("B")):
+                ended.append(flow.port)
+                packet[TCP].sport = flow.port
+                self.tell(packet, "FA", ack=flow.seq)
+
+        ended, self.pass_on = [], pass_on
+        self.assertEqual(self.looking(self.BAD), Word("dropped", "4-5"))
+        control = next(at for at, one in enumerate(self.sent) if as_quoted(one).payload == self.GOOD
+                       and as_quoted(one).sport == self.one._experiment_port and as_quoted(one).ttl == 5)
+        self.assertNotEqual(self.one._experiment_port, ended[0])
+        behind = [one for one in map(as_quoted, self.sent[control + 1:]) if one.payload == self.BAD]
+        self.assertEqual([(one.sport, one.ttl) for one in behind], [(self.one._experiment_port, 5)] * 3)
+
     def test_nothing_comes_up(self):
         self.pass_on = lambda octets: None
         self.assertEqual(self.looking(self.BAD), Word("not_located", "no_answer"))
