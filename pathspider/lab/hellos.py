@@ -20,6 +20,10 @@ ECH_OUTER = re.compile(re.escape(ECH.to_bytes(2, "big")) + rb"..\x00\x00\x01", r
 """Type and length of the extension, then the type of an outer ClientHello, and HKDF-SHA256. :rfc:`9849`, section 5"""
 
 
+BEGINS = bytes((HANDSHAKE, 3))
+"""The first octets of a record: one alone would be chance in each 256th segment."""
+
+
 def is_hello(data: bytes) -> bool:
     """Whether data begin with a record that begins with a ClientHello."""
     return len(data) > RECORD_HEADER and data[0] == HANDSHAKE and data[RECORD_HEADER] == CLIENT_HELLO
@@ -48,7 +52,7 @@ def is_cut(data: bytes) -> bool:
 
 def is_no_record(data: bytes) -> bool:
     """Whether a segment does not begin with a record of a handshake: it has the rest of one."""
-    return bool(data) and data[0] != HANDSHAKE
+    return bool(data) and data[:2] != BEGINS
 
 
 SEES: dict[str, tuple[str, Callable[[bytes], bool]]] = {
