@@ -19,7 +19,7 @@ from pathspider.conditions import (
     succeeded,
 )
 from pathspider.desync import DesynchronizedSpider
-from pathspider.helpers.hello import RECORD_HEADER, answer_of, client_hello, connect_hello, record, server_name
+from pathspider.helpers.hello import RECORD_HEADER, Answer, client_hello, connect_hello, record, server_name
 from pathspider.helpers.sockets import local_error
 from pathspider.records import Connection, Flow, Job
 
@@ -121,8 +121,9 @@ class TLS(DesynchronizedSpider, PluggableSpider):
         return connection
 
     def is_answer(self, octets: bytes) -> bool | None:
-        answer, is_final = answer_of(octets)
-        return answer == "server_hello" if is_final else None
+        found = Answer()
+        found.take(octets)
+        return found.word == "server_hello" if found.is_final else None
 
     def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
         hello = name.removeprefix(f"{self.name}.")

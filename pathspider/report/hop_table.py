@@ -92,7 +92,8 @@ def seen(ttl: int, hop: Hop | None, end: Reached | None, fields: Sequence[str]) 
         return end["came"] if ttl == end["ttl"] else ""
     if hop is None:
         return NOTHING
-    return " ".join(shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields)
+    quoted = [shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields]
+    return " ".join([*quoted, *([end["came"]] if end is not None and end["ttl"] == ttl and "addr" in end else [])])
 
 
 def shown(name: str, value: Any) -> str:
