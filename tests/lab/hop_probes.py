@@ -14,8 +14,8 @@ from pathspider import quotation
 from pathspider.helpers.segments import ones_complement_sum
 from pathspider.lab.addresses import CLIENT_LINK
 
-QUIET = 0.5
-"""Seconds without a packet after which no more will come."""
+QUIET = 3.0
+"""Seconds without a packet after which no more will come: those that play hops may only just have begun."""
 SYN_OPTIONS = bytes.fromhex("020405b4" "0402" "080a0000000500000000" "01" "030307" "2204f00d")
 PLAIN_OPTIONS = bytes.fromhex("020405b4" "0402" "080a0000000500000000" "01" "030307")
 ME = {4: CLIENT_LINK.far[0], 6: CLIENT_LINK.far[1]}
