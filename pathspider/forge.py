@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.packet import Packet, Raw
 
 from pathspider.chains.basic import BasicChain
@@ -27,7 +27,7 @@ from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
 from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
-from pathspider.helpers.templates import Templates
+from pathspider.helpers.templates import Templates, layers
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 FORGE_ATTEMPTS = 16
@@ -230,16 +230,25 @@ class ForgeSpider(DesynchronizedSpider):
 
     @staticmethod
     def renumber(packet: Packet, job: Job) -> Packet:
-        """Make a SYN, of :meth:`ip_header` and :meth:`tcp_syn`, into another one like it, to this job's target.
+        """Make a SYN, of :meth:`ip_header` and :meth:`tcp_syn`, into another one like it, to this job's target. It may
+        have extension headers, with the target among the addresses of their routes.
 
         Its fields are set as such: Scapy takes longer.
         """
-        header, segment = packet.fields, packet.payload.fields
+        header, before = packet.fields, packet.fields["dst"]
         header["dst"] = job["dip"]
         if isinstance(packet, IPv6):
             header["fl"] = random.getrandbits(20)
         else:
             header["id"] = random.randrange(1, 1 << 16)
+        *extensions, tcp = layers(packet.payload)
+        for extension in extensions:
+            if isinstance(extension, IPv6ExtHdrFragment):
+                extension.fields["id"] = random.getrandbits(32)
+            elif "addresses" in extension.fields:
+                extension.fields["addresses"] = [job["dip"] if one == before else one
+                                                 for one in extension.fields["addresses"]]
+        segment = tcp.fields
         segment |= {"sport": 0, "dport": job["dp"], "seq": random.getrandbits(32), "options": [
             (kind, (random.getrandbits(32), 0) if kind == "Timestamp" else value)
             for kind, value in segment["options"]]}
@@ -299,8 +308,8 @@ def last_protocol(packet: Packet) -> int:
 
 
 def tcp_of(packet: Packet) -> TCP | None:
-    """Its TCP segment, which Scapy would look for in all layers, again and again."""
-    return cast(TCP | None, packet.payload if type(packet.payload) is TCP else packet.getlayer(TCP))
+    """Its TCP segment, without Scapy's detour."""
+    return next((layer for layer in layers(packet) if type(layer) is TCP), None)
 
 
 def is_syn(packet: Packet) -> bool:

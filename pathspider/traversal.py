@@ -25,7 +25,6 @@ from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, conn
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.sockets import is_ipv6
-from pathspider.helpers.templates import kind_of
 from pathspider.libtrace import IP, IP6
 from pathspider.records import Conn, Connection, Flow, Job
 
@@ -169,9 +168,10 @@ class TraversalSpider(ForgeSpider):
         if key in kept:
             return self.renumber(kept[key], job)
         packet = self.made(job, row)
-        if self._reuses and (row is None or getattr(row.set, "is_fixed", False)) and (kind := kind_of(packet)):
-            kept[key] = packet
-            self._own.__dict__.setdefault("kinds", {})[id(packet)] = kind
+        if self._reuses and (row is None or getattr(row.set, "is_fixed", False)):
+            if (template := self._templates.template(packet)) is not None:
+                kept[key] = packet
+                self._own.__dict__.setdefault("templates", {})[id(packet)] = template
         return packet
 
     def made(self, job: Job, row: Variant | None) -> Packet:
@@ -179,7 +179,8 @@ class TraversalSpider(ForgeSpider):
         return self.baseline(job) if row is None else row.set(self.baseline(job))
 
     def _octets(self, packet: Packet) -> bytes:
-        return self._templates.octets(packet, self._own.__dict__.get("kinds", {}).get(id(packet)))
+        template = self._own.__dict__.get("templates", {}).get(id(packet))
+        return super()._octets(packet) if template is None else template.octets(packet)
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         if self.args.connect == "dnsudp":
