@@ -132,7 +132,8 @@ def jobs(run: Run) -> Iterator[dict[str, Any]]:
             third, last = divmod(next(dead), 250)
             yield {"dip": f"10.127.{third + 1}.{last + 1}", "dp": MODES[run.mode].port, "dead": True}
         else:
-            yield {"dip": clean_address(next(live), run.version), "dp": MODES[run.mode].port, "domain": "www.example.com"}
+            address = clean_address(next(live), run.version)
+            yield {"dip": address, "dp": MODES[run.mode].port, "domain": "www.example.com"}
 
 
 def timed(lab: Lab, output: Path, command: list[str]) -> tuple[dict[str, Any], str]:

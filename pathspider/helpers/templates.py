@@ -21,8 +21,8 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import NoPayload, Packet
 
-from pathspider.chains.tcp import TO_EOL, TO_TS, next_option
-from pathspider.helpers.segments import HEADER, ones_complement_sum, transport_offset
+from pathspider.chains.tcp import TO_EOL, TO_TS
+from pathspider.helpers.segments import HEADER, ones_complement_sum, timestamp_at, transport_offset
 
 MOST_KINDS = 512
 """Kept at once; dscpclass has 64 for each IP version."""
@@ -46,6 +46,9 @@ HIDE_TIME = {"EOL", TO_EOL, TO_TS}
 """Options beside which it is not looked for."""
 PLAIN = (int, str, bytes, type(None))
 """Types of values that are what they say; others may be drawn when they are looked at."""
+START, TIMES = struct.Struct("!HHI"), struct.Struct("!II")
+"""Of a TCP header: ports and sequence number; of the option for timestamps: both."""
+
 SKIPPED = (Pad1, PadN, HBHOptUnknown)
 """Options of extension headers that change nothing of the checksum."""
 
@@ -56,29 +59,30 @@ class Template:
     def __init__(self, packet: Packet) -> None:
         self._raw = bytes(packet)
         self._at = transport_offset(self._raw)
-        self._time_at = timestamp_at(self._raw[self._at:])
+        self._time_at = HEADER.size + timestamp_at(self._raw[self._at + HEADER.size:])
 
     def octets(self, packet: Packet) -> bytes:
         """``bytes(packet)``."""
         *headers, tcp = layers(packet)
         octets, segment = bytearray(self._raw[:self._at]), bytearray(self._raw[self._at:])
-        struct.pack_into("!HHI", segment, 0, number(tcp, "sport"), number(tcp, "dport"), number(tcp, "seq"))
-        for kind, value in number(tcp, "options"):
+        START.pack_into(segment, 0, number(tcp, "sport"), number(tcp, "dport"), number(tcp, "seq"))
+        for kind, value in tcp.fields.get("options", ()):
             if kind == TIMESTAMP:
-                struct.pack_into("!II", segment, self._time_at, *value)
+                TIMES.pack_into(segment, self._time_at, *value)
         addresses = packed(packet, "src", "dst")
-        segment[16:18] = bytes(2)
+        segment[16:18] = b"\0\0"
         total = ones_complement_sum(addresses + bytes(segment), socket.IPPROTO_TCP + len(segment))
-        struct.pack_into("!H", segment, 16, 0xFFFF - total)
+        segment[16:18] = (0xFFFF - total).to_bytes(2, "big")
         if type(packet) is IP:
-            struct.pack_into("!H", octets, 4, number(packet, "id"))
-            octets[10:] = bytes(2) + addresses
-            struct.pack_into("!H", octets, 10, 0xFFFF - ones_complement_sum(bytes(octets)))
+            octets[4:6] = number(packet, "id").to_bytes(2, "big")
+            octets[10:] = b"\0\0" + addresses
+            octets[10:12] = (0xFFFF - ones_complement_sum(bytes(octets))).to_bytes(2, "big")
         else:
-            struct.pack_into("!H", octets, 2, number(packet, "fl") & 0xFFFF)
-            octets[1] = octets[1] & 0xF0 | number(packet, "fl") >> 16
+            label = number(packet, "fl")
+            octets[1:4] = ((octets[1] & 0xF0) << 16 | label).to_bytes(3, "big")
             octets[8:40] = addresses
-            extend(octets, headers[1:])
+            if len(headers) > 1:
+                extend(octets, headers[1:])
         return bytes(octets + segment)
 
 
@@ -186,12 +190,3 @@ def number(header: Packet, name: str) -> Any:
     """A field's value, without Scapy's detour where it is set."""
     found = header.fields.get(name)
     return getattr(header, name) if found is None else found
-
-
-def timestamp_at(segment: bytes) -> int:
-    """Where the value of a segment's option for timestamps begins; 0 where it has none."""
-    options = segment[HEADER.size:]
-    at = next_option(options, 0)
-    while at >= 0 and options[at] != TO_TS:
-        at = next_option(options, at + options[at + 1])
-    return 0 if at < 0 else HEADER.size + at + 2

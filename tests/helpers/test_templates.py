@@ -27,6 +27,7 @@ OPTIONS = [
     lambda stamp: [("MSS", 1460), ("SAckOK", b""), ("Timestamp", (stamp, 0)), ("NOP", None), ("WScale", 7)],
     lambda stamp: [("MSS", 1460), (99, b"\xa5\xc3")],
     lambda stamp: [(99, b"abc"), ("NOP", None), ("Timestamp", (7, stamp))],
+    lambda stamp: [(98, bytes(32)), ("Timestamp", (stamp, 1))],  # more than a header can have
     lambda stamp: [],
 ]
 HEADERS = [
@@ -66,8 +67,9 @@ class TestTemplates(unittest.TestCase):
             IP() / TCP() / Raw(b"x"), IP(chksum=1) / TCP(), IP() / TCP(chksum=1), IP(options=[IPOption_NOP()]) / TCP(),
             IP() / TCP(dataofs=5), IP(id=RandShort()) / TCP(),
             IP() / TCP(window=RandShort()), IP() / TCP(options=[("MSS", RandShort())]), IP() / Raw(b"x"), IP(),
-            IPv6() / IPv6ExtHdrDestOpt(), IPv6() / IP() / TCP(), IPv6() / TCP() / IPv6(), IP() / IPv6ExtHdrDestOpt() / TCP(),
-            IPv6() / IPv6ExtHdrDestOpt(len=0) / TCP(), IPv6() / IPv6ExtHdrFragment(id=RandShort()) / TCP(),
+            IPv6() / IPv6ExtHdrDestOpt(), IPv6() / IP() / TCP(), IPv6() / TCP() / IPv6(),
+            IP() / IPv6ExtHdrDestOpt() / TCP(), IPv6() / IPv6ExtHdrDestOpt(len=0) / TCP(),
+            IPv6() / IPv6ExtHdrFragment(id=RandShort()) / TCP(),
             IPv6() / IPv6ExtHdrDestOpt(options=[HAO()]) / TCP(),  # its address is in the checksum
             IPv6() / IPv6ExtHdrDestOpt(options=[PadN(optdata=RandString(4))]) / TCP(),
             IPv6() / IPv6ExtHdrSegmentRouting(addresses=["2001:db8::2"], segleft=1) / TCP(),

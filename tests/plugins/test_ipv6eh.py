@@ -45,9 +45,9 @@ class TestPackets(unittest.TestCase):
                 self.assertEqual(in6_chksum(6, IPv6(packet[:40]), segment), 0)
 
     def test_one_packet_made_of_another(self):
-        """A row's packet to the next target is the last one with other numbers, as Scapy builds it, octet by octet."""
+        """A row's packet to the next target is the last one with other numbers: octet by octet what Scapy builds."""
         plugin, fresh = spider("--headers", ",".join(LISTED)), spider("--headers", ",".join(LISTED))
-        for dip, port, draw in (("2001:db8::2", 80, 0), ("fd00:7::ffff:1", 443, 0xFFFFF), ("2001:db8::3", 65535, 0x12345)):
+        for dip, port, draw in (("2001:db8::2", 80, 0), ("fd00:7::ffff:1", 443, 0xFFFFF), ("2001:db8::3", 1, 0x12345)):
             job = {"dip": dip, "dp": port}
             for seq, row in enumerate((None, *plugin.table())):
                 with (self.subTest(row=row and row.name, dip=dip), mock.patch("random.getrandbits", return_value=draw)):
