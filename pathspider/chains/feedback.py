@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SEQUENCE_NUMBERS, TCP_ECE, TCP_RST, TCP_SYN, parse_options
 from pathspider.libtrace import IP, IP6
 
@@ -26,6 +26,8 @@ class FeedbackChain(Chain):
                                                 "and its counters"),
         "feedback_ece_rev": Field(bool, False, "ECE was on that segment, or on a later one"),
     }
+
+    wants = Wanted.FIRST | Wanted.ANSWER | Wanted.ECE
 
     scratch = {"_feedback_seq": 0}
 

@@ -45,6 +45,10 @@ class SegmentsChain(Chain):
             if rec["segments_rev"] is None:
                 payload = tcp.payload
                 rec["segments_rev"] = "" if payload is None else bytes(payload.data[:MOST_OCTETS]).hex()
+            self.enough = True
+            return True
+        if rec["_segments_count"] >= MOST_SEGMENTS:
+            self.enough = True
             return True
         following = rec["_segments_next"]
         if following is not None and (following - tcp.seq_nbr - 1) & 0xFFFFFFFF < 0x80000000:
