@@ -114,8 +114,9 @@ class CSVWriter(RecordWriter):
 
 
 class ThreadedWriter:
-    """Has a writer write in a thread of its own, in their order, the lists of records that it is given, while the next ones
-    are made. At its end, as a context manager, all is written, or ``OSError`` is raised.
+    """Has a writer write lists of records in a thread of its own, in their order, while the next ones are made.
+
+    At its end, as a context manager, all is written, or ``OSError`` is raised.
 
     :param writer: nobody else uses it meanwhile
     """

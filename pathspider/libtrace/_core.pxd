@@ -114,6 +114,7 @@ cdef class TCP(Header):
     cdef readonly int src_port, dst_port, doff, flags
     cdef readonly uint32_t seq_nbr, ack_nbr, payload_len
     cdef public int bogus
+    cdef bytes options      # None: nobody has asked for them
     cdef void fill(self, uint32_t wire_len) noexcept
 
 
@@ -145,6 +146,10 @@ cdef class SCTP(Header):
 
 
 cpdef tuple endpoints(Header ip)
+cpdef double captured_at(Header header) except? -1
+cpdef bytes options_of(TCP tcp)
+cpdef bytes payload_of(Header transport)
+cpdef str hex_of(Header header, Py_ssize_t octets)
 
 
 cdef extern from *:

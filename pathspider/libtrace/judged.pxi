@@ -13,7 +13,7 @@ cdef struct Question:
 
 cdef enum:
     MOST_QUESTIONS = 65536
-    MOST_CASES = 64         # of one question: they are looked through
+    MOST_CASES = 1024       # of one question: they are looked through
 
 from json import dumps as _dumps
 
@@ -72,6 +72,7 @@ cdef class Answers:
     ``time``.
 
     :param ask: gives the conditions of a flow: a list, and whether another flow has the same if it has the same fields
+    :param ports: those that matter to conditions; any two others are the same to them
     :param timestamp: gives seconds since 1970 as text, the last six digits of which are microseconds
     """
 
@@ -80,16 +81,22 @@ cdef class Answers:
     cdef int questions
     cdef int64_t second[2]      # the last ones that were made text, of begin and end
     cdef list texts
-    cdef int path, sip, dip
+    cdef int path, sip, dip, sp, dp
+    cdef ps_slot ports[8]
+    cdef int n_ports
     cdef _Text text
 
-    def __cinit__(self, ask, timestamp):
+    def __cinit__(self, ask, timestamp, ports):
         self.ask = ask
         self.timestamp = timestamp
         self.first = _new_question()
         self.second[0] = self.second[1] = -1
         self.texts = [b"", b""]
         self.path, self.sip, self.dip = place("path"), place("sip"), place("dip")
+        self.sp, self.dp = place("sp"), place("dp")
+        for port in ports:
+            self.ports[self.n_ports] = ps_int_slot(port)
+            self.n_ports += 1
         self.text = _Text()
 
     def __dealloc__(self):
@@ -161,16 +168,31 @@ cdef class Answers:
     cdef int add_text(self, _Text text, str value) except -1:
         return text.add_bytes(value.encode("ascii"))
 
+    cdef inline ps_slot look(self, Record record, int place) noexcept:
+        """What there is to be known of a field."""
+        cdef ps_slot slot = record.at[place]
+        cdef int i
+        if (place == self.sp or place == self.dp) and ps_slot_is_int(slot):
+            for i in range(self.n_ports):
+                if self.ports[i] == slot:
+                    return slot
+            return ps_int_slot(-1)
+        return slot
+
     cdef bytes said(self, Record record):
         """The conditions of a flow as JSON."""
         cdef Question *question = self.first
+        cdef Question *following
         cdef ps_slot slot
         cdef int i
         while question.place >= 0:
-            slot = record.at[question.place]
+            slot = self.look(record, question.place)
             for i in range(question.count):
                 if question.cases[i].slot == slot:
-                    question = question.cases[i].next
+                    following = question.cases[i].next
+                    if i:  # what comes often comes to stand in front
+                        question.cases[i], question.cases[i - 1] = question.cases[i - 1], question.cases[i]
+                    question = following
                     break
             else:
                 return self.find_out(record)
@@ -205,7 +227,7 @@ cdef class Answers:
             if question.said != NULL or question.place not in (-1, place(name)):
                 return 0  # what was said before was said of something else
             question.place = place(name)
-            question = self.follow(question, record.at[question.place])
+            question = self.follow(question, self.look(record, question.place))
         if question.place < 0 and question.said == NULL:
             Py_INCREF(text)
             question.said = <PyObject *>text

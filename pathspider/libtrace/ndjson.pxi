@@ -2,6 +2,9 @@
 # what json.dumps() does.
 
 cdef extern from "Python.h":
+    PyObject *NONE "Py_None"
+    PyObject *TRUE "Py_True"
+    PyObject *FALSE "Py_False"
     char *PyOS_double_to_string(double value, char code, int precision, int options, int *kind) except NULL
     void PyMem_Free(void *p)
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
@@ -9,7 +12,6 @@ cdef extern from "Python.h":
     bint PyList_CheckExact(object value)
     bint PyFloat_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
-    PyObject *type_of "Py_TYPE"(PyObject *value) nogil
 
 cdef extern from *:
     """
@@ -44,9 +46,11 @@ cdef extern from *:
         *size = PyUnicode_GET_LENGTH(value);
         return is_plain(PyUnicode_1BYTE_DATA(value), *size) ? PyUnicode_1BYTE_DATA(value) : NULL;
     }
+    static PyObject *type_of(PyObject *value) { return (PyObject *)Py_TYPE(value); }
     static PyObject **list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
     """
     const uint8_t *plain_text(PyObject *value, Py_ssize_t *size) nogil
+    PyObject *type_of(PyObject *value) nogil
     PyObject **list_items(list items)
 
 
@@ -189,9 +193,6 @@ cdef class _Text:
                 PyMem_Free(text)
 
 
-cdef PyObject *NONE = <PyObject *>None
-cdef PyObject *TRUE = <PyObject *>True
-cdef PyObject *FALSE = <PyObject *>False
 cdef PyObject *JSON = <PyObject *>Json
 
 

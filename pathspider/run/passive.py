@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pathspider.chains.basic import BasicChain
+from pathspider.conditions import TOLD_PORTS
 from pathspider.libtrace._core import Answers
 from pathspider.records import Flow
 from pathspider.run.judge import checked, timestamp
@@ -36,7 +37,7 @@ class PassiveJudge:
         """All that the observer needs."""
         kept = {name for chain in self.shown for name in chain.fields}
         self._left_out = {name for chain in self.chains for name in chain.fields} - kept
-        self._answers = Answers(self._ask, timestamp)
+        self._answers = Answers(self._ask, timestamp, TOLD_PORTS)
         self._ours = all(plugin.__module__.startswith("pathspider.plugins.") for plugin in self.plugins)
         """Then what they say is a matter of the fields that they look at, and nothing else."""
         self.failures: Counter[str] = Counter()
@@ -56,7 +57,7 @@ class PassiveJudge:
         return list(dict.fromkeys(found))
 
     def records(self, flows: list[Flow]) -> list[Flow]:
-        """The records of flows, which the table may have given as it holds them: then they have all of it from here on."""
+        """The records of flows. Flows as the table holds them, where :meth:`prepare` could have them so, become them."""
         if self._answers.add(flows):
             return flows
         return [self.record(flow) for flow in flows]
