@@ -121,8 +121,11 @@ class ThreadedWriter:
     :param writer: nobody else uses it meanwhile
     """
 
-    WAITING = 8
+    WAITING = 4
     """Lists of records that may wait; who gives more waits."""
+
+    AT_ONCE = 2048
+    """Records that are written at once, if there are more lists."""
 
     def __init__(self, writer: RecordWriter) -> None:
         self.writer = writer
@@ -155,8 +158,8 @@ class ThreadedWriter:
     def _work(self) -> None:
         while (records := self._lists.get()) is not None:
             more: list[Any] | None = []
-            with suppress(queue.Empty):  # all that wait, at once: until it is our turn again takes its time
-                while (more := self._lists.get_nowait()) is not None:
+            with suppress(queue.Empty):  # lists that wait, at once: until it is our turn again takes its time
+                while len(records) < self.AT_ONCE and (more := self._lists.get_nowait()) is not None:
                     records += more
             if self._error is None:  # else they are thrown away: who gives them must not wait for ever
                 try:

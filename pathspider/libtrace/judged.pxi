@@ -201,7 +201,7 @@ cdef class Answers:
         return self.find_out(record)
 
     cdef bytes find_out(self, Record record):
-        asked = Asked({name: record[name] for name in record.layout.template})
+        asked = Asked({name: record[name] for name in record.layout.template if name != "path" and name[0] != "_"})
         conditions, same = self.ask(asked)
         text = _dumps(conditions).encode("ascii")
         if same and asked.reads is not None:

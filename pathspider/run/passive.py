@@ -57,7 +57,7 @@ class PassiveJudge:
         return list(dict.fromkeys(found))
 
     def records(self, flows: list[Flow]) -> list[Flow]:
-        """The records of flows. Flows as the table holds them, where :meth:`prepare` could have them so, become them."""
+        """The records of flows, which become them where the table gives them as it holds them, see :meth:`prepare`."""
         if self._answers.add(flows):
             return flows
         return [self.record(flow) for flow in flows]
