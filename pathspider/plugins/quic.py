@@ -91,6 +91,10 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     capabilities = ("CAP_NET_RAW",)
     compares_responses = True
     suspects = ("quic.ecn.broken",)
+    located = {
+        r"quic\.ecn\.(broken|no_mirroring|undercount|remarked|all_ce)": ("ecn",),
+        r"quic\.connectivity\.broken": ("proto",),
+    }
     conditions = {
         **connectivity_conditions("quic"),
         **response_conditions("quic", connect_supported),

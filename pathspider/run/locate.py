@@ -51,7 +51,7 @@ LIMITED, FEW, REMEMBERED = 0.2, 3, 50
 LOOK = 0.05
 """Seconds between two looks at connections of the kernel's, whose acknowledgements wake nobody up."""
 
-BROKEN = re.compile(r"(?P<feature>.+?)(?P<stable>\.stable)?\.connectivity\.broken")
+BROKEN = re.compile(r".+\.broken")
 FEATURE = re.compile(r"(?P<feature>.+?)(?:\.stable)?\.connectivity\.[a-z]+")
 
 
@@ -111,7 +111,7 @@ def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
 def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool) -> Finding | None:
     """What of a record's conditions is to be located, or None.
 
-    Connectivity that is broken comes first, and where it was to be confirmed, only if it was.
+    What is broken is dropped, and where that was to be confirmed, it is looked for only if it was.
 
     :param located: as a plugin declares it: :attr:`pathspider.base.Spider.located`
     """
@@ -123,7 +123,8 @@ def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confi
                 continue
             if BROKEN.fullmatch(condition) is None:
                 return Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
-            if not confirmed or f"{feature}.stable.connectivity.broken" in found:
+            what = condition.removeprefix(f"{feature}.").removeprefix("stable.")
+            if not confirmed or f"{feature}.stable.{what}" in found:
                 return Finding(feature, "dropped", fields)
     return None
 
@@ -248,6 +249,8 @@ class Locator:
 
     def _wanted(self, record: Record, made_of: Materials) -> Iterator[tuple[Finding, Material | None]]:
         """What of a record may be looked for, and with what; None where its packets were not observed."""
+        from pathspider.run.target import within  # noqa: PLC0415 - for runs that locate alone
+
         said = record.get("conditions", [])
         found = [finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
         if self.forced:
@@ -257,7 +260,8 @@ class Locator:
             fields = one.fields
             if packets is not None and not fields:
                 fields = differing(packets.experiment.first, packets.baseline.first)
-            yield one._replace(fields=fields), packets
+            found_of = one._replace(fields=fields)
+            yield found_of, packets and within(found_of, packets)
 
     def stop(self) -> None:
         """Look for nothing any more: what is under way is put out without a word."""
