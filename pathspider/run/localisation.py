@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from enum import Enum
+from math import comb
 from typing import Any, Literal, NamedTuple, TypeVar
 
 Side = Literal["A", "B", "C", "F", "N", "P"]
@@ -58,6 +59,8 @@ WITNESSES = 3
 MOST_LOST = 0.3
 """The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
+MOST_OTHERS = 15
+"""Probes more, where baseline and experiment are of different protocols."""
 MOST_CONTRADICTIONS = 2
 
 
@@ -148,7 +151,7 @@ class Search:
                  unlike: bool = False, once: bool = False) -> None:
         self.kind = kind
         self.unlike, self.once = unlike, once
-        self.most = most
+        self.most = most + MOST_OTHERS * unlike
         self.flows = flows
         self.sent = 0
         """Probes that were asked for."""
@@ -286,11 +289,13 @@ class Search:
 
     def _no_other_way(self, ttl: int) -> Steps[None]:
         """What there is of the experiment's flow is dropped before a hop that a baseline of another protocol comes to:
-        so datagrams of other flows must come there, too, and all to the same one."""
-        baseline, others = self._hops(BASELINE, ttl)[0], self._heard[Probe(OTHER, ttl)]
-        while sum(one is not None for one in others) < self.flows:
+        so datagrams of other flows must come there, too, and all to the same one: so many that it were no chance if
+        half of all flows went another way, on which nobody answers."""
+        baseline, flows, misses = self._hops(BASELINE, ttl)[0], 0, 0
+        while comb(flows, misses) / 2**flows > CHANCE:
             answer = yield from self._ask(OTHER, ttl)
-            if answer is None and self._misses(OTHER, ttl) > MOST_MISSES:
+            flows, misses = flows + 1, misses + (answer is None)
+            if misses > MOST_MISSES:
                 raise _Over(self._unanswered())
             if answer is not None and (answer.came is not Came.HOP or answer.addr != baseline.addr):
                 raise _Over(not_located("path_differs"))

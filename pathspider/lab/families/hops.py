@@ -140,9 +140,12 @@ SCENARIOS = [
     hops("quic-large-dropped", "at-3", Route(3), "dropped:3-4"),
     hops("quic-initial-dropped", "at-5", Route(5), "dropped:5-6"),
     hops("quic-closed", "at-4", Route(4), "dropped:4-5"),
+    hops("quic-closed", "at-8", Route(8), "reverse_or_target"),
     hops("quic-prohibited", "at-6", Route(6), "dropped:6-7"),
     hops("quic-ecn-to-ect1", "at-3", Route(3), "changed:3-4"),
     hops("quic-ecn-all-ce", "at-6", Route(6), "changed:6-7"),
+    # no datagram comes further: the hops behind may be others than those of TCP
+    hops("quic-udp-dropped", "at-4", Route(4), "not_located:no_answer"),
     hops("quic-ecn-half-bleached", "at-4", Route(4), "changed:4-5", "not_located:unstable"),
 
     # Before the TTL is looked at: the hop quotes what it changed, and not what it drops
@@ -152,6 +155,9 @@ SCENARIOS = [
     hops("ecn-syn-dropped-tcp", "before-1", Route(1, before=True), "first"),
     hops("ecn-syn-dropped-tcp", "before-5", Route(5, before=True), "dropped:4-5"),
     hops("dscp-46-dropped-tcp", "before-8", Route(8, before=True), "dropped:7-8"),
+    hops("quic-dropped", "before-1", Route(1, before=True), "first"),
+    hops("quic-dropped", "before-5", Route(5, before=True), "dropped:4-5"),
+    hops("quic-ecn-bleached", "before-5", Route(5, before=True), "changed:4-5"),
 
     # Refused by a hop
     hops("ecn-syn-reset-tcp", "at-4", Route(4), "dropped:4-5"),
@@ -183,6 +189,7 @@ SCENARIOS = [
     # Hops that say it once a second
     hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
     hops("ecn-syn-dropped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("quic-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
     hops("dscp-46-dropped-tcp", "all-limited", Route(4, limited=tuple(EVERY_HOP)), "dropped:4-5",
          "not_located:rate_limited"),
 
@@ -192,6 +199,14 @@ SCENARIOS = [
     hops("mss-clamped-tcp", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
          "not_located:unstable", expect=mss.online("deflated", 536),
          instead=[mss.online("unchanged")[4], mss.online("unchanged")[6]]),
+    # UDP may go by another branch than TCP, whose hop says nothing: then no interval ends at the one of the other
+    hops("quic-dropped", "branch", Route(BRANCH, branches=True), "dropped:4-5", "not_located:path_differs",
+         "not_located:unstable", instead=[quic.CLEAN]),
+    hops("quic-dropped", "branch-silent", Route(BRANCH, branches=True, silent=(BRANCH,)), "dropped:4-5",
+         "not_located:path_differs", "not_located:unstable", "not_located:no_answer", "not_located:rate_limited",
+         instead=[quic.CLEAN]),
+    hops("quic-ecn-bleached", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
+         "not_located:unstable", instead=[quic.CLEAN]),
 
     # A NAT
     hops("ecn-syn-stripped-tcp", "nat", Route(4, nat=True), "changed:4-5"),

@@ -46,6 +46,7 @@ SCENARIOS = [replace(one, needs="h3") for one in (
     Scenario("quic-prohibited", [Impairment("says that QUIC is prohibited",
                                             (f"{UDP_443} reject with icmpx type admin-prohibited",))], HTTPS,
              fails("icmp")),
+    Scenario("quic-udp-dropped", [Impairment("drops UDP", ("meta l4proto udp drop",))], HTTPS, fails("none")),
     Scenario("quic-initial-dropped", [Impairment("drops datagrams that look like a connection of QUIC",
                                                  (f"{UDP_443} @th,64,2 3 drop",))], HTTPS, fails("none")),
     Scenario("quic-large-dropped", [Impairment("drops large datagrams", (f"{UDP_443} udp length > 1000 drop",))], HTTPS,
