@@ -256,7 +256,7 @@ RUNS = {
     ("dscpclass", "tcp"): ("dscpclass-precedence-at-2", "dscpclass-reflected-hops"),
     ("ipv6eh", "tcp"): ("ipv6eh-destination-dropped-at-7", "ipv6eh-fragment-dropped-at-1"),
     ("quic", "https"): ("quic-dropped-at-4", "quic-initial-dropped-at-5", "quic-ecn-bleached-at-3",
-                        "quic-ecn-dropped-at-6", "quic-udp-dropped-at-4", "quic-no-counts-hops", "quic-clean-hops"),
+                        "quic-ecn-to-ect1-at-3", "quic-udp-dropped-at-4", "quic-no-counts-hops", "quic-clean-hops"),
     ("udpopts", "dnsudp"): ("udpopts-stripped-at-2", "udpopts-dropped-nat", "udpopts-clean-hops"),
 }
 """Scenarios by how they are measured. All others are measured by pspdr lab check --hops 8."""
