@@ -194,6 +194,18 @@ class RoundRecord(TypedDict, total=False):
     """With ``--output-flows``: as a record's."""
 
 
+class Reached(TypedDict):
+    """How far packets came that were sent with ever larger TTLs."""
+
+    ttl: int
+    """The smallest one to which something else than a router's time exceeded was the answer; the largest that was tried
+    where there was no such answer."""
+    came: Literal["accepted", "refused", "nothing"]
+    """That answer: one that accepts the packet, a RST or an ICMP error, or none."""
+    addr: NotRequired[str]
+    """Whose it was."""
+
+
 class Record(Job, total=False):
     """One line of output: the job, and what was found of its target."""
 
@@ -218,6 +230,8 @@ class Record(Job, total=False):
     hops: dict[str, list[Hop]]
     """With ``--locate``, of a target that was looked for: the routers that answered the baseline's packets (``A``) and
     the experiment's (``B``)."""
+    reached: dict[str, Reached]
+    """With ``--locate``, of a target that was looked for: how far these packets came."""
     domain_ascii: str
     """``domain`` as it went on the wire, where that is another spelling."""
     error: str

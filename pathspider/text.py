@@ -19,6 +19,11 @@ def harmless(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
+def amount(number: int, what: str) -> str:
+    """So many of something whose plural ends with s: ``1 chunk``, ``1,000 chunks``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """For the end of an error: the known word that this one resembles most; nothing where there is none."""
     from difflib import get_close_matches  # noqa: PLC0415 - for errors alone

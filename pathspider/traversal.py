@@ -97,8 +97,8 @@ AS_SET: tuple[str, ...] = ()
 class TraversalSpider(ForgeSpider):
     """A spider whose experiment is the table ``variants``; its ``conditions`` follow from that.
 
-    With ``--locate`` the first variant that is broken is looked for on the path, else what may have been changed of the
-    first that works (:attr:`located`).
+    With ``--locate`` the first variant that is broken, and whose SYN was not accepted, is looked for on the path, else
+    what may have been changed of the first that works (:attr:`located`).
 
     One whose table depends on its options overrides :meth:`table` and declares its conditions itself. One with options
     of its own calls ``TraversalSpider.extra_args(parser)`` in its ``extra_args``.
@@ -196,6 +196,12 @@ class TraversalSpider(ForgeSpider):
         return {**super()._exchange(job, packet, raw, flow), "forged": raw[:MOST_OCTETS].hex()}
 
     # -- verdicts ------------------------------------------------------------------------------------------------
+
+    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
+        """Those of a row and of the baseline before it."""
+        variant = name.removeprefix(self.name).removeprefix(".")
+        place = next(place for place, flow in enumerate(flows) if flow.get("variant") == variant)
+        return next(flow for flow in reversed(flows[:place]) if "variant" not in flow), flows[place]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         if not all_observed(flows):

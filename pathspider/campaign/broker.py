@@ -131,6 +131,11 @@ class Broker:
         self._processes = [self._run(epmd, environment), self._run([str(self._root / SERVER)], environment)]
 
     @property
+    def logs(self) -> str:
+        """Where it says what is the matter, for messages."""
+        return f"{self.folder / 'log' / 'start.log'} and {self.folder / 'log' / 'rabbit.log'}"
+
+    @property
     def process(self) -> subprocess.Popen[bytes]:
         """The broker's."""
         return self._processes[-1]

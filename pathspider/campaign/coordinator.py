@@ -172,7 +172,8 @@ class Coordinator:
         self.link.acknowledge(delivery)
 
     def _note_dead(self, campaign: Campaign, place: tuple[str, int], epoch: int, why: str) -> None:
-        if place in campaign.dead() or campaign.path(*place).exists() or campaign.epochs().get(place, 0) != epoch:
+        if place in campaign.dead() or place[1] in campaign.done(place[0]) \
+                or campaign.epochs().get(place, 0) != epoch:
             return
         log.error("%s, chunk %d was given up: %s", *place, why)
         campaign.journal.record("dead", slot=place[0], chunk=place[1], why=why)

@@ -16,7 +16,7 @@ from pathspider.campaign.bundle import PORT, Bundle, address_of
 from pathspider.campaign.certificates import alternative, certify, make_authority
 from pathspider.campaign.definitions import COORDINATOR, MANAGER, VHOST, definitions
 from pathspider.campaign.errors import CampaignError
-from pathspider.campaign.folder import ID, NAME
+from pathspider.campaign.folder import ID, NAME, refuse_others
 
 RESERVED = frozenset({COORDINATOR, MANAGER, "all", "any", "dead", "results", "local", "guest"})
 
@@ -66,6 +66,7 @@ class Fleet:
         path = Path(folder)
         if (path / "fleet.json").exists():
             raise CampaignError(f"{folder}: there is a fleet in this folder")
+        refuse_others(path)
         alternative(state.host)
         if state.broker:
             try:

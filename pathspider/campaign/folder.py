@@ -6,6 +6,7 @@
     targets.ndjson     the targets, each once
     journal.ndjson     what has happened
     results/SLOT/000000.zst
+    results/SLOT/000000.damaged    what was there of a chunk that was measured again
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ import json
 import logging
 import os
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pathspider.atomic import atomic_write
 from pathspider.campaign.chunks import ANY, Chunk, Order
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.journal import Journal
-from pathspider.campaign.results import ResultError, Unpacked
+from pathspider.campaign.results import Unpacked, damage
 from pathspider.records import Job
 from pathspider.run.options import new_run_id
 from pathspider.targets.shuffling import LineIndex
@@ -45,6 +48,12 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 PATIENCE = 10.0
 """Seconds for which another process that has the folder open may go on ending."""
+
+MOST_NAMED = 3
+"""Files of others that are named."""
+
+DAMAGED = ".damaged"
+"""The ending of results that are not whole, once they were measured again."""
 
 Mode = Literal["local", "fanout", "split"]
 
@@ -90,9 +99,29 @@ class Definition:
 
     def same(self, other: Definition) -> list[str]:
         """Names of what differs, but for what each campaign has of its own."""
-        own = {"id", "created", "version", "seed", "here"}
+        own = {"id", "created", "version", "here", "targets", "sha256"}
         return [one.name for one in fields(self)
                 if one.name not in own and _plain(getattr(self, one.name)) != _plain(getattr(other, one.name))]
+
+
+class Damaged(NamedTuple):
+    """A file that is there and is not the whole results of its chunk."""
+
+    slot: str
+    number: int
+    path: Path
+    why: str
+    is_read: bool = True
+    """Whether it could be read."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do."""
+        return f"pspdr campaign run {self.path.parents[2]} has this chunk measured again" if self.is_read \
+            else "make it readable, or remove it to have its chunk measured again"
 
 
 def _plain(value: Any) -> Any:
@@ -116,6 +145,10 @@ class Campaign:
             raise CampaignError(f"{self.folder / 'campaign.json'}: {error}") from None
         self.journal = Journal(self.folder / "journal.ndjson")
         self._files = ExitStack()
+        self._whole: dict[Path, int] = {}
+        """Files of results that are whole, as far as was looked, with their inodes."""
+        self._unsound: dict[Path, tuple[int, int, str]] = {}
+        """Those that only reading showed to be damaged: inode, when they were changed, and why."""
 
     def close(self) -> None:
         """Close the files, and with them let go of the lock."""
@@ -124,27 +157,34 @@ class Campaign:
 
     @classmethod
     def create(cls, folder: str | Path, definition: Definition, jobs: Iterable[Job]) -> Campaign:
-        """Make a campaign of these jobs, each target once. Until all is on the disk there is none.
+        """Make a campaign of these jobs, each target once. Until all is on the disk there is none, and of one that
+        cannot be made nothing stays.
 
-        :raises CampaignError: if the folder cannot be written, or there are no jobs
+        :raises CampaignError: if the folder cannot be written, or has other files, or there are no jobs
         """
         path = Path(folder)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            digest, count = sha256(), 0
-            with atomic_write(path / "targets.ndjson") as stream:
-                for job in jobs:
-                    line = json_line(job)
-                    digest.update(line)
-                    stream.write(line)
-                    count += 1
-                if not count:
-                    raise CampaignError("there are no targets to measure")
-            known = asdict(definition) | {"targets": count, "sha256": digest.hexdigest(), "id": new_run_id(),
-                                          "created": time.time()}
-            with atomic_write(path / "campaign.json") as stream:
-                stream.write(json.dumps(known, indent=1).encode() + b"\n")
-            sync(path)
+            refuse_others(path)
+            with ExitStack() as undo:
+                for missing in [one for one in (path, *path.parents) if not one.exists()][::-1]:
+                    missing.mkdir()
+                    undo.callback(_remove_empty, missing)
+                targets, digest, number = path / "targets.ndjson", sha256(), 0
+                undo.callback(targets.unlink, missing_ok=True)
+                with atomic_write(targets) as stream:
+                    for job in jobs:
+                        line = json_line(job)
+                        digest.update(line)
+                        stream.write(line)
+                        number += 1
+                    if not number:
+                        raise CampaignError(f"there are no targets to measure: no campaign was made in {folder}")
+                known = asdict(definition) | {"targets": number, "sha256": digest.hexdigest(), "id": new_run_id(),
+                                              "created": time.time()}
+                with atomic_write(path / "campaign.json") as stream:
+                    stream.write(json.dumps(known, indent=1).encode() + b"\n")
+                sync(path)
+                undo.pop_all()
         except OSError as error:
             raise CampaignError(f"{folder}: {error.strerror}") from None
         return cls(path)
@@ -154,19 +194,47 @@ class Campaign:
     def lock(self) -> int:
         """Keep the folder to this process and those that have the descriptor, which is returned. flock(2)
 
+        Who has it is said at once, and waited for: it may be ending.
+
         :raises CampaignError: if another process goes on having it
         """
         lock = os.open(self.folder / "campaign.json", os.O_RDONLY | os.O_CLOEXEC)
         self._files.callback(os.close, lock)
-        until = time.monotonic() + PATIENCE
-        while True:
+        began = time.monotonic()
+        for tried in count():
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return lock
+                break
             except BlockingIOError:
-                if time.monotonic() > until:
-                    raise CampaignError(f"{self.folder}: another process runs this campaign") from None
+                if tried == 1:  # at the first time it may be somebody who asks whether it is run
+                    log.warning("%s; waiting up to %d seconds for it to end", self._holder()[0], PATIENCE)
+                if tried and time.monotonic() > began + PATIENCE:
+                    raise CampaignError("; ".join([*self._holder(), "see how far it is with pspdr campaign status "
+                                                   f"{self.folder}"])) from None
                 time.sleep(0.1)
+        self.journal.record("run", pid=os.getpid(), host=socket.gethostname())
+        return lock
+
+    def is_run(self) -> bool:
+        """Whether a process runs this campaign now: it holds the lock, which goes with it however it ends. flock(2)"""
+        with (self.folder / "campaign.json").open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _holder(self) -> list[str]:
+        """Who has locked the folder, by what it has noted, and how that is ended."""
+        run = next((event for event in reversed(self.journal.events()) if event["event"] == "run"), None)
+        if run is None:
+            return [f"{self.folder}: another process runs this campaign"]
+        pid, host = run["pid"], run["host"]
+        if host != socket.gethostname():
+            return [f"{self.folder}: process {pid} on {host} runs this campaign"]
+        if not Path("/proc", str(pid)).exists():
+            return [f"{self.folder}: process {pid}, which ran this campaign, has ended; what it has started has not"]
+        return [f"{self.folder}: process {pid} runs this campaign", f"kill -INT {pid} has it finish its chunk and end"]
 
     # -- chunks --------------------------------------------------------------------------------------------------
 
@@ -200,12 +268,48 @@ class Campaign:
         return self.folder / "results" / slot / f"{number:06d}.zst"
 
     def done(self, slot: str) -> set[int]:
-        """The chunks of a slot that have their results."""
+        """The chunks of a slot that have their results, whole."""
+        return {number for number, inode in self._there(slot).items() if self._damage(slot, number, inode) is None}
+
+    def damaged(self, *, thoroughly: bool = False) -> list[Damaged]:
+        """The chunks whose results are there and are not whole. They are not done.
+
+        :param thoroughly: read all results, which finds octets that have changed
+        """
+        return [found for slot in self.definition.slots for number, inode in sorted(self._there(slot).items())
+                if (found := self._damage(slot, number, inode, thoroughly=thoroughly)) is not None]
+
+    def _there(self, slot: str) -> dict[int, int]:
+        """The chunks of a slot of which there is a file, with its inode."""
         try:
-            names = os.listdir(self.folder / "results" / slot)
+            with os.scandir(self.folder / "results" / slot) as entries:
+                return {int(entry.name[:-4]): entry.inode() for entry in entries
+                        if entry.name.endswith(".zst") and entry.name[:-4].isdecimal()}
         except FileNotFoundError:
-            return set()
-        return {int(name[:-4]) for name in names if name.endswith(".zst") and name[:-4].isdecimal()}
+            return {}
+
+    def _damage(self, slot: str, number: int, inode: int, *, thoroughly: bool = False) -> Damaged | None:
+        path = self.path(slot, number)
+        if self._whole.get(path) == inode and not thoroughly:
+            return None
+        try:
+            with path.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                known = self._unsound.get(path)
+                if known is not None and known[:2] == (status.st_ino, status.st_mtime_ns):
+                    return Damaged(slot, number, path, known[2])
+                why = damage(stream, self.definition.id, slot, number, thoroughly=thoroughly)
+        except FileNotFoundError:
+            return Damaged(slot, number, path, "it was removed just now")
+        except OSError as error:
+            return Damaged(slot, number, path, error.strerror or str(error), is_read=False)
+        if why:
+            self._whole.pop(path, None)
+            if thoroughly:
+                self._unsound[path] = (status.st_ino, status.st_mtime_ns, why)
+            return Damaged(slot, number, path, why)
+        self._whole[path] = inode
+        return None
 
     def store(self, slot: str, number: int, data: bytes) -> bool:
         """Have the results of a chunk on the disk, whole; False if there were some: the first ones stay."""
@@ -214,7 +318,29 @@ class Campaign:
             path.parent.mkdir(parents=True, exist_ok=True)
             sync(path.parent.parent)
             sync(self.folder)
+        if path.exists() and number not in self.done(slot):
+            self._put_aside(path)
         return write_once(path, data)
+
+    def set_aside(self) -> list[Damaged]:
+        """Ask anew for the chunks whose results are damaged, which are returned: read thoroughly, and renamed.
+
+        :raises CampaignError: for a file that cannot be read, which may be whole
+        """
+        found, epochs = self.damaged(thoroughly=True), self.epochs()
+        for one in found:
+            if not one.is_read:
+                raise CampaignError(f"{one}; {one.remedy}")
+        for one in found:
+            self._put_aside(one.path)
+            self.journal.record("retry", slot=one.slot, chunk=one.number, why=one.why,
+                                epoch=epochs.get((one.slot, one.number), 0) + 1)
+        return found
+
+    def _put_aside(self, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            path.replace(path.with_suffix(DAMAGED))
+        sync(path.parent)
 
     def epochs(self) -> dict[tuple[str, int], int]:
         """How often each chunk was asked for anew; those that never were are left out."""
@@ -232,7 +358,15 @@ class Campaign:
                 found[event["slot"], event["chunk"]] = str(event["why"])
             elif event["event"] == "retry":
                 found.pop((event["slot"], event["chunk"]), None)
-        return {place: why for place, why in found.items() if not self.path(*place).exists()}
+        done = {slot: self.done(slot) for slot in {place[0] for place in found}}
+        return {place: why for place, why in found.items() if place[1] not in done[place[0]]}
+
+    @property
+    def unmeasurable(self) -> int:
+        """Targets of the list that cannot be measured, such as those whose address is none; they have records that say
+        so."""
+        return next((int(event.get("unmeasurable", 0)) for event in self.journal.events()
+                     if event["event"] == "create"), 0)
 
     @property
     def cancelled(self) -> bool:
@@ -267,40 +401,34 @@ class Campaign:
             yield from ((slot, number) for number in range(self.order(slot).chunks)
                         if number not in done and (slot, number) not in dead)
 
-    def results(self, slots: Sequence[str] | None = None) -> Iterator[tuple[Path, Unpacked]]:
-        """The results that there are, slot by slot in the order of their chunks.
+    def results(self, slots: Sequence[str] | None = None,
+                damaged: list[Damaged] | None = None) -> Iterator[tuple[Path, Unpacked]]:
+        """The results that are there and whole, slot by slot in the order of their chunks.
 
-        :raises CampaignError: for a file that is none; so does reading its lines
+        :param slots: only theirs
+        :param damaged: gets those that are not whole
         """
         for slot in self.definition.slots if slots is None else slots:
-            for number in sorted(self.done(slot)):
-                path = self.path(slot, number)
-                with path.open("rb") as stream:
-                    yield path, Stored(stream, path)
+            for number, inode in sorted(self._there(slot).items()):
+                if (found := self._damage(slot, number, inode, thoroughly=True)) is None:
+                    path = self.path(slot, number)
+                    with path.open("rb") as stream:
+                        yield path, Unpacked(stream)
+                elif damaged is not None:
+                    damaged.append(found)
 
 
-class Stored(Unpacked):
-    """Results in a file of the folder.
+def refuse_others(folder: Path) -> None:
+    """:exc:`CampaignError` for a folder that has files, of whatever kind; nothing for one that is not there."""
+    if folder.exists() and (names := sorted(os.listdir(folder))):
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        raise CampaignError(f"{folder}: there are other files in this folder ({', '.join(names[:MOST_NAMED])}{more}); "
+                            "name a new one, or an empty one")
 
-    :raises CampaignError: for what they cannot be, with the file's name
-    """
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
-        self._path = path
-        with self._named():
-            super().__init__(stream)
-
-    def lines(self) -> Iterator[bytes]:
-        """The records, each with its newline."""
-        with self._named():
-            yield from super().lines()
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except ResultError as error:
-            raise CampaignError(f"{self._path}: {error}; remove the file, and the chunk is measured again") from None
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def write_once(path: Path, data: bytes) -> bool:

@@ -65,14 +65,17 @@ class Management:
         except (OSError, CampaignError):
             return False
 
-    def wait(self, alive: Callable[[], bool], patience: float = 120.0) -> None:
-        """Wait until the broker is up; :exc:`CampaignError` if it ends before, or does not come."""
+    def wait(self, alive: Callable[[], bool], logs: str, patience: float = 120.0) -> None:
+        """Wait until the broker is up; :exc:`CampaignError` if it ends before, or does not come.
+
+        :param logs: where it says why
+        """
         until = time.monotonic() + patience
         while not self.is_up():
             if not alive():
-                raise CampaignError("the broker has ended; its log says why")
+                raise CampaignError(f"the broker has ended; {logs} say why")
             if time.monotonic() > until:
-                raise CampaignError(f"the broker does not come within {patience:.0f} s; its log says why")
+                raise CampaignError(f"the broker does not come within {patience:.0f} s; {logs} say why")
             time.sleep(0.1)
 
     def add(self, name: str) -> None:

@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +94,32 @@ class Progress:
         short = chunks * definition.chunk - definition.targets if chunks - 1 in done else 0
         return len(done) * definition.chunk - short
 
-    def state(self, now: float, rows: Iterable[Row]) -> dict[str, Any]:
-        """What the status file holds."""
-        definition, left = self.campaign.definition, [*self.campaign.left()]
-        return {"campaign": definition.id, "label": definition.label, "time": timestamp(now),
-                "state": "cancelled" if self.campaign.cancelled else "running" if left else "ended",
-                "chunks_left": len(left), "vantages": [asdict(row) for row in rows],
-                "given_up": [{"slot": slot, "chunk": number, "why": why}
-                             for (slot, number), why in sorted(self.campaign.dead().items())]}
+    def state(self, now: float, rows: Iterable[Row], *, runs: bool | None = None) -> dict[str, Any]:
+        """What the status file holds.
 
-    def write(self, now: float) -> list[Row]:
-        """Write ``status.json``; the rows of the table."""
+        :param runs: whether a process runs the campaign; None: whether one has locked its folder
+        """
+        definition, left = self.campaign.definition, [*self.campaign.left()]
+        runs = self.campaign.is_run() if runs is None else runs
+        return {"campaign": definition.id, "label": definition.label, "time": timestamp(now),
+                "state": "ended" if not left else "cancelled" if self.campaign.cancelled
+                else "running" if runs else "interrupted",
+                "chunks_left": len(left), "unmeasurable": self.campaign.unmeasurable,
+                "vantages": [asdict(row) for row in rows],
+                "given_up": [{"slot": slot, "chunk": number, "why": why}
+                             for (slot, number), why in sorted(self.campaign.dead().items())],
+                "damaged": [{"slot": one.slot, "chunk": one.number, "file": str(one.path), "why": one.why}
+                            for one in self.campaign.damaged()]}
+
+    def write(self, now: float, *, runs: bool = True) -> list[Row]:
+        """Write ``status.json``; the rows of the table.
+
+        :param runs: False where it is written for the last time
+        """
         rows = self.rows(now)
         try:
             with atomic_write(self.campaign.folder / "status.json") as stream:
-                stream.write(json.dumps(self.state(now, rows), indent=1).encode() + b"\n")
+                stream.write(json.dumps(self.state(now, rows, runs=runs), indent=1).encode() + b"\n")
         except OSError as error:
             log.warning("status file: %s", error.strerror)
         return rows
@@ -121,6 +133,17 @@ def read_seen(folder: Path) -> dict[str, dict[str, Any]]:
                 if row["last_seen"] is not None}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def with_rates(rows: Iterable[Row], folder: Path) -> Iterator[Row]:
+    """The rows with rate and time left as the process that runs the campaign has written them last: of one moment
+    alone, nobody knows them."""
+    said: dict[str, dict[str, Any]] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = {row["name"]: row for row in json.loads((folder / "status.json").read_bytes())["vantages"]}
+    for row in rows:
+        known = said.get(row.name, {})
+        yield replace(row, rate=known.get("rate", row.rate), seconds_left=known.get("seconds_left", row.seconds_left))
 
 
 def table(rows: Iterable[Row], now: float) -> str:

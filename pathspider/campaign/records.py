@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pathspider.atomic import atomic_write
-from pathspider.campaign.folder import Campaign
+from pathspider.campaign.folder import Campaign, Damaged
+from pathspider.campaign.results import Unpacked
 from pathspider.run.metadata import ENDING, Facts
 from pathspider.writing import json_line
 
@@ -55,14 +56,15 @@ class RunFacts:
                 "packets": {"observed": 0, "lost": facts["packets_lost"]}, "pcap": None, "evidence": None}
 
 
-def records(campaign: Campaign, facts: RunFacts | None = None, slots: Sequence[str] | None = None) -> Iterator[bytes]:
-    """All records that there are, as lines.
+def records(campaign: Campaign, facts: RunFacts | None = None, slots: Sequence[str] | None = None,
+            damaged: list[Damaged] | None = None) -> Iterator[bytes]:
+    """All records of whole results, as lines.
 
     :param facts: is told whose they are
     :param slots: only theirs
-    :raises CampaignError: for a file of results that is none; those before it have come
+    :param damaged: gets the results that are not whole
     """
-    for _, unpacked in campaign.results(slots):
+    for _, unpacked in campaign.results(slots, damaged):
         yield from unpacked.lines()
         if facts is not None:
             facts.add(unpacked.head["facts"])
@@ -74,21 +76,23 @@ def write_metadata(name: str, facts: RunFacts) -> None:
         stream.write(json_line({"runs": facts.runs()}))
 
 
-def by_vantage(campaign: Campaign) -> dict[str, Path]:
+def by_vantage(campaign: Campaign, damaged: list[Damaged] | None = None) -> dict[str, Path]:
     """A file of records for each vantage point that has some, with its metadata beside it: ``records/NAME.ndjson``.
 
     Where results have come since it was written, it is written anew.
+
+    :param damaged: gets the results that are not whole
     """
     found: dict[str, Path] = {}
-    for name, chunks in _measured(campaign).items():
+    for name, chunks in _measured(campaign, damaged).items():
         path = campaign.folder / "records" / f"{name}.ndjson"
         stamp = path.with_suffix(".chunks")
-        now = "\n".join(sorted(f"{one.parent.name}/{one.name}" for one in chunks)) + "\n"
+        now = "\n".join(sorted(map(_state, chunks))) + "\n"
         if not (path.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == now):
             path.parent.mkdir(exist_ok=True)
             facts = RunFacts(campaign)
             with atomic_write(path) as stream:
-                _write(campaign, name, stream, facts)
+                _write(chunks, stream, facts)
             write_metadata(f"{path}{ENDING}", facts)
             with atomic_write(stamp) as marks:
                 marks.write(now.encode())
@@ -96,16 +100,23 @@ def by_vantage(campaign: Campaign) -> dict[str, Path]:
     return found
 
 
-def _measured(campaign: Campaign) -> dict[str, list[Path]]:
+def _measured(campaign: Campaign, damaged: list[Damaged] | None) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for path, unpacked in campaign.results():
+    for path, unpacked in campaign.results(damaged=damaged):
         found.setdefault(unpacked.head["vantage"], []).append(path)
     return found
 
 
-def _write(campaign: Campaign, vantage: str, stream: IO[bytes], facts: RunFacts) -> None:
-    for _, unpacked in campaign.results():
-        if unpacked.head["vantage"] == vantage:
+def _state(chunk: Path) -> str:
+    """A file of results: another one, of the same chunk, tells another state."""
+    status = chunk.stat()
+    return f"{chunk.parent.name}/{chunk.name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _write(chunks: Sequence[Path], stream: IO[bytes], facts: RunFacts) -> None:
+    for path in chunks:
+        with path.open("rb") as results:
+            unpacked = Unpacked(results)
             stream.writelines(unpacked.lines())
             facts.add(unpacked.head["facts"])
 

@@ -33,6 +33,12 @@ MOST_OCTETS = 1 << 33
 LEVEL = 3
 PIECE = 1 << 16
 
+FRAMES = 2
+LONGEST_HEADER = 18
+"""Octets of a frame's header at most."""
+SAME_OCTET = 1
+"""The kind of a block that holds one octet, many times."""
+
 
 class ResultError(ValueError):
     """These are not the results of that chunk; the text says why."""
@@ -42,7 +48,7 @@ class Packer:
     """Packs records as they come."""
 
     def __init__(self) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
         self._packed: list[bytes] = []
         self.records = 0
 
@@ -53,7 +59,8 @@ class Packer:
 
     def whole(self, head: Mapping[str, Any]) -> bytes:
         """All of it, with its first line."""
-        first = zstandard.ZstdCompressor(level=LEVEL).compress(json.dumps(head).encode() + b"\n")
+        compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True)
+        first = compressor.compress(json.dumps(head).encode() + b"\n")
         return b"".join([first, *self._packed, self._compressor.flush()])
 
 
@@ -85,25 +92,74 @@ class Unpacked:
             while line := self._lines.readline(MOST_LINE):
                 octets += len(line)
                 if not line.endswith(b"\n") or octets > MOST_OCTETS:
-                    raise ResultError("a line without an end" if octets <= MOST_OCTETS else "more than can be")
+                    what = "a line without an end" if octets <= MOST_OCTETS else "more than can be"
+                    raise ResultError(f"line {count + 2}: {what}")
                 count += 1
                 yield line
         except zstandard.ZstdError as error:
-            raise ResultError(f"torn: {error}") from None
+            raise ResultError(f"torn behind line {count + 1}: {error}") from None
         if count != self.head["facts"].get("records", count):
-            raise ResultError(f"torn: {count} records, where there are to be {self.head['facts']['records']}")
+            raise ResultError(f"torn behind line {count + 1}: {count} records, where there are to be "
+                              f"{self.head['facts']['records']}")
 
 
 def _head(line: bytes) -> Head:
     try:
         head = json.loads(line)
     except (ValueError, RecursionError):
-        raise ResultError("the first line is not JSON") from None
+        raise ResultError("line 1: torn, or not JSON" if line else "empty, or torn before line 1") from None
     if not (isinstance(head, dict) and isinstance(head.get("facts"), dict)
             and all(isinstance(head.get(name), str) for name in ("campaign", "slot", "vantage"))
             and all(type(head.get(name)) is int for name in ("chunk", "epoch"))):
-        raise ResultError("the first line does not say what it is of")
+        raise ResultError("line 1 does not say what it is of")
     return head
+
+
+def is_complete(stream: IO[bytes]) -> bool:
+    """Whether the frames of results are there to their ends, and nothing behind them, by the sizes that their blocks
+    tell: nothing is unpacked. :rfc:`8878`, section 3.1.1"""
+    size, place, frames = stream.seek(0, io.SEEK_END), 0, 0
+    while place < size:
+        stream.seek(place)
+        begin = stream.read(LONGEST_HEADER)
+        try:
+            place += zstandard.frame_header_size(begin)
+            has_checksum = zstandard.get_frame_parameters(begin).has_checksum
+        except (zstandard.ZstdError, ValueError):
+            return False
+        last = 0
+        while not last:
+            stream.seek(place)
+            header = stream.read(3)
+            if len(header) < 3:
+                return False
+            block = int.from_bytes(header, "little")
+            last, kind, octets = block & 1, block >> 1 & 3, block >> 3
+            place += len(header) + (1 if kind == SAME_OCTET else octets)
+        place += 4 if has_checksum else 0
+        frames += 1
+    return place == size and frames == FRAMES
+
+
+def damage(stream: IO[bytes], campaign: str, slot: str, number: int, *, thoroughly: bool) -> str:
+    """Why these are not the whole results of a chunk; empty where they are.
+
+    :param stream: a file; where it is read from then is not said
+    :param thoroughly: read all of it, not its beginning and the sizes of its parts alone
+    """
+    complete = is_complete(stream)
+    stream.seek(0)
+    try:
+        unpacked = Unpacked(stream)
+        if (found := tuple(unpacked.head[name] for name in ("campaign", "slot", "chunk"))) != (campaign, slot, number):
+            other = "" if found[0] == campaign else f" in campaign {found[0]:.40}"
+            return f"line 1: these are results of chunk {found[2]} of {found[1]:.40}{other}"
+        if thoroughly or not complete:
+            for _ in unpacked.lines():
+                pass
+    except ResultError as error:
+        return str(error)
+    return "" if complete else "torn: what was compressed breaks off, or goes on behind its end"
 
 
 def check(data: bytes, chunk: Chunk, vantage: str | None, default_port: int | None, *, several: bool) -> Head:
@@ -115,6 +171,8 @@ def check(data: bytes, chunk: Chunk, vantage: str | None, default_port: int | No
     :raises ResultError: for anything else
     """
     unpacked = Unpacked(io.BytesIO(data))
+    if not is_complete(io.BytesIO(data)):
+        raise ResultError("torn")
     head = unpacked.head
     expected = head_of(chunk, head["vantage"] if vantage is None else vantage, head["facts"])
     if {name: head[name] for name in expected} != expected:

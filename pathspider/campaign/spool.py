@@ -6,6 +6,7 @@ Names of files are those of chunks whose parts have been checked.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from pathlib import Path
 
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.folder import remove_drafts, sync, write_once
+from pathspider.campaign.results import is_complete
+
+log = logging.getLogger("pathspider")
 
 KEPT = 60 * 86400.0
 """Seconds for which is remembered what was sent."""
@@ -29,9 +33,19 @@ class Spool:
             for path in (self._waiting, self._sent):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
             remove_drafts(self.folder)
+            self._remove_torn()
         except OSError as error:
             raise CampaignError(f"spool {error.filename or folder}: {error.strerror}") from None
         self._forget()
+
+    def _remove_torn(self) -> None:
+        """The coordinator would refuse what is not whole. Its chunk was not acknowledged: it comes again."""
+        for path in self._waiting.iterdir():
+            with path.open("rb") as stream:
+                is_whole = is_complete(stream)
+            if not is_whole:
+                path.unlink()
+                log.warning("%s is torn, and was removed: this chunk is measured again when it comes again", path)
 
     def _forget(self) -> None:
         old = time.time() - KEPT

@@ -8,12 +8,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import positive_int
 from pathspider.cmd.interface import source_ip
 from pathspider.cmd.main import Parser, UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
+from pathspider.text import amount
+
+if TYPE_CHECKING:
+    from pathspider.campaign.folder import Damaged
 
 log = logging.getLogger("pathspider")
 
@@ -31,6 +35,13 @@ Spider safely!"""
 
 DEFAULT_CHUNK = 1000
 
+LEFT = {"running": "it is running", "interrupted": "no process runs it now; pspdr campaign run {} goes on",
+        "cancelled": "cancelled; pspdr campaign retry {} undoes that"}
+"""What becomes of the chunks that are left, by the campaign's state."""
+
+MOST_NAMED = 10
+"""Damaged files, or targets that cannot be measured, that are named."""
+
 
 def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     """Add ``campaign`` and its own sub-commands."""
@@ -43,7 +54,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str, **more: Any) -> Any:
         sub = commands.add_parser(name, help=text, description=text,
                                   formatter_class=argparse.RawDescriptionHelpFormatter, **more)
-        sub.set_defaults(func=of_campaigns(function))
+        sub.set_defaults(func=of_campaigns(function), parser=sub)
         sub.add_argument("folder", metavar="DIR", help="The campaign's folder.")
         return sub
 
@@ -70,19 +81,21 @@ def _add_run(sub: Parser) -> None:
     sub.add_argument("--targets", metavar="FILE", help="The list of targets; needed to begin a campaign.")
     sub.add_argument("--csv-input", action="store_true", help="As of pspdr measure.")
     sub.add_argument("--max-targets", type=positive_int, metavar="N", help="Take N targets of the list.")
-    sub.add_argument("--chunk", type=positive_int, default=DEFAULT_CHUNK, metavar="N",
+    # Those that are fixed when a campaign begins have no default here: what is given again has to be the same.
+    sub.add_argument("--chunk", type=positive_int, metavar="N",
                      help="Targets in a chunk: what is lost at most, and measured again, where somebody is killed. "
                           f"(Default: {DEFAULT_CHUNK})")
-    sub.add_argument("--seed", type=int, default=0, metavar="N",
+    sub.add_argument("--seed", type=int, metavar="N",
                      help="What the order of targets is drawn from, for each vantage point another. (Default: 0)")
-    sub.add_argument("--label", metavar="L", default="", help="What the campaign is called.")
+    sub.add_argument("--label", metavar="L", help="What the campaign is called.")
     where = sub.add_mutually_exclusive_group()
     where.add_argument("--local", action="store_true", help="Measure on this machine, without a broker.")
     where.add_argument("--fanout", metavar="NAMES", help="Each of these vantage points measures all targets: names "
                                                          "with commas between, or all.")
     where.add_argument("--split", action="store_true", help="Each target is measured by one vantage point, whichever.")
     here = sub.add_argument_group("with --local")
-    here.add_argument("-i", "--interface", help="As of pspdr measure.")
+    here.add_argument("-i", "--interface", help="As of pspdr measure. (Default: where the route to the first target "
+                                                "leads)")
     here.add_argument("--source-ip", action="append", type=source_ip, default=[], metavar="ADDRESS",
                       help="As of pspdr measure.")
     here.add_argument("--vantage", metavar="NAME", help="What this vantage point is called. (Default: local)")
@@ -101,7 +114,6 @@ def _add_run(sub: Parser) -> None:
     words = sub.add_argument("words", nargs="*", default=[], metavar="-- PLUGIN ...",
                              help="What is measured: options of pspdr measure such as --confirm 2, a plugin, and its "
                                   "options.")
-    sub.set_defaults(parser=sub)
     sub.words = partial(_before_dashes, words)
     sub.advice = lambda message: "; what is measured stands behind --" if "unrecognized" in message else ""
 
@@ -143,12 +155,14 @@ def collect(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     """Show how far a campaign is; the exit status is 1 while something is missing."""
     from pathspider.campaign.folder import Campaign  # noqa: PLC0415
-    from pathspider.campaign.progress import Progress, read_seen, table  # noqa: PLC0415
+    from pathspider.campaign.progress import Progress, read_seen, table, with_rates  # noqa: PLC0415
 
     campaign = Campaign(args.folder)
     progress = Progress(campaign, read_seen(campaign.folder))
     now = time.time()
     rows = progress.rows(now)
+    if campaign.is_run():
+        rows = [*with_rates(rows, campaign.folder)]
     state = progress.state(now, rows)
     if args.json:
         print(json.dumps(state))
@@ -156,14 +170,19 @@ def status(args: argparse.Namespace) -> int:
         print(table(rows, now))
         for one in state["given_up"]:
             print(f"given up: {one['slot']}, chunk {one['chunk']}: {one['why']}")
+        for damaged in campaign.damaged():
+            print(f"damaged: {damaged}; {damaged.remedy}")
+        if campaign.unmeasurable:
+            print(f"{amount(campaign.unmeasurable, 'target')} of the list cannot be measured: the records say why "
+                  "(pathspider.invalid_job)")
         if state["state"] != "ended":
-            print(f"{state['chunks_left']} chunks are left{' (cancelled)' if campaign.cancelled else ''}")
+            print(f"{amount(state['chunks_left'], 'chunk')} left: {LEFT[state['state']].format(args.folder)}")
     return int(bool(state["chunks_left"] or state["given_up"]))
 
 
 def records(args: argparse.Namespace) -> int:
     """Write the records; the exit status is 1 while some are missing."""
-    from pathspider.campaign.folder import Campaign  # noqa: PLC0415
+    from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.records import RunFacts, write_metadata  # noqa: PLC0415
     from pathspider.campaign.records import records as all_records  # noqa: PLC0415
     from pathspider.cmd.output import open_output, start_afresh  # noqa: PLC0415
@@ -175,35 +194,46 @@ def records(args: argparse.Namespace) -> int:
     if unknown := [name for name in args.vantage if name not in slots]:
         raise UsageError(f"--vantage: {', '.join(unknown)} has no results of its own in {args.folder}, but "
                          f"{', '.join(slots)}")
-    facts = RunFacts(campaign)
+    facts, damaged = RunFacts(campaign), list[Damaged]()
     with open_output(args.output, force=args.force) as stream:
         start_afresh(stream)
         writer = RecordWriter(stream)
-        writer.write_lines(all_records(campaign, facts, args.vantage or None))
+        writer.write_lines(all_records(campaign, facts, args.vantage or None, damaged))
     if args.output != "-":
         write_metadata(args.output + ENDING, facts)
+    tell_damaged(args.folder, damaged)
     left = sum(1 for _ in campaign.left()) + len(campaign.dead())
-    log.log(logging.WARNING if left else logging.INFO, "%d records%s", writer.written,
-            f"; {left} chunks have no results yet" if left else "")
-    return int(bool(left))
+    log.log(logging.WARNING if left else logging.INFO, "%s%s", amount(writer.written, "record"),
+            f"; {amount(left, 'chunk')} without results" if left else "")
+    return int(bool(left or damaged))
+
+
+def tell_damaged(folder: str, damaged: Sequence[Damaged]) -> None:
+    """Name the files of results that are not whole, and say what to do."""
+    for one in damaged[:MOST_NAMED]:
+        log.error("%s; what is in it was left out: %s", one, one.remedy)
+    if len(damaged) > MOST_NAMED:
+        log.error("%d more files of results are damaged; pspdr campaign status %s names them",
+                  len(damaged) - MOST_NAMED, folder)
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Compare vantage points; the exit status."""
-    from pathspider.campaign.folder import Campaign  # noqa: PLC0415
+    """Compare vantage points; the exit status is 1 where results had to be left out."""
+    from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.multipoint import Comparison  # noqa: PLC0415
     from pathspider.campaign.multipoint import table as as_table  # noqa: PLC0415
     from pathspider.targets.reading import parse_record  # noqa: PLC0415
 
-    comparison = Comparison()
-    for _, unpacked in Campaign(args.folder).results():
+    comparison, damaged = Comparison(), list[Damaged]()
+    for _, unpacked in Campaign(args.folder).results(damaged=damaged):
         comparison.add(unpacked.head["vantage"], (parse_record(line.decode()) for line in unpacked.lines()))
     if args.targets:
         for target in comparison.path_dependent():
             print(json.dumps(target))
     else:
         print(as_table(comparison.features()))
-    return 0
+    tell_damaged(args.folder, damaged)
+    return int(bool(damaged))
 
 
 def cancel(args: argparse.Namespace) -> int:

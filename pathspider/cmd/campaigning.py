@@ -5,31 +5,41 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.fleet import Fleet
-from pathspider.campaign.folder import NAME, Campaign, Definition, remove_drafts
+from pathspider.campaign.folder import DAMAGED, NAME, Campaign, Definition, Mode, remove_drafts
 from pathspider.campaign.local import LocalExchange
 from pathspider.campaign.measuring import Measuring
 from pathspider.campaign.progress import Progress, read_seen
 from pathspider.campaign.records import summary
 from pathspider.campaign.work import Worker
+from pathspider.cmd.campaign import DEFAULT_CHUNK, MOST_NAMED, tell_damaged
 from pathspider.cmd.input import open_input
-from pathspider.cmd.main import UsageError
+from pathspider.cmd.interface import ReadAhead, for_targets, pair
+from pathspider.cmd.main import UsageError, build_parser
+from pathspider.cmd.measure import run_options
+from pathspider.cmd.plugins import make_spider, plugin_mistakes
 from pathspider.cmd.progress import every
 from pathspider.cmd.signals import Signals
+from pathspider.cmd.start import needs_interface, spider_here
 from pathspider.cmd.table import Table
+from pathspider.cmd.together import check_together
 from pathspider.cmd.words import Words, command_line, parse
+from pathspider.network.privileges import UserError, run_user
 from pathspider.records import Job
+from pathspider.targets.problems import TARGET_KEYS
+from pathspider.text import amount
+from pathspider.writing import json_line
 
 if TYPE_CHECKING:
     from pathspider.campaign.vantage import BrokerExchange
-    from pathspider.targets.lists import TargetReader
 
 log = logging.getLogger("pathspider")
 
@@ -40,16 +50,17 @@ STATUS = 1.0
 
 
 def run_campaign(args: argparse.Namespace) -> int:
-    """Begin a campaign, or go on with it, until it has ended; the exit status: 1, too, where lines were no jobs."""
+    """Begin a campaign, or go on with it, until it has ended; the exit status: 1, too, where lines were no jobs, or
+    targets that cannot be measured."""
     words = args.words
     skipped = 0
     campaign = existing(args.folder)
     if campaign is None:
         campaign, skipped = begin(args, parse(words))
-    elif words or args.targets:
-        refuse_other(args, campaign, parse(words) if words else None)
+    else:
+        refuse_other(args, campaign, words)
     run = run_local if campaign.definition.mode == "local" else run_fleet
-    return run(args, campaign) or int(skipped > 0)
+    return run(args, campaign) or int(skipped > 0 or campaign.unmeasurable > 0)
 
 
 def existing(folder: str) -> Campaign | None:
@@ -68,52 +79,100 @@ def begin(args: argparse.Namespace, words: Words) -> tuple[Campaign, int]:
         raise UsageError(f"{args.folder}: there is no campaign in this folder; --targets FILE begins one")
     if not (args.local or args.fanout or args.split):
         raise UsageError("who measures? --local, --fanout NAMES or --split says it")
-    definition, jobs, reader = defined(args, words)
+    check_together(words.args, words.args.parser)
     fleet = None if args.local else the_fleet(args)
-    if fleet is not None:
-        definition = replace(definition, fleet=str(fleet.folder.resolve()),
-                             vantages=vantages(fleet, args.fanout) if args.fanout else [])
-    campaign = Campaign.create(args.folder, definition, jobs)
+    targets = Targets(args, words)
+    if args.local and args.interface is None and needs_interface(words.args.plugin):
+        args.interface = for_targets(targets.ahead(), pair(args.source_ip))
+    definition = defined(args, words, targets, fleet)
+    if args.local:
+        check_here(args, definition)
+    campaign = Campaign.create(args.folder, definition, targets)
     if fleet is not None:
         fleet.note_campaign(campaign.definition.id, campaign.folder)
-    campaign.journal.record("create", id=campaign.definition.id, targets=campaign.definition.targets)
-    log.info("campaign %s: %d targets in %d chunks", args.folder, campaign.definition.targets,
-             summary(campaign)["chunks"])
-    return campaign, reader.skipped
+    campaign.journal.record("create", id=campaign.definition.id, targets=campaign.definition.targets,
+                            unmeasurable=targets.unmeasurable)
+    log.info("campaign %s: %s in %s", args.folder, amount(campaign.definition.targets, "target"),
+             amount(summary(campaign)["chunks"], "chunk"))
+    return campaign, targets.reader.skipped
 
 
-def defined(args: argparse.Namespace, words: Words) -> tuple[Definition, Iterator[Job], TargetReader]:
-    """What the arguments describe, the jobs of the list, each target once, and who reads it."""
-    from pathspider.cmd.measure import run_options  # noqa: PLC0415
-    from pathspider.cmd.plugins import make_spider, plugin_mistakes  # noqa: PLC0415
-    from pathspider.targets.lists import TargetReader  # noqa: PLC0415
-    from pathspider.targets.problems import TARGET_KEYS  # noqa: PLC0415
-    from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
-    from pathspider.targets.selection import Selection  # noqa: PLC0415
+def check_here(args: argparse.Namespace, definition: Definition) -> None:
+    """:exc:`UsageError` where this machine cannot measure that, as the process that measures would find out."""
+    words = ["measure", *local_words(args, definition)]
+    measure = build_parser("measure", words).parse_args(words)
+    try:
+        run_user(measure.user)
+    except UserError as error:
+        raise UsageError(str(error)) from None
+    spider_here(measure, run_options(measure), server_mode=True)
 
-    spider = make_spider(words.args, run_options(words.args))
-    with plugin_mistakes(words.plugin):
-        port, keys = spider.default_port(), spider.target_keys
-    lines = open_input(args.targets)
-    reader = TargetReader(lines, "standard input" if args.targets == "-" else args.targets, csv_input=args.csv_input,
-                          seed=None)
-    targets = Selection(reader, TargetFilter(port, keys), most=args.max_targets, keys=keys)
-    definition = Definition(
-        plugin=words.plugin, measure=words.measure, options=words.options,
-        mode="local" if args.local else "split" if args.split else "fanout",
-        vantages=[vantage_name(args.vantage or LOCAL)] if args.local else [], chunk=args.chunk, seed=args.seed,
-        default_port=port, several=tuple(keys) != TARGET_KEYS, label=args.label, rate=args.rate, start=args.start,
-        other_versions=args.other_versions, here=own_words(args) if args.local else [])
 
-    def jobs() -> Iterator[Job]:
-        with lines:
-            yield from targets
-        if reader.broken_off:
-            raise CampaignError(f"{reader.name}: {reader.broken_off}; there is no campaign yet")
-        if reader.skipped:
-            log.warning("%d lines of %s are no jobs and were left out", reader.skipped, reader.name)
+class Targets:
+    """The targets of a list, each once and looked at, for a campaign that begins.
 
-    return definition, jobs(), reader
+    :param words: what is measured of them
+    """
+
+    def __init__(self, args: argparse.Namespace, words: Words) -> None:
+        from pathspider.targets.lists import TargetReader  # noqa: PLC0415
+        from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
+        from pathspider.targets.selection import Selection, Stage  # noqa: PLC0415
+
+        self._plugin = words.plugin
+        self._spider = make_spider(words.args, run_options(words.args))
+        with plugin_mistakes(words.plugin):
+            self.port, self.keys = self._spider.default_port(), tuple(self._spider.target_keys)
+        self._lines = open_input(args.targets)
+        self.reader = TargetReader(self._lines, "standard input" if args.targets == "-" else args.targets,
+                                   csv_input=args.csv_input, seed=None)
+        self.unmeasurable = 0
+        """Those that cannot be measured: their records will say why."""
+        selected = Selection(self.reader, TargetFilter(self.port, self.keys), most=args.max_targets, keys=self.keys)
+        self._jobs = ReadAhead(Stage(selected.source, self._looked_at(selected)))
+
+    def ahead(self) -> Iterator[Job]:
+        """As of :class:`~pathspider.cmd.interface.ReadAhead`."""
+        return self._jobs.ahead()
+
+    def _looked_at(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        for job in jobs:
+            with plugin_mistakes(self._plugin):
+                problem = self._spider.job_problem(job.copy())
+            if problem is not None:
+                self.unmeasurable += 1
+                if self.unmeasurable <= MOST_NAMED:
+                    log.error("%s, line %d: %s: this target cannot be measured, and its record will say so",
+                              self.reader.name, self.reader.line, problem)
+            yield job
+
+    def __iter__(self) -> Iterator[Job]:
+        with self._lines:
+            yield from self._jobs
+        if self.reader.broken_off:
+            raise CampaignError(f"{self.reader.name}: {self.reader.broken_off}; there is no campaign yet")
+        if self.reader.skipped:
+            log.warning("%s of %s left out: no jobs", amount(self.reader.skipped, "line"), self.reader.name)
+        if self.unmeasurable:
+            log.warning("%s of %s cannot be measured; pspdr filter makes a list without them",
+                        amount(self.unmeasurable, "target"), self.reader.name)
+
+
+def defined(args: argparse.Namespace, words: Words, targets: Targets, fleet: Fleet | None) -> Definition:
+    """What the arguments describe."""
+    return Definition(
+        plugin=words.plugin, measure=words.measure, options=words.options, mode=mode_of(args) or "local",
+        vantages=vantages(fleet, args.fanout) if fleet is not None and args.fanout
+        else [vantage_name(args.vantage or LOCAL)] if args.local else [],
+        chunk=args.chunk or DEFAULT_CHUNK, seed=args.seed or 0, default_port=targets.port,
+        several=targets.keys != TARGET_KEYS, label=args.label or "", rate=args.rate, start=args.start,
+        other_versions=args.other_versions, here=own_words(args) if args.local else [],
+        fleet="" if fleet is None else str(fleet.folder.resolve()))
+
+
+def mode_of(args: argparse.Namespace) -> Mode | None:
+    """Who measures, where the arguments say it."""
+    return "local" if args.local else "split" if args.split else "fanout" if args.fanout else None
 
 
 def the_fleet(args: argparse.Namespace) -> Fleet:
@@ -145,31 +204,54 @@ def vantage_name(text: str) -> str:
     return text
 
 
-def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Words | None) -> None:
-    """:exc:`UsageError` where the arguments describe another campaign than the one that is there."""
+def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Sequence[str]) -> None:
+    """:exc:`UsageError` where the arguments describe another campaign than the one that is there.
+
+    :param words: those behind ``--``
+    """
     now = campaign.definition
-    asked = now
-    if words is not None:
-        asked = replace(now, chunk=args.chunk, plugin=words.plugin, measure=words.measure, options=words.options)
-    found = now.same(asked)
-    if args.targets and words:
-        from hashlib import sha256  # noqa: PLC0415
-
-        from pathspider.writing import json_line  # noqa: PLC0415
-
+    asked: dict[str, Any] = {name: value for name in ("chunk", "seed", "label", "rate", "start")
+                             if (value := getattr(args, name)) is not None}
+    if (mode := mode_of(args)) is not None:
+        asked["mode"] = mode
+    if args.fanout and now.mode == "fanout":
+        asked["vantages"] = vantages(Fleet(now.fleet), args.fanout)
+    if args.vantage and now.mode == "local":
+        asked["vantages"] = [args.vantage]
+    if args.fleet is not None:
+        asked["fleet"] = str(Path(args.fleet).resolve())
+    if args.other_versions:
+        asked["other_versions"] = True
+    what = parse(words or command_line(now.plugin, now.measure, now.options)) if words or args.targets else None
+    if words and what is not None:
+        asked |= {"plugin": what.plugin, "measure": what.measure, "options": what.options}
+    found = [f"{name}: {_told(getattr(now, name))}, and not {_told(asked[name])}"
+             for name in now.same(replace(now, **asked))]
+    if args.targets and what is not None:
         digest = sha256()
-        for job in defined(args, words)[1]:
+        for job in Targets(args, what):
             digest.update(json_line(job))
-        found += ["targets"] if digest.hexdigest() != now.sha256 else []
+        found += ["other targets"] if digest.hexdigest() != now.sha256 else []
     if found:
-        raise UsageError(f"{args.folder}: there is another campaign in this folder (other {', '.join(found)}); name "
-                         "another folder, or go on with it by naming the folder alone")
+        raise UsageError(f"{args.folder}: there is another campaign in this folder ({'; '.join(found)}); begin this "
+                         "one in another folder, or go on with that one by naming the folder alone")
+    if now.mode != "local" and (own := own_words(args)):
+        raise UsageError(f"{args.folder}: {own[0].partition('=')[0]} is for campaigns of this machine; vantage points "
+                         "have their own")
+
+
+def _told(value: Any) -> str:
+    """A value of a definition as a user knows it."""
+    if isinstance(value, list | tuple):
+        return " ".join(" ".join(one) if isinstance(one, list | tuple) else str(one) for one in value) or "none"
+    return "none" if value is None else str(value)
 
 
 def run_local(args: argparse.Namespace, campaign: Campaign) -> int:
     """Measure what is left of a campaign on this machine; the exit status."""
     lock = campaign.lock()
     remove_drafts(campaign.folder)
+    set_aside(campaign)
     definition = campaign.definition
     vantage, = definition.vantages
     base = local_words(args, definition)
@@ -178,10 +260,26 @@ def run_local(args: argparse.Namespace, campaign: Campaign) -> int:
     progress = Progress(campaign, read_seen(campaign.folder),
                         lambda slot: measuring.records if worker.chunk is not None else 0)
     ended = end_by_signals(worker)
-    with every(STATUS, lambda: progress.write(time.time())), nullcontext() if args.quiet else Table(progress):
+    with shown(args, progress):
         worker.run()
-    progress.write(time.time())
     return told(campaign, ended)
+
+
+@contextmanager
+def shown(args: argparse.Namespace, progress: Progress) -> Iterator[None]:
+    """Show how far a campaign is while the body runs, on the terminal and in its status file."""
+    try:
+        with every(STATUS, lambda: progress.write(time.time())), nullcontext() if args.quiet else Table(progress):
+            yield
+    finally:
+        progress.write(time.time(), runs=False)
+
+
+def set_aside(campaign: Campaign) -> None:
+    """Have the chunks whose results are damaged measured again, and say so."""
+    for one in campaign.set_aside():
+        log.warning("%s; this chunk is measured again, and the file is kept as %s", one,
+                    one.path.with_suffix(DAMAGED).name)
 
 
 def end_by_signals(worker: Worker, wake: Callable[[], None] = lambda: None) -> list[int]:
@@ -228,6 +326,10 @@ def run_fleet(args: argparse.Namespace, campaign: Campaign, *, publishes: bool =
 
     campaign.lock()
     remove_drafts(campaign.folder)
+    if publishes:
+        set_aside(campaign)
+    else:
+        tell_damaged(args.folder, campaign.damaged())
     coordinator = Coordinator(Fleet(campaign.definition.fleet), campaign, publishes=publishes)
     progress = Progress(campaign, coordinator.seen)
     coordinator.seen.update(read_seen(campaign.folder))
@@ -240,15 +342,17 @@ def run_fleet(args: argparse.Namespace, campaign: Campaign, *, publishes: bool =
         coordinator.finish()
 
     Signals().respond(finish)
-    with every(STATUS, lambda: progress.write(time.time())), nullcontext() if args.quiet else Table(progress):
+    with shown(args, progress):
         coordinator.run()
-    progress.write(time.time())
     return told(campaign, ended)
 
 
 def local_words(args: argparse.Namespace, definition: Definition) -> Sequence[str]:
     """The words of ``measure`` for the process that measures here."""
-    own = [f"--vantage={definition.vantages[0]}", *(own_words(args) or definition.here)]
+    now = own_words(args)
+    given = {word.partition("=")[0] for word in now}
+    before = [word for word in definition.here if word.partition("=")[0] not in given]
+    own = [f"--vantage={definition.vantages[0]}", *before, *now]
     if definition.rate is not None:
         own.append(f"--rate={definition.rate}")
     if args.quiet:
@@ -272,8 +376,8 @@ def told(campaign: Campaign, ended: Sequence[int] = ()) -> int:
     for (slot, number), why in sorted(campaign.dead().items()):
         log.error("%s, chunk %d was given up: %s", slot, number, why)
     counts = summary(campaign)
-    log.info("%d of %d chunks have their results%s", counts["done"], counts["chunks"],
-             "; pspdr campaign records writes them" if counts["done"] == counts["chunks"] else "")
+    log.info("%d of %s with results%s", counts["done"], amount(counts["chunks"], "chunk"),
+             f"; pspdr campaign records {campaign.folder} writes them" if counts["done"] == counts["chunks"] else "")
     if campaign.cancelled and counts["left"]:
         log.warning("the campaign was cancelled; pspdr campaign retry undoes that")
     if ended:
@@ -296,6 +400,7 @@ def cancel_campaign(args: argparse.Namespace) -> int:
     if campaign.definition.mode != "local":
         from pathspider.campaign.coordinator import take_back  # noqa: PLC0415
 
-        log.info("%d chunks taken back from the broker", take_back(Fleet(campaign.definition.fleet), campaign))
+        log.info("%s taken back from the broker",
+                 amount(take_back(Fleet(campaign.definition.fleet), campaign), "chunk"))
     log.info("no more chunks begin; what is under way is measured")
     return 0

@@ -79,10 +79,6 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError("--format sqlite needs a file: name it with --output")
     if args.format == "parquet" and args.output == "-" and os.isatty(1):
         raise UsageError("--format parquet is binary: name a file with --output, or lead standard output into one")
-    if args.format != "pto" and (args.pto_source or args.pto_analyzer):
-        raise UsageError("--pto-source and --pto-analyzer are for --format pto")
-    if args.keep_as and args.anonymise is None:
-        raise UsageError("--keep-as is for --anonymise: without it numbers of autonomous systems stay anyway")
     if args.records.count("-") > 1:
         raise UsageError("standard input can be read once: name - once")
     for name in args.records:

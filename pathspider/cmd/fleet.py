@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.input import port
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
+from pathspider.text import amount
+
+if TYPE_CHECKING:
+    from pathspider.campaign.fleet import State
 
 log = logging.getLogger("pathspider")
 
@@ -36,7 +42,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(func=of_campaigns(function))
+        sub.set_defaults(func=of_campaigns(function), parser=sub)
         sub.add_argument("folder", metavar="DIR", help="The fleet's folder.")
         return sub
 
@@ -75,8 +81,6 @@ def init(args: argparse.Namespace) -> int:
     if args.port in own or own[-1] > LARGEST_PORT:
         raise UsageError(f"--local-port {args.local_port}: it and the {LOCAL_PORTS - 1} ports behind it are needed, "
                          f"none of them --port ({args.port}) or over {LARGEST_PORT}")
-    if args.broker_ca and not args.broker:
-        raise UsageError("--broker-ca is for --broker: the fleet's own broker has a certificate of the fleet's")
     try:
         host, authority = args.host or urlsplit(args.broker).hostname or "", None
     except ValueError as error:
@@ -137,6 +141,7 @@ def remove(args: argparse.Namespace) -> int:
 def up(args: argparse.Namespace) -> int:
     """Run the broker; the exit status."""
     from pathspider.campaign.broker import Broker  # noqa: PLC0415
+    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
     from pathspider.campaign.fleet import Fleet  # noqa: PLC0415
     from pathspider.campaign.units import broker_unit  # noqa: PLC0415
     from pathspider.cmd.signals import Signals  # noqa: PLC0415
@@ -147,6 +152,7 @@ def up(args: argparse.Namespace) -> int:
     fleet = Fleet(args.folder)
     if fleet.state.broker:
         raise UsageError(f"the broker of this fleet is {fleet.state.broker}, and not ours to start")
+    refuse_taken(fleet.state)
     fleet.configure()
     broker, ended = Broker(fleet.folder / "broker", fleet.state.local_port, args.user), threading.Event()
     signals = Signals()
@@ -159,14 +165,31 @@ def up(args: argparse.Namespace) -> int:
     with broker:
         management = _management(fleet)
         assert management is not None
-        management.wait(lambda: broker.process.poll() is None)
+        try:
+            management.wait(lambda: broker.process.poll() is None, broker.logs)
+        except CampaignError:
+            if ended.is_set():
+                return 0
+            raise
         log.info("the broker takes connections on port %d; Prometheus: http://127.0.0.1:%d/metrics", fleet.state.port,
                  fleet.state.local_port + 1)
         code = broker.process.wait()
     if ended.is_set():
         return 0
-    log.error("the broker has ended with status %d; %s says why", code, fleet.folder / "broker" / "log")
+    log.error("the broker has ended with status %d; %s say why", code, broker.logs)
     return 1
+
+
+def refuse_taken(state: State) -> None:
+    """:exc:`UsageError` where somebody listens on a port that the broker needs: it would not say so."""
+    for address, number in (("0.0.0.0", state.port),
+                            *(("127.0.0.1", state.local_port + place) for place in range(LOCAL_PORTS))):
+        try:
+            socket.create_server((address, number)).close()
+        except OSError as error:
+            what = os.strerror(error.errno or 0)
+            raise UsageError(f"port {number}: {what} ({address}); end what listens there, as ss -ltnp tells, or make "
+                             "a fleet with another --port or --local-port") from None
 
 
 def status(args: argparse.Namespace) -> int:
@@ -184,8 +207,8 @@ def status(args: argparse.Namespace) -> int:
     users = {connection.get("user") for connection in management.connections()}
     for name in fleet.state.vantages:
         there = "connected" if name in users else "not connected"
-        print(f"{name}: {there}, {waiting.get(f'vp.{name}', 0)} chunks wait")
-    print(f"any: {waiting.get('any', 0)} chunks; results: {waiting.get('results', 0)}; "
+        print(f"{name}: {there}, {amount(waiting.get(f'vp.{name}', 0), 'chunk')} waiting")
+    print(f"any: {amount(waiting.get('any', 0), 'chunk')}; results: {waiting.get('results', 0)}; "
           f"dead letters: {waiting.get('dead', 0)}")
     return 0
 

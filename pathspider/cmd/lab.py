@@ -33,7 +33,7 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
 
     def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(func=lambda args: _guarded(function, args))
+        sub.set_defaults(func=lambda args: _guarded(function, args), parser=sub)
         return sub
 
     sub = command("list", show_list, "Show the paths of the lab and what a measurement of each must find")

@@ -234,6 +234,9 @@ def run(argv: list[str]) -> int:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         # Of ours: libraries have much to say that helps nobody here.
         logging.getLogger("pathspider").setLevel(logging.DEBUG)
+    from pathspider.cmd.together import check_together  # noqa: PLC0415 - it needs UsageError
+
+    check_together(args, args.parser)
     return int(args.func(args))
 
 

@@ -148,9 +148,10 @@ def most_targets(text: str) -> int:
 
 def positive_rate(text: str) -> float:
     """An option's value as a rate, for argparse."""
-    if (value := seconds(text)) > 0:
-        return value
-    raise argparse.ArgumentTypeError(f"{text}: a number over 0 is needed")
+    with suppress(argparse.ArgumentTypeError):
+        if (value := seconds(text)) > 0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: a number over 0 is needed, of packets per second")
 
 
 def seconds(text: str) -> float:

@@ -45,8 +45,6 @@ class PacketFiles:
     """
 
     def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
-        if args.pcap_size is not None and args.pcap is None:
-            raise UsageError("--pcap-size is the size of files that --pcap names")
         if (args.pcap or args.evidence) and not args.plugin.chains:
             raise UsageError(f"{args.plugin_name} captures no packets: leave out --pcap and --evidence")
         self._args = args

@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
-    args.results = [file for name in args.results for file in of_campaign(name)]
+    found = [of_campaign(name) for name in args.results]
+    args.results = [file for files, _ in found for file in files]
     check(args)
     signal.signal(signal.SIGTERM, end)
     verdicts = Verdicts()
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
-    return 0 if all(whole) else 1
+    return 0 if all(whole) and all(all_read for _, all_read in found) else 1
 
 
 def counted(tally: Tally, number: int, targets: Targets, workers: Workers) -> bool:
@@ -107,21 +108,25 @@ def counted(tally: Tally, number: int, targets: Targets, workers: Workers) -> bo
         return read(tally, number, targets, lines, workers)
 
 
-def of_campaign(name: str) -> list[str]:
-    """The files of a campaign's vantage points, for its folder; any other name as it is."""
+def of_campaign(name: str) -> tuple[list[str], bool]:
+    """The files of a campaign's vantage points, for its folder, and whether all of its results could be read; any other
+    name as it is."""
     if not Path(name, "campaign.json").exists():
-        return [name]
+        return [name], True
     from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
-    from pathspider.campaign.folder import Campaign  # noqa: PLC0415
+    from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.records import by_vantage  # noqa: PLC0415
+    from pathspider.cmd.campaign import tell_damaged  # noqa: PLC0415
 
+    damaged: list[Damaged] = []
     try:
-        files = [str(path) for _, path in sorted(by_vantage(Campaign(name)).items())]
+        files = [str(path) for _, path in sorted(by_vantage(Campaign(name), damaged).items())]
     except CampaignError as error:
         raise UsageError(str(error)) from None
+    tell_damaged(name, damaged)
     if not files:
         raise UsageError(f"results {name}: there are no results of this campaign yet")
-    return files
+    return files, not damaged
 
 
 def end(number: int, frame: object) -> NoReturn:
@@ -131,8 +136,6 @@ def end(number: int, frame: object) -> NoReturn:
 
 def check(args: argparse.Namespace) -> None:
     """:exc:`UsageError` for what does not fit together."""
-    if args.targets and args.format != "csv":
-        raise UsageError("--targets is for --format csv; the other formats list targets that changed anyway")
     if len(args.label) > len(args.results):
         raise UsageError(f"there are {len(args.label)} labels for {len(args.results)} files")
     if not all(args.label):

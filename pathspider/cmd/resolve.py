@@ -154,8 +154,6 @@ def check(args: argparse.Namespace) -> None:
     """:exc:`UsageError` for options that do not go together."""
     if args.iterative and args.resolver:
         raise UsageError("--iterative and --resolver: only one of them can be")
-    if args.root_hints and not args.iterative:
-        raise UsageError("--root-hints is for --iterative")
     if args.choose == "one-per-prefix" and not args.prefixes:
         raise UsageError("--one-per-prefix needs --prefixes, which tells the prefixes")
     if args.resume and (args.output == "-" or args.force):

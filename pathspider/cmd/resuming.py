@@ -90,19 +90,30 @@ def record_of(plugin: str, *, several: bool) -> Callable[[str], Record]:
 
     :param several: the plugin puts out several lines for a job, which are jobs again and may have no conditions
     """
-    from pathspider.discovery import module_names  # noqa: PLC0415
     from pathspider.targets.reading import RECORD_DEPTH, LineError, check_record, parse_ndjson  # noqa: PLC0415
 
-    others = {*module_names(PLUGINS)} - {plugin}
+    other_plugin = other_than(plugin)
 
     def parse(line: str) -> Record:
         job = parse_ndjson(line, RECORD_DEPTH)
         if several and "conditions" not in job:
             return cast("Record", job)
         record = check_record(job)
-        for condition in record["conditions"]:
-            if (feature := condition.partition(".")[0]) in others:
-                raise LineError(f"a record of the {feature} plugin")
+        if (other := other_plugin(record)) is not None:
+            raise LineError(f"a record of the {other} plugin")
         return record
 
     return parse
+
+
+def other_than(plugin: str) -> Callable[[Record], str | None]:
+    """What tells of which plugin a record is, where that is another one than this."""
+    from pathspider.discovery import module_names  # noqa: PLC0415
+
+    others = {*module_names(PLUGINS)} - {plugin}
+
+    def other(record: Record) -> str | None:
+        features = (condition.partition(".")[0] for condition in record["conditions"])
+        return next((feature for feature in features if feature in others), None)
+
+    return other

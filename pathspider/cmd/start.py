@@ -52,7 +52,9 @@ def spider_here(args: argparse.Namespace, options: RunOptions, *, server_mode: b
                 args.interface = interface_name(args.interface)
             check_capabilities(*dict.fromkeys((*args.plugin.capabilities, *for_locating(args))))
             args.plugin.require(args.plugin_args)
-        except (InterfaceError, CapabilityError, MissingError) as error:
+        except InterfaceError as error:
+            raise UsageError(f"-i {args.interface}: {error}") from None
+        except (CapabilityError, MissingError) as error:
             raise UsageError(str(error)) from None
     spider = make_spider(args, options, f"int:{args.interface}" if here else "", server_mode=server_mode)
     if here and not any(source_of(args, spider)):

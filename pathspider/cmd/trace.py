@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from ipaddress import ip_address
@@ -18,14 +20,18 @@ from pathspider.cmd.main import UsageError, add_loudness
 from pathspider.cmd.measure import positive_rate
 from pathspider.cmd.output import open_output, refuse_same, start_afresh
 from pathspider.cmd.plugins import PluginParsers, named_plugin
+from pathspider.cmd.resuming import other_than
 from pathspider.cmd.signals import Signals
 from pathspider.cmd.start import spider_here, start_spider
 from pathspider.installed import available_plugins
 from pathspider.records import SHUTDOWN_SENTINEL, Job, to_measure
+from pathspider.text import amount
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
     from pathspider.writing import RecordWriter
+
+log = logging.getLogger("pathspider")
 
 MOST_AT_ONCE = 16
 """Targets that are measured at once."""
@@ -65,11 +71,14 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
     parser.add_argument("--user", metavar="NAME",
                         help="Where root begins this, go on as this user. (Default: who called sudo, else nobody)")
     parser.set_defaults(func=run, vantage_lookup=False)
+    named = named_plugin(parser, argv)
     plugins = parser.add_subparsers(title="Plugins", description="The following plugins are available for use:",
                                     metavar="PLUGIN", dest="plugin_name", required=True, action=PluginParsers)
-    for plugin in available_plugins(named_plugin(parser, argv)):
+    for plugin in available_plugins(named):
         if getattr(plugin, "located", None):
             plugins.register_plugin(plugin)
+        elif plugin.name == named:
+            parser.error(f"hops can say nothing of what {named} measures; without them: pspdr measure … {named}")
     for name in plugins.plugins:
         plugins.choices[name].add_argument("targets", nargs="*", metavar="TARGET",
                                            help="An address or a name, :PORT behind it where it is another than the "
@@ -107,8 +116,9 @@ def run(args: argparse.Namespace) -> int:
 
 def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: RecordWriter | None, *, tables: bool) -> int:
     """Trace with a spider that has been started; the exit status."""
-    from pathspider.conditions import INVALID_JOB, UNLOCATED, is_unfinished  # noqa: PLC0415
+    from pathspider.conditions import INVALID_JOB, UNLOCATED, is_unfinished, local_reasons  # noqa: PLC0415
     from pathspider.report.hop_table import hop_table  # noqa: PLC0415
+    from pathspider.run.measurement import HINTS  # noqa: PLC0415
 
     stopped: list[int] = []
 
@@ -129,10 +139,16 @@ def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: Record
     signals.respond(stop, end)
     threading.Thread(target=feed, name="feeder", daemon=True).start()
     fields = list(dict.fromkeys(name for names in spider.located.values() for name in names))
+    told: set[str] = set()
     unfinished = 0
     for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL):
         unfinished += is_unfinished(record) or any(one.startswith((UNLOCATED, INVALID_JOB))
                                                    for one in record["conditions"])
+        for reason in local_reasons(record["conditions"]):
+            if reason not in told:
+                told.add(reason)
+                log.warning("%s got no verdict for a reason of this machine: %s%s", record.get("dip"), reason,
+                            HINTS.get(reason, ""))
         if writer is not None:
             writer.write(record)
         if tables:
@@ -161,7 +177,10 @@ def parse_target(text: str, version: int | None = None) -> Job:
         raise UsageError(f"target {text}: {port!r} is no port: a number from 1 to 65535 is needed")
     job: Job = {}
     try:
-        job["dip"] = str(ip_address(host))
+        address = ip_address(host)
+        if version not in (None, address.version):
+            raise UsageError(f"target {text}: an IPv{address.version} address, and -{version} asks for IPv{version}")
+        job["dip"] = str(address)
     except ValueError:
         family = {4: socket.AF_INET, 6: socket.AF_INET6, None: socket.AF_UNSPEC}[version]
         try:
@@ -176,8 +195,9 @@ def parse_target(text: str, version: int | None = None) -> Job:
 
 
 def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
-    """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read."""
-    from pathspider.run.locate import finding  # noqa: PLC0415
+    """The jobs of an earlier run whose findings hops may say more of. :exc:`UsageError` where it cannot be read, or is
+    of another plugin alone."""
+    from pathspider.run.locate import findings  # noqa: PLC0415
     from pathspider.targets.reading import JobReader, parse_record  # noqa: PLC0415
 
     try:
@@ -185,9 +205,19 @@ def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
     except OSError as error:
         raise UsageError(f"--from {name}: {error.strerror}") from None
     with stream:
-        reader = JobReader(stream, name, parse_record)
+        reader, other_plugin = JobReader(stream, name, parse_record), other_than(plugin.name)
+        others: Counter[str] = Counter()
         for record in reader:
-            if finding(plugin.located, record["conditions"], confirmed="rounds" in record):  # type: ignore[typeddict-item]
+            if (other := other_plugin(record)) is not None:  # type: ignore[arg-type]
+                others[other] += 1
+            elif any(findings(plugin.located, record["conditions"],  # type: ignore[typeddict-item]
+                              confirmed="rounds" in record)):
                 yield to_measure(record)
         if reader.broken_off:
             raise UsageError(f"--from {name}: {reader.broken_off}")
+        if others:
+            told = f"--from {name}: {amount(others.total(), 'record')} of other plugins ({', '.join(sorted(others))})"
+            if others.total() == reader.jobs:
+                raise UsageError(f"{told}, and none of {plugin.name}: name a run of {plugin.name}, or trace "
+                                 f"{min(others)}")
+            log.warning("%s: they are left out", told)

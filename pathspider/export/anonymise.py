@@ -20,7 +20,7 @@ from pathspider.records import Record
 from pathspider.targets.names import canonical_domain
 
 KEPT = frozenset({"dip", "dp", "domain", "domain_ascii", "qtype", "scenario", "path", "conditions", "time", "run",
-                  "order", "rounds", "missed_flows", "hops"})
+                  "order", "rounds", "missed_flows", "hops", "reached"})
 """Keys of a record that stay, their addresses and names replaced."""
 SYSTEMS = ("dip_asn", "info", "canid_info")
 """Where the job may tell the target's AS."""

@@ -19,14 +19,19 @@ from pathspider.helpers import poller
 from pathspider.helpers.dns import OWN_ERRORS
 from pathspider.helpers.poller import Exchange, Wait, clock
 from pathspider.helpers.sockets import WAITING, Source, errno_name, failed, is_ipv6, local_error, opening, over
-from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Connection, Job
+from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 from pathspider.targets.names import to_wire
 
 HANDSHAKE, ALERT = 22, 21
 """Types of records. :rfc:`8446`, section 5.1"""
 CLIENT_HELLO, SERVER_HELLO = 1, 2
-WARNING, CLOSE_NOTIFY = 1, 0
-"""The level of an alert that ends nothing, and the one that ends all the same. :rfc:`5246`, section 7.2"""
+WARNING, FATAL, CLOSE_NOTIFY = 1, 2, 0
+"""The levels of an alert that ends nothing, and of one that does; the warning that ends all the same. :rfc:`5246`,
+section 7.2"""
+LEGACY_MAJOR = b"\3"
+"""The first octet of all versions that records and messages name."""
+MOST_IN_RECORD, LEAST_SERVER_HELLO = 1 << 14, 38
+"""Octets in a record, and of a ServerHello without a session or extensions. :rfc:`8446`, sections 5.1 and 4.1.3"""
 RECORD_HEADER, MESSAGE_HEADER, EXTENSION_HEADER = 5, 4, 4
 """Octets."""
 LEGACY_RECORD, LEGACY_VERSION = 0x0301, 0x0303
@@ -149,38 +154,69 @@ def server_name(job: Job) -> str | None:
     return None
 
 
-def behind_warnings(data: bytes) -> tuple[bytes, str | None]:
-    """What stands behind the warnings that a server's octets begin with, and which was the last of these: the handshake
-    goes on after one, as where the name is not known (112). :rfc:`5246`, section 7.2.2; :rfc:`6066`, section 3"""
-    warning = None
-    while (len(data) > RECORD_HEADER + 1 and data[0] == ALERT and data[1] == LEGACY_RECORD >> 8
-           and data[RECORD_HEADER] == WARNING and data[RECORD_HEADER + 1] != CLOSE_NOTIFY):
-        warning = f"alert:{data[RECORD_HEADER + 1]}"
-        data = data[RECORD_HEADER + int.from_bytes(data[3:5], "big"):]
-    return data, warning
+def answer_of(data: bytes) -> tuple[str, bool]:
+    """What a server's octets are by now, and whether that is all that is to be known.
 
-
-def answer_of(data: bytes) -> str | None:
-    """What a server's first octets behind warnings are: ``server_hello``, ``alert:<number>``, or ``other``, which is no
-    TLS; None where more are needed to tell. A request for another ClientHello (HelloRetryRequest) is a ServerHello too.
+    ``server_hello``: all of a ServerHello, in however many records (a HelloRetryRequest is one, too);
+    ``alert:<number>``, final unless it is a warning, behind which the handshake goes on, as where the name is not known
+    (112); ``other``: no TLS, or none that comes before a ServerHello; ``incomplete``: the beginning of one of these;
+    ``none``. :rfc:`8446`, section 5; :rfc:`5246`, section 7.2; :rfc:`6066`, section 3
     """
-    if (data[:1] and data[0] not in (HANDSHAKE, ALERT)) or (data[1:2] and data[1] != LEGACY_RECORD >> 8):
-        return "other"
-    if data[:1] == bytes((ALERT,)):
-        return f"alert:{data[RECORD_HEADER + 1]}" if len(data) > RECORD_HEADER + 1 else None
-    if len(data) > RECORD_HEADER:
-        return "server_hello" if data[RECORD_HEADER] == SERVER_HELLO else "other"
-    return None
+    found, message = "none", b""
+    while data:
+        if not may_be_record(data):
+            return "other", True
+        length = int.from_bytes(data[3:RECORD_HEADER], "big")
+        kind, fragment, data = data[0], data[RECORD_HEADER:][:length], data[RECORD_HEADER + length:]
+        if kind == HANDSHAKE:
+            message += fragment
+            if not may_be_server_hello(message):
+                return "other", True
+            if len(message) >= MESSAGE_HEADER + LEAST_SERVER_HELLO and len(message) >= message_octets(message):
+                return "server_hello", True
+        elif len(fragment) == length > 0:
+            found, is_final = alert_in(fragment)
+            if is_final:
+                return found, True
+        if message or not len(fragment) == length > 0:
+            found = "incomplete"
+    return found, False
+
+
+def alert_in(fragment: bytes) -> tuple[str, bool]:
+    """What a record of alerts says, and whether nothing comes behind it."""
+    levels, numbers = fragment[::2], fragment[1::2]
+    if len(levels) != len(numbers) or not {*levels} <= {WARNING, FATAL}:
+        return "other", True  # encrypted, where nothing can be yet
+    ends = [number for level, number in zip(levels, numbers, strict=True) if level == FATAL or number == CLOSE_NOTIFY]
+    return f"alert:{[*ends, numbers[-1]][0]}", bool(ends)
+
+
+def may_be_record(data: bytes) -> bool:
+    """Whether octets, of which there is at least one, begin as the record of a handshake, or of an alert."""
+    return (data[0] in (HANDSHAKE, ALERT) and data[1:2] in (b"", LEGACY_MAJOR)
+            and (len(data) < RECORD_HEADER or 0 < int.from_bytes(data[3:RECORD_HEADER], "big") <= MOST_IN_RECORD))
+
+
+def may_be_server_hello(message: bytes) -> bool:
+    """Whether octets begin as a ServerHello does. :rfc:`8446`, section 4.1.3"""
+    return (message[:1] in (b"", bytes((SERVER_HELLO,))) and message[MESSAGE_HEADER:][:1] in (b"", LEGACY_MAJOR)
+            and (len(message) < MESSAGE_HEADER
+                 or LEAST_SERVER_HELLO <= message_octets(message) - MESSAGE_HEADER <= MOST_IN_RECORD))
+
+
+def message_octets(message: bytes) -> int:
+    """The length of a handshake message, its header included. :rfc:`8446`, section 4"""
+    return MESSAGE_HEADER + int.from_bytes(message[1:MESSAGE_HEADER], "big")
 
 
 @over(socket.IPPROTO_TCP)
 def connect_hello(source: Source, job: Job, timeout: float, parts: Sequence[bytes]) -> Connection:
     """Send a ClientHello, each of its ``parts`` in a segment of its own, and read how the answer begins.
 
-    ``tls_answer`` says what came: what :func:`answer_of` says, a warning (``alert:<number>``) with nothing behind it,
-    ``reset``, ``closed``, ``none``, or ``no_connection`` where the TCP handshake failed. ``tls_segments`` are the
-    octets of the parts that left: a reset may come before all have. ``spdr_state`` is ``CONN_OK`` for a ServerHello
-    alone.
+    ``tls_answer`` says what came: what :func:`answer_of` says, ``reset``, ``closed`` in the place of ``none``, or
+    ``no_connection`` where the TCP handshake failed. ``tls_segments`` are the octets of the parts that left: a reset
+    may come before all have. ``spdr_state`` is ``CONN_OK`` for a ServerHello alone.
     """
     return poller.run(_exchange(source, job, clock() + timeout, parts), here=False)
 
@@ -197,30 +233,32 @@ def _exchange(source: Source, job: Job, deadline: float, parts: Sequence[bytes])
         try:
             for part in parts:
                 left.append(str(sock.send(part)))  # the buffer of a new connection has room for all of it
-            answer = yield from _answer(sock, deadline)
+            answer, state = yield from _answer(sock, deadline)
         except OSError as error:
             number = error.errno or 0
             if number in OWN_ERRORS or number in WAITING:
                 return local_error(errno_name(number), connection["sp"])
-            answer = "none" if number == errno.ETIMEDOUT else "reset"
-    if answer != "server_hello":
-        connection = failed(CONN_TIMEOUT if answer == "none" else CONN_FAILED, connection["sp"], answer)
+            answer, state = ("none", CONN_TIMEOUT) if number == errno.ETIMEDOUT else ("reset", CONN_FAILED)
+    if state != CONN_OK:
+        connection = failed(state, connection["sp"], answer)
     connection["tls_answer"], connection["tls_segments"] = answer, ",".join(left)
     return connection
 
 
-def _answer(sock: socket.socket, deadline: float) -> Exchange[str]:
-    data, warning = b"", None
+def _answer(sock: socket.socket, deadline: float) -> Exchange[tuple[str, Conn]]:
+    """What came, and the state that this makes of the connection."""
+    data = b""
     while True:
         if not (yield Wait(sock, select.POLLIN, deadline)):
-            return warning or "none"
+            answer, _ = answer_of(data)
+            return answer, CONN_FAILED if answer.startswith("alert:") else CONN_TIMEOUT
         try:
             more = sock.recv(4096)
         except BlockingIOError:
             continue
+        data += more
+        answer, is_final = answer_of(data)
+        if is_final:
+            return answer, CONN_OK if answer == "server_hello" else CONN_FAILED
         if not more:
-            return "other" if data else warning or "closed"
-        data, latest = behind_warnings(data + more)
-        warning = latest or warning
-        if (answer := answer_of(data)) is not None:
-            return answer
+            return "closed" if answer == "none" else answer, CONN_FAILED

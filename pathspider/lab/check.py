@@ -201,7 +201,8 @@ def perform(
     progress.began(run)
     jobs = "".join(json.dumps(case.job) + "\n" for case in run.cases)
     command = [sys.executable, "-P", "-m", "pathspider", "measure", "-i", "lab0", "--confirm", str(confirm),
-               "--confirm-gap", str(confirm_gap), *options, *(LOCATE if run.locate else ()), *run.measure]
+               *(["--confirm-gap", str(confirm_gap)] if confirm else ()), *options,
+               *(LOCATE if run.locate else ()), *run.measure]
     if "--timeout" not in run.measure:
         command += ["--timeout", timeout]
     began = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from socket import IPPROTO_TCP
 
 from pathspider.chains.tcp import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
-from pathspider.helpers.hello import ALERT, CLIENT_HELLO, ECH, HANDSHAKE, MESSAGE_HEADER, RECORD_HEADER
+from pathspider.helpers.hello import ALERT, CLIENT_HELLO, ECH, HANDSHAKE, MESSAGE_HEADER, RECORD_HEADER, SERVER_HELLO
 from pathspider.lab.impairments import Impairment
 from pathspider.lab.mangler import Packet, Peer, reply, reset
 
@@ -64,6 +64,7 @@ SEES: dict[str, tuple[str, Callable[[bytes], bool]]] = {
 SAYS = {
     "alert": bytes((ALERT, 3, 3, 0, 2, 2, HANDSHAKE_FAILURE)),
     "decode_error": bytes((ALERT, 3, 3, 0, 2, 2, DECODE_ERROR)),
+    "half": bytes((HANDSHAKE, 3, 3, 0, 122, SERVER_HELLO, 0, 0, 118, 3, 3)) + bytes(32),
     "http": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
     "close": b"",
 }
@@ -76,7 +77,7 @@ def hello_device(sees: str, does: str) -> Impairment:
     """A device that takes offence at one of :data:`SEES` and does one of :data:`DOES`.
 
     It drops the segment; it drops it, and ``block`` has it drop all between these two addresses from then on; or it
-    answers with a RST, an alert, a refusal in HTTP, or by closing the connection.
+    answers with a RST, an alert, half a ServerHello, a refusal in HTTP, or by closing the connection.
     """
     return Impairment(f"takes offence at {SEES[sees][0]}: {does}", mangle=HelloDevice(sees, does))
 

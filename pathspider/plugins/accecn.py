@@ -106,7 +106,12 @@ class AccECN(TraversalSpider, PluggableSpider):
     }
     version = __version__
     variants = [asking("notect"), asking("ect0"), asking("ect1")]
-    located = {BROKEN: AS_SET, r"accecn(\.\w+)?\.forward\.(bleached|remarked:.+)": AS_SET, WORKS: AS_SET}
+    located = {
+        BROKEN: AS_SET,
+        r"accecn(\.\w+)?\.forward\.(bleached|remarked:.+)": AS_SET,
+        r"accecn\.ect\d\.connectivity\.works": AS_SET,  # these set more than the one without a mark
+        WORKS: AS_SET,
+    }
     placeholders = {"mark": "|".join(MARKS)}
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:

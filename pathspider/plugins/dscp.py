@@ -59,7 +59,8 @@ class DSCP(SynchronizedSpider, PluggableSpider):
     compares_responses = True
     located = {
         r"dscp\.\d+\.connectivity\.broken": ("dscp",),
-        r"dscp\.(?!0\.)(\d+)\.replymark:(?!\1$)\d+": ("dscp",),  # a reply to another codepoint with another one
+        r"dscp\.(?!0\.)(\d+)\.replymark:(?!\1$|0$)\d+": ("dscp",),  # neither as it was sent, nor as most hosts reply
+        r"dscp\.\d+\.connectivity\.works": ("dscp",),  # what is changed on the way shows on the path alone
     }
     conditions = {
         **connectivity_conditions("dscp.<codepoint>"),

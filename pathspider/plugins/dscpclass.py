@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pathspider.base import PluggableSpider, __version__
 from pathspider.records import Flow
-from pathspider.traversal import AS_SET, BROKEN, Exchange, TraversalSpider, Variant, exchange, traffic_class
+from pathspider.traversal import AS_SET, BROKEN, WORKS, Exchange, TraversalSpider, Variant, exchange, traffic_class
 
 CODEPOINTS = 64
 PRECEDENCE, REST = 0b111000, 0b000111
@@ -71,6 +71,11 @@ class DSCPClass(TraversalSpider, PluggableSpider):
 
     name = "dscpclass"
     description = "DSCP Codepoints, Many at a Target"
+    feature = "DSCP"
+    questions = {
+        "class": "How does the path change codepoints?",
+        "<codepoint>.replymark": "Which codepoint do answers carry?",
+    }
     version = __version__
     conditions = {
         **Variant("<codepoint>", traffic_class(0), look, OUTCOMES).conditions("dscpclass"),
@@ -79,8 +84,10 @@ class DSCPClass(TraversalSpider, PluggableSpider):
 
     located = {
         BROKEN: AS_SET,
-        r"dscpclass\.46\.replymark:(?!46$)\d+": AS_SET,  # no class leaves 46 as it is
-        r"dscpclass\.(\d+)\.replymark:(?!\1$)\d+": AS_SET,
+        r"dscpclass\.46\.replymark:(?!46$|0$)\d+": AS_SET,  # no class leaves 46 as it is
+        r"dscpclass\.(\d+)\.replymark:(?!\1$|0$)\d+": AS_SET,
+        r"dscpclass\.46\.connectivity\.works": AS_SET,
+        WORKS: AS_SET,
     }
 
     @staticmethod

@@ -71,7 +71,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
     compares_responses = True
     located = {
-        r"ecn\.connectivity\.broken": ("tcp_flags", "ecn"),
+        r"ecn(\.syn_ect|\.feedback)?\.connectivity\.broken": ("tcp_flags", "ecn"),
         r"ecn\.negotiation\.(failed|reflected)": ("tcp_flags", "ecn"),
         r"ecn\.ipmark\.(ect0\.not_seen|ect1\.seen|ce\.seen)": ("ecn",),
     }
@@ -113,7 +113,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
                  server_mode: bool = False) -> None:
         self._plan = [BASELINE, *[FEEDBACK] * bool(getattr(args, "feedback", False)),
                       *[SYN_ECT] * bool(getattr(args, "syn_ect", False)), ASKING]
-        """The one that asks as others do comes last: it is what is located."""
+        """The one that asks as others do comes last."""
         if FEEDBACK in self._plan:
             self.chains = [*self.chains, FeedbackChain]
         super().__init__(worker_count, libtrace_uri, args, server_mode)

@@ -47,7 +47,7 @@ class EvilBit(ForgeSpider, PluggableSpider):
     passive_chains = [BasicChain, HandshakeChain, DNSChain, EvilChain]
     connect_supported = ["tcp", "dnsudp"]
     packets = 2
-    located = {r"evilbit\.connectivity\.broken": ("evil",), r"evilbit\.mark\.not_seen": ("evil",)}
+    located = {r"evilbit\.connectivity\.(broken|works)": ("evil",)}  # that it is cleared shows on the path alone
     compares_responses = True
     conditions = {
         **connectivity_conditions("evilbit"),

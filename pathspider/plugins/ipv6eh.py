@@ -98,6 +98,7 @@ class IPv6EH(TraversalSpider, PluggableSpider):
 
     name = "ipv6eh"
     description = "IPv6 Extension Headers"
+    feature = "An IPv6 extension header"
     version = __version__
     variants = [row for rows in ROWS.values() for row in rows]
     conditions = {

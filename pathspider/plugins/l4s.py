@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from scapy.packet import Packet
@@ -32,7 +32,10 @@ from pathspider.helpers.sockets import RESEND_AFTER, failed, local_error
 from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
 from pathspider.traversal import (
+    AS_SET,
+    BROKEN,
     NOT_AS_FORGED,
+    WORKS,
     Exchange,
     TraversalSpider,
     Variant,
@@ -112,6 +115,12 @@ class L4S(TraversalSpider, PluggableSpider):
     connect_supported = ["http"]
     chains = [BasicChain, TCPChain, HeadersChain, ECNChain, DSCPChain, FeedbackChain]
     compares_responses = True
+    located = {
+        BROKEN: AS_SET,
+        r"l4s\.control\.ect1\.forward\.(bleached|remarked:.+)": AS_SET,
+        r"l4s\.control\.connectivity\.works": AS_SET,  # of what is tried, it sets the most in a SYN
+        WORKS: AS_SET,
+    }
     variants = [
         Variant("", ASKS, outcomes=FORWARD | REVERSE),
         Variant("control", both(ASKS, traffic_class(ECT1)), look_at_syn, FORWARD | REVERSE),
@@ -169,12 +178,6 @@ class L4S(TraversalSpider, PluggableSpider):
             flow.send(following(raw, TCP_RST, behind=len(request(job))))
 
     # -- verdicts ------------------------------------------------------------------------------------------------
-
-    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
-        """Those of a row and of the baseline before it."""
-        place = next(place for place, flow in enumerate(flows)
-                     if "variant" in flow and f"l4s.{flow['variant']}".rstrip(".") == name)
-        return next(flow for flow in reversed(flows[:place]) if "variant" not in flow), flows[place]
 
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         if all_observed(flows) and not all(data_left_as_forged(flow) for flow in flows):

@@ -63,7 +63,9 @@ BASELINE = "plain"
 ANSWERS = {
     "server_hello": "the answer was a ServerHello: the ClientHello arrived, and suits the server",
     "alert:<number>": "the answer was a TLS alert of this number, from the server or in its name (RFC 8446, section 6)",
-    "other": "what came back was not TLS",
+    "incomplete": "a TLS record began to come back, and its end, or the ServerHello's, was missing when the time was "
+                  "over or the connection was closed",
+    "other": "what came back was not TLS, or nothing that comes before a ServerHello",
     "reset": "the connection was reset",
     "closed": "the connection was closed without an answer",
     "none": "nothing came back until the time was over",
@@ -76,8 +78,8 @@ class TLS(DesynchronizedSpider, PluggableSpider):
 
     Each target gets a ClientHello as browsers sent it for years; one with GREASE in the place of an encrypted
     ClientHello; one of 1,800 octets, as post-quantum key shares make it, in two TCP segments; and one more of these
-    whose segments are TLS records of their own. The first record that comes back is the answer; then the connection
-    ends.
+    whose segments are TLS records of their own. A ServerHello, or what comes back in its place, is the answer; then the
+    connection ends.
 
     Example: pspdr measure -i eth0 tls --hellos ech,large <targets.ndjson >results.ndjson
     """
@@ -154,7 +156,7 @@ def answer(flow: Flow) -> str:
 
 def lost(flow: Flow) -> bool:
     """Whether the capture lost what a connection says that there was: its data, or what was read from it."""
-    read = succeeded(flow) or flow["tls_answer"].partition(":")[0] in ("alert", "other")
+    read = succeeded(flow) or flow["tls_answer"].partition(":")[0] in ("alert", "incomplete", "other")
     return flow["segments_fwd"] is None or (read and flow["segments_rev"] is None)
 
 

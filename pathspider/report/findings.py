@@ -103,8 +103,9 @@ def findings(report: Report) -> list[Finding]:
 def lead(finding: Finding) -> Iterator[Sentence]:
     """The number for an abstract and, with several files, what is different, and where."""
     report, counts = finding.report, finding.counts
-    what, said = wording.feature(finding.name), ", confirmed" if finding.confirmed else ", not confirmed"
-    files = finding.files
+    what, files = wording.feature(finding.name), finding.files
+    is_any = any(one.number for one in counts.values())
+    said = ", confirmed" if finding.confirmed else ", not confirmed" if is_any else ""
     if len(files) == 1:
         count = counts[files[0]]
         yield [(f"{what} breaks ", False), (f"{count.number:,} of {count.total:,}", True),

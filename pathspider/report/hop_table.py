@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pathspider.conditions import HOP_CONDITION
-from pathspider.records import Hop, Record
+from pathspider.records import Hop, Reached, Record
 from pathspider.text import printable
 
 ECN = ("not-ECT", "ECT(1)", "ECT(0)", "CE")
@@ -16,6 +16,10 @@ TCP_FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE")
 HEAD = ("hop", "address", "AS", "rtt", "baseline", "experiment", "octets", "")
 MOST_ADDRESS = 45
 """Characters of an address, of which strangers may have made more."""
+SIDES = ("A", "B")
+"""The baseline's and the experiment's packets."""
+MOST_SILENT = 5
+"""Rows of silence behind the last hop that answered."""
 NOTHING = "*"
 """Nobody answered, or was not asked."""
 
@@ -31,39 +35,54 @@ def hop_table(record: Record, fields: Sequence[str]) -> str:
     if "hops" not in record:
         return head
     fields = fields or list(dict.fromkeys(name for hop in record["hops"]["B"] for name in hop["quoted"]))
-    sides = [{hop["ttl"]: hop for hop in record["hops"][side]} for side in ("A", "B")]
+    sides = [{hop["ttl"]: hop for hop in record["hops"][side]} for side in SIDES]
+    ends_at = [record.get("reached", {}).get(side) for side in SIDES]
     rows: list[tuple[str, ...]] = [HEAD]
     before: Mapping[str, Any] | None = None
+    known: dict[str, int] = {}
     found = [match for one in record["conditions"] if (match := HOP_CONDITION.fullmatch(one))]
-    ends = {int(end) for match in found if match["word"] in ("changed", "dropped") for end in match["value"].split("-")}
-    for ttl in range(1, max((*sides[0], *sides[1]), default=0) + 1):
+    interval = {int(end) for match in found if match["word"] in ("changed", "dropped")
+                for end in match["value"].split("-")}
+    answered = max((*sides[0], *sides[1], *(end["ttl"] for end in ends_at if end and "addr" in end)), default=0)
+    silent = max((end["ttl"] for end in ends_at if end and "addr" not in end), default=0)
+    for ttl in range(1, max(answered, min(answered + MOST_SILENT, silent)) + 1):
         one, other = (side.get(ttl) for side in sides)
         marks = [*differences(before, other, fields), *path_differences(one, other)]
-        if ttl in ends:
+        for addr in dict.fromkeys(hop["addr"] for hop in (one, other) if hop is not None):
+            if (first := known.setdefault(addr, ttl)) != ttl:
+                marks.append(f"that is hop {first} again")
+        if ttl in interval:
             marks.append("<")
         before = other["quoted"] if other is not None else before
-        rows.append((str(ttl), *told(one, other, fields), " ".join(marks)))
+        rows.append((str(ttl), *told(ttl, (one, other), ends_at, fields), " ".join(marks)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     if all(row[2] in (HEAD[2], "") for row in rows):  # no AS is known
         rows = [(*row[:2], *row[3:]) for row in rows]
         widths = [*widths[:2], *widths[3:]]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"nobody accepted or refused the {name} up to TTL {end['ttl']}" for name, end in zip(HEAD[4:6], ends_at, strict=True)
+              if end and "addr" not in end]
     return "\n".join([head, *(f"  {line}" for line in lines)])
 
 
-def told(one: Hop | None, other: Hop | None, fields: Sequence[str]) -> tuple[str, ...]:
-    """The cells of one hop."""
-    hops = [hop for hop in (one, other) if hop is not None]
-    addresses = list(dict.fromkeys(hop["addr"] for hop in hops))
+def told(ttl: int, both: Sequence[Hop | None], ends: Sequence[Reached | None], fields: Sequence[str]
+         ) -> tuple[str, ...]:
+    """The cells of one hop, or of what answered in its place."""
+    hops = [hop for hop in both if hop is not None]
+    there = [end["addr"] for end in ends if end and end["ttl"] == ttl and "addr" in end]
+    addresses = list(dict.fromkeys([*(hop["addr"] for hop in hops), *there]))
     rtts = [hop["rtt"] for hop in hops]
     octets = list(dict.fromkeys(str(hop["octets"]) for hop in hops))
     systems = dict.fromkeys(f"AS{hop['ASN']}" for hop in hops if "ASN" in hop)
     return (" / ".join(addresses) or NOTHING, " / ".join(systems),
-            f"{min(rtts) * 1000:.1f} ms" if rtts else "", seen(one, fields), seen(other, fields), "/".join(octets))
+            f"{min(rtts) * 1000:.1f} ms" if rtts else "",
+            *(seen(ttl, hop, end, fields) for hop, end in zip(both, ends, strict=True)), "/".join(octets))
 
 
-def seen(hop: Hop | None, fields: Sequence[str]) -> str:
-    """What a hop quoted of the fields."""
+def seen(ttl: int, hop: Hop | None, end: Reached | None, fields: Sequence[str]) -> str:
+    """What a hop quoted of the fields, or what became there of the packet."""
+    if hop is None and end is not None and ttl >= end["ttl"] + (end["came"] == "nothing"):
+        return end["came"] if ttl == end["ttl"] else ""
     if hop is None:
         return NOTHING
     return " ".join(shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields)

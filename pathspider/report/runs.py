@@ -30,6 +30,9 @@ HEADS = ["Results", "Run", "Plugin", "PATHspider", "Mode", "Vantage point", "Beg
 OF_A_PLACE = frozenset({"csv_input", "interface", "output_flows", "vantage", "vantage_lookup"})
 """Options that tell where was measured, and in which form it is told: files that are compared may differ in them."""
 
+LOAD = frozenset({"locate_rate", "max_targets", "per_address", "rate", "workers"})
+"""Options that do not change what is found of a target, and that are told: how hard was measured, and of how much."""
+
 MOST_RUNS = 20
 """Runs of a file that are told."""
 
@@ -103,8 +106,12 @@ def _options(facts: Facts) -> Iterator[str]:
     for group in ("measure", "plugin"):
         found = options.get(group) if isinstance(options, dict) else None
         if isinstance(found, dict):
-            yield from (f"{name}={value}" for name, value in found.items()
-                        if name not in NO_DIFFERENCE and value is not None and value is not False)
+            idle = {"locate_rate"} if not found.get("locate") else set()
+            yield from (f"{name}={value}" for name, value in found.items() if name not in NO_DIFFERENCE - LOAD | idle
+                        and value is not None and value is not False and value != [])
+    campaign = facts.get("campaign")
+    if isinstance(campaign, dict):
+        yield f"campaign={campaign.get('label') or campaign.get('id')}"
 
 
 def _list(targets: dict[str, Any]) -> str:

@@ -182,6 +182,14 @@ class Search:
         except _Over as over:
             return over.word
 
+    def reached(self, side: Side) -> tuple[int, Answer | None] | None:
+        """The smallest TTL to which something else than a hop answered, and what; else the largest that was tried."""
+        answers = {probe.ttl: next((one for one in heard if one is not None and one.came is not Came.HOP), None)
+                   for probe, heard in self._heard.items() if probe.side == side}
+        ends = [ttl for ttl, answer in answers.items() if answer is not None]
+        ttl = min(ends) if ends else max(answers, default=0)
+        return (ttl, answers[ttl]) if ttl else None
+
     # -- asking --------------------------------------------------------------------------------------------------------
 
     def _ask(self, side: Side, ttl: int) -> Steps[Answer | None]:
@@ -254,7 +262,7 @@ class Search:
         return self.distance - 1
 
     def _ask_all(self) -> Steps[None]:
-        for ttl in range(1, self._last + 1):
+        for ttl in range(1, self._last + 2):
             for side in (BASELINE, EXPERIMENT):
                 yield from self._first(side, ttl)
 

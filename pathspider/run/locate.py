@@ -28,10 +28,9 @@ from pathspider.records import CONN_OK
 from pathspider.run.specimen import SPECIMEN, Specimen
 
 if TYPE_CHECKING:
-    from pathspider.records import Flow, Record
+    from pathspider.records import Connection, Flow, Record
     from pathspider.run.experiment import Experiment
     from pathspider.run.localisation import Kind
-    from pathspider.run.match import Merged
     from pathspider.run.target import Target
 
 log = logging.getLogger("pathspider")
@@ -66,8 +65,8 @@ class Material(NamedTuple):
     """The configurations of both."""
 
 
-Materials = Mapping[str | None, Material]
-"""What a record's probes are made of, by variant of the experiment; None: the experiment has none."""
+Materials = Sequence[tuple["Connection", "Specimen | None"]]
+"""What a record's probes are made of: its connections in the order of the plan, and what was observed of each."""
 
 
 class Finding(NamedTuple):
@@ -82,36 +81,15 @@ class Finding(NamedTuple):
     """Something is known to have happened. Otherwise it is none that nothing was seen on the path, and not said."""
 
 
-def materials(merged: Merged, specimens: Sequence[Specimen | None]) -> Materials:
-    """What is needed to look for a target later; nothing of connections whose packets were not observed.
-
-    The experiment is the last connection of the plan or, where connections have a ``variant``, each that has one,
-    beside the baseline before it.
-    """
-    together = [*zip(merged.result.connections, specimens, strict=True)]
-    varied = [one for one in together if "variant" in one[0]]
-    found: dict[str | None, Material] = {}
-    baseline = together[0] if together else None
-    for one in together if varied else together[-1:]:
-        connection, experiment = one
-        if varied and "variant" not in connection:
-            baseline = one
-        elif baseline is not None and baseline[1] and experiment:
-            found[connection.get("variant")] = Material(
-                baseline[1], experiment, connection["spdr_state"] == CONN_OK,
-                (baseline[0].get("config", 0), connection.get("config", 0)))
-    return found
-
-
 def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
     """Take from flows what only this stage needs."""
     return [flow.pop(SPECIMEN, None) if flow else None for flow in flows]
 
 
-def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool) -> Finding | None:
-    """What of a record's conditions is to be located, or None.
+def findings(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool) -> Iterator[Finding]:
+    """What of a record's conditions may be located, what matters most first.
 
-    What is broken is dropped, and where that was to be confirmed, it is looked for only if it was.
+    What is broken is dropped, and where that was to be confirmed, it may be located only if it was.
 
     :param located: as a plugin declares it: :attr:`pathspider.base.Spider.located`
     """
@@ -122,11 +100,11 @@ def finding(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confi
             if feature is None:
                 continue
             if BROKEN.fullmatch(condition) is None:
-                return Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
+                yield Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
+                continue
             what = condition.removeprefix(f"{feature}.").removeprefix("stable.")
             if not confirmed or f"{feature}.stable.{what}" in found:
-                return Finding(feature, "dropped", fields)
-    return None
+                yield Finding(feature, "dropped", fields)
 
 
 def anyhow(located: Mapping[str, Sequence[str]], found: Sequence[str]) -> Finding | None:
@@ -148,9 +126,17 @@ def feature_of(condition: str, features: Sequence[str]) -> str | None:
     return max(mine, key=len) if mine else next(iter(features), None)
 
 
-def of_feature(made_of: Materials, plugin: str, feature: str) -> Material | None:
-    """What the probes for a feature are made of: ``tcpopt.99`` is the variant ``99`` of the plugin ``tcpopt``."""
-    return made_of.get(feature.removeprefix(plugin).removeprefix(".")) or made_of.get(None)
+def of_feature(made_of: Materials, spider: Experiment, feature: str) -> Material | None:
+    """What the probes for a feature are made of: the connections that are compared where it is judged. None where the
+    packets of one were not observed."""
+    observed = {id(connection): specimen for connection, specimen in made_of}
+    flows = cast("Sequence[Flow]", [connection for connection, _ in made_of])
+    baseline, experiment = spider.compared(feature, flows)
+    packets = observed[id(baseline)], observed[id(experiment)]
+    if packets[0] is None or packets[1] is None:
+        return None
+    return Material(packets[0], packets[1], experiment["spdr_state"] == CONN_OK,
+                    (baseline.get("config", 0), experiment.get("config", 0)))
 
 
 @dataclass
@@ -192,7 +178,7 @@ class Locator:
         """Targets that are looked at together: as many as the rate has probes for, and some more."""
         self.taken = self.located = self.unlocated = self.beyond = 0
         """Targets that were to be located; with a word; without one, since the run ended or our machine failed; that
-        were too many."""
+        were too many, though something is known to have happened to them."""
         self.probes = 0
         self._put = put
         self._tell = tell
@@ -224,9 +210,12 @@ class Locator:
         with self._state:
             return len(self._waiting) + len(self._targets)
 
-    def take(self, record: Record, made_of: Mapping[str | None, Material] | None) -> bool:
-        """Whether a record comes later, since it is to be located."""
-        wanted = [*self._wanted(record, made_of or {})]
+    def take(self, record: Record, made_of: Materials | None) -> bool:
+        """Whether a record comes later, since it is to be located: by the first of its findings that can be.
+
+        Of the targets that may be located, half are kept for those of which something is known to have happened.
+        """
+        wanted = [*self._wanted(record, made_of or ())]
         if not wanted:
             return False
         observed = [(found, packets) for found, packets in wanted if packets is not None]
@@ -236,8 +225,8 @@ class Locator:
         with self._state:
             waits = chosen is not None and not self._stopped
             if chosen is not None and waits:
-                if self.taken >= self.most:
-                    self.beyond += 1
+                if self.taken >= (self.most if chosen[0].suspected or self.forced else (self.most + 1) // 2):
+                    self.beyond += chosen[0].suspected
                     return False
                 self.taken += 1
                 self._waiting.append((record, *chosen))
@@ -252,11 +241,11 @@ class Locator:
         from pathspider.run.target import within  # noqa: PLC0415 - for runs that locate alone
 
         said = record.get("conditions", [])
-        found = [finding(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
-        if self.forced:
-            found.append(anyhow(self.spider.located, said))
-        for one in filter(None, found):
-            packets = of_feature(made_of, self.spider.name, one.feature)
+        found = [*findings(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
+        if self.forced and (one := anyhow(self.spider.located, said)):
+            found.append(one)
+        for one in found:
+            packets = of_feature(made_of, self.spider, one.feature) if made_of else None
             fields = one.fields
             if packets is not None and not fields:
                 fields = differing(packets.experiment.first, packets.baseline.first)

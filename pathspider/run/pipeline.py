@@ -33,7 +33,7 @@ from pathspider.run.connect import LATE_PACKETS, Connector
 from pathspider.run.health import Health
 from pathspider.run.judge import Judge
 from pathspider.run.limits import LimitError, stack_size
-from pathspider.run.locate import LOCATE, Locator, Materials, materials, specimens
+from pathspider.run.locate import LOCATE, Locator, Materials, specimens
 from pathspider.run.match import Matcher, Merged
 from pathspider.run.pace import Pace
 
@@ -297,7 +297,9 @@ class Pipeline:
         self.flows_found += sum(flow is not None for flow in merged.flows)
         self.flows_missed += merged.missed
         packets = [flow.pop(PACKETS, None) if flow else None for flow in merged.flows]
-        made_of = materials(merged, specimens(merged.flows)) if self.locator is not None else {}
+        made_of: Materials = ()
+        if self.locator is not None:
+            made_of = [*zip(merged.result.connections, specimens(merged.flows), strict=True)]
         yield from self._said_of(merged.result.job, merged, lambda: self.spider.outcome(merged), packets, made_of)
 
     def _said_of(self, job: Job, merged: Merged | None, say: Callable[[], Iterable[Record]],

@@ -51,7 +51,7 @@ class Running:
         self.broker.start()
 
     def wait(self):
-        self.management.wait(lambda: self.broker.process.poll() is None)
+        self.management.wait(lambda: self.broker.process.poll() is None, self.broker.logs)
 
     def stop(self):
         for process in reversed(self.broker._processes):

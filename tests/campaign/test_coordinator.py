@@ -183,6 +183,21 @@ class TestCoordinator(unittest.TestCase):
         self.ended(thread)
         self.assertEqual((campaign.dead(), campaign.done("ams")), ({}, {0, 1, 2}))
 
+    def test_results_that_were_torn_here_are_asked_for_anew(self):
+        """The vantage point remembers that it has sent them: it is another epoch that is asked for."""
+        campaign = self.create(vantages=["ams"])
+        self.vantage("ams")
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        path = campaign.path("ams", 1)
+        path.write_bytes(path.read_bytes()[:-7])
+        campaign = Campaign(campaign.folder)
+        self.addCleanup(campaign.close)
+        self.assertEqual([one.number for one in campaign.set_aside()], [1])
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        self.assertEqual((campaign.done("ams"), campaign.damaged(thoroughly=True)), ({0, 1, 2}, []))
+
     def test_what_a_vantage_point_refuses(self):
         campaign = self.create(vantages=["ams"], plugin="ecn")
         self.vantage("ams")

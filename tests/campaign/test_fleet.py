@@ -46,6 +46,14 @@ class TestFleet(unittest.TestCase):
         (self.folder / "fleet.json").write_text('{"x": 1}', encoding="ascii")
         self.refused(Fleet, self.folder, word="fleet.json")
 
+    def test_a_folder_that_has_other_files(self):
+        other = self.folder.with_name("photos")
+        other.mkdir(mode=0o755)
+        for number in range(5):
+            (other / f"{number}.jpeg").touch()
+        self.refused(Fleet.create, other, State("h"), word="(0.jpeg, 1.jpeg, 2.jpeg and 2 more)")
+        self.assertEqual((len([*other.iterdir()]), other.stat().st_mode & 0o777), (5, 0o755))
+
     def test_a_broker_of_others(self):
         fleet = Fleet.create(self.folder.with_name("f2"), State("h", broker="amqps://mq.example.org/v"))
         self.assertEqual(fleet.coordinator.address(), ("mq.example.org", 5671, "v"))

@@ -1,9 +1,15 @@
 import json
+import os
+import socket
 from unittest import mock
 
+import zstandard
+
 from pathspider.campaign import folder
+from pathspider.campaign.chunks import Chunk
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.folder import Campaign, remove_drafts, write_once
+from pathspider.campaign.results import Packer, head_of
 from tests.campaign.cases import FolderCase, definition, results_of, target
 
 
@@ -13,7 +19,7 @@ class TestCampaign(FolderCase):
         again = Campaign(self.folder / "c")
         self.assertEqual(again.definition.same(made.definition), [])
         self.assertEqual(again.definition.targets, 10)
-        self.assertEqual(made.definition.same(definition(chunk=5)), ["chunk", "targets", "sha256", "label", "rate"])
+        self.assertEqual(made.definition.same(definition(chunk=5)), ["chunk", "label", "rate"])
 
     def test_no_campaign(self):
         for broken in (None, "{", "[]", '{"x": 1}'):
@@ -26,7 +32,26 @@ class TestCampaign(FolderCase):
     def test_without_targets_there_is_none(self):
         with self.assertRaises(CampaignError):
             Campaign.create(self.folder / "c", definition(), [])
-        self.assertEqual([*(self.folder / "c").iterdir()], [])
+        self.assertFalse((self.folder / "c").exists())
+
+    def test_what_cannot_be_made_leaves_nothing(self):
+        def jobs():
+            yield target(0)
+            raise CampaignError("the list breaks off")
+
+        for path in (self.folder / "c", self.folder / "d/e/f"):
+            self.assertRaises(CampaignError, Campaign.create, path, definition(), jobs())
+            self.assertFalse(path.exists())
+        self.assertFalse((self.folder / "d").exists())
+        (self.folder / "mine").mkdir()
+        self.assertRaises(CampaignError, Campaign.create, self.folder / "mine", definition(), jobs())
+        self.assertEqual([*(self.folder / "mine").iterdir()], [])
+
+    def test_files_of_others_stay_as_they_are(self):
+        before = self.targets.read_bytes()
+        with self.assertRaisesRegex(CampaignError, r"other files in this folder \(pathspider, targets.ndjson\)"):
+            Campaign.create(self.folder, definition(), [target(0)])
+        self.assertEqual(self.targets.read_bytes(), before)
 
     def test_chunks_have_each_target_once(self):
         campaign = self.create()
@@ -45,9 +70,10 @@ class TestCampaign(FolderCase):
 
     def test_the_first_results_stay(self):
         campaign = self.create()
-        self.assertTrue(campaign.store("local", 0, b"first"))
-        self.assertFalse(campaign.store("local", 0, b"second"))
-        self.assertEqual(campaign.path("local", 0).read_bytes(), b"first")
+        first, second = (results_of(campaign.chunk("local", 0), run=run) for run in ("first", "second"))
+        self.assertTrue(campaign.store("local", 0, first))
+        self.assertFalse(campaign.store("local", 0, second))
+        self.assertEqual(campaign.path("local", 0).read_bytes(), first)
         self.assertEqual(campaign.done("local"), {0})
         self.assertEqual([*campaign.left()], [("local", 1), ("local", 2)])
 
@@ -55,7 +81,7 @@ class TestCampaign(FolderCase):
         campaign = self.create()
         for number in (0, 1):
             campaign.journal.record("dead", slot="local", chunk=number, why="it kills")
-        campaign.store("local", 1, b"come late")
+        campaign.store("local", 1, results_of(campaign.chunk("local", 1)))
         self.assertEqual(campaign.dead(), {("local", 0): "it kills"})
         self.assertEqual([*campaign.left()], [("local", 2)])
         self.assertEqual(campaign.retry(), [("local", 0)])
@@ -74,10 +100,32 @@ class TestCampaign(FolderCase):
         self.assertEqual(campaign.journal.events()[-1]["event"], "taken_back")
 
     def test_one_process_at_a_time(self):
-        self.create().lock()
-        with mock.patch.object(folder, "PATIENCE", 0), self.assertRaises(CampaignError) as caught:
+        campaign = self.create()
+        campaign.lock()
+        with mock.patch.object(folder, "PATIENCE", 0), self.assertRaises(CampaignError) as caught, \
+                self.assertLogs("pathspider", "WARNING") as logged:
             Campaign(self.folder / "c").lock()
-        self.assertIn("another process", str(caught.exception))
+        self.assertIn(f"c: process {os.getpid()} runs this campaign; waiting up to 0 seconds", logged.output[0])
+        for one in (f"process {os.getpid()} runs this campaign", f"kill -INT {os.getpid()}", "pspdr campaign status"):
+            self.assertIn(one, str(caught.exception))
+
+    def test_who_runs_it_where_that_is_not_a_process_here(self):
+        campaign = self.create()
+        campaign.lock()
+        for run, said in (({"pid": 1, "host": "elsewhere"}, "process 1 on elsewhere runs"),
+                          ({"pid": 1 << 30, "host": socket.gethostname()}, "has ended; what it has started has not")):
+            campaign.journal.record("run", **run)
+            self.assertIn(said, campaign._holder()[0])
+        (self.folder / "c" / "journal.ndjson").unlink()
+        self.assertIn("another process", Campaign(self.folder / "c")._holder()[0])
+
+    def test_asking_whether_it_is_run_disturbs_nobody(self):
+        campaign = self.create()
+        self.assertFalse(campaign.is_run())
+        campaign.lock()
+        self.assertTrue(Campaign(self.folder / "c").is_run())
+        campaign.close()
+        self.assertFalse(campaign.is_run())
 
     def test_results_in_order(self):
         campaign = self.create(mode="fanout", vantages=["a", "b"])
@@ -86,16 +134,87 @@ class TestCampaign(FolderCase):
         self.assertEqual([(one.head["slot"], one.head["chunk"]) for _, one in campaign.results()],
                          [("a", 0), ("a", 2), ("b", 1)])
 
-    def test_results_that_are_damaged_are_named(self):
-        campaign = self.create()
-        campaign.store("local", 0, results_of(campaign.chunk("local", 0), "local"))
-        path = campaign.path("local", 0)
-        whole = path.read_bytes()
-        for content in (b"", b"x", whole[:-5], whole[:20]):
-            path.write_bytes(content)
-            with self.subTest(content), self.assertRaisesRegex(CampaignError, f"{path}: .*remove the file"):
-                for _, unpacked in campaign.results():
-                    list(unpacked.lines())
+
+
+class TestDamaged(FolderCase):
+    """Results that were cut, by a full disk or a copy, emptied, renamed, or changed."""
+
+    def setUp(self):
+        super().setUp()
+        self.campaign = self.create()
+        for number in range(3):
+            self.campaign.store("local", number, results_of(self.campaign.chunk("local", number)))
+        self.path = self.campaign.path("local", 1)
+        self.whole = self.path.read_bytes()
+
+    def spoilt(self):
+        """What can have become of a file, by what is said of it."""
+        head = next(cut for cut in range(len(self.whole)) if self.whole[cut:].startswith(self.whole[:4]) and cut)
+        other = head_of(Chunk("another", "local", 1, 0, []), "local", {})
+        return [("empty", b""), ("empty, or torn before line 1", self.whole[:20]),
+                ("torn behind line 1: 0 rec", self.whole[:head]),
+                ("torn", self.whole[:-1]), ("torn", self.whole[:-30]), ("not compressed", b"x" * 100),
+                ("torn", self.whole + b"\0" * 40), ("not compressed by Zstandard, or torn", self.whole + b"more"),
+                ("chunk 0 of local", self.campaign.path("local", 0).read_bytes()),
+                ("chunk 1 of local in campaign another", Packer().whole(other)),
+                ("line 1 does not say", zstandard.compress(b"{}\n") + zstandard.compress(b"{}\n"))]
+
+    def test_none_counts_as_done_and_each_is_told(self):
+        for what, content in self.spoilt():
+            with self.subTest(what, size=len(content)):
+                self.path.write_bytes(content)
+                for campaign in (self.campaign, Campaign(self.folder / "c")):
+                    campaign._whole.clear()  # another process has it changed
+                    self.assertEqual((campaign.done("local"), [*campaign.left()]), ({0, 2}, [("local", 1)]))
+                    found, = campaign.damaged()
+                    self.assertIn(what, str(found))
+                    self.assertIn("000001.zst", str(found))
+
+    def test_each_cut_is_seen(self):
+        for cut in range(len(self.whole)):
+            self.path.write_bytes(self.whole[:cut])
+            with self.subTest(cut=cut):
+                self.assertEqual(Campaign(self.folder / "c").done("local"), {0, 2})
+
+    def test_what_only_reading_shows(self):
+        """An octet of what is compressed has changed, and all of it is there."""
+        place = len(self.whole) - 12
+        self.path.write_bytes(self.whole[:place] + bytes([self.whole[place] ^ 1]) + self.whole[place + 1:])
+        campaign = Campaign(self.folder / "c")
+        damaged = []
+        self.assertEqual([one.head["chunk"] for _, one in campaign.results(damaged=damaged)], [0, 2])
+        self.assertEqual([one.path for one in damaged], [self.path])
+        self.assertEqual(campaign.done("local"), {0, 2})
+
+    def test_a_file_that_cannot_be_read_may_be_whole(self):
+        self.path.unlink()
+        self.path.mkdir()
+        self.assertEqual(Campaign(self.folder / "c").done("local"), {0, 2})
+        self.assertIn("000001.zst: Is a directory; make it readable", self.here("campaign", "status", "c")[1])
+        with self.assertRaisesRegex(CampaignError, "000001.zst: Is a directory; make it readable, or remove it to"):
+            Campaign(self.folder / "c").set_aside()
+
+    def test_measured_again(self):
+        self.path.write_bytes(self.whole[:-9])
+        campaign = Campaign(self.folder / "c")
+        self.addCleanup(campaign.close)
+        self.assertEqual([(one.slot, one.number) for one in campaign.set_aside()], [("local", 1)])
+        self.assertEqual(campaign.epochs(), {("local", 1): 1})  # a vantage point has sent the former one
+        self.assertEqual(self.path.with_suffix(".damaged").read_bytes(), self.whole[:-9])
+        self.assertEqual((campaign.damaged(), campaign.set_aside(), [*campaign.left()]), ([], [], [("local", 1)]))
+        self.assertTrue(campaign.store("local", 1, self.whole))
+        self.assertEqual(campaign.done("local"), {0, 1, 2})
+
+    def test_what_comes_takes_the_place_of_what_is_damaged(self):
+        self.path.write_bytes(b"")
+        campaign = Campaign(self.folder / "c")
+        self.assertTrue(campaign.store("local", 1, self.whole))
+        self.assertEqual(campaign.done("local"), {0, 1, 2})
+
+    def test_given_up_and_damaged(self):
+        self.campaign.journal.record("dead", slot="local", chunk=1, why="it kills")
+        self.path.write_bytes(b"")
+        self.assertEqual(Campaign(self.folder / "c").dead(), {("local", 1): "it kills"})
 
 
 class TestWriteOnce(FolderCase):

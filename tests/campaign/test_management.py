@@ -25,7 +25,7 @@ class TestManagement(unittest.TestCase):
     def test_not_there(self):
         with socket.create_server(("127.0.0.1", 0)) as unused:
             port = unused.getsockname()[1]
-        with self.assertRaises(CampaignError):
-            Management(port, "x", 1).wait(lambda: False)
-        with self.assertRaises(CampaignError):
-            Management(port, "x", 1).wait(lambda: True, 0)
+        with self.assertRaisesRegex(CampaignError, "has ended; /f/log say why"):
+            Management(port, "x", 1).wait(lambda: False, "/f/log")
+        with self.assertRaisesRegex(CampaignError, "within 0 s; /f/log say why"):
+            Management(port, "x", 1).wait(lambda: True, "/f/log", 0)

@@ -1,7 +1,7 @@
 import json
 
-from pathspider.campaign.progress import Progress, Row, cells, duration, read_seen, table
-from tests.campaign.cases import FolderCase
+from pathspider.campaign.progress import Progress, Row, cells, duration, read_seen, table, with_rates
+from tests.campaign.cases import FolderCase, results_of
 
 
 class TestProgress(FolderCase):
@@ -9,8 +9,8 @@ class TestProgress(FolderCase):
         campaign = self.create(mode="fanout", vantages=["a", "b"])
         progress = Progress(campaign, {"b": {"at": 90.0, "errors": 2, "remark": "clock is 3 s off"}})
         progress.rows(100.0)
-        campaign.store("a", 0, b"")
-        campaign.store("a", 2, b"")  # the last chunk: two targets of four
+        for number in (0, 2):
+            campaign.store("a", number, results_of(campaign.chunk("a", number)))  # the last chunk: two targets of four
         campaign.journal.record("dead", slot="b", chunk=1, why="it kills")
         a, b = progress.rows(103.0)
         self.assertEqual((a.name, a.done, a.total, a.rate, a.seconds_left), ("a", 6, 10, 2.0, 2.0))
@@ -24,19 +24,34 @@ class TestProgress(FolderCase):
     def test_the_status_file(self):
         campaign = self.create()
         progress = Progress(campaign, {"local": {"at": 90.0}})
+        self.assertEqual(progress.state(100.0, [])["state"], "interrupted")
+        campaign.lock()
+        self.assertEqual(progress.state(100.0, [])["state"], "running")
+        progress.write(100.0, runs=False)
+        self.assertEqual(json.loads((campaign.folder / "status.json").read_bytes())["state"], "interrupted")
         progress.write(100.0)
         found = json.loads((campaign.folder / "status.json").read_bytes())
         self.assertEqual((found["state"], found["chunks_left"]), ("running", 3))
         self.assertEqual(read_seen(campaign.folder)["local"]["at"], 90.0)
         for number in range(2):
-            campaign.store("local", number, b"")
+            campaign.store("local", number, results_of(campaign.chunk("local", number)))
         campaign.journal.record("dead", slot="local", chunk=2, why="it kills")
         progress.write(101.0)
         found = json.loads((campaign.folder / "status.json").read_bytes())
         self.assertEqual((found["state"], found["given_up"][0]["why"]), ("ended", "it kills"))
+        campaign.cancel()
+        self.assertEqual(progress.state(101.0, [])["state"], "ended")  # there is nothing left to cancel
+        campaign.path("local", 0).unlink()
+        self.assertEqual(progress.state(101.0, [])["state"], "cancelled")
 
     def test_no_status_file(self):
         self.assertEqual(read_seen(self.folder), {})
+        self.assertEqual([*with_rates([Row("local")], self.folder)], [Row("local")])
+
+    def test_the_rate_is_what_who_runs_it_has_seen(self):
+        (self.folder / "status.json").write_text('{"vantages": [{"name": "a", "rate": 2.5, "seconds_left": 4.0}]}')
+        a, b = with_rates([Row("a", done=1, total=9), Row("b")], self.folder)
+        self.assertEqual((a, b), (Row("a", done=1, total=9, rate=2.5, seconds_left=4.0), Row("b")))
 
 
 class TestTable(FolderCase):

@@ -1,6 +1,5 @@
 import json
 
-from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.records import RunFacts, by_vantage, records, summary
 from tests.campaign.cases import FolderCase, results_of
 
@@ -57,9 +56,36 @@ class TestRecords(FolderCase):
         found = json.loads((self.folder / "r.json").read_bytes())
         self.assertEqual([(one["label"], one["records"]) for one in found["files"]], [("a", 10), ("b", 10)])
 
-    def test_a_file_that_is_none(self):
+    def test_what_is_whole_comes_and_what_is_not_is_told(self):
         campaign = self.create()
-        campaign.store("local", 0, results_of(campaign.chunk("local", 0))[:-9])
-        with self.assertRaises(CampaignError) as caught:
-            [*records(campaign)]
-        self.assertIn("000000.zst", str(caught.exception))
+        self.fill(campaign, "local", range(3), "local", "r")
+        path = campaign.path("local", 1)
+        path.write_bytes(path.read_bytes()[:-9])
+        for words in (("records", "c", "-o", "some"), ("compare", "c")):
+            status, shown, said = self.here("campaign", *words)
+            self.assertEqual(status, 1, said)
+            self.assertIn("c/results/local/000001.zst: torn behind line ", said)
+            self.assertIn("pspdr campaign run c has this chunk measured again", said)
+        self.assertEqual(self.here("campaign", "records", "c", "-o", "all")[0], 1)
+        self.assertEqual(len((self.folder / "all").read_bytes().splitlines()), 6)
+        run, = json.loads((self.folder / "all.meta.json").read_bytes())["runs"]
+        self.assertEqual((run["records"], run["targets"]["complete"]), (6, False))
+        status, shown, _ = self.here("campaign", "status", "c")
+        self.assertEqual(status, 1)
+        self.assertIn("damaged: c/results/local/000001.zst: torn behind line ", shown)
+        damaged, = json.loads(self.here("campaign", "status", "c", "--json")[1])["damaged"]
+        self.assertEqual((damaged["slot"], damaged["chunk"], damaged["file"]),
+                         ("local", 1, "c/results/local/000001.zst"))
+        status, _, said = self.here("report", "c", "--format", "json", "-o", "r.json")
+        self.assertEqual((status, "000001.zst: torn" in said), (1, True), said)
+
+    def test_a_report_has_what_was_measured_again(self):
+        campaign = self.create()
+        self.fill(campaign, "local", range(3), "local", "first")
+        by_vantage(campaign)
+        campaign.path("local", 1).write_bytes(b"")
+        campaign.set_aside()
+        self.fill(campaign, "local", [1], "local", "other")
+        runs = {json.loads(line)["run"] for line in by_vantage(campaign)["local"].read_bytes().splitlines()}
+        facts = json.loads((campaign.folder / "records" / "local.ndjson.meta.json").read_bytes())
+        self.assertEqual([one["run"] for one in facts["runs"]], ["first", "other"], runs)

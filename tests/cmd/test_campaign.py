@@ -24,6 +24,28 @@ class TestLocal(FolderCase):
         self.assertIn("in c, but local", self.here("campaign", "records", "c", "--vantage", "ber")[2])
         self.assertIn("something in this file", self.here("campaign", "records", "c", "-o", "all.ndjson")[2])
 
+    def test_where_no_interface_is_named(self):
+        """As for measure: the one that leads to the first target that can be one."""
+        self.targets.write_text('{"dip": "foo"}\n{"dip": "127.0.0.1", "dp": 9}\n', encoding="utf-8")
+        done = self.pspdr(*(word for word in self.local() if word not in ("-i", "lo")))
+        self.assertIn("measuring through lo", done.stderr)
+        self.assertEqual(Campaign(self.folder / "c").definition.here, ["--interface=lo"])
+        self.assertEqual(len(self.records()), 2)
+
+    def test_targets_that_cannot_be_measured_are_named_and_counted(self):
+        with open(self.targets, "a", encoding="utf-8") as file:
+            file.write('{"dip": "foo"}\n{"dip": "10.0.0.1", "dp": 99999}\n')
+        done = self.pspdr(*self.local())
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("targets.ndjson, line 12: dip_not_an_address: this target cannot be measured", done.stderr)
+        self.assertIn("targets.ndjson, line 13: dp_not_a_port", done.stderr)
+        self.assertIn("2 targets of ", done.stderr)
+        status, shown, _ = self.here("campaign", "status", "c")
+        self.assertEqual(status, 0)
+        self.assertIn("2 targets of the list cannot be measured", shown)
+        self.assertEqual(json.loads(self.here("campaign", "status", "c", "--json")[1])["unmeasurable"], 2)
+        self.assertEqual(self.pspdr("campaign", "run", "c").returncode, 1)
+
     def test_a_line_that_is_no_target_is_an_exit_status(self):
         with open(self.targets, "a", encoding="utf-8") as file:
             file.write("no target\n")
@@ -46,12 +68,21 @@ class TestLocal(FolderCase):
         shutil.rmtree(campaign.folder)
         return found
 
+    def state(self):
+        return json.loads(self.here("campaign", "status", "c", "--json")[1])["state"]
+
     def test_killed_and_run_again(self):
         words, pipe = self.paused(1)
         with subprocess.Popen(self.command(*words), env=self.environment(), cwd=self.folder,
                               stderr=subprocess.PIPE) as process, pipe.open("w"):  # it waits there
+            self.assertEqual(self.state(), "running")
             process.kill()
             process.communicate(timeout=60)
+        while (state := self.state()) == "running":  # the process that measures ends when it notices
+            pass
+        self.assertEqual(state, "interrupted")
+        self.assertIn("2 chunks left: no process runs it now; pspdr campaign run c goes on",
+                      self.here("campaign", "status", "c")[1])
         self.assertEqual(Campaign(self.folder / "c").done("local"), {0})
         pipe.unlink()
         pipe.touch()
@@ -59,6 +90,17 @@ class TestLocal(FolderCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_each_once()
         self.assertEqual([event["chunk"] for event in self.events("begin")], [0, 1, 1, 2])
+
+    def test_torn_and_run_again(self):
+        self.assertEqual(self.pspdr(*self.local()).returncode, 0)
+        path = self.folder / "c" / "results" / "local" / "000001.zst"
+        path.write_bytes(path.read_bytes()[:-40])
+        done = self.pspdr("campaign", "run", "c")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("c/results/local/000001.zst: torn", done.stderr)
+        self.assertIn("this chunk is measured again, and the file is kept as 000001.damaged", done.stderr)
+        self.assert_each_once()
+        self.assertEqual([event["chunk"] for event in self.events("begin")], [0, 1, 2, 1])
 
     def test_a_chunk_that_always_kills(self):
         done = self.pspdr(*self.local("--at", self._target(1), "--kill"))
@@ -110,14 +152,29 @@ class TestRefusals(FolderCase):
     def test_options_that_a_campaign_cannot_have(self):
         run = ("campaign", "run", "c", "--local", "--targets", self.targets)
         self.refused((*run, "--", "--output", "x", "ecn"), "--output", "--confirm")
-        self.refused((*run, "--vantage", "../x", "--", "ecn"), "small letters")
+        self.refused((*run, "-i", "lo", "--vantage", "../x", "--", "ecn"), "small letters")
         self.assertFalse((self.folder / "c").exists())
 
     def test_another_campaign(self):
         begin = ("campaign", "run", "c", "--local", "--targets", self.targets)
         run = (*begin, "--", "ecn")
         self.create(plugin="ecn", measure=[], chunk=1000)
-        self.refused((*begin, "--chunk", 5, "--", "ecn"), "another campaign in this folder (other chunk)")
-        self.refused((*begin, "--", "ecn", "--connect", "tcp"), "another campaign in this folder (other options)")
+        self.refused((*begin, "--chunk", 5, "--", "ecn"), "another campaign in this folder", "(chunk: 1000, and not 5)")
+        self.refused((*begin, "--", "ecn", "--connect", "tcp"), "(options: none, and not --connect tcp)")
+        for words, said in ((("--chunk", 5, "--seed", 9), "(chunk: 1000, and not 5; seed: 1, and not 9)"),
+                            (("--label", "L"), "label: , and not L"), (("--rate", 5), "rate: none, and not 5.0"),
+                            (("--vantage", "ber"), "vantages: local, and not ber"),
+                            (("--split",), "mode: local, and not split")):
+            self.refused(("campaign", "run", "c", *words), said)
         self.targets.write_text('{"dip": "10.0.0.1"}\n', encoding="utf-8")
         self.refused(run, "another campaign", "targets")
+        self.refused(("campaign", "run", "c", "--targets", self.targets), "another campaign", "targets")
+
+    def test_what_cannot_be_begun_leaves_no_folder(self):
+        begin = ("campaign", "run", "c", "--local", "--targets", self.targets)
+        self.refused((*begin, "-i", "nosuch0", "--", "ecn"), "-i nosuch0: there is no interface 'nosuch0'")
+        self.refused((*begin, "-i", "lo", "--user", "nosuch", "--", "ecn"), "--user nosuch")
+        self.refused((*begin, "-i", "lo", "--blocklist", "nosuch", "--", "ecn"), "blocklist nosuch")
+        self.targets.write_text("", encoding="utf-8")
+        self.refused((*begin, "-i", "lo", "--", "ecn"), "no targets to measure: no campaign was made in c")
+        self.assertFalse((self.folder / "c").exists())

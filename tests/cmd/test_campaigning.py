@@ -33,6 +33,12 @@ class TestWords(unittest.TestCase):
                          ["--vantage=local", "--interface=eth0", "--source-ip=192.0.2.1", "--allow-lab-addresses",
                           "--rate=5.0", "--quiet", "--confirm=0", "nowhere", "--x=-1"])
 
+    def test_what_is_given_again_takes_the_place_of_what_was_given(self):
+        args = argparse.Namespace(interface=None, blocklist=None, user="x", source_ip=[], quiet=False,
+                                  allow_lab_addresses=False, vantage_lookup=False)
+        self.assertEqual(local_words(args, definition(here=["--interface=eth0", "--user=y"]))[:3],
+                         ["--vantage=local", "--interface=eth0", "--user=x"])
+
     def test_names(self):
         self.assertEqual(vantage_name("ber-1"), "ber-1")
         for name in ("", "-a", "a-", "A", "a.b", "a/b", "a" * 33, "a\n", "any thing"):

@@ -12,6 +12,7 @@ import unittest
 from pathlib import Path
 
 from pathspider.cmd.main import UsageError, build_parser
+from pathspider.cmd.together import check_together
 from pathspider.writing import json_line
 from tests.export.optional import with_cryptography, with_pyarrow
 from tests.report.records import BROKEN, WORKS, record
@@ -45,6 +46,7 @@ class Case(unittest.TestCase):
         with contextlib.chdir(self.folder), contextlib.redirect_stderr(said):
             try:
                 args = build_parser(arguments[0], arguments).parse_args(arguments)
+                check_together(args, args.parser)
                 args.func(args)
             except UsageError as error:
                 return str(error)
@@ -86,7 +88,7 @@ class TestExport(Case):
     def test_what_is_refused(self):
         (self.folder / "bad").write_bytes(b"secret")
         for arguments, said in ((("--format", "sqlite"), "needs a file: name it with --output"),
-                                (("--format", "csv", "--pto-source", "x"), "are for --format pto"),
+                                (("--format", "csv", "--pto-source", "x"), "--pto-source is for --format pto"),
                                 (("--format", "csv", "--keep-as"), "--keep-as is for --anonymise"),
                                 (("--format", "csv", "--anonymise", "none"), "key none: No such file"),
                                 (("--format", "csv", "--anonymise", "bad"), "key bad: a key is 32 octets"),

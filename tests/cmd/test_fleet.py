@@ -1,3 +1,5 @@
+import socket
+
 from pathspider.campaign.certificates import make_authority
 from pathspider.campaign.fleet import Fleet, State
 from pathspider.cmd.fleet import _management
@@ -29,6 +31,15 @@ class TestFleet(FolderCase):
             self.assertEqual(status, 2)
             self.assertIn(said, text)
 
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(("0.0.0.0", 0)) as taken:
+            number = taken.getsockname()[1]
+            local = 20000 if number > 40000 else 50000
+            Fleet.create(self.folder / "f", State("h", number, local))
+            status, _, said = self.here("fleet", "up", "f")
+        self.assertEqual(status, 2)
+        self.assertIn(f"port {number}: Address already in use (0.0.0.0)", said)
+
     def test_a_broker_of_others(self):
         Fleet.create(self.folder / "f", State("h", broker="amqps://mq.example.org/v", vantages=["ams"]))
         self.assertIsNone(_management(Fleet(self.folder / "f")))
@@ -57,7 +68,7 @@ class TestWithABroker(FolderCase):
         fleet = running().fleet.folder
         self.assertEqual(self.here("fleet", "add", fleet, "tmp-1")[0], 0)
         shown = self.here("fleet", "status", fleet)[1]
-        self.assertIn("tmp-1: not connected, 0 chunks wait", shown)
+        self.assertIn("tmp-1: not connected, 0 chunks waiting", shown)
         self.assertIn("dead letters: ", shown)
         self.assertEqual(self.here("fleet", "remove", fleet, "tmp-1")[0], 0)
         self.assertNotIn("vp.tmp-1", {queue["name"] for queue in running().management.queues()})

@@ -63,7 +63,7 @@ class TestRefused(unittest.TestCase):
 
     def test_what_cannot_be(self):
         self.check("--pcap", "-", says="name a file")
-        self.check("--pcap-size", "1M", says="--pcap names")
+        self.check("--pcap-size", "1M", says="--pcap-size is for --pcap")
         self.check("--pcap-size", "1x", "--pcap", "x", says="500k")
         self.check("--pcap", "/nonexistent/x", says="No such file")
         self.check("--evidence", "/nonexistent/x", says="No such file")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from pathspider.cmd.main import UsageError, build_parser
@@ -34,6 +34,8 @@ class TestTargets(unittest.TestCase):
             if text != "[2001:db8::1]:":
                 with self.assertRaisesRegex(UsageError, "target"):
                     parse_target(text)
+        with self.assertRaisesRegex(UsageError, "an IPv4 address, and -6 asks for IPv6"):
+            parse_target("192.0.2.1", 6)
         self.assertEqual(parse_target("[2001:db8::1]:"), {"dip": "2001:db8::1"})
 
 
@@ -55,6 +57,16 @@ class TestEarlier(unittest.TestCase):
             record(4, "ecn.connectivity.broken", "ecn.stable.connectivity.broken", rounds=[]),
             record(5, "ecn.connectivity.broken")),
             [{"dip": f"192.0.2.{number}", "dp": 80} for number in (2, 4, 5)])
+
+    def test_records_of_another_plugin(self):
+        ours, other = ({"dip": "192.0.2.1", "dp": 80, "conditions": [found], "path": [], "run": "x"}
+                       for found in ("ecn.negotiation.failed", "mss.option.received.absent"))
+        ours["conditions"].insert(0, "ecn.connectivity.works")
+        with self.assertRaisesRegex(UsageError, r"2 records of other plugins \(mss\), and none of ecn"):
+            self.read(other, other)
+        with self.assertLogs("pathspider", "WARNING") as logged:
+            self.assertEqual(self.read(ours, other), [{"dip": "192.0.2.1", "dp": 80}])
+        self.assertIn("1 record of other plugins (mss): they are left out", logged.output[0])
 
     def test_what_cannot_be_read(self):
         with self.assertRaisesRegex(UsageError, "--from /nowhere: No such file"):
@@ -89,6 +101,19 @@ class TestErrors(unittest.TestCase):
                 self.trace("-o", file.name, "mss", "192.0.2.1")
             self.assertEqual(Path(file.name).read_bytes(), b"mine")
 
+    def test_what_no_hop_can_tell(self):
+        text = io.StringIO()
+        with redirect_stderr(text), self.assertRaises(SystemExit):
+            build_parser("trace", ["trace", "tls", "192.0.2.1"])
+        self.assertIn("hops can say nothing of what tls measures", text.getvalue())
+
+    def test_rates(self):
+        for rate in ("nan", "-1", "0", "fast"):
+            text = io.StringIO()
+            with redirect_stderr(text), self.assertRaises(SystemExit):
+                self.trace(f"--rate={rate}", "mss", "192.0.2.1")
+            self.assertIn(f"{rate}: a number over 0 is needed, of packets per second", text.getvalue())
+
     def test_no_target(self):
         with self.assertRaisesRegex(UsageError, "no target"):
             self.trace("mss")
@@ -108,6 +133,15 @@ class TestPaths(unittest.TestCase):
         return self.lab.run([sys.executable, "-m", "tests.run.locating", "trace", "--rate", "2000", *words], timeout=60,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
 
+    def test_a_reason_of_this_machine(self):
+        """The addresses of the lab, where it does not seem to be the lab, and none is asked for."""
+        argv = ["trace", "-i", "lo", "ecn", "10.20.1.1"]
+        done = subprocess.run([sys.executable, "-m", "pathspider", *argv], cwd=ROOT, capture_output=True, text=True,
+                              check=False, timeout=100)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("10.20.1.1 port 80: pathspider.local_error:lab_address", done.stdout)
+        self.assertIn("--allow-lab-addresses", done.stderr)
+
     def test_a_table_and_records(self):
         with tempfile.NamedTemporaryFile() as file:
             targets = [self.addresses[name] for name in ("ecn-syn-dropped-tcp-at-7", "ecn-clean-tcp-hops")]
@@ -123,7 +157,10 @@ class TestPaths(unittest.TestCase):
         self.assertEqual(len(clean["path"]), 10)
         self.assertNotIn("*", clean["path"])
         lines = done.stdout.decode().split("\n")
-        self.assertEqual(len(lines), 2 * 10 + 1)
+        self.assertEqual(len(lines), 2 * 11 + 1 + 1)
+        self.assertEqual([{side: (end["ttl"], end["came"]) for side, end in record["reached"].items()}
+                          for record in (dropped, clean)],
+                         [{"A": (9, "accepted"), "B": (9, "nothing")}, {"A": (9, "accepted"), "B": (9, "accepted")}])
         for target in targets:
             self.assertTrue(any(line.startswith(f"{target} port 80: ecn.connectivity.") for line in lines))
         self.assertTrue(any("no answer to the experiment <" in line for line in lines))

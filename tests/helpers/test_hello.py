@@ -15,8 +15,6 @@ from pathspider.lab.certificate import make_certificate
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
 LOOPBACK = ("127.0.0.1", "::1")
-SERVER_HELLO = bytes.fromhex("160303007a02")
-WARNED = bytes.fromhex("1503030002" "0170")
 
 
 def extensions(message):
@@ -77,28 +75,43 @@ class TestClientHello(unittest.TestCase):
             server_name({"domain": "a..b"})
 
 
+def alert(*octets, version=3):
+    """A record of alerts: levels and numbers."""
+    return bytes((21, version, 3, 0, len(octets), *octets))
+
+
+def server_hello(octets=118, version=3):
+    """A ServerHello of so many octets behind its header."""
+    return bytes((2, *octets.to_bytes(3, "big"), version)) + bytes(octets - 1)
+
+
+SERVER_HELLO = record(server_hello())
+WARNED = alert(1, 112)
+
+
 class TestAnswers(unittest.TestCase):
-    def test_each_kind_as_soon_as_it_can_be_told(self):
+    def test_each_kind_is_told_by_its_last_octet_or_by_the_first_that_cannot_be(self):
+        cut = [record(server_hello()[start:start + 50]) for start in range(0, 122, 50)]
         for data, answer, octets in (
-            (SERVER_HELLO, "server_hello", 6), (bytes.fromhex("16030300040b"), "other", 6),
-            (bytes((21, 3, 1, 0, 2, 2, 40)), "alert:40", 7), (b"HTTP/1.1", "other", 1), (b"\x16HTTP", "other", 2),
+            (SERVER_HELLO, "server_hello", 127), (record(server_hello() + b"\x0b" + bytes(999)), "server_hello", 127),
+            (b"".join(cut), "server_hello", 137), (record(server_hello(38)), "server_hello", 47),
+            (record(server_hello(37)), "other", 9), (record(server_hello(20000)[:99]), "other", 9),
+            (record(server_hello(version=1)), "other", 10), (record(b"\x0b"), "other", 6),
+            (alert(2, 40), "alert:40", 7), (alert(1, 0), "alert:0", 7), (alert(1, 112, 2, 40), "alert:40", 9),
+            (WARNED + alert(2, 80), "alert:80", 14), (cut[0] + alert(2, 80), "alert:80", 62),
+            (alert(*[7] * 26), "other", 31), (alert(2, 40, 9), "other", 8), (alert(2, 40, version=2), "other", 2),
+            (WARNED + record(b"\x01"), "other", 13), (alert(), "other", 5), (b"\x16\3\3\x40\x01", "other", 5),
+            (b"HTTP/1.1", "other", 1), (b"\x16HTTP", "other", 2), (b"\x17\3\3", "other", 1),
         ):
-            for length in range(len(data) + 1):
-                self.assertEqual(answer_of(data[:length]), answer if length >= octets else None)
+            with self.subTest(data[:20].hex()):
+                for length in range(len(data) + 1):
+                    self.assertEqual(answer_of(data[:length]) == (answer, True), length >= octets, length)
 
-
-    def test_warnings(self):
-        def alert(number, level=1, version=3):
-            return bytes((21, version, 3, 0, 2, level, number))
-
-        for data, found in (
-            (alert(112), (b"", "alert:112")), (alert(112) + SERVER_HELLO, (SERVER_HELLO, "alert:112")),
-            (alert(112) + alert(90) + alert(40, 2), (alert(40, 2), "alert:90")), (alert(0), (alert(0), None)),
-            (alert(112)[:6], (alert(112)[:6], None)), (alert(112, version=2), (alert(112, version=2), None)),
-            (SERVER_HELLO, (SERVER_HELLO, None)), (b"", (b"", None)),
-            (bytes((21, 3, 3, 0, 0, 1, 5)), (b"\1\5", "alert:5")),
-        ):
-            self.assertEqual(hello.behind_warnings(data), found)
+    def test_what_is_not_all(self):
+        for data, answer in ((b"", "none"), (WARNED, "alert:112"), (WARNED + alert(1, 90, 1, 91), "alert:91"),
+                             (WARNED + b"\x16", "incomplete"), (SERVER_HELLO[:-1], "incomplete"),
+                             (WARNED[:-1], "incomplete"), (record(server_hello()[:50]), "incomplete")):
+            self.assertEqual(answer_of(data), (answer, False))
 
 
 class TestConnections(unittest.TestCase):
@@ -151,20 +164,23 @@ class TestConnections(unittest.TestCase):
         for act, state, answer in (
             (reset, CONN_FAILED, "reset"),
             (lambda sock: sock.recv(4096), CONN_FAILED, "closed"),
-            (lambda sock: (sock.recv(4096), sock.send(b"\x16\x03")), CONN_FAILED, "other"),
+            (lambda sock: (sock.recv(4096), sock.send(b"\x16\x03")), CONN_FAILED, "incomplete"),
             (lambda sock: (sock.recv(4096), sock.send(bytes((21, 3, 3, 0, 2, 2, 80)))), CONN_FAILED, "alert:80"),
             (slowly, CONN_OK, "server_hello"),
             (lambda sock: (sock.recv(4096), sock.send(WARNED), sock.send(SERVER_HELLO)), CONN_OK, "server_hello"),
             (lambda sock: (sock.recv(4096), sock.send(WARNED + SERVER_HELLO)), CONN_OK, "server_hello"),
             (lambda sock: (sock.recv(4096), sock.send(WARNED)), CONN_FAILED, "alert:112"),
-            (lambda sock: (sock.recv(4096), sock.send(WARNED + b"\x16")), CONN_FAILED, "other"),
+            (lambda sock: (sock.recv(4096), sock.send(WARNED + b"\x16")), CONN_FAILED, "incomplete"),
         ):
             done = connect_hello(LOOPBACK, self.serve(act), 30, [b"hello"])
             self.assertEqual((done["spdr_state"], done["tls_answer"]), (state, answer))
 
-    def test_no_answer(self):
-        done = connect_hello(LOOPBACK, self.serve(lambda sock: (sock.recv(4096), sock.recv(4096))), 0.2, [b"hello"])
-        self.assertEqual((done["spdr_state"], done["tls_answer"]), (CONN_TIMEOUT, "none"))
+    def test_no_answer_or_half_of_one(self):
+        for said, state, answer in ((b"", CONN_TIMEOUT, "none"), (SERVER_HELLO[:-1], CONN_TIMEOUT, "incomplete"),
+                                    (WARNED, CONN_FAILED, "alert:112")):
+            job = self.serve(lambda sock, said=said: (sock.recv(4096), sock.send(said), sock.recv(4096)))
+            done = connect_hello(LOOPBACK, job, 0.5, [b"hello"])
+            self.assertEqual((done["spdr_state"], done["tls_answer"]), (state, answer))
 
     def test_no_connection(self):
         with socket.create_server(("127.0.0.1", 0)) as other:

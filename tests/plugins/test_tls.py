@@ -74,6 +74,16 @@ class TestVerdicts(unittest.TestCase):
         self.assertTrue(left_as_sent("1300,505", "1300", whole=False))
         self.assertFalse(left_as_sent("1300,505", "1805", whole=False))
 
+    def test_answers_before_all_had_left(self):
+        """What answers the first segment may leave no window for the second one; silence and a ServerHello cannot."""
+        plugin = spider("--hellos", "large")
+        for answer in ("alert:40", "incomplete", "other", "reset", "closed"):
+            self.assertEqual(plugin.combine_flows([flow("plain"), flow("large", answer, segments_fwd="1300")]), [
+                "tls.plain.answer.server_hello", "tls.large.connectivity.broken", f"tls.large.answer.{answer}"])
+        for answer in ("server_hello", "none"):
+            found = plugin.combine_flows([flow("plain"), flow("large", answer, segments_fwd="1300")])
+            self.assertEqual(found, [NOT_AS_SENT])
+
     def test_syns_that_ask_for_ecn(self):
         flows = [flow("plain"), flow("ech", "none", tcp_synflags_fwd=0xC2)]
         self.assertEqual(spider("--hellos", "ech").combine_flows(flows), [ECN_SWITCHED])

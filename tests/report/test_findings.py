@@ -58,6 +58,7 @@ class TestLead(unittest.TestCase):
             self.assertEqual(text, "IPv4 100.00 % (20.65-100.00); IPv6 0.00 % (0.00-79.35); noise floor 50.00 % "
                                    "(9.45-90.55): 1 target failed only without it; of 2 broken at first, further "
                                    "rounds confirmed 1 and rejected 1.")
+        self.assertNotIn("confirmed", self.said(a=[record("192.0.2.1", WORKS)])[0])  # there is nothing to confirm
         self.assertIn("not confirmed", self.said(a=[record("192.0.2.1", BROKEN)])[0])
 
     def test_all_of_it_is_in_two_systems(self):

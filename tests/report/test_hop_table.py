@@ -28,6 +28,24 @@ class TestTable(unittest.TestCase):
   4    10.0.4.1             1.2 ms  SYN       *            60      no answer to the experiment
   5    10.9.9.9 / 10.0.5.1  1.2 ms  SYN       SYN          60      other hops""")
 
+    def test_how_packets_ended(self):
+        """Accepted by the target, refused by a hop or by it, lost; behind a silent hop, or in a loop."""
+        hops = {"A": [hop(1, 2), hop(3, 2)], "B": [hop(1, 2), hop(3, 2, "10.0.1.1")]}
+        reached = {"A": {"ttl": 5, "came": "accepted", "addr": "192.0.2.1"},
+                   "B": {"ttl": 4, "came": "refused", "addr": "10.0.3.1"}}
+        record = {**RECORD, "conditions": []}
+        self.assertEqual(hop_table({**record, "hops": hops, "reached": reached}, ["tcp_flags"]).split("\n")[2:], [
+            "  1    10.0.1.1             1.2 ms  SYN       SYN         60",
+            "  2    *                            *         *",
+            "  3    10.0.3.1 / 10.0.1.1  1.2 ms  SYN       SYN         60      other hops that is hop 1 again",
+            "  4    10.0.3.1                     *         refused",
+            "  5    192.0.2.1                    accepted"])
+        lost = {"A": {"ttl": 32, "came": "nothing"}, "B": {"ttl": 6, "came": "nothing"}}
+        rows = hop_table({**RECORD, "hops": {"A": [hop(1, 2)], "B": []}, "reached": lost}, ["tcp_flags"]).split("\n")
+        self.assertEqual([row.split()[0] for row in rows[2:-2]], ["1", "2", "3", "4", "5", "6"])
+        self.assertEqual(rows[-2:], ["  nobody accepted or refused the baseline up to TTL 32",
+                                     "  nobody accepted or refused the experiment up to TTL 6"])
+
     def test_systems(self):
         hops = {side: [{**one, "ASN": 64496} if one["ttl"] == 2 else one for one in hops]
                 for side, hops in RECORD["hops"].items()}

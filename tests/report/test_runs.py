@@ -42,6 +42,17 @@ class TestRuns(unittest.TestCase):
             "Target list": "list (SHA-256 0123456789ab, 7 jobs, not read to its end)",
             "Options": "interface=eth0 seed=0 connect=http"})
 
+    def test_how_hard_was_measured_is_told_and_of_which_campaign(self):
+        self.write("b.ndjson", {**run(2, rate=50.0, workers=20, per_address=2, max_targets=None, status_file="s",
+                                      locate=0, locate_rate=50.0, source_ip=[]),
+                                "campaign": {"id": "0a", "label": "autumn", "chunks": 3}})
+        read_runs(self.b)
+        (row,) = cells(self.b)
+        self.assertEqual(row[-1].split(), ["interface=eth0", "seed=0", "rate=50.0", "workers=20", "per_address=2",
+                                           "locate=0", "connect=http", "campaign=autumn"])
+        self.b.facts[0]["campaign"]["label"] = ""
+        self.assertTrue(next(cells(self.b))[-1].endswith("campaign=0a"))
+
     def test_of_a_packed_file(self):
         for name in ("a.ndjson.gz", "a.ndjson"):
             self.write(name, run(1))

@@ -17,6 +17,11 @@ class TestWording(unittest.TestCase):
                     self.assertTrue(heading(question).endswith("?"), question)
                     self.assertNotIn("<", heading(question))
 
+    def test_every_plugin_that_may_find_something_broken_says_what(self):
+        for plugin in available_plugins():
+            if any(one.endswith(".connectivity.broken") for one in plugin.conditions):
+                self.assertTrue(plugin.feature, plugin.name)
+
     def test_features(self):
         self.assertEqual([feature(one) for one in
                           ("ecn", "dscp.46", "tcpopt.253", "tls.ech", "accecn.ect0", "mine.and.yours")],

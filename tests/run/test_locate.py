@@ -1,5 +1,6 @@
 """Locating: what is looked for, the stage among the others, and real paths of eight hops."""
 
+import argparse
 import io
 import json
 import os
@@ -12,12 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from pathspider.conditions import UNLOCATED
+from pathspider.conditions import UNLOCATED, first_and_last
 from pathspider.installed import available_plugins, declared, find_plugin
 from pathspider.lab import Lab, scenarios
 from pathspider.lab.scenario import Family, cases_of
 from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
 from pathspider.quotation import Quotation
+from pathspider.records import CONN_FAILED, CONN_OK
 from pathspider.run.locate import (
     LOCATE,
     Finding,
@@ -25,8 +27,7 @@ from pathspider.run.locate import (
     Material,
     Router,
     anyhow,
-    finding,
-    materials,
+    findings,
     of_feature,
     specimens,
 )
@@ -35,6 +36,11 @@ from pathspider.run.specimen import SPECIMEN, Specimen
 from pathspider.traversal import TraversalSpider
 
 ECN = find_plugin("ecn").located
+
+
+def first(*args, **kwargs):
+    """What is located, if its packets can show it; or None."""
+    return next(findings(*args, **kwargs), None)
 
 
 class TestFinding(unittest.TestCase):
@@ -50,7 +56,7 @@ class TestFinding(unittest.TestCase):
                 (["ecn.connectivity.works"], False, None),
                 (["pathspider.not_measured"], False, None),
                 ([], False, None)):
-            self.assertEqual(finding(ECN, found, confirmed=confirmed), expected, found)
+            self.assertEqual(first(ECN, found, confirmed=confirmed), expected, found)
 
     def test_changed(self):
         for name, found, expected in (
@@ -59,19 +65,25 @@ class TestFinding(unittest.TestCase):
                 ("ecn", ["ecn.connectivity.works", "ecn.negotiation.succeeded", "ecn.ipmark.ect0.not_seen"],
                  Finding("ecn", "changed", ("ecn",))),
                 ("ecn", ["ecn.connectivity.works", "ecn.negotiation.succeeded", "ecn.ipmark.ect0.seen"], None),
-                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:46"], None),
-                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:8", "dscp.46.replymark:46"], None),
+                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:8", "dscp.46.replymark:46"],
+                 Finding("dscp.46", "changed", ("dscp",), False)),
                 ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:0"],
+                 Finding("dscp.46", "changed", ("dscp",), False)),
+                ("dscp", ["dscp.46.connectivity.works", "dscp.0.replymark:0", "dscp.46.replymark:8"],
                  Finding("dscp.46", "changed", ("dscp",))),
+                ("dscp", ["dscp.46.connectivity.offline"], None),
                 ("mss", ["mss.connectivity.online", "mss.option.received.unchanged"], None),
                 ("mss", ["mss.connectivity.online", "mss.option.received.deflated"],
                  Finding("mss", "changed", ("mss",))),
                 ("tfo", ["tfo.connectivity.works", "tfo.cookie.not_received"], Finding("tfo", "changed", ("tfo",))),
                 ("evilbit", ["evilbit.connectivity.works", "evilbit.mark.not_seen"],
-                 Finding("evilbit", "changed", ("evil",))),
+                 Finding("evilbit", "changed", ("evil",), False)),
+                ("ecn", ["ecn.connectivity.works", "ecn.syn_ect.connectivity.broken",
+                         "ecn.syn_ect.stable.connectivity.broken"],
+                 Finding("ecn.syn_ect", "dropped", ("tcp_flags", "ecn"))),
                 ("udpopts", ["udpopts.connectivity.works"], Finding("udpopts", "changed", ("surplus",), False)),
                 ("udpzero", ["udpzero.connectivity.works"], None)):
-            self.assertEqual(finding(find_plugin(name).located, found, confirmed=True), expected, found)
+            self.assertEqual(first(find_plugin(name).located, found, confirmed=True), expected, found)
 
     def test_what_is_broken_besides_connectivity(self):
         located = find_plugin("quic").located
@@ -85,7 +97,7 @@ class TestFinding(unittest.TestCase):
                 ([*works, "quic.ecn.validates"], True, None),
                 (["quic.connectivity.broken", "quic.stable.connectivity.broken"], True,
                  Finding("quic", "dropped", ("proto",)))):
-            self.assertEqual(finding(located, found, confirmed=confirmed), expected, found)
+            self.assertEqual(first(located, found, confirmed=confirmed), expected, found)
 
     def test_forced(self):
         self.assertEqual(anyhow(ECN, ["ecn.connectivity.works"]),
@@ -108,35 +120,55 @@ class TestFinding(unittest.TestCase):
                 ("dscpclass", ["dscpclass.8.connectivity.works", "dscpclass.8.replymark:0",
                                "dscpclass.46.connectivity.works", "dscpclass.46.replymark:6"],
                  Finding("dscpclass.46", "changed", ())),
-                ("dscpclass", ["dscpclass.8.connectivity.works", "dscpclass.8.replymark:8"], None),
+                ("dscpclass", ["dscpclass.8.connectivity.works", "dscpclass.8.replymark:8"],
+                 Finding("dscpclass.8", "changed", (), False)),
+                ("accecn", ["accecn.connectivity.works", "accecn.ect0.connectivity.works"],
+                 Finding("accecn.ect0", "changed", (), False)),
+                ("l4s", ["l4s.connectivity.works", "l4s.ect1.forward.bleached", "l4s.control.connectivity.works",
+                         "l4s.control.ect1.forward.bleached"], Finding("l4s.control", "changed", ())),
+                ("l4s", ["l4s.connectivity.works", "l4s.ect1.forward.bleached", "l4s.control.connectivity.works"],
+                 Finding("l4s.control", "changed", (), False)),
                 ("ipv6eh", ["ipv6eh.fragment.8.connectivity.broken"], Finding("ipv6eh.fragment.8", "dropped", ()))):
-            self.assertEqual(finding(find_plugin(name).located, found, confirmed=False), expected, found)
+            self.assertEqual(first(find_plugin(name).located, found, confirmed=False), expected, found)
         stable = ["tcpopt.99.connectivity.broken", "tcpopt.99.stable.connectivity.unstable",
                   broken, "tcpopt.200.stable.connectivity.broken"]
-        self.assertEqual(finding(find_plugin("tcpopt").located, stable, confirmed=True),
+        self.assertEqual(first(find_plugin("tcpopt").located, stable, confirmed=True),
                          Finding("tcpopt.200", "dropped", ()))
 
-    def test_materials(self):
-        def merged(*variants):
-            connections = [{"spdr_state": 0, "config": config, **({"variant": name} if name is not None else {})}
-                           for config, name in enumerate(variants)]
-            return SimpleNamespace(result=SimpleNamespace(connections=connections))
+    def test_all_that_may_be_located_what_matters_most_first(self):
+        found = ["l4s.connectivity.broken", "l4s.control.connectivity.broken", "l4s.dscp45.connectivity.works"]
+        self.assertEqual([*findings(find_plugin("l4s").located, found, confirmed=False)],
+                         [Finding("l4s", "dropped", ()), Finding("l4s.control", "dropped", ()),
+                          Finding("l4s.dscp45", "changed", (), False)])
+
+    def test_of_feature(self):
+        """The packets of the connections that are compared where a feature is judged."""
+        def made_of(*variants, missing=None):
+            return [({"spdr_state": 0, "config": config, **({"variant": name} if name is not None else {})},
+                     None if config == missing else packets[config]) for config, name in enumerate(variants)]
+
+        def spider(name, *arguments):
+            parser = argparse.ArgumentParser()
+            plugin = find_plugin(name)
+            plugin.register_args(parser.add_subparsers())
+            args = parser.parse_args([name, *arguments])
+            args.source = ("192.0.2.1", None)
+            return plugin(1, "int:lo", args)
 
         packets = [Specimen(bytes((number,))) for number in range(4)]
-        plain = materials(merged(None, None, None), packets[:3])
-        self.assertEqual(plain, {None: Material(packets[0], packets[2], True, (0, 2))})
-        once = materials(merged(None, "", "control"), packets[:3])
-        self.assertEqual(once, {"": Material(packets[0], packets[1], True, (0, 1)),
-                                "control": Material(packets[0], packets[2], True, (0, 2))})
-        self.assertEqual(of_feature(once, "mptcp", "mptcp"), once[""])
-        self.assertEqual(of_feature(once, "mptcp", "mptcp.control"), once["control"])
-        self.assertIsNone(of_feature(once, "mptcp", "mptcp.other"))
-        self.assertEqual(of_feature(plain, "dscp", "dscp.46"), plain[None])
-        each = materials(merged(None, "a", None, "b"), packets)
-        self.assertEqual(each["b"], Material(packets[2], packets[3], True, (2, 3)))
-        self.assertEqual([*materials(merged(None, "a", None, "b"), [None, *packets[1:]])], ["b"])
-        self.assertEqual(materials(merged(None, None), [packets[0], None]), {})
-        self.assertEqual(materials(merged(), []), {})
+        dscp, mptcp, ecn = spider("dscp"), spider("mptcp"), spider("ecn", "--connect=http", "--syn-ect", "--feedback")
+        plain = made_of(None, None, None)
+        self.assertEqual(of_feature(plain, dscp, "dscp.46"), Material(packets[0], packets[2], True, (0, 2)))
+        once = made_of(None, "", "control")
+        for feature, config in (("mptcp", 1), ("mptcp.control", 2)):
+            self.assertEqual(of_feature(once, mptcp, feature), Material(packets[0], packets[config], True, (0, config)))
+        each = made_of(None, "", None, "control")
+        self.assertEqual(of_feature(each, mptcp, "mptcp.control"), Material(packets[2], packets[3], True, (2, 3)))
+        self.assertIsNone(of_feature(made_of(None, "", None, "control", missing=0), mptcp, "mptcp"))
+        self.assertIsNone(of_feature(made_of(None, None, missing=1), dscp, "dscp.46"))
+        for feature, place in (("ecn", 3), ("ecn.syn_ect", 2), ("ecn.feedback", 1)):  # the one that asks comes last
+            self.assertEqual(of_feature(made_of(None, None, None, None), ecn, feature),
+                             Material(packets[0], packets[place], True, (0, place)))
 
     def test_plugins_name_fields_that_there_are(self):
         for plugin in available_plugins():
@@ -170,22 +202,26 @@ class TestLocator(unittest.TestCase):
     def setUp(self):
         self.out = []
         spider = SimpleNamespace(name="ecn", options=RunOptions(locate=2), located=ECN, source=(None, None),
-                                 live_options=lambda config: None)
+                                 live_options=lambda config: None, compared=first_and_last)
         self.locator = Locator(spider, self.out.append, lambda: None)
-        self.packets = {None: Material(Specimen(SYN), Specimen(ASKING), False, (0, 1))}
+        self.packets = self.made_of(Specimen(ASKING))
+
+    def made_of(self, experiment):
+        return [({"spdr_state": CONN_OK, "config": 0}, Specimen(SYN)),
+                ({"spdr_state": CONN_FAILED, "config": 1}, experiment)]
 
     def record(self, *found):
         return {"dip": "192.0.2.1", "dp": 80, "conditions": list(found), "path": [None, "*", "192.0.2.1"]}
 
     def test_what_is_taken(self):
-        broken, unlike = "ecn.connectivity.broken", self.packets[None]._replace(experiment=Specimen(SYN))
-        accepted = self.packets[None]._replace(experiment=Specimen(ASKING, accepted=True))
+        broken, unlike = "ecn.connectivity.broken", self.made_of(Specimen(SYN))
+        accepted = self.made_of(Specimen(ASKING, accepted=True))
         self.assertFalse(self.locator.take(self.record("ecn.connectivity.works"), self.packets))
         self.assertTrue(self.locator.take(self.record(broken), self.packets))
-        self.assertFalse(self.locator.take(self.record(broken), {None: unlike}))
-        self.assertFalse(self.locator.take(self.record(broken), {None: accepted}))
+        self.assertFalse(self.locator.take(self.record(broken), unlike))
+        self.assertFalse(self.locator.take(self.record(broken), accepted))
         unseen = self.record(broken)
-        self.assertFalse(self.locator.take(unseen, None))
+        self.assertFalse(self.locator.take(unseen, self.made_of(None)))
         self.assertEqual(unseen["conditions"], [broken, UNLOCATED])
         self.assertTrue(self.locator.take(self.record(broken), self.packets))
         too_many = self.record(broken)
@@ -193,6 +229,15 @@ class TestLocator(unittest.TestCase):
         self.assertEqual(too_many["conditions"], [broken])
         self.assertEqual((self.locator.open, self.locator.taken, self.locator.beyond, self.locator.unlocated),
                          (2, 2, 1, 1))
+
+    def test_half_of_what_may_be_located_is_kept_for_what_is_known_to_have_happened(self):
+        self.locator.spider.located = find_plugin("dscp").located
+        marked = [(connection, specimen._replace(first=specimen.first[:1] + bytes((mark << 2,)) + specimen.first[2:]))
+                  for (connection, specimen), mark in zip(self.packets, (0, 46), strict=True)]
+        works, reply = "dscp.46.connectivity.works", "dscp.46.replymark:10"
+        for found, taken in (([works], True), ([works], False), ([works, reply], True), ([works, reply], False)):
+            self.assertIs(self.locator.take(self.record(*found), marked), taken)
+        self.assertEqual((self.locator.taken, self.locator.beyond), (2, 1))
 
     def test_stopped(self):
         self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
@@ -252,6 +297,8 @@ RUNS = {
                      "ecn-syn-reset-tcp-at-4", "ecn-syn-stripped-tcp-quoted-8", "ecn-no-server-tcp-hops",
                      "ecn-no-server-tcp-proxy", "ecn-clean-tcp-hops"),
     ("ecn", "http"): ("ecn-bleached-at-1", "ecn-bleached-at-5", "ecn-clean-http-hops"),
+    ("l4s", "http"): ("l4s-accurate-hops", "l4s-bleached-at-3", "l4s-syn-dropped-at-2", "l4s-bleached-silently-at-4"),
+    ("dscp", "tcp"): ("dscp-clean-tcp-hops", "dscp-rewritten-at-8"),
     ("tcpopt", "tcp"): ("tcpopt-stripped-at-5", "tcpopt-reset-at-6", "tcpopt-clean-hops"),
     ("dscpclass", "tcp"): ("dscpclass-precedence-at-2", "dscpclass-reflected-hops"),
     ("ipv6eh", "tcp"): ("ipv6eh-destination-dropped-at-7", "ipv6eh-fragment-dropped-at-1"),

@@ -14,8 +14,10 @@ from pathspider.lab.families import (
     dscp,
     dscpclass,
     ecn,
+    ecnmarks,
     evilbit,
     ipv6eh,
+    l4s,
     mptcp,
     mss,
     quic,
@@ -27,7 +29,8 @@ from pathspider.lab.families import (
 from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
 from pathspider.lab.scenario import Scenario
 
-FAMILIES = (accecn, dscp, dscpclass, ecn, evilbit, ipv6eh, mptcp, mss, quic, tcpopt, tfo, udpopts, udpzero)
+FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, quic, tcpopt, tfo, udpopts,
+            udpzero)
 BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
 
@@ -59,16 +62,16 @@ SCENARIOS = [
     *at_each("ecn-syn-stripped-tcp", "changed"),
     *at_each("ecn-syn-dropped-tcp", "dropped"),
     *at_each("ecn-bleached", "changed"),
-    *at_each("dscp-rewritten", "changed"),
+    *at_each("dscp-rewritten", "changed", ""),  # who sees the quotations alone can know
     *at_each("dscp-46-dropped-tcp", "dropped"),
     *at_each("dscp-46-dropped-dnsudp", "dropped"),
     *at_each("mss-clamped-tcp", "changed"),
     *at_each("tfo-stripped-http", "changed"),
     *at_each("tfo-syn-dropped-http", "dropped"),
-    *at_each("evilbit-cleared-tcp", "changed"),
+    *at_each("evilbit-cleared-tcp", "changed", ""),
     *at_each("evilbit-dropped-tcp", "dropped"),
     *at_each("udpzero-dropped", "dropped"),
-    *at_each("udpopts-stripped", "changed", ""),  # who sees the quotations alone can know
+    *at_each("udpopts-stripped", "changed", ""),
     *at_each("udpopts-dropped", "dropped"),
     *at_each("tcpopt-stripped", "changed", ""),
     *at_each("dscpclass-precedence", "changed"),
@@ -89,11 +92,14 @@ SCENARIOS = [
     hops("ipv6eh-clean", "hops", Route(), ""),
     hops("dscpclass-reflected", "hops", Route(), ""),
     hops("quic-clean", "hops", Route(), ""),
-    # nothing but that replies are not marked as requests are: so do hosts
-    hops("dscp-clean-tcp", "hops", Route(), "reverse_or_target"),
-    hops("dscp-clean-dnsudp", "hops", Route(), "reverse_or_target"),
-    hops("dscpclass-clean", "hops", Route(), "reverse_or_target"),
-    hops("evilbit-clean-tcp", "hops", Route(), "reverse_or_target"),
+    # but that replies are not marked as requests are: so do hosts
+    hops("dscp-clean-tcp", "hops", Route(), ""),
+    hops("dscp-clean-dnsudp", "hops", Route(), ""),
+    hops("dscpclass-clean", "hops", Route(), ""),
+    hops("evilbit-clean-tcp", "hops", Route(), ""),
+    # what plays the server changes flags where it stands: behind the last hop
+    hops("l4s-accurate", "hops", Route(HOPS), ""),
+    hops("l4s-server", "hops", Route(HOPS), ""),
 
     # What else the other families know, at one hop
     hops("ecn-syn-dropped-http", "at-3", Route(3), "dropped:3-4"),
@@ -126,7 +132,15 @@ SCENARIOS = [
     hops("mptcp-stripped", "at-6", Route(6), "changed:6-7"),
     hops("accecn-bleached", "at-3", Route(3), "changed:3-4"),  # the second of three variants
     hops("accecn-marked-dropped", "at-2", Route(2), "dropped:2-3"),
+    hops("ecnmarks-syn-ect-dropped", "at-5", Route(5), "dropped:5-6"),
+    hops("ecnmarks-syn-ect-dropped-tcp", "at-2", Route(2), "dropped:2-3"),
     hops("accecn-stripped", "at-6", Route(6), "changed:6-7"),
+    hops("l4s-bleached", "at-3", Route(3), "changed:3-4"),  # the second of three variants
+    hops("l4s-syn-bleached", "at-5", Route(5), "changed:5-6"),
+    hops("l4s-bleached-silently", "at-4", Route(4), "changed:4-5"),
+    hops("l4s-syn-dropped", "at-2", Route(2), "dropped:2-3"),
+    hops("l4s-asking-dropped", "at-6", Route(6), "dropped:6-7"),
+    hops("l4s-data-dropped", "at-4", Route(4), ""),
     hops("dscpclass-bleached", "at-2", Route(2), "changed:2-3"),
     hops("dscpclass-remarked", "at-5", Route(5), "changed:5-6"),  # of all codepoints, one
     hops("dscpclass-dropped", "at-7", Route(7), "dropped:7-8"),

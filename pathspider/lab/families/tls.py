@@ -30,6 +30,7 @@ SCENARIOS = [
     Scenario("tls-ech-dropped", [hello_device("ech", "drop")], HTTPS, truth(ech="broken none")),
     Scenario("tls-ech-reset", [hello_device("ech", "reset")], HTTPS, truth(ech="broken reset")),
     Scenario("tls-ech-alert", [hello_device("ech", "alert")], HTTPS, truth(ech="broken alert:40")),
+    Scenario("tls-ech-half", [hello_device("ech", "half")], HTTPS, truth(ech="broken incomplete")),
     Scenario("tls-ech-http", [hello_device("ech", "http")], HTTPS, truth(ech="broken other")),
     Scenario("tls-ech-closed", [hello_device("ech", "close")], HTTPS, truth(ech="broken closed")),
     # and with it all that follows: of that, nothing can be said of ClientHellos
@@ -58,6 +59,7 @@ SCENARIOS = [
     Scenario("tls-offline-closed", [], HTTPS, all_three("offline no_connection", "no_connection"), port=9),
     Scenario("tls-offline-alert", [hello_device("any", "alert")], HTTPS, all_three("offline alert:40", "alert:40")),
     Scenario("tls-offline-reset", [hello_device("any", "reset")], HTTPS, all_three("offline reset", "reset")),
+    Scenario("tls-offline-half", [hello_device("any", "half")], HTTPS, all_three("offline incomplete", "incomplete")),
     Scenario("tls-offline-http", [hello_device("any", "http")], HTTPS, all_three("offline other", "other")),
     Scenario("tls-offline-ended", [hello_device("any", "close")], HTTPS, all_three("offline closed", "closed")),
     Scenario("tls-offline-silent", [hello_device("any", "drop")], HTTPS, all_three("offline none", "none")),
