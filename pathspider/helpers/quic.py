@@ -16,6 +16,7 @@ import errno
 import select
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pathspider.helpers import poller
@@ -24,7 +25,7 @@ from pathspider.helpers.hello import server_name
 from pathspider.helpers.http import FINAL, USER_AGENT, url_host
 from pathspider.helpers.modes import MODES
 from pathspider.helpers.optional import require_aioquic
-from pathspider.helpers.poller import Wait, arrived, clock
+from pathspider.helpers.poller import Wait, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
     WAITING,
@@ -117,8 +118,10 @@ class Exchange:
         self.lag = lag
         """For how long this connection has waited for its turn."""
         self.moment = 0.0
-        self.left: float | None = None
-        """When it was left to others, by the clock of all, if it has not gone on since."""
+        self.left = (0.0, 0.0)
+        """When the network was last waited for, by the clock of all, and in monotonic seconds."""
+        self.waits = False
+        """And nothing that came of that has been looked at."""
         self.own, self.sp = sock.getsockname()[:2]
         self.peer = sock.getpeername()
         self.status = 0
@@ -159,30 +162,31 @@ class Exchange:
         before = self.client.counts or (0, 0, 0)
         first = self.marked = self.client.next_number
         self.set_mark(ECT0)
-        yield from self.ping(LEAST_PATIENCE)
+        yield from self.ping(LEAST_PATIENCE, (self.now() + self.deadline) / 2)
         self.set_mark(NOT_ECT)
         behind = self.client.next_number
         if not self.has_acknowledged(first) and not self.client.over:
             self.spins.clear()
-            yield from self.ping(self.deadline)
+            yield from self.ping(self.deadline, self.deadline)
             self.unmarked_acked = self.has_acknowledged(behind)
         # now, since an acknowledgement that was waited for in vain may have come with a later one
         self.acked = sum(first <= number < behind for number in self.client.acknowledged)
         if (counts := self.client.counts) is not None:
             self.counts = counts[0] - before[0], counts[1] - before[1], counts[2] - before[2]
 
-    def ping(self, patience: float) -> poller.Exchange[None]:
+    def ping(self, patience: float, latest: float) -> poller.Exchange[None]:
         """Send PINGs, one after the other, until there are :data:`PACKETS` pairs of spin bits; not more than twice as
         many, and none behind a first one that is not acknowledged.
 
         :param patience: seconds that each is waited for, at least
+        :param latest: the moment up to which the first one is waited for; so there is time for what comes behind
         """
         answered, silent = False, 0
         for _ in range(2 * PACKETS):
             number = self.client.next_number
             self.client.send_ping(number)
             self.sent_spins.clear()
-            until = min(self.deadline, self.now() + max(patience, self.client.patience))
+            until = min(self.deadline if answered else latest, self.now() + max(patience, self.client.patience))
             if (yield from self.go_on(lambda number=number: self.has_acknowledged(number), until)):  # type: ignore[misc]
                 answered = True
                 if len(self.sent_spins) == 1:  # else it may be that of another packet which came back
@@ -231,7 +235,7 @@ class Exchange:
 
     def wait(self, until: float) -> poller.Exchange[bool]:
         """Wait for datagrams. An ICMP error ends a connection whose handshake is not complete."""
-        self.left = clock()
+        self.left, self.waits = (clock(), monotonic()), True
         due = until + self.lag
         try:
             ready = yield Wait(self.sock, select.POLLIN, due)
@@ -248,9 +252,9 @@ class Exchange:
     def waited_since(self, moment: float) -> None:
         """It could have gone on at a moment of the clock of all: from then on it waited for its turn, which others
         had. The clock of all does not count what nobody could attend to, and so that is not taken off it twice."""
-        if self.left is not None:
-            self.lag += max(0.0, clock() - max(moment, self.left))
-            self.left = None
+        if self.waits:
+            self.lag += max(0.0, clock() - max(moment, self.left[0]))
+            self.waits = False
 
     def ended(self, number: int, network: bool) -> _Failure:
         """The end by an error, the path's or our own machine's."""
@@ -284,10 +288,11 @@ class Exchange:
             except OSError:
                 return
             if (moment := came(ancillary)) is not None:
-                moment = arrived(moment)
-                if moment - lag > self.deadline:
+                began, at = self.left  # the network had its time from then on, whether we could look or not
+                arrived = began + max(0.0, moment - at)
+                if arrived - lag > self.deadline:
                     return
-                self.waited_since(moment)
+                self.waited_since(arrived)
             if data and not data[0] & LONG_HEADER:
                 self.came_spin = bool(data[0] & SPIN)
             self.client.receive_datagram(data, self.peer, self.now())

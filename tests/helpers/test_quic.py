@@ -142,14 +142,14 @@ class TestConnect(unittest.TestCase):
         with mock.patch.object(quic, "clock", return_value=12.0):
             exchange.waited_since(3.0)  # it was not left to others
             self.assertEqual((exchange.lag, exchange.now()), (0.25, 11.75))
-            exchange.left = 10.0
+            exchange.left, exchange.waits = (10.0, 0.0), True
             exchange.waited_since(11.5)  # an answer came
             exchange.waited_since(11.0)  # another one, of which no time is taken off twice
             self.assertEqual((exchange.lag, exchange.now()), (0.75, 11.75))
-            exchange.left = 11.0
+            exchange.left, exchange.waits = (11.0, 0.0), True
             exchange.waited_since(9.0)  # one that had come before
             self.assertEqual(exchange.lag, 1.75)
-            exchange.left = 11.0
+            exchange.waits = True
             exchange.waited_since(12.5)  # one that comes in a time that the clock of all does not count
             self.assertEqual((exchange.lag, exchange.now()), (1.75, 11.75))  # it never goes back
 
