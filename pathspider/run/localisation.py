@@ -304,7 +304,7 @@ class Search:
             answer = yield from self._ask(OTHER, ttl)
             flows, misses = flows + 1, misses + (answer is None)
             if misses > MOST_MISSES:
-                raise _Over(self._unanswered())
+                raise _Over(not_located("rate_limited") if misses < flows else self._unanswered())
             if answer is not None and (answer.came is not Came.HOP or answer.addr != baseline.addr):
                 raise _Over(not_located("path_differs"))
 

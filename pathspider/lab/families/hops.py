@@ -203,7 +203,8 @@ SCENARIOS = [
     # Hops that say it once a second
     hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
     hops("ecn-syn-dropped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
-    hops("quic-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("quic-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited",
+         "not_located:no_answer"),  # not even twice to datagrams of other flows
     hops("dscp-46-dropped-tcp", "all-limited", Route(4, limited=tuple(EVERY_HOP)), "dropped:4-5",
          "not_located:rate_limited"),
 
