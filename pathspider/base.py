@@ -154,7 +154,8 @@ class Spider:
     located: ClassVar[Mapping[str, Sequence[str]]] = {}
     """By a condition, as a regular expression: the header fields that are looked for on the path where it was found
     (``--locate``), by their names in :class:`~pathspider.quotation.Quotation`. The first condition that a record has
-    counts; of ``X.connectivity.broken``, if it was confirmed. Empty: nothing of this plugin can be seen on the path."""
+    counts, if packets can show it; of ``X.connectivity.broken``, if it was confirmed. Empty: nothing of this plugin can
+    be seen on the path."""
     name: ClassVar[str] = "spider"
     description: ClassVar[str] = ""
     version: ClassVar[str] = ""
@@ -268,7 +269,13 @@ class Spider:
         return suspicious(found, self.suspects)
 
     def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
-        """The two flows whose responses are compared where ``NAME.connectivity.works`` was concluded of them."""
+        """The two flows of which ``NAME.connectivity`` is concluded: their responses are compared where that is
+        ``works``, and ``--locate`` makes its probes of them. It asks with what the connections told alone, without the
+        fields of chains. Unless overridden, the flow that has the ``variant`` that is named and the baseline before it,
+        or the first and the last.
+
+        :returns: baseline and experiment, the same objects
+        """
         return first_and_last(name, flows)
 
     def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,

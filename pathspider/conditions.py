@@ -256,7 +256,13 @@ def rcode_name(code: int) -> str:
 
 
 def first_and_last(name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
-    """The flows that are compared under a name, unless a plugin says otherwise."""
+    """The flows that are compared under a name, unless a plugin says otherwise: of ``tcpopt.99``, that of the variant
+    ``99`` and the baseline before it; where no flow is of such a variant, the first and the last."""
+    _, _, variant = name.partition(".")
+    for place, flow in enumerate(flows):
+        if flow.get("variant") == variant:
+            baselines = [one for one in flows[:place] if "variant" not in one]
+            return baselines[-1] if baselines else flows[0], flow
     return flows[0], flows[-1]
 
 

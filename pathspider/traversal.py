@@ -197,12 +197,6 @@ class TraversalSpider(ForgeSpider):
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 
-    def compared(self, name: str, flows: Sequence[Flow]) -> tuple[Flow, Flow]:
-        """Those of a row and of the baseline before it."""
-        variant = name.removeprefix(self.name).removeprefix(".")
-        place = next(place for place, flow in enumerate(flows) if flow.get("variant") == variant)
-        return next(flow for flow in reversed(flows[:place]) if "variant" not in flow), flows[place]
-
     def combine_flows(self, flows: list[Flow]) -> list[str]:
         if not all_observed(flows):
             return [NOT_OBSERVED]

@@ -27,6 +27,7 @@ SYSTEMS = ("dip_asn", "info", "canid_info")
 OF_ROUND = frozenset({"order", "states", "tries", "time", "conditions"})
 """Keys of a round that stay: of flows there is nothing left."""
 OF_HOP = frozenset({"ttl", "addr", "rtt", "quoted", "octets"})
+OF_END = frozenset({"ttl", "addr", "came"})
 
 ADDRESS = re.compile(r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9]{1,3}){0,3}|"
                      r"(?<![0-9])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9])")
@@ -50,7 +51,8 @@ class Anonymiser:
         self.text = lru_cache(maxsize=100_000)(self._text)
         self._ways: dict[str, Callable[[Any], Any]] = {
             "domain": self.name, "domain_ascii": self.name, "path": self._path, "conditions": self._conditions,
-            "time": _time, "hops": self._hops, "rounds": lambda rounds: self._entries(rounds, OF_ROUND)}
+            "time": _time, "hops": self._hops, "reached": self._reached,
+            "rounds": lambda rounds: self._entries(rounds, OF_ROUND)}
         self.left_out: Counter[str] = Counter()
         """Records by the key that was left out of them."""
 
@@ -74,6 +76,10 @@ class Anonymiser:
 
     def _hops(self, hops: Any) -> dict[str, Any]:
         return {way: self._entries(hops[way], OF_HOP) for way in ("A", "B") if isinstance(hops, dict) and way in hops}
+
+    def _reached(self, reached: Any) -> dict[str, Any]:
+        return {way: entry for way in ("A", "B") if isinstance(reached, dict)
+                for entry in self._entries([reached.get(way)], OF_END)}
 
     def _entries(self, value: Any, keys: frozenset[str]) -> list[dict[str, Any]]:
         return [{key: self._value(key, inner) for key, inner in one.items() if key in keys}

@@ -32,6 +32,8 @@ LEGACY_MAJOR = b"\3"
 """The first octet of all versions that records and messages name."""
 MOST_IN_RECORD, LEAST_SERVER_HELLO = 1 << 14, 38
 """Octets in a record, and of a ServerHello without a session or extensions. :rfc:`8446`, sections 5.1 and 4.1.3"""
+MOST_OCTETS = 1 << 16
+"""That are read before a ServerHello is all there, or something else that ends it."""
 RECORD_HEADER, MESSAGE_HEADER, EXTENSION_HEADER = 5, 4, 4
 """Octets."""
 LEGACY_RECORD, LEGACY_VERSION = 0x0301, 0x0303
@@ -154,42 +156,70 @@ def server_name(job: Job) -> str | None:
     return None
 
 
-def answer_of(data: bytes) -> tuple[str, bool]:
-    """What a server's octets are by now, and whether that is all that is to be known.
+class Answer:
+    """What a server's octets are, as they come."""
 
-    ``server_hello``: all of a ServerHello, in however many records (a HelloRetryRequest is one, too);
-    ``alert:<number>``, final unless it is a warning, behind which the handshake goes on, as where the name is not known
-    (112); ``other``: no TLS, or none that comes before a ServerHello; ``incomplete``: the beginning of one of these;
-    ``none``. :rfc:`8446`, section 5; :rfc:`5246`, section 7.2; :rfc:`6066`, section 3
-    """
-    found, message = "none", b""
-    while data:
-        if not may_be_record(data):
-            return "other", True
-        length = int.from_bytes(data[3:RECORD_HEADER], "big")
-        kind, fragment, data = data[0], data[RECORD_HEADER:][:length], data[RECORD_HEADER + length:]
-        if kind == HANDSHAKE:
-            message += fragment
-            if not may_be_server_hello(message):
-                return "other", True
-            if len(message) >= MESSAGE_HEADER + LEAST_SERVER_HELLO and len(message) >= message_octets(message):
-                return "server_hello", True
-        elif len(fragment) == length > 0:
-            found, is_final = alert_in(fragment)
-            if is_final:
-                return found, True
-        if message or not len(fragment) == length > 0:
-            found = "incomplete"
-    return found, False
+    def __init__(self) -> None:
+        self.word = "none"
+        """``server_hello``: all of a ServerHello, in however many records (a HelloRetryRequest is one, too);
+        ``alert:<number>``, a warning unless it is final: behind one the handshake goes on, as where the name is not
+        known (112); ``other``: no TLS, or none that comes before a ServerHello; ``incomplete``: the beginning of one
+        of these; ``none``. :rfc:`8446`, section 5; :rfc:`5246`, section 7.2; :rfc:`6066`, section 3"""
+        self.is_final = False
+        """Whether that is all that is to be known."""
+        self._octets = 0
+        self._rest = b""
+        """From the beginning of a record on that is not all there."""
+        self._message = b""
+        """Of a handshake, from whole records."""
 
+    def take(self, data: bytes) -> None:
+        """Look at what comes next."""
+        self._octets += len(data)
+        self._rest += data
+        while self._rest and not self.is_final and self._look():
+            pass
+        if self._octets > MOST_OCTETS and not self.is_final:
+            self._is("other")
 
-def alert_in(fragment: bytes) -> tuple[str, bool]:
-    """What a record of alerts says, and whether nothing comes behind it."""
-    levels, numbers = fragment[::2], fragment[1::2]
-    if len(levels) != len(numbers) or not {*levels} <= {WARNING, FATAL}:
-        return "other", True  # encrypted, where nothing can be yet
-    ends = [number for level, number in zip(levels, numbers, strict=True) if level == FATAL or number == CLOSE_NOTIFY]
-    return f"alert:{[*ends, numbers[-1]][0]}", bool(ends)
+    def _look(self) -> bool:
+        """Look at a record, or the beginning of one; whether all of it was there."""
+        if not may_be_record(self._rest):
+            self._is("other")
+            return False
+        ends = RECORD_HEADER + int.from_bytes(self._rest[3:RECORD_HEADER], "big")
+        fragment, is_whole = self._rest[RECORD_HEADER:ends], RECORD_HEADER < ends <= len(self._rest)
+        if self._rest[0] == HANDSHAKE:
+            self._take_handshake(fragment, is_whole=is_whole)
+        elif is_whole:
+            self._take_alerts(fragment)
+        if not self.is_final and (self._message or not is_whole):
+            self.word = "incomplete"
+        self._rest = self._rest[ends:] if is_whole else self._rest
+        return is_whole
+
+    def _take_handshake(self, fragment: bytes, *, is_whole: bool) -> None:
+        message = self._message + fragment
+        if not may_be_server_hello(message):
+            self._is("other")
+        elif len(message) >= max(message_octets(message), MESSAGE_HEADER + LEAST_SERVER_HELLO):
+            self._is("server_hello")
+        elif is_whole:
+            self._message = message
+
+    def _take_alerts(self, fragment: bytes) -> None:
+        levels, numbers = fragment[::2], fragment[1::2]
+        if len(levels) != len(numbers) or not {*levels} <= {WARNING, FATAL}:
+            self._is("other")  # it is encrypted, where nothing can be yet
+            return
+        self.word = f"alert:{numbers[-1]}"
+        for level, number in zip(levels, numbers, strict=True):
+            if level == FATAL or number == CLOSE_NOTIFY:
+                self._is(f"alert:{number}")
+                return
+
+    def _is(self, word: str) -> None:
+        self.word, self.is_final = word, True
 
 
 def may_be_record(data: bytes) -> bool:
@@ -214,7 +244,7 @@ def message_octets(message: bytes) -> int:
 def connect_hello(source: Source, job: Job, timeout: float, parts: Sequence[bytes]) -> Connection:
     """Send a ClientHello, each of its ``parts`` in a segment of its own, and read how the answer begins.
 
-    ``tls_answer`` says what came: what :func:`answer_of` says, ``reset``, ``closed`` in the place of ``none``, or
+    ``tls_answer`` says what came: an :class:`Answer`'s word, ``reset``, ``closed`` in the place of ``none``, or
     ``no_connection`` where the TCP handshake failed. ``tls_segments`` are the octets of the parts that left: a reset
     may come before all have. ``spdr_state`` is ``CONN_OK`` for a ServerHello alone.
     """
@@ -247,18 +277,16 @@ def _exchange(source: Source, job: Job, deadline: float, parts: Sequence[bytes])
 
 def _answer(sock: socket.socket, deadline: float) -> Exchange[tuple[str, Conn]]:
     """What came, and the state that this makes of the connection."""
-    data = b""
+    answer = Answer()
     while True:
         if not (yield Wait(sock, select.POLLIN, deadline)):
-            answer, _ = answer_of(data)
-            return answer, CONN_FAILED if answer.startswith("alert:") else CONN_TIMEOUT
+            return answer.word, CONN_FAILED if answer.word.startswith("alert:") else CONN_TIMEOUT
         try:
             more = sock.recv(4096)
         except BlockingIOError:
             continue
-        data += more
-        answer, is_final = answer_of(data)
-        if is_final:
-            return answer, CONN_OK if answer == "server_hello" else CONN_FAILED
+        answer.take(more)
+        if answer.is_final:
+            return answer.word, CONN_OK if answer.word == "server_hello" else CONN_FAILED
         if not more:
-            return "closed" if answer == "none" else answer, CONN_FAILED
+            return "closed" if answer.word == "none" else answer.word, CONN_FAILED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pathspider.conditions import HOP_CONDITION
@@ -35,16 +35,22 @@ def hop_table(record: Record, fields: Sequence[str]) -> str:
     if "hops" not in record:
         return head
     fields = fields or list(dict.fromkeys(name for hop in record["hops"]["B"] for name in hop["quoted"]))
+    ends = [record.get("reached", {}).get(side) for side in SIDES]
+    lost = [f"nobody accepted or refused the {name} up to TTL {end['ttl']}"
+            for name, end in zip(HEAD[4:6], ends, strict=True) if end and "addr" not in end]
+    return "\n".join([head, *(f"  {line}" for line in (*aligned([HEAD, *_rows(record, ends, fields)]), *lost))])
+
+
+def _rows(record: Record, ends: Sequence[Reached | None], fields: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """A row for each TTL."""
     sides = [{hop["ttl"]: hop for hop in record["hops"][side]} for side in SIDES]
-    ends_at = [record.get("reached", {}).get(side) for side in SIDES]
-    rows: list[tuple[str, ...]] = [HEAD]
     before: Mapping[str, Any] | None = None
     known: dict[str, int] = {}
     found = [match for one in record["conditions"] if (match := HOP_CONDITION.fullmatch(one))]
     interval = {int(end) for match in found if match["word"] in ("changed", "dropped")
                 for end in match["value"].split("-")}
-    answered = max((*sides[0], *sides[1], *(end["ttl"] for end in ends_at if end and "addr" in end)), default=0)
-    silent = max((end["ttl"] for end in ends_at if end and "addr" not in end), default=0)
+    answered = max((*sides[0], *sides[1], *(end["ttl"] for end in ends if end and "addr" in end)), default=0)
+    silent = max((end["ttl"] for end in ends if end and "addr" not in end), default=0)
     for ttl in range(1, max(answered, min(answered + MOST_SILENT, silent)) + 1):
         one, other = (side.get(ttl) for side in sides)
         marks = [*differences(before, other, fields), *path_differences(one, other)]
@@ -54,15 +60,16 @@ def hop_table(record: Record, fields: Sequence[str]) -> str:
         if ttl in interval:
             marks.append("<")
         before = other["quoted"] if other is not None else before
-        rows.append((str(ttl), *told(ttl, (one, other), ends_at, fields), " ".join(marks)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    if all(row[2] in (HEAD[2], "") for row in rows):  # no AS is known
+        yield str(ttl), *told(ttl, (one, other), ends, fields), " ".join(marks)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Lines of columns, without that of the ASes where none is known."""
+    if all(row[2] in (HEAD[2], "") for row in rows):
         rows = [(*row[:2], *row[3:]) for row in rows]
-        widths = [*widths[:2], *widths[3:]]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"nobody accepted or refused the {name} up to TTL {end['ttl']}" for name, end in zip(HEAD[4:6], ends_at, strict=True)
-              if end and "addr" not in end]
-    return "\n".join([head, *(f"  {line}" for line in lines)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def told(ttl: int, both: Sequence[Hop | None], ends: Sequence[Reached | None], fields: Sequence[str]
@@ -85,7 +92,8 @@ def seen(ttl: int, hop: Hop | None, end: Reached | None, fields: Sequence[str]) 
         return end["came"] if ttl == end["ttl"] else ""
     if hop is None:
         return NOTHING
-    return " ".join(shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields)
+    quoted = [shown(name, hop["quoted"][name]) if name in hop["quoted"] else "not quoted" for name in fields]
+    return " ".join([*quoted, *([end["came"]] if end is not None and end["ttl"] == ttl and "addr" in end else [])])
 
 
 def shown(name: str, value: Any) -> str:

@@ -182,13 +182,20 @@ class Search:
         except _Over as over:
             return over.word
 
-    def reached(self, side: Side) -> tuple[int, Answer | None] | None:
-        """The smallest TTL to which something else than a hop answered, and what; else the largest that was tried."""
-        answers = {probe.ttl: next((one for one in heard if one is not None and one.came is not Came.HOP), None)
-                   for probe, heard in self._heard.items() if probe.side == side}
-        ends = [ttl for ttl, answer in answers.items() if answer is not None]
-        ttl = min(ends) if ends else max(answers, default=0)
-        return (ttl, answers[ttl]) if ttl else None
+    def reached(self) -> dict[Side, tuple[int, Answer | None]]:
+        """Of baseline and experiment, the smallest TTL to which something else than a hop answered, and what. Where
+        nothing did, the largest that was tried, unless a hop answered that, or the other packet went further: then it
+        is not known how far this one would come."""
+        found: dict[Side, tuple[int, Answer | None]] = {}
+        for side in (BASELINE, EXPERIMENT):
+            answers = {probe.ttl: next((one for one in heard if one is not None and one.came is not Came.HOP), None)
+                       for probe, heard in self._heard.items() if probe.side == side}
+            if ends := [ttl for ttl, answer in answers.items() if answer is not None]:
+                found[side] = min(ends), answers[min(ends)]
+            elif answers and not self._hops(side, max(answers)):
+                found[side] = max(answers), None
+        farthest = max((ttl for ttl, answer in found.values() if answer is not None), default=0)
+        return {side: end for side, end in found.items() if end[1] is not None or end[0] >= farthest}
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -274,9 +281,9 @@ class Search:
             if silent >= GAP and not self._hops(BASELINE, ttl):
                 continue
             baseline = yield from self._first(BASELINE, ttl)
+            experiment = yield from self._first(EXPERIMENT, ttl)
             if baseline is not None and baseline.came is not Came.HOP:
                 break
-            experiment = yield from self._first(EXPERIMENT, ttl)
             if silent < GAP:
                 silent = silent + 1 if baseline is experiment is None else 0
 

@@ -180,6 +180,8 @@ class Locator:
         """Targets that were to be located; with a word; without one, since the run ended or our machine failed; that
         were too many, though something is known to have happened to them."""
         self.probes = 0
+        self._failed = False
+        """A plugin could not say what is compared; that is told once."""
         self._put = put
         self._tell = tell
         self._random = random.Random(f"{options.seed} locate")
@@ -213,19 +215,22 @@ class Locator:
     def take(self, record: Record, made_of: Materials | None) -> bool:
         """Whether a record comes later, since it is to be located: by the first of its findings that can be.
 
-        Of the targets that may be located, half are kept for those of which something is known to have happened.
+        Of the targets that may be located, half, rounded down, are kept for those of which something is known to have
+        happened.
         """
-        wanted = [*self._wanted(record, made_of or ())]
-        if not wanted:
-            return False
-        observed = [(found, packets) for found, packets in wanted if packets is not None]
-        chosen = next((one for one in observed if self._can_show(*one, record)), None)
-        if observed and chosen is None:
+        wanted = observed = False
+        chosen: tuple[Finding, Material] | None = None
+        for found, packets in self._wanted(record, made_of or ()):
+            wanted, observed = True, observed or packets is not None
+            if packets is not None and self._can_show(found, packets, record):
+                chosen = found, packets
+                break
+        if not wanted or (observed and chosen is None):
             return False
         with self._state:
             waits = chosen is not None and not self._stopped
             if chosen is not None and waits:
-                if self.taken >= (self.most if chosen[0].suspected or self.forced else (self.most + 1) // 2):
+                if self.taken >= self._room(chosen[0]):
                     self.beyond += chosen[0].suspected
                     return False
                 self.taken += 1
@@ -245,12 +250,27 @@ class Locator:
         if self.forced and (one := anyhow(self.spider.located, said)):
             found.append(one)
         for one in found:
-            packets = of_feature(made_of, self.spider, one.feature) if made_of else None
+            if not one.suspected and self.taken >= self._room(one):
+                continue
+            packets = self._of_feature(made_of, one.feature) if made_of else None
             fields = one.fields
             if packets is not None and not fields:
                 fields = differing(packets.experiment.first, packets.baseline.first)
             found_of = one._replace(fields=fields)
             yield found_of, packets and within(found_of, packets)
+
+    def _room(self, found: Finding) -> int:
+        """How many targets may have been taken before this one."""
+        return self.most if found.suspected or self.forced else (self.most + 1) // 2
+
+    def _of_feature(self, made_of: Materials, feature: str) -> Material | None:
+        try:
+            return of_feature(made_of, self.spider, feature)
+        except Exception as error:  # a plugin's own method
+            log.log(logging.DEBUG if self._failed else logging.WARNING, "%s: compared(%r, …) failed, so that it is not "
+                    "located: %s: %s", self.spider.name, feature, type(error).__name__, error)
+            self._failed = True
+            return None
 
     def stop(self) -> None:
         """Look for nothing any more: what is under way is put out without a word."""

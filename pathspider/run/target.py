@@ -382,21 +382,17 @@ class Target:
         if self.finding.suspected or self.word.interval:
             self.record["conditions"] = [*self.record["conditions"], self.word.condition(self.finding.feature)]
         self.record["hops"] = {side: [hops[ttl] for ttl in sorted(hops)] for side, hops in self.hops.items()}
-        self.record["reached"] = {side: reached for side in (BASELINE, EXPERIMENT)
-                                  if (reached := self._reached(side)) is not None}
+        self.record["reached"] = {side: reached(*end) for side, end in self._search.reached().items()}
         seen = {ttl: hop["addr"] for hops in (self.hops[BASELINE], self.hops[EXPERIMENT]) for ttl, hop in hops.items()}
         self.record["path"] = with_hops(self.record["path"], seen, self._search.distance)
 
 
-    def _reached(self, side: Side) -> Reached | None:
-        """How far the packets of a side came."""
-        found = self._search.reached(side)
-        if found is None:
-            return None
-        ttl, answer = found
-        if answer is None:
-            return {"ttl": ttl, "came": "nothing"}
-        return {"ttl": ttl, "came": "accepted" if answer.came is Came.TARGET else "refused", "addr": answer.addr}
+
+def reached(ttl: int, answer: Answer | None) -> Reached:
+    """How far packets came, as a record tells it."""
+    if answer is None:
+        return {"ttl": ttl, "came": "nothing"}
+    return {"ttl": ttl, "came": "accepted" if answer.came is Came.TARGET else "refused", "addr": answer.addr}
 
 
 def with_hops(path: Sequence[str | None], seen: dict[int, str], distance: int | None) -> list[str | None]:

@@ -19,7 +19,9 @@ RECORD = record(
              "time": {"from": "2026-11-22 10:00:00.000000", "to": "2026-11-22 10:00:01.000000", "at": TARGET},
              "flow_results": [{"dip": TARGET}], "note": NAME}],
     hops={"A": [{"ttl": 1, "addr": "198.51.100.1", "rtt": 0.5, "quoted": {"dst": TARGET}, "octets": 28, "name": NAME}],
-          "B": [], "C": NAME}, path=[OURS, "AS64998", "198.51.100.1", "*", "AS64999", TARGET])
+          "B": [], "C": NAME},
+    reached={"A": {"ttl": 2, "came": "refused", "addr": TARGET, "name": NAME}, "B": NAME, "C": {"addr": NAME}},
+    path=[OURS, "AS64998", "198.51.100.1", "*", "AS64999", TARGET])
 
 
 @with_cryptography
@@ -50,6 +52,7 @@ class TestRecords(unittest.TestCase):
         self.assertEqual(kept["rounds"][0]["conditions"][1], f"x.hop.between:{dip}")
         self.assertEqual(kept["hops"]["A"][0]["quoted"], {"dst": dip})
         self.assertEqual(kept["hops"]["A"][0]["addr"], kept["path"][1])
+        self.assertEqual(kept["reached"], {"A": {"ttl": 2, "came": "refused", "addr": dip}})
         self.assertEqual(kept["path"][1].rsplit(".", 1)[0], dip.rsplit(".", 1)[0])  # one /24 stays one
 
     def test_systems_stay_if_wanted(self):
@@ -58,8 +61,8 @@ class TestRecords(unittest.TestCase):
         self.assertEqual([kept["path"][place] for place in (1, 3, 4)], ["AS64998", "*", "AS64999"])
 
     def test_what_is_no_record_of_ours_does_not_stop_it(self):
-        for odd in ({"conditions": [], "path": "x", "rounds": 7, "hops": [], "time": TARGET, "domain": 4,
-                     "dip": [TARGET]},
+        for odd in ({"conditions": [], "path": "x", "rounds": 7, "hops": [], "reached": TARGET, "time": TARGET,
+                     "domain": 4, "dip": [TARGET]},
                     {"conditions": [], "rounds": [3, {"conditions": 4, "time": []}], "dp": TARGET, "run": TARGET}):
             self.assertNotIn(TARGET, json.dumps(self.anonymiser.record(odd)))
 

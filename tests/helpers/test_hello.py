@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from pathspider.helpers import hello
-from pathspider.helpers.hello import answer_of, client_hello, connect_hello, record, server_name
+from pathspider.helpers.hello import MOST_OCTETS, Answer, client_hello, connect_hello, record, server_name
 from pathspider.lab.certificate import make_certificate
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 
@@ -89,6 +89,14 @@ SERVER_HELLO = record(server_hello())
 WARNED = alert(1, 112)
 
 
+def answer_of(data, at_once=1 << 16):
+    """What an answer is by now, and whether that is final, where it comes so many octets at once."""
+    answer = Answer()
+    for start in range(0, len(data), at_once):
+        answer.take(data[start:start + at_once])
+    return answer.word, answer.is_final
+
+
 class TestAnswers(unittest.TestCase):
     def test_each_kind_is_told_by_its_last_octet_or_by_the_first_that_cannot_be(self):
         cut = [record(server_hello()[start:start + 50]) for start in range(0, 122, 50)]
@@ -106,12 +114,26 @@ class TestAnswers(unittest.TestCase):
             with self.subTest(data[:20].hex()):
                 for length in range(len(data) + 1):
                     self.assertEqual(answer_of(data[:length]) == (answer, True), length >= octets, length)
+                self.assertEqual(answer_of(data, 1), (answer, True))
 
     def test_what_is_not_all(self):
         for data, answer in ((b"", "none"), (WARNED, "alert:112"), (WARNED + alert(1, 90, 1, 91), "alert:91"),
                              (WARNED + b"\x16", "incomplete"), (SERVER_HELLO[:-1], "incomplete"),
                              (WARNED[:-1], "incomplete"), (record(server_hello()[:50]), "incomplete")):
             self.assertEqual(answer_of(data), (answer, False))
+            self.assertEqual(answer_of(data, 1), (answer, False))
+
+    def test_there_is_an_end(self):
+        """A server that warns for ever costs others nothing: of what was looked at, only what is not whole is kept."""
+        answer, warned = Answer(), WARNED * 100
+        for _ in range(MOST_OCTETS // len(warned)):
+            answer.take(warned + WARNED[:1])
+            self.assertLess(len(answer._rest), len(WARNED))
+            answer.take(WARNED[1:])
+            if answer.is_final:
+                break
+        self.assertEqual((answer.word, answer.is_final), ("other", True))
+        self.assertLess(answer._octets, MOST_OCTETS + 2 * len(warned))
 
 
 class TestConnections(unittest.TestCase):

@@ -355,7 +355,22 @@ class TestChanges(unittest.TestCase):
         self.assertEqual(found, Word("not_located", "unstable"))
         self.assertLessEqual({Probe(side, ttl) for side in "AB" for ttl in range(1, 9)}, {*one._heard})
         self.assertLessEqual(one.sent, 30)
+        self.assertEqual({side: (ttl, answer.came) for side, (ttl, answer) in one.reached().items()},
+                         {"A": (9, Came.REFUSED), "B": (9, Came.REFUSED)})
         self.assertEqual(word(closed, "changed"), "not_located:unstable")
+
+    def test_how_far_they_came(self):
+        """Nothing is said of a packet that was not sent further than to a hop that answered it."""
+        for path, kind, options, reached in (
+                (Path(change=4), "changed", {}, {"A": (9, Came.TARGET)}),
+                (Path(change=4), "changed", {"whole": True}, {"A": (9, Came.TARGET), "B": (9, Came.TARGET)}),
+                (Path(drop=4), "dropped", {}, {"A": (9, Came.TARGET), "B": (9, None)}),
+                (Path(drop=3, refuses=True), "dropped", {"whole": True},
+                 {"A": (9, Came.TARGET), "B": (4, Came.REFUSED)}),
+                (lambda probe: None, "dropped", {}, {"A": (32, None)})):
+            _, one = search(path, kind, **options)
+            self.assertEqual({side: (ttl, answer and answer.came) for side, (ttl, answer) in one.reached().items()},
+                             reached)
 
     def test_the_path_to_nobody(self):
         path = Path(20, silent={*range(5, 14), *range(15, 21)})

@@ -170,6 +170,15 @@ class TestFinding(unittest.TestCase):
             self.assertEqual(of_feature(made_of(None, None, None, None), ecn, feature),
                              Material(packets[0], packets[place], True, (0, place)))
 
+    def test_connections_of_others_with_variants(self):
+        """Plugins of third parties, which say nothing of what is compared."""
+        spider = SimpleNamespace(compared=first_and_last)
+        packets = [Specimen(bytes((number,))) for number in range(3)]
+        flows = [({"spdr_state": 0, "config": place, **more}, packets[place])
+                 for place, more in enumerate(({}, {"variant": "a"}, {"variant": "b"}))]
+        for feature, place in (("mine.a", 1), ("mine.b", 2), ("mine", 2), ("mine.other", 2)):
+            self.assertEqual(of_feature(flows, spider, feature).experiment, packets[place], feature)
+
     def test_plugins_name_fields_that_there_are(self):
         for plugin in available_plugins():
             for fields in plugin.located.values():
@@ -238,6 +247,23 @@ class TestLocator(unittest.TestCase):
         for found, taken in (([works], True), ([works], False), ([works, reply], True), ([works, reply], False)):
             self.assertIs(self.locator.take(self.record(*found), marked), taken)
         self.assertEqual((self.locator.taken, self.locator.beyond), (2, 1))
+
+    def test_a_plugin_that_cannot_say_what_is_compared(self):
+        """Nothing is lost of the record; it is told once."""
+        def copies(name, flows):
+            return dict(flows[0]), dict(flows[-1])
+
+        def fails(name, flows):
+            return flows[0]["ecn_ect0_syn_fwd"], flows[-1]
+
+        for compared in (copies, fails):
+            self.locator.spider.compared = compared
+            with self.assertLogs("pathspider", "DEBUG") as logs:
+                for _ in range(2):
+                    record = self.record("ecn.connectivity.broken")
+                    self.assertFalse(self.locator.take(record, self.packets))
+                    self.assertEqual(record["conditions"], ["ecn.connectivity.broken", UNLOCATED])
+            self.assertEqual(logs.records[-1].levelname, "DEBUG")
 
     def test_stopped(self):
         self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
@@ -308,6 +334,10 @@ RUNS = {
 }
 """Scenarios by how they are measured. All others are measured by pspdr lab check --hops 8."""
 
+LOOKED_FOR = {"l4s-accurate-hops", "dscp-clean-tcp-hops", "dscp-rewritten-at-8", "tcpopt-clean-hops",
+              "dscpclass-reflected-hops", "udpopts-clean-hops"}
+"""Of which nothing is said."""
+
 
 class TestPaths(unittest.TestCase):
     """Real routers, real servers, over both IP versions."""
@@ -338,6 +368,8 @@ class TestPaths(unittest.TestCase):
             place = case.scenario.place
             with self.subTest(f"{case.scenario.name} {address}"):
                 self.assertEqual(found, [] if place is None else [place.word])
+                if case.scenario.name in LOOKED_FOR:
+                    self.assertTrue(self.records[address]["hops"]["B"])
                 if case.scenario.name == "tcpopt-reset-at-6":
                     self.assertIn("tcpopt.200.hop.dropped:6-7", self.records[address]["conditions"])
 
