@@ -110,6 +110,7 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     @classmethod
     def require(cls, args: argparse.Namespace) -> None:
         require_aioquic("the plugin quic")
+        import pathspider.helpers.quic_connection  # noqa: F401, PLC0415 - it takes its time, and connections have none
 
     def conn_https(self, job: Job, config: int) -> Connection:
         """HTTP/1.1 over TLS, and whether the response tells of HTTP/3."""
