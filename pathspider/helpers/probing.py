@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from pathspider.chains.tcp import TCP_RST
 from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port
-from pathspider.helpers.probes import probe, protocol_of
+from pathspider.helpers.probes import is_quic, probe, protocol_of
 from pathspider.helpers.segments import flags_of, refusing, syn_verdict, transport_offset
 from pathspider.helpers.sockets import (
     IP_RECVERR,
@@ -66,7 +66,8 @@ class Reply(NamedTuple):
     ttl: int | None
     moment: float
     repeated: bool = False
-    """A SYN-ACK with the sequence number of an earlier one: of the same half-open connection."""
+    """A SYN-ACK with the sequence number of an earlier one, or a second answer to QUIC: of the same half-open
+    connection."""
 
 
 class Listener:
@@ -186,6 +187,9 @@ class ForgedFlow:
         self.seq = secrets.randbits(32) if self.protocol == socket.IPPROTO_TCP else None
         self._theirs: set[bytes] = set()
         """Sequence numbers of SYN-ACKs."""
+        self._sends_again = is_quic(packet)
+        """Whether what answers once goes on by itself: a server of QUIC waits for more, and sends its answer again."""
+        self._answered = False
         six = is_ipv6(sender.own)
         if self.protocol == socket.IPPROTO_TCP:
             self._holder = hold_tcp_port(sender.own, 0, target[0])
@@ -225,7 +229,8 @@ class ForgedFlow:
         for packet, ancillary, _ in received(self._receiver):
             ttl, moment = ttl_in(ancillary), stamp(ancillary)
             if self.protocol != socket.IPPROTO_TCP:
-                yield Reply(True, ttl, moment)
+                yield Reply(True, ttl, moment, self._sends_again and self._answered)
+                self._answered = True
                 continue
             data = packet
             if not self._six:

@@ -190,6 +190,13 @@ def _problems_of_chance(instead: object, stable: object) -> Iterator[str]:
         yield f"what is stable is {stable!r}; it is a list of words: {', '.join(STABLE)}"
 
 
+LARGEST_FAMILY = 254
+"""Scenarios that a number of a family has addresses for."""
+
+FURTHER = 100
+"""From the number of a family to that of what is more: the lab's own families are below it."""
+
+
 @dataclass(frozen=True)
 class Family:
     """The scenarios of one plugin; its number is a part of their addresses."""
@@ -258,7 +265,9 @@ def _mode_and_others(arguments: Sequence[str]) -> Iterator[tuple[str | None, str
 
 
 def cases_of(family: Family) -> Iterator[Case]:
-    """The scenarios of a family at their addresses, in order; the first has case number 1."""
-    for number, scenario in enumerate(family.scenarios, start=1):
+    """The scenarios of a family at their addresses, in order; the first has case number 1, and so has the first of
+    those that the family's own number has no addresses for."""
+    for place, scenario in enumerate(family.scenarios):
+        further, number = divmod(place, LARGEST_FAMILY)
         for version in scenario.versions:
-            yield Case(scenario, family.number, number, version)
+            yield Case(scenario, family.number + FURTHER * further, number + 1, version)

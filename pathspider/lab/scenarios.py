@@ -36,7 +36,7 @@ from pathspider.lab.families import (
 )
 from pathspider.lab.hops import ROUTER, Quote, hop_of, quoting
 from pathspider.lab.mangler import Mangler
-from pathspider.lab.scenario import PLAIN_ROOM, Case, Family, Scenario, cases_of
+from pathspider.lab.scenario import LARGEST_FAMILY, PLAIN_ROOM, Case, Family, Scenario, cases_of
 from pathspider.records import Job
 
 FAMILIES: dict[str, Family] = {
@@ -69,9 +69,6 @@ HOP_FAMILY = 9
 
 OWN_FAMILIES = 200
 """Number of the first family that a user adds."""
-
-LARGEST_FAMILY = 254
-"""Scenarios that a family has addresses for."""
 
 
 def add_scenarios(path: str) -> None:
@@ -116,7 +113,7 @@ def scenarios_of(path: str) -> list[Scenario]:
     for number, one in enumerate(scenarios):
         if not isinstance(one, Scenario):
             raise LabError(f"{path}: SCENARIOS[{number}] is {one!r}; it is to be a Scenario(...)")
-    if len(scenarios) > LARGEST_FAMILY:
+    if len(scenarios) > LARGEST_FAMILY and path != HOPS_FILE:
         raise LabError(f"{path}: {len(scenarios)} scenarios; a file holds up to {LARGEST_FAMILY}, make it two")
     return list(scenarios)
 

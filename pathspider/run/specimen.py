@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pathspider.chains.base import Chain
 from pathspider.chains.tcp import TCP_SA, TCP_SYN
+from pathspider.helpers.probes import is_quic
 from pathspider.helpers.segments import flags_of, syn_verdict, transport_offset
 from pathspider.libtrace import IP, IP6
 
@@ -21,12 +22,13 @@ class Specimen(NamedTuple):
     first: bytes
     """A SYN, or a datagram."""
     data: bytes = b""
-    """The first packet of a TCP connection that carries data behind the handshake."""
+    """The first packet of a TCP connection that carries data behind the handshake; of datagrams the first that has
+    another DSCP or another mark of ECN than :attr:`first`."""
     ttl: int | None = None
     """TTL of what came back first."""
     accepted: bool = False
-    """Whether a SYN-ACK came back for it. False as well where another SYN had left behind it, as after a fallback: the
-    answer may be to that."""
+    """Whether a SYN-ACK came back for it, or QUIC for QUIC. False as well where another SYN had left behind it, as
+    after a fallback: the answer may be to that."""
     only: bool = True
     """Whether no other SYN left; it may well have left again."""
 
@@ -40,12 +42,31 @@ def accepts(first: bytes, reply: bytes) -> bool:
     return syn_verdict(int.from_bytes(opening[4:8], "big"), octets, reply) is True
 
 
+def is_accepted(first: bytes, ip: IP | IP6) -> bool:
+    """Whether a packet that came back says that the first one arrived, and was liked."""
+    if ip.tcp is not None:
+        return accepts(first, bytes(ip.tcp.data))
+    return ip.udp is not None and is_quic(first) and is_quic(bytes(ip.data))
+
+
+def has_data(first: bytes, ip: IP | IP6) -> bool:
+    """Whether a packet is one that :attr:`Specimen.data` may be."""
+    if ip.tcp is not None:
+        return bool(ip.tcp.payload_len and not ip.tcp.flags & TCP_SYN)
+    return ip.udp is not None and ip.traffic_class != class_of(first)
+
+
 def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
     """Whether a SYN has other flags, options or data than the first one: a kernel that falls back sends such."""
     if ip.tcp is None or ip.tcp.flags & TCP_SA != TCP_SYN:
         return False
     one, other = first[transport_offset(first):], bytes(ip.tcp.data)
     return len(one) != len(other) or flags_of(one) != flags_of(other)
+
+
+def class_of(packet: bytes) -> int:
+    """DSCP and ECN field of a packet."""
+    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 15) << 4 | packet[1] >> 4
 
 
 class SpecimenChain(Chain):
@@ -62,11 +83,11 @@ class SpecimenChain(Chain):
         if rev:
             if kept.ttl is None:
                 kept = rec[SPECIMEN] = kept._replace(ttl=ip.hop_limit)
-            if kept.only and not kept.accepted and ip.tcp is not None and accepts(kept.first, bytes(ip.tcp.data)):
+            if kept.only and not kept.accepted and is_accepted(kept.first, ip):
                 rec[SPECIMEN] = kept._replace(accepted=True)
         elif kept.only and not kept.accepted and is_another_syn(kept.first, ip):
             rec[SPECIMEN] = kept._replace(only=False)
-        elif not kept.data and ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & 0x2:
+        elif not kept.data and has_data(kept.first, ip):
             rec[SPECIMEN] = kept._replace(data=bytes(ip.data[:MOST_OCTETS]))
         return True
 

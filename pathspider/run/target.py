@@ -14,9 +14,12 @@ from pathspider.helpers.probes import (
     datagram,
     ends_of,
     hops_of_reply,
+    is_quic,
     is_same,
+    noise,
     protocol_of,
     window_of,
+    with_class_of,
 )
 from pathspider.helpers.probing import ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
@@ -49,8 +52,8 @@ if TYPE_CHECKING:
 
 ON_EVERY_PACKET = frozenset({"ecn", "dscp", "traffic_class", "evil"})
 """Fields that packets behind the handshake have, too."""
-NOBODY = 33434
-"""A UDP port where nobody listens, as traceroute(8) has it."""
+NOBODY, NOBODIES = 33434, 64
+"""The first UDP port where nobody listens, and how many there are, as traceroute(8) has them."""
 MOST_CONNECTIONS = 10
 """Of the kernel's, for one target: a server may end one whose request is slow."""
 COMES_UP = 5.0
@@ -78,7 +81,7 @@ def lives(found: Finding, made_of: Material, spider: Experiment, record: Record)
 
 def shows(found: Finding, made_of: Material, spider: Experiment, record: Record) -> bool:
     """Whether what would be sent for the experiment differs from the baseline's in what is looked for. Where there is
-    no baseline, it is enough that it has it. A SYN that was accepted was not dropped, whatever became of what followed.
+    no baseline, it is enough that it has it. What was accepted was not dropped, whatever became of what followed.
     """
     if found.kind == "dropped" and made_of.experiment.accepted:
         return False
@@ -87,6 +90,19 @@ def shows(found: Finding, made_of: Material, spider: Experiment, record: Record)
     live = lives(found, made_of, spider, record)
     control, sent = (as_quoted(one.data if live else one.first) for one in (made_of.baseline, made_of.experiment))
     return sent is not None and control is not None and is_same(sent, control, found.fields) is False
+
+
+def within(found: Finding, made_of: Material) -> Material:
+    """What a mark is looked for with, where a connection of datagrams begins without it: its own first datagram is the
+    baseline, and the same one with the mark the experiment. So both are of one protocol, and answered by one server."""
+    first, marked = made_of.experiment.first, made_of.experiment.data
+    if (not marked or not found.fields or not ON_EVERY_PACKET.issuperset(found.fields)
+            or protocol_of(first) != socket.IPPROTO_UDP):
+        return made_of
+    _, config = made_of.configs
+    return made_of._replace(
+        baseline=made_of.experiment, configs=(config, config),
+        experiment=made_of.experiment._replace(first=with_class_of(first, marked), accepted=False))
 
 
 class Target:
@@ -122,8 +138,13 @@ class Target:
         self._options = dict(zip((BASELINE, EXPERIMENT), options, strict=True)) | {
             FRESH: options[1], FRESH_BASELINE: options[0]}
         self.is_live = lives(found, made_of, spider, record)
+        baseline, experiment = (one.first for one in (made_of.baseline, made_of.experiment))
+        unlike = protocol_of(experiment) == socket.IPPROTO_UDP != protocol_of(baseline)
+        self._control = noise(experiment) if unlike else baseline
+        self._others = 0
+        """How many packets went to ports where nobody listens."""
         self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
-                              LIVE_FLOWS if self.is_live else FLOWS)
+                              LIVE_FLOWS if self.is_live else FLOWS, unlike=unlike, once=is_quic(baseline))
         self._steps = self._search.steps(whole=whole)
         self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
                            FRESH: made_of.experiment, FRESH_BASELINE: made_of.baseline}
@@ -160,12 +181,13 @@ class Target:
         number = 0 if "window" in self.finding.fields and ":" in self.address else self._number
         try:
             if side == OTHER:
+                self._others += 1
                 sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
                                          self.address)
             elif side == CONTROL:
                 flow = self._flow(EXPERIMENT)
                 self._left_at = time.time()
-                sent = flow.send(ttl, number, self._specimens[BASELINE].first)
+                sent = flow.send(ttl, number, self._control)
             else:
                 flow = self._flow(side)
                 if isinstance(flow, LiveFlow) and not self._is_ready(flow, side, now):
@@ -187,7 +209,7 @@ class Target:
 
     @property
     def _other_ports(self) -> tuple[int, int]:
-        return self._flow(EXPERIMENT).port, NOBODY
+        return self._flow(EXPERIMENT).port, NOBODY + self._others % NOBODIES
 
     def _flow(self, side: Side) -> ForgedFlow | LiveFlow:
         """The flow of a side, which is opened when it is first needed."""
@@ -259,7 +281,7 @@ class Target:
             return None
         wanted = self.wanted.side
         to_us = quoted.dst == self.packed
-        if wanted == OTHER and quoted.dport == NOBODY and quoted.proto == socket.IPPROTO_UDP:
+        if wanted == OTHER and quoted.dport == self._other_ports[1] and quoted.proto == socket.IPPROTO_UDP:
             return OTHER if to_us and (quoted.ident == self._number or quoted.sport == self._other_ports[0]) else None
         for side, flow in self._flows.items():
             if quoted.proto != flow.protocol:

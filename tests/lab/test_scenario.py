@@ -73,9 +73,11 @@ class TestCases(unittest.TestCase):
         self.assertEqual([(case.scenario.name, case.address) for case in cases_of(Family(9, rows))],
                          [("a", "10.20.9.1"), ("a", "fd00:20::9:1"), ("b", "fd00:20::9:2"), ("c", "10.20.9.3")])
 
-    def test_more_than_there_are_addresses(self):
-        with self.assertRaisesRegex(ValueError, "case 255"):
-            [*cases_of(Family(9, [Scenario("a", [], ["ecn"], set())] * 255))]
+    def test_more_than_a_number_has_addresses_for(self):
+        cases = [*cases_of(Family(9, [Scenario("a", [], ["ecn"], set(), versions=(4,))] * 255))]
+        self.assertEqual([case.address for case in cases[253:]], ["10.20.9.254", "10.20.109.1"])
+        with self.assertRaisesRegex(ValueError, "family 309"):
+            [*cases_of(Family(209, [Scenario("a", [], ["ecn"], set())] * 255))]
 
     def test_the_jobs_port_is_that_of_the_mode_unless_it_has_its_own(self):
         for measure, port, want in ((["ecn"], None, 80), (["ecn", "--connect", "dnstcp"], None, 53),
