@@ -27,7 +27,7 @@ from figures import add_json, note, write_figures
 from pathspider.helpers.modes import MODES
 from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
-from pathspider.lab.families import accecn, ecn, ecnmarks, l4s, pmtud, quic, tls
+from pathspider.lab.families import accecn, ecn, ecnmarks, ipv6eh, l4s, pmtud, quic, tls
 
 BLACK_HOLES = "10.127.0.0/16"
 """Addresses that the router drops packets to, for these runs."""
@@ -87,6 +87,8 @@ class Run:
     """To each target."""
     exactly: Set[str] = frozenset()
     """All conditions of a live target, where more than a word of connectivity is asked."""
+    version: int = 4
+    """Of IP, for live targets."""
 
     @property
     def prefix(self) -> str:
@@ -112,6 +114,7 @@ RUNS = [
     Run("h2-5000", "h2", "http", 5000, seconds=3.3),
     Run("accecn-5000", "accecn", "tcp", 5000, seconds=20, connections=4, exactly=accecn.CLASSIC),
     Run("l4s-5000", "l4s", "http", 5000, seconds=20, connections=4, exactly=l4s.CLEAN),
+    Run("ipv6eh-5000", "ipv6eh", "tcp", 5000, seconds=20, connections=8, exactly=ipv6eh.truth("works"), version=6),
     Run("tls-5000", "tls", "https", 5000, seconds=20, connections=4, exactly=tls.truth()),
     Run("quic-5000", "quic", "https", 5000, seconds=60, exactly=quic.CLEAN),
     Run("feedback-5000", "ecn", "http", 5000, seconds=20, connections=3, options=["--feedback"],
@@ -129,7 +132,8 @@ def jobs(run: Run) -> Iterator[dict[str, Any]]:
             third, last = divmod(next(dead), 250)
             yield {"dip": f"10.127.{third + 1}.{last + 1}", "dp": MODES[run.mode].port, "dead": True}
         else:
-            yield {"dip": clean_address(next(live), 4), "dp": MODES[run.mode].port, "domain": "www.example.com"}
+            address = clean_address(next(live), run.version)
+            yield {"dip": address, "dp": MODES[run.mode].port, "domain": "www.example.com"}
 
 
 def timed(lab: Lab, output: Path, command: list[str]) -> tuple[dict[str, Any], str]:

@@ -102,6 +102,10 @@ class PluggableSpider:
         see one direction alone, and may have lost any packet. So only what packets that were seen prove is said, and
         never whether something is ``broken`` or ``offline``.
 
+        Of a plugin that comes with PATHspider, it is a matter of the fields that it looks at: it is not asked about a
+        flow that has the same in them as one before. Ports are the same where they are not among
+        :data:`pathspider.conditions.TOLD_PORTS`.
+
         :param flow: the fields of :attr:`passive_chains`, ``pkt_first`` and ``pkt_last``; none of a connection's
         """
         return ()

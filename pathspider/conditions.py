@@ -79,6 +79,9 @@ def all_observed(flows: Sequence[Flow]) -> bool:
 
 DNS_PORT = 53
 
+TOLD_PORTS = (DNS_PORT,)
+"""The ports that passive conditions of our plugins tell from others."""
+
 
 def seen_answered(flow: Flow) -> bool:
     """True where it was seen who asked and who answered, also in traffic of others: a TCP handshake seen whole, or a

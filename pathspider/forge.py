@@ -12,11 +12,11 @@ import random
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.packet import Packet, Raw
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
+from scapy.packet import NoPayload, Packet, Raw
 
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
@@ -27,7 +27,7 @@ from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
 from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
 from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
-from pathspider.helpers.templates import Templates
+from pathspider.helpers.templates import Templates, layers, number
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 FORGE_ATTEMPTS = 16
@@ -170,13 +170,15 @@ class ForgeSpider(DesynchronizedSpider):
             # int(): Scapy's random values are drawn each time that they are looked at
             source_port, target_port = (int(getattr(transport, name, 0)) for name in ("sport", "dport"))
             try:
-                flow = Flow(link, protocol or last_protocol(packet), source_port, (packet.dst, target_port))
+                flow = Flow(link, protocol or last_protocol(packet), source_port, (number(packet, "dst"), target_port))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
                 raise LocalError(errno_name(error.errno or 0)) from error
             if protocol:
-                transport.sport, transport.dport = flow.source_port, target_port
+                transport.sport = flow.source_port
+                if transport.fields.get("dport") is not target_port:
+                    transport.dport = target_port
             return packet, flow
         raise LocalError("EADDRINUSE")
 
@@ -185,29 +187,32 @@ class ForgeSpider(DesynchronizedSpider):
         began = clock()
         deadline = began + self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
+        syn = is_syn(packet)
         answer, refused = None, False
         try:
             for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:
                 flow.send(raw)
-                while flow.wait(until):
-                    for reply in flow.read():
+                waits = True
+                while waits:
+                    for reply in flow.read():  # in a near network it is there
                         if (state := self.judge(job, packet, reply)) is not None:
                             answer = reply
                             if state == CONN_OK:
                                 return self.go_on(job, packet, raw, reply, flow, deadline)
                             return failed(state, flow.source_port, "the answer refuses it")
-                        if is_syn(packet) and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
+                        if syn and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
                             flow.send(refusing(raw, reply))
                             if self.resend and not refused:
                                 flow.send(raw)
                             refused = True
+                    waits = flow.wait(until)
             return failed(CONN_TIMEOUT, flow.source_port, "no answer")
         except NetworkError as error:
             return failed(CONN_FAILED, flow.source_port, str(error))
         except LocalError as error:
             return local_error(str(error), flow.source_port)
         finally:
-            if is_syn(packet):
+            if syn:
                 self.take_leave(job, raw, flow, answer)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
@@ -228,18 +233,26 @@ class ForgeSpider(DesynchronizedSpider):
         return TCP(**{"sport": 0, "dport": job["dp"], "flags": "S", "seq": random.getrandbits(32), "window": 64240,
                       "options": options, **fields})
 
-    @staticmethod
-    def renumber(packet: Packet, job: Job) -> Packet:
-        """Make a SYN, of :meth:`ip_header` and :meth:`tcp_syn`, into another one like it, to this job's target.
+    def renumber(self, packet: Packet, job: Job) -> Packet:
+        """Make a SYN, of :meth:`ip_header` and :meth:`tcp_syn`, into another one like it, to this job's target. It may
+        have extension headers, with the target among the addresses of their routes.
 
         Its fields are set as such: Scapy takes longer.
         """
-        header, segment = packet.fields, packet.payload.fields
-        header["dst"] = job["dip"]
-        if isinstance(packet, IPv6):
+        header, before, six = packet.fields, packet.fields["dst"], isinstance(packet, IPv6)
+        header |= {"src": self.source[six], "dst": job["dip"]}
+        if six:
             header["fl"] = random.getrandbits(20)
         else:
             header["id"] = random.randrange(1, 1 << 16)
+        *extensions, tcp = layers(packet.payload)
+        for extension in extensions:
+            if isinstance(extension, IPv6ExtHdrFragment):
+                extension.fields["id"] = random.getrandbits(32)
+            elif "addresses" in extension.fields:
+                extension.fields["addresses"] = [job["dip"] if one == before else one
+                                                 for one in extension.fields["addresses"]]
+        segment = tcp.fields
         segment |= {"sport": 0, "dport": job["dp"], "seq": random.getrandbits(32), "options": [
             (kind, (random.getrandbits(32), 0) if kind == "Timestamp" else value)
             for kind, value in segment["options"]]}
@@ -299,20 +312,31 @@ def last_protocol(packet: Packet) -> int:
 
 
 def tcp_of(packet: Packet) -> TCP | None:
-    """Its TCP segment, which Scapy would look for in all layers, again and again."""
-    return cast(TCP | None, packet.payload if type(packet.payload) is TCP else packet.getlayer(TCP))
+    """Its TCP segment, without Scapy's detour."""
+    layer = packet.payload
+    while type(layer) is not TCP:
+        if isinstance(layer, NoPayload):
+            return None
+        layer = layer.payload
+    return layer
 
 
 def is_syn(packet: Packet) -> bool:
     """True for a packet that opens a TCP connection."""
     segment = tcp_of(packet)
-    return segment is not None and segment.flags.value & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
+    return segment is not None and opens(segment)
+
+
+def opens(segment: TCP) -> bool:
+    """Whether a TCP segment opens a connection."""
+    flags: int = number(segment, "flags").value
+    return flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
 
 
 def tcp_answer(packet: Packet, reply: bytes) -> Conn | None:
     """What a TCP segment says to a forged one: to a SYN, a SYN-ACK accepts; to others, anything but a RST."""
     sent = tcp_of(packet)
-    if sent is None or not is_syn(packet):
+    if sent is None or not opens(sent):
         return CONN_FAILED if flags_of(reply) & TCP_RST else CONN_OK
-    verdict = syn_verdict(sent.seq, len(sent.payload), reply)
+    verdict = syn_verdict(number(sent, "seq"), len(sent.payload), reply)
     return None if verdict is None else CONN_OK if verdict else CONN_FAILED

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PLUGINS = "pathspider.plugins"
 CHAINS = "pathspider.chains"
 
-NO_CHAINS = frozenset({"base"})
-"""Modules of the namespace that hold what chains are made of, not chains."""
+NO_CHAINS = frozenset({"base", "plainsyn"})
+"""Modules of the namespace that hold what chains are made of, and a chain that is of use to one plugin alone."""
 
 
 def available_plugins(named: str | None = None) -> list[Any]:

@@ -154,12 +154,16 @@ class Observer:
             flowqueue.put(SHUTDOWN_SENTINEL)
             self._capture.close()  # the kernel takes its time for this: nobody has to wait for it
 
-    def run(self, sink: Callable[[list[Flow]], None], *, compact: bool = False) -> None:
+    def run(self, sink: Callable[[list[Flow]], None], *, compact: bool = False,
+            prepare: Callable[[FlowTable], None] | None = None) -> None:
         """As :meth:`run_flow_enqueuer`, but gives lists of records to a function; no sentinel.
 
         :param compact: the records may be other than dicts; ``pathspider.libtrace.json_lines`` takes them
+        :param prepare: called with the flow table before any packet
         """
         self._table.compact = compact
+        if prepare is not None:
+            prepare(self._table)
         try:
             self._observe(sink)
         finally:

@@ -12,6 +12,7 @@ import argparse
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from scapy.layers.inet import TCP, TCPOptions
@@ -25,14 +26,13 @@ from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, conn
 from pathspider.forge import ForgeSpider
 from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.sockets import is_ipv6
-from pathspider.helpers.templates import kind_of
 from pathspider.libtrace import IP, IP6
 from pathspider.records import Conn, Connection, Flow, Job
 
 NOT_AS_FORGED = "pathspider.local_error:not_as_forged"
 
-CHECKSUM = slice(10, 12)
-"""Of the IPv4 header; the kernel fills it in."""
+CHECKSUM = slice(20, 24)
+"""Of the IPv4 header, in hexadecimal digits; the kernel fills it in."""
 
 MOST_OPTIONS_OCTETS = 40
 """Of all options in a TCP header. :rfc:`9293`, section 3.1"""
@@ -169,9 +169,10 @@ class TraversalSpider(ForgeSpider):
         if key in kept:
             return self.renumber(kept[key], job)
         packet = self.made(job, row)
-        if self._reuses and (row is None or getattr(row.set, "is_fixed", False)) and (kind := kind_of(packet)):
+        is_fixed = self._reuses and (row is None or getattr(row.set, "is_fixed", False))
+        if is_fixed and (template := self._templates.template(packet)) is not None:
             kept[key] = packet
-            self._own.__dict__.setdefault("kinds", {})[id(packet)] = kind
+            self._own.__dict__.setdefault("templates", {})[id(packet)] = template
         return packet
 
     def made(self, job: Job, row: Variant | None) -> Packet:
@@ -179,7 +180,8 @@ class TraversalSpider(ForgeSpider):
         return self.baseline(job) if row is None else row.set(self.baseline(job))
 
     def _octets(self, packet: Packet) -> bytes:
-        return self._templates.octets(packet, self._own.__dict__.get("kinds", {}).get(id(packet)))
+        template = self._own.__dict__.get("templates", {}).get(id(packet))
+        return super()._octets(packet) if template is None else template.octets(packet)
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         if self.args.connect == "dnsudp":
@@ -214,26 +216,28 @@ class TraversalSpider(ForgeSpider):
             variant = rows[flow["variant"]]
             prefix = variant.prefix(self.name)
             found.append(connectivity(prefix, succeeded(baseline), succeeded(flow)))
-            if (experiment := exchange(flow)) is not None:
+            if variant.look is not nothing and (experiment := exchange(flow)) is not None:
                 found += [f"{prefix}.{word}" for word in variant.look(experiment, exchange(baseline))]
         return found
 
 
 def exchange(flow: Flow) -> Exchange | None:
     """The packets of a connection that came up; None for others."""
-    if not succeeded(flow):
-        return None
-    sent, reply = (bytes.fromhex(flow[name]) for name in ("headers_fwd", "headers_rev"))
-    view = IP if sent[0] >> 4 == 4 else IP6
-    return Exchange(view(sent), view(reply))
+    return taken_apart(flow["headers_fwd"], flow["headers_rev"]) if succeeded(flow) else None
+
+
+@lru_cache(maxsize=64)
+def taken_apart(sent: str, reply: str) -> Exchange:
+    """Packets that are given in hexadecimal. A baseline is asked for again for each row."""
+    view = IP if sent[0] == "4" else IP6
+    return Exchange(view(bytes.fromhex(sent)), view(bytes.fromhex(reply)))
 
 
 def left_as_forged(flow: Flow) -> bool:
     """Whether the first packet that was captured is the one that was forged, but for the IPv4 header's checksum."""
-    forged, seen = (bytearray.fromhex(flow[name] or "") for name in ("forged", "headers_fwd"))
-    for packet in (forged, seen):
-        if packet and packet[0] >> 4 == 4:
-            packet[CHECKSUM] = b"\0\0"
+    forged, seen = (flow[name] or "" for name in ("forged", "headers_fwd"))
+    if forged.startswith("4"):
+        forged, seen = (packet[:CHECKSUM.start] + packet[CHECKSUM.stop:] for packet in (forged, seen))
     return bool(forged) and forged == seen
 
 

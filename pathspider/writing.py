@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import os
+import queue
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from math import isfinite
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from pathspider.fallocate import reserve
 from pathspider.records import Flow, Job
@@ -109,6 +111,63 @@ class CSVWriter(RecordWriter):
         """Where there was no record, write the header."""
         if not self._begun:
             self.write_all([])
+
+
+class ThreadedWriter:
+    """Has a writer write lists of records in a thread of its own, in their order, while the next ones are made.
+
+    At its end, as a context manager, all is written, or ``OSError`` is raised.
+
+    :param writer: nobody else uses it meanwhile
+    """
+
+    WAITING = 4
+    """Lists of records that may wait; who gives more waits."""
+
+    AT_ONCE = 2048
+    """Records that are written at once, if there are more lists."""
+
+    def __init__(self, writer: RecordWriter) -> None:
+        self.writer = writer
+        self._lists: queue.Queue[list[Any] | None] = queue.Queue(self.WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._lists.put(None)
+        self._thread.join()
+        if kind is None:
+            self._tell()
+
+    def write_all(self, records: list[Any]) -> None:
+        """Write records soon. They, and the list, belong to the writer from here on.
+
+        :raises OSError: earlier ones could not be written
+        """
+        self._tell()
+        self._lists.put(records)
+
+    def _tell(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (records := self._lists.get()) is not None:
+            more: list[Any] | None = []
+            with suppress(queue.Empty):  # lists that wait, at once: until it is our turn again takes its time
+                while len(records) < self.AT_ONCE and (more := self._lists.get_nowait()) is not None:
+                    records += more
+            if self._error is None:  # else they are thrown away: who gives them must not wait for ever
+                try:
+                    self.writer.write_all(records)
+                except BaseException as error:  # whoever gives records gets it
+                    self._error = error
+            if more is None:
+                return
 
 
 class JSONFile:

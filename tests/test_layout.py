@@ -24,6 +24,7 @@ NATIVE = {"table.pxi": "test_table.py", "views.pxi": "test_views.py", "capture.p
           "tunnel.pxi": "test_tunnel.py", "esp.c": "test_esp.py", "source.c": "test_sources.py",
           "savefile.c": "test_savefile.py", "unpack.c": "test_unpack.py", "tap.c": "test_tap.py",
           "store.pxi": "test_store.py", "ndjson.pxi": "test_ndjson.py", "reassemble.c": "test_reassemble.py",
+          "judged.pxi": "test_judged.py",
           "fragments.pxi": "test_reassemble.py", "address.c": "test_address.py", "record.pxi": "test_compiled.py"}
 """Parts of the native core, in pathspider/libtrace, and their test files in tests/libtrace."""
 

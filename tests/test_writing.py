@@ -13,7 +13,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pathspider.writing import CSVWriter, JSONFile, RecordWriter, json_line
+from pathspider.writing import CSVWriter, JSONFile, RecordWriter, ThreadedWriter, json_line
 
 
 class TestRecordWriter(unittest.TestCase):
@@ -48,6 +48,36 @@ class TestRecordWriter(unittest.TestCase):
                 with self.subTest(room=room), no_room_beyond(9 + room), self.assertRaises(OSError):
                     RecordWriter(stream).write({"b": 2})
                 self.assertEqual(Path(file.name).read_bytes(), b'{"a": 1}\n')
+
+
+class TestThreadedWriter(unittest.TestCase):
+    def test_all_is_written_in_its_order(self):
+        stream = io.BytesIO()
+        writer = RecordWriter(stream)
+        with ThreadedWriter(writer) as writing:
+            for number in range(500):
+                writing.write_all([{"n": number, "more": once} for once in range(3)])
+        self.assertEqual([json.loads(line) for line in stream.getvalue().splitlines()],
+                         [{"n": number, "more": once} for number in range(500) for once in range(3)])
+        self.assertEqual(writer.written, 1500)
+
+    def test_a_file_that_is_full_is_told_and_nobody_waits(self):
+        with tempfile.NamedTemporaryFile() as file, open(os.open(file.name, os.O_WRONLY), "wb", buffering=0) as stream:
+            with no_room_beyond(20), self.assertRaises(OSError), ThreadedWriter(RecordWriter(stream)) as writing:
+                for number in range(10 * ThreadedWriter.WAITING):
+                    writing.write_all([{"n": number}])
+            self.assertIn(file.read(), [b"", b'{"n": 0}\n', b'{"n": 0}\n{"n": 1}\n'])
+
+    def test_at_the_end_it_is_told_too(self):
+        with tempfile.NamedTemporaryFile() as file, open(os.open(file.name, os.O_WRONLY), "wb", buffering=0) as stream:
+            with no_room_beyond(4), self.assertRaises(OSError), ThreadedWriter(RecordWriter(stream)) as writing:
+                writing.write_all([{"n": 1}])
+            self.assertEqual(file.read(), b"")
+
+    def test_what_else_went_wrong_is_not_hidden(self):
+        with self.assertRaises(ZeroDivisionError), ThreadedWriter(RecordWriter(io.BytesIO())) as writing:
+            writing.write_all([{"n": 1}])
+            raise ZeroDivisionError
 
 
 class TestCSVWriter(unittest.TestCase):

@@ -35,6 +35,10 @@ class Chain(ChainBase):
     only count these. A flow table whose chains are all compiled counts by itself, and sets the fields when the flow
     ends; otherwise the hooks are called, as another chain may look at the fields meanwhile."""
 
+    largest: ClassVar[tuple[str, ...]] = ()
+    """In the same way, fields for the octets of the largest packet forward and back, of a chain whose hooks ``ip4`` and
+    ``ip6`` note nothing else. What was put together of fragments does not count, nor do ICMP errors."""
+
     enough: bool
     """Set by a hook ``tcp``: of this flow and direction, it needs no more segments for their data alone
     (:attr:`~pathspider.chains.wanted.Wanted.DATA`). Taken back by who called it."""

@@ -2,6 +2,7 @@ cimport cython
 
 from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport payload_of
 
 
 @cython.locals(end=int, least=int, size=int, length=int, begun=list)
@@ -17,6 +18,7 @@ cpdef bint may_be_response(bytes data) except -1
 
 
 cdef class DNSChain(Chain):
-    @cython.locals(name=str, data=bytes, sequence=cython.longlong, start=cython.longlong, before=cython.longlong)
+    @cython.locals(data=bytes, sequence=cython.longlong, start=cython.longlong, before=cython.longlong)
     cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1
+    @cython.locals(data=bytes)
     cpdef bint udp(self, object rec, _core.UDP udp, bint rev) except -1

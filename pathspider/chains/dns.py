@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field, Wanted
-from pathspider.libtrace import TCP, UDP
+from pathspider.libtrace import TCP, UDP, payload_of
 
 LONGEST = 2 + 65535
 """A message over TCP: two bytes of length, then as many as they say."""
@@ -188,8 +188,7 @@ class DNSChain(Chain):
         if rec["dns_response_valid"]:
             self.enough = True
             return False
-        name = "_dns_rev" if rev else "_dns_fwd"
-        stream = rec[name]
+        stream = rec["_dns_rev" if rev else "_dns_fwd"]
         if stream is False:  # this direction holds no responses
             self.enough = True
             return True
@@ -197,25 +196,26 @@ class DNSChain(Chain):
         if tcp.flags & 2:  # SYN: the first byte of data is the one after it
             sequence = (sequence + 1) & 0xFFFFFFFF
             if stream is None:
-                stream = rec[name] = sequence
-        payload = tcp.payload if tcp.payload_len else None
-        if payload is None:
+                stream = sequence
+                rec["_dns_rev" if rev else "_dns_fwd"] = sequence
+        data = payload_of(tcp) if tcp.payload_len else None
+        if data is None:
             return True
-        data = payload.data
         if not isinstance(stream, Stream):
             start = sequence if stream is None else stream  # None: the capture began later than the connection
             before = (start - sequence) & 0xFFFFFFFF
             if before < 1 << 31 and not may_be_response(data[before:]):
-                rec[name] = False
+                rec["_dns_rev" if rev else "_dns_fwd"] = False
                 self.enough = True
                 return True
-            stream = rec[name] = Stream(start)
+            stream = Stream(start)
+            rec["_dns_rev" if rev else "_dns_fwd"] = stream
         stream.add(sequence, data)
         if stream.found_response():
             rec["dns_response_valid"] = True
             return False
         if stream.over:
-            rec[name] = False
+            rec["_dns_rev" if rev else "_dns_fwd"] = False
         return True
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
@@ -223,12 +223,12 @@ class DNSChain(Chain):
 
         :returns: ``False`` with a well-formed response: the flow is complete
         """
-        payload = udp.payload
+        data = payload_of(udp)
         if not rev and rec["_dns_query"] is None:
-            rec["_dns_query"] = question_of(payload.data) if payload is not None else b""
+            rec["_dns_query"] = question_of(data) if data is not None else b""
         elif rev and rec["_dns_query"]:
-            rec["dns_answered"] = payload is not None and answers(rec["_dns_query"], payload.data)
+            rec["dns_answered"] = data is not None and answers(rec["_dns_query"], data)
             rec["_dns_query"] = b""
-        if not rec["dns_response_valid"] and payload is not None and is_response(payload.data):
+        if not rec["dns_response_valid"] and data is not None and is_response(data):
             rec["dns_response_valid"] = True
         return not rec["dns_response_valid"]

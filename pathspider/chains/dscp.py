@@ -29,24 +29,19 @@ class DSCPChain(Chain):
 
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Records the codepoint of an IPv4 header."""
-        kind = believed_kind(rec, ip, rev)
-        if kind != NEITHER:
-            if kind == SYN:
-                name = "dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"
-            else:
-                name = "dscp_mark_data_rev" if rev else "dscp_mark_data_fwd"
-            if rec[name] is None:
-                rec[name] = ip.traffic_class >> 2
+        note_codepoint(rec, believed_kind(rec, ip, rev), ip.traffic_class >> 2, rev)
         return True
 
     def ip6(self, rec: dict[str, Any], ip: IP6, rev: bool) -> bool:
         """Records the codepoint of an IPv6 header."""
-        kind = believed_kind(rec, ip, rev)
-        if kind != NEITHER:
-            if kind == SYN:
-                name = "dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"
-            else:
-                name = "dscp_mark_data_rev" if rev else "dscp_mark_data_fwd"
-            if rec[name] is None:
-                rec[name] = ip.traffic_class >> 2
+        note_codepoint(rec, believed_kind(rec, ip, rev), ip.traffic_class >> 2, rev)
         return True
+
+
+def note_codepoint(rec: dict[str, Any], kind: int, codepoint: int, rev: bool) -> None:
+    """Note a packet's codepoint, if it is the first of its kind."""
+    if kind == SYN:
+        if rec["dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"] is None:
+            rec["dscp_mark_syn_rev" if rev else "dscp_mark_syn_fwd"] = codepoint
+    elif kind != NEITHER and rec["dscp_mark_data_rev" if rev else "dscp_mark_data_fwd"] is None:
+        rec["dscp_mark_data_rev" if rev else "dscp_mark_data_fwd"] = codepoint

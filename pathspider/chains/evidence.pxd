@@ -3,6 +3,7 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport captured_at
 
 
 cdef str NO_HANDSHAKE, REFUSED, BY_ICMP, NO_ANSWER

@@ -6,7 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
-from pathspider.libtrace import ICMP, ICMP6, IP, IP6, TCP, UDP
+from pathspider.libtrace import ICMP, ICMP6, IP, IP6, TCP, UDP, captured_at
 
 NO_HANDSHAKE = "no_handshake"
 REFUSED = "refused"
@@ -71,7 +71,7 @@ def note_syn(rec: dict[str, Any], tcp: TCP) -> None:
     rec["evidence_syns_fwd"] += 1
     if rec["evidence_synack_ttl"] is not None or rec["evidence_answered_at"] is not None:
         return
-    now, data = tcp.seconds, tcp.payload_len
+    now, data = captured_at(tcp), tcp.payload_len
     before = rec["_evidence_syn"]
     if before is not None and before[0] == tcp.seq_nbr:
         data = max(data, before[1])  # a kernel that falls back sends it without
@@ -88,9 +88,9 @@ def note_rst(rec: dict[str, Any], tcp: TCP) -> None:
         rec["evidence_rst_ttl"] = ttl_of(tcp)
         if rec["evidence_failure"] == NO_HANDSHAKE:
             rec["evidence_failure"] = REFUSED
-            rec["evidence_failed_at"] = tcp.seconds
+            rec["evidence_failed_at"] = captured_at(tcp)
         elif rec["evidence_failure"] == NO_ANSWER:
-            rec["evidence_failed_at"] = tcp.seconds
+            rec["evidence_failed_at"] = captured_at(tcp)
 
 
 def note_synack(rec: dict[str, Any], tcp: TCP) -> None:
@@ -102,7 +102,7 @@ def note_synack(rec: dict[str, Any], tcp: TCP) -> None:
         if rec["evidence_bogus_synack_ttl"] is None:
             rec["evidence_bogus_synack_ttl"] = ttl_of(tcp)
         return
-    now = tcp.seconds
+    now = captured_at(tcp)
     rec["_evidence_syn"] = None
     rec["evidence_synack_ttl"] = ttl_of(tcp)
     sent = syn[2]
@@ -133,7 +133,7 @@ def note_error(rec: dict[str, Any], icmp: ICMP | ICMP6, ip: IP | IP6, quoted: di
     rec["evidence_icmp_quoted"] = quoted
     if rec["evidence_answered_at"] is None and rec["evidence_failure"] != REFUSED:
         rec["evidence_failure"] = BY_ICMP
-        rec["evidence_failed_at"] = ip.seconds
+        rec["evidence_failed_at"] = captured_at(ip)
 
 
 class EvidenceChain(Chain):
@@ -188,22 +188,22 @@ class EvidenceChain(Chain):
                 self.enough = True
             elif rev:
                 if rec["_evidence_syn"] is None:
-                    note_answer(rec, tcp.seconds)
+                    note_answer(rec, captured_at(tcp))
                     self.enough = True
             elif rec["evidence_failure"] == NO_ANSWER:
-                rec["evidence_failed_at"] = tcp.seconds
+                rec["evidence_failed_at"] = captured_at(tcp)
         return True
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:
         """Counts datagrams up to the first that came back."""
         if rec["evidence_answered_at"] is None:
             if rev:
-                note_answer(rec, udp.seconds)
+                note_answer(rec, captured_at(udp))
             else:
                 rec["evidence_datagrams_fwd"] += 1
                 if rec["evidence_failure"] != BY_ICMP:
                     rec["evidence_failure"] = NO_ANSWER
-                    rec["evidence_failed_at"] = udp.seconds
+                    rec["evidence_failed_at"] = captured_at(udp)
         return True
 
     def icmp4(self, rec: dict[str, Any], ip: IP, q: IP | None, rev: bool) -> bool:

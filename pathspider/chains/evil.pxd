@@ -6,5 +6,5 @@ from pathspider.libtrace cimport _core
 
 
 cdef class EvilChain(Chain):
-    @cython.locals(name=str, kind=int)
+    @cython.locals(kind=int)
     cpdef bint ip4(self, object rec, _core.IP ip, bint rev) except -1

@@ -32,9 +32,8 @@ class EvilChain(Chain):
         kind = believed_kind(rec, ip, rev)
         if kind != NEITHER:
             if kind == SYN:
-                name = "evilbit_syn_rev" if rev else "evilbit_syn_fwd"
-            else:
-                name = "evilbit_data_rev" if rev else "evilbit_data_fwd"
-            if not rec[name]:
-                rec[name] = bool(ip.has_rf)
+                if not rec["evilbit_syn_rev" if rev else "evilbit_syn_fwd"]:
+                    rec["evilbit_syn_rev" if rev else "evilbit_syn_fwd"] = bool(ip.has_rf)
+            elif not rec["evilbit_data_rev" if rev else "evilbit_data_fwd"]:
+                rec["evilbit_data_rev" if rev else "evilbit_data_fwd"] = bool(ip.has_rf)
         return True

@@ -3,6 +3,7 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_RST, TCP_SYN, SEQUENCE_NUMBERS, parse_options
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport options_of
 
 
 @cython.locals(tcp=_core.TCP, octets=long)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pathspider.chains.base import Chain, Field
+from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SEQUENCE_NUMBERS, TCP_ECE, TCP_RST, TCP_SYN, parse_options
-from pathspider.libtrace import IP, IP6
+from pathspider.libtrace import IP, IP6, options_of
 
 TO_ACCECN0 = 172
 TO_ACCECN1 = 174
@@ -26,6 +26,8 @@ class FeedbackChain(Chain):
                                                 "and its counters"),
         "feedback_ece_rev": Field(bool, False, "ECE was on that segment, or on a later one"),
     }
+
+    wants = Wanted.FIRST | Wanted.ANSWER | Wanted.ECE
 
     scratch = {"_feedback_seq": 0}
 
@@ -50,7 +52,7 @@ def note_feedback(rec: dict[str, Any], ip: IP | IP6, rev: bool) -> None:
         if octets and (tcp.ack_nbr - rec["_feedback_seq"] - octets) % SEQUENCE_NUMBERS < SEQUENCE_NUMBERS // 2:
             if rec["feedback_flags_rev"] is None:
                 rec["feedback_flags_rev"] = tcp.flags
-                options = parse_options(tcp.options_data)
+                options = parse_options(options_of(tcp))
                 for kind in (TO_ACCECN0, TO_ACCECN1):
                     if kind in options:
                         rec["feedback_option_rev"] = (bytes([kind]) + options[kind]).hex()

@@ -3,6 +3,7 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport captured_at, options_of
 
 
 cdef int FIXED_BYTES, NOTHING_YET, ASKED, ANSWERED, CONTRADICTED

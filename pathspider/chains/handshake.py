@@ -7,7 +7,7 @@ from typing import Any
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, is_bogus
 from pathspider.chains.wanted import Wanted
-from pathspider.libtrace import TCP
+from pathspider.libtrace import TCP, captured_at, options_of
 
 SOONEST_RESEND = 1.0
 """Seconds after which an unanswered SYN is sent again, at the earliest. :rfc:`6298`, section 2"""
@@ -24,26 +24,26 @@ CONTRADICTED = 3
 
 def is_cut(tcp: TCP) -> bool:
     """Whether options of a segment are missing, as with a small snaplen."""
-    return bool(FIXED_BYTES + len(tcp.options_data) != tcp.doff * 4)
+    return bool(FIXED_BYTES + len(options_of(tcp)) != tcp.doff * 4)
 
 
 def after_syn(rec: dict[str, Any], tcp: TCP, state: int) -> int:
     """The state after a SYN that went forward."""
-    syn = (tcp.flags, tcp.seq_nbr, tcp.payload_len, tcp.options_data)
+    syn = (tcp.flags, tcp.seq_nbr, tcp.payload_len, options_of(tcp))
     if state == NOTHING_YET and not is_cut(tcp):
         rec["_handshake_syn"] = syn
     elif state == ANSWERED:  # the SYN-ACK was lost behind us; options may have another time
         return state if rec["_handshake_syn"][:2] == syn[:2] else CONTRADICTED
     elif state != ASKED or rec["_handshake_syn"] != syn:
         return CONTRADICTED
-    rec["_handshake_sent"] = tcp.seconds
+    rec["_handshake_sent"] = captured_at(tcp)
     return ASKED
 
 
 def after_syn_ack(rec: dict[str, Any], tcp: TCP, state: int) -> int:
     """The state after a SYN-ACK that came back, and is not bogus."""
     synack = (tcp.flags, tcp.seq_nbr, tcp.ack_nbr)
-    if state == ASKED and not is_cut(tcp) and 0 <= tcp.seconds - rec["_handshake_sent"] < SOONEST_RESEND:
+    if state == ASKED and not is_cut(tcp) and 0 <= captured_at(tcp) - rec["_handshake_sent"] < SOONEST_RESEND:
         rec["_handshake_synack"] = synack
         return ANSWERED
     return ANSWERED if state == ANSWERED and rec["_handshake_synack"] == synack else CONTRADICTED

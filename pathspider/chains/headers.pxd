@@ -3,9 +3,10 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_SYN, is_bogus
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport hex_of
 
 
-@cython.locals(name=str, flags=int, tcp=_core.TCP)
+@cython.locals(flags=int, tcp=_core.TCP)
 cpdef keep(object rec, _core.Header ip, bint rev, int octets)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.tcp import SYN_SENT, TCP_SA, TCP_SYN, is_bogus
 from pathspider.chains.wanted import Wanted
-from pathspider.libtrace import IP, IP6
+from pathspider.libtrace import IP, IP6, hex_of
 
 MOST_OCTETS = 640
 """Of a packet: headers with 512 octets of extension headers, and all of a SYN."""
@@ -46,7 +46,6 @@ class HeadersChain(Chain):
 
 def keep(rec: dict[str, Any], ip: IP | IP6, rev: bool, octets: int) -> None:
     """Keep a packet of so many octets in a flow's record, if it is the first of its kind."""
-    name = "headers_rev" if rev else "headers_fwd"
     tcp = ip.tcp
     if tcp is not None:
         flags = tcp.flags
@@ -55,5 +54,5 @@ def keep(rec: dict[str, Any], ip: IP | IP6, rev: bool, octets: int) -> None:
             return
     elif ip.udp is None:
         return
-    if rec[name] is None:
-        rec[name] = bytes(ip.data[:min(octets, MOST_OCTETS)]).hex()
+    if rec["headers_rev" if rev else "headers_fwd"] is None:
+        rec["headers_rev" if rev else "headers_fwd"] = hex_of(ip, min(octets, MOST_OCTETS))

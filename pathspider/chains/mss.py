@@ -6,7 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import SYN_SENT, TCP_SYN, TO_EOL, TO_MSS, TO_NOP, is_bogus
-from pathspider.libtrace import TCP
+from pathspider.libtrace import TCP, options_of
 
 MSS_LENGTH = 4
 """Of the whole option: kind, length, and two octets of value."""
@@ -56,9 +56,9 @@ class MSSChain(Chain):
         """Records the option of SYN packets, as :func:`mss_option` reads it. The first SYN that has it wins."""
         if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev):
             return True
-        length, value = ("mss_len_rev", "mss_value_rev") if rev else ("mss_len_fwd", "mss_value_fwd")
-        if rec[length] is None:
-            option = mss_option(tcp.options_data)
+        if rec["mss_len_rev" if rev else "mss_len_fwd"] is None:
+            option = mss_option(options_of(tcp))
             if option is not None:
-                rec[length], rec[value] = option
+                rec["mss_len_rev" if rev else "mss_len_fwd"] = option[0]
+                rec["mss_value_rev" if rev else "mss_value_fwd"] = option[1]
         return True

@@ -2,6 +2,7 @@ cimport cython
 
 from pathspider.chains.base cimport Chain
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport payload_of
 
 
 cdef int LONG, FIXED, SPIN, LONGEST_ID, SHORTEST, FIRST_DATAGRAM, TRIES, COALESCED

@@ -6,7 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field
 from pathspider.chains.initials import SALTS, VERSION_2, Initials, MalformedError, Packet, varint
-from pathspider.libtrace import UDP
+from pathspider.libtrace import UDP, payload_of
 
 LONG = 0x80
 FIXED = 0x40
@@ -234,10 +234,9 @@ class QUICChain(Chain):
         state = rec["_quic"]
         if state is False:
             return True
-        payload = udp.payload
-        if payload is None:
+        data = payload_of(udp)
+        if data is None:
             return True
-        data = payload.data
         if not isinstance(state, Conversation):
             if not begins(data):
                 rec["_quic"] = state + 1 if state + 1 < TRIES else False

@@ -3,6 +3,7 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_SYN
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport payload_of
 
 
 cdef class SegmentsChain(Chain):

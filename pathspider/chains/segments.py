@@ -6,7 +6,7 @@ from typing import Any
 
 from pathspider.chains.base import Chain, Field, Wanted
 from pathspider.chains.tcp import TCP_SYN
-from pathspider.libtrace import TCP
+from pathspider.libtrace import TCP, payload_of
 
 MOST_SEGMENTS = 16
 """Whose lengths are noted."""
@@ -43,8 +43,12 @@ class SegmentsChain(Chain):
             return True
         if rev:
             if rec["segments_rev"] is None:
-                payload = tcp.payload
-                rec["segments_rev"] = "" if payload is None else bytes(payload.data[:MOST_OCTETS]).hex()
+                payload = payload_of(tcp)
+                rec["segments_rev"] = "" if payload is None else payload[:MOST_OCTETS].hex()
+            self.enough = True
+            return True
+        if rec["_segments_count"] >= MOST_SEGMENTS:
+            self.enough = True
             return True
         following = rec["_segments_next"]
         if following is not None and (following - tcp.seq_nbr - 1) & 0xFFFFFFFF < 0x80000000:

@@ -16,6 +16,8 @@ class SizesChain(Chain):
         "size_rev": Field(int, 0, "Octets of the largest packet that came back"),
     }
 
+    largest = ("size_fwd", "size_rev")
+
     def ip4(self, rec: dict[str, Any], ip: IP, rev: bool) -> bool:
         """Notes a packet's size."""
         if ip.packets == 1 and not ip.quotes:

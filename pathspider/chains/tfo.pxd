@@ -3,6 +3,7 @@ cimport cython
 from pathspider.chains.base cimport Chain
 from pathspider.chains.tcp cimport TCP_ACK, TCP_SYN, TO_EXPA, TO_EXPB, TO_FASTOPEN, is_bogus, next_option
 from pathspider.libtrace cimport _core
+from pathspider.libtrace._core cimport options_of
 
 
 @cython.locals(at=int, end=int)

@@ -16,7 +16,7 @@ from pathspider.chains.tcp import (
     is_bogus,
     next_option,
 )
-from pathspider.libtrace import TCP
+from pathspider.libtrace import TCP, options_of
 
 EXID = bytes(TO_EXID_FASTOPEN)
 
@@ -65,7 +65,7 @@ class TFOChain(Chain):
             if tcp.flags & TCP_ACK and not rec["_tfo_ack"]:
                 rec["_tfo_ack"] = True
                 rec["tfo_ack"] = tcp.ack_nbr
-                option = tfo_option(tcp.options_data)
+                option = tfo_option(options_of(tcp))
                 if option is not None:
                     rec["tfo_ackkind"] = option[0]
                     rec["tfo_ackclen"] = len(option[1])
@@ -73,7 +73,7 @@ class TFOChain(Chain):
             rec["_tfo_syn"] = True
             rec["tfo_seq"] = tcp.seq_nbr
             rec["tfo_dlen"] = tcp.payload_len
-            option = tfo_option(tcp.options_data)
+            option = tfo_option(options_of(tcp))
             if option is not None:
                 rec["tfo_synkind"] = option[0]
                 rec["tfo_synclen"] = len(option[1])

@@ -24,3 +24,10 @@ class Wanted(IntFlag):
     NOVEL = 16
     """Packets unlike all of the flow since its last SYN: in direction, ECN codepoint, the IPv4 header's evil bit, TCP's
     ACK flag, or in that they have data or none."""
+    FIRST = 32
+    """The first TCP segment with data that goes forward, SYN and RST left out, and later ones that begin with the same
+    octet: it was sent again."""
+    ANSWER = 64
+    """The first TCP segment that comes back and acknowledges all data of the first one; SYN and RST left out."""
+    ECE = 128
+    """TCP segments with the flag ECE that come back when data have gone forward; SYN and RST left out."""

@@ -19,7 +19,7 @@ from pathspider.cmd.output import add_output, open_output, refuse_same, start_af
 from pathspider.cmd.signals import Signals
 from pathspider.installed import available_chains, find_plugin, passive_plugins
 from pathspider.text import did_you_mean
-from pathspider.writing import CSVWriter, RecordWriter
+from pathspider.writing import CSVWriter, RecordWriter, ThreadedWriter
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
@@ -158,13 +158,16 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
         signals.respond(lambda _: observer.stop(), lambda number: os._exit(128 + number))
         fields = columns(chains, judge, decapsulate=args.decapsulate, outer=args.outer)
         writer = CSVWriter(stream, fields) if args.format == "csv" else RecordWriter(stream)
+        lines = args.format == "ndjson"
         try:
-            try:
-                with telling(args, observer, files=files):
-                    observer.run(sink(writer, judge), compact=judge is None and args.format == "ndjson")
-            except CaptureError as error:
-                log.error("%s", error)
-                status = 1
+            with ThreadedWriter(writer) as writing:
+                try:
+                    with telling(args, observer, files=files):
+                        observer.run(sink(writing, judge, lines=lines), compact=lines,
+                                     prepare=judge.prepare if judge and lines else None)
+                except CaptureError as error:
+                    log.error("%s", error)
+                    status = 1
             writer.end()
         except OSError as error:
             log.error("output %s: %s", args.output, error.strerror)
@@ -199,12 +202,13 @@ def summarise(observer: Observer, writer: RecordWriter, names: Sequence[str]) ->
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
 
 
-def sink(writer: RecordWriter, judge: PassiveJudge | None) -> Callable[[list[Flow]], None]:
-    """Where the observer puts flows: to the writer, or before that to who makes records of them."""
+def sink(writing: ThreadedWriter, judge: PassiveJudge | None, *, lines: bool) -> Callable[[list[Flow]], None]:
+    """Where the observer puts flows: to the writer, or before that to who makes records of them, or rows."""
     if judge is None:
-        return writer.write_all
-    make = judge.row if isinstance(writer, CSVWriter) else judge.record
-    return lambda flows: writer.write_all([make(flow) for flow in flows])
+        return writing.write_all
+    if lines:
+        return lambda flows: writing.write_all(judge.records(flows))
+    return lambda flows: writing.write_all([judge.row(flow) for flow in flows])
 
 
 def tell_fragments(observer: Observer) -> None:

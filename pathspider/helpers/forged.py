@@ -40,8 +40,10 @@ from pathspider.helpers.sockets import (
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
 """What is forged leaves as it is, however small the packets that the path took lately. ip(7), ipv6(7)"""
-REJECT_ALL = struct.pack("=HBBI", 0x06, 0, 0, 0)
+REJECT_ALL = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
 """One instruction of classic BPF: return 0, keep nothing. linux/bpf_common.h"""
+REJECTS = struct.pack("@HP", 1, ctypes.addressof(REJECT_ALL))
+"""The filter of this one instruction, as ``SO_ATTACH_FILTER`` takes it. linux/filter.h"""
 
 LARGEST = 65535
 MOST_ERRORS = 16
@@ -230,9 +232,8 @@ def hold_tcp_port(own: str, port: int, target: str | None = None) -> socket.sock
     if port == 0 and target is not None:
         return ports.unused(ports.FORGED_TCP, target, lambda: hold_tcp_port(own, 0))
     sock = socket.socket(socket.AF_INET6 if is_ipv6(own) else socket.AF_INET, socket.SOCK_STREAM)
-    program = ctypes.create_string_buffer(REJECT_ALL)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))
+        sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, REJECTS)
         sock.bind((own, port))
         sock.listen(1)
     except BaseException:

@@ -47,7 +47,7 @@ FRESH = 1.0
 """Seconds after which libcurl looks at a connection by itself no more: it waits to be told."""
 
 TAKES_IN = 0.01
-"""Seconds that the poller gives to what was handed to it, between two looks."""
+"""Seconds that the poller gives to what was handed to it, between two looks, and to exchanges that can go on."""
 
 AWAKE = 4
 """How many threads may be waking up at once: each waiter for the interpreter's lock wakes up every 5 ms."""
@@ -93,8 +93,8 @@ Exchange = Generator[Wait | Transfer, Any, Result]
 class _Task:
     """An exchange under way."""
 
-    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "looked", "result",
-                 "step", "turn", "wakeup")
+    __slots__ = ("abandoned", "awake", "before", "descriptor", "error", "exchange", "finished", "found", "looked",
+                 "result", "step", "turn", "wakeup")
 
     def __init__(self, exchange: Exchange[Any]) -> None:
         self.exchange = exchange
@@ -110,6 +110,8 @@ class _Task:
         self.result: Any = None
         self.error: BaseException | None = None
         self.finished = 0.0
+        self.found = False
+        """What it waits for has come, and it has not gone on since: others do before it."""
         self.awake = self.abandoned = False
 
 
@@ -136,6 +138,8 @@ class Poller:
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._waiting: dict[int, _Task] = {}
+        self._found: deque[tuple[_Task, int, int]] = deque()
+        """Of these, whose socket is ready, the turn in which it is, and for what; 0 where that came too late."""
         self._timers: list[tuple[float, int, int, _Task]] = []
         self._timer_number = 0
         self._round = 0
@@ -302,7 +306,7 @@ class Poller:
     def _sleep(self) -> float:
         """Get ready to sleep: for how many seconds, unless something happens."""
         self._asleep = True
-        if self._incoming:
+        if self._incoming or self._found:
             return 0.0
         timeout = TICK
         if not self._under_way and not self._waiting and not self._transfers:
@@ -329,11 +333,11 @@ class Poller:
                     continue  # the event is that of another socket, which had this number before
                 step = task.step
                 assert isinstance(step, Wait)
-                del self._waiting[descriptor]
                 # it may have come after its time, had there been no lag since it was last looked for
                 lags = task.before if task.looked == self._round - 1 else before
                 late_answer = now - lags > step.until and self._late(descriptor, step)
-                self._go_on(task, 0 if late_answer else ready)
+                task.found = True
+                self._found.append((task, task.turn, 0 if late_answer else ready))
             elif descriptor in self._masks:
                 if descriptor in late:
                     continue
@@ -351,6 +355,17 @@ class Poller:
             self._run_timers()
         if acted:
             self._collect()
+        self._go_on_with_found(now + TAKES_IN)
+
+    def _go_on_with_found(self, until: float) -> None:
+        """Resume exchanges whose sockets are ready, until a monotonic moment: they may compute, and a look is due."""
+        while self._found:
+            task, turn, ready = self._found.popleft()
+            if task.turn == turn:
+                self._waiting.pop(task.descriptor, None)
+                self._go_on(task, ready)
+                if monotonic() > until:
+                    break
 
     def _late_transfers(self, latest: float) -> set[int]:
         """End the transfers whose answer came after their deadline, while we could not look; their descriptors.
@@ -382,7 +397,7 @@ class Poller:
             task = timer[3]
             if task.turn != timer[2]:
                 continue
-            if task.looked == self._round:
+            if task.looked == self._round or task.found:
                 early.append(timer)
             elif isinstance(task.step, Transfer):
                 self._end_transfer(task.step.handle, None)
@@ -404,6 +419,7 @@ class Poller:
     def _go_on(self, task: _Task, value: Any) -> None:
         """Resume an exchange, with a value or an exception."""
         task.turn += 1
+        task.found = False
         task.before = self.attended.lags
         try:
             step = task.exchange.throw(value) if isinstance(value, Exception) else task.exchange.send(value)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from random import randbytes
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, inet_ntop, inet_pton
 
+from pathspider.chains.quic import begins
 from pathspider.chains.tcp import TO_TS
 from pathspider.helpers.segments import ones_complement_sum, transport_offset
 from pathspider.quotation import OPTION, Quotation, read
@@ -95,6 +97,30 @@ def datagram(own: str, target: str, ports: tuple[int, int], ttl: int, number: in
     else:
         header = struct.pack("!IHBB", 6 << 28, len(transport), IPPROTO_UDP, ttl) + ends
     return probe(header + transport, port=ports[0], ttl=ttl, number=number)
+
+
+def with_class_of(packet: bytes, other: bytes) -> bytes:
+    """A packet with the DSCP and the ECN field of another one of the same IP version."""
+    made = bytearray(packet)
+    if version_of(packet) == 4:
+        made[1] = other[1]
+    else:
+        made[0], made[1] = other[0], other[1] & 0xF0 | packet[1] & 0x0F
+    return bytes(made)
+
+
+def is_quic(packet: bytes) -> bool:
+    """Whether a packet begins a connection of QUIC."""
+    return protocol_of(packet) == IPPROTO_UDP and begins(packet[transport_offset(packet) + 8:])
+
+
+def noise(packet: bytes) -> bytes:
+    """A datagram with the headers and the length of another one, whose octets are random: no packet of QUIC, in which
+    the second bit is set (:rfc:`9000`, section 17), nor a response of the DNS."""
+    at = transport_offset(packet) + 8
+    octets = bytearray(randbytes(len(packet) - at))
+    octets[:1] = bytes(octet & 0x3F for octet in octets[:1])
+    return packet[:at] + bytes(octets)
 
 
 def ends_of(packet: bytes) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port
-from pathspider.helpers.probes import USUAL_TTL, probe, protocol_of
+from pathspider.helpers.probes import USUAL_TTL, is_quic, probe, protocol_of
 from pathspider.helpers.segments import (
     HEADER,
     Stream,
@@ -79,7 +79,8 @@ class Reply(NamedTuple):
     ttl: int | None
     moment: float
     repeated: bool = False
-    """A SYN-ACK with the sequence number of an earlier one: of the same half-open connection."""
+    """A SYN-ACK with the sequence number of an earlier one, or a second answer to QUIC: of the same half-open
+    connection."""
 
 
 class Listener:
@@ -199,6 +200,9 @@ class ForgedFlow:
         self.seq = secrets.randbits(32) if self.protocol == socket.IPPROTO_TCP else None
         self._theirs: set[bytes] = set()
         """Sequence numbers of SYN-ACKs."""
+        self._sends_again = is_quic(packet)
+        """Whether what answers once goes on by itself: a server of QUIC waits for more, and sends its answer again."""
+        self._answered = False
         six = is_ipv6(sender.own)
         if self.protocol == socket.IPPROTO_TCP:
             self._holder = hold_tcp_port(sender.own, 0, target[0])
@@ -237,7 +241,8 @@ class ForgedFlow:
         """What the target sent; does not wait. What accepts a SYN is answered by a RST."""
         for data, ttl, moment in self._came():
             if self.protocol != socket.IPPROTO_TCP:
-                yield Reply(True, ttl, moment)
+                yield Reply(True, ttl, moment, self._sends_again and self._answered)
+                self._answered = True
                 continue
             assert self.seq is not None
             accepted = syn_verdict(self.seq, len(self.packet), data)

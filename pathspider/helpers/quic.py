@@ -1,8 +1,8 @@
 """A request over HTTP/3 by aioquic, over a socket of our own, and then packets with ECT(0). :rfc:`9000`, :rfc:`9114`
 
-aioquic does no input or output: what waits is the poller, for all connections; what computes (keys, signatures) is the
-worker's thread, one worker at a time, since more would only wait for the interpreter. For as long as a connection waits
-for its turn its clock stands still: that is no time of the network.
+aioquic does no input or output: all of a connection is an exchange of the poller's (:mod:`pathspider.helpers.poller`),
+which computes (keys, signatures) in its thread, one connection at a time: threads of their own would only wait for the
+interpreter. For as long as a connection waits for its turn its clock stands still: that is no time of the network.
 
 As :rfc:`9000`, sections 13.4.2 and A.4 have it, some packets are marked, and what the server says of them is kept; but
 handshake and request leave without a mark, so that what befalls a mark is told from what befalls QUIC. What is then
@@ -15,9 +15,8 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pathspider.helpers import poller
@@ -26,7 +25,7 @@ from pathspider.helpers.hello import server_name
 from pathspider.helpers.http import FINAL, USER_AGENT, url_host
 from pathspider.helpers.modes import MODES
 from pathspider.helpers.optional import require_aioquic
-from pathspider.helpers.poller import arrived, clock
+from pathspider.helpers.poller import Wait, clock
 from pathspider.helpers.sockets import (
     ANSWERS,
     WAITING,
@@ -34,7 +33,7 @@ from pathspider.helpers.sockets import (
     errno_name,
     failed,
     local_error,
-    open_connection,
+    opening,
     over,
     pending_error,
 )
@@ -56,8 +55,9 @@ LONG_HEADER, SPIN = 0x80, 0x20
 REQUEST_CANCELLED = 0x10C
 """Of HTTP/3. :rfc:`9114`, section 8.1"""
 
-_turn = threading.Lock()
-"""Whose turn it is to compute."""
+STATUS_DIGITS = 3
+MOST_AT_ONCE = 16
+"""Datagrams that are taken before others have their turn."""
 
 
 @over(socket.IPPROTO_UDP)
@@ -70,41 +70,37 @@ def connect_quic(source: Source, job: Job, timeout: float) -> Connection:
     :exc:`~pathspider.helpers.optional.MissingError` where aioquic is not installed.
     """
     require_aioquic("the plugin quic")
-    from pathspider.helpers.quic_connection import Client  # noqa: PLC0415 - optional; not on the connection's time
+    import pathspider.helpers.quic_connection  # noqa: F401, PLC0415 - optional; not on the connection's time
 
     job = {**job, "dp": job.get("dp") or MODES["h3"].port}
     try:
         host, name = url_host(job), server_name(job)
     except ValueError:
         return local_error("bad_domain")
-    began = clock()
-    opened = open_connection(source, job, began + timeout, kind=socket.SOCK_DGRAM)
+    return poller.run(_exchange(source, job, clock(), timeout, host, name), here=False)
+
+
+def _exchange(  # noqa: PLR0917
+    source: Source, job: Job, began: float, timeout: float, host: str, name: str | None,
+) -> poller.Exchange[Connection]:
+    from pathspider.helpers.quic_connection import Client  # noqa: PLC0415 - optional
+
+    waited = clock() - began
+    opened = yield from opening(source, job, began + timeout, kind=socket.SOCK_DGRAM)
     if opened["spdr_state"] != CONN_OK:
         return opened
     with opened["client"] as sock:
-        with turn() as waited:
-            client = Client(name)
-        exchange = Exchange(sock, client, began + timeout, waited)
+        exchange = Exchange(sock, Client(name), began + timeout, waited)
         try:
-            exchange.request(host)
+            yield from exchange.request(host)
             if exchange.status:
-                exchange.ask_of_marks()
+                yield from exchange.ask_of_marks()
         except _Failure as end:
             exchange.failure = end.result
         exchange.close()
-    return exchange.result()
-
-
-@contextmanager
-def turn() -> Iterator[float]:
-    """Compute when it is our turn; gives how many seconds that was waited for, by the clock of all connections: that
-    does not count what nobody could attend to, and so must not be taken off it twice."""
-    began = clock()
-    with _turn:
-        yield clock() - began
-STATUS_DIGITS = 3
-MOST_AT_ONCE = 64
-"""Datagrams that are taken before others have their turn."""
+    result = exchange.result()
+    exchange.client.forget()
+    return result
 
 
 class _Failure(Exception):  # noqa: N818 - carries a result, is no error of ours
@@ -122,6 +118,10 @@ class Exchange:
         self.lag = lag
         """For how long this connection has waited for its turn."""
         self.moment = 0.0
+        self.left = (0.0, 0.0)
+        """When the network was last waited for, by the clock of all, and in monotonic seconds."""
+        self.waits = False
+        """And nothing that came of that has been looked at."""
         self.own, self.sp = sock.getsockname()[:2]
         self.peer = sock.getpeername()
         self.status = 0
@@ -147,46 +147,47 @@ class Exchange:
 
     # -- what is asked ---------------------------------------------------------------------------------------------
 
-    def request(self, host: str) -> None:
+    def request(self, host: str) -> poller.Exchange[None]:
         """Ask for the response to a request, and for the handshake's confirmation."""
         self.host = host
         self.client.connect(self.peer, self.now())
-        self.go_on(lambda: bool(self.status), self.deadline)
+        yield from self.go_on(lambda: bool(self.status), self.deadline)
         if self.status:
-            self.go_on(lambda: self.client.confirmed, self.deadline)
+            yield from self.go_on(lambda: self.client.confirmed, self.deadline)
 
-    def ask_of_marks(self) -> None:
+    def ask_of_marks(self) -> poller.Exchange[None]:
         """Send packets with ECT(0); where none is acknowledged, such without."""
         if not self.client.confirmed:
             return
         before = self.client.counts or (0, 0, 0)
         first = self.marked = self.client.next_number
         self.set_mark(ECT0)
-        self.ping(LEAST_PATIENCE)
+        yield from self.ping(LEAST_PATIENCE, (self.now() + self.deadline) / 2)
         self.set_mark(NOT_ECT)
         behind = self.client.next_number
         if not self.has_acknowledged(first) and not self.client.over:
             self.spins.clear()
-            self.ping(self.deadline)
+            yield from self.ping(self.deadline, self.deadline)
             self.unmarked_acked = self.has_acknowledged(behind)
         # now, since an acknowledgement that was waited for in vain may have come with a later one
         self.acked = sum(first <= number < behind for number in self.client.acknowledged)
         if (counts := self.client.counts) is not None:
             self.counts = counts[0] - before[0], counts[1] - before[1], counts[2] - before[2]
 
-    def ping(self, patience: float) -> None:
+    def ping(self, patience: float, latest: float) -> poller.Exchange[None]:
         """Send PINGs, one after the other, until there are :data:`PACKETS` pairs of spin bits; not more than twice as
         many, and none behind a first one that is not acknowledged.
 
         :param patience: seconds that each is waited for, at least
+        :param latest: the moment up to which the first one is waited for; so there is time for what comes behind
         """
         answered, silent = False, 0
         for _ in range(2 * PACKETS):
             number = self.client.next_number
             self.client.send_ping(number)
             self.sent_spins.clear()
-            until = min(self.deadline, self.now() + max(patience, self.client.patience))
-            if self.go_on(lambda number=number: self.has_acknowledged(number), until):  # type: ignore[misc]
+            until = min(self.deadline if answered else latest, self.now() + max(patience, self.client.patience))
+            if (yield from self.go_on(lambda number=number: self.has_acknowledged(number), until)):  # type: ignore[misc]
                 answered = True
                 if len(self.sent_spins) == 1:  # else it may be that of another packet which came back
                     self.spins.append(f"{self.sent_spins == {True}:d}{self.came_spin:d}")
@@ -197,7 +198,7 @@ class Exchange:
 
     def has_acknowledged(self, number: int) -> bool:
         """Whether the packet of this number, or a later one, was."""
-        return any(one >= number for one in self.client.acknowledged)
+        return self.client.latest >= number
 
     def set_mark(self, mark: int) -> None:
         """Give the packets that follow an ECN field."""
@@ -213,46 +214,47 @@ class Exchange:
         self.moment = max(self.moment, clock() - self.lag)
         return self.moment
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Compute when it is our turn."""
-        with turn() as waited:
-            self.lag += waited
-            yield
-
-    def go_on(self, done: Callable[[], bool], until: float) -> bool:
+    def go_on(self, done: Callable[[], bool], until: float) -> poller.Exchange[bool]:
         """Let it go on until something is done, or a moment on its clock has come; whether it is done."""
-        with self.turn():
-            self.send()
+        self.send()
         while not done():
             if self.client.over:
                 return False
             timer = self.client.get_timer()
             moment = until if timer is None else min(until, timer)
-            ready = self.wait(moment)
-            with self.turn():
-                if ready:
-                    self.receive(done)
-                    if done():
-                        break  # what this calls for leaves with what is sent next
-                elif moment == until:
-                    return False
-                if timer is not None and self.now() >= timer:
-                    self.client.handle_timer(self.now())
-                self.send()
+            if (yield from self.wait(moment)):
+                self.receive(done)
+                if done():
+                    break  # what this calls for leaves with what is sent next
+            elif moment == until:
+                return False
+            if timer is not None and self.now() >= timer:
+                self.client.handle_timer(self.now())
+            self.send()
         return True
 
-    def wait(self, until: float) -> bool:
+    def wait(self, until: float) -> poller.Exchange[bool]:
         """Wait for datagrams. An ICMP error ends a connection whose handshake is not complete."""
+        self.left, self.waits = (clock(), monotonic()), True
+        due = until + self.lag
         try:
-            ready = poller.wait(self.sock, select.POLLIN, until + self.lag)
+            ready = yield Wait(self.sock, select.POLLIN, due)
         except OSError as error:  # nobody can wait for it
             raise _Failure(local_error(errno_name(error.errno or 0), self.sp)) from error
+        if not ready:
+            self.waited_since(due)
         if ready & select.POLLERR:
             number, network = pending_error(self.sock, self.own, self.peer[0])
             if number and not self.client.complete:
                 raise self.ended(number, network)
         return bool(ready)
+
+    def waited_since(self, moment: float) -> None:
+        """It could have gone on at a moment of the clock of all: from then on it waited for its turn, which others
+        had. The clock of all does not count what nobody could attend to, and so that is not taken off it twice."""
+        if self.waits:
+            self.lag += max(0.0, clock() - max(moment, self.left[0]))
+            self.waits = False
 
     def ended(self, number: int, network: bool) -> _Failure:
         """The end by an error, the path's or our own machine's."""
@@ -277,6 +279,7 @@ class Exchange:
 
     def receive(self, done: Callable[[], bool]) -> None:
         """Take what has come in time, until it is done; not much at once, since others wait."""
+        lag = self.lag  # when it came
         for _ in range(MOST_AT_ONCE):
             if done():
                 return
@@ -284,9 +287,12 @@ class Exchange:
                 data, ancillary, _, _ = self.sock.recvmsg(65535, 64)
             except OSError:
                 return
-            moment = came(ancillary)
-            if moment is not None and arrived(moment) - self.lag > self.deadline:
-                return
+            if (moment := came(ancillary)) is not None:
+                began, at = self.left  # the network had its time from then on, whether we could look or not
+                arrived = began + max(0.0, moment - at)
+                if arrived - lag > self.deadline:
+                    return
+                self.waited_since(arrived)
             if data and not data[0] & LONG_HEADER:
                 self.came_spin = bool(data[0] & SPIN)
             self.client.receive_datagram(data, self.peer, self.now())
@@ -300,6 +306,8 @@ class Exchange:
         while (event := self.client.next_event()) is not None:
             if isinstance(event, HandshakeCompleted):
                 self.ask()
+            if self.status:
+                continue
             for one in self.http.handle_event(event) if self.http is not None else ():
                 if isinstance(one, HeadersReceived) and one.stream_id == self.stream:
                     self.note(dict(one.headers).get(b":status", b""), one.stream_ended)
@@ -330,9 +338,8 @@ class Exchange:
         self.set_mark(NOT_ECT)
         self.client.close()
         try:
-            with self.turn():
-                for data, _ in self.client.datagrams_to_send(self.now()):
-                    self.sock.send(data)
+            for data, _ in self.client.datagrams_to_send(self.now()):
+                self.sock.send(data)
         except OSError:
             pass  # nobody needs it
 

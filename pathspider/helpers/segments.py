@@ -6,16 +6,15 @@ import struct
 from functools import lru_cache
 from socket import IPPROTO_DSTOPTS, IPPROTO_FRAGMENT, IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_TCP
 
-from pathspider.chains.tcp import TCP_ACK, TCP_FIN, TCP_RST, TCP_SA, TCP_SYN, TO_TS, next_option, parse_options
+from pathspider.chains.tcp import TCP_ACK, TCP_FIN, TCP_RST, TCP_SA, TCP_SYN, TO_TS, next_option
 
 HEADER = struct.Struct("!HHIIBBHHH")
 """Ports, sequence and acknowledgement number, length (upper 4 bits, in words), flags, window, checksum, urgent."""
 
+PORTS = struct.Struct("!HH")
+
 TIMESTAMP = b"\x01\x01\x08\x0a"
 """Two no-operations, then kind and length of the timestamp option, as hosts send it. :rfc:`7323`"""
-
-TIMESTAMP_BYTES = 8
-"""Of the option's value: the sender's timestamp, and the one that it has seen last."""
 
 EXTENSIONS = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT)
 """IPv6 headers before the transport header, with a length: hop-by-hop, routing, destination, and fragment, where that
@@ -27,12 +26,12 @@ WINDOW_OCTETS = WINDOW << 7
 
 
 def ones_complement_sum(data: bytes, start: int = 0) -> int:
-    """The 16-bit one's complement sum of ``data``, an odd last byte padded with zero, from ``start``. :rfc:`1071`"""
-    data += bytes(len(data) % 2)
-    total: int = start + sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    """The 16-bit one's complement sum of ``data``, an odd last byte padded with zero, from ``start``. :rfc:`1071`
+
+    To fold a sum is to take the remainder by 65535, but that it is 0 where all is 0 alone.
+    """
+    total = start + (int.from_bytes(data, "big") << len(data) % 2 * 8)
+    return total and (total - 1) % 0xFFFF + 1
 
 
 def flags_of(segment: bytes) -> int:
@@ -73,11 +72,20 @@ def transport_offset(packet: bytes) -> int:
     return at
 
 
+def timestamp_at(options: bytes) -> int:
+    """Where the value of the option for timestamps begins among a header's options; 0 where there is none."""
+    at = next_option(options, 0)
+    while at >= 0 and options[at] != TO_TS:
+        at = next_option(options, at + options[at + 1])
+    return at + 2 if at >= 0 and options[at + 1] == TIMESTAMP[3] else 0
+
+
 @lru_cache(maxsize=1024)
 def timestamp(segment: bytes) -> int | None:
     """The sender's timestamp in a segment's options, None without one. It is asked for again for each that follows."""
-    value = parse_options(segment[HEADER.size:(segment[12] >> 4) * 4]).get(TO_TS, b"")
-    return int.from_bytes(value[:4], "big") if len(value) == TIMESTAMP_BYTES else None
+    options = segment[HEADER.size:(segment[12] >> 4) * 4]
+    at = timestamp_at(options)
+    return int.from_bytes(options[at:at + 4], "big") if at else None
 
 
 def following(packet: bytes, flags: int, reply: bytes | None = None, payload: bytes = b"", behind: int = 0) -> bytes:
@@ -116,11 +124,11 @@ def segment(
     at = transport_offset(packet)
     size = HEADER.size + len(options)
     header = with_length(packet[:at], size + len(payload))
-    fields = (*struct.unpack_from("!HH", packet, at), seq, ack, size // 4 << 4 | flags >> 8, flags & 0xFF, window)
+    made = HEADER.pack(*PORTS.unpack_from(packet, at), seq, ack, size // 4 << 4 | flags >> 8, flags & 0xFF, window,
+                       0, 0) + options + payload
     addresses = header[12:20] if header[0] >> 4 == 4 else header[8:40]
-    total = ones_complement_sum(addresses + HEADER.pack(*fields, 0, 0) + options + payload,
-                                IPPROTO_TCP + size + len(payload))
-    return header + HEADER.pack(*fields, 0xFFFF - total, 0) + options + payload
+    checksum = 0xFFFF - ones_complement_sum(addresses + made, IPPROTO_TCP + len(made))
+    return header + made[:16] + checksum.to_bytes(2, "big") + made[18:]
 
 
 def with_traffic_class(packet: bytes, value: int) -> bytes:

@@ -63,7 +63,7 @@ class Route:
     before: bool = False
     """It does so before it looks at the TTL: it quotes what it changed, and does not quote what it drops."""
     silent: Sequence[int] = ()
-    """Hops that do not say that a TTL ran out."""
+    """Hops that do not say that a TTL ran out; hop 4b may be among them."""
     limited: Sequence[int] = ()
     """Hops that say so once a second."""
     hidden: Sequence[int] = ()
@@ -86,7 +86,8 @@ class Route:
         if happens:
             hop = "4b" if self.at == BRANCH else self.at
             parts.append(f"at hop {hop}" + " before the TTL is looked at" * self.before)
-        for hops, what in ((self.silent, "silent"), (self.limited, "once a second"), (self.hidden, "hidden")):
+        silent = ["4b" if hop == BRANCH else hop for hop in self.silent]
+        for hops, what in ((silent, "silent"), (self.limited, "once a second"), (self.hidden, "hidden")):
             if hops:
                 parts.append(f"hop{'s' * (len(hops) > 1)} {', '.join(map(str, hops))} {what}")
         for hop, quote in self.quotes.items():
@@ -201,8 +202,8 @@ def problems(route: object, place: object, mangles: Sequence[bool]) -> Iterator[
         if route is not None:
             yield f"the route is {route!r}; it is a Route(...)"
         return
-    everywhere = (*route.silent, *route.limited, *route.hidden, *route.quotes)
-    if route.at not in range(1, BRANCH + 1) or not set(everywhere) <= set(range(1, HOPS + 1)):
+    everywhere = (*route.limited, *route.hidden, *route.quotes)
+    if not {route.at, *route.silent} <= set(range(1, BRANCH + 1)) or not set(everywhere) <= set(range(1, HOPS + 1)):
         yield f"there are hops 1 to {HOPS}, and {BRANCH} for hop 4b"
     if (route.at == BRANCH) != route.branches and mangles:
         yield f"what happens on one of two branches happens at={BRANCH}, branches=True"

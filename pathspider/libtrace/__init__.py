@@ -24,9 +24,13 @@ from pathspider.libtrace._core import (
     Prefix,
     Redirect,
     TooBig,
+    captured_at,
     endpoints,
     flow_key,
+    hex_of,
     json_lines,
+    options_of,
+    payload_of,
 )
 from pathspider.libtrace.errors import CaptureError
 from pathspider.libtrace.traces import Filter, Trace
@@ -36,6 +40,7 @@ filter, trace = Filter, Trace
 
 __all__ = [
     "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
-    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "endpoints", "filter",
-    "flow_key", "icmp", "icmp6", "ip", "ip6", "json_lines", "packet", "sctp", "tcp", "trace", "udp",
+    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "captured_at",
+    "endpoints", "filter", "flow_key", "hex_of", "icmp", "icmp6", "ip", "ip6", "json_lines", "options_of", "packet",
+    "payload_of", "sctp", "tcp", "trace", "udp",
 ]

@@ -114,6 +114,7 @@ cdef class TCP(Header):
     cdef readonly int src_port, dst_port, doff, flags
     cdef readonly uint32_t seq_nbr, ack_nbr, payload_len
     cdef public int bogus
+    cdef bytes options      # None: nobody has asked for them
     cdef void fill(self, uint32_t wire_len) noexcept
 
 
@@ -145,19 +146,113 @@ cdef class SCTP(Header):
 
 
 cpdef tuple endpoints(Header ip)
+cpdef double captured_at(Header header) except? -1
+cpdef bytes options_of(TCP tcp)
+cpdef bytes payload_of(Header transport)
+cpdef str hex_of(Header header, Py_ssize_t octets)
+
+
+cdef extern from *:
+    """
+    #include <string.h>
+    /* A value in 64 bits: a number as it is, or else the object's address. The lowest bits tell: 1, an integer of 63 bits;
+       10, a float whose exponent is not extreme, turned so that the bits it can do without are the lowest; 000, an object. */
+    typedef uint64_t ps_slot;
+    static inline int ps_slot_is_int(ps_slot slot) { return slot & 1; }
+    static inline int ps_slot_is_float(ps_slot slot) { return (slot & 3) == 2; }
+    static inline int ps_slot_is_object(ps_slot slot) { return (slot & 3) == 0; }
+    static inline int64_t ps_slot_int(ps_slot slot) { return (int64_t)slot >> 1; }
+    static inline double ps_slot_float(ps_slot slot)
+    {
+        double value;
+        uint64_t bits = (slot & ~(uint64_t)3) | (2 - (slot >> 63));
+        bits = bits >> 3 | bits << 61;
+        memcpy(&value, &bits, sizeof(value));
+        return value;
+    }
+    static inline int ps_float_fits(double value)
+    {
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof(bits));
+        return (bits >> 60 & 7) == 3 || (bits >> 60 & 7) == 4;
+    }
+    static inline ps_slot ps_float_slot(double value)
+    {
+        uint64_t bits;
+        memcpy(&bits, &value, sizeof(bits));
+        return ((bits << 3 | bits >> 61) & ~(uint64_t)3) | 2;
+    }
+    static inline ps_slot ps_int_slot(int64_t value) { return (uint64_t)value << 1 | 1; }
+    static inline PyObject *ps_slot_value(ps_slot slot)
+    {
+        PyObject *value;
+        if (slot & 1)
+            return PyLong_FromLongLong(ps_slot_int(slot));
+        if (slot & 2)
+            return PyFloat_FromDouble(ps_slot_float(slot));
+        value = (PyObject *)(uintptr_t)slot;
+        Py_INCREF(value);
+        return value;
+    }
+    static inline ps_slot ps_value_slot(PyObject *value)
+    {
+        if (PyLong_CheckExact(value)) {
+            int overflow = 0;
+            long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (!overflow && number >= -(1LL << 62) && number < 1LL << 62)
+                return ps_int_slot(number);
+        }
+        else if (PyFloat_CheckExact(value) && ps_float_fits(PyFloat_AS_DOUBLE(value)))
+            return ps_float_slot(PyFloat_AS_DOUBLE(value));
+        return (ps_slot)(uintptr_t)value;
+    }
+    /* Whether a reference belongs to it: not to a number, and these three last for ever. */
+    static inline int ps_slot_counts(ps_slot slot)
+    {
+        return (slot & 3) == 0 && slot != (ps_slot)(uintptr_t)Py_None && slot != (ps_slot)(uintptr_t)Py_False
+            && slot != (ps_slot)(uintptr_t)Py_True;
+    }
+    /* Sets the value at a place; of an object, the array takes a reference of its own. */
+    static inline void ps_put_slot(ps_slot *at, int size, int place, ps_slot slot)
+    {
+        ps_slot before = at[place];
+        uint64_t *owned = &at[size + (place >> 6)], bit = (uint64_t)1 << (place & 63);
+        int had = (*owned & bit) != 0;
+        at[place] = slot;
+        if (ps_slot_counts(slot)) {
+            Py_INCREF((PyObject *)(uintptr_t)slot);
+            *owned |= bit;
+        }
+        else
+            *owned &= ~bit;
+        if (had)
+            Py_DECREF((PyObject *)(uintptr_t)before);
+    }
+    """
+    ctypedef uint64_t ps_slot
+    bint ps_slot_is_int(ps_slot slot) nogil
+    bint ps_slot_is_float(ps_slot slot) nogil
+    bint ps_slot_is_object(ps_slot slot) nogil
+    int64_t ps_slot_int(ps_slot slot) nogil
+    double ps_slot_float(ps_slot slot) nogil
+    bint ps_float_fits(double value) nogil
+    ps_slot ps_float_slot(double value) nogil
+    ps_slot ps_int_slot(int64_t value) nogil
+    object ps_slot_value(ps_slot slot)
+    ps_slot ps_value_slot(PyObject *value)
+    void ps_put_slot(ps_slot *at, int size, int place, ps_slot slot)
 
 
 cdef class Layout:
     cdef dict template, finished, scratch
-    cdef PyObject **initial     # by place; NULL: records have no such name
-    cdef PyObject **spare       # arrays of records that are gone
+    cdef ps_slot *initial       # by place, 0: records have no such name; behind them the bits of Record.at, all 0
+    cdef ps_slot *spare         # arrays of records that are gone
     cdef int *shown             # places of the fields of finished records, in their order
-    cdef int size, count
+    cdef int size, words, count # places, words of a bit for each, fields
 
 
 cdef class Record:
-    cdef PyObject **at          # by place
-    cdef PyObject **initial
+    cdef ps_slot *at            # by place; behind them a bit for each that holds a reference of its own
     cdef int size
     cdef Layout layout
 
@@ -167,26 +262,20 @@ cdef class Record:
 
 cdef inline int put(Record record, int place, object value) except -1:
     """Sets the value at a place that the record has."""
-    cdef PyObject *before = record.at[place]
-    if before != <PyObject *>value:
-        if <PyObject *>value != record.initial[place]:
-            Py_INCREF(value)
-        record.at[place] = <PyObject *>value
-        if before != record.initial[place]:
-            Py_DECREF(<object>before)
+    ps_put_slot(record.at, record.size, place, ps_value_slot(<PyObject *>value))
     return 0
 
 
 cdef inline object noted(object rec, int place, str name):
     """``rec[name]``, as compiled chains have it: of a :class:`Record` what stands at this place."""
-    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place] != NULL:
-        return <object>(<Record>rec).at[place]
+    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place]:
+        return ps_slot_value((<Record>rec).at[place])
     return rec[name]
 
 
 cdef inline int note(object rec, int place, str name, object value) except -1:
     """``rec[name] = value``"""
-    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place] != NULL:
+    if type(rec) is Record and place < (<Record>rec).size and (<Record>rec).at[place]:
         return put(<Record>rec, place, value)
     rec[name] = value
     return 0

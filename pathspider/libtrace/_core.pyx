@@ -3,6 +3,7 @@
 
 In one extension, because chains are called from the table with views, and the table eats from the sources:
 ``views.pxi`` (packets as objects), ``store.pxi`` (packets that are held), ``tunnel.pxi`` (what packets are in), ``record.pxi`` (what chains note of a flow),
+``ndjson.pxi`` (records as lines), ``judged.pxi`` (what plugins say of them),
 ``table.pxi`` (packets in, flow records out), ``fragments.pxi`` (packets put together), ``capture.pxi`` (where packets come
 from). Decoding is in ``decode.c``, sources and the reader thread are in ``source.c``,
 what leads packets to a file is in ``tap.c``.
@@ -41,6 +42,7 @@ include "table.pxi"
 include "fragments.pxi"
 include "capture.pxi"
 include "ndjson.pxi"
+include "judged.pxi"
 
 cdef extern from "source.h":
     int C_SYSTEM "PS_E_SYSTEM"

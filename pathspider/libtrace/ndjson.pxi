@@ -2,8 +2,9 @@
 # what json.dumps() does.
 
 cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    const uint8_t *PyUnicode_1BYTE_DATA(object text)
+    PyObject *NONE "Py_None"
+    PyObject *TRUE "Py_True"
+    PyObject *FALSE "Py_False"
     char *PyOS_double_to_string(double value, char code, int precision, int options, int *kind) except NULL
     void PyMem_Free(void *p)
     long PyLong_AsLongAndOverflow(object value, int *overflow) except? -1
@@ -11,9 +12,6 @@ cdef extern from "Python.h":
     bint PyList_CheckExact(object value)
     bint PyFloat_CheckExact(object value)
     double PyFloat_AS_DOUBLE(object value)
-    PyObject *new_bytes "PyBytes_FromStringAndSize"(const char *text, Py_ssize_t size) except NULL
-    char *bytes_data "PyBytes_AS_STRING"(PyObject *text)
-    int _PyBytes_Resize(PyObject **text, Py_ssize_t size) except -1
 
 cdef extern from *:
     """
@@ -38,11 +36,25 @@ cdef extern from *:
                 return 0;
         return 1;
     }
+
+    /* Text that stands in JSON as it is; NULL: it does not, or the value is no text. Needs no lock: such a text never
+       changes. */
+    static const uint8_t *plain_text(PyObject *value, Py_ssize_t *size)
+    {
+        if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value))
+            return NULL;
+        *size = PyUnicode_GET_LENGTH(value);
+        return is_plain(PyUnicode_1BYTE_DATA(value), *size) ? PyUnicode_1BYTE_DATA(value) : NULL;
+    }
+    static PyObject *type_of(PyObject *value) { return (PyObject *)Py_TYPE(value); }
+    static PyObject **list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
     """
-    bint is_plain(const uint8_t *p, Py_ssize_t size)
+    const uint8_t *plain_text(PyObject *value, Py_ssize_t *size) nogil
+    PyObject *type_of(PyObject *value) nogil
+    PyObject **list_items(list items)
 
 
-cdef inline char *_digits(char *end, unsigned long number) noexcept:
+cdef inline char *_digits(char *end, unsigned long number) noexcept nogil:
     """Writes a number in front of ``end``; where it begins."""
     while True:
         end -= 1
@@ -52,46 +64,84 @@ cdef inline char *_digits(char *end, unsigned long number) noexcept:
             return end
 
 
+@cython.final
+cdef class Json:
+    """A value that is JSON already. That of a record's last field may name further ones."""
+
+    cdef bytes text
+    cdef const char *chars
+    cdef size_t length
+
+    def __cinit__(self, bytes text not None):
+        self.text = text
+        self.chars = PyBytes_AS_STRING(text)
+        self.length = PyBytes_GET_SIZE(text)
+
+
 cdef class _Text:
     """Bytes that grow."""
 
-    cdef PyObject *whole
     cdef char *data
     cdef size_t used, size
+    cdef object other       # what json makes of a value
 
     def __dealloc__(self):
-        Py_XDECREF(self.whole)
+        free(self.data)
 
-    cdef int enlarge(self, size_t size) except -1:
-        if self.whole == NULL:
-            self.whole = new_bytes(NULL, size)
-        else:
-            _PyBytes_Resize(&self.whole, size)
-        self.data = bytes_data(self.whole)
+    cdef int enlarge(self, size_t size) except -1 nogil:
+        cdef char *data = <char *>realloc(self.data, size)
+        if data == NULL:
+            with gil:
+                raise MemoryError
+        self.data = data
         self.size = size
         return 0
 
-    cdef inline int add(self, const char *text, size_t length) except -1:
+    cdef inline int add(self, const char *text, size_t length) except -1 nogil:
         if self.used + length > self.size:
             self.enlarge((self.used + length) * 2 + 65536)
         memcpy(self.data + self.used, text, length)
         self.used += length
         return 0
 
-    cdef bytes take(self):
-        """All of it; once."""
-        if self.whole == NULL:
-            return b""
-        _PyBytes_Resize(&self.whole, self.used)
-        return <bytes><object>self.whole
+    cdef int add_int(self, long number) except -1 nogil:
+        cdef char digits[32]
+        cdef char *text = _digits(digits + sizeof(digits),
+                                  <unsigned long>number if number >= 0 else 0 - <unsigned long>number)
+        if number < 0:
+            text -= 1
+            text[0] = c'-'
+        return self.add(text, digits + sizeof(digits) - text)
 
-    cdef int add_value(self, object value, object other) except -1:
+    cdef int add_slot(self, ps_slot slot) except -1 nogil:
+        """A value of a :class:`Record`. Of most, none needs the interpreter's lock."""
+        cdef Py_ssize_t size = 0
+        cdef const uint8_t *p
+        if ps_slot_is_int(slot):
+            return self.add_int(ps_slot_int(slot))
+        if ps_slot_is_float(slot):
+            return self.add_float(ps_slot_float(slot))
+        if <PyObject *>slot == NONE:
+            return self.add("null", 4)
+        if <PyObject *>slot == TRUE:
+            return self.add("true", 4)
+        if <PyObject *>slot == FALSE:
+            return self.add("false", 5)
+        p = plain_text(<PyObject *>slot, &size)
+        if p == NULL:
+            if type_of(<PyObject *>slot) == JSON:
+                return self.add((<Json>(<PyObject *>slot)).chars, (<Json>(<PyObject *>slot)).length)
+            with gil:
+                return self.add_value(<object><PyObject *>slot)
+        self.add('"', 1)
+        self.add(<const char *>p, size)
+        return self.add('"', 1)
+
+    cdef int add_value(self, object value) except -1:
         cdef int overflow = 0
         cdef long number
-        cdef char digits[32]
-        cdef char *text
         cdef const uint8_t *p
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size = 0
         if value is None:
             return self.add("null", 4)
         if value is True:
@@ -103,28 +153,22 @@ cdef class _Text:
         if PyLong_CheckExact(value):
             number = PyLong_AsLongAndOverflow(value, &overflow)
             if not overflow:
-                text = _digits(digits + sizeof(digits),
-                               <unsigned long>number if number >= 0 else 0 - <unsigned long>number)
-                if number < 0:
-                    text -= 1
-                    text[0] = c'-'
-                return self.add(text, digits + sizeof(digits) - text)
+                return self.add_int(number)
         elif PyFloat_CheckExact(value):
             if value - value == 0:  # neither infinite nor NaN
                 return self.add_float(PyFloat_AS_DOUBLE(value))
-        elif PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
-            p = PyUnicode_1BYTE_DATA(value)
-            size = PyUnicode_GET_LENGTH(value)
-            if is_plain(p, size):
+        elif PyUnicode_CheckExact(value):
+            p = plain_text(<PyObject *>value, &size)
+            if p != NULL:
                 self.add('"', 1)
                 self.add(<const char *>p, size)
                 return self.add('"', 1)
-        return self.add_bytes(other(value).encode("ascii"))
+        return self.add_bytes(self.other(value).encode("ascii"))
 
     cdef int add_bytes(self, bytes text) except -1:
         return self.add(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
-    cdef int add_float(self, double value) except -1:
+    cdef int add_float(self, double value) except -1 nogil:
         """The shortest text that means the number. Where a number of whole microseconds does, as most times are, it is
         that one: below 2 ** 32, no two of them are the same double."""
         cdef unsigned long microseconds, rest
@@ -141,17 +185,27 @@ cdef class _Text:
                     end -= 1
                 text = _digits(text, microseconds // 1000000)
                 return self.add(text, end - text)
-        text = PyOS_double_to_string(value, c'r', 0, 2, NULL)
-        try:
-            return self.add_bytes(text)
-        finally:
-            PyMem_Free(text)
+        with gil:
+            text = PyOS_double_to_string(value, c'r', 0, 2, NULL)
+            try:
+                return self.add_bytes(text)
+            finally:
+                PyMem_Free(text)
+
+
+cdef PyObject *JSON = <PyObject *>Json
 
 
 cdef struct Pair:
     PyObject *key
     PyObject *value         # NULL: it may change, and is not compared
+    ps_slot slot            # of a Record, in the place of both; 0: it may change, and is not compared
     size_t text, end        # where the value is in the line
+
+
+cdef inline bint _stays(object value):
+    """Whether a value is always the same text."""
+    return value is None or type(value) in (bool, int, str, float)
 
 
 cdef class _Pattern:
@@ -162,41 +216,75 @@ cdef class _Pattern:
     cdef Py_ssize_t count, room
     cdef int *unlike        # which of the pairs a record has other values for; as many places as there are pairs
     cdef bytes line
+    cdef const char *chars  # of the line
+    cdef size_t length
     cdef list held          # what the pairs point to
-    cdef Layout layout      # of the record, if it was not a dict
+    cdef Layout layout      # of the record; None: it was a dict
 
     def __dealloc__(self):
         free(self.pairs)
         free(self.unlike)
 
-    cdef int begin(self, dict record, _Text text, object other) except -1:
+    cdef int begin(self, dict record, _Text text) except -1:
         """Writes a record that is unlike the one before; it becomes the pattern."""
         cdef size_t start = text.used
         cdef Pair pair
         cdef bint plain = True
         self.count = 0
         self.held = []
+        self.layout = None
         for key, value in record.items():
             text.add(", " if self.held else "{", 2 if self.held else 1)
             if type(key) is str:
-                text.add_value(key, other)
+                text.add_value(key)
                 text.add(": ", 2)
             else:
                 plain = False
-                whole = other({key: 0})  # what json makes of numbers and the like
+                whole = text.other({key: 0})  # what json makes of numbers and the like
                 text.add_bytes(whole[1:len(whole) - 2].encode("ascii"))
             pair.text = text.used - start
-            text.add_value(value, other)
+            text.add_value(value)
             pair.end = text.used - start
             pair.key = <PyObject *>key
-            pair.value = <PyObject *>value if value is None or type(value) in (bool, int, str, float) else NULL
+            pair.value = <PyObject *>value if _stays(value) else NULL
             self.held.append(key)
             self.held.append(value)
             self.add_pair(&pair)
         text.add("}\n" if self.held else "{}\n", 2 if self.held else 3)
         if not plain:
             self.count = 0
+        return self.take_line(text, start)
+
+    cdef int begin_places(self, Record record, _Text text) except -1:
+        """The same of a record of which the layout is another one."""
+        cdef size_t start = text.used
+        cdef Pair pair
+        cdef ps_slot slot
+        cdef int i
+        self.count = 0
+        self.held = []
+        for i in range(record.layout.count):
+            slot = record.at[record.layout.shown[i]]
+            text.add(", " if i else "{", 2 if i else 1)
+            text.add_value(<object>PyList_GET_ITEM(_names, record.layout.shown[i]))
+            text.add(": ", 2)
+            pair.text = text.used - start
+            text.add_slot(slot)
+            pair.end = text.used - start
+            pair.slot = slot
+            if ps_slot_is_object(slot):
+                self.held.append(<object><PyObject *>slot)
+                if not _stays(<object><PyObject *>slot):
+                    pair.slot = 0
+            self.add_pair(&pair)
+        text.add("}\n" if self.count else "{}\n", 2 if self.count else 3)
+        self.layout = record.layout
+        return self.take_line(text, start)
+
+    cdef int take_line(self, _Text text, size_t start) except -1:
         self.line = PyBytes_FromStringAndSize(text.data + start, text.used - start)
+        self.chars = PyBytes_AS_STRING(self.line)
+        self.length = text.used - start
         return 0
 
     cdef int add_pair(self, const Pair *pair) except -1:
@@ -216,53 +304,45 @@ cdef class _Pattern:
         self.count += 1
         return 0
 
-    cdef bint follow_places(self, Record record, _Text text, object other) except -1:
-        """The same of a record with the pattern's layout."""
+    cdef int follow_places(self, const ps_slot *at, const int *shown, _Text text) except -1 nogil:
+        """Writes a record with the pattern's layout. Without the interpreter's lock: nobody changes a finished record."""
         cdef size_t done = 0
         cdef int i, k, others = 0
-        cdef const char *line
-        cdef const int *shown
-        cdef PyObject *value
-        if record.layout is not self.layout or self.count == 0:
-            return False
-        shown = record.layout.shown
-        for i in range(record.layout.count):
-            value = record.at[shown[i]]
-            if self.pairs[i].value != value:
-                __builtin_prefetch(value)  # it was made when the flow began, and is in no cache any more
+        cdef ps_slot slot
+        for i in range(self.count):
+            slot = at[shown[i]]
+            if self.pairs[i].slot != slot:
+                if ps_slot_is_object(slot):
+                    __builtin_prefetch(<PyObject *>slot)  # it was made when the flow began, and is in no cache any more
                 self.unlike[others] = i
                 others += 1
-        line = PyBytes_AS_STRING(self.line)
         for k in range(others):
             i = self.unlike[k]
-            text.add(line + done, self.pairs[i].text - done)
-            text.add_value(<object>record.at[shown[i]], other)
+            text.add(self.chars + done, self.pairs[i].text - done)
+            text.add_slot(at[shown[i]])
             done = self.pairs[i].end
-        text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
-        return True
+        return text.add(self.chars + done, self.length - done)
 
-    cdef bint follow(self, dict record, _Text text, object other) except -1:
+    cdef bint follow(self, dict record, _Text text) except -1:
         """Writes a record that has the pattern's keys, in its order; False, and nothing is written, for any other."""
         cdef size_t start = text.used, done = 0
         cdef Py_ssize_t place = 0, i = 0, count = len(record)
-        cdef const char *line
         cdef PyObject *key
         cdef PyObject *value
-        if count != self.count or count == 0:
+        if self.layout is not None or count != self.count or count == 0:
             return False
-        line = PyBytes_AS_STRING(self.line)
         while PyDict_Next(record, &place, &key, &value):
             if i == count or self.pairs[i].key != key:
                 text.used = start
                 return False
             if self.pairs[i].value != value:
-                text.add(line + done, self.pairs[i].text - done)
-                text.add_value(<object>value, other)
+                text.add(self.chars + done, self.pairs[i].text - done)
+                text.add_value(<object>value)
                 done = self.pairs[i].end
                 if len(record) != count:
                     raise RuntimeError("dictionary changed size during iteration")
             i += 1
-        text.add(line + done, PyBytes_GET_SIZE(self.line) - done)
+        text.add(self.chars + done, self.length - done)
         return True
 
 
@@ -271,28 +351,38 @@ cdef size_t _most = 65536   # octets of the lines of a call so far. malloc() kee
 
 
 def json_lines(records, default=None):
-    """Records (dicts) as lines of ASCII JSON, one ``bytes``. Says what ``json.dumps(record, default=default)`` says."""
+    """Records (dicts) as lines of ASCII JSON, one ``bytes``. Says what ``json.dumps(record, default=default)`` says.
+
+    Other threads run while it writes a :class:`Record`, which must not be changed meanwhile."""
     from json import dumps
     global _most
     cdef _Text text = _Text()
     cdef _Pattern pattern = _Pattern()
-    cdef dict record
+    cdef list all = list(records)  # nobody else can change this one
+    cdef Py_ssize_t i = 0, count = len(all)
+    cdef PyObject **items = list_items(all)
+    cdef PyObject *kind = <PyObject *>Record
+    cdef PyObject *layout
 
-    def other(value):
-        return dumps(value, default=default)
-
+    text.other = lambda value: dumps(value, default=default)
     text.enlarge(_most)
-    for each in records:
+    while i < count:
+        each = all[i]
+        i += 1
         if type(each) is Record:
-            if not pattern.follow_places(each, text, other):
-                pattern.begin((<Record>each).finished(), text, other)
-                pattern.layout = (<Record>each).layout
+            if pattern.layout is None or (<Record>each).layout is not pattern.layout:
+                pattern.begin_places(each, text)
+            else:
+                pattern.follow_places((<Record>each).at, (<Record>each).layout.shown, text)
+            layout = <PyObject *>pattern.layout
+            with nogil:
+                while i < count and type_of(items[i]) == kind and <PyObject *>(<Record>items[i]).layout == layout:
+                    pattern.follow_places((<Record>items[i]).at, (<Layout>layout).shown, text)
+                    i += 1
             continue
         if each is None:
             raise TypeError("None is no record")
-        record = each
-        if not pattern.follow(record, text, other):
-            pattern.begin(record, text, other)
-            pattern.layout = None
+        if not pattern.follow(each, text):
+            pattern.begin(each, text)
     _most = min(max(_most, text.used), <size_t>16777216)
-    return text.take()
+    return PyBytes_FromStringAndSize(text.data, text.used)

@@ -18,6 +18,10 @@ cdef struct Flow:
     uint64_t enough[2]  # hooks for TCP, a bit for each, that need no more data, from lo and from hi
     uint64_t looks      # what packets looked like since the last SYN: a bit for each, see FlowTable.kinds()
     uint64_t counted[4] # packets from lo and from hi, octets from lo and from hi
+    uint32_t largest[2] # octets of the largest packet from lo and from hi
+    uint32_t data_seq   # of the first data that went forward behind the handshake,
+    uint32_t data_len   # and how many they are; 0: there were none so far
+    uint8_t answered    # what acknowledges them has come back
     # What only ends need (below): behind the cache lines that each packet looks at.
     Flow *beside        # next in the bucket of flows by their target
     uint64_t end_hash
@@ -54,7 +58,10 @@ cdef enum:              # as pathspider.chains.wanted has them
     WANTS_END = 4
     WANTS_DATA = 8
     WANTS_NOVEL = 16
-    ANY_KIND = 31
+    WANTS_FIRST = 32
+    WANTS_ANSWER = 64
+    WANTS_ECE = 128
+    ANY_KIND = 255
 
 cdef enum:
     NEW_FLOW, IP4, IP6_, TCP_, UDP_, ICMP4, ICMP6_, HOOKS
@@ -352,6 +359,7 @@ cdef class FlowTable:
     cdef int wanted[7]      # by any hook of a kind
     cdef uint64_t data_hooks  # hooks for TCP that want data, a bit for each
     cdef list counts        # places of what flows count, for each chain that has such
+    cdef list largest       # and of the octets of largest packets
     cdef list names
     cdef int current_hook, current_chain
     cdef list out
@@ -410,8 +418,9 @@ cdef class FlowTable:
         self.scratch = list(dict.fromkeys(self.scratch))
         if not foreign:
             self.layout = Layout(self.template, self.scratch)
-        counting = [] if foreign else [chain for chain in chains if chain.counts]
+        counting = [] if foreign else [chain for chain in chains if chain.counts or chain.largest]
         self.counts = [place(name) for chain in counting for name in chain.counts]
+        self.largest = [place(name) for chain in counting for name in chain.largest]
         self.keep.append(chains)
         self.names = []
         for hook in range(HOOKS):
@@ -438,6 +447,16 @@ cdef class FlowTable:
                     table[i].bit = <uint64_t>1 << i if i < 63 else 0
                     self.data_hooks |= <uint64_t>1 << min(i, 63)
         return 0
+
+    def judge(self, left_out):
+        """Before any packet, where finished records are given as they are held: they show ``path`` as their last field,
+        and not the fields of these names. False where records are dicts; then nothing changes."""
+        if self.layout is None or not self.compact:
+            return False
+        if self.count or self.flows:
+            raise RuntimeError("flows have begun")
+        self.layout = Layout({**self.template, "path": None}, [*self.scratch, *left_out])
+        return True
 
     @staticmethod
     def _defines(chain, name):
@@ -765,8 +784,10 @@ cdef class FlowTable:
         cdef double first = _seconds(flow.first), last = _seconds(flow.last)
         cdef uint64_t counted[4]
         cdef int i
+        cdef uint32_t largest[2]
         for i in range(4):
             counted[i] = flow.counted[i ^ flow.forward]
+        largest[0], largest[1] = flow.largest[flow.forward], flow.largest[1 ^ flow.forward]
         packets = self.let_go(flow)
         flow.rec = NULL
         flow.after = self.spare
@@ -774,16 +795,24 @@ cdef class FlowTable:
         if held != NULL:
             rec = <object>held
             Py_DECREF(rec)
-            rec = self.finish_dict(rec, first, last) if self.layout is None else self.finish(rec, first, last, counted)
+            rec = self.finish_dict(rec, first, last) if self.layout is None else self.finish(rec, first, last, counted,
+                                                                                                  largest)
             if packets is not None:
                 rec[PACKETS] = packets
             self.out.append(rec)
         return 0
 
-    cdef object finish(self, Record rec, double first, double last, const uint64_t *counted):
+    cdef object finish(self, Record rec, double first, double last, const uint64_t *counted, const uint32_t *largest):
         cdef int i = 0
         for at in self.counts:
-            put(rec, at, counted[i & 3])
+            if counted[i & 3] < <uint64_t>1 << 62:
+                ps_put_slot(rec.at, rec.size, at, ps_int_slot(counted[i & 3]))
+            else:
+                put(rec, at, counted[i & 3])
+            i += 1
+        i = 0
+        for at in self.largest:
+            ps_put_slot(rec.at, rec.size, at, ps_int_slot(largest[i & 1]))
             i += 1
         put(rec, PKT_FIRST_AT, first)
         put(rec, PKT_LAST_AT, last)
@@ -880,6 +909,8 @@ cdef class FlowTable:
             return ANY_KIND
         if data:
             kinds |= WANTS_DATA
+        if dec.proto == P_TCP and not flags & 6:
+            kinds |= self.first_data(flow, tcp, dec, data)
         if flags & 2:
             flow.looks = 0  # what chains make of later packets may depend on it
             return kinds
@@ -889,6 +920,25 @@ cdef class FlowTable:
             kinds |= WANTS_NOVEL
             if not flags & 5:  # with FIN or RST it means something else
                 flow.looks |= <uint64_t>1 << look
+        return kinds
+
+    cdef inline int first_data(self, Flow *flow, const uint8_t *tcp, const ps_dec *dec, bint data) noexcept:
+        """Whether a segment, no SYN nor RST, is the first with data that goes forward, or its answer."""
+        cdef int kinds = 0
+        if flow.forward == dec.dir:
+            if data:
+                if not flow.data_len:
+                    flow.data_seq = ps_be32(tcp + 4)
+                    flow.data_len = dec.l4_len - <uint32_t>(tcp[12] >> 4) * 4
+                    return WANTS_FIRST
+                if flow.data_seq == ps_be32(tcp + 4):
+                    return WANTS_FIRST
+        elif flow.data_len:
+            if not flow.answered and ps_be32(tcp + 8) - flow.data_seq - flow.data_len < <uint32_t>1 << 31:
+                flow.answered = 1
+                kinds = WANTS_ANSWER
+            if tcp[13] & 0x40:
+                kinds |= WANTS_ECE
         return kinds
 
     cdef inline int wanted_of(self, const Flow *flow, const ps_dec *dec) noexcept:
@@ -982,6 +1032,8 @@ cdef class FlowTable:
         if not dec.tunnelled:
             flow.counted[dec.dir] += dec.more_packets
             flow.counted[2 + dec.dir] += dec.more_octets
+        if dec.ip_len > flow.largest[dec.dir] and not dec.quote and (dec.tunnelled or not dec.more_packets):
+            flow.largest[dec.dir] = dec.ip_len
         kinds = self.kinds(flow, p, dec)
         if not fresh and not kinds & self.wanted_of(flow, dec):
             return 0

@@ -10,6 +10,10 @@ cdef enum:
 
 DLT_RAW = 101
 
+cdef extern from "Python.h":
+    str new_text "PyUnicode_New"(Py_ssize_t size, uint32_t largest)
+    uint8_t *text_data "PyUnicode_1BYTE_DATA"(object text)
+
 
 cdef inline double _seconds(int64_t ts) noexcept:
     # whole seconds and the rest apart: a double does not hold nanoseconds since 1970
@@ -519,6 +523,7 @@ cdef class TCP(Header):
         self.flags = ps_be16(p + 12) & 0xfff
         self.payload_len = wire_len - self.doff * 4 if wire_len > <uint32_t>self.doff * 4 else 0
         self.bogus = -2
+        self.options = None
 
     @property
     def urg_flag(self):
@@ -580,6 +585,47 @@ cdef class TCP(Header):
     def payload(self):
         """The captured payload (has ``.data``), None if empty. ``payload_len`` is its length on the wire."""
         return self.get_payload(self.doff * 4)
+
+
+cpdef bytes options_of(TCP tcp):
+    """``tcp.options_data``, made once for all chains that ask."""
+    if type(tcp) is not TCP:
+        return tcp.options_data
+    if tcp.options is None:
+        tcp.options = tcp.options_data
+    return tcp.options
+
+
+cpdef bytes payload_of(Header transport):
+    """The captured payload of a TCP or UDP header, None if empty: ``transport.payload.data``."""
+    cdef uint32_t at, end = transport.end
+    if type(transport) is TCP:
+        at = transport.at + (<TCP>transport).doff * 4
+    elif type(transport) is UDP:
+        at = transport.at + 8
+        if 8 <= (<UDP>transport).len and transport.at + (<UDP>transport).len < end:
+            end = transport.at + (<UDP>transport).len
+    else:
+        payload = transport.payload
+        return None if payload is None else payload.data
+    return None if at >= end else PyBytes_FromStringAndSize(<const char *>transport.buf.p + at, end - at)
+
+
+cpdef double captured_at(Header header) except? -1:
+    """``header.seconds``"""
+    return _seconds(header.buf.ts)
+
+
+cpdef str hex_of(Header header, Py_ssize_t octets):
+    """``header.data`` in hexadecimal, so many octets at most."""
+    cdef Py_ssize_t i, count = max(0, min(octets, <Py_ssize_t>header.end - header.at))
+    cdef const uint8_t *p = header.buf.p + header.at
+    cdef str text = new_text(count * 2, 127)
+    cdef uint8_t *out = text_data(text)
+    for i in range(count):
+        out[i * 2] = b"0123456789abcdef"[p[i] >> 4]
+        out[i * 2 + 1] = b"0123456789abcdef"[p[i] & 15]
+    return text
 
 
 def _options(bytes data):

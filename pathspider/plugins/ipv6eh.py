@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Callable, Sequence
 
 from scapy.layers.inet6 import (
@@ -18,7 +19,7 @@ from scapy.packet import Packet
 from pathspider.base import PluggableSpider, __version__
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.records import Job
-from pathspider.traversal import TraversalSpider, Variant
+from pathspider.traversal import TraversalSpider, Variant, fixed
 
 SKIPPED = 0x1E
 """An option for experiments, which whoever does not know it passes over. :rfc:`4727`, section 3.3"""
@@ -49,6 +50,7 @@ def filled(octets: int) -> list[Packet]:
 
 def behind(make: Callable[[Packet], Packet]) -> Callable[[Packet], Packet]:
     """Puts a header, made for the packet, behind its IPv6 header."""
+    @fixed
     def change(packet: Packet) -> Packet:
         payload = packet.payload
         packet.remove_payload()
@@ -69,7 +71,7 @@ def destination(octets: int) -> Callable[[Packet], Packet]:
 
 def fragment(packet: Packet) -> Packet:
     """A fragment header on a packet that is whole: an atomic fragment. :rfc:`6946`"""
-    return IPv6ExtHdrFragment(offset=0, m=0, id=packet.fl << 12 | 1)
+    return IPv6ExtHdrFragment(offset=0, m=0, id=random.getrandbits(32))
 
 
 def routing(packet: Packet) -> Packet:

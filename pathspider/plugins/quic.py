@@ -91,6 +91,10 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     capabilities = ("CAP_NET_RAW",)
     compares_responses = True
     suspects = ("quic.ecn.broken",)
+    located = {
+        r"quic\.ecn\.(broken|no_mirroring|undercount|remarked|all_ce)": ("ecn",),
+        r"quic\.connectivity\.broken": ("proto",),
+    }
     conditions = {
         **connectivity_conditions("quic"),
         **response_conditions("quic", connect_supported),
@@ -106,6 +110,7 @@ class QUIC(DesynchronizedSpider, PluggableSpider):
     @classmethod
     def require(cls, args: argparse.Namespace) -> None:
         require_aioquic("the plugin quic")
+        import pathspider.helpers.quic_connection  # noqa: F401, PLC0415 - it takes its time, and connections have none
 
     def conn_https(self, job: Job, config: int) -> Connection:
         """HTTP/1.1 over TLS, and whether the response tells of HTTP/3."""

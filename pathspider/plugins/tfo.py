@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from time import monotonic
-from typing import Any
 
 from pathspider.base import PluggableSpider, __version__
-from pathspider.chains.base import Chain, Field
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.handshake import HandshakeChain
-from pathspider.chains.tcp import SYN_SENT, TCP_ACK, TCP_SYN, TCPChain, has_syn_ack, is_bogus
-from pathspider.chains.tfo import TFOChain, tfo_option
+from pathspider.chains.plainsyn import PlainSYNChain
+from pathspider.chains.tcp import TCPChain, has_syn_ack
+from pathspider.chains.tfo import TFOChain
 from pathspider.conditions import (
     ECN_SWITCHED,
     NOT_OBSERVED,
@@ -27,7 +26,6 @@ from pathspider.conditions import (
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.modes import connect
 from pathspider.helpers.tfo import FAST_OPEN, CookieCache
-from pathspider.libtrace import TCP
 from pathspider.records import CONN_OK, Connection, Flow, Job
 
 CLIENT, WITHOUT_COOKIE = 0x1, 0x4
@@ -38,32 +36,6 @@ COOKIE_LENGTHS = range(4, 17, 2)
 
 FIRST_RESEND = 1.0
 """Seconds after which Linux sends an unanswered SYN again, then without Fast Open. :rfc:`6298`"""
-
-
-class PlainSYNChain(Chain):
-    """Whether the kernel sent its SYN again before the SYN-ACK came, and whether without Fast Open."""
-
-    fields = {
-        "tfo_resent": Field(bool, False, "A SYN followed another one, before any SYN-ACK came"),
-        "tfo_fell_back": Field(bool, False, "A SYN without Fast Open followed one with it, before any SYN-ACK came"),
-    }
-
-    scratch = {"_tfo_sent": False, "_tfo_asked": False, "_tfo_answered": False, **SYN_SENT}
-
-    def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
-        """Looks at the SYNs that go forward up to the first SYN-ACK."""
-        if not tcp.flags & TCP_SYN or is_bogus(rec, tcp, rev) or rec["_tfo_answered"]:
-            return True
-        if rev:
-            rec["_tfo_answered"] = bool(tcp.flags & TCP_ACK)
-            return True
-        rec["tfo_resent"] = rec["_tfo_sent"]
-        rec["_tfo_sent"] = True
-        if tfo_option(tcp.options_data) is not None:
-            rec["_tfo_asked"] = True
-        elif rec["_tfo_asked"]:
-            rec["tfo_fell_back"] = True
-        return True
 
 
 class TFO(DesynchronizedSpider, PluggableSpider):

@@ -184,7 +184,7 @@ def checked(connection: Any, config: int, job: Job) -> Connection:
     connection["spdr_state"] = Conn(connection.get("spdr_state", CONN_OK))
     connection["config"] = config
     connection.setdefault("dp", job.get("dp"))
-    if connection.get("sp") and not all(isinstance(connection[end], int) for end in ("sp", "dp")):
+    if connection.get("sp") and not (isinstance(connection["sp"], int) and isinstance(connection["dp"], int)):
         raise TypeError(f"connection {config}: its ports are {connection['sp']!r} and {connection['dp']!r}, where "
                         "numbers are needed")
     return cast(Connection, connection)

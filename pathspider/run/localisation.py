@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from enum import Enum
+from math import comb
 from typing import Any, Literal, NamedTuple, TypeVar
 
 Side = Literal["A", "B", "C", "F", "N", "P"]
@@ -24,13 +25,15 @@ BASELINE: Side = "A"
 EXPERIMENT: Side = "B"
 """The experiment's packet."""
 CONTROL: Side = "C"
-"""The baseline's packet in the experiment's flow: with its ports, so that it takes the same one of several paths."""
+"""The baseline's packet in the experiment's flow: with its ports, so that it takes the same one of several paths. Where
+it is of another protocol, so that there is no such packet, a datagram as long as the experiment's that says nothing."""
 FRESH: Side = "F"
 """The experiment's packet in a flow that nothing else was sent in."""
 FRESH_BASELINE: Side = "N"
 """The baseline's packet in such a flow."""
 OTHER: Side = "P"
-"""A packet that no proxy for the experiment's protocol takes: a UDP datagram to a port where nobody listens."""
+"""A packet that no proxy for the experiment's protocol takes: a UDP datagram to a port where nobody listens, each to
+another one."""
 
 Kind = Literal["dropped", "changed"]
 """What happens to the experiment."""
@@ -56,6 +59,8 @@ WITNESSES = 3
 MOST_LOST = 0.3
 """The share of answers that may be missing where silence is what counts."""
 MOST_PROBES = 40
+MOST_OTHERS = 15
+"""Probes more, where baseline and experiment are of different protocols."""
 MOST_CONTRADICTIONS = 2
 
 
@@ -141,11 +146,15 @@ class Search:
     :param distance: at which hop the target may be; 0: not known
     :param most: probes that may be sent
     :param flows: fresh flows, see :data:`FLOWS`
+    :param unlike: the experiment is a datagram, and the baseline none: routers may choose another path for it
+    :param once: a flow of the baseline's is answered once, and may be silent to the same packet afterwards
     """
 
-    def __init__(self, kind: Kind, distance: int = 0, most: int = MOST_PROBES, flows: int = FLOWS) -> None:
+    def __init__(self, kind: Kind, distance: int = 0, most: int = MOST_PROBES, flows: int = FLOWS, *,
+                 unlike: bool = False, once: bool = False) -> None:
         self.kind = kind
-        self.most = most
+        self.unlike, self.once = unlike, once
+        self.most = most + MOST_OTHERS * unlike
         self.flows = flows
         self.sent = 0
         """Probes that were asked for."""
@@ -239,6 +248,8 @@ class Search:
         low, high, ttl, step = 0, None, self._guess, 2
         while high is None or high - low > 1:
             answer = yield from self._first(BASELINE, ttl)
+            if answer is None and self.once and high is not None:
+                answer = yield from self._first(FRESH_BASELINE, ttl)
             if answer is not None and answer.came is Came.TARGET:
                 first, high = high is None, ttl
                 ttl = high - 1 if first else (low + high) // 2
@@ -289,6 +300,24 @@ class Search:
             if other.came is not Came.HOP or one.came is not Came.HOP or one.addr != other.addr:
                 raise _Over(not_located("path_differs"))
 
+    def _comes_to(self, ttl: int) -> Steps[bool]:
+        """Whether the control is not dropped as the experiment is."""
+        control = yield from self._first(CONTROL, ttl)
+        return control is not None and control.came is Came.HOP
+
+    def _no_other_way(self, ttl: int) -> Steps[None]:
+        """What there is of the experiment's flow is dropped before a hop that a baseline of another protocol comes to:
+        so datagrams of other flows must come there, too, and all to the same one: so many that it were no chance if
+        half of all flows went another way, on which nobody answers."""
+        baseline, flows, misses = self._hops(BASELINE, ttl)[0], 0, 0
+        while comb(flows, misses) / 2**flows > CHANCE:
+            answer = yield from self._ask(OTHER, ttl)
+            flows, misses = flows + 1, misses + (answer is None)
+            if misses > MOST_MISSES:
+                raise _Over(not_located("rate_limited") if misses < flows else self._unanswered())
+            if answer is not None and (answer.came is not Came.HOP or answer.addr != baseline.addr):
+                raise _Over(not_located("path_differs"))
+
     def _constant(self, side: Side, ttl: int) -> None:
         """A hop's address must stay the same."""
         if len({one.addr for one in self._hops(side, ttl)}) > 1:
@@ -329,7 +358,10 @@ class Search:
             return self._unanswered() if low < self._last else (yield from self._changed())
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
-        yield from self._same_path([high], CONTROL)
+        if self.unlike and not (yield from self._comes_to(high)):
+            yield from self._no_other_way(high)
+        else:
+            yield from self._same_path([high], CONTROL)
         for _ in range(1 if self._was_refused else REPEATS if self._is_elsewhere(high) else 0):
             yield from self._ask(EXPERIMENT, high)  # where the control came, it must not come either
         yield from self._look_behind(high)
@@ -352,7 +384,8 @@ class Search:
     def _look_behind(self, high: int) -> Steps[None]:
         """Where answers are lost: ask for the experiment again where it must not come either."""
         heard = {probe.ttl for probe in [*self._heard] if probe.side == BASELINE and self._hops(BASELINE, probe.ttl)}
-        losses = any(None in self._heard[Probe(side, ttl)] for side in (BASELINE, CONTROL) for ttl in heard)
+        losses = any(None in self._heard[Probe(side, ttl)]
+                     for side in ((BASELINE,) if self.unlike else (BASELINE, CONTROL)) for ttl in heard)
         losses |= any(self._misses(EXPERIMENT, ttl) for ttl in range(1, self._farthest + 1))
         if losses:
             for ttl in sorted(heard)[-2:]:

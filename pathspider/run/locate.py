@@ -51,7 +51,7 @@ LIMITED, FEW, REMEMBERED = 0.2, 3, 50
 LOOK = 0.05
 """Seconds between two looks at connections of the kernel's, whose acknowledgements wake nobody up."""
 
-BROKEN = re.compile(r"(?P<feature>.+?)(?P<stable>\.stable)?\.connectivity\.broken")
+BROKEN = re.compile(r".+\.broken")
 FEATURE = re.compile(r"(?P<feature>.+?)(?:\.stable)?\.connectivity\.[a-z]+")
 
 
@@ -107,7 +107,7 @@ def specimens(flows: Sequence[Flow | None]) -> list[Specimen | None]:
 def findings(located: Mapping[str, Sequence[str]], found: Sequence[str], *, confirmed: bool) -> Iterator[Finding]:
     """What of a record's conditions may be located, what matters most first.
 
-    Connectivity that is broken is located, where it was to be confirmed, only if it was.
+    What is broken is dropped, and where that was to be confirmed, it may be located only if it was.
 
     :param located: as a plugin declares it: :attr:`pathspider.base.Spider.located`
     """
@@ -119,7 +119,9 @@ def findings(located: Mapping[str, Sequence[str]], found: Sequence[str], *, conf
                 continue
             if BROKEN.fullmatch(condition) is None:
                 yield Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))
-            elif not confirmed or f"{feature}.stable.connectivity.broken" in found:
+                continue
+            what = condition.removeprefix(f"{feature}.").removeprefix("stable.")
+            if not confirmed or f"{feature}.stable.{what}" in found:
                 yield Finding(feature, "dropped", fields)
 
 
@@ -259,6 +261,8 @@ class Locator:
 
     def _wanted(self, record: Record, made_of: Materials) -> Iterator[tuple[Finding, Material | None]]:
         """What of a record may be looked for, and with what; None where its packets were not observed."""
+        from pathspider.run.target import within  # noqa: PLC0415 - for runs that locate alone
+
         said = record.get("conditions", [])
         found = [*findings(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
         if self.forced and (one := anyhow(self.spider.located, said)):
@@ -270,7 +274,8 @@ class Locator:
             fields = one.fields
             if packets is not None and not fields:
                 fields = differing_in(one.kind, packets)
-            yield one._replace(fields=fields), packets
+            found_of = one._replace(fields=fields)
+            yield found_of, packets and within(found_of, packets)
 
     def _room(self, found: Finding) -> int:
         """How many targets may have been taken before this one."""

@@ -77,6 +77,9 @@ def likeness(result: Result, connection: Connection, flow: Flow) -> int:
 def in_order(result: Result, flows: list[Flow | None]) -> list[Flow | None]:
     """The same flows, of connections that share a key in the order in which these began: what ends first, and comes
     first, need not be the first."""
+    ports = [connection.get("sp") for connection in result.connections]
+    if len({*ports}) == len(ports):
+        return flows
     shared: dict[Key, list[int]] = {}
     for place, connection in enumerate(result.connections):
         if flows[place] is not None and (key := connection_key(result.job, connection)) is not None:

@@ -9,11 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pathspider.chains.basic import BasicChain
+from pathspider.conditions import TOLD_PORTS
+from pathspider.libtrace._core import Answers
 from pathspider.records import Flow
 from pathspider.run.judge import checked, timestamp
 
 if TYPE_CHECKING:
     from pathspider.chains.base import Chain
+    from pathspider.libtrace._core import FlowTable
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,9 @@ class PassiveJudge:
         """All that the observer needs."""
         kept = {name for chain in self.shown for name in chain.fields}
         self._left_out = {name for chain in self.chains for name in chain.fields} - kept
+        self._answers = Answers(self._ask, timestamp, TOLD_PORTS)
+        self._ours = all(plugin.__module__.startswith("pathspider.plugins.") for plugin in self.plugins)
+        """Then what they say is a matter of the fields that they look at, and nothing else."""
         self.failures: Counter[str] = Counter()
         """For each plugin that raised something, of how many flows."""
 
@@ -49,6 +55,21 @@ class PassiveJudge:
                               plugin.name, type(error).__name__, error, exc_info=error)
                 self.failures[plugin.name] += 1
         return list(dict.fromkeys(found))
+
+    def records(self, flows: list[Flow]) -> list[Flow]:
+        """The records of flows, which become them where the table gives them as it holds them, see :meth:`prepare`."""
+        if self._answers.add(flows):
+            return flows
+        return [self.record(flow) for flow in flows]
+
+    def prepare(self, table: FlowTable) -> None:
+        """Before any packet: what is said shall stand in the records as the table holds them, where it can."""
+        table.compact = table.judge(self._left_out)
+
+    def _ask(self, flow: Flow) -> tuple[list[str], bool]:
+        failures = self.failures.total()
+        found = self.conditions(flow)
+        return found, self._ours and failures == self.failures.total()
 
     def record(self, flow: Flow) -> Flow:
         """A flow's record, without what the plugins alone have looked at."""

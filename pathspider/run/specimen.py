@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pathspider.chains.base import Chain
 from pathspider.chains.tcp import TCP_SA, TCP_SYN
+from pathspider.helpers.probes import is_quic
 from pathspider.helpers.segments import flags_of, payload_of, syn_verdict, transport_offset
 from pathspider.libtrace import IP, IP6
 
@@ -25,12 +26,13 @@ class Specimen(NamedTuple):
     first: bytes
     """A SYN, or a datagram."""
     data: bytes = b""
-    """The first packet of a TCP connection that carries data behind the handshake."""
+    """The first packet of a TCP connection that carries data behind the handshake; of datagrams the first that has
+    another DSCP or another mark of ECN than :attr:`first`."""
     ttl: int | None = None
     """TTL of what came back first."""
     accepted: bool = False
-    """Whether a SYN-ACK came back for it. False as well where another SYN had left behind it, as after a fallback: the
-    answer may be to that."""
+    """Whether a SYN-ACK came back for it, or QUIC for QUIC. False as well where another SYN had left behind it, as
+    after a fallback: the answer may be to that."""
     only: bool = True
     """Whether no other SYN left; it may well have left again."""
     more: tuple[bytes, ...] = ()
@@ -51,6 +53,20 @@ def accepts(first: bytes, reply: bytes) -> bool:
     return syn_verdict(int.from_bytes(opening[4:8], "big"), octets, reply) is True
 
 
+def is_accepted(first: bytes, ip: IP | IP6) -> bool:
+    """Whether a packet that came back says that the first one arrived, and was liked."""
+    if ip.tcp is not None:
+        return accepts(first, bytes(ip.tcp.data))
+    return ip.udp is not None and is_quic(first) and is_quic(bytes(ip.data))
+
+
+def has_data(first: bytes, ip: IP | IP6) -> bool:
+    """Whether a packet is one that :attr:`Specimen.data` may be."""
+    if ip.tcp is not None:
+        return bool(ip.tcp.payload_len and not ip.tcp.flags & TCP_SYN)
+    return ip.udp is not None and ip.traffic_class != class_of(first)
+
+
 def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
     """Whether a SYN has other flags, options or data than the first one: a kernel that falls back sends such."""
     if ip.tcp is None or ip.tcp.flags & TCP_SA != TCP_SYN:
@@ -61,8 +77,10 @@ def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
 
 def goes_on(packet: bytes, ip: IP | IP6) -> bool:
     """Whether a segment's data begin where those of another packet of its flow end."""
+    if ip.tcp is None:
+        return False
     (seq,) = struct.unpack_from("!I", packet, transport_offset(packet) + 4)
-    return ip.tcp is not None and ip.tcp.seq_nbr == (seq + len(payload_of(packet))) % (1 << 32)
+    return bool(ip.tcp.seq_nbr == (seq + len(payload_of(packet))) % (1 << 32))
 
 
 def with_data(kept: Specimen, ip: IP | IP6) -> Specimen:
@@ -72,6 +90,11 @@ def with_data(kept: Specimen, ip: IP | IP6) -> Specimen:
     if len(kept.segments) < MOST_SEGMENTS and goes_on(kept.segments[-1], ip):
         return kept._replace(more=(*kept.more, bytes(ip.data[:MOST_OCTETS])))
     return kept
+
+
+def class_of(packet: bytes) -> int:
+    """DSCP and ECN field of a packet."""
+    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 15) << 4 | packet[1] >> 4
 
 
 class SpecimenChain(Chain):
@@ -89,11 +112,11 @@ class SpecimenChain(Chain):
         if rev:
             if kept.ttl is None:
                 kept = rec[SPECIMEN] = kept._replace(ttl=ip.hop_limit)
-            if kept.only and not kept.accepted and ip.tcp is not None and accepts(kept.first, bytes(ip.tcp.data)):
+            if kept.only and not kept.accepted and is_accepted(kept.first, ip):
                 rec[SPECIMEN] = kept._replace(accepted=True)
         elif kept.only and not kept.accepted and is_another_syn(kept.first, ip):
             rec[SPECIMEN] = kept._replace(only=False)
-        elif ip.tcp is not None and ip.tcp.payload_len and not ip.tcp.flags & TCP_SYN:
+        elif has_data(kept.first, ip):
             rec[SPECIMEN] = with_data(kept, ip)
         return True
 

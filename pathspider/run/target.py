@@ -14,9 +14,12 @@ from pathspider.helpers.probes import (
     datagram,
     ends_of,
     hops_of_reply,
+    is_quic,
     is_same,
+    noise,
     protocol_of,
     window_of,
+    with_class_of,
 )
 from pathspider.helpers.probing import ForgedConnection, ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
@@ -50,8 +53,8 @@ if TYPE_CHECKING:
 
 ON_EVERY_PACKET = frozenset({"ecn", "dscp", "traffic_class", "evil"})
 """Fields that packets behind the handshake have, too."""
-NOBODY = 33434
-"""A UDP port where nobody listens, as traceroute(8) has it."""
+NOBODY, NOBODIES = 33434, 64
+"""The first UDP port where nobody listens, and how many there are, as traceroute(8) has them."""
 MOST_CONNECTIONS = 10
 """Of the kernel's, for one target: a server may end one whose request is slow."""
 COMES_UP = 5.0
@@ -122,6 +125,19 @@ def are_alike(made_of: Material) -> bool:
             and [*map(payload_of, one.segments)] == [*map(payload_of, other.segments)])
 
 
+def within(found: Finding, made_of: Material) -> Material:
+    """What a mark is looked for with, where a connection of datagrams begins without it: its own first datagram is the
+    baseline, and the same one with the mark the experiment. So both are of one protocol, and answered by one server."""
+    first, marked = made_of.experiment.first, made_of.experiment.data
+    if (not marked or not found.fields or not ON_EVERY_PACKET.issuperset(found.fields)
+            or protocol_of(first) != socket.IPPROTO_UDP):
+        return made_of
+    _, config = made_of.configs
+    return made_of._replace(
+        baseline=made_of.experiment, configs=(config, config),
+        experiment=made_of.experiment._replace(first=with_class_of(first, marked), accepted=False))
+
+
 class Target:
     """What is known of one target while it is looked at.
 
@@ -132,6 +148,10 @@ class Target:
 
     _failures = 0
     """Forged connections in a row that did not come up."""
+    _others = 0
+    """How many packets went to ports where nobody listens."""
+    _other_ports = (0, NOBODY)
+    """Of the last one."""
     _experiment_port = 0
     """Of the flow in which the experiment was sent last."""
     _is_elsewhere = False
@@ -163,8 +183,11 @@ class Target:
             FRESH: options[1], FRESH_BASELINE: options[0]}
         way = way_of(found, made_of, spider, record) or "first"
         self.is_live, self._has_data = way == "live", way == "data"
+        baseline, experiment = (one.first for one in (made_of.baseline, made_of.experiment))
+        unlike = protocol_of(experiment) == socket.IPPROTO_UDP != protocol_of(baseline)
+        self._noise = noise(experiment) if unlike else None  # the control, where the baseline's packet cannot be one
         self._search = Search(found.kind, hops_of_reply(made_of.baseline.ttl), MOST_WHOLE if whole else MOST_PROBES,
-                              FLOWS if way == "first" else CONNECTION_FLOWS)
+                              FLOWS if way == "first" else CONNECTION_FLOWS, unlike=unlike, once=is_quic(baseline))
         self._steps = self._search.steps(whole=whole)
         self._specimens: dict[Side, Specimen] = {BASELINE: made_of.baseline, EXPERIMENT: made_of.experiment,
                            FRESH: made_of.experiment, FRESH_BASELINE: made_of.baseline}
@@ -174,7 +197,6 @@ class Target:
         """Whether that is known."""
         self._sent: dict[Side, Quotation | None] = {side: as_quoted(self._template(side)) for side in self._specimens}
         self._flows: dict[Side, ForgedFlow | LiveFlow] = {}
-        self._other_ports = (0, NOBODY)
         self._finished: list[LiveFlow] = []
         self._connections = 0
         self._numbers: set[int] = set()
@@ -206,7 +228,8 @@ class Target:
         try:
             if side == OTHER:
                 flow = self._flows.get(EXPERIMENT) or self._flow(BASELINE if self._has_data else EXPERIMENT)
-                self._other_ports = flow.port, NOBODY
+                self._others += 1
+                self._other_ports = flow.port, NOBODY + self._others % NOBODIES
                 sent = self._sender.send(datagram(self._sender.own, self.address, self._other_ports, ttl, self._number),
                                          self.address)
             else:
@@ -220,7 +243,7 @@ class Target:
                     self._is_elsewhere = side == CONTROL and flow.port != self._experiment_port
                     self._experiment_port = self._experiment_port if side == CONTROL else flow.port
                 self._left_at = time.time()
-                sent = flow.send(ttl, number, self._template(BASELINE) if side == CONTROL else None)
+                sent = flow.send(ttl, number, self._noise or self._template(BASELINE) if side == CONTROL else None)
         except OSError:
             sent = False
         if not sent:
@@ -359,7 +382,7 @@ class Target:
             return None
         wanted = self.wanted.side
         to_us = quoted.dst == self.packed
-        if wanted == OTHER and quoted.dport == NOBODY and quoted.proto == socket.IPPROTO_UDP:
+        if wanted == OTHER and quoted.dport == self._other_ports[1] and quoted.proto == socket.IPPROTO_UDP:
             return OTHER if to_us and (quoted.ident == self._number or quoted.sport == self._other_ports[0]) else None
         for side, flow in self._flows.items():
             if quoted.proto != flow.protocol:

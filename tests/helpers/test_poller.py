@@ -1,5 +1,6 @@
 """One thread waits for all: how exchanges end, what a stopped or starved process means, and what is told of it."""
 
+import contextlib
 import json
 import os
 import select
@@ -246,6 +247,34 @@ class TestExchange(LabCase):
         for thread in threads:
             thread.join()
         self.assertEqual(found, [b"y" + str(number).encode() for number in range(len(pairs))])
+
+    def test_between_exchanges_that_compute_there_is_a_look(self):
+        """Many sockets are ready at once, and each exchange takes its time; none runs out of its own meanwhile."""
+        one = poller.Poller()
+        rounds, found = [], []
+
+        def computing(sock):
+            ready = yield Wait(sock, select.POLLIN, one.attended.now() + 60)
+            ready = yield Wait(other_end[sock], select.POLLIN, one.attended.now() + poller.TAKES_IN)  # it is there
+            threading.Event().wait(2 * poller.TAKES_IN)
+            rounds.append(one.rounds)
+            found.append(ready)
+
+        with contextlib.ExitStack() as stack:
+            pairs = [tuple(map(stack.enter_context, socket.socketpair())) for _ in range(5)]
+            other_end = dict(pairs)
+            threads = [threading.Thread(target=one.run, args=(computing(sock),)) for sock in other_end]
+            for sock in other_end:
+                sock.send(b"x")  # what the second wait is for
+            for thread in threads:
+                thread.start()
+            while len(one._waiting) < len(threads):
+                threading.Event().wait(0.01)
+            for end in other_end.values():
+                end.send(b"x")
+            for thread in threads:
+                thread.join()
+        self.assertEqual((len({*rounds}), found), (5, [select.POLLIN] * 5))
 
     def test_an_interrupted_main_thread_leaves_nothing_behind(self):
         program = (

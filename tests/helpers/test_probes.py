@@ -16,10 +16,13 @@ from pathspider.helpers.probes import (
     differing,
     ends_of,
     hops_of_reply,
+    is_quic,
     is_same,
+    noise,
     probe,
     protocol_of,
     version_of,
+    with_class_of,
 )
 from pathspider.libtrace import ip, ip6
 
@@ -29,6 +32,40 @@ SYN = {"sport": 40000, "dport": 80, "flags": "SEC", "seq": 7, "options": [("MSS"
 
 def view(packet):
     return ip(packet) if version_of(packet) == 4 else ip6(packet)
+
+
+class TestDatagrams(unittest.TestCase):
+    INITIAL = bytes.fromhex("c0000000010000") + bytes(1193)
+
+    def test_what_begins_a_connection_of_quic(self):
+        for header in IP(**V4), IPv6(**V6), IPv6(**V6) / IPv6ExtHdrDestOpt():
+            for payload, expected in ((self.INITIAL, True), (b"query", False), (b"\x40" + bytes(99), False)):
+                self.assertIs(is_quic(bytes(header / UDP(dport=443) / Raw(payload))), expected)
+            self.assertFalse(is_quic(bytes(header / TCP(**SYN) / Raw(self.INITIAL))))
+
+    def test_noise(self):
+        """As long, with the same ports, and nothing that anybody knows."""
+        for header in IP(**V4, tos=2), IPv6(**V6, tc=2):
+            packet = bytes(header / UDP(sport=7, dport=443) / Raw(self.INITIAL))
+            made, other = noise(packet), noise(packet)
+            self.assertEqual((len(made), made[:-1200]), (len(packet), packet[:-1200]))
+            self.assertNotEqual(made, other)
+            self.assertFalse(made[-1200] & 0xC0)
+            self.assertTrue(view(probe(made, port=9, ttl=3)).test_trans_cksm())
+        self.assertEqual(noise(bytes(IP(**V4) / UDP())), bytes(IP(**V4) / UDP()))
+
+    def test_the_mark_of_another_one(self):
+        for header in IP(**V4), IPv6(**V6, fl=0xABCDE):
+            plain = bytes(header / UDP(sport=1, dport=443) / Raw(self.INITIAL))
+            marked = header.copy()
+            setattr(marked, "tos" if header.version == 4 else "tc", 0xBA)
+            if header.version == 6:
+                marked.fl = 1
+            other = bytes(marked / UDP() / Raw(b"short"))
+            seen = view(probe(with_class_of(plain, other), port=1))
+            self.assertEqual((seen.traffic_class, seen.udp.payload.data), (0xBA, self.INITIAL))
+            if seen.version == 6:
+                self.assertEqual(seen.flow_label, 0xABCDE)
 
 
 class TestProbe(unittest.TestCase):

@@ -95,6 +95,22 @@ class TestForgedFlow(unittest.TestCase):
                 reply, = until(lambda flow=flow: [*flow.read()])
                 self.assertEqual((reply.accepted, reply.ttl), (True, 64))
 
+    def test_a_second_answer_to_quic(self):
+        """It may be the first one, sent again: to other datagrams each answer is one of its own."""
+        for payload, repeated in ((b"\xc0\0\0\0\1\0\0" + bytes(1193), [False, True]), (b"query", [False, False])):
+            with socket.socket(FAMILY[4], socket.SOCK_DGRAM) as server:
+                server.bind((OWN[4], 0))
+                server.settimeout(PATIENCE)
+                port = server.getsockname()[1]
+                flow = self.flow(4, header(4) / UDP(dport=port) / Raw(payload), port)
+                flow.send(64, 1)
+                _, source = server.recvfrom(2000)
+                replies = []
+                for _ in range(2):
+                    server.sendto(b"answer", source)
+                until(lambda flow=flow, replies=replies: replies.extend(flow.read()) or len(replies) >= 2)
+                self.assertEqual([reply.repeated for reply in replies], repeated)
+
     def test_another_packet_in_the_same_flow(self):
         server = socket.create_server((OWN[4], 0))
         self.addCleanup(server.close)

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import socket
 import threading
 import unittest
 from unittest import mock
 
-from pathspider.helpers import quic
-from pathspider.helpers.quic import PACKETS, connect_quic
+from pathspider.helpers import poller, quic
+from pathspider.helpers.quic import PACKETS, Exchange, connect_quic
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT
 from tests.helpers import netlab
 from tests.helpers.h3 import serving, with_aioquic
@@ -46,21 +47,6 @@ def at_the_server(text):
         netlab.sh("nft delete table inet on_way")
         netlab.enter(home)
         os.close(home)
-
-
-class Late:
-    """A lock that is had at once, except for one time, when it takes so many seconds."""
-
-    def __init__(self, which, seconds):
-        self.left, self.seconds = which, seconds
-
-    def __enter__(self):
-        self.left -= 1
-        if not self.left:
-            threading.Event().wait(self.seconds)
-
-    def __exit__(self, *_):
-        pass
 
 
 @with_aioquic
@@ -138,10 +124,34 @@ class TestConnect(unittest.TestCase):
         self.assertEqual(connect_quic((None, None), {"dip": V4}, 1)["local_error"], "no_ipv4_source")
 
     def test_a_wait_for_our_turn_is_no_time_of_the_network(self):
-        """Others compute for longer than the whole timeout: answers that came meanwhile are in time."""
-        with serving(lab, PORT), mock.patch.object(quic, "_turn", Late(3, 2.5)):
+        """Nobody can go on for longer than the whole timeout: answers that came meanwhile are in time."""
+        def late(exchange):
+            threading.Event().wait(2.5)
+            exchange_asks(exchange)
+
+        exchange_asks = Exchange.ask
+        with serving(lab, PORT), mock.patch.object(Exchange, "ask", late), mock.patch.object(poller, "_current", None):
+            poller.stays()  # all of it is the poller's then, also where it need not wait
             self.assertEqual(ask(timeout=2.0)["quic_answer"], "response")
 
+    def test_a_clock_that_stands_still_while_others_compute(self):
+        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", 0))
+            one.connect(other.getsockname())
+            exchange = Exchange(one, None, 5.0, 0.25)
+        with mock.patch.object(quic, "clock", return_value=12.0):
+            exchange.waited_since(3.0)  # it was not left to others
+            self.assertEqual((exchange.lag, exchange.now()), (0.25, 11.75))
+            exchange.left, exchange.waits = (10.0, 0.0), True
+            exchange.waited_since(11.5)  # an answer came
+            exchange.waited_since(11.0)  # another one, of which no time is taken off twice
+            self.assertEqual((exchange.lag, exchange.now()), (0.75, 11.75))
+            exchange.left, exchange.waits = (11.0, 0.0), True
+            exchange.waited_since(9.0)  # one that had come before
+            self.assertEqual(exchange.lag, 1.75)
+            exchange.waits = True
+            exchange.waited_since(12.5)  # one that comes in a time that the clock of all does not count
+            self.assertEqual((exchange.lag, exchange.now()), (1.75, 11.75))  # it never goes back
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ class TestPlace(unittest.TestCase):
 
 class TestRoute(unittest.TestCase):
     def test_what_is_none(self):
-        for route in ("4", Route(0), Route(BRANCH), Route(4, branches=True), Route(silent=(9,)),
+        for route in ("4", Route(0), Route(BRANCH), Route(4, branches=True), Route(silent=(10,)),
                       Route(quotes={0: Quote()})):
             with self.assertRaises(LabError, msg=route):
                 Scenario("x", [drop_dscp(46)], ["dscp"], set(), route=route)
@@ -196,8 +196,8 @@ class TestRoute(unittest.TestCase):
         self.assertEqual(quirks(2, [case]), "")
 
     def test_told_to_users(self):
-        route = Route(BRANCH, silent=(1, 2), limited=(3,), quotes={5: Quote(8, padded=True)}, branches=True)
-        self.assertEqual(route.about(True), "at hop 4b; hops 1, 2 silent; hop 3 once a second; hop 5 quotes 8 octets, "
+        route = Route(BRANCH, silent=(1, BRANCH), limited=(3,), quotes={5: Quote(8, padded=True)}, branches=True)
+        self.assertEqual(route.about(True), "at hop 4b; hops 1, 4b silent; hop 3 once a second; hop 5 quotes 8 octets, "
                                             "padded; two branches at hop 4")
         self.assertEqual((Route(3).about(True), Route(3).about(False)), ("at hop 3", ""))
 

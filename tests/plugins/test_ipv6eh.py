@@ -2,7 +2,9 @@
 
 import argparse
 import unittest
+from unittest import mock
 
+from scapy.layers.inet import TCP
 from scapy.layers.inet6 import IPv6, in6_chksum
 
 from pathspider import libtrace
@@ -41,6 +43,20 @@ class TestPackets(unittest.TestCase):
                 self.assertEqual(libtrace.ip6(packet).tcp.dst_port, 80)
                 segment = packet[transport_offset(packet):]
                 self.assertEqual(in6_chksum(6, IPv6(packet[:40]), segment), 0)
+
+    def test_one_packet_made_of_another(self):
+        """A row's packet to the next target is the last one with other numbers: octet by octet what Scapy builds."""
+        plugin, fresh = spider("--headers", ",".join(LISTED)), spider("--headers", ",".join(LISTED))
+        for dip, port, draw in (("2001:db8::2", 80, 0), ("fd00:7::ffff:1", 443, 0xFFFFF), ("2001:db8::3", 1, 0x12345)):
+            job = {"dip": dip, "dp": port}
+            for seq, row in enumerate((None, *plugin.table())):
+                with (self.subTest(row=row and row.name, dip=dip), mock.patch("random.getrandbits", return_value=draw)):
+                    again, new = plugin.forge(job, seq), fresh.made(job, row)
+                    self.assertIs(plugin.forge(job, seq), again)
+                    for sport in (0, 40001, 65535):
+                        again[TCP].sport = new[TCP].sport = sport
+                        self.assertEqual(plugin._octets(again), bytes(new))
+                        self.assertEqual(bytes(again), bytes(new))
 
     def test_options_are_what_hosts_pass_over(self):
         for row in (*ROWS["hopbyhop"], *ROWS["destination"]):

@@ -4,9 +4,6 @@ import argparse
 import unittest
 from unittest import mock
 
-from scapy.layers.inet import TCP
-
-from pathspider import libtrace
 from pathspider.chains.tcp import TCP_RST, TCP_SA, TCP_SYN, TO_EXPA, TO_FASTOPEN
 from pathspider.helpers.tfo import FAST_OPEN
 from pathspider.plugins import tfo
@@ -94,29 +91,6 @@ class TestVerdicts(unittest.TestCase):
     def test_up_without_a_syn_ack_was_not_observed(self):
         self.assertEqual(spider().combine_flows([flow(), GIVEN, flow(TO_FASTOPEN, 8, data=10, synack=None)]),
                          ["pathspider.not_observed"])
-
-
-class TestPlainSYNChain(unittest.TestCase):
-    def resent(self, *segments):
-        chain = tfo.PlainSYNChain()
-        record = dict(chain.initial)
-        for flags, options, rev in segments:
-            segment = bytes(TCP(flags=flags, options=options, ack={"SA": 1, "SAE": 5}.get(flags, 0)))
-            self.assertTrue(chain.tcp(record, libtrace.tcp(segment), rev))
-        return record["tfo_resent"], record["tfo_fell_back"]
-
-    def test_chain(self):
-        ask, plain, answer = ("S", [(34, b"")], False), ("S", [], False), ("SA", [], True)
-        bogus = ("SAE", [], True)
-        old = ("S", [(254, b"\xf9\x89")], False)
-        for segments, expected in (
-            ((ask, answer), (False, False)), ((ask, ask, answer), (True, False)), ((ask, plain, answer), (True, True)),
-            ((old, plain), (True, True)), ((plain, plain, answer), (True, False)),
-            ((ask, plain, plain, plain, answer), (True, True)), ((ask, answer, plain), (False, False)),
-            ((ask, bogus, plain, answer), (True, True)),
-        ):
-            with self.subTest(segments=segments):
-                self.assertEqual(self.resent(*segments), expected)
 
 
 PLAIN = {"spdr_state": CONN_OK}

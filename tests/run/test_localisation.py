@@ -50,9 +50,9 @@ class Path:
         return Answer(Came.HOP, f"10.0.{ttl}.1{branch}", None if ttl in self.short else not changed)
 
 
-def search(path, kind, distance=9, **options):
+def search(path, kind, distance=9, *, unlike=False, once=False, **options):
     """The word, and the search."""
-    one = Search(kind, distance)
+    one = Search(kind, distance, unlike=unlike, once=once)
     steps = one.steps(**options)
     try:
         probe = next(steps)
@@ -161,6 +161,86 @@ class TestDrops(unittest.TestCase):
     def test_dropped_and_changed_before(self):
         self.assertEqual(word(Path(drop=6, change=2), "dropped"), "dropped:6-7")
         self.assertEqual(word(Path(back=True, change=2), "dropped"), "changed:2-3")
+
+
+class Datagrams(Path):
+    """A path on which TCP and UDP may go different ways: the baseline is TCP's.
+
+    :param control, others: how many hops random datagrams of the experiment's flow, and those of others, come
+    :param elsewhere: router -> how many of each ten flows of UDP meet another one there, which says nothing
+    """
+
+    def __init__(self, *, control=8, others=8, elsewhere=None, named=False, **path):
+        super().__init__(**path)
+        self.control, self.others, self.elsewhere, self.named = control, others, elsewhere or {}, named
+
+    def __call__(self, probe):
+        side, ttl = probe
+        if ttl > {"C": self.control, "P": self.others}.get(side, ttl):
+            return super().__call__(probe) if self.others == self.hops < ttl else None
+        if side == "P" and self.random.randrange(10) < self.elsewhere.get(ttl, 0):
+            return Answer(Came.HOP, f"10.0.{ttl}.2") if self.named else None
+        return super().__call__(probe)
+
+
+class TestDropsOfAnotherProtocol(unittest.TestCase):
+    """The baseline is a SYN, the experiment a datagram."""
+
+    def word(self, **path):
+        found, one = search(Datagrams(**path), "dropped", unlike=True)
+        self.assertLessEqual(one.sent, one.most)
+        return found.condition("x").removeprefix("x.hop.")
+
+    def test_what_is_random_passes(self):
+        for hop in range(1, 8):
+            self.assertEqual(self.word(drop=hop, others=0), f"dropped:{hop}-{hop + 1}")
+        self.assertEqual(self.word(drop=0, others=0), "first")
+
+    def test_other_ports_pass(self):
+        for hop in range(1, 8):
+            self.assertEqual(self.word(drop=hop, control=hop), f"dropped:{hop}-{hop + 1}")
+        self.assertEqual(self.word(drop=0, control=0), "first")
+        self.assertEqual(self.word(drop=4, control=4, silent={5}), "dropped:4-6")
+
+    def test_no_datagram_passes(self):
+        """Which hop is behind the last one that answered is not known for datagrams."""
+        for hop in range(8):
+            self.assertEqual(self.word(drop=hop, control=hop, others=hop), "not_located:no_answer")
+
+    def test_datagrams_go_another_way(self):
+        for seed in range(200):
+            for share in (5, 7, 10):  # TCP, and the rest of UDP, go where somebody answers
+                found = self.word(drop=4, control=4, elsewhere={5: share}, seed=seed)
+                self.assertEqual(found.partition(":")[0], "not_located", (seed, share))
+        self.assertEqual(self.word(drop=4, control=4, elsewhere={5: 5}, named=True), "not_located:path_differs")
+        self.assertEqual(self.word(drop=4, branches={5: "C"}), "not_located:path_differs")
+        self.assertEqual(self.word(drop=4, branches={4: "A"}), "not_located:path_differs")
+
+    def test_last_router_or_target(self):
+        self.assertEqual(self.word(drop=8), "reverse_or_target")
+        self.assertEqual(self.word(back=True), "reverse_or_target")
+        self.assertEqual(self.word(), "not_located:unstable")
+
+
+class TestAnsweredOnce(unittest.TestCase):
+    """A server of QUIC says nothing to what it has got before, in the same flow."""
+
+    def test_the_distance_is_found(self):
+        for kind, path, expected in (("changed", {"change": 4}, "changed:4-5"), ("dropped", {"drop": 4}, "dropped:4-5"),
+                                     ("changed", {"back": True}, "reverse_or_target")):
+            for distance in (5, 9, 10, 12, 20):
+                once, answered = Path(**path), set()
+
+                def quic(probe, once=once, answered=answered):
+                    answer = once(probe)
+                    if answer is not None and answer.came is Came.TARGET and probe.side in "AB":
+                        if probe.side in answered:
+                            return None
+                        answered.add(probe.side)
+                    return answer
+
+                found, _ = search(quic, kind, distance, once=True)
+                self.assertEqual(found.condition("x"), f"x.hop.{expected}", (kind, distance))
 
 
 class TestHalfOpen(unittest.TestCase):

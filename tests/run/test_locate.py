@@ -86,6 +86,20 @@ class TestFinding(unittest.TestCase):
                 ("udpzero", ["udpzero.connectivity.works"], None)):
             self.assertEqual(first(find_plugin(name).located, found, confirmed=True), expected, found)
 
+    def test_what_is_broken_besides_connectivity(self):
+        located = find_plugin("quic").located
+        works = ["quic.connectivity.works", "quic.answer.response"]
+        broken = [*works, "quic.ecn.broken"]
+        for found, confirmed, expected in (
+                (works, True, None), (broken, False, Finding("quic", "dropped", ("ecn",))), (broken, True, None),
+                ([*broken, "quic.stable.ecn.broken"], True, Finding("quic", "dropped", ("ecn",))),
+                ([*broken, "quic.stable.ecn.unstable"], True, None),
+                ([*works, "quic.ecn.no_mirroring"], True, Finding("quic", "changed", ("ecn",))),
+                ([*works, "quic.ecn.validates"], True, None),
+                (["quic.connectivity.broken", "quic.stable.connectivity.broken"], True,
+                 Finding("quic", "dropped", ("proto",)))):
+            self.assertEqual(first(located, found, confirmed=confirmed), expected, found)
+
     def test_forced(self):
         self.assertEqual(anyhow(ECN, ["ecn.connectivity.works"]),
                          Finding("ecn", "changed", ("tcp_flags", "ecn"), suspected=False))
@@ -349,6 +363,8 @@ RUNS = {
     ("tcpopt", "tcp"): ("tcpopt-stripped-at-5", "tcpopt-reset-at-6", "tcpopt-clean-hops"),
     ("dscpclass", "tcp"): ("dscpclass-precedence-at-2", "dscpclass-reflected-hops"),
     ("ipv6eh", "tcp"): ("ipv6eh-destination-dropped-at-7", "ipv6eh-fragment-dropped-at-1"),
+    ("quic", "https"): ("quic-dropped-at-4", "quic-initial-dropped-at-5", "quic-ecn-bleached-at-3",
+                        "quic-ecn-to-ect1-at-3", "quic-udp-dropped-at-4", "quic-no-counts-hops", "quic-clean-hops"),
     ("udpopts", "dnsudp"): ("udpopts-stripped-at-2", "udpopts-dropped-nat", "udpopts-clean-hops"),
 }
 """Scenarios by how they are measured. All others are measured by pspdr lab check --hops 8."""

@@ -17,7 +17,7 @@ from pathspider.chains.mss import MSSChain
 from pathspider.chains.tcp import TCPChain
 from pathspider.installed import passive_plugins
 from pathspider.lab import Lab
-from pathspider.libtrace import FlowTable
+from pathspider.libtrace import FlowTable, json_lines
 from pathspider.libtrace.compiled import twin
 from pathspider.plugins.ecn import ECN
 from pathspider.run.passive import PassiveJudge
@@ -45,11 +45,25 @@ def key(flow):
 def judged(*frames, judge=None, moments=None, **options):
     """The records of frames, a millisecond apart."""
     judge = judge or PassiveJudge(passive_plugins(), [])
-    table = FlowTable([twin(chain)() for chain in judge.chains], **options)
-    records = []
-    for moment, data in zip(moments or [number / 1000 for number in range(len(frames))], frames, strict=True):
-        records += table.feed(data, 1000.0 + moment)
-    return [judge.record(flow) for flow in [*records, *table.flush()]]
+    moments = moments or [number / 1000 for number in range(len(frames))]
+
+    def flows(prepare=None):
+        table = FlowTable([twin(chain)() for chain in judge.chains], **options)
+        if prepare is not None:
+            table.compact = True
+            prepare(table)
+        records = []
+        for moment, data in zip(moments, frames, strict=True):
+            records += table.feed(data, 1000.0 + moment)
+        return [*records, *table.flush()]
+
+    records = [judge.record(flow) for flow in flows()]
+    failures = judge.failures.copy()
+    lines = [json_lines(judge.records(flows(judge.prepare))) for _ in range(2)]  # the second time, it has been said
+    judge.failures = failures
+    if lines != [json_lines(records)] * 2:
+        raise AssertionError(f"as the table holds them: {lines}, as dicts: {records}")
+    return records
 
 
 def said(*frames, about="", **options):

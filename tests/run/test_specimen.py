@@ -79,5 +79,23 @@ class TestSpecimenChain(unittest.TestCase):
         query = IPv6(src="2001:db8::1", dst="2001:db8::2") / UDP() / Raw(b"query")
         self.assertEqual(noted((query, False), (query, False)), Specimen(bytes(query)))
 
+    def test_datagrams_with_a_mark_behind_others(self):
+        for header in IP(**US), IPv6(src="2001:db8::1", dst="2001:db8::2"):
+            first, more = (header / UDP() / Raw(one) for one in (b"one", b"two"))
+            marked = header.copy()
+            setattr(marked, "tos" if header.version == 4 else "tc", 2)
+            marked /= UDP() / Raw(b"three")
+            self.assertEqual(noted((first, False), (more, False), (marked, False), (more, False)),
+                             Specimen(bytes(first), bytes(marked)))
+            self.assertEqual(noted((first, False), (marked, True)).data, b"")
+
+    def test_who_answers_quic(self):
+        begins = b"\xc0\0\0\0\1\0\0"
+        for header, back in ((IP(**US), IP(**THEM)), (IPv6(), IPv6())):
+            for sent, answer, accepted in ((begins, begins, True), (begins, b"\x40" + bytes(30), False),
+                                           (b"query", begins, False), (b"query", b"answer", False)):
+                kept = noted((header / UDP() / Raw(sent), False), (back / UDP() / Raw(answer), True))
+                self.assertIs(kept.accepted, accepted, (sent, answer))
+
     def test_no_field_reaches_a_record(self):
         self.assertEqual(SpecimenChain().initial, {})

@@ -18,7 +18,7 @@ from pathspider.run.localisation import Probe, Word
 from pathspider.run.locate import Finding, Material
 from pathspider.run.options import RunOptions
 from pathspider.run.specimen import Specimen
-from pathspider.run.target import Target, lives, way_of, with_hops
+from pathspider.run.target import Target, lives, way_of, with_hops, within
 from pathspider.targets.prefixes import Prefixes
 from tests.run import quotations
 
@@ -120,6 +120,33 @@ class TestSearch(Looking):
         self.assertEqual(self.walk(target, change=99), Word("reverse_or_target"))
         checksums = {as_quoted(one).checksum for one in self.sent if as_quoted(one).dport == PORT}
         self.assertIn(0, checksums)
+
+    def test_a_datagram_beside_a_syn(self):
+        """What is like the experiment, and says nothing; and datagrams to other ports."""
+        initial = bytes(IP(src=OWN, dst=OWN) / UDP(sport=1, dport=PORT) / Raw(b"\xc0\0\0\0\1\0\0" + bytes(99)))
+        found = Finding("quic", "dropped", ("proto",))
+        target = self.target(found, PLAIN, Specimen(initial))
+        now = 0.0
+        while target.word is None:
+            now += 2
+            self.assertTrue(target.send(now))
+            side, ttl = target.wanted
+            quoted = as_quoted(self.sent[-1])
+            if side == "A":
+                self.assertEqual((quoted.proto, quoted.dport), (6, PORT))
+                target.hear(self.heard()) if ttl < 9 else target.reply(target._flows["A"], Reply(True, 56, 0.0))
+            else:
+                self.assertEqual((quoted.proto, quoted.sport), (17, target._flow("B").port))
+            if side == "C":
+                self.assertEqual((len(self.sent[-1]), quoted.dport), (len(initial), PORT))
+                self.assertFalse(quoted.payload[0] & 0xC0)
+            if side == "P" or (side == "B" and ttl < 5):
+                target.hear(self.heard())
+            target.look(now + 1)
+        self.assertEqual(target.word, Word("dropped", "4-5"))
+        ports = [as_quoted(one).dport for one in self.sent if as_quoted(one).dport not in (PORT, None)]
+        self.assertGreater(len(ports), 10)
+        self.assertEqual(len({*ports}), len(ports))
 
     def test_nothing_is_said_where_nothing_was_suspected(self):
         target = self.target(ECN._replace(suspected=False))
@@ -461,6 +488,23 @@ class TestWhatIsLookedFor(unittest.TestCase):
         self.assertEqual(self.shows(MARKS, with_data), ("live", True))
         self.assertEqual(self.shows(MARKS, with_data._replace(experiment=ASKING._replace(data=DATA))), (None, True))
         self.assertEqual(self.shows(ECN, with_data), ("first", False))
+
+    def test_a_connection_of_datagrams_is_beside_itself(self):
+        marked = bytes(IP(src=OWN, dst=OWN, tos=2) / UDP(sport=1, dport=PORT) / Raw(b"later"))
+        made_of = self.material(PLAIN, Specimen(query(), marked, 56, accepted=True))
+        both = within(MARKS, made_of)
+        self.assertEqual((both.baseline, both.configs), (made_of.experiment, (1, 1)))
+        sent = as_quoted(both.experiment.first)
+        self.assertEqual((sent.ecn, sent.payload, both.experiment.accepted), (2, b"query", False))
+        for kind in ("changed", "dropped"):
+            self.assertEqual(self.shows(MARKS._replace(kind=kind), both), ("first", False))
+        for other, found in ((made_of, Finding("quic", "dropped", ("proto",))), (made_of, MARKS._replace(fields=())),
+                             (self.material(PLAIN, Specimen(query())), MARKS),
+                             (self.material(PLAIN._replace(data=DATA), ASKING._replace(data=MARKED)), MARKS)):
+            self.assertIs(within(found, other), other)
+        self.assertEqual(self.shows(Finding("quic", "dropped", ("proto",)), made_of), (None, False))  # it was accepted
+        self.assertEqual(self.shows(Finding("quic", "dropped", ("proto",)), self.material(PLAIN, Specimen(query()))),
+                         ("first", False))
 
     def test_connections_that_cannot_be_made_again(self):
         """The SYNs alone have no marks: with them it would be said that nothing changes them on the way."""

@@ -20,6 +20,7 @@ from pathspider.lab.families import (
     l4s,
     mptcp,
     mss,
+    quic,
     tcpopt,
     tfo,
     tls,
@@ -29,7 +30,7 @@ from pathspider.lab.families import (
 from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
 from pathspider.lab.scenario import Scenario
 
-FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, tcpopt, tfo, tls, udpopts,
+FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, quic, tcpopt, tfo, tls, udpopts,
             udpzero)
 BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
@@ -77,6 +78,9 @@ SCENARIOS = [
     *at_each("dscpclass-precedence", "changed"),
     *at_each("ipv6eh-destination-dropped", "dropped"),
     *at_each("tls-ech-dropped", "dropped"),
+    *at_each("quic-dropped", "dropped"),
+    *at_each("quic-ecn-bleached", "changed"),
+    *at_each("quic-ecn-dropped", "dropped"),
 
     # Nothing happens
     hops("ecn-clean-tcp", "hops", Route(), ""),
@@ -90,6 +94,7 @@ SCENARIOS = [
     hops("ipv6eh-clean", "hops", Route(), ""),
     hops("tls-clean", "hops", Route(), ""),
     hops("dscpclass-reflected", "hops", Route(), ""),
+    hops("quic-clean", "hops", Route(), ""),
     # but that replies are not marked as requests are: so do hosts
     hops("dscp-clean-tcp", "hops", Route(), ""),
     hops("dscp-clean-dnsudp", "hops", Route(), ""),
@@ -189,6 +194,17 @@ SCENARIOS = [
     hops("ipv6eh-all-prohibited", "at-1", Route(1), "dropped:1-2"),
     hops("ipv6eh-middle-dropped", "at-6", Route(6), "dropped:6-7"),
     hops("ipv6eh-routing-dropped", "at-2", Route(2), "dropped:2-3"),
+    # the same size and ports, but no QUIC, is dropped as well, or not; or QUIC alone is, or refused by a hop
+    hops("quic-large-dropped", "at-3", Route(3), "dropped:3-4"),
+    hops("quic-initial-dropped", "at-5", Route(5), "dropped:5-6"),
+    hops("quic-closed", "at-4", Route(4), "dropped:4-5"),
+    hops("quic-closed", "at-8", Route(8), "reverse_or_target"),
+    hops("quic-prohibited", "at-6", Route(6), "dropped:6-7"),
+    hops("quic-ecn-to-ect1", "at-3", Route(3), "changed:3-4"),
+    hops("quic-ecn-all-ce", "at-6", Route(6), "changed:6-7"),
+    # no datagram comes further: the hops behind may be others than those of TCP
+    hops("quic-udp-dropped", "at-4", Route(4), "not_located:no_answer"),
+    hops("quic-ecn-half-bleached", "at-4", Route(4), "changed:4-5", "not_located:unstable"),
 
     # Before the TTL is looked at: the hop quotes what it changed, and not what it drops
     hops("ecn-syn-stripped-tcp", "before-1", Route(1, before=True), "first"),
@@ -197,6 +213,9 @@ SCENARIOS = [
     hops("ecn-syn-dropped-tcp", "before-1", Route(1, before=True), "first"),
     hops("ecn-syn-dropped-tcp", "before-5", Route(5, before=True), "dropped:4-5"),
     hops("dscp-46-dropped-tcp", "before-8", Route(8, before=True), "dropped:7-8"),
+    hops("quic-dropped", "before-1", Route(1, before=True), "first"),
+    hops("quic-dropped", "before-5", Route(5, before=True), "dropped:4-5"),
+    hops("quic-ecn-bleached", "before-5", Route(5, before=True), "changed:4-5"),
 
     # Refused by a hop
     hops("ecn-syn-reset-tcp", "at-4", Route(4), "dropped:4-5"),
@@ -206,6 +225,10 @@ SCENARIOS = [
     hops("ecn-syn-stripped-tcp", "silent-4", Route(4, silent=(4,)), "changed:3-5"),
     hops("ecn-syn-stripped-tcp", "silent-5", Route(4, silent=(5,)), "changed:4-6"),
     hops("ecn-syn-dropped-tcp", "silent-5", Route(4, silent=(5,)), "dropped:4-6"),
+    hops("quic-dropped", "silent-5", Route(4, silent=(5,)), "dropped:4-6"),
+    hops("quic-ecn-bleached", "silent-5", Route(4, silent=(5,)), "changed:4-6"),
+    hops("quic-dropped", "silent-from-5", Route(4, silent=(5, 6, 7, 8)), "not_located:no_answer"),
+    hops("quic-ecn-bleached", "silent-from-5", Route(4, silent=(5, 6, 7, 8)), "not_located:no_answer"),
     hops("mss-clamped-tcp", "silent-3-to-6", Route(4, silent=(3, 4, 5, 6)), "changed:2-7"),
     hops("ecn-syn-stripped-tcp", "silent-up-to-7", Route(4, silent=(1, 2, 3, 4, 5, 6, 7)), "changed:0-8"),
     hops("ecn-syn-stripped-tcp", "silent-from-5", Route(4, silent=(5, 6, 7, 8)), "not_located:no_answer"),
@@ -224,6 +247,8 @@ SCENARIOS = [
     # Hops that say it once a second
     hops("ecn-syn-stripped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "changed:4-5", "not_located:rate_limited"),
     hops("ecn-syn-dropped-tcp", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("quic-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited",
+         "not_located:no_answer"),  # not even twice to datagrams of other flows
     hops("dscp-46-dropped-tcp", "all-limited", Route(4, limited=tuple(EVERY_HOP)), "dropped:4-5",
          "not_located:rate_limited"),
 
@@ -233,11 +258,21 @@ SCENARIOS = [
     hops("mss-clamped-tcp", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
          "not_located:unstable", expect=mss.online("deflated", 536),
          instead=[mss.online("unchanged")[4], mss.online("unchanged")[6]]),
+    # UDP may go by another branch than TCP, whose hop says nothing: then no interval ends at the one of the other
+    hops("quic-dropped", "branch", Route(BRANCH, branches=True), "dropped:4-5", "not_located:path_differs",
+         "not_located:unstable", instead=[quic.CLEAN]),
+    hops("quic-dropped", "branch-silent", Route(BRANCH, branches=True, silent=(BRANCH,)), "dropped:4-5",
+         "not_located:path_differs", "not_located:unstable", "not_located:no_answer", "not_located:rate_limited",
+         instead=[quic.CLEAN]),
+    hops("quic-ecn-bleached", "branch", Route(BRANCH, branches=True), "changed:4-5", "not_located:path_differs",
+         "not_located:unstable", instead=[quic.CLEAN]),
 
     # A NAT
     hops("ecn-syn-stripped-tcp", "nat", Route(4, nat=True), "changed:4-5"),
     hops("ecn-syn-dropped-tcp", "nat", Route(4, nat=True), "dropped:4-5"),
     hops("udpopts-dropped", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("quic-dropped", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("quic-ecn-bleached", "nat", Route(4, nat=True), "changed:4-5"),
 
     # How much is quoted: ports and sequence number, TCP's header and eight octets of options, all; RFC 4884, RFC 4950
     hops("ecn-syn-stripped-tcp", "quoted-8-at-5", Route(4, quotes={5: Quote(8)}), "changed:4-6"),
@@ -248,6 +283,8 @@ SCENARIOS = [
     hops("ecn-syn-stripped-tcp", "quoted-mpls", all_quote(labels=(24001, 16)), "changed:4-5"),
     hops("ecn-syn-dropped-tcp", "quoted-8", all_quote(8), "dropped:4-5"),
     hops("dscp-46-dropped-tcp", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("quic-dropped", "quoted-8", all_quote(8), "dropped:4-5"),
+    hops("quic-ecn-bleached", "quoted-8", all_quote(8), "changed:4-5"),
     hops("dscp-46-dropped-tcp", "quoted-mpls", all_quote(8, labels=(24001,)), "dropped:4-5"),
     hops("mss-clamped-tcp", "quoted-8", all_quote(8), "not_located:short_quote"),
     hops("mss-clamped-tcp", "quoted-28", all_quote(28), "changed:4-5"),
@@ -270,4 +307,9 @@ SCENARIOS = [
     hops("ecn-ect0-to-ce", "hops", Route(5), "reverse_or_target"),
     hops("mss-raised-tcp", "hops", Route(6), "reverse_or_target"),
     hops("dscp-reply-marked-tcp", "hops", Route(5), "reverse_or_target"),
+    hops("quic-back-dropped", "hops", Route(5), "reverse_or_target"),
+    hops("quic-other-protocol", "hops", Route(), ""),
+    hops("quic-draft", "hops", Route(), ""),
+    hops("quic-no-counts", "hops", Route(), "reverse_or_target"),
+    hops("quic-says-all-ce", "hops", Route(), "reverse_or_target"),
 ]

@@ -118,6 +118,7 @@ class Server:
         answer = connection.take(datagram)
         if connection.over:
             self._connections.pop(key, None)
+            connection.forget()
         else:
             connection.watch(partial(self._connections.pop, key, None), datagram.reply)
         return answer
@@ -209,11 +210,19 @@ class Connection:
         if (due := self._quic.get_timer()) is not None:
             self._timer = self._loop.call_at(due, self._fire, forget, reply)
 
+    def forget(self) -> None:
+        """Let go of a connection that is over: much of it refers to itself, and the garbage collector is slow."""
+        if self._timer is not None:
+            self._timer.cancel()
+        vars(self._quic).clear()
+        self._http = None
+
     def _fire(self, forget: Callable[[], object], reply: Callable[[bytes], None]) -> None:
         self._quic.handle_timer(self._loop.time())
         for data in self._go_on():
             reply(data)
         if self.over:
             forget()
+            self.forget()
         else:
             self.watch(forget, reply)
