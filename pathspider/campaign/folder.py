@@ -6,7 +6,7 @@
     targets.ndjson     the targets, each once
     journal.ndjson     what has happened
     results/SLOT/000000.zst
-    results/SLOT/000000.damaged    what was there of a chunk that was measured again
+    results/SLOT/000000.damaged    what was there of a chunk that was measured again; 000000.damaged-2 the next time
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -32,7 +32,7 @@ from pathspider.atomic import atomic_write
 from pathspider.campaign.chunks import ANY, Chunk, Order
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.journal import Journal
-from pathspider.campaign.results import Unpacked, damage
+from pathspider.campaign.results import Head, ResultError, Whole, look
 from pathspider.records import Job
 from pathspider.run.options import new_run_id
 from pathspider.targets.shuffling import LineIndex
@@ -105,7 +105,7 @@ class Definition:
 
 
 class Damaged(NamedTuple):
-    """A file that is there and is not the whole results of its chunk."""
+    """A file that is not the whole results of its chunk."""
 
     slot: str
     number: int
@@ -113,6 +113,8 @@ class Damaged(NamedTuple):
     why: str
     is_read: bool = True
     """Whether it could be read."""
+    kept: str = ""
+    """The file's name after it was put aside."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
@@ -120,8 +122,8 @@ class Damaged(NamedTuple):
     @property
     def remedy(self) -> str:
         """What to do."""
-        return f"pspdr campaign run {self.path.parents[2]} has this chunk measured again" if self.is_read \
-            else "make it readable, or remove it to have its chunk measured again"
+        again = f"pspdr campaign run {self.path.parents[2]} has this chunk measured again"
+        return again if self.is_read else f"make it readable, or remove it: then {again}"
 
 
 def _plain(value: Any) -> Any:
@@ -148,7 +150,7 @@ class Campaign:
         self._whole: dict[Path, int] = {}
         """Files of results that are whole, as far as was looked, with their inodes."""
         self._unsound: dict[Path, tuple[int, int, str]] = {}
-        """Those that only reading showed to be damaged: inode, when they were changed, and why."""
+        """Those that reading showed to be damaged: inode, when that was changed, and why."""
 
     def close(self) -> None:
         """Close the files, and with them let go of the lock."""
@@ -181,6 +183,7 @@ class Campaign:
                         raise CampaignError(f"there are no targets to measure: no campaign was made in {folder}")
                 known = asdict(definition) | {"targets": number, "sha256": digest.hexdigest(), "id": new_run_id(),
                                               "created": time.time()}
+                undo.callback((path / "campaign.json").unlink, missing_ok=True)
                 with atomic_write(path / "campaign.json") as stream:
                     stream.write(json.dumps(known, indent=1).encode() + b"\n")
                 sync(path)
@@ -292,55 +295,95 @@ class Campaign:
         path = self.path(slot, number)
         if self._whole.get(path) == inode and not thoroughly:
             return None
+        found = self.look(slot, number, thoroughly=thoroughly)
+        if isinstance(found, Damaged):
+            return found
+        self._whole[path] = inode  # as folders tell it: of some file systems it is another than that of the file
+        return None
+
+    def look(self, slot: str, number: int, *, thoroughly: bool,
+             keep: Callable[[bytes], None] | None = None) -> Head | Damaged:
+        """The first line of a chunk's results, or what is wrong with them; as :func:`~.results.look`."""
+        path = self.path(slot, number)
         try:
             with path.open("rb") as stream:
                 status = os.fstat(stream.fileno())
+                now = status.st_ino, status.st_ctime_ns
                 known = self._unsound.get(path)
-                if known is not None and known[:2] == (status.st_ino, status.st_mtime_ns):
+                if known is not None and known[:2] == now:
                     return Damaged(slot, number, path, known[2])
-                why = damage(stream, self.definition.id, slot, number, thoroughly=thoroughly)
+                head = look(stream, self.definition.id, slot, number, thoroughly=thoroughly, keep=keep)
         except FileNotFoundError:
             return Damaged(slot, number, path, "it was removed just now")
         except OSError as error:
             return Damaged(slot, number, path, error.strerror or str(error), is_read=False)
-        if why:
+        except ResultError as error:
             self._whole.pop(path, None)
             if thoroughly:
-                self._unsound[path] = (status.st_ino, status.st_mtime_ns, why)
-            return Damaged(slot, number, path, why)
-        self._whole[path] = inode
-        return None
+                self._unsound[path] = *now, str(error)
+            return Damaged(slot, number, path, str(error))
+        self._whole[path] = status.st_ino
+        return head
 
     def store(self, slot: str, number: int, data: bytes) -> bool:
-        """Have the results of a chunk on the disk, whole; False if there were some: the first ones stay."""
+        """Have the results of a chunk on the disk, whole; False if there were some: the first ones stay, also where
+        they cannot be read. What was read and is damaged is put aside."""
         path = self.path(slot, number)
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             sync(path.parent.parent)
             sync(self.folder)
-        if path.exists() and number not in self.done(slot):
-            self._put_aside(path)
+        inode = self._there(slot).get(number)
+        found = None if inode is None else self._damage(slot, number, inode)
+        if found is not None and found.is_read:
+            _put_aside(path)
+        elif found is not None:
+            log.error("%s; other results of this chunk have come and are not kept: %s", found, found.remedy)
         return write_once(path, data)
 
     def set_aside(self) -> list[Damaged]:
-        """Ask anew for the chunks whose results are damaged, which are returned: read thoroughly, and renamed.
+        """Ask anew for the chunks whose results are damaged, or were there and are missing; they are returned. All that
+        is there is read, and what is damaged is renamed.
+
+        That a chunk is asked for is noted first: who is killed between the two, or has no room, does this again.
 
         :raises CampaignError: for a file that cannot be read, which may be whole
+        :raises OSError: where the folder cannot be written
         """
-        found, epochs = self.damaged(thoroughly=True), self.epochs()
+        found = self.damaged(thoroughly=True)
         for one in found:
             if not one.is_read:
                 raise CampaignError(f"{one}; {one.remedy}")
+        found += self._missing()
+        epochs, asked = self.epochs(), self._asked()
         for one in found:
-            self._put_aside(one.path)
-            self.journal.record("retry", slot=one.slot, chunk=one.number, why=one.why,
-                                epoch=epochs.get((one.slot, one.number), 0) + 1)
-        return found
+            if (place := (one.slot, one.number)) not in asked:
+                self.journal.record("retry", slot=one.slot, chunk=one.number, why=one.why,
+                                    epoch=epochs.get(place, 0) + 1)
+        return [one._replace(kept=_put_aside(one.path)) for one in found]
 
-    def _put_aside(self, path: Path) -> None:
-        with suppress(FileNotFoundError):
-            path.replace(path.with_suffix(DAMAGED))
-        sync(path.parent)
+    def _missing(self) -> Iterator[Damaged]:
+        """The chunks that have come and have no file, but for those that were given up."""
+        for slot, number in sorted(self.noted() - {*self.there()} - self.dead().keys()):
+            yield Damaged(slot, number, self.path(slot, number), "this file was there, and is missing")
+
+    def noted(self) -> set[tuple[str, int]]:
+        """The chunks whose results have come, since they were asked for last, by the journal."""
+        return self._since(["done"], ["retry"])
+
+    def _asked(self) -> set[tuple[str, int]]:
+        """The chunks that are asked for anew, and of which nothing more is noted."""
+        return self._since(["retry"], ["published", "done", "dead"])
+
+    def _since(self, these: Sequence[str], others: Sequence[str]) -> set[tuple[str, int]]:
+        """The chunks of which the last of these events and of others is one of these."""
+        found: set[tuple[str, int]] = set()
+        for event in self.journal.events():
+            if event["event"] in these:
+                found.add((event["slot"], event["chunk"]))
+            elif event["event"] in others:
+                found.discard((event["slot"], event["chunk"]))
+        return found
 
     def epochs(self) -> dict[tuple[str, int], int]:
         """How often each chunk was asked for anew; those that never were are left out."""
@@ -401,21 +444,27 @@ class Campaign:
             yield from ((slot, number) for number in range(self.order(slot).chunks)
                         if number not in done and (slot, number) not in dead)
 
-    def results(self, slots: Sequence[str] | None = None,
-                damaged: list[Damaged] | None = None) -> Iterator[tuple[Path, Unpacked]]:
-        """The results that are there and whole, slot by slot in the order of their chunks.
+    def there(self, slots: Sequence[str] | None = None) -> Iterator[tuple[str, int]]:
+        """The chunks of which there is a file, slot by slot in their order.
 
         :param slots: only theirs
-        :param damaged: gets those that are not whole
         """
         for slot in self.definition.slots if slots is None else slots:
-            for number, inode in sorted(self._there(slot).items()):
-                if (found := self._damage(slot, number, inode, thoroughly=True)) is None:
-                    path = self.path(slot, number)
-                    with path.open("rb") as stream:
-                        yield path, Unpacked(stream)
-                elif damaged is not None:
-                    damaged.append(found)
+            yield from ((slot, number) for number in sorted(self._there(slot)))
+
+    def results(self, places: Iterable[tuple[str, int]], damaged: list[Damaged]) -> Iterator[Whole]:
+        """The whole results of these chunks, each read once.
+
+        :param damaged: gets those that are not whole
+        """
+        for place in places:
+            whole = Whole(self.path(*place))
+            found = self.look(*place, thoroughly=True, keep=whole.keep)
+            if isinstance(found, Damaged):
+                damaged.append(found)
+            else:
+                whole.head = found
+                yield whole
 
 
 def refuse_others(folder: Path) -> None:
@@ -424,6 +473,18 @@ def refuse_others(folder: Path) -> None:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         raise CampaignError(f"{folder}: there are other files in this folder ({', '.join(names[:MOST_NAMED])}{more}); "
                             "name a new one, or an empty one")
+
+
+def _put_aside(path: Path) -> str:
+    """Rename damaged results, and keep those that were put aside before; the name, empty where there is no file."""
+    names = (f"{path.stem}{DAMAGED}{f'-{number}' if number > 1 else ''}" for number in count(1))
+    name = next(name for name in names if not (path.parent / name).exists())
+    try:
+        path.rename(path.parent / name)
+    except FileNotFoundError:
+        return ""
+    sync(path.parent)
+    return name
 
 
 def _remove_empty(folder: Path) -> None:

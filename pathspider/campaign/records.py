@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pathspider.atomic import atomic_write
 from pathspider.campaign.folder import Campaign, Damaged
-from pathspider.campaign.results import Unpacked
 from pathspider.run.metadata import ENDING, Facts
 from pathspider.writing import json_line
 
@@ -64,10 +65,10 @@ def records(campaign: Campaign, facts: RunFacts | None = None, slots: Sequence[s
     :param slots: only theirs
     :param damaged: gets the results that are not whole
     """
-    for _, unpacked in campaign.results(slots, damaged):
-        yield from unpacked.lines()
+    for whole in campaign.results(campaign.there(slots), [] if damaged is None else damaged):
+        yield from whole.lines()
         if facts is not None:
-            facts.add(unpacked.head["facts"])
+            facts.add(whole.head["facts"])
 
 
 def write_metadata(name: str, facts: RunFacts) -> None:
@@ -76,49 +77,86 @@ def write_metadata(name: str, facts: RunFacts) -> None:
         stream.write(json_line({"runs": facts.runs()}))
 
 
+Stamp = Mapping[str, str]
+"""What a vantage point's file of records was written of: each file of results as :func:`_state` has it, with what is
+wrong with it, empty where nothing is."""
+
+
 def by_vantage(campaign: Campaign, damaged: list[Damaged] | None = None) -> dict[str, Path]:
     """A file of records for each vantage point that has some, with its metadata beside it: ``records/NAME.ndjson``.
 
-    Where results have come since it was written, it is written anew.
+    Where its results are others than those that it was written of, it is written anew, and they are read; those that
+    are the same files as then are not.
 
     :param damaged: gets the results that are not whole
     """
     found: dict[str, Path] = {}
-    for name, chunks in _measured(campaign, damaged).items():
+    damaged = [] if damaged is None else damaged
+    stamps = {path.stem: _read_stamp(path) for path in campaign.folder.glob("records/*.chunks")
+              if path.with_suffix(".ndjson").exists()}
+    for name, chunks in _measured(campaign, stamps, damaged).items():
         path = campaign.folder / "records" / f"{name}.ndjson"
-        stamp = path.with_suffix(".chunks")
-        now = "\n".join(sorted(map(_state, chunks))) + "\n"
-        if not (path.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == now):
-            path.parent.mkdir(exist_ok=True)
-            facts = RunFacts(campaign)
-            with atomic_write(path) as stream:
-                _write(chunks, stream, facts)
-            write_metadata(f"{path}{ENDING}", facts)
-            with atomic_write(stamp) as marks:
-                marks.write(now.encode())
-        found[name] = path
+        known = stamps.get(name, {})
+        if known.keys() == chunks.keys():
+            damaged += [Damaged(*chunks[state], campaign.path(*chunks[state]), why) for state, why in known.items()
+                        if why]
+        else:
+            known = _write(campaign, path, chunks, damaged)
+        if not all(known.values()):
+            found[name] = path
     return found
 
 
-def _measured(campaign: Campaign, damaged: list[Damaged] | None) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path, unpacked in campaign.results(damaged=damaged):
-        found.setdefault(unpacked.head["vantage"], []).append(path)
+def _measured(campaign: Campaign, stamps: Mapping[str, Stamp],
+              damaged: list[Damaged]) -> dict[str, dict[str, tuple[str, int]]]:
+    """By vantage point, the chunks that it has measured, by the states of their files."""
+    found: dict[str, dict[str, tuple[str, int]]] = {}
+    names = {state: name for name, stamp in stamps.items() for state in stamp}
+    for place in campaign.there():
+        state = _state(campaign.path(*place))
+        if (name := names.get(state)) is None:
+            head = campaign.look(*place, thoroughly=False)
+            if isinstance(head, Damaged):
+                damaged.append(head)
+                continue
+            name = head["vantage"]
+        found.setdefault(name, {})[state] = place
     return found
+
+
+def _write(campaign: Campaign, path: Path, chunks: Mapping[str, tuple[str, int]], damaged: list[Damaged]) -> Stamp:
+    """Write a vantage point's records, and what they are of, which is returned."""
+    path.parent.mkdir(exist_ok=True)
+    facts, bad = RunFacts(campaign), list[Damaged]()
+    with atomic_write(path) as stream:
+        for whole in campaign.results(chunks.values(), bad):
+            stream.writelines(whole.lines())
+            facts.add(whole.head["facts"])
+    write_metadata(f"{path}{ENDING}", facts)
+    damaged += bad
+    wrong = {(one.slot, one.number): one for one in bad}
+    stamp = {state: wrong[place].why if place in wrong else "" for state, place in chunks.items()
+             if place not in wrong or wrong[place].is_read}  # what could not be read is looked at the next time, too
+    with atomic_write(path.with_suffix(".chunks")) as marks:
+        marks.write(json_line(stamp))
+    return stamp
+
+
+def _read_stamp(path: Path) -> Stamp:
+    """A stamp; nothing of one that cannot be read, or that an earlier version has written."""
+    with suppress(OSError, ValueError):
+        known = json.loads(path.read_bytes())
+        if isinstance(known, dict) and all(isinstance(why, str) for why in known.values()):
+            return known
+    return {}
 
 
 def _state(chunk: Path) -> str:
-    """A file of results: another one, of the same chunk, tells another state."""
-    status = chunk.stat()
-    return f"{chunk.parent.name}/{chunk.name} {status.st_size} {status.st_mtime_ns}"
-
-
-def _write(chunks: Sequence[Path], stream: IO[bytes], facts: RunFacts) -> None:
-    for path in chunks:
-        with path.open("rb") as results:
-            unpacked = Unpacked(results)
-            stream.writelines(unpacked.lines())
-            facts.add(unpacked.head["facts"])
+    """A file of results: another one, or the same when it was changed, tells another state. A copy of it does, too."""
+    with suppress(OSError):
+        status = chunk.stat()
+        return f"{chunk.parent.name}/{chunk.name} {status.st_ino} {status.st_size} {status.st_ctime_ns}"
+    return f"{chunk.parent.name}/{chunk.name}"
 
 
 def summary(campaign: Campaign) -> dict[str, Any]:

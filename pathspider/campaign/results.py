@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import zstandard
@@ -29,6 +30,9 @@ MOST_LINE = 1 << 24
 
 MOST_OCTETS = 1 << 33
 """Octets of a chunk's records at most: of 10,000 octets for each target there is hardly ever so much."""
+
+MOST_KEPT = 1 << 26
+"""Octets of a chunk's records that are kept while they are read."""
 
 LEVEL = 3
 PIECE = 1 << 16
@@ -103,6 +107,32 @@ class Unpacked:
                               f"{self.head['facts']['records']}")
 
 
+class Whole:
+    """Results of which all was read, and is whole: their :attr:`head` and :meth:`lines`. The records are kept from that
+    reading; those of more than :data:`MOST_KEPT` octets are read once more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: io.BytesIO | None = io.BytesIO()
+        self.head: Head = {}
+
+    def keep(self, line: bytes) -> None:
+        """Take a record that was read."""
+        if self._kept is not None:
+            self._kept.write(line)
+            if self._kept.tell() > MOST_KEPT:
+                self._kept = None
+
+    def lines(self) -> Iterator[bytes]:
+        """The records, each with its newline."""
+        if self._kept is not None:
+            self._kept.seek(0)
+            yield from self._kept
+        else:
+            with self._path.open("rb") as stream:
+                yield from Unpacked(stream).lines()
+
+
 def _head(line: bytes) -> Head:
     try:
         head = json.loads(line)
@@ -141,25 +171,28 @@ def is_complete(stream: IO[bytes]) -> bool:
     return place == size and frames == FRAMES
 
 
-def damage(stream: IO[bytes], campaign: str, slot: str, number: int, *, thoroughly: bool) -> str:
-    """Why these are not the whole results of a chunk; empty where they are.
+def look(stream: IO[bytes], campaign: str, slot: str, number: int, *, thoroughly: bool,
+         keep: Callable[[bytes], None] | None = None) -> Head:
+    """The first line of the whole results of a chunk.
 
     :param stream: a file; where it is read from then is not said
     :param thoroughly: read all of it, not its beginning and the sizes of its parts alone
+    :param keep: gets each record, where all of it is read
+    :raises ResultError: where they are not whole, or another's
     """
     complete = is_complete(stream)
     stream.seek(0)
-    try:
-        unpacked = Unpacked(stream)
-        if (found := tuple(unpacked.head[name] for name in ("campaign", "slot", "chunk"))) != (campaign, slot, number):
-            other = "" if found[0] == campaign else f" in campaign {found[0]:.40}"
-            return f"line 1: these are results of chunk {found[2]} of {found[1]:.40}{other}"
-        if thoroughly or not complete:
-            for _ in unpacked.lines():
-                pass
-    except ResultError as error:
-        return str(error)
-    return "" if complete else "torn: what was compressed breaks off, or goes on behind its end"
+    unpacked = Unpacked(stream)
+    if (found := tuple(unpacked.head[name] for name in ("campaign", "slot", "chunk"))) != (campaign, slot, number):
+        other = "" if found[0] == campaign else f" in campaign {found[0]:.40}"
+        raise ResultError(f"line 1: these are results of chunk {found[2]} of {found[1]:.40}{other}")
+    if thoroughly or not complete:
+        for line in unpacked.lines():
+            if keep is not None:
+                keep(line)
+    if not complete:
+        raise ResultError("torn: what was compressed breaks off, or goes on behind its end")
+    return unpacked.head
 
 
 def check(data: bytes, chunk: Chunk, vantage: str | None, default_port: int | None, *, several: bool) -> Head:

@@ -225,8 +225,9 @@ def compare(args: argparse.Namespace) -> int:
     from pathspider.targets.reading import parse_record  # noqa: PLC0415
 
     comparison, damaged = Comparison(), list[Damaged]()
-    for _, unpacked in Campaign(args.folder).results(damaged=damaged):
-        comparison.add(unpacked.head["vantage"], (parse_record(line.decode()) for line in unpacked.lines()))
+    campaign = Campaign(args.folder)
+    for whole in campaign.results(campaign.there(), damaged):
+        comparison.add(whole.head["vantage"], (parse_record(line.decode()) for line in whole.lines()))
     if args.targets:
         for target in comparison.path_dependent():
             print(json.dumps(target))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.fleet import Fleet
-from pathspider.campaign.folder import DAMAGED, NAME, Campaign, Definition, Mode, remove_drafts
+from pathspider.campaign.folder import NAME, Campaign, Definition, Mode, remove_drafts
 from pathspider.campaign.local import LocalExchange
 from pathspider.campaign.measuring import Measuring
 from pathspider.campaign.progress import Progress, read_seen
@@ -112,14 +112,16 @@ class Targets:
     """The targets of a list, each once and looked at, for a campaign that begins.
 
     :param words: what is measured of them
+    :param exists: they are compared with those of a campaign that there is
     """
 
-    def __init__(self, args: argparse.Namespace, words: Words) -> None:
+    def __init__(self, args: argparse.Namespace, words: Words, *, exists: bool = False) -> None:
         from pathspider.targets.lists import TargetReader  # noqa: PLC0415
         from pathspider.targets.repeats import TargetFilter  # noqa: PLC0415
         from pathspider.targets.selection import Selection, Stage  # noqa: PLC0415
 
         self._plugin = words.plugin
+        self._exists = exists
         self._spider = make_spider(words.args, run_options(words.args))
         with plugin_mistakes(words.plugin):
             self.port, self.keys = self._spider.default_port(), tuple(self._spider.target_keys)
@@ -150,7 +152,9 @@ class Targets:
         with self._lines:
             yield from self._jobs
         if self.reader.broken_off:
-            raise CampaignError(f"{self.reader.name}: {self.reader.broken_off}; there is no campaign yet")
+            what = "nobody can say whether these are the campaign's targets" if self._exists \
+                else "there is no campaign yet"
+            raise CampaignError(f"{self.reader.name}: {self.reader.broken_off}; {what}")
         if self.reader.skipped:
             log.warning("%s of %s left out: no jobs", amount(self.reader.skipped, "line"), self.reader.name)
         if self.unmeasurable:
@@ -197,6 +201,19 @@ def vantages(fleet: Fleet, names: str) -> list[str]:
     return found
 
 
+def those_again(names: str, definition: Definition) -> Sequence[str]:
+    """The vantage points that ``--fanout`` names of a campaign that there is. In another order they are the same, and
+    ``all`` are those that it began with, whoever the fleet has now."""
+    now = definition.vantages
+    if names != "all":
+        return now if {*names.split(",")} == {*now} else vantages(Fleet(definition.fleet), names)
+    fleet = Fleet(definition.fleet)
+    if others := [name for name in fleet.state.vantages if name not in now]:
+        log.warning("--fanout all: this campaign's vantage points stay those that it began with (%s), and nothing of "
+                    "it is measured by %s", ", ".join(now), ", ".join(others))
+    return now
+
+
 def vantage_name(text: str) -> str:
     """A name that can be one; :exc:`UsageError` otherwise."""
     if not NAME.fullmatch(text):
@@ -215,7 +232,7 @@ def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Sequence[s
     if (mode := mode_of(args)) is not None:
         asked["mode"] = mode
     if args.fanout and now.mode == "fanout":
-        asked["vantages"] = vantages(Fleet(now.fleet), args.fanout)
+        asked["vantages"] = those_again(args.fanout, now)
     if args.vantage and now.mode == "local":
         asked["vantages"] = [args.vantage]
     if args.fleet is not None:
@@ -229,13 +246,14 @@ def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Sequence[s
              for name in now.same(replace(now, **asked))]
     if args.targets and what is not None:
         digest = sha256()
-        for job in Targets(args, what):
+        for job in Targets(args, what, exists=True):
             digest.update(json_line(job))
         found += ["other targets"] if digest.hexdigest() != now.sha256 else []
     if found:
         raise UsageError(f"{args.folder}: there is another campaign in this folder ({'; '.join(found)}); begin this "
                          "one in another folder, or go on with that one by naming the folder alone")
-    if now.mode != "local" and (own := own_words(args)):
+    own = [*(["--vantage"] if args.vantage else []), *own_words(args)]
+    if now.mode != "local" and own:
         raise UsageError(f"{args.folder}: {own[0].partition('=')[0]} is for campaigns of this machine; vantage points "
                          "have their own")
 
@@ -276,10 +294,10 @@ def shown(args: argparse.Namespace, progress: Progress) -> Iterator[None]:
 
 
 def set_aside(campaign: Campaign) -> None:
-    """Have the chunks whose results are damaged measured again, and say so."""
+    """Have the chunks whose results are damaged or missing measured again, and say so."""
     for one in campaign.set_aside():
-        log.warning("%s; this chunk is measured again, and the file is kept as %s", one,
-                    one.path.with_suffix(DAMAGED).name)
+        log.warning("%s; this chunk is measured again%s", one,
+                    f", and the file is kept as {one.kept}" if one.kept else "")
 
 
 def end_by_signals(worker: Worker, wake: Callable[[], None] = lambda: None) -> list[int]:

@@ -100,7 +100,7 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="The order of the connections to a target: baseline first, or drawn for each target; "
                              "records tell it. (Default: fixed)")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
-                        help="What random orders are drawn from. (Default: 0)")
+                        help="What random orders, and whatever else a plugin draws, are drawn from. (Default: 0)")
     parser.add_argument("--confirm", type=rounds, default=4, metavar="N",
                         help="Measure targets that are broken or transient N more times, in other orders, and say what "
                              "is stable; 0: do not. (Default: 4)")

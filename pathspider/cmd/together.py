@@ -61,9 +61,7 @@ COMMANDS: dict[str, Sequence[Needs]] = {
     "measure": [
         Needs("--locate-rate", "--locate", lambda args: args.locate > 0),
         Needs("--pcap-size", "--pcap", lambda args: args.pcap is not None),
-        Needs("--confirm-gap", "--confirm N, with N over 0", lambda args: args.confirm > 0, refused=False),
-        Needs("--seed", "--order random, --confirm or --locate",
-              lambda args: args.order == "random" or args.confirm > 0 or args.locate > 0, refused=False)],
+        Needs("--confirm-gap", "--confirm N, with N over 0", lambda args: args.confirm > 0, refused=False)],
     "report": [Needs("--targets", "--format csv (the other formats list targets that changed anyway)",
                      lambda args: args.format == "csv")],
     "resolve": [Needs("--root-hints", "--iterative", lambda args: args.iterative)],

@@ -164,7 +164,8 @@ class TestCoordinator(unittest.TestCase):
         holds.exchange.link.close()  # as when its machine dies
         self.ended(thread)
         self.assertEqual(self.counts(campaign), dict.fromkeys(range(10), 1))
-        self.assertEqual({unpacked.head["vantage"] for _, unpacked in campaign.results()}, {"ber"})
+        self.assertEqual({unpacked.head["vantage"] for unpacked in campaign.results(campaign.there(), [])},
+                         {"ber"})
         holds.exchange.wake()
 
     def test_a_chunk_that_always_kills(self):
@@ -197,6 +198,30 @@ class TestCoordinator(unittest.TestCase):
         _, thread = self.coordinate(campaign)
         self.ended(thread)
         self.assertEqual((campaign.done("ams"), campaign.damaged(thoroughly=True)), ({0, 1, 2}, []))
+
+    def test_results_that_were_removed_here_are_asked_for_anew(self):
+        campaign = self.create(vantages=["ams"])
+        ams = self.vantage("ams")
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        campaign.path("ams", 1).unlink()
+        campaign.retry(lost=True)
+        self.assertEqual([one.number for one in campaign.set_aside()], [1])
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        self.assertEqual(campaign.done("ams"), {0, 1, 2})
+        self.assertEqual(ams.measure.measured, {("ams", 0): 1, ("ams", 1): 2, ("ams", 2): 1})
+
+    def test_killed_before_it_is_noted_that_results_have_come(self):
+        campaign = self.create(vantages=["ams"])
+        coordinator = Coordinator(self.fleet, campaign)
+        results = results_of(campaign.chunk("ams", 1), "ams", pathspider=__version__)
+        campaign.store("ams", 1, results)
+        for _ in range(2):  # they come again
+            coordinator._store("ams", results)
+            self.assertEqual([event["chunk"] for event in campaign.journal.events()], [1])
+        campaign.path("ams", 1).unlink()
+        self.assertEqual([one.number for one in campaign.set_aside()], [1])
 
     def test_what_a_vantage_point_refuses(self):
         campaign = self.create(vantages=["ams"], plugin="ecn")

@@ -1,12 +1,16 @@
 import json
 import os
+import resource
+import shutil
 import socket
+from contextlib import contextmanager
 from unittest import mock
 
 import zstandard
 
 from pathspider.campaign import folder
 from pathspider.campaign.chunks import Chunk
+from pathspider.campaign.coordinator import unpublished
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.folder import Campaign, remove_drafts, write_once
 from pathspider.campaign.results import Packer, head_of
@@ -45,6 +49,15 @@ class TestCampaign(FolderCase):
         self.assertFalse((self.folder / "d").exists())
         (self.folder / "mine").mkdir()
         self.assertRaises(CampaignError, Campaign.create, self.folder / "mine", definition(), jobs())
+        self.assertEqual([*(self.folder / "mine").iterdir()], [])
+
+    def test_what_is_not_on_the_disk_is_no_campaign(self):
+        (self.folder / "mine").mkdir()
+        with mock.patch.object(folder, "sync", side_effect=OSError(5, "Input/output error")):
+            for path in (self.folder / "c", self.folder / "mine"):
+                with self.assertRaisesRegex(CampaignError, "Input/output error"):
+                    Campaign.create(path, definition(), [target(0)])
+        self.assertFalse((self.folder / "c").exists())
         self.assertEqual([*(self.folder / "mine").iterdir()], [])
 
     def test_files_of_others_stay_as_they_are(self):
@@ -131,9 +144,8 @@ class TestCampaign(FolderCase):
         campaign = self.create(mode="fanout", vantages=["a", "b"])
         for slot, number in (("b", 1), ("a", 2), ("a", 0)):
             campaign.store(slot, number, results_of(campaign.chunk(slot, number), slot))
-        self.assertEqual([(one.head["slot"], one.head["chunk"]) for _, one in campaign.results()],
+        self.assertEqual([(one.head["slot"], one.head["chunk"]) for one in campaign.results(campaign.there(), [])],
                          [("a", 0), ("a", 2), ("b", 1)])
-
 
 
 class TestDamaged(FolderCase):
@@ -144,6 +156,8 @@ class TestDamaged(FolderCase):
         self.campaign = self.create()
         for number in range(3):
             self.campaign.store("local", number, results_of(self.campaign.chunk("local", number)))
+            for event in ("published", "done"):
+                self.campaign.journal.record(event, slot="local", chunk=number, epoch=0)
         self.path = self.campaign.path("local", 1)
         self.whole = self.path.read_bytes()
 
@@ -182,7 +196,7 @@ class TestDamaged(FolderCase):
         self.path.write_bytes(self.whole[:place] + bytes([self.whole[place] ^ 1]) + self.whole[place + 1:])
         campaign = Campaign(self.folder / "c")
         damaged = []
-        self.assertEqual([one.head["chunk"] for _, one in campaign.results(damaged=damaged)], [0, 2])
+        self.assertEqual([one.head["chunk"] for one in campaign.results(campaign.there(), damaged)], [0, 2])
         self.assertEqual([one.path for one in damaged], [self.path])
         self.assertEqual(campaign.done("local"), {0, 2})
 
@@ -191,7 +205,7 @@ class TestDamaged(FolderCase):
         self.path.mkdir()
         self.assertEqual(Campaign(self.folder / "c").done("local"), {0, 2})
         self.assertIn("000001.zst: Is a directory; make it readable", self.here("campaign", "status", "c")[1])
-        with self.assertRaisesRegex(CampaignError, "000001.zst: Is a directory; make it readable, or remove it to"):
+        with self.assertRaisesRegex(CampaignError, "000001.zst: Is a directory; make it readable, or remove it: then"):
             Campaign(self.folder / "c").set_aside()
 
     def test_measured_again(self):
@@ -204,6 +218,100 @@ class TestDamaged(FolderCase):
         self.assertEqual((campaign.damaged(), campaign.set_aside(), [*campaign.left()]), ([], [], [("local", 1)]))
         self.assertTrue(campaign.store("local", 1, self.whole))
         self.assertEqual(campaign.done("local"), {0, 1, 2})
+
+    @contextmanager
+    def no_room(self):
+        """Files cannot grow beyond the journal as it is now. setrlimit(2)"""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((self.folder / "c/journal.ndjson").stat().st_size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    def test_without_room_for_the_journal_all_stays_and_the_next_run_does_it(self):
+        self.path.write_bytes(self.whole[:-9])
+        campaign = Campaign(self.folder / "c")
+        self.addCleanup(campaign.close)
+        with self.no_room(), self.assertRaises(OSError):
+            campaign.set_aside()
+        self.assertEqual((self.path.exists(), campaign.epochs()), (True, {}))
+        campaign = Campaign(self.folder / "c")
+        self.addCleanup(campaign.close)
+        self.assertEqual([one.kept for one in campaign.set_aside()], ["000001.damaged"])
+        self.assertEqual(unpublished(campaign), [("local", 1, 1)])
+
+    def test_killed_before_it_is_renamed(self):
+        self.path.write_bytes(self.whole[:-9])
+        with mock.patch("pathlib.Path.rename", side_effect=OSError(28, "No space left on device")), \
+                self.assertRaises(OSError):
+            self.campaign.set_aside()
+        self.assertEqual([one.kept for one in self.campaign.set_aside()], ["000001.damaged"])
+        self.assertEqual((self.campaign.epochs(), self.campaign.set_aside()), ({("local", 1): 1}, []))
+        self.assertEqual(unpublished(self.campaign), [("local", 1, 1)])
+
+    def test_what_was_there_and_is_missing_is_asked_for_anew(self):
+        self.path.unlink()
+        self.campaign.path("local", 2).unlink()
+        self.campaign.retry(lost=True)
+        self.campaign.journal.record("published", slot="local", chunk=2, epoch=0)  # who has sent it says that it has
+        self.assertEqual([(str(one), one.kept) for one in self.campaign.set_aside()], [
+            (f"{self.campaign.path('local', number)}: this file was there, and is missing", "") for number in (1, 2)])
+        self.assertEqual(unpublished(self.campaign), [("local", 1, 1), ("local", 2, 1)])
+        self.assertEqual(self.campaign.set_aside(), [])
+        for number in (1, 2):
+            self.campaign.journal.record("published", slot="local", chunk=number, epoch=1)
+        self.assertEqual((self.campaign.set_aside(), unpublished(self.campaign)), ([], []))  # it is being measured
+        self.campaign.store("local", 1, self.whole)
+        self.campaign.journal.record("done", slot="local", chunk=1)
+        self.path.unlink()
+        self.assertEqual([one.number for one in self.campaign.set_aside()], [1])
+        self.assertEqual(self.campaign.epochs(), {("local", 1): 2, ("local", 2): 1})
+
+    def test_a_folder_whose_results_were_not_copied(self):
+        shutil.rmtree(self.folder / "c/results")
+        self.assertEqual([one.number for one in self.campaign.set_aside()], [0, 1, 2])
+        self.assertEqual(unpublished(self.campaign), [("local", number, 1) for number in range(3)])
+
+    def test_what_was_given_up_is_not_asked_for_since_it_is_missing(self):
+        self.campaign.journal.record("dead", slot="local", chunk=1, why="the vantage point was removed")
+        self.path.unlink()
+        self.assertEqual((self.campaign.set_aside(), [*self.campaign.left()]), ([], []))
+
+    def test_all_that_was_put_aside_is_kept(self):
+        for number, name in ((1, "000001.damaged"), (2, "000001.damaged-2"), (3, "000001.damaged-3")):
+            self.path.write_bytes(self.whole[:-number])
+            if number == 2:
+                self.assertTrue(Campaign(self.folder / "c").store("local", 1, self.whole))
+            else:
+                self.assertEqual([one.kept for one in Campaign(self.folder / "c").set_aside()], [name])
+            self.assertEqual((self.path.parent / name).read_bytes(), self.whole[:-number])
+        self.assertEqual((self.path.parent / "000001.damaged").read_bytes(), self.whole[:-1])
+
+    def test_what_cannot_be_read_stays(self):
+        """A folder in its place, and a whole file that its owner alone may read."""
+        other = results_of(self.campaign.chunk("local", 1), run="other")
+        self.path.unlink()
+        self.path.mkdir()
+        campaign = Campaign(self.folder / "c")
+        with self.assertLogs("pathspider", "ERROR") as logged:
+            self.assertFalse(campaign.store("local", 1, other))
+        self.assertIn("000001.zst: Is a directory; other results of this chunk have come and are not kept: make it "
+                      "readable, or remove it: then pspdr campaign run", logged.output[0])
+        self.assertTrue(self.path.is_dir())
+        self.path.rmdir()
+        self.path.write_bytes(self.whole)
+        self.path.chmod(0)
+        os.chown(self.path.parent, 65534, 65534)
+        before = os.geteuid()
+        os.seteuid(before or 65534)
+        try:
+            with self.assertLogs("pathspider", "ERROR") as logged:
+                self.assertFalse(Campaign(self.folder / "c").store("local", 1, other))
+        finally:
+            os.seteuid(before)
+        self.assertIn("000001.zst: Permission denied", logged.output[0])
+        self.assertEqual((self.path.read_bytes(), [*self.path.parent.glob("*.damaged")]), (self.whole, []))
 
     def test_what_comes_takes_the_place_of_what_is_damaged(self):
         self.path.write_bytes(b"")

@@ -1,13 +1,21 @@
 import json
+import os
+import random
+from unittest import mock
 
+from pathspider.campaign import results
+from pathspider.campaign.folder import Campaign
 from pathspider.campaign.records import RunFacts, by_vantage, records, summary
+from pathspider.campaign.results import Unpacked
 from tests.campaign.cases import FolderCase, results_of
 
 
 class TestRecords(FolderCase):
-    def fill(self, campaign, slot, numbers, vantage, run):
+    def fill(self, campaign, slot, numbers, vantage, run, *, padding=0):
         for number in numbers:
-            campaign.store(slot, number, results_of(campaign.chunk(slot, number), vantage, run=run))
+            chunk = campaign.chunk(slot, number)
+            jobs = [{**job, "padding": random.Random(job["dip"]).randbytes(padding).hex()} for job in chunk.jobs]
+            campaign.store(slot, number, results_of(chunk, vantage, jobs, run=run))
 
     def test_one_stream_and_the_facts_of_its_runs(self):
         campaign = self.create(mode="fanout", vantages=["a", "b"])
@@ -89,3 +97,74 @@ class TestRecords(FolderCase):
         runs = {json.loads(line)["run"] for line in by_vantage(campaign)["local"].read_bytes().splitlines()}
         facts = json.loads((campaign.folder / "records" / "local.ndjson.meta.json").read_bytes())
         self.assertEqual([one["run"] for one in facts["runs"]], ["first", "other"], runs)
+
+    def test_results_are_read_once_and_not_while_they_are_the_same_files(self):
+        campaign = self.create()
+        self.fill(campaign, "local", range(2), "local", "r")
+        with self.readings() as read:
+            found = by_vantage(campaign)
+            self.assertEqual((len(found["local"].read_bytes().splitlines()), read.call_count), (8, 2))
+            self.assertEqual((by_vantage(Campaign(campaign.folder)), read.call_count), (found, 2))
+            self.fill(campaign, "local", [2], "local", "r")
+            read.reset_mock()
+            self.assertEqual((len(by_vantage(campaign)["local"].read_bytes().splitlines()), read.call_count), (10, 3))
+            read.reset_mock()
+            self.assertEqual((len([*records(campaign)]), read.call_count), (10, 3))
+
+    def readings(self):
+        """Counts how often results are unpacked behind their first line."""
+        return mock.patch.object(Unpacked, "lines", autospec=True, side_effect=Unpacked.lines)
+
+    def spoil(self, campaign, number):
+        """Change an octet that only reading finds, and have the file be as old as it was, and as long."""
+        path = campaign.path("local", number)
+        data, status = bytearray(path.read_bytes()), path.stat()
+        data[-12] ^= 1
+        with path.open("r+b") as stream:
+            stream.write(data)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def test_an_octet_that_has_changed_since_is_found_and_told_again(self):
+        campaign = self.create()
+        self.fill(campaign, "local", range(3), "local", "r", padding=50000)
+        by_vantage(campaign)
+        self.spoil(campaign, 1)
+        for again in (False, True):
+            damaged = []
+            with self.subTest(again=again), self.readings() as read:
+                found = by_vantage(Campaign(campaign.folder), damaged)
+                self.assertEqual([(one.number, one.path) for one in damaged], [(1, campaign.path("local", 1))])
+                self.assertIn("torn behind line", damaged[0].why)
+                self.assertEqual(len(found["local"].read_bytes().splitlines()), 6)
+                self.assertEqual(read.call_count, 0 if again else 3)
+        self.spoil(campaign, 1)  # as it was
+        damaged = []
+        self.assertEqual((len(by_vantage(campaign, damaged)["local"].read_bytes().splitlines()), damaged), (10, []))
+
+    def test_nothing_whole_is_no_file(self):
+        campaign = self.create()
+        self.fill(campaign, "local", [1], "local", "r", padding=50000)
+        self.spoil(campaign, 1)
+        for _ in range(2):
+            damaged = []
+            self.assertEqual((by_vantage(campaign, damaged), len(damaged)), ({}, 1))
+
+    def test_a_stamp_that_says_nothing(self):
+        campaign = self.create()
+        self.fill(campaign, "local", range(3), "local", "r")
+        stamp = by_vantage(campaign)["local"].with_suffix(".chunks")
+        whole = stamp.read_bytes()
+        for content in (b"", b"local/000000.zst 5 5\n", b"[]", b'{"x": 1}', b"\xff"):
+            stamp.write_bytes(content)
+            by_vantage(campaign)
+            self.assertEqual(stamp.read_bytes(), whole)
+
+    def test_large_results_are_not_kept_in_memory(self):
+        campaign = self.create()
+        self.fill(campaign, "local", range(3), "local", "r")
+        with mock.patch.object(results, "MOST_KEPT", 300):
+            whole, *_ = campaign.results(campaign.there(), [])
+            self.assertIsNone(whole._kept)
+            large = [*records(campaign)]
+        self.assertEqual(large, [*records(campaign)])
+        self.assertEqual(len(large), 10)
