@@ -33,6 +33,6 @@ nitpick_ignore_regex = [
     # Python's and Scapy's own documentation, to which these pages have no links.
     ("py:.*", r"(argparse|collections|queue|scapy|socket|subprocess|threading)(\..*)?"),
     # Names of types that annotations use and that have no entry.
-    ("py:class", r"(.*\.)?(Blocklist|Exchange|Experiment|Folder|Holder|Interface|Materials|Packets|PcapFile|Prefixes"
-                 r"|Result|SockOpts|Tap)"),
+    ("py:class", r"(.*\.)?(Blocklist|Exchange|Experiment|FlowTable|Folder|Holder|Interface|Materials|Packets|PcapFile"
+                 r"|Prefixes|Result|SockOpts|Tap)"),
 ]

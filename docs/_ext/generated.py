@@ -152,7 +152,7 @@ def facts(name: str = "") -> Iterator[str]:
         ("Modes", ", ".join(f"``{mode}``" for mode in plugin.connect_supported)
          + " (the first is the default)" * (len(plugin.connect_supported) > 1) or "none"),
         ("Privileges", needed(plugin.capabilities) or "none"),
-        ("Chains", ", ".join(chain_link(plugin, chain) for chain in plugin.chains) or "none: it observes nothing"),
+        ("Chains", ", ".join(chain_link(chain) for chain in plugin.chains) or "none: it observes nothing"),
     ]
     rows += [("Option", f"{term(option)}: {plain(option.help)}") for option in command.options
              if "--help" not in option.flags]
@@ -166,9 +166,9 @@ def connections_of(plugin: Any) -> int:
     return len(getattr(plugin, "configurations", None) or getattr(plugin, "connections", None) or [None])
 
 
-def chain_link(plugin: Any, chain: type[Chain]) -> str:
+def chain_link(chain: type[Chain]) -> str:
     name = module_of(chain)
-    if chain.__module__ == plugin.__module__:
+    if name not in available_chains():
         return f"{chain.__name__} (its own)"
     return f":doc:`{name} </chains/{name}>`"
 
