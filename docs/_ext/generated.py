@@ -23,7 +23,6 @@ from pathspider.forge import ForgeSpider
 from pathspider.helpers.modes import MODES
 from pathspider.installed import (
     CHAINS,
-    PLUGINS,
     available_chains,
     available_plugins,
     declared_conditions,
@@ -116,7 +115,7 @@ def fields() -> Iterator[str]:
              for name in chain.fields]
     for plugin in plugins():
         found += [(name, f":doc:`{plugin.name} </plugins/{plugin.name}>`, the plugin's own")
-                  for chain in classes(PLUGINS, Chain, only=module_of(plugin)) for name in chain.fields]
+                  for chain in own_chains(plugin) for name in chain.fields]
     yield from table([("Field", "Chain"), *((f"``{name}``", whose) for name, whose in sorted(found))], "index")
 
 
@@ -164,6 +163,11 @@ def connections_of(plugin: Any) -> int:
     if issubclass(plugin, ForgeSpider):
         return int(plugin.packets)
     return len(getattr(plugin, "configurations", None) or getattr(plugin, "connections", None) or [None])
+
+
+def own_chains(plugin: Any) -> list[type[Chain]]:
+    """The chains of a plugin that are no chains for others."""
+    return [chain for chain in plugin.chains if module_of(chain) not in available_chains()]
 
 
 def chain_link(chain: type[Chain]) -> str:
