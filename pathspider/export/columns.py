@@ -400,7 +400,7 @@ def conditions_of(row: Mapping[str, Any], families: Iterable[str], declared: Ite
 
     :param declared: conditions as they are declared, which tell a value behind a colon from a word behind a dot
     """
-    colons = {family(one)[0] for one in declared if ":" in one}
+    colons = {name for one in declared if ":" in one and (name := family(one)[0]) == one.partition(":")[0]}
     found = set()
     for name in families:
         value = row[name]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from pathspider.conditions import RUN
+from pathspider.conditions import PLACEHOLDERS, RUN, matches
+from pathspider.installed import find_plugin
 
 INCONCLUSIVE = f"{RUN}."
 """How conditions begin that tell why there is no verdict."""
@@ -37,14 +38,28 @@ class Answer(NamedTuple):
 
 def parse(condition: str) -> Answer:
     """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot; of
-    where on the path it is, all before what was found there."""
+    where on the path it is, all before what was found there. A value is a part of the answer where the same question has
+    answers without one: ``tls.plain.answer`` is what ``tls.plain.answer.alert:40`` and ``….server_hello`` answer."""
     question, colon, value = condition.partition(":")
     name, hop, word = condition.partition(f"{HOP}.")
     if hop and name and word:
         question, value = f"{name}{HOP}", word
     elif not colon:
         question, _, value = condition.rpartition(".")
+    elif has_words(parent := question.rpartition(".")[0]):
+        question, value = parent, condition.removeprefix(f"{parent}.")
     return Answer(question, value, condition)
+
+
+@lru_cache(maxsize=1000)
+def has_words(question: str) -> bool:
+    """Whether a plugin that is installed declares answers without a value to a question."""
+    plugin = find_plugin(question.partition(".")[0])
+    if plugin is None:
+        return False
+    placeholders = {**PLACEHOLDERS, **plugin.placeholders}
+    return any(matches(question, name, placeholders)
+               for name in dict.fromkeys(one.rpartition(".")[0] for one in plugin.conditions if ":" not in one))
 
 
 def verdict(conditions: Iterable[str]) -> tuple[str, ...]:
