@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pathspider")
 
+PROTOCOL = "proto"
+"""Of ``located``: that the experiment is of another protocol, which is none of what hops see change."""
+
 MOST_AT_ONCE = 16
 """Targets that are measured at once."""
 
@@ -138,7 +141,7 @@ def follow(spider: Spider, jobs: Sequence[Job], signals: Signals, writer: Record
 
     signals.respond(stop, end)
     threading.Thread(target=feed, name="feeder", daemon=True).start()
-    fields = list(dict.fromkeys(name for names in spider.located.values() for name in names))
+    fields = list(dict.fromkeys(name for names in spider.located.values() for name in names if name != PROTOCOL))
     told: set[str] = set()
     unfinished = 0
     for record in iter(spider.outqueue.get, SHUTDOWN_SENTINEL):
@@ -210,8 +213,8 @@ def earlier_targets(name: str, plugin: Any) -> Iterator[Job]:
         for record in reader:
             if (other := other_plugin(record)) is not None:  # type: ignore[arg-type]
                 others[other] += 1
-            elif any(findings(plugin.located, record["conditions"],  # type: ignore[typeddict-item]
-                              confirmed="rounds" in record)):
+            elif any(one.suspected for one in findings(
+                    plugin.located, record["conditions"], confirmed="rounds" in record)):  # type: ignore[typeddict-item]
                 yield to_measure(record)
         if reader.broken_off:
             raise UsageError(f"--from {name}: {reader.broken_off}")

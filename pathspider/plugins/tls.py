@@ -21,7 +21,7 @@ from pathspider.conditions import (
 from pathspider.desync import DesynchronizedSpider
 from pathspider.helpers.hello import RECORD_HEADER, Answer, client_hello, connect_hello, record, server_name
 from pathspider.helpers.sockets import local_error
-from pathspider.records import Connection, Flow, Job
+from pathspider.records import CONN_FAILED, Connection, Flow, Job
 
 LARGE = 1800
 """Octets of a ClientHello with a post-quantum key share; with it one takes two segments."""
@@ -160,8 +160,11 @@ def was_asked(flow: Flow) -> bool:
 
 
 def answer(flow: Flow) -> str:
-    """The condition that says what came back."""
-    return f"{prefix(flow)}.answer.{flow['tls_answer']}"
+    """The condition that says what came back. Where a RST came right behind the SYN-ACK, the kernel says that there was
+    no connection, or a moment later that it was reset."""
+    said = flow["tls_answer"]
+    was_reset = said == "no_connection" and flow["tcp_connected"] and flow["spdr_state"] == CONN_FAILED
+    return f"{prefix(flow)}.answer.{'reset' if was_reset else said}"
 
 
 def lost(flow: Flow) -> bool:

@@ -34,7 +34,7 @@ def hop_table(record: Record, fields: Sequence[str]) -> str:
     head = printable(f"{record.get('dip')}{port}: {', '.join(record.get('conditions', []))}")
     if "hops" not in record:
         return head
-    fields = fields or list(dict.fromkeys(name for hop in record["hops"]["B"] for name in hop["quoted"]))
+    fields = fields or sorted({name for hop in record["hops"]["B"] for name in hop["quoted"]})
     ends = [record.get("reached", {}).get(side) for side in SIDES]
     lost = [f"nobody accepted or refused the {name} up to TTL {end['ttl']}"
             for name, end in zip(HEAD[4:6], ends, strict=True) if end and "addr" not in end]

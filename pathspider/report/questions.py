@@ -38,8 +38,11 @@ class Answer(NamedTuple):
 
 def parse(condition: str) -> Answer:
     """The question is what stands before the value (``mss.option.local.value:1460``), or else before the last dot; of
-    where on the path it is, all before what was found there. A value is a part of the answer where the same question has
-    answers without one: ``tls.plain.answer`` is what ``tls.plain.answer.alert:40`` and ``….server_hello`` answer."""
+    where on the path it is, all before what was found there.
+
+    A value is a part of the answer where the same question has answers without one: ``tls.plain.answer`` is what
+    ``tls.plain.answer.alert:40`` and ``….server_hello`` answer.
+    """
     question, colon, value = condition.partition(":")
     name, hop, word = condition.partition(f"{HOP}.")
     if hop and name and word:

@@ -125,12 +125,11 @@ def findings(located: Mapping[str, Sequence[str]], found: Sequence[str], *, conf
                 yield Finding(feature, "dropped", fields)
 
 
-def anyhow(located: Mapping[str, Sequence[str]], found: Sequence[str]) -> Finding | None:
-    """What may be looked for though nothing was found that would ask for it; what comes first."""
-    features = features_of(found)
-    if not features or not located:
-        return None
-    return Finding(features[0], "changed", next(iter(located.values())), suspected=False)
+def anyhow(located: Mapping[str, Sequence[str]], found: Sequence[str]) -> Iterator[Finding]:
+    """What may be looked for though nothing was found that would ask for it, what comes first first."""
+    for feature in features_of(found)[:1]:
+        for fields in dict.fromkeys(map(tuple, located.values())):
+            yield Finding(feature, "changed", fields, suspected=False)
 
 
 def features_of(found: Sequence[str]) -> list[str]:
@@ -265,8 +264,8 @@ class Locator:
 
         said = record.get("conditions", [])
         found = [*findings(self.spider.located, said, confirmed=self.spider.options.confirm > 0)]
-        if self.forced and (one := anyhow(self.spider.located, said)):
-            found.append(one)
+        if self.forced:
+            found += anyhow(self.spider.located, said)
         for one in found:
             if not one.suspected and self.taken >= self._room(one):
                 continue

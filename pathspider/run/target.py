@@ -506,7 +506,8 @@ class Target:
         self.record["hops"] = {side: [hops[ttl] for ttl in sorted(hops)] for side, hops in self.hops.items()}
         self.record["reached"] = {side: reached(*end) for side, end in self._search.reached().items()}
         seen = {ttl: hop["addr"] for hops in (self.hops[BASELINE], self.hops[EXPERIMENT]) for ttl, hop in hops.items()}
-        self.record["path"] = with_hops(self.record["path"], seen, self._search.distance)
+        ends = (end["ttl"] for end in self.record["reached"].values() if end.get("addr") == self.address)
+        self.record["path"] = with_hops(self.record["path"], seen, self._search.distance or min(ends, default=None))
 
 
 

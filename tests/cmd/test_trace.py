@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pathspider.cmd.main import UsageError, build_parser
 from pathspider.cmd.trace import earlier_targets, parse_target, run
+from pathspider.helpers.optional import has_aioquic
 from pathspider.installed import find_plugin
 from pathspider.lab import Lab, scenarios
 from pathspider.lab.scenario import Family, cases_of
@@ -40,11 +41,11 @@ class TestTargets(unittest.TestCase):
 
 
 class TestEarlier(unittest.TestCase):
-    def read(self, *records):
+    def read(self, *records, plugin="ecn"):
         with tempfile.NamedTemporaryFile("w") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)
             file.flush()
-            return [*earlier_targets(file.name, find_plugin("ecn"))]
+            return [*earlier_targets(file.name, find_plugin(plugin))]
 
     def test_those_of_which_something_was_found(self):
         def record(number, *found, **more):
@@ -57,6 +58,10 @@ class TestEarlier(unittest.TestCase):
             record(4, "ecn.connectivity.broken", "ecn.stable.connectivity.broken", rounds=[]),
             record(5, "ecn.connectivity.broken")),
             [{"dip": f"192.0.2.{number}", "dp": 80} for number in (2, 4, 5)])
+        self.assertEqual(self.read(record(1, "accecn.connectivity.works", "accecn.ect0.connectivity.works"),
+                                   record(2, "accecn.connectivity.works", "accecn.ect0.forward.bleached",
+                                          "accecn.ect0.connectivity.works"), plugin="accecn"),
+                         [{"dip": "192.0.2.2", "dp": 80}])
 
     def test_records_of_another_plugin(self):
         ours, other = ({"dip": "192.0.2.1", "dp": 80, "conditions": [found], "path": [], "run": "x"}
@@ -157,6 +162,18 @@ class TestPaths(unittest.TestCase):
         self.assertEqual([{side: (end["ttl"], end["came"]) for side, end in record["reached"].items()}
                           for record in (dropped, clean)],
                          [{"A": (9, "accepted"), "B": (9, "nothing")}, {"A": (9, "accepted"), "B": (9, "accepted")}])
+
+    def test_a_closed_port(self):
+        """Its hops are asked, and the path has no others; of QUIC, too, whose connection has no mark that hops could
+        quote."""
+        target = self.addresses["ecn-clean-tcp-hops"]
+        plugins = [["ecn", "--connect", "tcp"], *[["quic"]] * has_aioquic()]
+        for plugin in plugins:
+            done = self.trace("-o", "-", *plugin, "--timeout", "1", f"{target}:81")
+            record = json.loads(done.stdout)
+            self.assertEqual((len(record["path"]), record["path"][-1], "*" in record["path"]), (10, target, False))
+            self.assertEqual({side: end["came"] for side, end in record["reached"].items()},
+                             {"A": "refused", "B": "refused"})
 
     def test_a_table_and_records(self):
         with tempfile.NamedTemporaryFile() as file:

@@ -22,7 +22,7 @@ def flow(hello, answer="server_hello", **others):
     asked = answer != "no_connection"
     state = CONN_OK if answer == "server_hello" else CONN_TIMEOUT if answer == "none" else CONN_FAILED
     return {"spdr_state": state, "observed": True, "tls_hello": hello, "tls_answer": answer, "tcp_synflags_fwd": 2,
-            "tls_segments": "1300,505", "segments_fwd": "1300,505" if asked else None,
+            "tcp_connected": asked, "tls_segments": "1300,505", "segments_fwd": "1300,505" if asked else None,
             "segments_rev": "16030300" if asked and answer not in ("reset", "closed", "none") else None, **others}
 
 
@@ -66,6 +66,15 @@ class TestVerdicts(unittest.TestCase):
         flows[0] |= flow("plain", "reset", tls_segments="", segments_fwd=None)
         self.assertEqual(plugin.combine_flows(flows),
                          ["tls.plain.answer.reset", "tls.ech.connectivity.offline", "tls.ech.answer.reset"])
+
+    def test_reset_right_behind_the_handshake(self):
+        """Whether the kernel told of it as it connected, or a moment later, is chance."""
+        for state, connected, word in ((CONN_FAILED, True, "reset"), (CONN_FAILED, False, "no_connection"),
+                                       (CONN_TIMEOUT, True, "no_connection")):
+            flows = [flow("plain"), flow("ech", "no_connection", spdr_state=state, tcp_connected=connected,
+                                         tls_segments="")]
+            self.assertEqual(spider("--hellos", "ech").combine_flows(flows),
+                             ["tls.plain.answer.server_hello", f"tls.ech.answer.{word}"])
 
     def test_what_was_not_seen(self):
         plugin = spider("--hellos", "ech")
