@@ -134,6 +134,14 @@ def is_unfinished(record: Record) -> bool:
     return not {NOT_MEASURED, UNCONFIRMED, UNLOCATED}.isdisjoint(found) or unseen or bool(local_reasons(found))
 
 
+def unfinished_reason(record: Record) -> str:
+    """Why a record is unfinished: what our own machine did wrong, or what of the run ended before; of what a plugin
+    takes for unfinished, its first condition without the plugin's name."""
+    found = record.get("conditions", [])
+    first = [one for one in found if one in (NOT_MEASURED, UNCONFIRMED, UNLOCATED, NOT_OBSERVED)] or [*found, ""]
+    return [*local_reasons(found), first[0].partition(".")[2]][0]
+
+
 def local_errors(connections: Sequence[Connection]) -> list[str]:
     """One ``pathspider.local_error:…`` for each kind of fault of our own machine, in order of appearance."""
     errors = [str(connection["local_error"]) for connection in connections if connection.get("local_error")]

@@ -26,6 +26,17 @@ class TestConditions(unittest.TestCase):
                 self.assertEqual(found, ["x.handshake.works"] if doubtful else [])
         self.assertEqual([*conditions.handshake_conditions("x")], ["x.handshake.works"])
 
+    def test_why_a_record_is_unfinished(self):
+        for found, reason in ((["pathspider.local_error:EMFILE", "pathspider.local_error:EPERM"], "EMFILE"),
+                              (["pathspider.not_observed", "pathspider.local_error:capture_lost_packets"],
+                               "capture_lost_packets"),
+                              (["pathspider.not_observed", "pathspider.missed_flows:1"], "not_observed"),
+                              (["ecn.connectivity.broken", "pathspider.unconfirmed"], "unconfirmed"),
+                              (["ecn.connectivity.broken", "pathspider.unlocated"], "unlocated"),
+                              (["dnsresolv.unresolved:timeout"], "unresolved:timeout"), ([], "")):
+            self.assertEqual(conditions.unfinished_reason({"conditions": found}), reason)
+        self.assertEqual(conditions.unfinished_reason({}), "")
+
     def test_local_errors_once_each(self):
         connections = [
             {"spdr_state": CONN_SKIPPED, "local_error": "EMFILE"},

@@ -141,6 +141,10 @@ class Coordinator:
             why = f"{vantage} has version {version!r:.30}, and the campaign {definition.version}"
             campaign.journal.record("dead", slot=place[0], chunk=place[1], why=why)
             raise ResultError(why)
+        if campaign.outdated(*place, head["epoch"]):
+            log.warning("%s, chunk %d: results from before it was asked for anew have come again, and are left out",
+                        *place)
+            return
         is_new = campaign.store(*place, data)
         if is_new or place not in campaign.noted():  # who was killed between the two has not noted it
             campaign.journal.record("done", slot=place[0], chunk=place[1], vantage=vantage)

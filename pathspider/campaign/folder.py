@@ -7,6 +7,7 @@
     journal.ndjson     what has happened
     results/SLOT/000000.zst
     results/SLOT/000000.damaged    what was there of a chunk that was measured again; 000000.damaged-2 the next time
+    results/SLOT/000000.unfinished    the same of a chunk that had targets without a verdict
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -32,7 +33,7 @@ from pathspider.atomic import atomic_write
 from pathspider.campaign.chunks import ANY, Chunk, Order
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.journal import Journal
-from pathspider.campaign.results import Head, ResultError, Whole, look
+from pathspider.campaign.results import Head, ResultError, Unfinished, Whole, look, unfinished
 from pathspider.records import Job
 from pathspider.run.options import new_run_id
 from pathspider.targets.shuffling import LineIndex
@@ -54,6 +55,12 @@ MOST_NAMED = 3
 
 DAMAGED = ".damaged"
 """The ending of results that are not whole, once they were measured again."""
+
+UNFINISHED = ".unfinished"
+"""That of results that had targets without a verdict for reasons of the machine, once they were asked for anew."""
+
+UNFINISHED_WHY = "it has unfinished targets"
+"""Why a chunk is asked for anew, in the journal: no other results of before are taken then."""
 
 Mode = Literal["local", "fanout", "split"]
 
@@ -151,6 +158,8 @@ class Campaign:
         """Files of results that are whole, as far as was looked, with their inodes."""
         self._unsound: dict[Path, tuple[int, int, str]] = {}
         """Those that reading showed to be damaged: inode, when that was changed, and why."""
+        self._unfinished: dict[Path, Unfinished] = {}
+        """What was unfinished in files of results when they were looked at."""
 
     def close(self) -> None:
         """Close the files, and with them let go of the lock."""
@@ -282,6 +291,16 @@ class Campaign:
         return [found for slot in self.definition.slots for number, inode in sorted(self._there(slot).items())
                 if (found := self._damage(slot, number, inode, thoroughly=thoroughly)) is not None]
 
+    def unfinished(self, slots: Sequence[str] | None = None) -> dict[tuple[str, int], Unfinished]:
+        """The chunks whose results are whole and have targets without a verdict, or a part of it, for reasons of the
+        machine that measured them: those that ``pspdr measure --resume`` would measure again.
+
+        :param slots: only theirs
+        """
+        return {(slot, number): found for slot in (self.definition.slots if slots is None else slots)
+                for number in sorted(self.done(slot))
+                if (found := self._unfinished.get(self.path(slot, number))) is not None}
+
     def _there(self, slot: str) -> dict[int, int]:
         """The chunks of a slot of which there is a file, with its inode."""
         try:
@@ -322,6 +341,10 @@ class Campaign:
             if thoroughly:
                 self._unsound[path] = *now, str(error)
             return Damaged(slot, number, path, str(error))
+        if (found := unfinished(head)) is not None:
+            self._unfinished[path] = found
+        else:
+            self._unfinished.pop(path, None)
         self._whole[path] = status.st_ino
         return head
 
@@ -336,9 +359,10 @@ class Campaign:
         inode = self._there(slot).get(number)
         found = None if inode is None else self._damage(slot, number, inode)
         if found is not None and found.is_read:
-            _put_aside(path)
+            _put_aside(path, DAMAGED)
         elif found is not None:
             log.error("%s; other results of this chunk have come and are not kept: %s", found, found.remedy)
+        self._whole.pop(path, None)  # a file that was removed may have had the inode that this one gets
         return write_once(path, data)
 
     def set_aside(self) -> list[Damaged]:
@@ -355,12 +379,28 @@ class Campaign:
             if not one.is_read:
                 raise CampaignError(f"{one}; {one.remedy}")
         found += self._missing()
+        self._ask({(one.slot, one.number): one.why for one in found})
+        return [one._replace(kept=_put_aside(one.path, DAMAGED)) for one in found]
+
+    def set_aside_unfinished(self) -> list[tuple[str, int, str]]:
+        """Ask anew for the chunks that have unfinished targets, as :meth:`set_aside` does for damaged ones; slot and
+        number of each, and the name under which its results are kept.
+
+        :raises CampaignError: while the campaign is run, which looks for nothing that is asked for meanwhile
+        :raises OSError: where the folder cannot be written
+        """
+        if self.is_run():
+            raise CampaignError(f"{self.folder} is run now: ask for its unfinished targets when that has ended")
+        places = self.unfinished()
+        self._ask(dict.fromkeys(places, UNFINISHED_WHY))
+        return [(*place, _put_aside(self.path(*place), UNFINISHED)) for place in places]
+
+    def _ask(self, places: Mapping[tuple[str, int], str]) -> None:
+        """Note that chunks are asked for anew, each with the reason, unless they are already."""
         epochs, asked = self.epochs(), self._asked()
-        for one in found:
-            if (place := (one.slot, one.number)) not in asked:
-                self.journal.record("retry", slot=one.slot, chunk=one.number, why=one.why,
-                                    epoch=epochs.get(place, 0) + 1)
-        return [one._replace(kept=_put_aside(one.path)) for one in found]
+        for (slot, number), why in places.items():
+            if (slot, number) not in asked:
+                self.journal.record("retry", slot=slot, chunk=number, why=why, epoch=epochs.get((slot, number), 0) + 1)
 
     def _missing(self) -> Iterator[Damaged]:
         """The chunks that have come and have no file, but for those that were given up."""
@@ -392,6 +432,11 @@ class Campaign:
             if event["event"] == "retry":
                 found[event["slot"], event["chunk"]] = event["epoch"]
         return found
+
+    def outdated(self, slot: str, number: int, epoch: int) -> bool:
+        """Whether results of this epoch were put aside for their unfinished targets, and have come again."""
+        return any(epoch < event["epoch"] for event in self.journal.events() if event["event"] == "retry"
+                   and (event["slot"], event["chunk"]) == (slot, number) and event.get("why") == UNFINISHED_WHY)
 
     def dead(self) -> dict[tuple[str, int], str]:
         """The chunks that were given up, and why."""
@@ -475,9 +520,9 @@ def refuse_others(folder: Path) -> None:
                             "name a new one, or an empty one")
 
 
-def _put_aside(path: Path) -> str:
-    """Rename damaged results, and keep those that were put aside before; the name, empty where there is no file."""
-    names = (f"{path.stem}{DAMAGED}{f'-{number}' if number > 1 else ''}" for number in count(1))
+def _put_aside(path: Path, ending: str) -> str:
+    """Rename results, and keep those that were put aside before; the name, empty where there is no file."""
+    names = (f"{path.stem}{ending}{f'-{number}' if number > 1 else ''}" for number in count(1))
     name = next(name for name in names if not (path.parent / name).exists())
     try:
         path.rename(path.parent / name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -43,6 +43,8 @@ class Row:
     """Chunks that were given up, or could not be measured."""
     remark: str = ""
     """What is wrong with it."""
+    unfinished: int = 0
+    """Of the targets that have results, those without a verdict, or part of one, for a reason of the machine."""
 
 
 @dataclass
@@ -81,7 +83,8 @@ class Progress:
             left = None if not rate else (definition.targets - done) / rate
             found.append(Row(slot, done, definition.targets, rate, left, said.get("at"),
                              sum(place[0] == slot for place in dead) + int(said.get("errors", 0)),
-                             str(said.get("remark", ""))))
+                             str(said.get("remark", "")),
+                             sum(one.reasons.total() for one in self.campaign.unfinished([slot]).values())))
         found += [Row(name, total=None, last_seen=said.get("at"), errors=int(said.get("errors", 0)),
                       remark=str(said.get("remark", "")))
                   for name, said in sorted([*self.seen.items()]) if name not in definition.slots]
@@ -105,6 +108,7 @@ class Progress:
                 "state": "ended" if not left else "cancelled" if self.campaign.cancelled
                 else "running" if runs else "interrupted",
                 "chunks_left": len(left), "unmeasurable": self.campaign.unmeasurable,
+                "unfinished": dict(sum((one.reasons for one in self.campaign.unfinished().values()), Counter())),
                 "vantages": [asdict(row) for row in rows],
                 "given_up": [{"slot": slot, "chunk": number, "why": why}
                              for (slot, number), why in sorted(self.campaign.dead().items())],

@@ -52,7 +52,7 @@ class RunFacts:
         chunk = {"id": self.campaign.definition.id, "label": self.campaign.definition.label,
                  "chunks": self._chunks[facts["run"]]}
         kept = {name: value for name, value in facts.items()
-                if name not in ("jobs", "discarded", "packets_lost", "jobs_failed")}
+                if name not in ("jobs", "discarded", "packets_lost", "jobs_failed", "unfinished")}
         return {**kept, "ended": {"why": "input", "what": ""}, "status": 0, "without_record": 0, "campaign": chunk,
                 "packets": {"observed": 0, "lost": facts["packets_lost"]}, "pcap": None, "evidence": None}
 

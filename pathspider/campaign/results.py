@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import zstandard
 
@@ -42,6 +43,15 @@ LONGEST_HEADER = 18
 """Octets of a frame's header at most."""
 SAME_OCTET = 1
 """The kind of a block that holds one octet, many times."""
+
+
+class Unfinished(NamedTuple):
+    """Targets of a chunk that a second try could give a verdict."""
+
+    vantage: str
+    """Who has measured them."""
+    reasons: Counter[str]
+    """How many, by the reason."""
 
 
 class ResultError(ValueError):
@@ -105,6 +115,15 @@ class Unpacked:
         if count != self.head["facts"].get("records", count):
             raise ResultError(f"torn behind line {count + 1}: {count} records, where there are to be "
                               f"{self.head['facts']['records']}")
+
+
+def unfinished(head: Head) -> Unfinished | None:
+    """What is unfinished of these results, by their first line; None where nothing is. That of an earlier version has
+    only the reasons of its own machine."""
+    told = head["facts"].get("unfinished", head["facts"].get("local_errors"))
+    reasons = Counter({str(reason): count for reason, count in told.items() if type(count) is int and count > 0}
+                      if isinstance(told, dict) else {})
+    return Unfinished(head["vantage"], reasons) if reasons else None
 
 
 class Whole:

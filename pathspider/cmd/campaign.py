@@ -6,7 +6,8 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ from pathspider.cmd.input import positive_int
 from pathspider.cmd.interface import source_ip
 from pathspider.cmd.main import Parser, UsageError
 from pathspider.cmd.nested import nested_commands, of_campaigns
-from pathspider.text import amount
+from pathspider.text import amount, printable
 
 if TYPE_CHECKING:
-    from pathspider.campaign.folder import Damaged
+    from pathspider.campaign.folder import Campaign, Damaged
 
 log = logging.getLogger("pathspider")
 
@@ -72,7 +73,11 @@ def register(subparsers: Any, argv: Sequence[str] = ()) -> None:
     sub = command("compare", compare, "Tell to which targets a feature works from some vantage points alone")
     sub.add_argument("--targets", action="store_true", help="Write these targets, as JSON, a line each.")
     command("cancel", cancel, "Have no more chunks begin; what was measured stays")
-    sub = command("retry", retry, "Have chunks that were given up, or cancelled, measured by the next campaign run DIR")
+    sub = command("retry", retry,
+                  "Have chunks that were given up, cancelled or unfinished measured by the next campaign run DIR")
+    sub.add_argument("--unfinished", action="store_true",
+                     help="Also chunks that have targets without a verdict for a reason of the machine that measured "
+                          "them. All targets of these chunks are measured again.")
     sub.add_argument("--lost", action="store_true",
                      help="The broker has lost what it had: publish all that is left once more.")
 
@@ -153,7 +158,7 @@ def collect(args: argparse.Namespace) -> int:
 
 
 def status(args: argparse.Namespace) -> int:
-    """Show how far a campaign is; the exit status is 1 while something is missing."""
+    """Show how far a campaign is; the exit status is 1 while something is missing, or unfinished."""
     from pathspider.campaign.folder import Campaign  # noqa: PLC0415
     from pathspider.campaign.progress import Progress, read_seen, table, with_rates  # noqa: PLC0415
 
@@ -175,13 +180,15 @@ def status(args: argparse.Namespace) -> int:
         if campaign.unmeasurable:
             print(f"{amount(campaign.unmeasurable, 'target')} of the list cannot be measured: the records say why "
                   "(pathspider.invalid_job)")
+        for line in unfinished_lines(campaign):
+            print(f"unfinished: {line}")
         if state["state"] != "ended":
             print(f"{amount(state['chunks_left'], 'chunk')} left: {LEFT[state['state']].format(args.folder)}")
-    return int(bool(state["chunks_left"] or state["given_up"]))
+    return int(bool(state["chunks_left"] or state["given_up"] or state["unfinished"]))
 
 
 def records(args: argparse.Namespace) -> int:
-    """Write the records; the exit status is 1 while some are missing."""
+    """Write the records; the exit status is 1 while some are missing, or unfinished."""
     from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.records import RunFacts, write_metadata  # noqa: PLC0415
     from pathspider.campaign.records import records as all_records  # noqa: PLC0415
@@ -202,10 +209,34 @@ def records(args: argparse.Namespace) -> int:
     if args.output != "-":
         write_metadata(args.output + ENDING, facts)
     tell_damaged(args.folder, damaged)
+    unfinished = [*unfinished_lines(campaign, args.vantage or None)]
+    for line in unfinished:
+        log.warning("%s", line)
     left = sum(1 for _ in campaign.left()) + len(campaign.dead())
     log.log(logging.WARNING if left else logging.INFO, "%s%s", amount(writer.written, "record"),
             f"; {amount(left, 'chunk')} without results" if left else "")
-    return int(bool(left or damaged))
+    return int(bool(left or damaged or unfinished))
+
+
+def unfinished_lines(campaign: Campaign, slots: Sequence[str] | None = None) -> Iterator[str]:
+    """How many targets have no verdict, or only part of one, for a reason of the machine that measured them, a line for
+    each vantage point, and what to do; nothing where there are none.
+
+    :param slots: only theirs
+    """
+    from pathspider.run.counts import shortened  # noqa: PLC0415
+
+    found: dict[str, list[Counter[str]]] = {}
+    for one in campaign.unfinished(slots).values():
+        found.setdefault(one.vantage, []).append(one.reasons)
+    for vantage, chunks in sorted(found.items()):
+        reasons = sum(chunks, Counter[str]())
+        yield (f"{printable(vantage)}: {amount(reasons.total(), 'target')} in {amount(len(chunks), 'chunk')} got no "
+               "verdict, or only part of one, for a reason of the machine that measured: "
+               f"{printable(', '.join(shortened(reasons)))}")
+    if found:
+        yield (f"pspdr campaign retry {campaign.folder} --unfinished, and then campaign run, measures these chunks "
+               "again, with all of their targets")
 
 
 def tell_damaged(folder: str, damaged: Sequence[Damaged]) -> None:
@@ -245,11 +276,16 @@ def cancel(args: argparse.Namespace) -> int:
 
 
 def retry(args: argparse.Namespace) -> int:
-    """Ask anew for chunks that were given up; the exit status."""
+    """Ask anew for chunks that were given up, or are unfinished; the exit status."""
     from pathspider.campaign.folder import Campaign  # noqa: PLC0415
 
-    again = Campaign(args.folder).retry(lost=args.lost)
-    for slot, number in again:
+    campaign = Campaign(args.folder)
+    for slot, number, kept in campaign.set_aside_unfinished() if args.unfinished else ():
+        log.info("once more: %s, chunk %d, which has unfinished targets; what was measured is kept as %s", slot, number,
+                 kept)
+    for slot, number in campaign.retry(lost=args.lost):
         log.info("once more: %s, chunk %d", slot, number)
+    for line in unfinished_lines(campaign):
+        log.warning("%s", line)
     log.info("pspdr campaign run %s goes on", args.folder)
     return 0

@@ -20,7 +20,7 @@ from pathspider.campaign.measuring import Measuring
 from pathspider.campaign.progress import Progress, read_seen
 from pathspider.campaign.records import summary
 from pathspider.campaign.work import Worker
-from pathspider.cmd.campaign import DEFAULT_CHUNK, MOST_NAMED, tell_damaged
+from pathspider.cmd.campaign import DEFAULT_CHUNK, MOST_NAMED, tell_damaged, unfinished_lines
 from pathspider.cmd.input import open_input
 from pathspider.cmd.interface import ReadAhead, for_targets, pair
 from pathspider.cmd.main import UsageError, build_parser
@@ -50,8 +50,8 @@ STATUS = 1.0
 
 
 def run_campaign(args: argparse.Namespace) -> int:
-    """Begin a campaign, or go on with it, until it has ended; the exit status: 1, too, where lines were no jobs, or
-    targets that cannot be measured."""
+    """Begin a campaign, or go on with it, until it has ended; the exit status: 1, too, where lines were no jobs,
+    targets cannot be measured, or are unfinished."""
     words = args.words
     skipped = 0
     campaign = existing(args.folder)
@@ -393,6 +393,9 @@ def told(campaign: Campaign, ended: Sequence[int] = ()) -> int:
     """Say how a campaign stands; the exit status."""
     for (slot, number), why in sorted(campaign.dead().items()):
         log.error("%s, chunk %d was given up: %s", slot, number, why)
+    unfinished = [*unfinished_lines(campaign)]
+    for line in unfinished:
+        log.error("%s", line)
     counts = summary(campaign)
     log.info("%d of %s with results%s", counts["done"], amount(counts["chunks"], "chunk"),
              f"; pspdr campaign records {campaign.folder} writes them" if counts["done"] == counts["chunks"] else "")
@@ -400,7 +403,7 @@ def told(campaign: Campaign, ended: Sequence[int] = ()) -> int:
         log.warning("the campaign was cancelled; pspdr campaign retry undoes that")
     if ended:
         return 128 + ended[0]
-    return int(bool(counts["left"] or counts["given_up"]))
+    return int(bool(counts["left"] or counts["given_up"] or unfinished))
 
 
 def collect_results(args: argparse.Namespace) -> int:

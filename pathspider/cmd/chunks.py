@@ -18,11 +18,13 @@ import signal
 import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathspider.cmd.main import UsageError, build_parser, escape_controls
 from pathspider.cmd.measure import run_options
+from pathspider.cmd.plugins import plugin_mistakes
 from pathspider.cmd.signals import Signals
 from pathspider.cmd.start import spider_here, start_spider
 from pathspider.records import SHUTDOWN_SENTINEL, Job, Record
@@ -86,11 +88,13 @@ class Chunks:
 
     def _measure(self, jobs: list[Job]) -> bool:
         """Measure a chunk and write its records; False if the spider ended before it was complete."""
+        from pathspider.conditions import unfinished_reason  # noqa: PLC0415
         from pathspider.run import metadata  # noqa: PLC0415
         from pathspider.run.alarms import Alarms  # noqa: PLC0415
         from pathspider.run.counts import Counts  # noqa: PLC0415
 
         pipeline, counts, alarms = self.spider.pipeline, Counts(), Alarms()
+        unfinished: Counter[str] = Counter()
         before = pipeline.jobs_done, pipeline.flows_missed, self.spider.capture_losses(), pipeline.jobs_failed
         begin = metadata.now()
         self._expected = before[0] + len(jobs)
@@ -104,12 +108,16 @@ class Chunks:
             self._write(record)
             counts.add(record)
             alarms.note(record)
+            with plugin_mistakes(self.args.plugin_name):
+                if self.spider.is_unfinished(record):
+                    unfinished[unfinished_reason(record)] += 1
         else:
             return False
         self._tell({"over": {
             "begin": begin, "end": metadata.now(), "jobs": pipeline.jobs_done - before[0], "records": counts.lines,
             "conditions": dict(sorted(counts.conditions.items())),
             "local_errors": dict(sorted(counts.local_errors.items())), "alarms": alarms.lines(),
+            "unfinished": dict(sorted(unfinished.items())),
             "missed_flows": pipeline.flows_missed - before[1],
             "packets_lost": self.spider.capture_losses() - before[2], "jobs_failed": pipeline.jobs_failed - before[3]}})
         return True
@@ -166,6 +174,9 @@ def main(argv: Sequence[str]) -> int:
         log.debug("chunks: %s", error)
         spider.terminate()
         return 1
+    except SystemExit:  # a mistake of the plugin's, which has been told
+        spider.terminate()
+        raise
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathspider.conditions import CONNECTIVITY, STABLE
 from pathspider.records import Record
 from pathspider.run.exact import hypergeometric_tail, rising, share_bounds
 from pathspider.run.sketch import TENTHS, Addresses, Slices, Tenth, name_of, network_of
+from pathspider.text import amount
 
 RISK = 0.001
 """The probability with which a sound run gets a line, for each kind of line."""
@@ -156,7 +157,7 @@ class Question:
         named = [f"{number:,} on {name_of(key)} (at most {percent(of.targets(key) / of.total)} of the targets)"
                  for key, number in found[:MOST_NAMED]]
         if len(found) > MOST_NAMED:
-            named.append(f"more on {len(found) - MOST_NAMED} others")
+            named.append(f"more on {amount(len(found) - MOST_NAMED, 'other')}")
         yield f"{self._called(word)}: of {count:,}, {', '.join(named)}: one cause may be counted many times"
 
     def _frequent(self, word: str, count: int) -> Counter[bytes]:

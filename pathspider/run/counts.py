@@ -100,5 +100,5 @@ def shortened(counted: Counter[str]) -> list[str]:
         said.append(f"{count:,} {word if group and group == before else name}")
         before = group
     if others := sum(count for _, count in counted.most_common()[MOST_NAMED:]):
-        said.append(f"{others:,} others")
+        said.append(f"{others:,} of other kinds")
     return said

@@ -14,6 +14,7 @@ from pathspider.records import SHUTDOWN_SENTINEL, Job, Record, Unmeasured, to_me
 from pathspider.run.alarms import Alarms
 from pathspider.run.counts import Counts
 from pathspider.run.room import Room
+from pathspider.text import amount
 
 if TYPE_CHECKING:
     from pathspider.base import Spider
@@ -287,8 +288,8 @@ class Measurement:
         if locator is not None:
             log.info("located: %d targets, with %d packets", locator.located, locator.probes)
             if locator.beyond:
-                log.warning("%d more targets could have been located on the path: --locate=N raises the limit of %d",
-                            locator.beyond, locator.most)
+                log.warning("%s could have been located on the path: --locate=N raises the limit of %d",
+                            amount(locator.beyond, "more target"), locator.most)
         pcap, evidence = self.spider.pipeline.pcap, self.spider.pipeline.evidence
         if pcap is not None:
             log.info("pcap: %d packets, in %d files: %s", pcap.packets, pcap.files, pcap.name)

@@ -14,7 +14,7 @@ from pathspider.records import Record
 from pathspider.report.figures import percent
 from pathspider.report.questions import parse, telling, verdict
 from pathspider.run.evidence import is_fine, words
-from pathspider.text import printable
+from pathspider.text import amount, printable
 
 LATEST = 10
 """Odd targets that are told."""
@@ -159,7 +159,7 @@ class Overview:
                 bar = "#" * round(share * max(0, min(30, width - column - 27)))
                 yield f"  {printable(answer)[:column]:{column}} {count:>10,} {percent(share):>9} {bar}".rstrip()
             if len(answers) > MOST_LINES:
-                yield f"  {len(answers) - MOST_LINES} other answers"
+                yield f"  {amount(len(answers) - MOST_LINES, 'other answer')}"
         if self._without:
             yield "without a verdict, or part of one"
             for reason, count in self._without.most_common(MOST_LINES):

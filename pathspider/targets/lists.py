@@ -49,6 +49,8 @@ class TargetReader(JobReader):
         where there is no header row
     """
 
+    what = "targets"
+
     def __init__(self, lines: IO[bytes], name: str, *, csv_input: bool = False, seed: int | None = None,
                  form: str | None = None, columns: Mapping[str, str] | None = None) -> None:
         super().__init__(lines, name, parse_csv if csv_input else parse_target, seed)

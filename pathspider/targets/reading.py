@@ -125,6 +125,9 @@ class JobReader:
     :param seed: read the lines in an order that is drawn from this, not in their own
     """
 
+    what = "records"
+    """What the lines are, in messages."""
+
     def __init__(self, lines: IO[bytes], name: str, parse: Callable[[str], Job | None] = parse_ndjson,
                  seed: int | None = None) -> None:
         self._lines = lines
@@ -187,7 +190,7 @@ class JobReader:
         if (error := error or text.error) is not None:
             self._break_off(error)
         elif not self.jobs and not self.skipped:
-            log.warning("%s: there were no targets in it", self.name)
+            log.warning("%s: there were no %s in it", self.name, self.what)
 
     def _skip(self, number: int, error: LineError) -> None:
         self.skipped += 1

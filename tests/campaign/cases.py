@@ -26,7 +26,7 @@ import signal
 
 from pathspider.base import PluggableSpider
 from pathspider.desync import DesynchronizedSpider
-from pathspider.records import CONN_DISCARD
+from pathspider.records import CONN_DISCARD, CONN_SKIPPED
 
 
 class Nowhere(DesynchronizedSpider, PluggableSpider):
@@ -44,6 +44,8 @@ class Nowhere(DesynchronizedSpider, PluggableSpider):
         parser.add_argument("--at", help="That target.")
         parser.add_argument("--kill", help="Be killed at that target.", action="store_true")
         parser.add_argument("--discard", help="Want no record of that target.", action="store_true")
+        parser.add_argument("--fail", help="Have the machine fail at that target.", action="store_true")
+        parser.add_argument("--mistaken", help="Raise where it is asked what is unfinished.", action="store_true")
 
     def up(self, job, config):
         if job["dip"] == self.args.at and config == 0:
@@ -54,12 +56,19 @@ class Nowhere(DesynchronizedSpider, PluggableSpider):
                     pipe.read()
             if self.args.discard:
                 return {"spdr_state": CONN_DISCARD, "sp": 0}
+            if self.args.fail:
+                return {"spdr_state": CONN_SKIPPED, "sp": 0, "local_error": "EMFILE"}
         return {"spdr_state": 0, "sp": 0}
 
     connections = [up, up]
 
     def combine_flows(self, flows):
         return ["nowhere.connectivity.works"]
+
+    def is_unfinished(self, record):
+        if self.args.mistaken:
+            raise ValueError("mistaken")
+        return super().is_unfinished(record)
 '''
 
 

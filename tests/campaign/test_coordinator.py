@@ -212,6 +212,26 @@ class TestCoordinator(unittest.TestCase):
         self.assertEqual(campaign.done("ams"), {0, 1, 2})
         self.assertEqual(ams.measure.measured, {("ams", 0): 1, ("ams", 1): 2, ("ams", 2): 1})
 
+    def test_unfinished_targets_are_measured_again(self):
+        """And what the vantage point had sent of before does not take the place, should it come twice."""
+        campaign = self.create(vantages=["ams"])
+        ams = self.vantage("ams")
+        unfinished = results_of(campaign.chunk("ams", 1), "ams", pathspider=__version__, unfinished={"EACCES": 4})
+        coordinator = Coordinator(self.fleet, campaign)
+        coordinator._store("ams", unfinished)
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        self.assertEqual([*campaign.unfinished()], [("ams", 1)])
+        self.assertEqual(campaign.set_aside_unfinished(), [("ams", 1, "000001.unfinished")])
+        with self.assertLogs("pathspider", "WARNING") as logged:
+            coordinator._store("ams", unfinished)
+        self.assertIn("ams, chunk 1: results from before it was asked for anew", logged.output[0])
+        self.assertEqual([*campaign.left()], [("ams", 1)])
+        _, thread = self.coordinate(campaign)
+        self.ended(thread)
+        self.assertEqual((campaign.done("ams"), campaign.unfinished()), ({0, 1, 2}, {}))
+        self.assertEqual(ams.measure.measured, {("ams", 0): 1, ("ams", 1): 1, ("ams", 2): 1})
+
     def test_killed_before_it_is_noted_that_results_have_come(self):
         campaign = self.create(vantages=["ams"])
         coordinator = Coordinator(self.fleet, campaign)

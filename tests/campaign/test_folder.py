@@ -3,6 +3,7 @@ import os
 import resource
 import shutil
 import socket
+from collections import Counter
 from contextlib import contextmanager
 from unittest import mock
 
@@ -323,6 +324,116 @@ class TestDamaged(FolderCase):
         self.campaign.journal.record("dead", slot="local", chunk=1, why="it kills")
         self.path.write_bytes(b"")
         self.assertEqual(Campaign(self.folder / "c").dead(), {("local", 1): "it kills"})
+
+
+class TestUnfinished(FolderCase):
+    """Results that are whole, and have targets without a verdict for a reason of the machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.campaign = self.create()
+        self.store(0)
+        self.store(1, unfinished={"ENETUNREACH": 2, "not_measured": 1})
+
+    def store(self, number, **facts):
+        chunk = self.campaign.chunk("local", number, self.campaign.epochs().get(("local", number), 0))
+        self.assertTrue(self.campaign.store("local", number, results_of(chunk, **facts)))
+        self.campaign.journal.record("done", slot="local", chunk=number)
+
+    def test_counted_by_chunk(self):
+        for campaign in (self.campaign, Campaign(self.folder / "c")):
+            self.assertEqual(campaign.unfinished(),
+                             {("local", 1): ("local", Counter({"ENETUNREACH": 2, "not_measured": 1}))})
+            self.assertEqual(campaign.unfinished([]), {})
+            self.assertEqual(campaign.done("local"), {0, 1})
+
+    def test_what_earlier_versions_have_noted(self):
+        self.store(2, local_errors={"EACCES": 1}, conditions={"pathspider.local_error:EACCES": 1})
+        self.assertEqual(self.campaign.unfinished()["local", 2].reasons, {"EACCES": 1})
+        self.campaign.path("local", 2).unlink()
+        self.store(2, local_errors={"EACCES": 1}, unfinished={})  # the newer word counts
+        self.assertEqual([*self.campaign.unfinished()], [("local", 1)])
+
+    def test_what_cannot_be_a_count(self):
+        for told in (None, 3, [1], {"x": "1"}, {"x": -1}, {"x": True}, {"x": 0}, {"x": {}}):
+            with self.subTest(told=told):
+                self.store(2, unfinished=told)
+                self.assertEqual([*self.campaign.unfinished()], [("local", 1)])
+                self.campaign.path("local", 2).unlink()
+
+    def test_damaged_ones_are_to_be_measured_anyway(self):
+        path = self.campaign.path("local", 1)
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content[:-9])
+        self.assertEqual((self.campaign.unfinished(), self.campaign.done("local")), ({}, {0}))
+
+    def test_measured_again(self):
+        before = self.campaign.path("local", 1).read_bytes()
+        self.assertEqual(self.campaign.set_aside_unfinished(), [("local", 1, "000001.unfinished")])
+        self.assertEqual(self.campaign.path("local", 1).with_suffix(".unfinished").read_bytes(), before)
+        self.assertEqual((self.campaign.unfinished(), self.campaign.set_aside_unfinished(), self.campaign.set_aside()),
+                         ({}, [], []))
+        self.assertEqual(([*self.campaign.left()], self.campaign.epochs()),
+                         ([("local", 1), ("local", 2)], {("local", 1): 1}))
+        self.assertEqual(unpublished(self.campaign), [("local", 1, 1), ("local", 2, 0)])
+        self.assertTrue(self.campaign.outdated("local", 1, 0))
+        self.assertFalse(self.campaign.outdated("local", 1, 1) or self.campaign.outdated("local", 2, 0))
+        self.store(1, unfinished={"ENETUNREACH": 1})
+        self.assertEqual(self.campaign.set_aside_unfinished(), [("local", 1, "000001.unfinished-2")])
+        self.assertEqual(self.campaign.epochs(), {("local", 1): 2})
+        self.store(1)
+        self.assertEqual((self.campaign.unfinished(), self.campaign.done("local")), ({}, {0, 1}))
+
+    def test_killed_before_it_is_renamed(self):
+        with mock.patch("pathlib.Path.rename", side_effect=OSError(28, "No space left on device")), \
+                self.assertRaises(OSError):
+            self.campaign.set_aside_unfinished()
+        self.assertEqual([*self.campaign.unfinished()], [("local", 1)])
+        self.assertEqual(self.campaign.set_aside_unfinished(), [("local", 1, "000001.unfinished")])
+        self.assertEqual(self.campaign.epochs(), {("local", 1): 1})
+
+    def test_not_while_it_is_run(self):
+        self.campaign.lock()
+        with self.assertRaisesRegex(CampaignError, "c is run now"):
+            Campaign(self.folder / "c").set_aside_unfinished()
+        self.assertEqual((self.campaign.epochs(), self.campaign.done("local")), ({}, {0, 1}))
+
+    def test_status_records_and_retry_say_so(self):
+        self.store(2)
+        status, shown, _ = self.here("campaign", "status", "c")
+        self.assertEqual(status, 1)
+        self.assertIn("unfinished: local: 3 targets in 1 chunk got no verdict, or only part of one, for a reason of "
+                      "the machine that measured: 2 ENETUNREACH, 1 not_measured\n", shown)
+        self.assertIn("pspdr campaign retry c --unfinished, and then campaign run, measures these chunks again", shown)
+        status, shown, _ = self.here("campaign", "status", "c", "--json")
+        found = json.loads(shown)
+        self.assertEqual((status, found["state"], found["unfinished"], found["vantages"][0]["unfinished"]),
+                         (1, "ended", {"ENETUNREACH": 2, "not_measured": 1}, 3))
+        status, _, said = self.here("campaign", "records", "c", "-o", "all")
+        self.assertEqual((status, "local: 3 targets in 1 chunk" in said), (1, True), said)
+        self.assertNotIn("unfinished", json.loads((self.folder / "all.meta.json").read_bytes())["runs"][0])
+        status, _, said = self.here("campaign", "retry", "c")
+        self.assertEqual((status, "campaign retry c --unfinished" in said), (0, True), said)
+        status, _, said = self.here("campaign", "retry", "c", "--unfinished")
+        self.assertEqual(status, 0, said)
+        self.assertIn("once more: local, chunk 1, which has unfinished targets; what was measured is kept as "
+                      "000001.unfinished", said)
+        self.assertEqual(json.loads(self.here("campaign", "status", "c", "--json")[1])["chunks_left"], 1)
+        self.store(1)
+        self.assertEqual(self.here("campaign", "status", "c")[0], 0)
+        self.assertEqual(self.here("campaign", "records", "c", "-o", "again")[0], 0)
+
+    def test_records_of_one_vantage_point(self):
+        shutil.rmtree(self.folder / "c")
+        self.campaign = self.create(mode="fanout", vantages=["a", "b"])
+        for slot, unfinished in (("a", {}), ("b", {"EACCES": 1})):
+            for number in range(3):
+                self.campaign.store(slot, number, results_of(self.campaign.chunk(slot, number), slot,
+                                                             unfinished=unfinished))
+        for name, expected in (("a", 0), ("b", 1)):
+            self.assertEqual(self.here("campaign", "records", "c", "--vantage", name, "-o", name)[0], expected)
+        self.assertIn("unfinished: b: 3 targets in 3 chunks", self.here("campaign", "status", "c")[1])
 
 
 class TestWriteOnce(FolderCase):

@@ -8,6 +8,7 @@ import subprocess
 
 from pathspider.campaign.folder import Campaign
 from tests.campaign.cases import FolderCase
+from tests.helpers.netlab import HTTP, V4, NetLab, sh
 
 
 class TestLocal(FolderCase):
@@ -130,6 +131,33 @@ class TestLocal(FolderCase):
         status, _, said = self.here("campaign", "run", "c", "-i", "lo")
         self.assertEqual((status, self.events("begin")), (1, []), said)
         self.assertIn("was cancelled", said)
+
+
+class TestUnfinished(FolderCase):
+    def test_a_route_that_is_missing_and_comes_back(self):
+        """Chunks with failures of this machine are told of, and measured again when that is asked for."""
+        beyond = [f"203.0.113.{number}" for number in range(1, 4)]
+        self.targets.write_text("".join(f'{{"dip": "{address}", "dp": {HTTP}}}\n' for address in [V4, *beyond]),
+                                encoding="utf-8")
+        with NetLab() as lab:
+            done = self.pspdr("campaign", "run", "c", "--local", "-i", "va", "--targets", self.targets, "--chunk", 2,
+                              "--", "--confirm", 0, "ecn", "--connect", "tcp")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("local: 3 targets in 2 chunks got no verdict, or only part of one, for a reason of the "
+                          "machine that measured: 3 ENETUNREACH", done.stderr)
+            self.assertIn("2 of 2 chunks with results", done.stderr)
+            self.assertEqual(self.pspdr("campaign", "run", "c").returncode, 1)  # which measures nothing
+            self.assertEqual(len(self.events("begin")), 2)
+            sh("ip route add 203.0.113.0/24 via 10.9.0.2")
+            server = f"nsenter --net=/proc/{os.getpid()}/fd/{lab.server}"
+            sh("; ".join(f"{server} ip addr add {address}/32 dev lo" for address in beyond))
+            self.assertEqual(self.here("campaign", "retry", "c", "--unfinished")[0], 0)
+            done = self.pspdr("campaign", "run", "c")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual({record["dip"]: record["conditions"][0] for record in self.records()},
+                         dict.fromkeys([V4, *beyond], "ecn.connectivity.works"))
+        self.assertEqual(len(self.records()), 4)
+        self.assertEqual(self.here("campaign", "status", "c")[0], 0)
 
 
 class TestRefusals(FolderCase):

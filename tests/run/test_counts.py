@@ -44,7 +44,7 @@ class TestCounts(unittest.TestCase):
         counts = self.counts(*(([f"mss.option.local.value:{number}"], 1) for number in range(50)))
         self.assertEqual(counts.summary(), "50 records: 50 mss.option.local.value")
         counts = self.counts(*(([f"x.{number}"], 1) for number in range(10)))
-        self.assertEqual(counts.summary(), "10 records: 1 x.0, 1 1, 1 2, 1 3, 1 4, 1 5, 4 others")
+        self.assertEqual(counts.summary(), "10 records: 1 x.0, 1 1, 1 2, 1 3, 1 4, 1 5, 4 of other kinds")
 
     def test_verdicts_of_several_plugins_are_named_in_full(self):
         self.assertEqual(self.counts((["a.works"], 2), (["b.works"], 1)).summary(), "3 records: 2 a.works, 1 b.works")

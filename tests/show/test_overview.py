@@ -2,7 +2,7 @@
 
 import unittest
 
-from pathspider.show.overview import Overview, odd_conditions, target_of
+from pathspider.show.overview import MOST_LINES, Overview, odd_conditions, target_of
 from tests.report.records import BROKEN, WORKS, record
 
 
@@ -71,3 +71,8 @@ class TestOverview(unittest.TestCase):
                           for _ in range(50)), *(record("192.0.2.1", f"z.v:{number}") for number in range(3000)))
         self.assertNotIn("\x1b", "".join(made.lines(80)))
         self.assertLessEqual(len(made._answers), 1100)
+
+    def test_answers_that_are_not_named_are_counted(self):
+        for more, said in ((1, "  1 other answer"), (2, "  2 other answers")):
+            made = overview(*(record("192.0.2.1", f"z.v.w{number}") for number in range(MOST_LINES + more)))
+            self.assertIn(said, made.lines(80, 100))

@@ -172,9 +172,10 @@ class TestJobReader(unittest.TestCase):
 
     def test_an_input_without_targets_is_told_of(self):
         for data in (b"", b"\n \n"):
-            with self.assertLogs("pathspider.targets.reading", "WARNING") as logs:
-                self.assertEqual(read(data)[0], [])
-            self.assertEqual(logs.output, ["WARNING:pathspider.targets.reading:targets: there were no targets in it"])
+            for reader, what in ((JobReader, "records"), (TargetReader, "targets")):
+                with self.assertLogs("pathspider.targets.reading", "WARNING") as logs:
+                    self.assertEqual([*reader(io.BytesIO(data), "file")], [])
+                self.assertEqual(logs.output, [f"WARNING:pathspider.targets.reading:file: there were no {what} in it"])
         with self.assertLogs("pathspider.targets.reading") as logs:
             read(b"oops\n")  # of which something else is told
         self.assertEqual(len(logs.output), 1)
