@@ -10,7 +10,7 @@ class TestCounting(InMemory):
     def test_each_space_has_counts_of_its_own(self):
         """Marks of the handshake do not count for what comes behind it, but for the ends of the handshake itself."""
         client, server = self.connected(mark=CE)
-        self.assertEqual(client.counts[:2], (0, 0))
+        self.assertEqual((client.counts or (0, 0, 0))[:2], (0, 0))  # None: there was nothing to acknowledge yet
         client.send_ping(1)
         self.talk(client, server, ECT1)
         ect0, ect1, ends = client.counts
