@@ -1,8 +1,8 @@
 """Raw probes in the client of a lab of hops: packets with all features and a small TTL, and what came back for them.
 
-``python -m tests.lab.hop_probes`` reads a list of ``[number, address, kind, side, ttl, port]`` on standard input and
-writes ``[number, what came, from whom, its TTL, octets, facts]`` for each answer. Kinds are ``syn``, ``ect`` (the SYN
-with an ECN mark), ``data`` (with data) and ``udp``; on side B with the features, on side A without.
+``python -m tests.lab.hop_probes`` reads a list of ``[number, address, kind, side, ttl, port, rounds]`` on standard input
+and writes ``[number, what came, from whom, its TTL, octets, facts]`` for each answer. Kinds are ``syn``, ``ect`` (the
+SYN with an ECN mark), ``data`` (with data) and ``udp``; on side B with the features, on side A without.
 """
 
 import json
@@ -14,8 +14,11 @@ from pathspider import quotation
 from pathspider.helpers.segments import ones_complement_sum
 from pathspider.lab.addresses import CLIENT_LINK
 
-QUIET = 3.0
-"""Seconds without a packet after which no more will come: those that play hops may only just have begun."""
+QUIET = 1.0
+"""Seconds without a packet after which no more will come."""
+ROUNDS = 4
+"""How often a probe may leave that is not answered: those that play hops may only just have begun, and until then their
+sockets take no more than so many packets."""
 SYN_OPTIONS = bytes.fromhex("020405b4" "0402" "080a0000000500000000" "01" "030307" "2204f00d")
 PLAIN_OPTIONS = bytes.fromhex("020405b4" "0402" "080a0000000500000000" "01" "030307")
 ME = {4: CLIENT_LINK.far[0], 6: CLIENT_LINK.far[1]}
@@ -75,6 +78,7 @@ def heard(data: bytes) -> tuple[int | None, list[object]]:
 def main() -> None:
     probes = json.load(sys.stdin)
     numbers = {one[0] for one in probes}
+    unanswered = set(numbers)
     hears = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
     hears.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
     speaks = {4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW),
@@ -87,15 +91,19 @@ def main() -> None:
         if where[2] == socket.PACKET_HOST:
             number, said = heard(data)
             if number in numbers:
+                unanswered.discard(number)
                 print(json.dumps([number, *said]))
         return True
 
-    for number, address, kind, side, ttl, port in probes:
-        speaks[6 if ":" in address else 4].sendto(packet(number, address, kind, side, ttl=ttl, port=port), (address, 0))
-        while listen(0):
+    for turn in range(ROUNDS):
+        for number, address, kind, side, ttl, port, rounds in probes:
+            if number in unanswered and turn < rounds:
+                made = packet(number, address, kind, side, ttl=ttl, port=port)
+                speaks[6 if ":" in address else 4].sendto(made, (address, 0))
+            while listen(0):
+                pass
+        while listen(QUIET):
             pass
-    while listen(QUIET):
-        pass
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route, hop_address, 
 from pathspider.lab.impairments import drop_dscp
 from pathspider.lab.scenario import Family, Scenario, cases_of
 from pathspider.lab.scenarios import HOP_FAMILY, HOPS_FILE
+from tests.lab.hop_probes import ROUNDS
 
 FEATURES = {
     "ecn-bleached": ("ect", lambda quoted: quoted["ecn"] == 2),
@@ -50,7 +51,8 @@ def numbered(cases):
                 number += 1
                 # of UDP the port is the number, too: constant ports are for paths that have branches
                 port = number & 0xFFFF if kind == "udp" else 40000 + (side == "B")
-                yield case, side, ttl, [port if kind == "udp" else number, case.address, kind, side, ttl, port]
+                rounds = 1 if case.scenario.route.limited else ROUNDS
+                yield case, side, ttl, [port if kind == "udp" else number, case.address, kind, side, ttl, port, rounds]
 
 
 def place(case, answers):
