@@ -1,8 +1,8 @@
 """Raw probes in the client of a lab of hops: packets with all features and a small TTL, and what came back for them.
 
-``python -m tests.lab.hop_probes`` reads a list of ``[number, address, kind, side, ttl, port, rounds]`` on standard input
-and writes ``[number, what came, from whom, its TTL, octets, facts]`` for each answer. Kinds are ``syn``, ``ect`` (the
-SYN with an ECN mark), ``data`` (with data) and ``udp``; on side B with the features, on side A without.
+``python -m tests.lab.hop_probes`` reads a list of ``[number, address, kind, side, ttl, port, rounds]`` on standard
+input and writes ``[number, what came, from whom, its TTL, octets, facts]`` for each answer. Kinds are ``syn``, ``ect``
+(the SYN with an ECN mark), ``data`` (with data) and ``udp``; on side B with the features, on side A without.
 """
 
 import json
