@@ -82,7 +82,7 @@ class TestReading(ReadingCase):
         self.assertIn("line", found[-1][0])
 
     def test_what_is_no_result_file(self):
-        for content, what in ((b"[\n{}]", "JSON array"), (b"", "no targets"), (b"\n\n", "no targets")):
+        for content, what in ((b"[\n{}]", "JSON array"), (b"", "no records"), (b"\n\n", "no records")):
             found = self.found(content, 2)
             self.assertFalse(found[0])
             self.assertIn(what, found[-1][0])
