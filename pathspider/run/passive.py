@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OURS = frozenset(f"pathspider.plugins.{name}" for name in ("dscp", "ecn", "evilbit", "mss", "tfo"))
+"""The modules of our plugins that say something of flows. Those of third parties are in this namespace, too."""
+
 
 class PassiveJudge:
     """Makes records of flows: with ``path``, ``conditions`` and ``time``, as those of a measurement.
@@ -38,7 +41,7 @@ class PassiveJudge:
         kept = {name for chain in self.shown for name in chain.fields}
         self._left_out = {name for chain in self.chains for name in chain.fields} - kept
         self._answers = Answers(self._ask, timestamp, TOLD_PORTS)
-        self._ours = all(plugin.__module__.startswith("pathspider.plugins.") for plugin in self.plugins)
+        self._ours = all(plugin.__module__ in OURS for plugin in self.plugins)
         """Then what they say is a matter of the fields that they look at, and nothing else."""
         self.failures: Counter[str] = Counter()
         """For each plugin that raised something, of how many flows."""

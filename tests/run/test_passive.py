@@ -20,7 +20,7 @@ from pathspider.lab import Lab
 from pathspider.libtrace import FlowTable, json_lines
 from pathspider.libtrace.compiled import twin
 from pathspider.plugins.ecn import ECN
-from pathspider.run.passive import PassiveJudge
+from pathspider.run.passive import OURS, PassiveJudge
 from tests.libtrace.frames import frame, tcp4, tcp6, udp4
 
 PSPDR = [sys.executable, "-P", "-m", "pathspider"]
@@ -299,6 +299,21 @@ class TestRecords(unittest.TestCase):
         flow = {"sip": "192.0.2.1", "dip": "192.0.2.2", "pkt_first": 1e12, "pkt_last": 1e12}
         self.assertNotIn("time", PassiveJudge([], []).record(flow), "the year is 33658")
         self.assertEqual(PassiveJudge([Odd], []).row(flow), {**flow, "conditions": "odd.twice;odd.once"})
+
+    def test_plugins_of_others_are_asked_about_each_flow(self):
+        """They are in the namespace of ours, and may tell any port from any other."""
+        class Ports(Odd):
+            @classmethod
+            def passive_conditions(cls, flow):
+                return [f"odd.port:{flow['sp']}"]
+
+        Ports.__module__ = "pathspider.plugins.odd"
+        records = judged(udp4(sport=853), udp4(sport=784), judge=PassiveJudge([Ports], []))
+        self.assertEqual([record["conditions"] for record in records], [["odd.port:853"], ["odd.port:784"]])
+
+    def test_our_plugins_are_known(self):
+        """Unless they are, each is asked about each flow, which takes long."""
+        self.assertEqual({plugin.__module__ for plugin in passive_plugins()}, OURS)
 
     def test_what_is_returned_is_looked_at(self):
         judge = PassiveJudge([Odd, ECN], [])
