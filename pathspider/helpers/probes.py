@@ -99,16 +99,6 @@ def datagram(own: str, target: str, ports: tuple[int, int], ttl: int, number: in
     return probe(header + transport, port=ports[0], ttl=ttl, number=number)
 
 
-def with_class_of(packet: bytes, other: bytes) -> bytes:
-    """A packet with the DSCP and the ECN field of another one of the same IP version."""
-    made = bytearray(packet)
-    if version_of(packet) == 4:
-        made[1] = other[1]
-    else:
-        made[0], made[1] = other[0], other[1] & 0xF0 | packet[1] & 0x0F
-    return bytes(made)
-
-
 def is_quic(packet: bytes) -> bool:
     """Whether a packet begins a connection of QUIC."""
     return protocol_of(packet) == IPPROTO_UDP and begins(packet[transport_offset(packet) + 8:])

@@ -131,6 +131,11 @@ def segment(
     return header + made[:16] + checksum.to_bytes(2, "big") + made[18:]
 
 
+def traffic_class_of(packet: bytes) -> int:
+    """The DSCP and ECN fields of a packet, as an octet."""
+    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 0xF) << 4 | packet[1] >> 4
+
+
 def with_traffic_class(packet: bytes, value: int) -> bytes:
     """A packet with other DSCP and ECN fields. The checksum of an IPv4 header stays what it was: whoever makes another
     packet of this one (:func:`with_length`) or sends it computes it."""

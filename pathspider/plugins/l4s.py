@@ -27,7 +27,7 @@ from pathspider.helpers.forged import LocalError
 from pathspider.helpers.http import FINAL
 from pathspider.helpers.poller import clock
 from pathspider.helpers.requests import http_request
-from pathspider.helpers.segments import HEADER, Stream, flags_of, following, with_traffic_class
+from pathspider.helpers.segments import HEADER, Stream, flags_of, following, traffic_class_of, with_traffic_class
 from pathspider.helpers.sockets import RESEND_AFTER, failed, local_error
 from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
@@ -233,8 +233,7 @@ def final_status(octets: bytes) -> int | None:
 
 def data_class(syn: bytes, marks: bool) -> int:
     """DSCP and ECN of the data behind a SYN: its own, and ECT(1)."""
-    own = syn[1] if syn[0] >> 4 == 4 else (syn[0] & 0xF) << 4 | syn[1] >> 4
-    return own | ECT1 if marks else own
+    return traffic_class_of(syn) | (ECT1 if marks else 0)
 
 
 def data_left_as_forged(flow: Flow) -> bool:

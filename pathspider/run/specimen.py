@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pathspider.chains.base import Chain
 from pathspider.chains.tcp import TCP_SA, TCP_SYN
 from pathspider.helpers.probes import is_quic
-from pathspider.helpers.segments import flags_of, payload_of, syn_verdict, transport_offset
+from pathspider.helpers.segments import flags_of, payload_of, syn_verdict, traffic_class_of, transport_offset
 from pathspider.libtrace import IP, IP6
 
 SPECIMEN = "specimen"
@@ -64,7 +64,7 @@ def has_data(first: bytes, ip: IP | IP6) -> bool:
     """Whether a packet is one that :attr:`Specimen.data` may be."""
     if ip.tcp is not None:
         return bool(ip.tcp.payload_len and not ip.tcp.flags & TCP_SYN)
-    return ip.udp is not None and ip.traffic_class != class_of(first)
+    return ip.udp is not None and ip.traffic_class != traffic_class_of(first)
 
 
 def is_another_syn(first: bytes, ip: IP | IP6) -> bool:
@@ -90,11 +90,6 @@ def with_data(kept: Specimen, ip: IP | IP6) -> Specimen:
     if len(kept.segments) < MOST_SEGMENTS and goes_on(kept.segments[-1], ip):
         return kept._replace(more=(*kept.more, bytes(ip.data[:MOST_OCTETS])))
     return kept
-
-
-def class_of(packet: bytes) -> int:
-    """DSCP and ECN field of a packet."""
-    return packet[1] if packet[0] >> 4 == 4 else (packet[0] & 15) << 4 | packet[1] >> 4
 
 
 class SpecimenChain(Chain):

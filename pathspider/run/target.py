@@ -19,11 +19,10 @@ from pathspider.helpers.probes import (
     noise,
     protocol_of,
     window_of,
-    with_class_of,
 )
 from pathspider.helpers.probing import ForgedConnection, ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
-from pathspider.helpers.segments import payload_of
+from pathspider.helpers.segments import payload_of, traffic_class_of, with_traffic_class
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
 from pathspider.run import locate
 from pathspider.run.localisation import (
@@ -133,9 +132,9 @@ def within(found: Finding, made_of: Material) -> Material:
             or protocol_of(first) != socket.IPPROTO_UDP):
         return made_of
     _, config = made_of.configs
-    return made_of._replace(
-        baseline=made_of.experiment, configs=(config, config),
-        experiment=made_of.experiment._replace(first=with_class_of(first, marked), accepted=False))
+    first = with_traffic_class(first, traffic_class_of(marked))
+    return made_of._replace(baseline=made_of.experiment, configs=(config, config),
+                            experiment=made_of.experiment._replace(first=first, accepted=False))
 
 
 class Target:

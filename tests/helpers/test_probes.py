@@ -22,8 +22,8 @@ from pathspider.helpers.probes import (
     probe,
     protocol_of,
     version_of,
-    with_class_of,
 )
+from pathspider.helpers.segments import traffic_class_of, with_traffic_class
 from pathspider.libtrace import ip, ip6
 
 V4, V6 = {"src": "192.0.2.1", "dst": "198.51.100.7"}, {"src": "2001:db8::1", "dst": "2001:db8:1::7"}
@@ -62,7 +62,7 @@ class TestDatagrams(unittest.TestCase):
             if header.version == 6:
                 marked.fl = 1
             other = bytes(marked / UDP() / Raw(b"short"))
-            seen = view(probe(with_class_of(plain, other), port=1))
+            seen = view(probe(with_traffic_class(plain, traffic_class_of(other)), port=1))
             self.assertEqual((seen.traffic_class, seen.udp.payload.data), (0xBA, self.INITIAL))
             if seen.version == 6:
                 self.assertEqual(seen.flow_label, 0xABCDE)
