@@ -394,6 +394,7 @@ class TestPaths(unittest.TestCase):
                 runs.append(pool.submit(lab.run, command, data=jobs.encode(), timeout=300, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]))
             for run in runs:
+                assert run.result().returncode == 0, run.result().stderr.decode()
                 for record in map(json.loads, io.BytesIO(run.result().stdout)):
                     cls.records[record["dip"]] = record
 
