@@ -6,17 +6,19 @@ import csv
 import io
 import json
 import os
-import queue
 import threading
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from math import isfinite
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from pathspider.fallocate import reserve
 from pathspider.records import Flow, Job
 from pathspider.text import harmless
+
+if TYPE_CHECKING:
+    from pathspider.libtrace import Handover
 
 
 class RecordWriter:
@@ -45,6 +47,24 @@ class RecordWriter:
         self._write(json_lines(records, _plain))
         self.written += len(records)
 
+    def write_from(self, lists: Handover) -> None:
+        """Write what another thread hands over, until that ends; where the file cannot take it, it ends with a whole
+        line."""
+        from pathspider.libtrace import JSONLines  # noqa: PLC0415 - native
+
+        if type(self) is not RecordWriter or not isinstance(self.stream, io.FileIO):
+            while (records := lists.take()) is not None:
+                self.write_all(records)
+            return
+        lines = JSONLines(self.stream.fileno(), _plain)
+        try:
+            lines.write_from(lists)
+        except OSError as error:
+            raise self._named(error) from None
+        finally:
+            self.octets += lines.octets
+            self.written += lines.lines
+
     def write_lines(self, lines: Iterable[bytes]) -> None:
         """Write records that are lines already."""
         for line in lines:
@@ -61,13 +81,18 @@ class RecordWriter:
                 done += self.stream.write(line[done:])
             self.octets += done
         except OSError as error:
-            name = getattr(self.stream, "name", None)
-            if error.filename is None and isinstance(name, str):
-                error.filename = name
+            self._named(error)
             if done:  # or the position may be 0 in a file that is appended to
                 with suppress(OSError):  # a pipe cannot be cut
                     self.stream.truncate(self.stream.seek(-done, os.SEEK_CUR))
             raise
+
+    def _named(self, error: OSError) -> OSError:
+        """An error, with the file's name."""
+        name = getattr(self.stream, "name", None)
+        if error.filename is None and isinstance(name, str):
+            error.filename = name
+        return error
 
 
 class CSVWriter(RecordWriter):
@@ -121,15 +146,11 @@ class ThreadedWriter:
     :param writer: nobody else uses it meanwhile
     """
 
-    WAITING = 4
-    """Lists of records that may wait; who gives more waits."""
-
-    AT_ONCE = 2048
-    """Records that are written at once, if there are more lists."""
-
     def __init__(self, writer: RecordWriter) -> None:
+        from pathspider.libtrace import Handover  # noqa: PLC0415 - native
+
         self.writer = writer
-        self._lists: queue.Queue[list[Any] | None] = queue.Queue(self.WAITING)
+        self._lists = Handover()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
 
@@ -138,13 +159,13 @@ class ThreadedWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._lists.put(None)
+        self._lists.end()
         self._thread.join()
         if kind is None:
             self._tell()
 
     def write_all(self, records: list[Any]) -> None:
-        """Write records soon. They, and the list, belong to the writer from here on.
+        """Write records soon. They, and the list, belong to the writer from here on. Waits where many lists wait.
 
         :raises OSError: earlier ones could not be written
         """
@@ -156,18 +177,12 @@ class ThreadedWriter:
             raise self._error
 
     def _work(self) -> None:
-        while (records := self._lists.get()) is not None:
-            more: list[Any] | None = []
-            with suppress(queue.Empty):  # lists that wait, at once: until it is our turn again takes its time
-                while len(records) < self.AT_ONCE and (more := self._lists.get_nowait()) is not None:
-                    records += more
-            if self._error is None:  # else they are thrown away: who gives them must not wait for ever
-                try:
-                    self.writer.write_all(records)
-                except BaseException as error:  # whoever gives records gets it
-                    self._error = error
-            if more is None:
-                return
+        try:
+            self.writer.write_from(self._lists)
+        except BaseException as error:  # whoever gives records gets it
+            self._error = error
+            while self._lists.take() is not None:  # they are thrown away: who gives them must not wait for ever
+                pass
 
 
 class JSONFile:

@@ -64,7 +64,7 @@ class TestThreadedWriter(unittest.TestCase):
     def test_a_file_that_is_full_is_told_and_nobody_waits(self):
         with tempfile.NamedTemporaryFile() as file, open(os.open(file.name, os.O_WRONLY), "wb", buffering=0) as stream:
             with no_room_beyond(20), self.assertRaises(OSError), ThreadedWriter(RecordWriter(stream)) as writing:
-                for number in range(10 * ThreadedWriter.WAITING):
+                for number in range(200):
                     writing.write_all([{"n": number}])
             self.assertIn(file.read(), [b"", b'{"n": 0}\n', b'{"n": 0}\n{"n": 1}\n'])
 

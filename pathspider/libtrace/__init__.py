@@ -16,7 +16,9 @@ from pathspider.libtrace._core import (
     Chunk,
     Echo,
     FlowTable,
+    Handover,
     Header,
+    JSONLines,
     Neighbour,
     Packet,
     Param,
@@ -39,8 +41,8 @@ icmp, icmp6, ip, ip6, packet, sctp, tcp, udp = ICMP, ICMP6, IP, IP6, Packet, SCT
 filter, trace = Filter, Trace
 
 __all__ = [
-    "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo", "FlowTable",
-    "Header", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect", "TooBig", "captured_at",
-    "endpoints", "filter", "flow_key", "hex_of", "icmp", "icmp6", "ip", "ip6", "json_lines", "options_of", "packet",
-    "payload_of", "sctp", "tcp", "trace", "udp",
+    "HAVE_LIBTRACE", "ICMP", "ICMP6", "IP", "IP6", "SCTP", "TCP", "UDP", "CaptureError", "Chunk", "Echo",
+    "FlowTable", "Handover", "Header", "JSONLines", "Neighbour", "Packet", "Param", "Payload", "Prefix", "Redirect",
+    "TooBig", "captured_at", "endpoints", "filter", "flow_key", "hex_of", "icmp", "icmp6", "ip", "ip6",
+    "json_lines", "options_of", "packet", "payload_of", "sctp", "tcp", "trace", "udp",
 ]

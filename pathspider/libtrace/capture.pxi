@@ -75,15 +75,6 @@ cdef extern from "source.h" nogil:
     void ps_tap_wait(ps_tap *t, size_t most, int ms)
     void ps_tap_counts(ps_tap *t, uint64_t *offered, uint64_t *lost)
 
-cdef extern from "time.h" nogil:
-    struct timespec:
-        long tv_sec
-        long tv_nsec
-    int clock_gettime(int clock, timespec *now)
-
-cdef extern from "Python.h":
-    int PyErr_CheckSignals() except -1
-
 HAVE_LIBTRACE = bool(ps_have_libtrace())
 
 cdef enum:

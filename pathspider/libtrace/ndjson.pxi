@@ -48,10 +48,12 @@ cdef extern from *:
     }
     static PyObject *type_of(PyObject *value) { return (PyObject *)Py_TYPE(value); }
     static PyObject **list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
+    static Py_ssize_t list_size(PyObject *list) { return Py_SIZE(list); }
     """
     const uint8_t *plain_text(PyObject *value, Py_ssize_t *size) nogil
     PyObject *type_of(PyObject *value) nogil
-    PyObject **list_items(list items)
+    PyObject **list_items(PyObject *items) nogil
+    Py_ssize_t list_size(PyObject *items) nogil
 
 
 cdef inline char *_digits(char *end, unsigned long number) noexcept nogil:
@@ -78,12 +80,66 @@ cdef class Json:
         self.length = PyBytes_GET_SIZE(text)
 
 
+cdef extern from "unistd.h" nogil:
+    ssize_t c_write "write"(int fd, const void *data, size_t size)
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    short POLLOUT
+    int poll(pollfd *fds, unsigned long count, int timeout)
+
+cdef enum:
+    AT_ONCE = 1 << 18       # octets that are written at once: no more than a core's own cache holds
+
+
 cdef class _Text:
-    """Bytes that grow."""
+    """Bytes that grow; or, with a file, that leave from time to time."""
 
     cdef char *data
     cdef size_t used, size
     cdef object other       # what json makes of a value
+    cdef int descriptor     # -1: no file
+    cdef uint64_t left      # octets that the file has taken
+
+    def __cinit__(self, int descriptor=-1):
+        self.descriptor = descriptor
+
+    cdef inline int spill(self, size_t more_than=AT_ONCE) except -1 nogil:
+        """Between two lines: to the file with them, if there are so many octets by now. Other threads run meanwhile."""
+        cdef size_t done = 0
+        cdef ssize_t taken
+        cdef pollfd waiting
+        if self.descriptor < 0 or self.used <= more_than:
+            return 0
+        while done < self.used:
+            taken = c_write(self.descriptor, self.data + done, self.used - done)
+            if taken >= 0:
+                done += taken
+                self.left += taken
+            elif errno == EAGAIN:  # a terminal or pipe that another process has made so
+                waiting.fd, waiting.events = self.descriptor, POLLOUT
+                poll(&waiting, 1, -1)
+            elif errno == EINTR:
+                with gil:
+                    PyErr_CheckSignals()
+            else:
+                with gil:
+                    self.take_back(done, errno)
+        self.used = 0
+        return 0
+
+    cdef int take_back(self, size_t done, int error) except -1:
+        """The file takes no more: it is to end with a whole line. Raises."""
+        self.used = 0
+        self.left -= done
+        if done:  # or the position may be 0 in a file that is appended to
+            try:  # a pipe cannot be cut
+                _os.ftruncate(self.descriptor, _os.lseek(self.descriptor, -<ssize_t>done, _os.SEEK_CUR))
+            except OSError:
+                pass
+        raise OSError(error, _os.strerror(error))
 
     def __dealloc__(self):
         free(self.data)
@@ -354,35 +410,191 @@ def json_lines(records, default=None):
     """Records (dicts) as lines of ASCII JSON, one ``bytes``. Says what ``json.dumps(record, default=default)`` says.
 
     Other threads run while it writes a :class:`Record`, which must not be changed meanwhile."""
-    from json import dumps
     global _most
-    cdef _Text text = _Text()
-    cdef _Pattern pattern = _Pattern()
+    cdef _Lines lines = _Lines(-1, default)
     cdef list all = list(records)  # nobody else can change this one
-    cdef Py_ssize_t i = 0, count = len(all)
-    cdef PyObject **items = list_items(all)
-    cdef PyObject *kind = <PyObject *>Record
-    cdef PyObject *layout
+    lines.text.enlarge(_most)
+    lines.add(<PyObject *>all)
+    _most = min(max(_most, lines.text.used), <size_t>16777216)
+    return PyBytes_FromStringAndSize(lines.text.data, lines.text.used)
 
-    text.other = lambda value: dumps(value, default=default)
-    text.enlarge(_most)
-    while i < count:
-        each = all[i]
-        i += 1
-        if type(each) is Record:
-            if pattern.layout is None or (<Record>each).layout is not pattern.layout:
-                pattern.begin_places(each, text)
+
+cdef class _Lines:
+    """Makes lines of records."""
+
+    cdef _Text text
+    cdef _Pattern pattern
+    cdef readonly uint64_t lines
+    """How many were made."""
+
+    def __init__(self, int descriptor, default=None):
+        from json import dumps
+        self.text = _Text(descriptor)
+        self.text.other = lambda value: dumps(value, default=default)
+        self.pattern = _Pattern()
+
+    cdef int add(self, PyObject *records) except -1 nogil:
+        """Adds the lines of a list that nobody changes. Needs no lock where its records have the layout of those before."""
+        cdef Py_ssize_t i, count = list_size(records)
+        cdef PyObject **items = list_items(records)
+        for i in range(count):
+            self.text.spill()
+            if type_of(items[i]) == RECORD and <PyObject *>(<Record>items[i]).layout == <PyObject *>self.pattern.layout:
+                self.pattern.follow_places((<Record>items[i]).at, (<Layout><PyObject *>self.pattern.layout).shown, self.text)
             else:
-                pattern.follow_places((<Record>each).at, (<Record>each).layout.shown, text)
-            layout = <PyObject *>pattern.layout
-            with nogil:
-                while i < count and type_of(items[i]) == kind and <PyObject *>(<Record>items[i]).layout == layout:
-                    pattern.follow_places((<Record>items[i]).at, (<Layout>layout).shown, text)
-                    i += 1
-            continue
-        if each is None:
+                with gil:
+                    self.add_other(<object>items[i])
+            self.lines += 1
+        return 0
+
+    cdef int add_other(self, object record) except -1:
+        if type(record) is Record:
+            return self.pattern.begin_places(record, self.text)
+        if record is None:
             raise TypeError("None is no record")
-        if not pattern.follow(each, text):
-            pattern.begin(each, text)
-    _most = min(max(_most, text.used), <size_t>16777216)
-    return PyBytes_FromStringAndSize(text.data, text.used)
+        if not self.pattern.follow(record, self.text):
+            self.pattern.begin(record, self.text)
+        return 0
+
+
+@cython.final
+cdef class JSONLines(_Lines):
+    """Writes records to a file, as :func:`json_lines` has them. Where the file takes no more, it ends with a whole line.
+
+    :param descriptor: of the file, which stays open
+    """
+
+    @property
+    def octets(self):
+        """How many the file has taken."""
+        return self.text.left
+
+    def write_from(self, Handover lists not None):
+        """Writes what comes until that ends; what is there at once. Without the interpreter's lock, as far as it goes.
+
+        :raises OSError: the file takes no more
+        """
+        cdef PyObject *records
+        self.text.used = 0
+        with nogil:
+            while True:
+                records = lists.next()
+                if records == NULL:
+                    break
+                self.add(records)
+                if not lists.more():
+                    self.text.spill(0)
+
+
+cdef PyObject *RECORD = <PyObject *>Record
+
+
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t *lock, const void *kind)
+    int pthread_mutex_destroy(pthread_mutex_t *lock)
+    int pthread_mutex_lock(pthread_mutex_t *lock)
+    int pthread_mutex_unlock(pthread_mutex_t *lock)
+    int pthread_cond_init(pthread_cond_t *changed, const void *kind)
+    int pthread_cond_destroy(pthread_cond_t *changed)
+    int pthread_cond_wait(pthread_cond_t *changed, pthread_mutex_t *lock)
+    int pthread_cond_timedwait(pthread_cond_t *changed, pthread_mutex_t *lock, const timespec *until)
+    int pthread_cond_broadcast(pthread_cond_t *changed)
+
+cdef enum:
+    MOST_LISTS = 16
+
+
+@cython.final
+cdef class Handover:
+    """Lists from one thread to another, in their order. The other one needs no lock of the interpreter's to get them: to
+    wait for that, which the first one rarely lets go of, would take longer than to write what is in them."""
+
+    cdef pthread_mutex_t lock
+    cdef pthread_cond_t changed
+    cdef PyObject *lists[MOST_LISTS]
+    cdef unsigned put_in, taken, done, freed   # how many so far; what is done is freed by who puts the next one in
+    cdef bint ended
+
+    def __cinit__(self):
+        pthread_mutex_init(&self.lock, NULL)
+        pthread_cond_init(&self.changed, NULL)
+
+    def __dealloc__(self):
+        self.done = self.put_in
+        self.free()
+        pthread_cond_destroy(&self.changed)
+        pthread_mutex_destroy(&self.lock)
+
+    cdef int free(self) except -1:
+        while self.freed != self.done:
+            Py_DECREF(<object>self.lists[self.freed % MOST_LISTS])
+            self.freed += 1
+        return 0
+
+    def put(self, list records not None):
+        """Hands over a list, which nobody changes from here on. Waits where :data:`MOST_LISTS` are not done yet."""
+        self.free()
+        while self.put_in - self.freed == MOST_LISTS:
+            with nogil:
+                self.wait_a_little()
+            PyErr_CheckSignals()
+            self.free()
+        Py_INCREF(records)
+        pthread_mutex_lock(&self.lock)
+        self.lists[self.put_in % MOST_LISTS] = <PyObject *>records
+        self.put_in += 1
+        pthread_cond_broadcast(&self.changed)
+        pthread_mutex_unlock(&self.lock)
+
+    cdef void wait_a_little(self) noexcept nogil:
+        cdef timespec until
+        clock_gettime(0, &until)
+        until.tv_nsec += 100000000
+        if until.tv_nsec >= 1000000000:
+            until.tv_sec += 1
+            until.tv_nsec -= 1000000000
+        pthread_mutex_lock(&self.lock)
+        if self.put_in - self.done == MOST_LISTS:
+            pthread_cond_timedwait(&self.changed, &self.lock, &until)
+        pthread_mutex_unlock(&self.lock)
+
+    def end(self):
+        """No list comes any more."""
+        pthread_mutex_lock(&self.lock)
+        self.ended = True
+        pthread_cond_broadcast(&self.changed)
+        pthread_mutex_unlock(&self.lock)
+
+    cdef PyObject *next(self) noexcept nogil:
+        """Waits for the next list; the one before is done. NULL: there is none any more."""
+        cdef PyObject *found = NULL
+        pthread_mutex_lock(&self.lock)
+        if self.done != self.taken:
+            self.done = self.taken
+            pthread_cond_broadcast(&self.changed)
+        while self.taken == self.put_in and not self.ended:
+            pthread_cond_wait(&self.changed, &self.lock)
+        if self.taken != self.put_in:
+            found = self.lists[self.taken % MOST_LISTS]
+            self.taken += 1
+        pthread_mutex_unlock(&self.lock)
+        return found
+
+    cdef bint more(self) noexcept nogil:
+        """Whether a list is there already."""
+        cdef bint found
+        pthread_mutex_lock(&self.lock)
+        found = self.taken != self.put_in
+        pthread_mutex_unlock(&self.lock)
+        return found
+
+    def take(self):
+        """As an object: waits for the next list; None when there is none any more."""
+        cdef PyObject *found
+        with nogil:
+            found = self.next()
+        return None if found == NULL else <object>found
