@@ -80,6 +80,8 @@ cdef class Json:
         self.length = PyBytes_GET_SIZE(text)
 
 
+cdef extern from "math.h" nogil:
+    int signbit(double value)
 cdef extern from "unistd.h" nogil:
     ssize_t c_write "write"(int fd, const void *data, size_t size)
 cdef extern from "poll.h" nogil:
@@ -224,6 +226,17 @@ cdef class _Text:
     cdef int add_bytes(self, bytes text) except -1:
         return self.add(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
 
+    cdef int add_few(self, unsigned long microseconds) except -1 nogil:
+        """Seconds of which repr() says 7e-06, 1e-05, or 2.5e-05."""
+        cdef char text[8]
+        cdef size_t length = 1
+        text[0] = <char>(c'0' + (microseconds if microseconds < 10 else microseconds // 10))
+        if microseconds > 10 and microseconds % 10:
+            text[1], text[2] = c'.', <char>(c'0' + microseconds % 10)
+            length = 3
+        memcpy(text + length, "e-06" if microseconds < 10 else "e-05", 4)
+        return self.add(text, length + 4)
+
     cdef int add_float(self, double value) except -1 nogil:
         """The shortest text that means the number. Where a number of whole microseconds does, as most times are, it is
         that one: below 2 ** 32, no two of them are the same double."""
@@ -231,9 +244,11 @@ cdef class _Text:
         cdef char digits[32]
         cdef char *end = digits + sizeof(digits)
         cdef char *text
-        if 0.001 <= value < 4294967296.0:
+        if 0 < value < 4294967296.0:
             microseconds = <unsigned long>(value * 1e6 + 0.5)
             if <double>microseconds / 1e6 == value:
+                if microseconds < 100:
+                    return self.add_few(microseconds)
                 rest = microseconds % 1000000
                 text = _digits(end, 1000000 + rest)  # the 1 makes place for leading zeros, and for the point
                 text[0] = c'.'
@@ -241,6 +256,8 @@ cdef class _Text:
                     end -= 1
                 text = _digits(text, microseconds // 1000000)
                 return self.add(text, end - text)
+        elif value == 0 and not signbit(value):
+            return self.add("0.0", 3)
         with gil:
             text = PyOS_double_to_string(value, c'r', 0, 2, NULL)
             try:

@@ -33,6 +33,10 @@ class TestLines(unittest.TestCase):
         records = [{"n": number / 10**6} for number in numbers]
         self.assertEqual(json_lines(records), "".join(json.dumps(one) + "\n" for one in records).encode())
 
+    def test_few_microseconds(self):
+        records = [{"n": number / 10**6} for number in range(3000)]
+        self.assertEqual(json_lines(records), "".join(json.dumps(one) + "\n" for one in records).encode())
+
     def test_records_that_are_like_the_one_before(self):
         shared, text = [1], "x" * 1000
         first = {"a": None, "b": text, "c": shared, 1: 0.5}
