@@ -177,6 +177,8 @@ class ThreadedWriter:
             raise self._error
 
     def _work(self) -> None:
+        with suppress(OSError):  # each list wakes us up: not in the place of who has put it in. sched(7)
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         try:
             self.writer.write_from(self._lists)
         except BaseException as error:  # whoever gives records gets it

@@ -17,6 +17,9 @@ cpdef bint is_response(bytes message) except -1
 cpdef bint may_be_response(bytes data) except -1
 
 
+cdef int LOOKED_AT
+
+
 cdef class DNSChain(Chain):
     @cython.locals(data=bytes, sequence=cython.longlong, start=cython.longlong, before=cython.longlong)
     cpdef bint tcp(self, object rec, _core.TCP tcp, bint rev) except -1

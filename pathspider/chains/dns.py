@@ -100,12 +100,16 @@ def answers(query: bytes, message: bytes) -> bool:
     return is_response(message) and not (message[2] ^ query[2]) & 0x78
 
 
+LOOKED_AT = 14
+"""Octets that tell :func:`may_be_response`: a length, and the header of a message."""
+
+
 def may_be_response(data: bytes) -> bool:
     """Whether bytes of a TCP stream can begin a response: tells other protocols, and queries, apart."""
     size = len(data)
     if size >= 5 and not data[4] & 128:
         return False
-    if size < 14:
+    if size < LOOKED_AT:
         return True
     records = (data[8] << 8 | data[9]) + (data[10] << 8 | data[11]) + (data[12] << 8 | data[13])
     return 12 + 5 * (data[6] << 8 | data[7]) + 11 * records <= (data[0] << 8 | data[1])
@@ -134,7 +138,7 @@ class Stream:
                 at = min(self.parts)
                 part = self.parts.pop(at)
                 self.data += part[len(self.data) - at :]
-            if not may_be_response(bytes(self.data[:14])):
+            if not may_be_response(bytes(self.data[:LOOKED_AT])):
                 self.end()
         elif len(self.parts) < PARTS and len(data) > len(self.parts.get(at, b"")):
             self.parts[at] = data[: LONGEST - at]
@@ -156,7 +160,7 @@ class Stream:
             del self.data[:size]
             self.start = (self.start + size) & 0xFFFFFFFF
             self.parts = {at - size: part for at, part in self.parts.items()}
-            if not may_be_response(bytes(self.data[:14])):
+            if not may_be_response(bytes(self.data[:LOOKED_AT])):
                 self.end()
         return found
 
@@ -198,24 +202,29 @@ class DNSChain(Chain):
             if stream is None:
                 stream = sequence
                 rec["_dns_rev" if rev else "_dns_fwd"] = sequence
-        data = payload_of(tcp) if tcp.payload_len else None
-        if data is None:
+        if not tcp.payload_len:
             return True
+        start, before = sequence, 0
         if not isinstance(stream, Stream):
-            start = sequence if stream is None else stream  # None: the capture began later than the connection
-            before = (start - sequence) & 0xFFFFFFFF
-            if before < 1 << 31 and not may_be_response(data[before:]):
+            if stream is not None:  # else the capture began later than the connection
+                start = stream
+                before = (start - sequence) & 0xFFFFFFFF
+            data = payload_of(tcp, before + LOOKED_AT) if before < 1 << 31 else None
+            if data is not None and not may_be_response(data[before:] if before else data):
                 rec["_dns_rev" if rev else "_dns_fwd"] = False
                 self.enough = True
                 return True
-            stream = Stream(start)
-            rec["_dns_rev" if rev else "_dns_fwd"] = stream
-        stream.add(sequence, data)
-        if stream.found_response():
-            rec["dns_response_valid"] = True
-            return False
-        if stream.over:
-            rec["_dns_rev" if rev else "_dns_fwd"] = False
+        data = payload_of(tcp)
+        if data is not None:
+            if not isinstance(stream, Stream):
+                stream = Stream(start)
+                rec["_dns_rev" if rev else "_dns_fwd"] = stream
+            stream.add(sequence, data)
+            if stream.found_response():
+                rec["dns_response_valid"] = True
+                return False
+            if stream.over:
+                rec["_dns_rev" if rev else "_dns_fwd"] = False
         return True
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:

@@ -23,7 +23,7 @@ class DSCPChain(Chain):
         "dscp_mark_data_rev": Field(int, None, f"Codepoint {_DATA} that came back"),
     }
 
-    wants = Wanted.SYN | Wanted.NOVEL
+    wants = Wanted.SYN | Wanted.NOVEL_DATA
 
     scratch = SYN_SENT
 

@@ -29,7 +29,7 @@ class ECNChain(Chain):
         for mark in MARKS.values()
     }
 
-    wants = Wanted.SYN | Wanted.NOVEL
+    wants = Wanted.SYN | Wanted.NOVEL_DATA
 
     scratch = SYN_SENT
 

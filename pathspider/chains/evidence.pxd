@@ -14,25 +14,23 @@ cpdef object ttl_of(_core.TCP tcp)
 
 
 @cython.locals(sequence=cython.longlong, data=cython.longlong)
-cpdef bint acknowledges(_core.TCP tcp, tuple syn) except -1
+cpdef bint acknowledges(object rec, _core.TCP tcp) except -1
 
 
-@cython.locals(before=tuple)
+@cython.locals(now=double, data=cython.longlong)
 cpdef object note_syn(object rec, _core.TCP tcp)
 
 
-@cython.locals(syn=tuple)
 cpdef object note_rst(object rec, _core.TCP tcp)
 
 
-@cython.locals(syn=tuple, sent=double, microseconds=cython.longlong)
+@cython.locals(now=double, sent=double, microseconds=cython.longlong)
 cpdef object note_synack(object rec, _core.TCP tcp)
 
 
 cpdef object note_answer(object rec, object now)
 
 
-@cython.locals(syn=tuple)
 cpdef object note_error(object rec, _core.ICMPBase icmp, _core.Header ip, dict quoted)
 
 

@@ -34,10 +34,12 @@ def ttl_of(tcp: TCP) -> int | None:
     return tcp.ip6.hop_limit if tcp.ip6 is not None else None
 
 
-def acknowledges(tcp: TCP, syn: tuple[int, int, float]) -> bool:
-    """Whether a segment acknowledges a SYN, with none, some or all of its data."""
-    sequence, data = syn[0], syn[1]
-    return bool(tcp.flags & TCP_ACK) and (tcp.ack_nbr - sequence - 1) & 0xFFFFFFFF <= data
+def acknowledges(rec: dict[str, Any], tcp: TCP) -> bool:
+    """Whether a segment acknowledges the SYN that waits for its answer, with none, some or all of its data."""
+    if not tcp.flags & TCP_ACK:
+        return False
+    sequence, data = rec["_evidence_seq"], rec["_evidence_octets"]
+    return bool((tcp.ack_nbr - sequence - 1) & 0xFFFFFFFF <= data)
 
 
 def header_facts(q: IP | IP6, before_extensions: int) -> dict[str, Any]:
@@ -72,10 +74,12 @@ def note_syn(rec: dict[str, Any], tcp: TCP) -> None:
     if rec["evidence_synack_ttl"] is not None or rec["evidence_answered_at"] is not None:
         return
     now, data = captured_at(tcp), tcp.payload_len
-    before = rec["_evidence_syn"]
-    if before is not None and before[0] == tcp.seq_nbr:
-        data = max(data, before[1])  # a kernel that falls back sends it without
-    rec["_evidence_syn"] = (tcp.seq_nbr, data, now)
+    if rec["_evidence_waits"] and rec["_evidence_seq"] == tcp.seq_nbr:
+        data = max(data, rec["_evidence_octets"])  # a kernel that falls back sends it without
+    rec["_evidence_waits"] = True
+    rec["_evidence_seq"] = tcp.seq_nbr
+    rec["_evidence_octets"] = data
+    rec["_evidence_sent"] = now
     if rec["evidence_failure"] is None or rec["evidence_failure"] == NO_HANDSHAKE:
         rec["evidence_failure"] = NO_HANDSHAKE
         rec["evidence_failed_at"] = now
@@ -83,8 +87,7 @@ def note_syn(rec: dict[str, Any], tcp: TCP) -> None:
 
 def note_rst(rec: dict[str, Any], tcp: TCP) -> None:
     """A RST came back."""
-    syn = rec["_evidence_syn"]
-    if rec["evidence_rst_ttl"] is None and (syn is None or acknowledges(tcp, syn)):
+    if rec["evidence_rst_ttl"] is None and (not rec["_evidence_waits"] or acknowledges(rec, tcp)):
         rec["evidence_rst_ttl"] = ttl_of(tcp)
         if rec["evidence_failure"] == NO_HANDSHAKE:
             rec["evidence_failure"] = REFUSED
@@ -95,17 +98,16 @@ def note_rst(rec: dict[str, Any], tcp: TCP) -> None:
 
 def note_synack(rec: dict[str, Any], tcp: TCP) -> None:
     """A SYN-ACK came back."""
-    syn = rec["_evidence_syn"]
-    if syn is None:
+    if not rec["_evidence_waits"]:
         return
-    if not acknowledges(tcp, syn):
+    if not acknowledges(rec, tcp):
         if rec["evidence_bogus_synack_ttl"] is None:
             rec["evidence_bogus_synack_ttl"] = ttl_of(tcp)
         return
     now = captured_at(tcp)
-    rec["_evidence_syn"] = None
+    rec["_evidence_waits"] = False
     rec["evidence_synack_ttl"] = ttl_of(tcp)
-    sent = syn[2]
+    sent = rec["_evidence_sent"]
     microseconds = int((now - sent) * 1000000 + 0.5)
     if microseconds >= 0:  # the clock may have been set back
         rec["evidence_rtt"] = microseconds / 1000000
@@ -123,8 +125,7 @@ def note_answer(rec: dict[str, Any], now: float) -> None:
 
 def note_error(rec: dict[str, Any], icmp: ICMP | ICMP6, ip: IP | IP6, quoted: dict[str, Any]) -> None:
     """The first ICMP error came about a packet that went forward."""
-    syn = rec["_evidence_syn"]
-    if syn is not None and quoted["tcp_seq"] is not None and quoted["tcp_seq"] != syn[0]:
+    if rec["_evidence_waits"] and quoted["tcp_seq"] is not None and quoted["tcp_seq"] != rec["_evidence_seq"]:
         return  # a stray one: the kernel believes it no more than we do
     rec["evidence_icmp_type"] = icmp.type
     rec["evidence_icmp_code"] = icmp.code
@@ -168,8 +169,8 @@ class EvidenceChain(Chain):
 
     wants = Wanted.SYN | Wanted.END | Wanted.DATA
 
-    scratch = {"_evidence_syn": None}
-    """The SYN that waits for its answer: sequence number, most octets of data on it, and time of the last one."""
+    scratch = {"_evidence_waits": False, "_evidence_seq": 0, "_evidence_octets": 0, "_evidence_sent": 0.0}
+    """Whether a SYN waits for its answer; its sequence number, most octets of data on it, and time of the last one."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Notes SYNs, what answers them, and the first data that came back."""
@@ -187,7 +188,7 @@ class EvidenceChain(Chain):
             if rec["evidence_answered_at"] is not None:
                 self.enough = True
             elif rev:
-                if rec["_evidence_syn"] is None:
+                if not rec["_evidence_waits"]:
                     note_answer(rec, captured_at(tcp))
                     self.enough = True
             elif rec["evidence_failure"] == NO_ANSWER:

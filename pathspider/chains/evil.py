@@ -23,7 +23,7 @@ class EvilChain(Chain):
         "evilbit_data_rev": Field(bool, None, _MEANS.format(_DATA, "came back")),
     }
 
-    wants = Wanted.SYN | Wanted.NOVEL
+    wants = Wanted.SYN | Wanted.NOVEL_DATA
 
     scratch = SYN_SENT
 

@@ -13,11 +13,13 @@ cdef double SOONEST_RESEND
 cpdef bint is_cut(_core.TCP tcp) except -1
 
 
-@cython.locals(syn=tuple)
 cpdef int after_syn(object rec, _core.TCP tcp, int state) except -1
 
 
-@cython.locals(synack=tuple)
+cpdef bint is_first(object rec, _core.TCP tcp, int state) except -1
+
+
+@cython.locals(again=bint)
 cpdef int after_syn_ack(object rec, _core.TCP tcp, int state) except -1
 
 

@@ -29,24 +29,37 @@ def is_cut(tcp: TCP) -> bool:
 
 def after_syn(rec: dict[str, Any], tcp: TCP, state: int) -> int:
     """The state after a SYN that went forward."""
-    syn = (tcp.flags, tcp.seq_nbr, tcp.payload_len, options_of(tcp))
     if state == NOTHING_YET and not is_cut(tcp):
-        rec["_handshake_syn"] = syn
-    elif state == ANSWERED:  # the SYN-ACK was lost behind us; options may have another time
-        return state if rec["_handshake_syn"][:2] == syn[:2] else CONTRADICTED
-    elif state != ASKED or rec["_handshake_syn"] != syn:
+        rec["_handshake_flags"] = tcp.flags
+        rec["_handshake_seq"] = tcp.seq_nbr
+        rec["_handshake_octets"] = tcp.payload_len
+        rec["_handshake_options"] = options_of(tcp)
+    elif not ASKED <= state <= ANSWERED or not is_first(rec, tcp, state):
         return CONTRADICTED
+    elif state == ANSWERED:  # the SYN-ACK was lost behind us
+        return state
     rec["_handshake_sent"] = captured_at(tcp)
     return ASKED
 
 
+def is_first(rec: dict[str, Any], tcp: TCP, state: int) -> bool:
+    """Whether a SYN is the first one, sent again: once it was answered, its options may have another time."""
+    if rec["_handshake_flags"] != tcp.flags or rec["_handshake_seq"] != tcp.seq_nbr:
+        return False
+    return state == ANSWERED or bool(rec["_handshake_octets"] == tcp.payload_len
+                                     and rec["_handshake_options"] == options_of(tcp))
+
+
 def after_syn_ack(rec: dict[str, Any], tcp: TCP, state: int) -> int:
     """The state after a SYN-ACK that came back, and is not bogus."""
-    synack = (tcp.flags, tcp.seq_nbr, tcp.ack_nbr)
     if state == ASKED and not is_cut(tcp) and 0 <= captured_at(tcp) - rec["_handshake_sent"] < SOONEST_RESEND:
-        rec["_handshake_synack"] = synack
+        rec["_handshake_back_flags"] = tcp.flags
+        rec["_handshake_back_seq"] = tcp.seq_nbr
+        rec["_handshake_back_ack"] = tcp.ack_nbr
         return ANSWERED
-    return ANSWERED if state == ANSWERED and rec["_handshake_synack"] == synack else CONTRADICTED
+    again = (state == ANSWERED and rec["_handshake_back_flags"] == tcp.flags
+             and rec["_handshake_back_seq"] == tcp.seq_nbr and rec["_handshake_back_ack"] == tcp.ack_nbr)
+    return ANSWERED if again else CONTRADICTED
 
 
 class HandshakeChain(Chain):
@@ -64,10 +77,11 @@ class HandshakeChain(Chain):
         ),
     }
 
-    wants = Wanted.SYN | Wanted.NOVEL
+    wants = Wanted.SYN | Wanted.OPENING
 
-    scratch = {"_handshake_state": NOTHING_YET, "_handshake_syn": None, "_handshake_synack": None,
-               "_handshake_sent": 0.0, **SYN_SENT}
+    scratch = {"_handshake_state": NOTHING_YET, "_handshake_flags": 0, "_handshake_seq": 0, "_handshake_octets": 0,
+               "_handshake_options": None, "_handshake_back_flags": 0, "_handshake_back_seq": 0,
+               "_handshake_back_ack": 0, "_handshake_sent": 0.0, **SYN_SENT}
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Looks at SYNs, and at what comes first."""

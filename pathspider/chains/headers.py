@@ -29,7 +29,7 @@ class HeadersChain(Chain):
         "headers_rev": Field(str, None, "The same of the SYN-ACK or datagram that came back first"),
     }
 
-    wants = Wanted.SYN | Wanted.NOVEL
+    wants = Wanted.SYN | Wanted.OPENING
 
     scratch = SYN_SENT
 

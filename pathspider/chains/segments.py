@@ -43,8 +43,8 @@ class SegmentsChain(Chain):
             return True
         if rev:
             if rec["segments_rev"] is None:
-                payload = payload_of(tcp)
-                rec["segments_rev"] = "" if payload is None else payload[:MOST_OCTETS].hex()
+                payload = payload_of(tcp, MOST_OCTETS)
+                rec["segments_rev"] = "" if payload is None else payload.hex()
             self.enough = True
             return True
         if rec["_segments_count"] >= MOST_SEGMENTS:

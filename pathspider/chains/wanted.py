@@ -31,3 +31,7 @@ class Wanted(IntFlag):
     """The first TCP segment that comes back and acknowledges all data of the first one; SYN and RST left out."""
     ECE = 128
     """TCP segments with the flag ECE that come back when data have gone forward; SYN and RST left out."""
+    OPENING = 256
+    """The first TCP segment or UDP datagram that goes each way."""
+    NOVEL_DATA = 512
+    """TCP segments with data, and UDP datagrams, that are of the kind NOVEL."""

@@ -148,7 +148,7 @@ cdef class SCTP(Header):
 cpdef tuple endpoints(Header ip)
 cpdef double captured_at(Header header) except? -1
 cpdef bytes options_of(TCP tcp)
-cpdef bytes payload_of(Header transport)
+cpdef bytes payload_of(Header transport, int64_t most=*)
 cpdef str hex_of(Header header, Py_ssize_t octets)
 
 

@@ -22,6 +22,7 @@ cdef struct Flow:
     uint32_t data_seq   # of the first data that went forward behind the handshake,
     uint32_t data_len   # and how many they are; 0: there were none so far
     uint8_t answered    # what acknowledges them has come back
+    uint8_t opened      # by direction of the key, a bit each: a segment or datagram went there
     # What only ends need (below): behind the cache lines that each packet looks at.
     Flow *beside        # next in the bucket of flows by their target
     uint64_t end_hash
@@ -61,7 +62,9 @@ cdef enum:              # as pathspider.chains.wanted has them
     WANTS_FIRST = 32
     WANTS_ANSWER = 64
     WANTS_ECE = 128
-    ANY_KIND = 255
+    WANTS_OPENING = 256
+    WANTS_NOVEL_DATA = 512
+    ANY_KIND = 1023
 
 cdef enum:
     NEW_FLOW, IP4, IP6_, TCP_, UDP_, ICMP4, ICMP6_, HOOKS
@@ -907,6 +910,9 @@ cdef class FlowTable:
                 kinds |= WANTS_END
         elif dec.proto != P_UDP:
             return ANY_KIND
+        if not flow.opened >> dec.dir & 1:
+            flow.opened |= 1 << dec.dir
+            kinds |= WANTS_OPENING
         if data:
             kinds |= WANTS_DATA
         if dec.proto == P_TCP and not flags & 6:
@@ -917,7 +923,7 @@ cdef class FlowTable:
         look = dec.dir | data << 1 | (flags & 0x10) >> 2
         look |= (ip[1] & 3) << 3 | (ip[6] >> 7) << 5 if dec.version == 4 else (ip[1] >> 4 & 3) << 3
         if not flow.looks >> look & 1:
-            kinds |= WANTS_NOVEL
+            kinds |= WANTS_NOVEL | WANTS_NOVEL_DATA if data else WANTS_NOVEL
             if not flags & 5:  # with FIN or RST it means something else
                 flow.looks |= <uint64_t>1 << look
         return kinds

@@ -596,8 +596,8 @@ cpdef bytes options_of(TCP tcp):
     return tcp.options
 
 
-cpdef bytes payload_of(Header transport):
-    """The captured payload of a TCP or UDP header, None if empty: ``transport.payload.data``."""
+cpdef bytes payload_of(Header transport, int64_t most=INT64_MAX):
+    """The captured payload of a TCP or UDP header, None if empty: ``transport.payload.data``. So many octets at most."""
     cdef uint32_t at, end = transport.end
     if type(transport) is TCP:
         at = transport.at + (<TCP>transport).doff * 4
@@ -607,8 +607,10 @@ cpdef bytes payload_of(Header transport):
             end = transport.at + (<UDP>transport).len
     else:
         payload = transport.payload
-        return None if payload is None else payload.data
-    return None if at >= end else PyBytes_FromStringAndSize(<const char *>transport.buf.p + at, end - at)
+        return None if payload is None else payload.data[:most]
+    if at >= end:
+        return None
+    return PyBytes_FromStringAndSize(<const char *>transport.buf.p + at, min(<int64_t>(end - at), most))
 
 
 cpdef double captured_at(Header header) except? -1:
