@@ -11,8 +11,9 @@ import errno
 import random
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar, NamedTuple, cast
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
@@ -21,6 +22,7 @@ from scapy.packet import NoPayload, Packet, Raw
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
 from pathspider.desync import DesynchronizedSpider
+from pathspider.helpers import poller
 from pathspider.helpers.dns import belongs, query
 from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
@@ -35,6 +37,21 @@ FORGE_ATTEMPTS = 16
 
 RAW_SOCKETS = 3
 """Of one worker for one IP version: a sender, and receivers for two transport protocols."""
+
+
+class PortTaken(Exception):  # noqa: N818 - a state of the world
+    """The source port that :meth:`ForgeSpider.forge` chose is in use."""
+
+
+class Sent(NamedTuple):
+    """A packet that has left."""
+
+    flow: Flow
+    raw: bytes
+    deadline: float
+    reply: bytes | None
+    connection: Connection | None
+    """What came of it; None where it was answered, and the plugin goes on from there."""
 
 
 class ForgeSpider(DesynchronizedSpider):
@@ -59,6 +76,7 @@ class ForgeSpider(DesynchronizedSpider):
         self._own = threading.local()
         self._made_links: list[Link] = []
         self._templates = Templates()
+        self._goes_on = type(self).go_on is not ForgeSpider.go_on
 
     # -- what a plugin fills in ----------------------------------------------------------------------------------
 
@@ -80,6 +98,8 @@ class ForgeSpider(DesynchronizedSpider):
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         """What came back for ``packet``: ``CONN_OK``, ``CONN_FAILED``, or None if it is not the answer.
+
+        All connections wait meanwhile: it must not block.
 
         :param reply: for TCP the segment from its header on; for UDP the datagram's payload
         """
@@ -146,49 +166,83 @@ class ForgeSpider(DesynchronizedSpider):
         if own is None:
             return local_error("no_ipv6_source" if six else "no_ipv4_source")
         try:
-            packet, flow = self._open(job, seq, self._link(own))
+            packet, sent = self._sent(job, seq, self._link(own))
         except LocalError as error:
             return local_error(str(error))
-        try:
-            connection = self._exchange(job, packet, self._octets(packet), flow)
-        except BaseException:
-            flow.close()
-            raise
+        flow, connection = sent.flow, sent.connection
+        if connection is None:
+            try:
+                connection = self._gone_on(job, packet, sent)
+            except BaseException:
+                flow.close()
+                raise
+        self._note(connection, sent.raw)
         return {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow, **connection}
 
-    def _octets(self, packet: Packet) -> bytes:
-        return self._templates.octets(packet)
+    def _note(self, connection: Connection, raw: bytes) -> None:
+        """Note what else there is to say of a packet that has left as ``raw``."""
 
-    def _open(self, job: Job, seq: int, link: Link) -> tuple[Packet, Flow]:
-        """A packet and the flow that holds its source port."""
+    def _maker(self, packet: Packet) -> Callable[[Packet], bytes]:
+        """What makes the octets of a packet, when all of its fields are set."""
+        return self._templates.octets
+
+    def _sent(self, job: Job, seq: int, link: Link) -> tuple[Packet, Sent]:
+        """A packet that was forged, and what became of it."""
         for _ in range(FORGE_ATTEMPTS):
             packet = self.forge(job, seq)
             if not isinstance(packet, IP | IPv6):
                 raise TypeError(f"forge() returned {packet!r:.80}, where a Scapy packet with an IP header is needed")
-            transport = tcp_of(packet) or packet.getlayer(UDP) or packet.payload
-            protocol = {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP}.get(type(transport))
-            # int(): Scapy's random values are drawn each time that they are looked at
-            source_port, target_port = (int(getattr(transport, name, 0)) for name in ("sport", "dport"))
-            try:
-                flow = Flow(link, protocol or last_protocol(packet), source_port, (number(packet, "dst"), target_port))
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    continue
-                raise LocalError(errno_name(error.errno or 0)) from error
-            if protocol:
-                transport.sport = flow.source_port
-                if transport.fields.get("dport") is not target_port:
-                    transport.dport = target_port
-            return packet, flow
+            with suppress(PortTaken):
+                return packet, poller.run(self._course(job, packet, link, self._maker(packet)), here=False)
         raise LocalError("EADDRINUSE")
 
-    def _exchange(self, job: Job, packet: Packet, raw: bytes, flow: Flow) -> Connection:
-        """Send a packet, ``raw`` as octets, until it is answered."""
-        began = clock()
-        deadline = began + self.args.timeout
+    def _course(self, job: Job, packet: Packet, link: Link, octets: Callable[[Packet], bytes]) -> poller.Exchange[Sent]:
+        """Give a packet its port, send it, again while there is no answer, and take leave, unless the plugin goes on.
+
+        In the poller's thread: a hundred workers that each call the kernel a dozen times would wait for the
+        interpreter's lock most of the time.
+        """
+        flow = self._open(packet, link)
+        try:
+            raw, deadline = octets(packet), clock() + self.args.timeout
+            reply, connection = None, None
+            try:
+                reply, connection = yield from self._exchange(job, packet, raw, flow, deadline)
+                if connection is None and not self._goes_on:
+                    connection = self.go_on(job, packet, raw, cast(bytes, reply), flow, deadline)
+            finally:
+                if is_syn(packet) and (connection is not None or reply is None):
+                    self.take_leave(job, raw, flow, reply)
+        except BaseException:
+            flow.close()
+            raise
+        return Sent(flow, raw, deadline, reply, connection)
+
+    def _open(self, packet: Packet, link: Link) -> Flow:
+        """The flow that holds a packet's source port, which it gets."""
+        transport = tcp_of(packet) or packet.getlayer(UDP) or packet.payload
+        protocol = {TCP: socket.IPPROTO_TCP, UDP: socket.IPPROTO_UDP}.get(type(transport))
+        # int(): Scapy's random values are drawn each time that they are looked at
+        source_port, target_port = (int(getattr(transport, name, 0)) for name in ("sport", "dport"))
+        try:
+            flow = Flow(link, protocol or last_protocol(packet), source_port, (number(packet, "dst"), target_port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken from error
+            raise LocalError(errno_name(error.errno or 0)) from error
+        if protocol:
+            transport.sport = flow.source_port
+            if transport.fields.get("dport") is not target_port:
+                transport.dport = target_port
+        return flow
+
+    def _exchange(self, job: Job, packet: Packet, raw: bytes, flow: Flow, deadline: float
+                  ) -> poller.Exchange[tuple[bytes | None, Connection | None]]:
+        """Send a packet, ``raw`` as octets, until it is answered: answer and result, which is None if it is good."""
+        began = deadline - self.args.timeout
         pauses = RESEND_AFTER if self.resend else ()
         syn = is_syn(packet)
-        answer, refused = None, False
+        refused = False
         try:
             for until in [*(began + pause for pause in pauses if pause < self.args.timeout), deadline]:
                 flow.send(raw)
@@ -196,24 +250,28 @@ class ForgeSpider(DesynchronizedSpider):
                 while waits:
                     for reply in flow.read():  # in a near network it is there
                         if (state := self.judge(job, packet, reply)) is not None:
-                            answer = reply
-                            if state == CONN_OK:
-                                return self.go_on(job, packet, raw, reply, flow, deadline)
-                            return failed(state, flow.source_port, "the answer refuses it")
+                            bad = failed(state, flow.source_port, "the answer refuses it")
+                            return reply, None if state == CONN_OK else bad
                         if syn and is_bogus_syn_ack(packet[TCP].seq, len(packet[TCP].payload), reply):
                             flow.send(refusing(raw, reply))
                             if self.resend and not refused:
                                 flow.send(raw)
                             refused = True
-                    waits = flow.wait(until)
-            return failed(CONN_TIMEOUT, flow.source_port, "no answer")
-        except NetworkError as error:
-            return failed(CONN_FAILED, flow.source_port, str(error))
-        except LocalError as error:
-            return local_error(str(error), flow.source_port)
+                    waits = bool((yield flow.arrival(until)))
+        except (NetworkError, LocalError) as error:
+            return None, troubled(flow, error)
+        return None, failed(CONN_TIMEOUT, flow.source_port, "no answer")
+
+    def _gone_on(self, job: Job, packet: Packet, sent: Sent) -> Connection:
+        """What comes of a packet that was answered, where the plugin goes on from there."""
+        flow, reply = sent.flow, cast(bytes, sent.reply)
+        try:
+            return self.go_on(job, packet, sent.raw, reply, flow, sent.deadline)
+        except (NetworkError, LocalError) as error:
+            return troubled(flow, error)
         finally:
-            if syn:
-                self.take_leave(job, raw, flow, answer)
+            if is_syn(packet):
+                self.take_leave(job, sent.raw, flow, reply)
 
     # -- for plugins: packets as an ordinary host sends them -------------------------------------------------------
 
@@ -275,6 +333,13 @@ class ForgeSpider(DesynchronizedSpider):
         query, by id or question: the answer is still waited for."""
         message = bytes(packet[UDP].payload)
         return answer_state(message, reply) if belongs(message, reply) else None
+
+
+def troubled(flow: Flow, error: NetworkError | LocalError) -> Connection:
+    """The result of a flow that broke off."""
+    if isinstance(error, LocalError):
+        return local_error(str(error), flow.source_port)
+    return failed(CONN_FAILED, flow.source_port, str(error))
 
 
 def take_leave(syn: bytes, flow: Flow, reply: bytes | None) -> None:

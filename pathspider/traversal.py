@@ -24,7 +24,6 @@ from pathspider.chains.headers import MOST_OCTETS, HeadersChain
 from pathspider.chains.tcp import TCPChain
 from pathspider.conditions import NOT_OBSERVED, all_observed, connectivity, connectivity_conditions, succeeded
 from pathspider.forge import ForgeSpider
-from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.sockets import is_ipv6
 from pathspider.libtrace import IP, IP6
 from pathspider.records import Conn, Connection, Flow, Job
@@ -179,9 +178,9 @@ class TraversalSpider(ForgeSpider):
         """A packet of a row, or of the baseline."""
         return self.baseline(job) if row is None else row.set(self.baseline(job))
 
-    def _octets(self, packet: Packet) -> bytes:
+    def _maker(self, packet: Packet) -> Callable[[Packet], bytes]:
         template = self._own.__dict__.get("templates", {}).get(id(packet))
-        return super()._octets(packet) if template is None else template.octets(packet)
+        return super()._maker(packet) if template is None else template.octets
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         if self.args.connect == "dnsudp":
@@ -194,8 +193,8 @@ class TraversalSpider(ForgeSpider):
             connection["variant"] = self.chosen(job)[seq - 1].name
         return connection
 
-    def _exchange(self, job: Job, packet: Packet, raw: bytes, flow: ForgedFlow) -> Connection:
-        return {**super()._exchange(job, packet, raw, flow), "forged": raw[:MOST_OCTETS].hex()}
+    def _note(self, connection: Connection, raw: bytes) -> None:
+        connection["forged"] = raw[:MOST_OCTETS].hex()
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 

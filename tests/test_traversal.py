@@ -126,7 +126,7 @@ class TestPackets(unittest.TestCase):
                           mock.patch("random.randrange", return_value=7)):
                         again, new = plugin.forge(job, config), fresh.made(job, row)
                     self.assertEqual(bytes(again), bytes(new))
-                    self.assertEqual(plugin._octets(again), bytes(again))
+                    self.assertEqual(plugin._maker(again)(again), bytes(again))
                 self.assertNotEqual(bytes(plugin.forge(job, config)), bytes(plugin.forge(job, config)))
 
     def test_what_may_differ_otherwise_is_made_anew(self):

@@ -151,13 +151,15 @@ class Flow:
         """Send a packet of this flow, from its IP header on."""
         self.link.send(packet, self.target[0])
 
-    def wait(self, until: float) -> bool:
-        """Block until something has come; False if ``until`` came first.
-
-        ``until`` is a moment on :func:`pathspider.helpers.poller.clock`: monotonic seconds, without our own lag.
-        """
+    def arrival(self, until: float) -> poller.Wait:
+        """What an exchange waits for: that something has come, or that it is ``until``, a moment on
+        :func:`pathspider.helpers.poller.clock`: monotonic seconds, without our own lag."""
         assert self._receiver is not None
-        return bool(poller.wait(self._receiver, select.POLLIN, until))
+        return poller.Wait(self._receiver, select.POLLIN, until)
+
+    def wait(self, until: float) -> bool:
+        """Block until something has come; False if ``until`` came first."""
+        return bool(poller.wait(*self.arrival(until)))
 
     def read(self) -> Iterator[bytes]:
         """What has come: segments from the TCP header on, payloads of datagrams; does not wait.

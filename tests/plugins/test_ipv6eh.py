@@ -55,7 +55,7 @@ class TestPackets(unittest.TestCase):
                     self.assertIs(plugin.forge(job, seq), again)
                     for sport in (0, 40001, 65535):
                         again[TCP].sport = new[TCP].sport = sport
-                        self.assertEqual(plugin._octets(again), bytes(new))
+                        self.assertEqual(plugin._maker(again)(again), bytes(new))
                         self.assertEqual(bytes(again), bytes(new))
 
     def test_options_are_what_hosts_pass_over(self):
