@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pathspider.chains.tcp import TCP_CWR, TCP_ECE
 from pathspider.records import CONN_OK, CONN_SKIPPED, Connection, Flow, Record
@@ -216,6 +216,16 @@ HOPS = {
     "not_located:proxy": "something on the way answers in the target's name",
 }
 """What ``X.hop.…`` says, behind that."""
+
+UNCLEAR = "unclear"
+"""The answer to a question that says, beside another one, that this tells nothing."""
+
+
+def is_void(condition: str, found: Collection[str]) -> bool:
+    """Whether a record's condition tells nothing, since the answer to the same question is :data:`UNCLEAR`, too."""
+    question, _, word = condition.rpartition(".")
+    return word != UNCLEAR and f"{question}.{UNCLEAR}" in found
+
 
 STABLE_CONDITION = re.compile(r"(?P<name>.+)\.stable\.(?P<what>[^.]+)\.(?P<word>[^.]+)")
 """``X.stable.connectivity.word``, or in place of ``connectivity`` what else a plugin suspects."""

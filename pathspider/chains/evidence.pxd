@@ -1,7 +1,7 @@
 cimport cython
 
 from pathspider.chains.base cimport Chain
-from pathspider.chains.tcp cimport TCP_ACK, TCP_RST, TCP_SYN
+from pathspider.chains.tcp cimport TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from pathspider.libtrace cimport _core
 from pathspider.libtrace._core cimport captured_at
 
@@ -26,6 +26,9 @@ cpdef object note_rst(object rec, _core.TCP tcp)
 
 @cython.locals(now=double, sent=double, microseconds=cython.longlong)
 cpdef object note_synack(object rec, _core.TCP tcp)
+
+
+cpdef object note_question(object rec, object now)
 
 
 cpdef object note_answer(object rec, object now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pathspider.chains.base import Chain, Field, Wanted
-from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
+from pathspider.chains.tcp import TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN
 from pathspider.libtrace import ICMP, ICMP6, IP, IP6, TCP, UDP, captured_at
 
 NO_HANDSHAKE = "no_handshake"
@@ -117,6 +117,14 @@ def note_synack(rec: dict[str, Any], tcp: TCP) -> None:
         note_answer(rec, now)
 
 
+def note_question(rec: dict[str, Any], now: float) -> None:
+    """Data went forward, and none came back so far."""
+    if rec["evidence_asked_at"] is None:
+        rec["evidence_asked_at"] = now
+    if rec["evidence_failure"] == NO_ANSWER:
+        rec["evidence_failed_at"] = now
+
+
 def note_answer(rec: dict[str, Any], now: float) -> None:
     """The first data came back."""
     rec["evidence_answered_at"] = now
@@ -151,7 +159,10 @@ class EvidenceChain(Chain):
         "evidence_failed_at": Field(
             float, None, "When that showed: time of the RST or ICMP error, else of what stayed unanswered last"
         ),
+        "evidence_asked_at": Field(float, None, "When the first data behind a handshake went forward"),
         "evidence_answered_at": Field(float, None, "When the first data, or the first datagram, came back"),
+        "evidence_after_fin": Field(bool, False, "The first data came back behind the FIN that ends them: sent again, "
+                                                 "or overtaken"),
         "evidence_syns_fwd": Field(int, 0, "SYNs that went forward, those that were sent again included"),
         "evidence_datagrams_fwd": Field(int, 0, "UDP datagrams that went forward before the first answer"),
         "evidence_rtt": Field(float, None, "Seconds from the last SYN before the SYN-ACK to the SYN-ACK"),
@@ -169,8 +180,10 @@ class EvidenceChain(Chain):
 
     wants = Wanted.SYN | Wanted.END | Wanted.DATA
 
-    scratch = {"_evidence_waits": False, "_evidence_seq": 0, "_evidence_octets": 0, "_evidence_sent": 0.0}
-    """Whether a SYN waits for its answer; its sequence number, most octets of data on it, and time of the last one."""
+    scratch = {"_evidence_fin": False, "_evidence_waits": False, "_evidence_seq": 0, "_evidence_octets": 0,
+               "_evidence_sent": 0.0}
+    """Whether a FIN came back; whether a SYN waits for its answer, its sequence number, most octets of data on it, and
+    time of the last one."""
 
     def tcp(self, rec: dict[str, Any], tcp: TCP, rev: bool) -> bool:
         """Notes SYNs, what answers them, and the first data that came back."""
@@ -187,12 +200,14 @@ class EvidenceChain(Chain):
         elif tcp.payload_len:
             if rec["evidence_answered_at"] is not None:
                 self.enough = True
-            elif rev:
-                if not rec["_evidence_waits"]:
-                    note_answer(rec, captured_at(tcp))
-                    self.enough = True
-            elif rec["evidence_failure"] == NO_ANSWER:
-                rec["evidence_failed_at"] = captured_at(tcp)
+            elif not rev:
+                note_question(rec, captured_at(tcp))
+            elif not rec["_evidence_waits"]:
+                note_answer(rec, captured_at(tcp))
+                rec["evidence_after_fin"] = rec["_evidence_fin"]
+                self.enough = True
+        elif rev and flags & TCP_FIN:
+            rec["_evidence_fin"] = True
         return True
 
     def udp(self, rec: dict[str, Any], udp: UDP, rev: bool) -> bool:

@@ -162,6 +162,14 @@ def later_answers_missing() -> Impairment:
     ), (f"{CONNECTION_BACK} @doomed_$v tcp flags & syn == 0 meta length > $headers drop",))
 
 
+def first_answer_lost() -> Impairment:
+    """The first packet with data that comes back in each connection is lost; it is sent again, and arrives."""
+    return Impairment("loses the first packet with data of each connection on the way back", (), (
+        f"{CONNECTION_BACK} @retried_$v accept",
+        f"tcp flags & syn == 0 meta length > $headers add @retried_$v {{ {CONNECTION_BACK} }} drop",
+    ))
+
+
 def icmp_for_handshake_ack(code: str) -> Impairment:
     """A stray ICMP error, ``host-unreachable`` or ``port-unreachable``: the first packet of each connection after its
     SYN is lost and answered so, and the connection otherwise goes on."""

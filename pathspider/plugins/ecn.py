@@ -9,6 +9,7 @@ from pathspider.base import PluggableSpider, __version__
 from pathspider.chains.basic import BasicChain
 from pathspider.chains.dscp import DSCPChain
 from pathspider.chains.ecn import ECNChain
+from pathspider.chains.evidence import EvidenceChain
 from pathspider.chains.fallback import FallbackChain
 from pathspider.chains.feedback import FeedbackChain
 from pathspider.chains.handshake import HandshakeChain
@@ -34,6 +35,9 @@ MARKS = {"ect0": "ECT(0)", "ect1": "ECT(1)", "ce": "CE"}
 
 CE = 3
 """Congestion experienced, in the ECN field."""
+SOONEST_AGAIN = 0.2
+"""Seconds after which data without an answer are sent again, at the earliest, besides the way there and back, as Linux
+has it; others wait for longer. Of several packets that are lost at once the last one comes sooner. :rfc:`8985`"""
 
 BASELINE, ASKING, FEEDBACK, SYN_ECT = range(4)
 """What connections may be configured as; the first two always are there."""
@@ -65,7 +69,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
         "syn_ect": "Is ECN negotiated by a SYN with ECT(0)?",
     }
     version = __version__
-    chains = [BasicChain, TCPChain, ECNChain, FallbackChain]
+    chains = [BasicChain, TCPChain, ECNChain, FallbackChain, EvidenceChain]
     passive_chains = [BasicChain, TCPChain, ECNChain, HandshakeChain, DSCPChain]
     connect_supported = ["http", "https", "tcp", "dnstcp"]
     capabilities = ("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
@@ -86,6 +90,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
         **{f"ecn.ipmark.{mark}.{word}": f"{codepoint} {meaning} on packets that came back"
            for mark, codepoint in MARKS.items()
            for word, meaning in (("seen", "was seen"), ("not_seen", "was not seen"))},
+        "ecn.ipmark.ect0.unclear": "beside not_seen: all data that came may have been sent again, which goes without",
         **connectivity_conditions("ecn.feedback"),
         **response_conditions("ecn.feedback", connect_supported),
         **handshake_conditions("ecn.feedback"),
@@ -173,6 +178,7 @@ class ECN(SynchronizedSpider, PluggableSpider):
             *(handshake("ecn", baseline, experiment) if not fallen else []),
             *negotiation(baseline, experiment),
             *ip_marks(experiment),
+            *(unclear_marks(experiment) if negotiation(baseline, experiment) == ["ecn.negotiation.succeeded"] else []),
             *(feedback(baseline, experiment, by_config[FEEDBACK]) if FEEDBACK in by_config else []),
             *(syn_ect(baseline, experiment, by_config[SYN_ECT]) if SYN_ECT in by_config else []),
         ]
@@ -284,6 +290,16 @@ def syn_ect(baseline: Flow, asking: Flow, marked_syn: Flow) -> list[str]:
     if said and not fell_back(marked_syn) and negotiation(baseline, asking) == ["ecn.negotiation.succeeded"]:
         found.append(f"ecn.syn_ect.{'negotiated' if said == ['ecn.negotiation.succeeded'] else 'refused'}")
     return found
+
+
+def unclear_marks(flow: Flow) -> list[str]:
+    """Whether nothing is known of ECT(0) since all data that came may have been sent again, which goes without it:
+    :rfc:`3168`, section 6.1.5. So it may be where they came behind what ends them, or late enough for that."""
+    asked, answered, rtt = flow["evidence_asked_at"], flow["evidence_answered_at"], flow["evidence_rtt"]
+    if asked is None or answered is None or flow["ecn_ect0_data_rev"] or flow["ecn_ect0_syn_rev"]:
+        return []
+    late = flow["evidence_after_fin"] or answered - asked - (rtt or 0) >= SOONEST_AGAIN
+    return ["ecn.ipmark.ect0.unclear"] if late else []
 
 
 def ip_marks(flow: Flow) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from pathspider.conditions import PLACEHOLDERS, RUN, matches
+from pathspider.conditions import PLACEHOLDERS, RUN, is_void, matches
 from pathspider.installed import find_plugin
 
 INCONCLUSIVE = f"{RUN}."
@@ -73,7 +73,7 @@ def verdict(conditions: Iterable[str]) -> tuple[str, ...]:
 def telling(conditions: tuple[str, ...]) -> list[str]:
     """Those that answer a question."""
     idle = tuple(one for one, other in NEEDS.items() if not any(there.startswith(other) for there in conditions))
-    return [one for one in conditions if not one.startswith((INCONCLUSIVE, *idle))]
+    return [one for one in conditions if not one.startswith((INCONCLUSIVE, *idle)) and not is_void(one, conditions)]
 
 
 @lru_cache(maxsize=50_000)

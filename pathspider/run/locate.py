@@ -115,7 +115,7 @@ def findings(located: Mapping[str, Sequence[str]], found: Sequence[str], *, conf
     for pattern, fields in located.items():
         for condition in filter(re.compile(pattern).fullmatch, found):
             feature = feature_of(condition, features)
-            if feature is None:
+            if feature is None or conditions.is_void(condition, found):
                 continue
             if BROKEN.fullmatch(condition) is None:
                 yield Finding(feature, "changed", fields, not condition.endswith(".connectivity.works"))

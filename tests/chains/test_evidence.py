@@ -126,7 +126,7 @@ class Evidence(ChainTest):
         for path in self.over_both():
             ack = path.out(TCP(sport=1234, dport=80, flags="A", seq=SEQ + 1, ack=100))
             self.told(path.syn(), path.synack(), ack, path.request(), path.response(), path.rst(),
-                      syns_fwd=1, synack_ttl=50, rtt=0.001, answered_at=at(4), rst_ttl=40)
+                      syns_fwd=1, synack_ttl=50, rtt=0.001, asked_at=at(3), answered_at=at(4), rst_ttl=40)
 
     def test_the_round_trip_is_that_of_the_last_syn(self):
         for path in self.over_both():
@@ -141,12 +141,22 @@ class Evidence(ChainTest):
             (record,) = table.flush()
             self.assertEqual((record["evidence_rtt"], record["evidence_synack_ttl"]), (None, 50))
 
+    def test_data_behind_their_fin(self):
+        for path in self.over_both():
+            fin = path.back(TCP(sport=80, dport=1234, flags="FA", seq=999, ack=SEQ + 1))
+            told = {"syns_fwd": 1, "synack_ttl": 50, "rtt": 0.001, "asked_at": at(2)}
+            self.told(path.syn(), path.synack(), path.request(), fin, path.response(), **told, answered_at=at(4),
+                      after_fin=True)
+            self.told(path.syn(), path.synack(), path.request(), path.response(), fin, path.response(), **told,
+                      answered_at=at(3))
+
     def test_a_handshake_and_nothing_after_it(self):
         for path in self.over_both():
             handshake = {"syns_fwd": 1, "synack_ttl": 50, "rtt": 0.001, "failure": "no_answer"}
             self.told(path.syn(), path.synack(), **handshake, failed_at=at(1))
-            self.told(path.syn(), path.synack(), path.request(), path.request(), **handshake, failed_at=at(3))
-            self.told(path.syn(), path.synack(), path.request(), path.rst(), **handshake, failed_at=at(3), rst_ttl=40)
+            handshake |= {"asked_at": at(2), "failed_at": at(3)}
+            self.told(path.syn(), path.synack(), path.request(), path.request(), **handshake)
+            self.told(path.syn(), path.synack(), path.request(), path.rst(), **handshake, rst_ttl=40)
 
     def test_data_on_the_syn_ack_is_an_answer(self):
         for path in self.over_both():
@@ -193,9 +203,10 @@ class Evidence(ChainTest):
 
     def test_a_capture_that_begins_in_the_middle(self):
         for path in self.over_both():
-            self.told(path.request())
-            self.told(path.request(), path.response(), answered_at=at(1))
-            self.told(path.request(), path.rst(), rst_ttl=40)
+            self.told(path.request(), asked_at=at(0))
+            self.told(path.request(), path.request(), path.response(), path.request(), asked_at=at(0),
+                      answered_at=at(2))
+            self.told(path.request(), path.rst(), asked_at=at(0), rst_ttl=40)
 
     def test_datagrams(self):
         for path in self.over_both():

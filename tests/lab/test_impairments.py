@@ -11,8 +11,8 @@ from pathspider.lab import Lab, impairments
 from pathspider.lab.scenarios import all_cases
 from tests import in_checkout
 
-FURTHER = ("ecn.feedback.", "ecn.syn_ect.")
-"""What is said of further connections, which the probe does not make."""
+FURTHER = ("ecn.feedback.", "ecn.syn_ect.", "ecn.ipmark.ect0.unclear")
+"""What is said of further connections, which the probe does not make, and by the time that an answer took."""
 
 PROBE = str(Path(__file__).with_name("probe.py"))
 

@@ -29,6 +29,10 @@ def flow(state=CONN_OK, syn=TCP_SYN, synack=TCP_SA, last=None, **marks):
         "synflags_last_fwd": syn if last is None else last,
         "tcp_connected": synack is not None and bool(synack & TCP_SYN),
         "tcp_rst_rev": synack is not None and bool(synack & TCP_RST),
+        "evidence_asked_at": 10.0,
+        "evidence_answered_at": 10.05,
+        "evidence_rtt": 0.02,
+        "evidence_after_fin": False,
         **dict.fromkeys(MARKS, False),
         **marks,
     }
@@ -112,6 +116,19 @@ class TestECN(unittest.TestCase):
             experiment(ecn_ect0_data_rev=True, ecn_ce_syn_rev=True, ecn_ect0_data_fwd=True),
         )
         self.assertLessEqual({"ecn.ipmark.ect0.seen", "ecn.ipmark.ce.seen", "ecn.ipmark.ect1.not_seen"}, found)
+
+    def test_data_that_may_have_been_sent_again_tell_nothing_of_ect0(self):
+        unclear = "ecn.ipmark.ect0.unclear"
+        for answered, rtt, ect0, expected in ((10.05, 0.02, False, False), (10.23, 0.02, False, True),
+                                              (10.23, 0.04, False, False), (12, None, False, True),
+                                              (12, 0.02, True, False), (None, 0.02, False, False)):
+            found = self.conditions(flow(), experiment(evidence_answered_at=answered, evidence_rtt=rtt,
+                                                       ecn_ect0_data_rev=ect0, ecn_ect0_data_fwd=True))
+            self.assertEqual((unclear in found, f"ecn.ipmark.ect0.{'seen' if ect0 else 'not_seen'}" in found),
+                             (expected, True), (answered, rtt, ect0))
+        self.assertIn(unclear, self.conditions(flow(), experiment(evidence_after_fin=True)))
+        self.assertNotIn(unclear, self.conditions(flow(), experiment(synack=TCP_SA, evidence_answered_at=12)))
+        self.assertIn(unclear, self.spider.conditions)
 
     def test_a_wrong_configuration_is_our_own_fault(self):
         for baseline, experimental in ((flow(syn=ECN_SYN), experiment()), (flow(), flow())):

@@ -29,6 +29,7 @@ def truth(connectivity: str, negotiation: str | None = None, seen: Sequence[str]
 FINE = truth("works", "succeeded", ["ect0"])
 FINE_WITHOUT_DATA = truth("works", "succeeded")
 HANDSHAKE = {"ecn.handshake.works"}
+AGAIN = {"ecn.ipmark.ect0.unclear"}
 BACK = {"towards": False, "back": True}
 OUT = {"towards": True, "back": False}
 BOTH = {"towards": True, "back": True}
@@ -66,7 +67,9 @@ SCENARIOS = [
     # Connectivity: after the handshake
     Scenario("ecn-data-dropped-tcp", [path.drop_after_ecn_setup()], TCP, FINE_WITHOUT_DATA),
     Scenario("ecn-data-dropped-http", [path.drop_after_ecn_setup()], HTTP, truth("broken", "succeeded") | HANDSHAKE),
-    Scenario("ecn-ect-dropped", [path.drop_ect()], HTTP, truth("works", "succeeded")),
+    Scenario("ecn-ect-dropped", [path.drop_ect()], HTTP, truth("works", "succeeded") | AGAIN),
+    # what is sent again has no mark
+    Scenario("ecn-answer-lost", [path.first_answer_lost()], HTTP, truth("works", "succeeded") | AGAIN),
     Scenario("ecn-ect-reset", [path.reset_ect()], HTTP, truth("broken", "succeeded")),
 
     # Marks
