@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pathspider.campaign.errors import CampaignError
 from pathspider.campaign.fleet import Fleet
@@ -81,13 +81,13 @@ def begin(args: argparse.Namespace, words: Words) -> tuple[Campaign, int]:
         raise UsageError("who measures? --local, --fanout NAMES or --split says it")
     check_together(words.args, words.args.parser)
     fleet = None if args.local else the_fleet(args)
-    targets = Targets(args, words)
-    if args.local and args.interface is None and needs_interface(words.args.plugin):
-        args.interface = for_targets(targets.ahead(), pair(args.source_ip))
-    definition = defined(args, words, targets, fleet)
-    if args.local:
-        check_here(args, definition)
-    campaign = Campaign.create(args.folder, definition, targets)
+    with Targets(args, words) as targets:
+        if args.local and args.interface is None and needs_interface(words.args.plugin):
+            args.interface = for_targets(targets.ahead(), pair(args.source_ip))
+        definition = defined(args, words, targets, fleet)
+        if args.local:
+            check_here(args, definition)
+        campaign = Campaign.create(args.folder, definition, targets)
     if fleet is not None:
         fleet.note_campaign(campaign.definition.id, campaign.folder)
     campaign.journal.record("create", id=campaign.definition.id, targets=campaign.definition.targets,
@@ -133,6 +133,13 @@ class Targets:
         selected = Selection(self.reader, TargetFilter(self.port, self.keys), most=args.max_targets, keys=self.keys)
         self._jobs = ReadAhead(Stage(selected.source, self._looked_at(selected)))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the list."""
+        self._lines.close()
+
     def ahead(self) -> Iterator[Job]:
         """As of :class:`~pathspider.cmd.interface.ReadAhead`."""
         return self._jobs.ahead()
@@ -149,8 +156,7 @@ class Targets:
             yield job
 
     def __iter__(self) -> Iterator[Job]:
-        with self._lines:
-            yield from self._jobs
+        yield from self._jobs
         if self.reader.broken_off:
             what = "nobody can say whether these are the campaign's targets" if self._exists \
                 else "there is no campaign yet"
@@ -246,8 +252,9 @@ def refuse_other(args: argparse.Namespace, campaign: Campaign, words: Sequence[s
              for name in now.same(replace(now, **asked))]
     if args.targets and what is not None:
         digest = sha256()
-        for job in Targets(args, what, exists=True):
-            digest.update(json_line(job))
+        with Targets(args, what, exists=True) as targets:
+            for job in targets:
+                digest.update(json_line(job))
         found += ["other targets"] if digest.hexdigest() != now.sha256 else []
     if found:
         raise UsageError(f"{args.folder}: there is another campaign in this folder ({'; '.join(found)}); begin this "

@@ -49,7 +49,7 @@ MOMENT = 0.1
 """Seconds after which a name that is taken, and at which nobody listens, is a stranger's."""
 SHARES = 64
 """So many runs can share a thing."""
-COMMAND_SECONDS = 8.0
+COMMAND_SECONDS = 45.0
 """A program that we start and that does not end by then is ended. Less than a borrower waits for an answer."""
 STARTS, START_AGAIN = 5, 0.1
 """How often a program is started that cannot be for want of processes, and after how many seconds again."""
@@ -59,8 +59,8 @@ ANSWERING = 1.0
 """After so long, a guard that puts back answers for the locks itself: a dead user's who is not root are not believed
 for longer than :data:`PATIENCE`."""
 CAP_NET_ADMIN = 12
-GATE_SECONDS = 10.0
-"""A gate is held for milliseconds: who holds it for so long has been stopped."""
+GATE_SECONDS = 60.0
+"""A gate is held for milliseconds, on a busy machine for a second: who holds it for so long has been stopped."""
 
 Holder = tuple[int, int]
 """Who listens at a name: process, 0 if it cannot be seen from here, and user."""

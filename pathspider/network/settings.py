@@ -38,8 +38,9 @@ from pathspider.network import guard, journal, rtnetlink
 logger = logging.getLogger(__name__)
 
 PROC_SYS = Path("/proc/sys")
-GUARD_ANSWER_SECONDS = 10.0
-GUARD_END_SECONDS = 30.0
+GUARD_ANSWER_SECONDS = 60.0
+"""A guard that does not answer for so long was stopped, or hangs: a busy machine needs seconds to start one."""
+GUARD_END_SECONDS = 90.0
 """So long a guard that has no more to do, or puts back what we could not, is waited for."""
 MOST_VALUES = 16
 """Different values of a setting that are noted."""
@@ -359,6 +360,7 @@ class Settings:
         except OSError as error:
             raise _explained(name, error, text) from error
         try:
+            self._need_guard()
             with journal.gate(thing):
                 lock, other = journal.share(thing)
                 old = os.pread(descriptor, 4096, 0).decode("ascii")
@@ -415,10 +417,7 @@ class Settings:
     def _register(self, thing: str, borrowed: _Borrowed) -> None:
         """Guard and journal know of it before it is changed: the guard first, since it notes what is back."""
         try:
-            self._watch_guard()
-            if self._guard is None:
-                self._journal = self._journal or journal.open_own()
-                self._start_guard()
+            self._need_guard()
             self._tell_guard(thing, borrowed)
             problem = "there is no folder for it"
             if self._journal is not None:
@@ -455,6 +454,13 @@ class Settings:
 
     # -- the guard ---------------------------------------------------------------------------------------------------
 
+    def _need_guard(self) -> None:
+        """Have a guard that is ready: to start one takes seconds on a busy machine, too long for a gate to be shut."""
+        self._watch_guard()
+        if self._guard is None:
+            self._journal = self._journal or journal.open_own()
+            self._start_guard()
+
     def _start_guard(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(GUARD_ANSWER_SECONDS)
@@ -474,6 +480,7 @@ class Settings:
         self._channel = ours
         self._channel_ended = select.poll()
         self._channel_ended.register(ours, select.POLLIN)
+        self._ask_guard("forget\0")  # nothing: it answers when it is ready
 
     def _tell_guard(self, thing: str, borrowed: _Borrowed) -> None:
         fields = (borrowed.kind, borrowed.name, borrowed.old, thing, f"pathspider {self._pid}")

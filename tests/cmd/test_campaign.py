@@ -1,10 +1,12 @@
 """``pspdr campaign --local`` from the outside: real processes, which are killed."""
 
+import gc
 import json
 import os
 import shutil
 import signal
 import subprocess
+import warnings
 
 from pathspider.campaign.folder import Campaign
 from tests.campaign.cases import FolderCase
@@ -162,8 +164,11 @@ class TestUnfinished(FolderCase):
 
 class TestRefusals(FolderCase):
     def refused(self, words, *said):
-        status, _, text = self.here(*words)
-        self.assertEqual(status, 2, text)
+        with warnings.catch_warnings(record=True) as unclosed:
+            warnings.simplefilter("always", ResourceWarning)
+            status, _, text = self.here(*words)
+            gc.collect()
+        self.assertEqual((status, [str(one.message) for one in unclosed]), (2, []), text)
         for one in said:
             self.assertIn(one, text)
 

@@ -37,7 +37,7 @@ def work():
     ended = time.monotonic()
     if "client" in result:
         result.pop("client").close()
-    results.append({**result, "seconds": ended - began, "disturbance": poller.disturbance(began, ended),
+    results.append({**result, "began": began, "seconds": ended - began, "disturbance": poller.disturbance(began, ended),
                     "lag": poller.lag()})
 threads = [threading.Thread(target=work) for _ in range(count)]
 for thread in threads: thread.start()
@@ -401,23 +401,31 @@ class TestTransfers(LabCase):
 class TestStopped(LabCase):
     """The process is stopped while connections are under way."""
 
-    def test_answers_that_came_meanwhile_count_though_the_deadline_passed(self):
-        """200 SYNs are lost; the kernel's next ones are answered while we are stopped, for 11 s, with a timeout of 9.
+    def answered_late(self, mode, count):
+        """Results of connections with a timeout of 4 s whose SYNs are lost; the kernel's next ones are answered while
+        we are stopped, for longer than that.
 
-        That is long enough for a busy machine: what comes first are the threads of all 200.
+        Of those that began at most 2.5 s before SYNs were lost no more: on a busy machine it takes seconds to begin
+        all. SYNs are sent again after 1, 2 and 3 s, or after 1 and 3 s (tcp_syn_linear_timeouts, ip-sysctl).
         """
         undo = self.drop(netlab.HTTP)
         try:
-            child = self.child("tcp", netlab.HTTP, 200, 9)
+            child = self.child(mode, netlab.HTTP, count, 4)
             self.assertEqual(child.process.stdout.readline(), "waiting\n")
             child.stop()
         finally:
             undo()
-        time.sleep(11)
+        undone = time.monotonic()
+        time.sleep(5)
         child.resume()
-        results = child.results()
+        results = [result for result in child.results() if result["began"] > undone - 2.5]
+        self.assertTrue(results)
+        return results
+
+    def test_answers_that_came_meanwhile_count_though_the_deadline_passed(self):
+        results = self.answered_late("tcp", 200)
         self.assertEqual({(result["spdr_state"], result["disturbance"]) for result in results}, {(CONN_OK, "paused")})
-        self.assertGreater(min(result["lag"] for result in results), 1)
+        self.assertGreater(max(result["lag"] for result in results), 1)  # half of it is forgotten each second
 
     def test_time_in_which_we_were_stopped_does_not_count(self):
         child = self.child("tcp", netlab.DROP, 20, 1.5)
@@ -446,16 +454,7 @@ class TestStopped(LabCase):
 
     def test_what_is_asked_after_a_pause_has_its_time(self):
         """The handshake is done while we are stopped; the request goes out after it, and is answered."""
-        undo = self.drop(netlab.HTTP)
-        try:
-            child = self.child("http", netlab.HTTP, 50, 6)
-            self.assertEqual(child.process.stdout.readline(), "waiting\n")
-            child.stop()
-        finally:
-            undo()
-        time.sleep(7)
-        child.resume()
-        self.assertEqual({result["spdr_state"] for result in child.results()}, {CONN_OK})
+        self.assertEqual({result["spdr_state"] for result in self.answered_late("http", 50)}, {CONN_OK})
 
     def answered(self, mode, early):
         """One question, answered while we are stopped, before or after its deadline."""

@@ -417,6 +417,22 @@ class TestSharing(NamespaceCase):
         third.end()
         self.assertEqual(value(FALLBACK), 1)
 
+    def test_nobody_waits_at_the_gate_for_a_guard_to_start(self):
+        """On a busy machine that takes seconds, for each of those who come at once."""
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        go_on, slow = folder / "go on", folder / "python"
+        os.mkfifo(go_on)
+        slow.write_text(f"#!/bin/sh\nread line <'{go_on}'\nexec '{sys.executable}' \"$@\"\n")
+        slow.chmod(0o755)
+        with Settings() as settings, mock.patch.object(sys, "executable", str(slow)):
+            thread = threading.Thread(target=settings.sysctl, args=(ECN, 0, True))
+            thread.start()
+            with open(go_on, "w", encoding="ascii") as file:  # as soon as it is being started
+                held = guard.holder(b"\0pathspider/" + THING.encode() + b"/gate")
+                file.write("\n")
+            thread.join()
+            self.assertEqual((held, value(ECN)), (None, 0))
+
     def test_another_value_is_refused(self):
         first = self.share()
         other = self.share("1")
