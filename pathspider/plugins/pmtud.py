@@ -170,8 +170,8 @@ class PMTUD(ForgeSpider, PluggableSpider):
 
 
 def largest_sent(flow: Flow) -> int:
-    """The size of the largest packet that a connection says to have sent."""
-    return max((flow.get(f"mtu_{name}") or 0 for name in ("passed", "silent", "unclear")), default=0)
+    """The size of the largest packet of which something follows: one of an unclear size may not have been sent."""
+    return max(flow.get(f"mtu_{name}") or 0 for name in ("passed", "silent"))
 
 
 def request(job: Job) -> bytes:

@@ -155,6 +155,9 @@ class Confirmer:
         """The record of a suspect, with what its rounds came to."""
         stable = [stable_condition(suspicion, words, self.most) for suspicion, words in suspect.words.items()]
         found = [condition for condition in stable if condition]
+        if len(found) < len(stable) and self._are_at_a_loss(suspect.rounds):
+            found = [said or stable_in_place(suspicion, UNSTABLE)
+                     for suspicion, said in zip(suspect.words, stable, strict=True)]
         if len(found) < len(stable):
             self.unconfirmed += 1
             found.append(conditions.UNCONFIRMED)
@@ -162,6 +165,12 @@ class Confirmer:
             found += dict.fromkeys(conditions.lossy(suspicion) for suspicion, words in suspect.words.items()
                                    if "works" in words)
         return {**suspect.record, "conditions": [*suspect.record["conditions"], *found], "rounds": suspect.rounds}
+
+    def _are_at_a_loss(self, rounds: Sequence[RoundRecord]) -> bool:
+        """Whether all rounds were made that may be, and nothing failed here: what the target does cannot be told, and more
+        of them would not tell it."""
+        ours = any(condition.startswith(f"{conditions.RUN}.") for one in rounds for condition in one["conditions"])
+        return len(rounds) >= self.most + REPEATS and not ours
 
     # -- out: what is to be done -------------------------------------------------------------------------------------
 
@@ -242,11 +251,17 @@ def stable_condition(suspicion: str, words: Sequence[str], most: int) -> str | N
     if not words or not is_settled(suspicion, words, most):
         return None
     like, _, first = suspicion.rpartition(".")
-    name, _, what = like.rpartition(".")
     said = {*words}
     word = said.pop()
     settled = not said and word != "offline" and (word == first or not SUSPICIOUS.fullmatch(f"{like}.{word}"))
-    return f"{name}.stable.{what}.{word if settled else UNSTABLE}"
+    return stable_in_place(suspicion, word if settled else UNSTABLE)
+
+
+def stable_in_place(suspicion: str, word: str) -> str:
+    """``X.stable.what.word`` in the place of ``X.what.other``."""
+    like = suspicion.rpartition(".")[0]
+    name, _, what = like.rpartition(".")
+    return f"{name}.stable.{what}.{word}"
 
 
 TRIES = ("evidence_syns_fwd", "evidence_datagrams_fwd")

@@ -309,6 +309,10 @@ class TestVerdicts(unittest.TestCase):
         self.assertEqual(self.said(flow(), flow(observed=False)), [NOT_OBSERVED])
         self.assertEqual(self.said(flow(), flow(mtu_passed=1500, size_fwd=1400)), [NOT_OBSERVED])
 
+    def test_a_window_without_room(self):
+        """Nothing large was sent: the capture has not missed it."""
+        self.assertEqual(self.said(flow(), flow(mtu_unclear=1500, size_fwd=60)), ["unclear:1500"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -185,6 +185,17 @@ class TestWords(ConfirmerCase):
         self.assertTrue(is_unfinished(written))
 
 
+    def test_rounds_in_which_nothing_failed_and_nothing_can_be_told(self):
+        confirmer = self.make(most=2)
+        self.suspect(confirmer, "x.connectivity.broken")
+        written, made = self.rounds(confirmer, "x.connectivity.broken", *["x.unclear:1500"] * 10)
+        self.assertEqual((written["conditions"][1:], made), (["x.stable.connectivity.unstable"], 2 + REPEATS))
+        confirmer = self.make(most=2)
+        self.suspect(confirmer, "x.connectivity.broken")
+        written, made = self.rounds(confirmer, "x.unclear:1500", *["pathspider.not_observed"] * 10)
+        self.assertEqual((written["conditions"][1:], made), (["pathspider.unconfirmed"], 2 + REPEATS))
+
+
 class TestRounds(ConfirmerCase):
     def test_each_begins_after_the_gap(self):
         confirmer = self.make()
