@@ -170,7 +170,7 @@ class PMTUD(ForgeSpider, PluggableSpider):
 
 
 def largest_sent(flow: Flow) -> int:
-    """The size of the largest packet of which something follows: one of an unclear size may not have been sent."""
+    """The size of the largest packet that tells something: one of an unclear size may not have been sent."""
     return max(flow.get(f"mtu_{name}") or 0 for name in ("passed", "silent"))
 
 
