@@ -167,8 +167,8 @@ class Confirmer:
         return {**suspect.record, "conditions": [*suspect.record["conditions"], *found], "rounds": suspect.rounds}
 
     def _are_at_a_loss(self, rounds: Sequence[RoundRecord]) -> bool:
-        """Whether all rounds were made that may be, and nothing failed here: what the target does cannot be told, and more
-        of them would not tell it."""
+        """Whether all rounds were made that may be, and nothing failed here: what the target does cannot be told, and
+        more of them would not tell it."""
         ours = any(condition.startswith(f"{conditions.RUN}.") for one in rounds for condition in one["conditions"])
         return len(rounds) >= self.most + REPEATS and not ours
 
