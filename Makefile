@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 export DEBIAN_FRONTEND := noninteractive
 
-APT_PACKAGES := python3 python3-dev python3-venv gcc libc6-dev libpcap-dev libtrace3-dev \
+APT_PACKAGES := python3 python3-dev python3-setuptools python3-venv cython3 gcc libc6-dev libpcap-dev libtrace3-dev \
                 iproute2 nftables openssl util-linux procps ca-certificates xz-utils zstd lz4 tcpdump
 APT_SERVERS  := nginx-light apache2-bin knot dnsperf python3-unbound jq tshark rabbitmq-server scamper
 APT_BROWSER  := chromium chromium-driver fonts-dejavu-core poppler-utils

@@ -232,9 +232,12 @@ cdef class _Text:
         cdef size_t length = 1
         text[0] = <char>(c'0' + (microseconds if microseconds < 10 else microseconds // 10))
         if microseconds > 10 and microseconds % 10:
-            text[1], text[2] = c'.', <char>(c'0' + microseconds % 10)
+            text[1] = c'.'
+            text[2] = <char>(c'0' + microseconds % 10)
             length = 3
-        memcpy(text + length, "e-06" if microseconds < 10 else "e-05", 4)
+        memcpy(text + length, b"e-06", 4)
+        if microseconds >= 10:
+            text[length + 3] = c'5'
         return self.add(text, length + 4)
 
     cdef int add_float(self, double value) except -1 nogil:
