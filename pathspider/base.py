@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pathspider.chains.evidence import EvidenceChain
 from pathspider.conditions import connectivity, first_and_last, is_unfinished
 from pathspider.helpers import modes, poller
+from pathspider.helpers.poller import Exchange
 from pathspider.helpers.sockets import SockOpts, Source
 from pathspider.network.interfaces import PROTOCOL_NUMBERS, InterfaceError, asks_for_ecn
 from pathspider.network.routes import ElsewhereError, Sources
@@ -147,6 +148,8 @@ class Spider:
     """A job's connections are all open together, and finished off after the last; otherwise each before the next."""
     most_per_address: ClassVar[int | None] = None
     """Jobs that may be under way to one address at once, whatever ``--per-address`` says; None: any number."""
+    in_poller = False
+    """Nothing of :meth:`perform` blocks: it is :meth:`exchange`, in the poller's thread."""
     compares_responses: ClassVar[bool] = False
     """Where connectivity ``works``, say how the responses of two connections differ: the first and the last,
     unless :meth:`compared` says otherwise (:func:`~pathspider.conditions.with_responses`)."""
@@ -230,6 +233,11 @@ class Spider:
 
     def perform(self, job: Job, config: int) -> Connection:
         """Make connection number ``config`` to a job's target; the models say how."""
+        raise NotImplementedError
+
+    def exchange(self, job: Job, config: int) -> Exchange[Connection]:
+        """The same as an exchange of the poller's (:mod:`pathspider.helpers.poller`), for those that are
+        :attr:`in_poller`. Called in the worker's thread, carried out in the poller's: it must not block."""
         raise NotImplementedError
 
     def one_more(self) -> None:

@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from inspect import isgeneratorfunction
 from typing import Any, ClassVar, NamedTuple, cast
 
 from scapy.layers.inet import IP, TCP, UDP
@@ -28,12 +29,15 @@ from pathspider.helpers.dns import judge as judge_answer
 from pathspider.helpers.forged import Flow, Link, LocalError, NetworkError
 from pathspider.helpers.poller import clock
 from pathspider.helpers.segments import flags_of, following, is_bogus_syn_ack, refusing, syn_verdict
-from pathspider.helpers.sockets import RESEND_AFTER, errno_name, failed, is_ipv6, local_error
-from pathspider.helpers.templates import Templates, layers, number
+from pathspider.helpers.sockets import RESEND_AFTER, Source, errno_name, failed, is_ipv6, local_error
+from pathspider.helpers.templates import Template, Templates, layers, number
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT, Conn, Connection, Job
 
 FORGE_ATTEMPTS = 16
 """How often ``forge`` is called again when the source port that it chose is taken."""
+
+MOST_HOLDERS = 8
+"""Free ports that a worker keeps for one IP version, where all packets get such: to hold another takes longer."""
 
 RAW_SOCKETS = 3
 """Of one worker for one IP version: a sender, and receivers for two transport protocols."""
@@ -52,6 +56,16 @@ class Sent(NamedTuple):
     reply: bytes | None
     connection: Connection | None
     """What came of it; None where it was answered, and the plugin goes on from there."""
+
+
+class Worker:
+    """What one worker keeps for all of its packets."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Link] = {}
+        """Its raw sockets, by our own address: they are made once."""
+        self.packets: dict[Any, tuple[Packet, Template]] = {}
+        """Of each kind, the last one, of which the next is made: to build one takes longer."""
 
 
 class ForgeSpider(DesynchronizedSpider):
@@ -74,9 +88,12 @@ class ForgeSpider(DesynchronizedSpider):
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._own = threading.local()
+        """``worker``, of the thread."""
         self._made_links: list[Link] = []
         self._templates = Templates()
-        self._goes_on = type(self).go_on is not ForgeSpider.go_on
+        go_on = type(self).go_on
+        self._may_block = go_on is not ForgeSpider.go_on and not isgeneratorfunction(go_on)
+        """Whether ``go_on`` is a plugin's that may wait by itself: then it has to stay in the worker's thread."""
 
     # -- what a plugin fills in ----------------------------------------------------------------------------------
 
@@ -96,6 +113,9 @@ class ForgeSpider(DesynchronizedSpider):
         """Why the experiment does not exist for this target, in a word, or None: the job then is not measured."""
         return None
 
+    def check(self, job: Job) -> None:
+        """Raises ``LocalError`` where something of a job is such that no packet can be made for it: nothing leaves."""
+
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         """What came back for ``packet``: ``CONN_OK``, ``CONN_FAILED``, or None if it is not the answer.
 
@@ -107,10 +127,11 @@ class ForgeSpider(DesynchronizedSpider):
 
     def go_on(  # noqa: PLR0917 - all that is known of the exchange
         self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: Flow, deadline: float
-    ) -> Connection:
+    ) -> Connection | poller.Exchange[Connection]:
         """``packet`` (``raw`` as octets) was answered by ``reply``: what comes of it. A plugin may go on from here.
 
-        ``NetworkError`` and ``LocalError``, which the flow raises, need not be caught.
+        It may be a generator that yields what it waits for (``flow.arrival(until)``) and returns the connection: that
+        spares changes of threads. ``NetworkError`` and ``LocalError``, which the flow raises, need not be caught.
         """
         return accepted(packet, reply)
 
@@ -130,7 +151,11 @@ class ForgeSpider(DesynchronizedSpider):
         return self.connect(job, config)
 
     def descriptors(self) -> int:
-        return super().descriptors() + 2 * RAW_SOCKETS
+        return super().descriptors() + 2 * (RAW_SOCKETS + self._holders())
+
+    def _holders(self) -> int:
+        """Ports that a worker's link may keep."""
+        return MOST_HOLDERS if self.in_poller else 0
 
     def finish(self) -> None:
         """Close the workers' raw sockets."""
@@ -138,62 +163,81 @@ class ForgeSpider(DesynchronizedSpider):
         while self._made_links:
             self._made_links.pop().close()
 
-    def _link(self, own: str) -> Link:
-        links = self._links()
-        if own not in links:
+    def connect(self, job: Job, seq: int) -> Connection:
+        """Forge packet number ``seq``, send it, and wait for the answer, at most ``--timeout`` seconds."""
+        return poller.at_once(self._whole(job, seq, self._worker(), self.source, together=False))
+
+    def exchange(self, job: Job, config: int) -> poller.Exchange[Connection]:
+        return self._whole(job, config, self._worker(), self.source, together=True)
+
+    def _worker(self) -> Worker:
+        """What the worker of this thread keeps; in the poller's thread, the one whose packet is forged."""
+        worker: Worker | None = getattr(self._own, "worker", None)
+        if worker is None:
+            worker = self._own.worker = Worker()
+        return worker
+
+    def _link(self, own: str, worker: Worker) -> Link:
+        if own not in worker.links:
             try:
-                links[own] = Link(own)
-                self._made_links.append(links[own])
+                worker.links[own] = Link(own, self._holders())
+                self._made_links.append(worker.links[own])
             except PermissionError:
                 raise  # true for all jobs
             except OSError as error:
                 raise LocalError(errno_name(error.errno or 0)) from error
-        return links[own]
+        return worker.links[own]
 
-    def _links(self) -> dict[str, Link]:
-        """This worker's raw sockets, by our own address: they are made once."""
-        links: dict[str, Link] | None = getattr(self._own, "links", None)
-        if links is None:
-            links = self._own.links = {}
-        return links
+    def _whole(self, job: Job, seq: int, worker: Worker, source: Source, *, together: bool
+               ) -> poller.Exchange[Connection]:
+        """All of :meth:`connect`, with the worker's own, and its addresses for the target.
 
-    def connect(self, job: Job, seq: int) -> Connection:
-        """Forge packet number ``seq``, send it, and wait for the answer, at most ``--timeout`` seconds."""
+        :param together: all of it is in the poller's thread. Else it waits for nothing, and the poller has but what
+            does: plugins that may block forge and go on in the worker's thread
+        """
+        raw = None
         if reason := self.not_applicable(job):
-            return {"spdr_state": CONN_SKIPPED, "sp": 0, "skipped": reason}
-        six = is_ipv6(job["dip"])
-        own = self.source[six]
-        if own is None:
-            return local_error("no_ipv6_source" if six else "no_ipv4_source")
-        try:
-            packet, sent = self._sent(job, seq, self._link(own))
-        except LocalError as error:
-            return local_error(str(error))
-        flow, connection = sent.flow, sent.connection
-        if connection is None:
+            connection: Connection = {"spdr_state": CONN_SKIPPED, "sp": 0, "skipped": reason}
+        elif (own := source[six := is_ipv6(job["dip"])]) is None:
+            connection = local_error("no_ipv6_source" if six else "no_ipv4_source")
+        else:
             try:
-                connection = self._gone_on(job, packet, sent)
-            except BaseException:
-                flow.close()
-                raise
-        self._note(connection, sent.raw)
-        return {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow, **connection}
+                self.check(job)
+                if together:
+                    self._own.worker, self._job.source = worker, source  # this thread stands in for the worker's
+                packet, sent = yield from self._sent(job, seq, self._link(own, worker), together=together)
+            except LocalError as error:
+                connection = local_error(str(error))
+            else:
+                flow, raw = sent.flow, sent.raw
+                outcome = sent.connection
+                if outcome is None:
+                    try:
+                        outcome = self._gone_on(job, packet, sent)
+                    except BaseException:
+                        flow.close()
+                        raise
+                connection = {"sp": flow.source_port, "dp": flow.target[1], "proto": flow.protocol, "client": flow,
+                              **outcome}
+        self._note(connection, job, seq, raw)
+        return connection
 
-    def _note(self, connection: Connection, raw: bytes) -> None:
-        """Note what else there is to say of a packet that has left as ``raw``."""
+    def _note(self, connection: Connection, job: Job, seq: int, raw: bytes | None) -> None:
+        """Note what else there is to say of a connection, whose packet has left as ``raw``, if at all."""
 
     def _maker(self, packet: Packet) -> Callable[[Packet], bytes]:
         """What makes the octets of a packet, when all of its fields are set."""
         return self._templates.octets
 
-    def _sent(self, job: Job, seq: int, link: Link) -> tuple[Packet, Sent]:
+    def _sent(self, job: Job, seq: int, link: Link, *, together: bool) -> poller.Exchange[tuple[Packet, Sent]]:
         """A packet that was forged, and what became of it."""
         for _ in range(FORGE_ATTEMPTS):
             packet = self.forge(job, seq)
             if not isinstance(packet, IP | IPv6):
                 raise TypeError(f"forge() returned {packet!r:.80}, where a Scapy packet with an IP header is needed")
+            course = self._course(job, packet, link, self._maker(packet))
             with suppress(PortTaken):
-                return packet, poller.run(self._course(job, packet, link, self._maker(packet)), here=False)
+                return packet, (yield from course) if together else poller.run(course, here=False)
         raise LocalError("EADDRINUSE")
 
     def _course(self, job: Job, packet: Packet, link: Link, octets: Callable[[Packet], bytes]) -> poller.Exchange[Sent]:
@@ -208,10 +252,15 @@ class ForgeSpider(DesynchronizedSpider):
             reply, connection = None, None
             try:
                 reply, connection = yield from self._exchange(job, packet, raw, flow, deadline)
-                if connection is None and not self._goes_on:
-                    connection = self.go_on(job, packet, raw, cast(bytes, reply), flow, deadline)
+                if connection is None and not self._may_block:
+                    try:
+                        went_on = self.go_on(job, packet, raw, cast(bytes, reply), flow, deadline)
+                        connection = went_on if isinstance(went_on, dict) else (yield from went_on)
+                    except (NetworkError, LocalError) as error:
+                        connection = troubled(flow, error)
             finally:
-                if is_syn(packet) and (connection is not None or reply is None):
+                goes_on = self._may_block and reply is not None and connection is None
+                if is_syn(packet) and not goes_on:
                     self.take_leave(job, raw, flow, reply)
         except BaseException:
             flow.close()
@@ -266,7 +315,7 @@ class ForgeSpider(DesynchronizedSpider):
         """What comes of a packet that was answered, where the plugin goes on from there."""
         flow, reply = sent.flow, cast(bytes, sent.reply)
         try:
-            return self.go_on(job, packet, sent.raw, reply, flow, sent.deadline)
+            return cast(Connection, self.go_on(job, packet, sent.raw, reply, flow, sent.deadline))
         except (NetworkError, LocalError) as error:
             return troubled(flow, error)
         finally:

@@ -42,6 +42,10 @@ MOST_KEPT = 10
 MAKERS = ("baseline", "forge", "ip_header", "made", "tcp_syn")
 """Methods that make a packet; a plugin may have its own."""
 
+AROUND = ("connect", "exchange", "perform", "post_connect")
+"""Methods that are called for each connection. Where a plugin has none of its own, nothing blocks: all connections to a
+target are one exchange of the poller's."""
+
 OPTION_OCTETS = {"MSS": 4, "WScale": 3, "Timestamp": 10, "NOP": 1, "EOL": 1}
 """By the names that Scapy has for them. Others have their octets as their value."""
 
@@ -128,9 +132,14 @@ class TraversalSpider(ForgeSpider):
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._table = self.table()
         """The rows of this run."""
-        ours = all(getattr(type(self), name) is getattr(TraversalSpider, name) for name in MAKERS)
+        ours = self._has_ours(MAKERS)
+        self.in_poller = ours and not self._may_block and self._has_ours(AROUND)
         self._reuses = ours and len(self._table) < MOST_KEPT and args.connect != "dnsudp"
         """Whether a worker's packets of a row differ in numbers alone, so that one can be made of the one before."""
+
+    def _has_ours(self, names: Iterable[str]) -> bool:
+        """Whether the plugin has no methods of its own of these names."""
+        return all(getattr(type(self), name) is getattr(TraversalSpider, name) for name in names)
 
     def table(self) -> Sequence[Variant]:
         """The rows of this run: all that the class lists."""
@@ -163,15 +172,14 @@ class TraversalSpider(ForgeSpider):
 
     def forge(self, job: Job, seq: int) -> Packet:
         row = self.chosen(job)[seq - 1] if seq else None
-        kept = self._own.__dict__.setdefault("kept", {})
+        kept = self._worker().packets
         key = row and row.name, is_ipv6(job["dip"])
         if key in kept:
-            return self.renumber(kept[key], job)
+            return self.renumber(kept[key][0], job)
         packet = self.made(job, row)
         is_fixed = self._reuses and (row is None or getattr(row.set, "is_fixed", False))
         if is_fixed and (template := self._templates.template(packet)) is not None:
-            kept[key] = packet
-            self._own.__dict__.setdefault("templates", {})[id(packet)] = template
+            kept[key] = kept[id(packet)] = packet, template
         return packet
 
     def made(self, job: Job, row: Variant | None) -> Packet:
@@ -179,22 +187,19 @@ class TraversalSpider(ForgeSpider):
         return self.baseline(job) if row is None else row.set(self.baseline(job))
 
     def _maker(self, packet: Packet) -> Callable[[Packet], bytes]:
-        template = self._own.__dict__.get("templates", {}).get(id(packet))
-        return super()._maker(packet) if template is None else template.octets
+        kept = self._worker().packets.get(id(packet))
+        return super()._maker(packet) if kept is None else kept[1].octets
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:
         if self.args.connect == "dnsudp":
             return self.dns_answer(packet, reply)
         return super().judge(job, packet, reply)
 
-    def connect(self, job: Job, seq: int) -> Connection:
-        connection = super().connect(job, seq)
+    def _note(self, connection: Connection, job: Job, seq: int, raw: bytes | None) -> None:
+        if raw is not None:
+            connection["forged"] = raw[:MOST_OCTETS].hex()
         if seq:
             connection["variant"] = self.chosen(job)[seq - 1].name
-        return connection
-
-    def _note(self, connection: Connection, raw: bytes) -> None:
-        connection["forged"] = raw[:MOST_OCTETS].hex()
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 

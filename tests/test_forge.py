@@ -59,7 +59,7 @@ def closed_port(family, kind=socket.SOCK_STREAM):
 
 class ExchangeCase(unittest.TestCase):
     def connect(self, spider, job, seq=0):
-        self.addCleanup(lambda: [link.close() for link in spider._links().values()])
+        self.addCleanup(lambda: [link.close() for link in spider._worker().links.values()])
         connection = spider.connect(job, seq)
         if "client" in connection:
             self.addCleanup(connection["client"].close)

@@ -1,6 +1,9 @@
 """The traversal model: which rows are tried, what they set, and what follows from what left and came back."""
 
 import argparse
+import select
+import socket
+import threading
 import unittest
 from unittest import mock
 
@@ -11,6 +14,9 @@ from pathspider import traversal
 from pathspider.base import PluggableSpider
 from pathspider.chains.tcp import tcp_options
 from pathspider.conditions import NOT_OBSERVED
+from pathspider.helpers import poller
+from pathspider.helpers.forged import Link, hold_tcp_port
+from pathspider.installed import available_plugins
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
 from pathspider.traversal import (
     NOT_AS_FORGED,
@@ -63,6 +69,73 @@ def flows_of(plugin, *states, job=V4, answer=None):
         if config:
             found[-1]["variant"] = plugin.chosen(job)[config - 1].name
     return found
+
+
+class TestTogether(unittest.TestCase):
+    """Whose connections are exchanges of the poller's, and that each has its own worker's packets there."""
+
+    def test_who(self):
+        def waits(self, *_):
+            return {"spdr_state": CONN_OK}
+
+        def yields(self, *_):
+            yield
+
+        for name, own, together in (("", None, True), ("go_on", waits, False), ("go_on", yields, True),
+                                    ("forge", waits, False), ("post_connect", waits, False),
+                                    ("connect", waits, False), ("perform", waits, False), ("judge", waits, True)):
+            plugin = type("Own", (Trial,), {name: own} if name else {})
+            self.assertIs(spider(plugin).in_poller, together, name)
+        plugins = {plugin.name: plugin for plugin in available_plugins()}
+        for name in ("accecn", "dscpclass", "ipv6eh", "l4s", "mptcp", "tcpopt"):
+            parser = argparse.ArgumentParser()
+            plugin = plugins[name]
+            plugin.register_args(parser.add_subparsers())
+            args = parser.parse_args([name])
+            args.source = (None, None)
+            self.assertTrue(plugin(0, "int:lo", args).in_poller, name)
+
+    def test_packets_of_workers_whose_exchanges_take_turns(self):
+        plugin, wire = spider(timeout=100), Link("127.0.0.1")
+        self.addCleanup(wire.close)
+        self.addCleanup(plugin.finish)
+        syns = wire.receiver(socket.IPPROTO_TCP)
+        with hold_tcp_port("127.0.0.1", 0) as silent:
+            job, found = {"dip": "127.0.0.1", "dp": silent.getsockname()[1]}, {}
+
+            def answer():
+                """Wait for a SYN, and answer it."""
+                while True:
+                    self.assertTrue(select.select([syns], [], [], 100)[0])
+                    syn = IP(syns.recv(1000))
+                    if syn[TCP].dport == job["dp"] and syn[TCP].flags == "S":
+                        break
+                wire.send(bytes(IP(src="127.0.0.1", dst=syn.src) / TCP(
+                    sport=job["dp"], dport=syn[TCP].sport, flags="SA", ack=syn[TCP].seq + 1)), syn.src)
+
+            def work(source):
+                plugin._job.source = source, None
+                one = threading.Thread(target=answer)
+                one.start()
+                plugin.connect(job, 0)["client"].close()  # of its packet, the next one is made
+                one.join()
+                found[source] = plugin.exchange(job, 0)
+
+            for source in ("127.0.0.2", "127.0.0.3"):
+                worker = threading.Thread(target=work, args=(source,))
+                worker.start()
+                worker.join()
+            steps = {source: exchange.send(None) for source, exchange in found.items()}  # both SYNs have left
+            for _ in found:
+                answer()
+            for source, exchange in found.items():
+                with self.assertRaises(StopIteration) as end:
+                    while poller.wait(*steps[source]):
+                        steps[source] = exchange.send(select.POLLIN)
+                connection = end.exception.value
+                connection["client"].close()
+                self.assertEqual((connection["spdr_state"], bytes.fromhex(connection["forged"])[12:16]),
+                                 (CONN_OK, socket.inet_aton(source)))
 
 
 class TestPlan(unittest.TestCase):

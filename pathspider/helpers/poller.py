@@ -168,7 +168,7 @@ class Poller:
         if self._idle:
             self._ring()  # the clock is attended from here on
         try:
-            if here or not getattr(self._own, "stays", False):
+            if here or not self.serves():
                 with self._gate:
                     try:
                         self._first_steps(task)
@@ -182,6 +182,10 @@ class Poller:
     def stays(self) -> None:
         """See :func:`stays`."""
         self._own.stays = self._namespace is not None and _namespace() == self._namespace
+
+    def serves(self) -> bool:
+        """See :func:`serves`."""
+        return getattr(self._own, "stays", False)
 
     def _first_steps(self, task: _Task) -> None:
         """Go on until the exchange has to wait; ``StopIteration`` if it is over before."""
@@ -664,6 +668,14 @@ def stays() -> None:
         _poller().stays()
 
 
+def serves() -> bool:
+    """Whether the poller may make sockets for this thread, at any step: see :func:`stays`."""
+    try:
+        return _poller().serves()
+    except OSError:
+        return False
+
+
 def _namespace() -> tuple[int, int] | None:
     """The network namespace of this thread; None where it cannot be told. namespaces(7)"""
     try:
@@ -685,6 +697,16 @@ def _alone(exchange: Exchange[Result], reason: OSError) -> Result:
         result: Result = end.value
         return result
     raise RuntimeError("an exchange waits where it cannot") from reason
+
+
+def at_once(exchange: Exchange[Result]) -> Result:
+    """What an exchange returns that waits for nothing."""
+    try:
+        exchange.send(None)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+    raise RuntimeError("an exchange waits where it cannot")
 
 
 def wait(sock: HasFileno, events: int, until: float) -> int:

@@ -25,10 +25,11 @@ from pathspider.forge import accepted
 from pathspider.helpers.forged import Flow as ForgedFlow
 from pathspider.helpers.forged import LocalError
 from pathspider.helpers.http import FINAL
+from pathspider.helpers.poller import Exchange as Exchanging
 from pathspider.helpers.poller import clock
 from pathspider.helpers.requests import http_request
 from pathspider.helpers.segments import HEADER, Stream, flags_of, following, traffic_class_of, with_traffic_class
-from pathspider.helpers.sockets import RESEND_AFTER, failed, local_error
+from pathspider.helpers.sockets import RESEND_AFTER, failed
 from pathspider.plugins.accecn import ARRIVED, ASKING, may_be_copy
 from pathspider.records import CONN_FAILED, CONN_TIMEOUT, Connection, Flow, Job
 from pathspider.traversal import (
@@ -131,16 +132,12 @@ class L4S(TraversalSpider, PluggableSpider):
 
     # -- packets -------------------------------------------------------------------------------------------------
 
-    def connect(self, job: Job, seq: int) -> Connection:
-        try:
-            request(job)  # where there is none, nothing leaves
-        except LocalError as error:
-            return local_error(str(error))
-        return super().connect(job, seq)
+    def check(self, job: Job) -> None:
+        request(job)
 
     def go_on(  # noqa: PLR0917 - as there
         self, job: Job, packet: Packet, raw: bytes, reply: bytes, flow: ForgedFlow, deadline: float
-    ) -> Connection:
+    ) -> Exchanging[Connection]:
         """Ends the handshake, sends a request, again while there is no response, and waits for that."""
         message = request(job)
         asks = packet.payload.flags.value & ASKING
@@ -152,7 +149,7 @@ class L4S(TraversalSpider, PluggableSpider):
         began = clock()
         for until in [*(one for pause in RESEND_AFTER if (one := began + pause) < deadline), deadline]:
             flow.send(data)
-            while flow.wait(until):
+            while (yield flow.arrival(until)):
                 for answer in flow.answers():
                     if flags_of(answer) & TCP_RST:
                         return failed(CONN_FAILED, flow.source_port, "the answer to the request refuses it")

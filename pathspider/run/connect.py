@@ -8,7 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pathspider import conditions
+from pathspider.helpers import poller
 from pathspider.helpers.attended import PAUSED
+from pathspider.helpers.poller import Exchange
 from pathspider.helpers.sockets import local_error
 from pathspider.network.routes import ElsewhereError
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT, Conn, Connection, Job, Result, Unmeasured
@@ -111,7 +113,8 @@ class Connector:
         return None
 
     def _measure(self, job: Job, prepared: Job) -> Result:
-        """Each connection that the plan names, in this job's order."""
+        """Each connection that the plan names, in this job's order; all as one exchange of the poller's where the
+        spider can: to change threads for each takes longer than to make it."""
         spider = self.spider
         began, losses = time.time(), spider.capture_losses()
         plan = spider.plan()
@@ -119,12 +122,16 @@ class Connector:
         made: dict[int, Connection] = {}
         unfinished: list[Connection] = []
         spans: list[tuple[float, float]] = []
-        try:
-            for place in order:
+        together = spider.in_poller and poller.serves()
+        exchanges = [spider.exchange(prepared, plan[place]) if together else None for place in order]
+
+        def connect() -> Exchange[None]:
+            for place, exchange in zip(order, exchanges, strict=True):
                 if self.aborting.is_set():
                     raise Stopped
                 opened = time.monotonic()
-                connection = checked(spider.perform(prepared, plan[place]), plan[place], prepared)
+                said = spider.perform(prepared, plan[place]) if exchange is None else (yield from exchange)
+                connection = checked(said, plan[place], prepared)
                 if prepared.get("dip") != job.get("dip"):
                     connection["dip"] = prepared.get("dip")
                 spans.append((opened, time.monotonic()))
@@ -132,6 +139,12 @@ class Connector:
                 unfinished.append(connection)
                 if not spider.keep_open:
                     self._finish(job, unfinished)
+
+        try:
+            if together:
+                poller.run(connect(), here=False)
+            else:
+                poller.at_once(connect())
             ended = time.time()
             self._finish(job, unfinished)
         finally:

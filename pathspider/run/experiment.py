@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from pathspider.helpers.poller import Exchange
 from pathspider.helpers.sockets import SockOpts
 from pathspider.records import Connection, Flow, Job, Record, Result, Unmeasured
 
@@ -22,6 +23,7 @@ class Experiment(Protocol):
     chains: Sequence[type[Chain]]
     target_keys: ClassVar[Sequence[str]]
     keep_open: ClassVar[bool]
+    in_poller: bool
     compares_responses: ClassVar[bool]
     fixed_order: ClassVar[bool]
     located: ClassVar[Mapping[str, Sequence[str]]]
@@ -56,6 +58,7 @@ class Experiment(Protocol):
     def leave_for(self, job: Job | None) -> None: ...
     def pre_connect(self, job: Job) -> Job | None: ...
     def perform(self, job: Job, config: int) -> Connection: ...
+    def exchange(self, job: Job, config: int) -> Exchange[Connection]: ...
     def post_connect(self, job: Job, rec: Connection, config: int) -> None: ...
     def live_options(self, config: int) -> SockOpts | None: ...
     def is_answer(self, octets: bytes) -> bool | None: ...

@@ -41,7 +41,7 @@ class Target:
         if self.later:
             self.come += self.later.pop(0)
 
-    def wait(self, until):
+    def arrival(self, until):
         return bool(self.come)
 
     def answers(self):
@@ -63,7 +63,12 @@ def go_on(job, row, code, *answers):
     plugin, target = spider(), Target([], *answers)
     packet = plugin.forge(job, row)
     raw = bytes(packet)
-    result = plugin.go_on(job, packet, raw, SYN_ACK[code], target, poller.clock() + 10)
+    course, waits = plugin.go_on(job, packet, raw, SYN_ACK[code], target, poller.clock() + 10), None
+    try:
+        while True:
+            waits = course.send(waits)
+    except StopIteration as end:
+        result = end.value
     plugin.take_leave(job, raw, target, SYN_ACK[code])
     view = libtrace.IP if job is V4 else libtrace.IP6
     return result, [view(sent) for sent in (raw, *target.sent)]
