@@ -77,7 +77,8 @@ class TestPorts(FlowCase):
         one, other = (self.flow(socket.IPPROTO_TCP, link=link) for _ in range(2))
         for flow in (one, other):
             link.send(bytes(IP(src=HERE, dst=HERE) / TCP(sport=9, dport=flow.source_port)), HERE)
-        self.assertEqual([struct.unpack_from("!HH", segment) for segment in self.heard(other)], [(9, other.source_port)])
+        heard = [struct.unpack_from("!HH", segment) for segment in self.heard(other)]
+        self.assertEqual(heard, [(9, other.source_port)])
 
 
 class TestUDP(FlowCase):
