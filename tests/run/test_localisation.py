@@ -168,14 +168,18 @@ class Datagrams(Path):
 
     :param control, others: how many hops random datagrams of the experiment's flow, and those of others, come
     :param elsewhere: router -> how many of each ten flows of UDP meet another one there, which says nothing
+    :param refuser: who refuses all datagrams that come no further
     """
 
-    def __init__(self, *, control=8, others=8, elsewhere=None, named=False, **path):
+    def __init__(self, *, control=8, others=8, elsewhere=None, named=False, refuser=None, **path):
         super().__init__(**path)
         self.control, self.others, self.elsewhere, self.named = control, others, elsewhere or {}, named
+        self.refuser = refuser
 
     def __call__(self, probe):
         side, ttl = probe
+        if self.refuser and side != "A" and ttl > self.drop:
+            return Answer(Came.REFUSED, self.refuser)
         if ttl > {"C": self.control, "P": self.others}.get(side, ttl):
             return super().__call__(probe) if self.others == self.hops < ttl else None
         if side == "P" and self.random.randrange(10) < self.elsewhere.get(ttl, 0):
@@ -206,6 +210,17 @@ class TestDropsOfAnotherProtocol(unittest.TestCase):
         """Which hop is behind the last one that answered is not known for datagrams."""
         for hop in range(8):
             self.assertEqual(self.word(drop=hop, control=hop, others=hop), "not_located:no_answer")
+
+    def test_all_datagrams_are_refused(self):
+        """By the last hop that answered: then nothing is to be known of the one behind. Or by somebody else."""
+        for hop in range(1, 8):
+            self.assertEqual(self.word(drop=hop, refuser=f"10.0.{hop}.1"), f"dropped:{hop}-{hop + 1}")
+        self.assertEqual(self.word(drop=4, refuser="10.0.4.1", silent={5, 6}), "dropped:4-5")
+        self.assertEqual(self.word(drop=4, refuser="10.0.4.1", branches={5: "A"}), "dropped:4-5")
+        self.assertEqual(self.word(drop=4, refuser="10.0.4.1", branches={4: "A"}), "not_located:path_differs")
+        for refuser in ("10.0.9.9", TARGET):
+            for hop in range(8):
+                self.assertEqual(self.word(drop=hop, refuser=refuser), "not_located:no_answer", (hop, refuser))
 
     def test_datagrams_go_another_way(self):
         for seed in range(200):

@@ -200,6 +200,7 @@ SCENARIOS = [
     hops("quic-closed", "at-4", Route(4), "dropped:4-5"),
     hops("quic-closed", "at-8", Route(8), "reverse_or_target"),
     hops("quic-prohibited", "at-6", Route(6), "dropped:6-7"),
+    hops("quic-udp-prohibited", "at-4", Route(4), "dropped:4-5"),
     hops("quic-ecn-to-ect1", "at-3", Route(3), "changed:3-4"),
     hops("quic-ecn-all-ce", "at-6", Route(6), "changed:6-7"),
     # no datagram comes further: the hops behind may be others than those of TCP
