@@ -294,6 +294,12 @@ class Observer:
         return self._table.reasons
 
     @property
+    def turned_back(self) -> int:
+        """How often the packets' time went back by more than a second, so far: what came before had a wrong time,
+        and may have ended flows that went on, or the capture's clock was set."""
+        return self._table.turned_back
+
+    @property
     def unassembled(self) -> dict[str, int]:
         """Why fragments were not put together so far, in words, and of how many packets."""
         refused: dict[str, int] = self._fragments.counts()["refused"] if self._fragments else {}

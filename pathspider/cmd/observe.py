@@ -200,6 +200,9 @@ def summarise(observer: Observer, writer: RecordWriter, names: Sequence[str]) ->
             stats.not_ip, listed(observer.unknown_links, "of link type "), stats.truncated,
             stats.malformed, listed(observer.malformed),
             f"; {stats.evicted} flows ended early, too many were open" if stats.evicted else "")
+    if observer.turned_back:
+        log.warning("times at which the packets' time went back by more than a second: %d. Packets before that had a "
+                    "wrong time, by which flows may have ended early, or a clock was set", observer.turned_back)
 
 
 def sink(writing: ThreadedWriter, judge: PassiveJudge | None, *, lines: bool) -> Callable[[list[Flow]], None]:

@@ -262,6 +262,7 @@ class FlowTable:
     malformed: int
     evicted: int
     discarded: int
+    turned_back: int
     compact: bool
     def __init__(
         self, chains: Iterable[Any] = (), idle_timeout: float = 30, expiry_timeout: float = 5, max_flows: int = 131072,

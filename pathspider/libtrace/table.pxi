@@ -346,7 +346,7 @@ cdef class FlowTable:
     cdef PacketStore store
     cdef Encapsulation around  # None: records have nothing of what packets are in
     cdef readonly uint64_t count, max_flows
-    cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded
+    cdef readonly uint64_t packets, flows, not_ip, truncated, malformed, evicted, discarded, turned_back
     cdef uint64_t by_reason[PS_REASONS]
     cdef dict new_links
     cdef int64_t clock, raw, idle, expiry, active   # raw: the packet time that `clock` stands for
@@ -602,6 +602,7 @@ cdef class FlowTable:
         step = raw - self.raw
         if step >= 0 or step < -JUMP:
             self.raw = raw
+            self.turned_back += step < 0
             if step > 0:
                 self.clock += step if step < leap else leap
                 if self.clock > CLOCK_LIMIT:

@@ -300,18 +300,18 @@ class Search:
             if other.came is not Came.HOP or one.came is not Came.HOP or one.addr != other.addr:
                 raise _Over(not_located("path_differs"))
 
-    def _refuses(self, ttl: int) -> Steps[bool]:
-        """Whether the hop that the experiment comes to is the one that says, each time, that it goes no further."""
-        hop, target = self._hops(EXPERIMENT, ttl)[0].addr, {
-            one.addr for probe, heard in self._heard.items() if probe.side == BASELINE
-            for one in heard if one is not None and one.came is not Came.HOP}
-        if hop in target:
-            return False
-        while len(heard := self._heard[Probe(EXPERIMENT, ttl + 1)]) < REPEATS:
-            if heard and heard[-1] is None:
-                break
-            yield from self._ask(EXPERIMENT, ttl + 1)
-        return all(one is not None and one.came is Came.REFUSED and one.addr == hop for one in heard)
+    def _refused_by(self, ttl: int) -> Steps[None]:
+        """It is over where the last hop that the experiment comes to says itself, each time, that it goes no further."""
+        accepting = {one.addr for probe, heard in self._heard.items() if probe.side == BASELINE
+                     for one in heard if one is not None and one.came is not Came.HOP}
+        hop = self._hops(EXPERIMENT, ttl)[0].addr
+        if hop in accepting:  # a NAT at the target answers for those behind it
+            return
+        behind = Probe(EXPERIMENT, ttl + 1)
+        while (heard := self._heard[behind]) == [] or (heard[-1] is not None and len(heard) < REPEATS):
+            yield from self._ask(*behind)
+        if all(one is not None and one.came is Came.REFUSED and one.addr == hop for one in heard):
+            raise _Over(located("dropped", ttl, ttl + 1))
 
     def _comes_to(self, ttl: int) -> Steps[bool]:
         """Whether the control is not dropped as the experiment is."""
@@ -373,8 +373,8 @@ class Search:
             return self._unanswered() if low < self._last else (yield from self._changed())
         yield from self._repeat(low)
         yield from self._same_path([low] if low else [])
-        if self.unlike and low and (yield from self._refuses(low)):
-            return located("dropped", low, low + 1)
+        if self.unlike and low:
+            yield from self._refused_by(low)
         if self.unlike and not (yield from self._comes_to(high)):
             yield from self._no_other_way(high)
         else:

@@ -188,6 +188,18 @@ class TestFiles(FileCase):
             "pspdr: 3 packets, 1 flows; 7 packets dropped by the kernel, 0 by the ring, "
             "1 not IP (1 of link type 147 (USER0)), 0 truncated, 1 malformed (1 IP length shorter than the header)"])
 
+    def test_a_time_in_the_far_future_is_told(self):
+        """The flow is ended by it, and the rest of it is another one."""
+        def at(*moments):
+            head, packets = pcap([])[:24], [pcap([frame])[24:] for frame in FRAMES[:len(moments)]]
+            return head + b"".join(struct.pack("<II", moment, 0) + packet[8:]
+                                   for moment, packet in zip(moments, packets, strict=True))
+
+        for moments, flows, told in (((100, 101, 102), 1, False), ((100, 2_000_000_000, 102), 2, True),
+                                     ((100, 2_000_000_000, 2_000_000_001), 2, False), ((101, 100, 102), 1, False)):
+            records, messages = self.observe("-i", self.file(at(*moments)))
+            self.assertEqual((len(records), "went back by more than a second: 1. " in messages), (flows, told), moments)
+
     def test_a_pcapng_file_without_what_it_needs(self):
         path = self.file(section() + enhanced(FRAMES[0]), "a.pcapng")
         _, messages = self.observe("-i", path, status=2)
