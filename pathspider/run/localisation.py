@@ -301,7 +301,7 @@ class Search:
                 raise _Over(not_located("path_differs"))
 
     def _refused_by(self, ttl: int) -> Steps[None]:
-        """It is over where the last hop that the experiment comes to says itself, each time, that it goes no further."""
+        """It is over where the last hop that the experiment comes to says itself, each time, that it ends there."""
         accepting = {one.addr for probe, heard in self._heard.items() if probe.side == BASELINE
                      for one in heard if one is not None and one.came is not Came.HOP}
         hop = self._hops(EXPERIMENT, ttl)[0].addr
