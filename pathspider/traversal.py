@@ -80,6 +80,11 @@ class Variant:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     """Every outcome with its meaning; ``<…>`` stands for a value."""
 
+    def __post_init__(self) -> None:
+        for what in ("set", "look"):
+            if not callable(value := getattr(self, what)):
+                raise TypeError(f"Variant({self.name!r}) has {what}={value!r}, where a function is needed")
+
     def prefix(self, plugin: str) -> str:
         """What its conditions begin with."""
         return f"{plugin}.{self.name}" if self.name else plugin

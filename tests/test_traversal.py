@@ -71,6 +71,13 @@ def flows_of(plugin, *states, job=V4, answer=None):
     return found
 
 
+class TestVariant(unittest.TestCase):
+    def test_what_is_no_function_is_named(self):
+        for what, options in (("set", {"set": 7}), ("look", {"set": tcp_flags(2), "look": None})):
+            with self.assertRaisesRegex(TypeError, rf"Variant\('odd'\) has {what}="):
+                Variant("odd", **options)
+
+
 class TestTogether(unittest.TestCase):
     """Whose connections are exchanges of the poller's, and that each has its own worker's packets there."""
 
