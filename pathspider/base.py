@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pathspider.observer import DummyObserver, Observer
     from pathspider.run.channel import Channel, JobQueue
     from pathspider.run.match import Merged
+    from pathspider.run.specimen import Specimen
 
 __all__ = [
     "CONN_DISCARD",
@@ -289,6 +290,14 @@ class Spider:
         :returns: baseline and experiment, the same objects
         """
         return first_and_last(name, flows)
+
+    def probed(self, connection: Flow, packets: Specimen) -> Specimen:
+        """The packets of a connection of which ``--locate`` makes its probes: those that were observed, unless
+        overridden.
+
+        :param connection: what :meth:`compared` gave
+        """
+        return packets
 
     def combine_connectivity(self, baseline: bool | int, experimental: bool | int | None = None,
                              prefix: str | None = None) -> str:

@@ -39,6 +39,7 @@ from pathspider.helpers.requests import http_request
 from pathspider.helpers.segments import HEADER, flags_of, following, transport_offset
 from pathspider.helpers.sockets import failed, is_ipv6
 from pathspider.records import CONN_TIMEOUT, Conn, Connection, Flow, Job
+from pathspider.run.specimen import Specimen
 from pathspider.traversal import positive
 
 TRIES, PAUSE = 3, 1.0
@@ -56,6 +57,8 @@ LINE = b"X-Padding: " + b"-" * 87 + b"\r\n"
 """Of a request's header, as often as there is room: it never ends, so that only acknowledgements come back."""
 MOST_SCALE = 14
 """Of a window. :rfc:`7323`, section 2.3"""
+UDP_HEADER = struct.Struct("!HHHH")
+"""Ports, length, checksum. :rfc:`768`"""
 PADDING = 12
 """Option of EDNS. :rfc:`7830`"""
 OPT_OCTETS = 15
@@ -90,6 +93,7 @@ class PMTUD(ForgeSpider, PluggableSpider):
     chains = [BasicChain, TCPChain, DNSChain, SizesChain]
     connect_supported = ["http", "dnsudp"]
     packets = 2
+    located = {r"pmtud\.connectivity\.broken": ()}
     conditions = {**connectivity_conditions("pmtud"), **{f"pmtud.{word}": meaning for word, meaning in WORDS.items()}}
 
     @staticmethod
@@ -150,6 +154,19 @@ class PMTUD(ForgeSpider, PluggableSpider):
             return
         with suppress(LocalError):  # no verdict depends on it
             flow.send(following(raw, TCP_RST, behind=self._own.sent))
+
+    def probed(self, connection: Flow, packets: Specimen) -> Specimen:
+        """Of the larger ones the smallest that vanished: what larger ones meet before that is something else."""
+        silent = connection.get("mtu_silent")
+        if silent is None:
+            return packets
+        if packets.data:
+            return packets._replace(data=packets.data[:silent].ljust(silent, b"-"), more=())
+        at = transport_offset(packets.first)
+        message = padded(packets.first[at + UDP_HEADER.size:], silent - at - UDP_HEADER.size)
+        source_port, target_port, _, checksum = UDP_HEADER.unpack_from(packets.first, at)
+        header = UDP_HEADER.pack(source_port, target_port, UDP_HEADER.size + len(message), checksum)
+        return packets._replace(first=packets.first[:at] + header + message)
 
     # -- verdicts ------------------------------------------------------------------------------------------------
 
@@ -356,14 +373,6 @@ class Queries(Path):
         self._job, self._packet = job, packet
         self._message = b""
 
-    def _padded(self, octets: int) -> bytes:
-        """A query whose message has so many octets, or as many as it needs."""
-        message = query(self._job).pack()
-        rest = max(0, octets - len(message) - OPT_OCTETS)
-        option = struct.pack("!HH", PADDING, rest) + bytes(rest)
-        opt = b"\0" + struct.pack("!HHIH", 41, 512, 0, len(option)) + option
-        return bytes(message[:10] + b"\0\1" + message[12:] + opt)
-
     def _datagram(self) -> Packet:
         whole = self._packet.copy()
         if whole.version == 4:
@@ -374,7 +383,7 @@ class Queries(Path):
 
     def large(self, size: int) -> list[bytes]:
         headers = (40 if self._version == 6 else 20) + 8
-        self._message = self._padded(size - headers)
+        self._message = padded(query(self._job).pack(), size - headers)
         return [bytes(self._datagram())]
 
     def same(self) -> list[bytes]:
@@ -388,6 +397,14 @@ class Queries(Path):
 
     def is_ours(self, quoted: bytes) -> bool:
         return True  # the kernel has found the socket by addresses and ports
+
+
+def padded(message: bytes, octets: int) -> bytes:
+    """A query whose message has so many octets, or as many as it needs. :rfc:`7830`"""
+    rest = max(0, octets - len(message) - OPT_OCTETS)
+    option = struct.pack("!HH", PADDING, rest) + bytes(rest)
+    opt = b"\0" + struct.pack("!HHIH", 41, 512, 0, len(option)) + option
+    return bytes(message[:10] + b"\0\1" + message[12:] + opt)
 
 
 def packet_size(text: str) -> int:

@@ -152,7 +152,8 @@ def of_feature(made_of: Materials, spider: Experiment, feature: str) -> Material
     packets = observed[id(baseline)], observed[id(experiment)]
     if packets[0] is None or packets[1] is None:
         return None
-    return Material(packets[0], packets[1], experiment["spdr_state"] == CONN_OK,
+    return Material(spider.probed(baseline, packets[0]), spider.probed(experiment, packets[1]),
+                    experiment["spdr_state"] == CONN_OK,
                     (baseline.get("config", 0), experiment.get("config", 0)))
 
 
@@ -284,8 +285,8 @@ class Locator:
         try:
             return of_feature(made_of, self.spider, feature)
         except Exception as error:  # a plugin's own method
-            log.log(logging.DEBUG if self._failed else logging.WARNING, "%s: compared(%r, …) failed, so that it is not "
-                    "located: %s: %s", self.spider.name, feature, type(error).__name__, error)
+            log.log(logging.DEBUG if self._failed else logging.WARNING, "%s: compared(%r, …) or probed() failed, so it "
+                    "is not located: %s: %s", self.spider.name, feature, type(error).__name__, error)
             self._failed = True
             return None
 

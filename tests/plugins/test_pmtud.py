@@ -5,14 +5,18 @@ import unittest
 from unittest import mock
 
 from dnslib import DNSRecord
-from scapy.layers.inet import TCP, UDP
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
 
 from pathspider import libtrace
 from pathspider.conditions import NOT_OBSERVED
 from pathspider.helpers.forged import LocalError
+from pathspider.helpers.probes import probe
+from pathspider.helpers.segments import payload_of
 from pathspider.plugins import pmtud
 from pathspider.plugins.pmtud import PMTUD, SMALL, packet_size
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
+from pathspider.run.specimen import Specimen
 
 V4, V6 = {"dip": "192.0.2.2", "dp": 80, "domain": "www.example.com"}, {"dip": "2001:db8::2", "dp": 80}
 ISN = 1000
@@ -284,6 +288,45 @@ class TestDNS(unittest.TestCase):
 def flow(state=CONN_OK, **more):
     """A flow as chains and worker note it."""
     return {"spdr_state": state, "observed": True, "size_fwd": 1500, "tcp_connected": True, **more}
+
+
+class TestProbed(unittest.TestCase):
+    """What --locate makes its probes of: the size that vanished."""
+
+    def sizes_of(self, plugin, packets, silent):
+        made = plugin.probed({"mtu_silent": silent}, packets)
+        return [len(probe(one, port=7, ttl=3, number=1)) for one in (made.first, *made.segments)], made
+
+    def test_data(self):
+        plugin = spider()
+        for job in (V4, V6):
+            _, sent = measured(server(1400), job)
+            data = [one for one in sent if view(one).tcp.payload_len]
+            syn = bytes(plugin.forge(job, 1))
+            packets = Specimen(syn, data[0], more=(*data[1:3],))
+            self.assertIs(plugin.probed({"mtu_silent": None}, packets), packets)
+            self.assertIs(plugin.probed({}, packets), packets)
+            for silent in (1420, 1500, 9000):  # of a larger one than is kept, the rest is made up
+                sizes, made = self.sizes_of(plugin, packets, silent)
+                self.assertEqual(sizes, [len(syn), silent])
+                self.assertEqual(payload_of(made.data)[:1000], payload_of(data[0])[:1000])
+                found = probe(made.data, port=7, ttl=3, number=1)
+                whole = (IP if job is V4 else IPv6)(found)
+                self.assertEqual(bytes(whole), found)
+                del whole[TCP].chksum
+                self.assertEqual(bytes(whole), found)  # length and checksum fit
+
+    def test_queries(self):
+        plugin = spider("dnsudp")
+        for job in (V4, V6):
+            packets = Specimen(bytes(plugin.forge(job, 1)))
+            sizes, made = self.sizes_of(plugin, packets, 1420)
+            self.assertEqual(sizes, [1420])
+            whole = (IP if job is V4 else IPv6)(probe(made.first, port=7, ttl=3, number=1))
+            self.assertEqual(whole[UDP].len, 1420 - (20 if job is V4 else 40))
+            sent, small = (DNSRecord.parse(bytes(one[UDP].payload)) for one in
+                           (whole, (IP if job is V4 else IPv6)(packets.first)))
+            self.assertEqual((sent.q, len(sent.ar)), (small.q, 1))
 
 
 class TestVerdicts(unittest.TestCase):

@@ -20,6 +20,7 @@ from pathspider.lab.families import (
     l4s,
     mptcp,
     mss,
+    pmtud,
     quic,
     tcpopt,
     tfo,
@@ -30,8 +31,8 @@ from pathspider.lab.families import (
 from pathspider.lab.hops import BRANCH, HOPS, Place, Quote, Route
 from pathspider.lab.scenario import Scenario
 
-FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, quic, tcpopt, tfo, tls, udpopts,
-            udpzero)
+FAMILIES = (accecn, dscp, dscpclass, ecn, ecnmarks, evilbit, ipv6eh, l4s, mptcp, mss, pmtud, quic, tcpopt, tfo, tls,
+            udpopts, udpzero)
 BASES = {one.name: one for family in FAMILIES for one in family.SCENARIOS}
 EVERY_HOP = range(1, HOPS + 1)
 
@@ -185,6 +186,16 @@ SCENARIOS = [
     hops("tls-ech-dropped", "all-silent", Route(4, silent=tuple(EVERY_HOP)), "not_located:no_answer"),
     hops("tls-ech-dropped", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
     hops("tls-ech-reset", "limited-4-5", Route(4, limited=(4, 5)), "dropped:4-5", "not_located:rate_limited"),
+    hops("pmtud-silent-1400-http", "at-2", Route(2), "dropped:2-3"),
+    hops("pmtud-silent-1400-http", "at-6", Route(6), "dropped:6-7"),
+    hops("pmtud-silent-1400-http", "at-8", Route(8), "reverse_or_target"),
+    hops("pmtud-silent-1280-http", "silent-5", Route(4, silent=(5,)), "dropped:4-6"),
+    hops("pmtud-silent-1492-http", "nat", Route(4, nat=True), "dropped:4-5"),
+    hops("pmtud-told-then-silent-http", "at-5", Route(5), "dropped:5-6"),
+    hops("pmtud-told-1492-http", "hops", Route(4), ""),
+    hops("pmtud-silent-1400-dnsudp", "at-3", Route(3), "dropped:3-4"),
+    hops("pmtud-told-then-silent-dnsudp", "at-7", Route(7), "dropped:7-8"),
+    hops("pmtud-silent-1492-dnsudp", "at-8", Route(8), "reverse_or_target"),
     hops("dscpclass-bleached", "at-2", Route(2), "changed:2-3"),
     hops("dscpclass-remarked", "at-5", Route(5), "changed:5-6"),  # of all codepoints, one
     hops("dscpclass-dropped", "at-7", Route(7), "dropped:7-8"),
