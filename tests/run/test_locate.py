@@ -181,7 +181,7 @@ class TestFinding(unittest.TestCase):
 
     def test_connections_of_others_with_variants(self):
         """Plugins of third parties, which say nothing of what is compared."""
-        spider = SimpleNamespace(compared=first_and_last)
+        spider = SimpleNamespace(compared=first_and_last, probed=lambda connection, packets: packets)
         packets = [Specimen(bytes((number,))) for number in range(3)]
         flows = [({"spdr_state": 0, "config": place, **more}, packets[place])
                  for place, more in enumerate(({}, {"variant": "a"}, {"variant": "b"}))]
@@ -220,7 +220,8 @@ class TestLocator(unittest.TestCase):
     def setUp(self):
         self.out = []
         spider = SimpleNamespace(name="ecn", options=RunOptions(locate=2), located=ECN, source=(None, None),
-                                 live_options=lambda config: None, compared=first_and_last)
+                                 live_options=lambda config: None, compared=first_and_last,
+                                 probed=lambda connection, packets: packets)
         self.locator = Locator(spider, self.out.append, lambda: None)
         self.packets = self.made_of(Specimen(ASKING))
 
