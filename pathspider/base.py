@@ -237,8 +237,8 @@ class Spider:
         raise NotImplementedError
 
     def exchange(self, job: Job, config: int) -> Exchange[Connection]:
-        """The same as an exchange of the poller's (:mod:`pathspider.helpers.poller`), for those that are
-        :attr:`in_poller`. Called in the worker's thread, carried out in the poller's: it must not block."""
+        """The same as an exchange of the poller's (:mod:`pathspider.helpers.poller`), for spiders with
+        ``in_poller``. Called in the worker's thread, carried out in the poller's: it must not block."""
         raise NotImplementedError
 
     def one_more(self) -> None:

@@ -54,7 +54,7 @@ SKIPPED = (Pad1, PadN, HBHOptUnknown)
 
 
 class Template:
-    """The octets of a packet that has a kind (:func:`kind_of`), for all others of that kind."""
+    """The octets of a packet that has a kind (``kind_of``), for all others of that kind."""
 
     def __init__(self, packet: Packet) -> None:
         self._raw = bytes(packet)

@@ -46,9 +46,6 @@ SCENARIOS = [replace(one, needs="h3") for one in (
     Scenario("quic-prohibited", [Impairment("says that QUIC is prohibited",
                                             (f"{UDP_443} reject with icmpx type admin-prohibited",))], HTTPS,
              fails("icmp")),
-    Scenario("quic-udp-prohibited", [Impairment("says that UDP is prohibited",
-                                                ("meta l4proto udp reject with icmpx type admin-prohibited",))], HTTPS,
-             fails("icmp")),
     Scenario("quic-udp-dropped", [Impairment("drops UDP", ("meta l4proto udp drop",))], HTTPS, fails("none")),
     Scenario("quic-initial-dropped", [Impairment("drops datagrams that look like a connection of QUIC",
                                                  (f"{UDP_443} @th,64,2 3 drop",))], HTTPS, fails("none")),
@@ -89,4 +86,7 @@ SCENARIOS = [replace(one, needs="h3") for one in (
     Scenario("quic-mute", [], HTTPS, fails("handshake", version="1"), server="h3-mute"),
     Scenario("quic-forbidden", [], HTTPS, CLEAN | {"quic.response.differs:200:403"}, server="h3-forbids"),
     Scenario("quic-malformed", [], HTTPS, fails("unusable", version="1"), server="h3-malformed"),
+    Scenario("quic-udp-prohibited", [Impairment("says that UDP is prohibited",
+                                                ("meta l4proto udp reject with icmpx type admin-prohibited",))], HTTPS,
+             fails("icmp")),
 )]
