@@ -36,9 +36,6 @@ from pathspider.records import CONN_FAILED, CONN_OK, CONN_SKIPPED, CONN_TIMEOUT,
 FORGE_ATTEMPTS = 16
 """How often ``forge`` is called again when the source port that it chose is taken."""
 
-MOST_HOLDERS = 8
-"""Free ports that a worker keeps for one IP version, where all packets get such: to hold another takes longer."""
-
 RAW_SOCKETS = 3
 """Of one worker for one IP version: a sender, and receivers for two transport protocols."""
 
@@ -88,7 +85,7 @@ class ForgeSpider(DesynchronizedSpider):
                  server_mode: bool = False) -> None:
         super().__init__(worker_count, libtrace_uri, args, server_mode)
         self._own = threading.local()
-        """``worker``, of the thread."""
+        """``worker``, whose packets this thread forges."""
         self._made_links: list[Link] = []
         self._templates = Templates()
         go_on = type(self).go_on
@@ -151,11 +148,7 @@ class ForgeSpider(DesynchronizedSpider):
         return self.connect(job, config)
 
     def descriptors(self) -> int:
-        return super().descriptors() + 2 * (RAW_SOCKETS + self._holders())
-
-    def _holders(self) -> int:
-        """Ports that a worker's link may keep."""
-        return MOST_HOLDERS if self.in_poller else 0
+        return super().descriptors() + 2 * RAW_SOCKETS
 
     def finish(self) -> None:
         """Close the workers' raw sockets."""
@@ -165,10 +158,39 @@ class ForgeSpider(DesynchronizedSpider):
 
     def connect(self, job: Job, seq: int) -> Connection:
         """Forge packet number ``seq``, send it, and wait for the answer, at most ``--timeout`` seconds."""
-        return poller.at_once(self._whole(job, seq, self._worker(), self.source, together=False))
+        return poller.at_once(self._whole(job, seq, self._worker(), self._refused(job), together=False))
 
     def exchange(self, job: Job, config: int) -> poller.Exchange[Connection]:
-        return self._whole(job, config, self._worker(), self.source, together=True)
+        worker, refused = self._worker(), self._refused(job)
+        return self._for_worker(worker, self.source, self._whole(job, config, worker, refused, together=True))
+
+    def _refused(self, job: Job) -> Connection | None:
+        """What comes of a job for which nothing leaves; None for others."""
+        if reason := self.not_applicable(job):
+            return {"spdr_state": CONN_SKIPPED, "sp": 0, "skipped": reason}
+        six = is_ipv6(job["dip"])
+        if self.source[six] is None:
+            return local_error("no_ipv6_source" if six else "no_ipv4_source")
+        try:
+            self.check(job)
+        except LocalError as error:
+            return local_error(str(error))
+        return None
+
+    def _for_worker(self, worker: Worker, source: Source, exchange: poller.Exchange[Connection]
+                    ) -> poller.Exchange[Connection]:
+        """An exchange at each step of which the thread has what a worker keeps, and its addresses for its target."""
+        found: Any = None
+        while True:
+            self._own.worker, self._job.source = worker, source
+            try:
+                step = exchange.throw(found) if isinstance(found, Exception) else exchange.send(found)
+            except StopIteration as end:
+                return cast(Connection, end.value)
+            try:
+                found = yield step
+            except Exception as error:  # the poller cannot wait: the exchange knows what that means for it
+                found = error
 
     def _worker(self) -> Worker:
         """What the worker of this thread keeps; in the poller's thread, the one whose packet is forged."""
@@ -180,7 +202,7 @@ class ForgeSpider(DesynchronizedSpider):
     def _link(self, own: str, worker: Worker) -> Link:
         if own not in worker.links:
             try:
-                worker.links[own] = Link(own, self._holders())
+                worker.links[own] = Link(own)
                 self._made_links.append(worker.links[own])
             except PermissionError:
                 raise  # true for all jobs
@@ -188,29 +210,23 @@ class ForgeSpider(DesynchronizedSpider):
                 raise LocalError(errno_name(error.errno or 0)) from error
         return worker.links[own]
 
-    def _whole(self, job: Job, seq: int, worker: Worker, source: Source, *, together: bool
+    def _whole(self, job: Job, seq: int, worker: Worker, refused: Connection | None, *, together: bool
                ) -> poller.Exchange[Connection]:
-        """All of :meth:`connect`, with the worker's own, and its addresses for the target.
+        """All of :meth:`connect`.
 
+        :param refused: where nothing is to leave, what comes of that
         :param together: all of it is in the poller's thread. Else it waits for nothing, and the poller has but what
             does: plugins that may block forge and go on in the worker's thread
         """
-        raw = None
-        if reason := self.not_applicable(job):
-            connection: Connection = {"spdr_state": CONN_SKIPPED, "sp": 0, "skipped": reason}
-        elif (own := source[six := is_ipv6(job["dip"])]) is None:
-            connection = local_error("no_ipv6_source" if six else "no_ipv4_source")
-        else:
+        raw, connection = None, refused
+        if connection is None:
             try:
-                self.check(job)
-                if together:
-                    self._own.worker, self._job.source = worker, source  # this thread stands in for the worker's
-                packet, sent = yield from self._sent(job, seq, self._link(own, worker), together=together)
+                link = self._link(cast(str, self.source[is_ipv6(job["dip"])]), worker)
+                packet, sent = yield from self._sent(job, seq, link, together=together)
             except LocalError as error:
                 connection = local_error(str(error))
             else:
-                flow, raw = sent.flow, sent.raw
-                outcome = sent.connection
+                flow, raw, outcome = sent.flow, sent.raw, sent.connection
                 if outcome is None:
                     try:
                         outcome = self._gone_on(job, packet, sent)
@@ -315,7 +331,8 @@ class ForgeSpider(DesynchronizedSpider):
         """What comes of a packet that was answered, where the plugin goes on from there."""
         flow, reply = sent.flow, cast(bytes, sent.reply)
         try:
-            return cast(Connection, self.go_on(job, packet, sent.raw, reply, flow, sent.deadline))
+            went_on = self.go_on(job, packet, sent.raw, reply, flow, sent.deadline)
+            return went_on if isinstance(went_on, dict) else poller.run(went_on)
         except (NetworkError, LocalError) as error:
             return troubled(flow, error)
         finally:

@@ -39,8 +39,8 @@ MOST_OPTIONS_OCTETS = 40
 MOST_KEPT = 10
 """Packets that a worker keeps, for each IP version, to make the next ones of them: to build one takes longer."""
 
-MAKERS = ("baseline", "forge", "ip_header", "made", "tcp_syn")
-"""Methods that make a packet; a plugin may have its own."""
+MAKERS = ("baseline", "chosen", "forge", "ip_header", "made", "renumber", "tcp_syn")
+"""Methods by which packets are made; a plugin may have its own."""
 
 AROUND = ("connect", "exchange", "perform", "post_connect")
 """Methods that are called for each connection. Where a plugin has none of its own, nothing blocks: all connections to a

@@ -102,6 +102,44 @@ class TestTogether(unittest.TestCase):
             args.source = (None, None)
             self.assertTrue(plugin(0, "int:lo", args).in_poller, name)
 
+    def test_at_each_step_the_thread_has_what_is_the_workers(self):
+        seen, mine, threads = [], {}, []
+
+        class Looks(Trial):
+            def go_on(self, job, packet, raw, reply, flow, deadline):  # noqa: PLR0917 - as there
+                for _ in range(3):
+                    yield flow.arrival(0.0)
+                    seen.append((job["dip"], self.source[0], self._worker() is mine[job["dip"]]))
+                return {"spdr_state": CONN_OK}
+
+            def not_applicable(self, job):
+                threads.append(threading.current_thread())
+
+        plugin = spider(Looks, timeout=100)
+        self.assertTrue(plugin.in_poller)
+        self.addCleanup(plugin.finish)
+        with socket.create_server(("0.0.0.0", 0)) as server:
+            def work(source, target):
+                plugin._job.source, mine[target] = (source, None), plugin._worker()
+                exchanges[target] = plugin.exchange({"dip": target, "dp": server.getsockname()[1]}, 0)
+
+            exchanges, workers = {}, [threading.Thread(target=work, args=(f"127.0.0.{number}", f"127.0.1.{number}"))
+                                      for number in (2, 3)]
+            for worker in workers:
+                worker.start()
+                worker.join()
+            self.assertEqual(threads, workers)
+            going = [*exchanges.values()]
+            while going:
+                one = going.pop(0)
+                try:
+                    one.send(None)
+                    going.append(one)
+                except StopIteration as end:
+                    end.value["client"].close()
+        self.assertEqual(sorted(seen), [(f"127.0.1.{number}", f"127.0.0.{number}", True)
+                                        for number in (2, 2, 2, 3, 3, 3)])
+
     def test_packets_of_workers_whose_exchanges_take_turns(self):
         plugin, wire = spider(timeout=100), Link("127.0.0.1")
         self.addCleanup(wire.close)

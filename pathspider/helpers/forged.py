@@ -22,7 +22,6 @@ import errno
 import select
 import socket
 import struct
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -63,18 +62,12 @@ class Link:
     """One worker's raw sockets for one IP version.
 
     :param own: the vantage point's address
-    :param holders: how many TCP ports it keeps, of flows that have ended, for the next ones
     """
 
-    def __init__(self, own: str, holders: int = 0) -> None:
+    def __init__(self, own: str) -> None:
         self.own = own
-        self._most_holders = holders
         self.six = is_ipv6(own)
         self._receivers: dict[int, socket.socket] = {}
-        self._aims: dict[int, str] = {}
-        """Whose packets each receiver gets."""
-        self._holders: deque[tuple[socket.socket, int]] = deque()
-        """Of TCP ports that no flow has, the longest free one first."""
         self._sender = self._raw(socket.IPPROTO_RAW)
         level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if self.six else (socket.SOL_IP, IP_MTU_DISCOVER)
         self._sender.setsockopt(level, option, PMTUDISC_PROBE)
@@ -102,40 +95,10 @@ class Link:
             report_errors(self._receivers[protocol], self.six)
         return self._receivers[protocol]
 
-    def aim(self, protocol: int, target: str) -> bool:
-        """Have a receiver get what comes from an address alone; False where that was so."""
-        if self._aims.get(protocol) == target:
-            return False
-        self._aims.pop(protocol, None)
-        self._receivers[protocol].connect((target, 0))
-        self._aims[protocol] = target
-        return True
-
-    def hold(self, target: str) -> tuple[socket.socket, int]:
-        """What holds a TCP port that was not used to an address lately, and the port. See :func:`hold_tcp_port`."""
-        for _ in range(len(self._holders)):
-            holder, port = self._holders.popleft()
-            if ports.FORGED_TCP.claim(target, port):
-                return holder, port
-            self._holders.append((holder, port))
-        holder = hold_tcp_port(self.own, 0, target)
-        return holder, holder.getsockname()[1]
-
-    def release(self, holder: socket.socket, port: int) -> None:
-        """A flow has ended. Its port stays held, so that what comes late is not answered, until it is used again."""
-        if self._sender.fileno() >= 0:
-            self._holders.append((holder, port))
-            if len(self._holders) <= self._most_holders:
-                return
-            holder, port = self._holders.popleft()
-        holder.close()
-
     def close(self) -> None:
         """Give the sockets back."""
         for sock in (self._sender, *self._receivers.values()):
             sock.close()
-        while self._holders:
-            self._holders.popleft()[0].close()
 
 
 class Flow:
@@ -157,15 +120,11 @@ class Flow:
         what they quoted of the packet behind its IP header. :rfc:`1191`, :rfc:`4443`"""
         self._holder: socket.socket | None = None
         receiver = link.receiver(protocol) if protocol != socket.IPPROTO_UDP else None
-        self.source_port = source_port
-        self._is_kept = protocol == socket.IPPROTO_TCP and not source_port
-        if self._is_kept:
-            self._holder, self.source_port = link.hold(target[0])
-        elif protocol == socket.IPPROTO_TCP:
-            self._holder = hold_tcp_port(link.own, source_port)
+        if protocol == socket.IPPROTO_TCP:
+            self._holder = hold_tcp_port(link.own, source_port, target[0])
         elif protocol == socket.IPPROTO_UDP:
             self._holder = hold_udp_port(link.own, source_port, target)
-            self.source_port = self._holder.getsockname()[1]
+        self.source_port: int = self._holder.getsockname()[1] if self._holder else source_port
         self._receiver = receiver or self._holder
         if receiver:
             self._aim()
@@ -174,8 +133,7 @@ class Flow:
         """Make the raw socket receive from this target alone, and forget what came before."""
         assert self._receiver is not None
         try:
-            if not self.link.aim(self.protocol, self.target[0]) and self.protocol == socket.IPPROTO_TCP:
-                return  # what came before is told by its port
+            self._receiver.connect((self.target[0], 0))
         except OSError as error:
             self.close()
             raise LocalError(errno_name(error.errno or 0)) from error
@@ -264,10 +222,7 @@ class Flow:
 
     def close(self) -> None:
         """Let the port go."""
-        if self._holder is not None and self._is_kept:
-            holder, self._holder = self._holder, None
-            self.link.release(holder, self.source_port)
-        elif self._holder is not None:
+        if self._holder is not None:
             self._holder.close()
 
 

@@ -157,12 +157,16 @@ class Poller:
         """When libcurl made which of their connections, of late."""
         self.rounds = 0
         """How often it has looked."""
-        threading.Thread(target=self._work, name="poller", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="poller", daemon=True)
+        self._thread.start()
 
     # -- the worker's side ---------------------------------------------------------------------------------------
 
     def run(self, exchange: Exchange[Result], *, here: bool = True) -> Result:
         """See :func:`run`."""
+        if threading.get_ident() == self._thread.ident:
+            exchange.close()
+            raise RuntimeError("an exchange waits for another by run() or wait(): it has to yield what it waits for")
         task = _Task(exchange)
         self._under_way.add(task)
         if self._idle:

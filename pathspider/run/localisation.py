@@ -300,12 +300,16 @@ class Search:
             if other.came is not Came.HOP or one.came is not Came.HOP or one.addr != other.addr:
                 raise _Over(not_located("path_differs"))
 
+    @property
+    def _ends(self) -> set[str]:
+        """Addresses of who answered the baseline as the target."""
+        return {one.addr for probe, heard in self._heard.items() if probe.side == BASELINE
+                for one in heard if one is not None and one.came is not Came.HOP}
+
     def _refused_by(self, ttl: int) -> Steps[None]:
         """It is over where the last hop that the experiment comes to says itself, each time, that it ends there."""
-        accepting = {one.addr for probe, heard in self._heard.items() if probe.side == BASELINE
-                     for one in heard if one is not None and one.came is not Came.HOP}
         hop = self._hops(EXPERIMENT, ttl)[0].addr
-        if hop in accepting:  # a NAT at the target answers for those behind it
+        if hop in self._ends:  # a NAT at the target answers for those behind it
             return
         behind = Probe(EXPERIMENT, ttl + 1)
         while (heard := self._heard[behind]) == [] or (heard[-1] is not None and len(heard) < REPEATS):
@@ -328,7 +332,7 @@ class Search:
             flows, misses = flows + 1, misses + (answer is None)
             if misses > MOST_MISSES:
                 raise _Over(not_located("rate_limited") if misses < flows else self._unanswered())
-            if answer is not None and answer.came is Came.REFUSED:
+            if answer is not None and answer.came is Came.REFUSED and answer.addr not in self._ends:
                 raise _Over(not_located("no_answer"))  # no datagram comes further
             if answer is not None and (answer.came is not Came.HOP or answer.addr != baseline.addr):
                 raise _Over(not_located("path_differs"))

@@ -54,32 +54,6 @@ class TestPorts(FlowCase):
             with socket.socket(socket.AF_INET, kind) as other:
                 other.bind((HERE, flow.source_port))
 
-    def test_a_link_keeps_ports_for_flows_to_others(self):
-        link = Link(HERE, holders=2)
-        self.addCleanup(link.close)
-        flows = [self.flow(socket.IPPROTO_TCP, link=link) for _ in range(3)]
-        ports = [flow.source_port for flow in flows]
-        for flow in flows:
-            flow.close()
-            flow.close()
-        for port, error in zip(ports, (ConnectionRefusedError, TimeoutError, TimeoutError), strict=True):
-            with socket.socket() as late, self.subTest(port=port), self.assertRaises(error):
-                late.settimeout(0.2)
-                late.connect((HERE, port))  # the one that was free the longest was let go
-        self.assertNotIn(self.flow(socket.IPPROTO_TCP, link=link).source_port, ports)
-        others = [self.flow(socket.IPPROTO_TCP, link=link, target="127.0.0.2").source_port for _ in range(3)]
-        self.assertEqual(others[:2], ports[1:])
-        self.assertNotIn(others[2], ports)
-
-    def test_what_came_for_an_earlier_flow_to_the_same_target_is_not_the_next_one_s(self):
-        link = Link(HERE, holders=2)
-        self.addCleanup(link.close)
-        one, other = (self.flow(socket.IPPROTO_TCP, link=link) for _ in range(2))
-        for flow in (one, other):
-            link.send(bytes(IP(src=HERE, dst=HERE) / TCP(sport=9, dport=flow.source_port)), HERE)
-        heard = [struct.unpack_from("!HH", segment) for segment in self.heard(other)]
-        self.assertEqual(heard, [(9, other.source_port)])
-
 
 class TestUDP(FlowCase):
     def test_only_the_target_is_heard(self):

@@ -214,6 +214,27 @@ class TestExchange(LabCase):
         with self.assertRaisesRegex(TypeError, "yielded 7"):
             poller.run(exchange())
 
+    def test_who_blocks_in_the_pollers_thread_is_told(self):
+        """It would wait for itself, for ever."""
+        ours, _ = self.pair()
+
+        def blocks():
+            yield Wait(ours, select.POLLIN, poller.clock() + 0.01)
+            poller.wait(ours, select.POLLIN, poller.clock() + 0.01)
+
+        def stays():
+            try:
+                poller.run(blocks())
+            except RuntimeError as error:
+                said.append(str(error))
+
+        said = []
+
+        thread = threading.Thread(target=stays, daemon=True)
+        thread.start()
+        thread.join(100)
+        self.assertIn("has to yield what it waits for", said[0])
+
     def test_a_wait_that_cannot_begin_is_the_exchanges_to_judge(self):
         with open(os.devnull, encoding="ascii") as file:  # epoll(7) refuses plain files, and /dev/null
             def exchange():
