@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pathspider.cmd.main import UsageError
 
 
-def files_of(names: Sequence[str], what: str) -> tuple[list[str], bool]:
+class Files(NamedTuple):
+    """What names stand for."""
+
+    names: list[str]
+    whole: bool = True
+    """Whether all results of campaigns could be read."""
+    short: list[str] = []
+    """Of each campaign whose targets are not all measured, a sentence that says so."""
+
+
+def files_of(names: Sequence[str], what: str) -> Files:
     """The files that are named, in their order: of a campaign's folder those of its vantage points, which are brought
-    up to date; any other name as it is. Whether all results of campaigns could be read is told, too.
+    up to date; any other name as it is.
 
     :param what: the argument, in messages
     :raises UsageError: for a campaign that is none, or has no results
     """
-    found = [_of_campaign(name, what) if Path(name, "campaign.json").exists() else ([name], True) for name in names]
-    return [file for files, _ in found for file in files], all(whole for _, whole in found)
+    found = [_of_campaign(name, what) if Path(name, "campaign.json").exists() else Files([name]) for name in names]
+    return Files([name for one in found for name in one.names], all(one.whole for one in found),
+                 [sentence for one in found for sentence in one.short])
 
 
-def _of_campaign(name: str, what: str) -> tuple[list[str], bool]:
+def _of_campaign(name: str, what: str) -> Files:
+    from pathspider.campaign.coverage import Coverage, not_finished  # noqa: PLC0415
     from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
     from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.records import by_vantage  # noqa: PLC0415
@@ -27,10 +40,12 @@ def _of_campaign(name: str, what: str) -> tuple[list[str], bool]:
 
     damaged: list[Damaged] = []
     try:
-        files = [str(path) for _, path in sorted(by_vantage(Campaign(name), damaged).items())]
+        campaign = Campaign(name)
+        coverage = Coverage(campaign.definition)
+        files = [str(path) for _, path in sorted(by_vantage(campaign, damaged, coverage).items())]
     except CampaignError as error:
         raise UsageError(str(error)) from None
     tell_damaged(name, damaged)
     if not files:
         raise UsageError(f"{what} {name}: there are no results of this campaign yet")
-    return files, not damaged
+    return Files(files, not damaged, [short] if (short := not_finished(name, coverage.rows())) else [])

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.export.tables import MissingPackageError  # noqa: PLC0415
     from pathspider.export.writing import Options, export  # noqa: PLC0415
 
-    args.records, all_read = files_of(args.records, "records")
+    args.records, all_read, short = files_of(args.records, "records")
     check(args)
     try:
         done = export(((name, open_input(name)) for name in args.records),
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except sqlite3.Error as error:
         raise UsageError(f"output {args.output}: {error}") from None
+    for sentence in short:
+        log.warning("%s", sentence)
     return 0 if done and all_read else 1
 
 

@@ -67,12 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
     from pathspider.report.reading import WorkerEndedError, Workers  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again, measured_differently, seen_in_passing  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently, not_finished, seen_in_passing  # noqa: PLC0415
     from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
-    args.results, all_read = files_of(args.results, "results")
+    args.results, all_read, _ = files_of(args.results, "results")
     check(args)
     signal.signal(signal.SIGTERM, end)
     verdicts = Verdicts()
@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
+    for remark in (*not_finished(report), *seen_in_passing(report), *measured_differently(report),
+                   *measured_again(report)):
         log.warning("%s%s", remark.what, remark.meaning)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",

@@ -28,8 +28,8 @@ class TestCampaignFiles(FolderCase):
     def test_a_folder_stands_for_its_vantage_points_and_other_names_for_themselves(self):
         folder = self.files().folder
         self.assertEqual(files_of(["x", str(folder), "-"], "records"),
-                         (["x", f"{folder}/records/a.ndjson", f"{folder}/records/bb.ndjson", "-"], True))
-        self.assertEqual(files_of([str(self.folder)], "records"), ([str(self.folder)], True))
+                         (["x", f"{folder}/records/a.ndjson", f"{folder}/records/bb.ndjson", "-"], True, []))
+        self.assertEqual(files_of([str(self.folder)], "records"), ([str(self.folder)], True, []))
 
     def test_a_campaign_that_has_nothing_or_is_none(self):
         folder = self.create().folder
@@ -50,6 +50,33 @@ class TestCampaignFiles(FolderCase):
         self.assertEqual(len((self.folder / "x.pto").read_bytes().splitlines()), 21)
         self.assertIn("this is the file that is read", self.here(
             "export", "c", "--format", "csv", "--force", "-o", os.path.join("c", "records", "a.ndjson"))[2])
+
+    def test_a_campaign_that_is_not_finished(self):
+        campaign = self.create(mode="fanout", vantages=["a", "bb", "c"])
+        self.fill(campaign, "a", range(3))
+        self.fill(campaign, "bb", [2])
+        self.assertEqual(files_of([str(campaign.folder)], "records").short, [
+            f"the campaign in {campaign.folder} is not finished: bb has results of 2 of 10 targets, "
+            "c has results of 0 of 10 targets"])
+        self.assertRegex(self.here("export", "c", "--format", "csv", "-o", "x")[2],
+                         "(?m)^the campaign in c is not finished: bb has results of 2 of 10 targets, c has .*$")
+        self.assertRegex(self.here("campaign", "compare", "c")[2], "the campaign in c is not finished: bb has ")
+        sentence = ("The campaign c is not finished: bb has results of 2 of 10 targets, "
+                    "c has results of 0 of 10 targets.")
+        self.here("campaign", "records", "c", "-o", "all")
+        for name in ("c", "all"):
+            status, _, said = self.here("report", name, "--format", "md", "--force", "-o", "r.md")
+            self.assertEqual((status, said.count(sentence)), (0, 1), said)
+            self.assertIn(sentence, (self.folder / "r.md").read_text(encoding="utf-8").replace("**", ""))
+        self.here("campaign", "records", "c", "--vantage", "a", "-o", "of-a")
+        self.assertNotIn("not finished", self.here("report", "of-a", "-o", "r.html")[2])
+        self.fill(campaign, "bb", [0, 1])
+        self.fill(campaign, "c", range(3))
+        for words in (("report", "c", "-o", "f.html"), ("export", "c", "--format", "csv", "-o", "f.csv"),
+                      ("campaign", "compare", "c")):
+            status, _, said = self.here(*words)
+            self.assertEqual((status, "finished" in said), (0, False), said)
+        self.assertNotIn("is not finished", (self.folder / "f.html").read_text(encoding="utf-8"))
 
     def test_damaged_results_are_told_and_are_an_exit_status(self):
         path = self.files().path("a", 1)
