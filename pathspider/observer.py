@@ -252,6 +252,11 @@ class Observer:
         other sources."""
         return self._capture.position()
 
+    @property
+    def live(self) -> bool:
+        """Whether packets are captured as they pass; else they are read."""
+        return self._capture.live
+
     def interface(self) -> Interface | None:
         """Where packets are captured live, and how; None for other sources, and when it is over."""
         link = self._capture.link()

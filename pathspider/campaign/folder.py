@@ -224,17 +224,20 @@ class Campaign:
                     raise CampaignError("; ".join([*self._holder(), "see how far it is with pspdr campaign status "
                                                    f"{self.folder}"])) from None
                 time.sleep(0.1)
+        own = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._files.callback(os.close, own)
+        with suppress(OSError):  # not every file system locks folders
+            fcntl.flock(own, fcntl.LOCK_EX)  # nobody has it but, for a moment, who asks whether it is run
         self.journal.record("run", pid=os.getpid(), host=socket.gethostname())
         return lock
 
     def is_run(self) -> bool:
-        """Whether a process runs this campaign now: it holds the lock, which goes with it however it ends. flock(2)"""
-        with (self.folder / "campaign.json").open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        """Whether a process runs this campaign now. It holds two locks: the folder's own goes with it, however
+        it ends; the other one stays while what it has started goes on. flock(2)"""
+        try:
+            return _is_locked(self.folder)
+        except OSError:
+            return _is_locked(self.folder / "campaign.json")
 
     def _holder(self) -> list[str]:
         """Who has locked the folder, by what it has noted, and how that is ended."""
@@ -518,6 +521,18 @@ def refuse_others(folder: Path) -> None:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
         raise CampaignError(f"{folder}: there are other files in this folder ({', '.join(names[:MOST_NAMED])}{more}); "
                             "name a new one, or an empty one")
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether another one has this file or folder for itself. flock(2)"""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _put_aside(path: Path, ending: str) -> str:

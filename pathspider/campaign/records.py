@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pathspider.atomic import atomic_write
+from pathspider.campaign.coverage import Coverage, Measured
 from pathspider.campaign.folder import Campaign, Damaged
+from pathspider.campaign.results import Head
 from pathspider.run.metadata import ENDING, Facts
 from pathspider.writing import json_line
 
@@ -17,15 +19,22 @@ COUNTED = ("records", "missed_flows", "packets_lost", "jobs_failed")
 
 
 class RunFacts:
-    """Facts of the runs that result files are of; each run measured some of the chunks."""
+    """Facts of the runs that result files are of; each run measured some of the chunks.
 
-    def __init__(self, campaign: Campaign) -> None:
+    :param slots: only theirs
+    """
+
+    def __init__(self, campaign: Campaign, slots: Sequence[str] | None = None) -> None:
         self.campaign = campaign
+        self.coverage = Coverage(campaign.definition, slots)
+        """How many targets these are of."""
         self._runs: dict[str, Facts] = {}
         self._chunks: dict[str, int] = {}
 
-    def add(self, facts: Facts) -> None:
+    def add(self, head: Head) -> None:
         """Note a chunk's facts."""
+        facts: Facts = head["facts"]
+        self.coverage.add(head["slot"], head["chunk"])
         known = self._runs.setdefault(facts["run"], {**facts, "conditions": {}, "local_errors": {}, "alarms": [],
                                                      **dict.fromkeys(COUNTED, 0)})
         self._chunks[facts["run"]] = self._chunks.get(facts["run"], 0) + 1
@@ -50,7 +59,7 @@ class RunFacts:
 
     def _as_metadata(self, facts: Facts) -> Facts:
         chunk = {"id": self.campaign.definition.id, "label": self.campaign.definition.label,
-                 "chunks": self._chunks[facts["run"]]}
+                 "chunks": self._chunks[facts["run"]], "measured": self.coverage.rows()}
         kept = {name: value for name, value in facts.items()
                 if name not in ("jobs", "discarded", "packets_lost", "jobs_failed", "unfinished")}
         return {**kept, "ended": {"why": "input", "what": ""}, "status": 0, "without_record": 0, "campaign": chunk,
@@ -68,7 +77,7 @@ def records(campaign: Campaign, facts: RunFacts | None = None, slots: Sequence[s
     for whole in campaign.results(campaign.there(slots), [] if damaged is None else damaged):
         yield from whole.lines()
         if facts is not None:
-            facts.add(whole.head["facts"])
+            facts.add(whole.head)
 
 
 def write_metadata(name: str, facts: RunFacts) -> None:
@@ -82,16 +91,19 @@ Stamp = Mapping[str, str]
 wrong with it, empty where nothing is."""
 
 
-def by_vantage(campaign: Campaign, damaged: list[Damaged] | None = None) -> dict[str, Path]:
+def by_vantage(campaign: Campaign, damaged: list[Damaged] | None = None,
+               coverage: Coverage | None = None) -> dict[str, Path]:
     """A file of records for each vantage point that has some, with its metadata beside it: ``records/NAME.ndjson``.
 
     Where its results are others than those that it was written of, it is written anew, and they are read; those that
     are the same files as then are not.
 
     :param damaged: gets the results that are not whole
+    :param coverage: gets those that are
     """
     found: dict[str, Path] = {}
     damaged = [] if damaged is None else damaged
+    coverage = Coverage(campaign.definition) if coverage is None else coverage
     stamps = {path.stem: _read_stamp(path) for path in campaign.folder.glob("records/*.chunks")
               if path.with_suffix(".ndjson").exists()}
     for name, chunks in _measured(campaign, stamps, damaged).items():
@@ -104,6 +116,11 @@ def by_vantage(campaign: Campaign, damaged: list[Damaged] | None = None) -> dict
             known = _write(campaign, path, chunks, damaged)
         if not all(known.values()):
             found[name] = path
+        for state, why in known.items():
+            if not why:
+                coverage.add(*chunks[state])
+    for path in found.values():
+        _tell_measured(Path(f"{path}{ENDING}"), coverage.rows())
     return found
 
 
@@ -131,7 +148,7 @@ def _write(campaign: Campaign, path: Path, chunks: Mapping[str, tuple[str, int]]
     with atomic_write(path) as stream:
         for whole in campaign.results(chunks.values(), bad):
             stream.writelines(whole.lines())
-            facts.add(whole.head["facts"])
+            facts.add(whole.head)
     write_metadata(f"{path}{ENDING}", facts)
     damaged += bad
     wrong = {(one.slot, one.number): one for one in bad}
@@ -140,6 +157,19 @@ def _write(campaign: Campaign, path: Path, chunks: Mapping[str, tuple[str, int]]
     with atomic_write(path.with_suffix(".chunks")) as marks:
         marks.write(json_line(stamp))
     return stamp
+
+
+def _tell_measured(path: Path, rows: list[Measured]) -> None:
+    """Have a vantage point's metadata tell how far the campaign is, which others go on with: its own records stay the
+    same."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        runs = json.loads(path.read_bytes())["runs"]
+        now = [{**run, "campaign": {**run["campaign"], "measured": rows}, "targets": {
+            **run["targets"], "complete": run["targets"]["complete"] or all(
+                row["measured"] == row["targets"] for row in rows)}} for run in runs]
+        if now != runs:
+            with atomic_write(path) as stream:
+                stream.write(json_line({"runs": now}))
 
 
 def _read_stamp(path: Path) -> Stamp:

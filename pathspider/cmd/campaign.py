@@ -201,7 +201,7 @@ def records(args: argparse.Namespace) -> int:
     if unknown := [name for name in args.vantage if name not in slots]:
         raise UsageError(f"--vantage: {', '.join(unknown)} has no results of its own in {args.folder}, but "
                          f"{', '.join(slots)}")
-    facts, damaged = RunFacts(campaign), list[Damaged]()
+    facts, damaged = RunFacts(campaign, args.vantage or None), list[Damaged]()
     with open_output(args.output, force=args.force) as stream:
         start_afresh(stream)
         writer = RecordWriter(stream)
@@ -250,6 +250,7 @@ def tell_damaged(folder: str, damaged: Sequence[Damaged]) -> None:
 
 def compare(args: argparse.Namespace) -> int:
     """Compare vantage points; the exit status is 1 where results had to be left out."""
+    from pathspider.campaign.coverage import Coverage, not_finished  # noqa: PLC0415
     from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
     from pathspider.campaign.multipoint import Comparison  # noqa: PLC0415
     from pathspider.campaign.multipoint import table as as_table  # noqa: PLC0415
@@ -257,7 +258,9 @@ def compare(args: argparse.Namespace) -> int:
 
     comparison, damaged = Comparison(), list[Damaged]()
     campaign = Campaign(args.folder)
+    coverage = Coverage(campaign.definition)
     for whole in campaign.results(campaign.there(), damaged):
+        coverage.add(whole.head["slot"], whole.head["chunk"])
         comparison.add(whole.head["vantage"], (parse_record(line.decode()) for line in whole.lines()))
     if args.targets:
         for target in comparison.path_dependent():
@@ -265,6 +268,8 @@ def compare(args: argparse.Namespace) -> int:
     else:
         print(as_table(comparison.features()))
     tell_damaged(args.folder, damaged)
+    if short := not_finished(args.folder, coverage.rows()):
+        log.warning("%s", short)
     return int(bool(damaged))
 
 

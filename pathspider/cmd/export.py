@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pathspider.cmd.campaign_files import files_of
 from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
@@ -36,7 +37,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
         description="Write records in a form that other programs read: a row for each record, or, for the Path "
                     "Transparency Observatory, an observation for each condition.")
     parser.add_argument("records", nargs="+", metavar="RECORDS",
-                        help="Output of pspdr measure, also compressed; - for standard input.")
+                        help="Output of pspdr measure, also compressed; - for standard input. A campaign's folder "
+                             "stands for the records of each of its vantage points.")
     parser.add_argument("--format", choices=FORMATS, required=True,
                         help="Parquet (needs pyarrow), CSV, a database of SQLite, or an observation set file.")
     add_output(parser, "the result")
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.export.tables import MissingPackageError  # noqa: PLC0415
     from pathspider.export.writing import Options, export  # noqa: PLC0415
 
+    args.records, all_read, short = files_of(args.records, "records")
     check(args)
     try:
         done = export(((name, open_input(name)) for name in args.records),
@@ -70,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except sqlite3.Error as error:
         raise UsageError(f"output {args.output}: {error}") from None
-    return 0 if done else 1
+    for sentence in short:
+        log.warning("%s", sentence)
+    return 0 if done and all_read else 1
 
 
 def check(args: argparse.Namespace) -> None:

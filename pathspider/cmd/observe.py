@@ -159,6 +159,8 @@ def observe(args: argparse.Namespace, chains: list[type[Chain]], judge: PassiveJ
         fields = columns(chains, judge, decapsulate=args.decapsulate, outer=args.outer)
         writer = CSVWriter(stream, fields) if args.format == "csv" else RecordWriter(stream)
         lines = args.format == "ndjson"
+        if observer.live:  # whoever has started this beside traffic may send it now
+            log.info("capturing on %s has begun; Ctrl-C ends it", names[0])
         try:
             with ThreadedWriter(writer) as writing:
                 try:

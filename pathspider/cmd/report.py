@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pathspider.atomic import atomic_write
+from pathspider.cmd.campaign_files import files_of
 from pathspider.cmd.input import open_input
 from pathspider.cmd.main import UsageError
 from pathspider.cmd.output import add_output, is_same, refuse_content, refuse_same
@@ -66,13 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from pathspider.report.plain import FORMATS as PLAIN  # noqa: PLC0415
     from pathspider.report.plain import targets_as_csv  # noqa: PLC0415
     from pathspider.report.reading import WorkerEndedError, Workers  # noqa: PLC0415
-    from pathspider.report.remarks import measured_again, measured_differently, seen_in_passing  # noqa: PLC0415
+    from pathspider.report.remarks import measured_again, measured_differently, not_finished, seen_in_passing  # noqa: PLC0415
     from pathspider.report.runs import read_runs  # noqa: PLC0415
     from pathspider.report.summary import Report  # noqa: PLC0415
     from pathspider.report.targets import Targets  # noqa: PLC0415
 
-    found = [of_campaign(name) for name in args.results]
-    args.results = [file for files, _ in found for file in files]
+    args.results, all_read, _ = files_of(args.results, "results")
     check(args)
     signal.signal(signal.SIGTERM, end)
     verdicts = Verdicts()
@@ -92,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except sqlite3.Error as error:
         raise UsageError(f"the temporary file: {error}; TMPDIR can name a folder with more room") from None
-    for remark in (*seen_in_passing(report), *measured_differently(report), *measured_again(report)):
+    for remark in (*not_finished(report), *seen_in_passing(report), *measured_differently(report),
+                   *measured_again(report)):
         log.warning("%s%s", remark.what, remark.meaning)
     records = sum(tally.records for tally in tallies)
     log.info("%d %s of %s", records, "record" if records == 1 else "records",
              "one file" if len(tallies) == 1 else f"{len(tallies)} files")
-    return 0 if all(whole) and all(all_read for _, all_read in found) else 1
+    return 0 if all(whole) and all_read else 1
 
 
 def counted(tally: Tally, number: int, targets: Targets, workers: Workers) -> bool:
@@ -106,27 +107,6 @@ def counted(tally: Tally, number: int, targets: Targets, workers: Workers) -> bo
 
     with open_input(tally.name) as lines:
         return read(tally, number, targets, lines, workers)
-
-
-def of_campaign(name: str) -> tuple[list[str], bool]:
-    """The files of a campaign's vantage points, for its folder, and whether all of its results could be read; any other
-    name as it is."""
-    if not Path(name, "campaign.json").exists():
-        return [name], True
-    from pathspider.campaign.errors import CampaignError  # noqa: PLC0415
-    from pathspider.campaign.folder import Campaign, Damaged  # noqa: PLC0415
-    from pathspider.campaign.records import by_vantage  # noqa: PLC0415
-    from pathspider.cmd.campaign import tell_damaged  # noqa: PLC0415
-
-    damaged: list[Damaged] = []
-    try:
-        files = [str(path) for _, path in sorted(by_vantage(Campaign(name), damaged).items())]
-    except CampaignError as error:
-        raise UsageError(str(error)) from None
-    tell_damaged(name, damaged)
-    if not files:
-        raise UsageError(f"results {name}: there are no results of this campaign yet")
-    return files, not damaged
 
 
 def end(number: int, frame: object) -> NoReturn:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED
-from pathspider.report.runs import differing
+from pathspider.report.runs import differing, unfinished
 from pathspider.report.summary import Report
 
 MOST_NAMED = 3
@@ -31,6 +31,7 @@ def remarks(report: Report) -> Iterator[Remark]:
     for tally in report.tallies:
         if tally.broken_off:
             yield Remark(f"{tally.label} breaks off", f" ({tally.broken_off}); the counts are of what stands before.")
+    yield from not_finished(report)
     yield from seen_in_passing(report)
     yield from measured_differently(report)
     yield from measured_again(report)
@@ -44,6 +45,12 @@ def remarks(report: Report) -> Iterator[Remark]:
         yield Remark(f"{folded:,} {'record has' if folded == 1 else 'records have'} conditions",
                      " that are too many, or too long, to be told apart. What was left out shows as …, and no "
                      "target is found to have changed there.")
+
+
+def not_finished(report: Report) -> Iterator[Remark]:
+    """Of each campaign whose targets are not all measured, as far as metadata tell."""
+    for name, who in unfinished(report.tallies):
+        yield Remark(f"The campaign {name} is not finished", f": {who}. The figures are of these targets alone.")
 
 
 def seen_in_passing(report: Report) -> Iterator[Remark]:

@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from pathspider.campaign.coverage import merged, not_all, rows_of
 from pathspider.report.counting import Tally
 from pathspider.run.metadata import (
     ENDING,
@@ -89,6 +90,20 @@ def differing(tallies: list[Tally]) -> Iterator[tuple[str, str]]:
             if (files, what) not in told:
                 told.add((files, what))
                 yield files, what
+
+
+def unfinished(tallies: list[Tally]) -> Iterator[tuple[str, str]]:
+    """The campaigns of which files have records, and whose targets were not all measured when these were written: what
+    they are called, and who has not measured all."""
+    found: dict[str, list[Facts]] = {}
+    for facts in (facts for tally in tallies for facts in tally.facts):
+        if isinstance(campaign := facts.get("campaign"), dict):
+            found.setdefault(str(campaign.get("id")), []).append(facts)
+    for runs in found.values():
+        if who := not_all(merged(map(rows_of, runs))):
+            targets = runs[0].get("targets")
+            folder = Path(str(targets.get("file"))).parent.name if isinstance(targets, dict) else ""
+            yield str(runs[0]["campaign"].get("label") or folder or runs[0]["campaign"].get("id")), who
 
 
 def _made(facts: Facts) -> str:

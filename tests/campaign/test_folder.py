@@ -1,8 +1,14 @@
+import errno
+import fcntl
 import json
 import os
 import resource
 import shutil
+import signal
 import socket
+import stat
+import subprocess
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from unittest import mock
@@ -140,6 +146,38 @@ class TestCampaign(FolderCase):
         self.assertTrue(Campaign(self.folder / "c").is_run())
         campaign.close()
         self.assertFalse(campaign.is_run())
+
+    def test_nobody_runs_it_where_what_a_killed_process_has_started_goes_on(self):
+        campaign = self.create()
+        program = ("import os, signal, subprocess, sys\nfrom pathspider.campaign.folder import Campaign\n"
+                   "lock = Campaign(sys.argv[1]).lock()\n"
+                   "started = subprocess.Popen(['sleep', '1000'], pass_fds=[lock])\n"
+                   "print(started.pid, flush=True)\nsys.stdin.read()\nos.kill(os.getpid(), signal.SIGKILL)")
+        with subprocess.Popen([sys.executable, "-c", program, campaign.folder], env=self.environment(),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
+            started = int(run.stdout.readline())
+            self.addCleanup(os.kill, started, signal.SIGKILL)
+            self.assertTrue(campaign.is_run())
+            run.stdin.close()
+            run.wait(60)
+            self.assertFalse(campaign.is_run())
+            with mock.patch.object(folder, "PATIENCE", 0), self.assertLogs("pathspider"), \
+                    self.assertRaisesRegex(CampaignError, "has ended; what it has started has not"):
+                Campaign(campaign.folder).lock()
+
+    def test_a_file_system_on_which_folders_cannot_be_locked(self):
+        def refuse(where, operation, flock=fcntl.flock):
+            if stat.S_ISDIR(os.fstat(where if isinstance(where, int) else where.fileno()).st_mode):
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            flock(where, operation)
+
+        campaign = self.create()
+        with mock.patch("fcntl.flock", refuse):
+            self.assertFalse(campaign.is_run())
+            campaign.lock()
+            self.assertTrue(Campaign(campaign.folder).is_run())
+            campaign.close()
+            self.assertFalse(campaign.is_run())
 
     def test_results_in_order(self):
         campaign = self.create(mode="fanout", vantages=["a", "b"])

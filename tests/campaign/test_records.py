@@ -46,6 +46,31 @@ class TestRecords(FolderCase):
         facts = json.loads((campaign.folder / "records" / "a.ndjson.meta.json").read_bytes())
         self.assertEqual(facts["runs"][0]["run"], "r1")
 
+    def measured(self, path):
+        run, = json.loads(path.with_name(f"{path.name}.meta.json").read_bytes())["runs"]
+        return [row["measured"] for row in run["campaign"]["measured"]], run["targets"]["complete"]
+
+    def test_how_far_the_campaign_is_stands_with_records_that_stay_the_same(self):
+        campaign = self.create(mode="split", vantages=["a", "b"])
+        self.fill(campaign, "any", [0, 2], "b", "r2")
+        path = by_vantage(campaign)["b"]
+        self.assertEqual(self.measured(path), ([6], False))
+        before = path.with_name("b.ndjson.meta.json").stat().st_ino
+        by_vantage(campaign)
+        self.assertEqual(path.with_name("b.ndjson.meta.json").stat().st_ino, before)
+        self.fill(campaign, "any", [1], "a", "r1")
+        for path in by_vantage(campaign).values():
+            self.assertEqual(self.measured(path), ([10], True), path)
+
+    def test_metadata_that_cannot_be_read_stays_as_it_is(self):
+        campaign = self.create()
+        self.fill(campaign, "local", [0], "local", "r")
+        path = by_vantage(campaign)["local"].with_name("local.ndjson.meta.json")
+        for spoiled in ("{", '{"runs": [{}]}', '{"runs": [7]}', "[]"):
+            path.write_text(spoiled, encoding="utf-8")
+            by_vantage(campaign)
+            self.assertEqual(path.read_text(encoding="utf-8"), spoiled)
+
     def test_compared(self):
         campaign = self.create(mode="fanout", vantages=["a", "b"])
         for slot in ("a", "b"):

@@ -80,10 +80,9 @@ class TestLocal(FolderCase):
                               stderr=subprocess.PIPE) as process, pipe.open("w"):  # it waits there
             self.assertEqual(self.state(), "running")
             process.kill()
+            process.wait(60)
+            self.assertEqual(self.state(), "interrupted")  # the process that measures may not have noticed yet
             process.communicate(timeout=60)
-        while (state := self.state()) == "running":  # the process that measures ends when it notices
-            pass
-        self.assertEqual(state, "interrupted")
         self.assertIn("2 chunks left: no process runs it now; pspdr campaign run c goes on",
                       self.here("campaign", "status", "c")[1])
         self.assertEqual(Campaign(self.folder / "c").done("local"), {0})

@@ -226,6 +226,13 @@ class TestFiles(FileCase):
             self.observe("-i", "-", "--output", capture, status=2, stdin=data)
         self.assertEqual(Path(capture).read_bytes(), pcap(FRAMES))
 
+    def test_of_a_file_it_is_not_said_that_capturing_has_begun(self):
+        path = self.file(pcap(FRAMES))
+        self.assertNotIn("has begun", self.observe("-i", path)[1])
+        with open(path, "rb") as stream:
+            piped = subprocess.run([*COMMAND, "-i", "-"], stdin=stream, capture_output=True, check=True)
+        self.assertNotIn(b"has begun", piped.stderr)
+
     def test_list_chains(self):
         records, _ = self.observe("--list-chains")
         self.assertEqual({line.split()[0] for line in records}, set(NAMES))
@@ -739,6 +746,19 @@ class TestLive(unittest.TestCase):
         (mine,) = [flow for flow in flows if flow["proto"] == socket.IPPROTO_UDP and flow["dp"] == 9]
         self.assertGreaterEqual(mine["pkt_fwd"], 1)
         self.assertIn(b"0 packets dropped by the kernel, 0 by the ring", errors)
+
+    def test_what_is_sent_once_it_says_that_it_has_begun_is_seen(self):
+        send = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                "for _ in range(3): s.sendto(b'x', ('10.64.0.1', 9))")
+        with Lab() as lab:
+            for _ in range(3):
+                run = lab.popen([*COMMAND, "-i", "lab0", "--filter", "udp port 9", "-c", "3"], stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+                with run.stdout, run.stderr:
+                    self.assertEqual(run.stderr.readline(), b"pspdr: capturing on lab0 has begun; Ctrl-C ends it\n")
+                    self.assertEqual(lab.popen([sys.executable, "-c", send]).wait(60), 0)
+                    self.assertEqual([json.loads(line)["pkt_fwd"] for line in run.stdout], [3])  # to its end
+                    self.assertEqual(run.wait(60), 0, run.stderr.read())
 
     def test_limits_and_what_is_told_each_interval(self):
         send = [sys.executable, "-c",

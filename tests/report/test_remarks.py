@@ -33,6 +33,15 @@ class TestRemarks(unittest.TestCase):
             self.assertEqual(one.what, "b has 1 flow of others")
             self.assertIn("tfo.cookie", one.meaning)
 
+    def test_a_campaign_that_is_not_finished(self):
+        with report_of(a=[record("192.0.2.1", WORKS)]) as report:
+            measured = [{"slot": "ber", "measured": 6, "targets": 10}]
+            report.tallies[0].facts = [{"run": "r", "campaign": {"id": "x", "label": "autumn", "measured": measured}}]
+            (one,) = remarks(report)
+            self.assertEqual((one.what, one.meaning), (
+                "The campaign autumn is not finished",
+                ": ber has results of 6 of 10 targets. The figures are of these targets alone."))
+
     def test_a_file_that_breaks_off(self):
         with report_of(a=[], b=[]) as report:
             report.tallies[1].broken_off = "unexpected end"

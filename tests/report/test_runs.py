@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pathspider.report.page import as_html
 from pathspider.report.plain import as_json, as_markdown
-from pathspider.report.runs import HEADS, cells, differing, read_runs
+from pathspider.report.runs import HEADS, cells, differing, read_runs, unfinished
 from tests.report.records import WORKS, record, report_of
 
 
@@ -52,6 +52,23 @@ class TestRuns(unittest.TestCase):
                                            "locate=0", "connect=http", "campaign=autumn"])
         self.b.facts[0]["campaign"]["label"] = ""
         self.assertTrue(next(cells(self.b))[-1].endswith("campaign=0a"))
+
+    def test_campaigns_that_were_not_finished(self):
+        def of(campaign, **more):
+            rows = [{"slot": slot, "measured": number, "targets": 10} for slot, number in more.items()]
+            return {**run(1), "campaign": {"id": campaign, "label": "", "chunks": 1, "measured": rows}}
+
+        self.a.facts = [of("x", a=10), of("y", a=10)]
+        self.b.facts = [of("x", a=10, b=4)] * 2
+        self.b.facts[0]["targets"]["file"] = "/somewhere/c/targets.ndjson"
+        self.assertEqual([*unfinished([self.a, self.b])], [("x", "b has results of 4 of 10 targets")])
+        self.a.facts[0]["campaign"]["label"] = "autumn"
+        self.assertEqual(next(unfinished([self.a, self.b]))[0], "autumn")
+        self.a.facts = [{**of("z", any=0), "targets": {"file": "/somewhere/c/targets.ndjson"}},
+                        {**of("z", any=0), "targets": 7}]
+        self.assertEqual([*unfinished([self.a])], [("c", "there are results of 0 of 10 targets")])
+        self.a.facts = [{**run(1), "campaign": 7}, {**run(2), "campaign": {}}]
+        self.assertEqual([*unfinished([self.a])], [])
 
     def test_of_a_packed_file(self):
         for name in ("a.ndjson.gz", "a.ndjson"):
