@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from pathspider import conditions
 from pathspider.records import Record
 
 MOST_TOLD_APART = 1000
 """Different conditions that are counted by themselves; of further ones, the value after the colon is left out."""
+EXPERIMENT = ".connectivity."
+"""Stands in the condition that says whether an experiment, of which a plugin may have several, breaks connectivity."""
+MOST_EXPERIMENTS = 4
+"""Experiments that the last line names, if there are more than one beside."""
 MOST_NAMED = 6
 """Verdicts, and reasons why there is none, that the last line names."""
 
@@ -25,6 +30,8 @@ class Counts:
         """Records without a verdict for reasons of our own machine, by the reason."""
         self._first: Counter[str] = Counter()
         """Records by their first condition, without its value."""
+        self._verdicts: Counter[str] = Counter()
+        """The same of those that tell of no experiment's connectivity."""
 
     def add(self, record: Record) -> str:
         """Count a record, or a job; its first condition, or nothing."""
@@ -41,6 +48,8 @@ class Counts:
             for reason in conditions.local_reasons(found)[:1]:
                 self.local_errors[reason] += 1
         self._first[first.partition(":")[0]] += 1
+        if not any(is_verdict(condition) for condition in found):
+            self._verdicts[first.partition(":")[0]] += 1
         return first
 
     @property
@@ -55,17 +64,17 @@ class Counts:
     def summary(self) -> str:
         """All of it in a line: verdicts, what rounds made of suspects, where it is on the path, and why there is no
         verdict."""
-        verdicts: Counter[str] = Counter()
+        others: Counter[str] = Counter()
         reasons = Counter(self.local_errors)
         for condition, count in self._first.items():
             if not condition.startswith(f"{conditions.RUN}."):
-                verdicts[condition or "without conditions"] += count
+                others[condition or "without conditions"] += self._verdicts[condition]
             elif condition != conditions.LOCAL_ERROR:
                 reasons[condition.partition(".")[2]] += count
         parts = [number(self.jobs, "job")] if self.jobs else []
         if self.records or not parts:
-            told = f": {', '.join(shortened(verdicts))}" if verdicts else ""
-            parts.append(number(self.records, "record") + told)
+            told = [*self._experiments(), *([", ".join(shortened(+others))] if +others else [])]
+            parts.append(number(self.records, "record") + (f": {'; '.join(told)}" if told else ""))
         again = Counter({condition: count for condition, count in self.conditions.items()
                          if conditions.STABLE_CONDITION.fullmatch(condition)})
         if again:
@@ -76,6 +85,24 @@ class Counts:
             parts.append(f"{reasons.total():,} without a verdict: {', '.join(shortened(reasons))}")
         return "; ".join(parts)
 
+    def _experiments(self) -> Iterator[str]:
+        """How often each experiment works, is broken, and so on, in the plugin's order; of many, those that are broken
+        most."""
+        found: dict[str, Counter[str]] = {}
+        for condition, count in self.conditions.items():
+            if is_verdict(condition):
+                found.setdefault(condition.rpartition(".")[0], Counter())[condition] += count
+        named = [*found]
+        if len(named) > MOST_EXPERIMENTS + 1:
+            named.sort(key=lambda question: -found[question][f"{question}.broken"])
+            named = [question for question in found if question in named[:MOST_EXPERIMENTS]]
+        yield from (", ".join(shortened(found[question])) for question in named)
+        if rest := [found[question] for question in found if question not in named]:
+            words: Counter[str] = Counter()
+            for counted in rest:
+                words.update({condition.rpartition(".")[2]: count for condition, count in counted.items()})
+            yield f"{number(len(rest), 'other experiment')}: {', '.join(shortened(words))}"
+
     def _located(self) -> Counter[str]:
         """The words of what was to be located."""
         words: Counter[str] = Counter()
@@ -85,6 +112,11 @@ class Counts:
             elif condition == conditions.UNLOCATED:
                 words[condition.rpartition(".")[2]] += count
         return words
+
+
+def is_verdict(condition: str) -> bool:
+    """Whether a condition says what became of an experiment, at first."""
+    return EXPERIMENT in condition and not conditions.STABLE_CONDITION.fullmatch(condition)
 
 
 def number(count: int, what: str) -> str:

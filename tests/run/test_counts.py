@@ -25,6 +25,27 @@ class TestCounts(unittest.TestCase):
         self.assertEqual(counts.conditions["ecn.negotiation.succeeded"], 2900)
         self.assertEqual(counts.of("pathspider.local_error"), 13)
 
+    def test_each_of_several_experiments(self):
+        def record(large, *more):
+            return ["tls.plain.answer.server_hello", "tls.ech.connectivity.works", "tls.ech.answer.server_hello",
+                    f"tls.large.connectivity.{large}", "tls.large.answer.none", *more]
+
+        counts = self.counts((record("works"), 5), (record("broken", "tls.large.stable.connectivity.broken"), 3),
+                             (["tls.plain.answer.no_connection", "tls.ech.connectivity.offline"], 2),
+                             (["tls.plain.answer.server_hello"], 1), (["pathspider.not_observed"], 1))
+        self.assertEqual(counts.summary(), "12 records: 8 tls.ech.connectivity.works, 2 offline; "
+                         "5 tls.large.connectivity.works, 3 broken; 1 tls.plain.answer.server_hello; "
+                         "measured again: 3 tls.large.stable.connectivity.broken; 1 without a verdict: 1 not_observed")
+
+    def test_of_many_experiments_those_that_are_broken_most_are_named(self):
+        words = ["works"] * 7 + ["broken", "works", "transient"]
+        counts = self.counts(([f"x.{number}.connectivity.{word}" for number, word in enumerate(words)], 2))
+        self.assertEqual(counts.summary(), "2 records: 2 x.0.connectivity.works; 2 x.1.connectivity.works; "
+                         "2 x.2.connectivity.works; 2 x.7.connectivity.broken; "
+                         "6 other experiments: 10 works, 2 transient")
+        counts = self.counts(([f"x.{number}.connectivity.works" for number in range(5)], 1))
+        self.assertEqual(counts.summary().count("x."), 5)
+
     def test_what_rounds_made_of_suspects(self):
         broken = "ecn.connectivity.broken"
         counts = self.counts(([broken, "ecn.stable.connectivity.broken"], 70),
