@@ -84,6 +84,10 @@ class PluggableSpider:
     feature: ClassVar[str] = ""
     """What the experiment asks of the path, as a sentence of the report begins: ``Asking for ECN``. Else the
     description."""
+    features: ClassVar[Mapping[str, str]] = {}
+    """The same of each of several experiments, by what its conditions have between the plugin's name and
+    ``.connectivity``: ``{"large": "A large TLS ClientHello"}``. ``<…>`` stands for a number, in the words too. One
+    that is not among these is told by the plugin's feature and its own name."""
     questions: ClassVar[Mapping[str, str]] = {}
     """Headings of the report: conditions without the plugin's name and their answer, ``negotiation`` for
     ``ecn.negotiation.succeeded``, and the question that they answer. The first is what is said of a plugin without

@@ -350,8 +350,15 @@ PLACEHOLDERS = {"errno": "E[A-Z0-9]+|errno [0-9]+", "rcode": "[a-z][a-z0-9]*"}
 
 def matches(condition: str, declared: str, placeholders: Mapping[str, str] = PLACEHOLDERS) -> bool:
     """True if a condition is the declared one, values in the places of its ``<…>``."""
+    return values(condition, declared, placeholders) is not None
+
+
+def values(condition: str, declared: str,
+           placeholders: Mapping[str, str] = PLACEHOLDERS) -> list[tuple[str, str]] | None:
+    """What stands in the places of ``<…>``, each with its word; None where the condition is not the declared one."""
     literal, *rest = re.split(r"<([^>]*)>", declared)
-    pattern = re.escape(literal)
-    for name, text in zip(rest[::2], rest[1::2], strict=True):
-        pattern += f"(?:{placeholders.get(name, '[0-9]+')})" + re.escape(text)
-    return re.fullmatch(pattern, condition) is not None
+    names, pattern = rest[::2], re.escape(literal)
+    for place, (name, text) in enumerate(zip(names, rest[1::2], strict=True)):
+        pattern += f"(?P<value{place}>{placeholders.get(name, '[0-9]+')})" + re.escape(text)
+    found = re.fullmatch(pattern, condition)
+    return None if found is None else [(name, found[f"value{place}"]) for place, name in enumerate(names)]

@@ -62,6 +62,13 @@ class TestConditions(unittest.TestCase):
             for documented in ("dscp.<codepoint>.replymark:<codepoint>", "ecn.connectivity.works"):
                 self.assertFalse(conditions.matches(condition, documented))
 
+    def test_values(self):
+        self.assertEqual(conditions.values("x.264.y:10.0", "x.<octets>.y:<a>.<b>"), [("octets", "264"), ("a", "10"),
+                                                                                  ("b", "0")])
+        self.assertEqual(conditions.values("x.y", "x.y"), [])
+        self.assertIsNone(conditions.values("x.z", "x.y"))
+        self.assertEqual(conditions.values("x.blue", "x.<colour>", {"colour": "(r)ed|(b)lue"}), [("colour", "blue")])
+
     def test_matches_words_where_no_number_is_meant(self):
         for condition in ("pathspider.local_error:ENETUNREACH", "pathspider.local_error:errno 513"):
             self.assertTrue(conditions.matches(condition, "pathspider.local_error:<errno>"))

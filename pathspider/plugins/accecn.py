@@ -96,6 +96,10 @@ class AccECN(TraversalSpider, PluggableSpider):
     name = "accecn"
     description = "Accurate ECN Feedback"
     feature = "Asking for accurate ECN"
+    features = {
+        "ect0": "Asking for accurate ECN with ECT(0) on the SYN",
+        "ect1": "Asking for accurate ECN with ECT(1) on the SYN",
+    }
     questions = {
         "negotiation": "Is accurate ECN negotiated?",
         "forward": "Does a SYN that is not ECN-capable arrive so?",

@@ -60,6 +60,10 @@ class ECN(SynchronizedSpider, PluggableSpider):
     name = "ecn"
     description = "Explicit Congestion Notification"
     feature = "Asking for ECN"
+    features = {
+        "feedback": "Asking for ECN and sending CE",
+        "syn_ect": "Asking for ECN with ECT(0) on the SYN",
+    }
     questions = {
         "negotiation": "Is ECN negotiated?",
         "ipmark.ect0": "Do packets come back with ECT(0)?",

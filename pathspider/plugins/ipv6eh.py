@@ -101,6 +101,12 @@ class IPv6EH(TraversalSpider, PluggableSpider):
     name = "ipv6eh"
     description = "IPv6 Extension Headers"
     feature = "An IPv6 extension header"
+    features = {
+        "hopbyhop.<octets>": "An IPv6 hop-by-hop header of <octets> octets",
+        "destination.<octets>": "An IPv6 destination options header of <octets> octets",
+        "fragment.<octets>": "An IPv6 fragment header",
+        "routing.<octets>": "An IPv6 segment routing header",
+    }
     version = __version__
     variants = [row for rows in ROWS.values() for row in rows]
     conditions = {

@@ -104,6 +104,10 @@ class L4S(TraversalSpider, PluggableSpider):
     name = "l4s"
     description = "L4S: ECT(1) on Data and Control Packets"
     feature = "Asking for accurate ECN and sending ECT(1)"
+    features = {
+        "control": "Asking for accurate ECN and sending ECT(1) on all packets",
+        "dscp45": "Asking for accurate ECN and sending ECT(1) with DSCP 45",
+    }
     questions = {
         "ect1.forward": "Does ECT(1) on data arrive as it was sent?",
         "ect1.reverse": "Do packets come back with ECT(1)?",

@@ -44,6 +44,7 @@ class MPTCP(TraversalSpider, PluggableSpider):
     name = "mptcp"
     description = "Multipath TCP"
     feature = "Asking for Multipath TCP"
+    features = {"control": "An option of the same length that nobody knows"}
     questions = {
         "option": "Is Multipath TCP negotiated?",
         "control.option": "Does the SYN-ACK have the control's option, too?",

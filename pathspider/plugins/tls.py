@@ -87,8 +87,17 @@ class TLS(DesynchronizedSpider, PluggableSpider):
     name = "tls"
     description = "TLS ClientHellos"
     feature = "A TLS ClientHello"
-    questions = {f"{hello}.answer": f"What answers the ClientHello \N{LEFT DOUBLE QUOTATION MARK}{hello}"
-                                    "\N{RIGHT DOUBLE QUOTATION MARK}?" for hello in (BASELINE, *HELLOS)}
+    features = {
+        "ech": "A TLS ClientHello with encrypted ClientHello (GREASE)",
+        "large": "A large TLS ClientHello in one record",
+        "records": "A large TLS ClientHello in two records",
+    }
+    questions = {
+        "plain.answer": "What answers an ordinary TLS ClientHello?",
+        "ech.answer": "What answers a TLS ClientHello with encrypted ClientHello (GREASE)?",
+        "large.answer": "What answers a large TLS ClientHello in one record?",
+        "records.answer": "What answers a large TLS ClientHello in two records?",
+    }
     version = __version__
     chains = [BasicChain, TCPChain, SegmentsChain]
     connect_supported = ["https"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
-from pathspider.conditions import matches
+from pathspider.conditions import matches, values
 from pathspider.installed import find_plugin
 from pathspider.report.confirmed import AT_FIRST, CONFIRMED, UP_CONFIRMED
 from pathspider.report.questions import BASELINE_UP, HOP
@@ -13,13 +15,23 @@ from pathspider.report.questions import BASELINE_UP, HOP
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+class Declared(NamedTuple):
+    """A plugin's words; nothing of one that is not installed here."""
+
+    feature: str = ""
+    features: Mapping[str, str] = {}
+    description: str = ""
+    questions: Mapping[str, str] = {}
+    """By the question, with the plugin's name."""
+
+
 @lru_cache(maxsize=1000)
-def _declared(plugin: str) -> tuple[str, str, Mapping[str, str]]:
-    """A plugin's feature, description and questions; nothing of one that is not installed here."""
+def _declared(plugin: str) -> Declared:
     found = find_plugin(plugin)
     if found is None:
-        return "", "", {}
-    return found.feature, found.description, {f"{plugin}.{one}": asked for one, asked in found.questions.items()}
+        return Declared()
+    return Declared(found.feature, found.features, found.description,
+                    {f"{plugin}.{one}": asked for one, asked in found.questions.items()})
 
 
 def name_of(question: str) -> str:
@@ -28,20 +40,30 @@ def name_of(question: str) -> str:
 
 
 def feature(name: str) -> str:
-    """What is asked of the path, as a sentence begins: ``Asking for ECN``, ``DSCP 46``, ``A TLS ClientHello (ech)``."""
+    """What is asked of the path, as a sentence begins: ``Asking for ECN``, ``DSCP 46``, ``A large TLS ClientHello in
+    two records``; of an experiment that the plugin has no words for, its name in parentheses."""
     plugin, _, rest = name.partition(".")
-    said, description, _ = _declared(plugin)
-    return " ".join(filter(None, (said or description or plugin, rest if rest.isdigit() or not rest else f"({rest})")))
+    declared = _declared(plugin)
+    for pattern, words in declared.features.items():
+        if (found := values(rest, pattern)) is not None:
+            return filled(words, dict(found))
+    whole = declared.feature or declared.description or plugin
+    return " ".join(filter(None, (whole, rest if rest.isdigit() or not rest else f"({rest})")))
+
+
+def filled(words: str, told: Mapping[str, str]) -> str:
+    """The words with values in the places of ``<…>``."""
+    return re.sub(r"<([^>]*)>", lambda place: told.get(place[1], place[0]), words)
 
 
 def title(plugin: str) -> str:
     """What a plugin's part of the page is called."""
-    return _declared(plugin)[1] or plugin
+    return _declared(plugin).description or plugin
 
 
 def headline(plugin: str, questions: list[str]) -> str:
     """The question that is told of first, where there is no connectivity that breaks."""
-    told = [one for pattern in _declared(plugin)[2] for one in questions if matches(one, pattern)]
+    told = [one for pattern in _declared(plugin).questions for one in questions if matches(one, pattern)]
     return next(iter([*told, *questions]), "")
 
 
@@ -52,7 +74,7 @@ def inner(what: str) -> str:
 
 def rank(question: str) -> int:
     """Where a plugin names a question among its own; those that it does not name come last."""
-    told = _declared(question.partition(".")[0])[2]
+    told = _declared(question.partition(".")[0]).questions
     return next((place for place, pattern in enumerate(told) if matches(question, pattern)), len(told))
 
 
@@ -69,7 +91,7 @@ def heading(question: str) -> str:
                          (HOP, "Where on the path?")):
         if question.endswith(ending):
             return text
-    for pattern, text in _declared(question.partition(".")[0])[2].items():
+    for pattern, text in _declared(question.partition(".")[0]).questions.items():
         if matches(question, pattern):
             return text
     if question.endswith(".connectivity"):

@@ -22,13 +22,26 @@ class TestWording(unittest.TestCase):
             if any(one.endswith(".connectivity.broken") for one in plugin.conditions):
                 self.assertTrue(plugin.feature, plugin.name)
 
+    def test_every_experiment_of_every_plugin_has_words_or_a_number(self):
+        for plugin in available_plugins():
+            for condition in plugin.conditions:
+                name, found, _ = condition.rpartition(".connectivity.broken")
+                if found:
+                    said = feature(re.sub("<[a-z]+>", "46", name))
+                    self.assertNotRegex(said, r"[<>]| \([a-z_.0-9]+\)$", name)
+
     def test_features(self):
         self.assertEqual([feature(one) for one in
                           ("ecn", "dscp.46", "tcpopt.253", "tls.ech", "accecn.ect0", "mine.and.yours")],
-                         ["Asking for ECN", "DSCP 46", "TCP option 253", "A TLS ClientHello (ech)",
-                          "Asking for accurate ECN (ect0)", "mine (and.yours)"])
+                         ["Asking for ECN", "DSCP 46", "TCP option 253",
+                          "A TLS ClientHello with encrypted ClientHello (GREASE)",
+                          "Asking for accurate ECN with ECT(0) on the SYN", "mine (and.yours)"])
+        self.assertEqual([feature(one) for one in ("tls.unheard_of", "ipv6eh.hopbyhop.264", "ipv6eh.hopbyhop.x")],
+                         ["A TLS ClientHello (unheard_of)", "An IPv6 hop-by-hop header of 264 octets",
+                          "An IPv6 extension header (hopbyhop.x)"])
         self.assertEqual([heading(one) for one in ("tcpopt.253.option", "tls.ech.answer", "accecn.ect0.negotiation")],
-                         ["Does the SYN-ACK have the option, too?", "What answers the ClientHello “ech”?",
+                         ["Does the SYN-ACK have the option, too?",
+                          "What answers a TLS ClientHello with encrypted ClientHello (GREASE)?",
                           "Is accurate ECN negotiated by a SYN with ECT(0)?"])
         self.assertEqual(heading("dscp.46.connectivity (baseline up, confirmed)"),
                          "Does DSCP 46 break a connection that works without it?")
