@@ -108,7 +108,8 @@ def register(subparsers: Any, argv: Sequence[str]) -> None:
                         help="Time from the end of such a target's last connection to the next. (Default: 15)")
     parser.add_argument("--locate", type=most_targets, nargs="?", default=0, metavar="N",
                         help="Find out between which hops of the path it happens, for at most N targets whose finding "
-                             "is confirmed, or whose packets were changed on the way. (Default: not; without N: 1000)")
+                             "is confirmed, or whose packets were changed on the way; N behind an equals sign. "
+                             "(Default: not; without N: 1000)")
     parser.add_argument("--locate-rate", type=positive_rate, default=50.0, metavar="N",
                         help="Send at most N packets per second for that, over all targets. (Default: 50)")
     parser.add_argument("--lockstep", action="store_true",

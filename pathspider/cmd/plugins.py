@@ -130,8 +130,8 @@ def advice(own: Collection[str], argv: Sequence[str], message: str) -> str:
         found = re.match(r"argument PLUGIN: invalid choice: '([^']*)'", message)
         name = found[1] if found else ""
         before = argv[:argv.index(name)] if name in argv else argv
-        if before[-1:] == ["--shuffle"] and name.removeprefix("-").isdecimal():
-            return f"; did you mean --shuffle={name}?"
+        if before[-1:] in (["--shuffle"], ["--locate"]) and name.removeprefix("-").isdecimal():
+            return f"; did you mean {before[-1]}={name}?"
         options = [word for word in before if word.startswith("--") and word.partition("=")[0] not in own]
         if options:
             return f"; {options[0]} is no option of measure: those of a plugin stand after its name" \

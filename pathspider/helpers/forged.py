@@ -38,8 +38,7 @@ from pathspider.helpers.sockets import (
 )
 
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
-"""What is forged leaves as it is, however small the packets that the path took lately. ip(7), ipv6(7)"""
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3  # linux/in.h, linux/in6.h
 REJECT_ALL = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0), 8)
 """One instruction of classic BPF: return 0, keep nothing. linux/bpf_common.h"""
 REJECTS = struct.pack("@HP", 1, ctypes.addressof(REJECT_ALL))
@@ -69,8 +68,7 @@ class Link:
         self.six = is_ipv6(own)
         self._receivers: dict[int, socket.socket] = {}
         self._sender = self._raw(socket.IPPROTO_RAW)
-        level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if self.six else (socket.SOL_IP, IP_MTU_DISCOVER)
-        self._sender.setsockopt(level, option, PMTUDISC_PROBE)
+        leave_as_they_are(self._sender, self.six)
 
     def _raw(self, protocol: int) -> socket.socket:
         family = socket.AF_INET6 if self.six else socket.AF_INET
@@ -260,6 +258,13 @@ def hold_udp_port(own: str, port: int, target: tuple[str, int]) -> socket.socket
         return sock
 
     return hold() if port else ports.unused(ports.UDP, target[0], hold)
+
+
+def leave_as_they_are(sock: socket.socket, six: bool) -> None:
+    """Have packets leave whole, however small those that the path took lately: the kernel keeps what routers said for
+    ten minutes, and would refuse larger ones. ip(7), ``IP_MTU_DISCOVER``"""
+    level, option = (socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER) if six else (socket.SOL_IP, IP_MTU_DISCOVER)
+    sock.setsockopt(level, option, PMTUDISC_PROBE)
 
 
 def report_errors(sock: socket.socket, six: bool) -> None:

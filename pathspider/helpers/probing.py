@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pathspider.chains.tcp import TCP_ACK, TCP_RST, TCP_SYN
-from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port
+from pathspider.helpers.forged import MOST_ERRORS, hold_tcp_port, hold_udp_port, leave_as_they_are
 from pathspider.helpers.probes import USUAL_TTL, is_quic, probe, protocol_of
 from pathspider.helpers.segments import (
     HEADER,
@@ -42,6 +42,7 @@ from pathspider.helpers.sockets import (
     IP_RECVERR,
     IPV6_RECVERR,
     SockOpts,
+    errno_name,
     is_connecting,
     is_established,
     is_ipv6,
@@ -164,7 +165,10 @@ class Sender:
         self._sock = socket.socket(socket.AF_INET6 if is_ipv6(own) else socket.AF_INET, socket.SOCK_RAW,
                                    socket.IPPROTO_RAW)
         self._sock.setblocking(False)
+        self.trouble = ""
+        """Why the kernel did not take the last packet that it did not take, by its errno's name."""
         try:
+            leave_as_they_are(self._sock, is_ipv6(own))
             self._sock.bind((own, 0))
         except OSError:
             self._sock.close()
@@ -174,7 +178,8 @@ class Sender:
         """Whether the kernel takes it."""
         try:
             self._sock.sendto(packet, (target, 0))
-        except OSError:
+        except OSError as error:
+            self.trouble = errno_name(error.errno or 0)
             return False
         return True
 

@@ -53,8 +53,9 @@ USUAL = 1500
 """What is tried first, unless the interface, or the target's MSS, takes less."""
 ONCE_MORE = 2
 """How often it is sent again behind what showed that the path works: it may have been down for a while."""
-LINE = b"X-Padding: " + b"-" * 87 + b"\r\n"
-"""Of a request's header, as often as there is room: it never ends, so that only acknowledgements come back."""
+LINE = b"X-Padding: " + b"-" * 987 + b"\r\n"
+"""Of a request's header, as often as there is room: it never ends, so that only acknowledgements come back. Servers
+take a hundred lines or so, each of some thousand octets."""
 MOST_SCALE = 14
 """Of a window. :rfc:`7323`, section 2.3"""
 UDP_HEADER = struct.Struct("!HHHH")

@@ -16,7 +16,7 @@ import re
 import selectors
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -197,6 +197,8 @@ class Locator:
         self.taken = self.located = self.unlocated = self.beyond = 0
         """Targets that were to be located; with a word; without one, since the run ended or our machine failed; that
         were too many, though something is known to have happened to them."""
+        self.why: Counter[str] = Counter()
+        """Why these are without a word: an errno's name, ``not_observed``, ``stopped``."""
         self.probes = 0
         self._failed = False
         """A plugin could not say what is compared; that is told once."""
@@ -254,7 +256,7 @@ class Locator:
                 self.taken += 1
                 self._waiting.append((record, *chosen))
         if not waits:
-            self._without(record)
+            self._without(record, "stopped" if self._stopped else "not_observed")
             return False
         self._wake_up()
         return True
@@ -304,9 +306,11 @@ class Locator:
         with suppress(OSError):
             os.write(self._wake, b"x")
 
-    def _without(self, record: Record) -> None:
+    def _without(self, record: Record, why: str) -> None:
+        log.debug("%s is not located: %s", record.get("dip"), why)
         record["conditions"] = [*record["conditions"], conditions.UNLOCATED]
         self.unlocated += 1
+        self.why[why] += 1
 
     def _can_show(self, found: Finding, made_of: Material, record: Record) -> bool:
         """Whether the experiment's packets have something that could be dropped or changed."""
@@ -377,8 +381,7 @@ class Locator:
                 target = Target(record, found, made_of, self._senders[own], self.spider,
                                 whole=self.forced, random=self._random)
             except Exception as error:  # no socket, no port, no route: ours
-                log.debug("%s cannot be located: %s", record.get("dip"), error)
-                self._out(record)
+                self._out(record, why=str(error) or type(error).__name__)
                 continue
             with self._state:
                 self._waiting.popleft()
@@ -463,13 +466,13 @@ class Locator:
                 still.append((until, flow))
         self._closing = still
 
-    def _out(self, record: Record, target: Target | None = None) -> None:
+    def _out(self, record: Record, target: Target | None = None, why: str = "stopped") -> None:
         """Put a record out, and forget its target."""
         if target is not None and target.word is not None:
             target.tell()
             self.located += 1
         else:
-            self._without(record)
+            self._without(record, (target and target.trouble) or why)
         self._put(record)
         with self._state:
             if target is None:

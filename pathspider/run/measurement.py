@@ -244,7 +244,8 @@ class Measurement:
             (self.counts.conditions[conditions.UNCONFIRMED],
              "targets were to be confirmed, and were not; --resume measures them again"),
             (self.counts.conditions[conditions.UNLOCATED],
-             "targets were to be located on the path, and were not; --resume measures them again"),
+             "targets were to be located on the path, and were not" + self._why_not_located()
+             + "; --resume measures them again"),
             (self.without_record,
              "targets were contacted without a record; --resume FILE measures them again"),
             *self._packets_undone(),
@@ -301,6 +302,12 @@ class Measurement:
                 log.warning("evidence: the %d MiB for packets were full: %d flows kept only their first packets, and "
                             "%d none", evidence.memory >> 20, evidence.shortened, evidence.lost)
             yield evidence.failed, f"times, packets could not be written to {evidence.folder.name}: {evidence.why}"
+
+    def _why_not_located(self) -> str:
+        """In parentheses; nothing where a run before this one has not said it."""
+        locator = self.spider.pipeline.locator
+        why = locator.why if locator is not None else {}
+        return f" ({', '.join(f'{count} {what}' for what, count in why.items())})" if why else ""
 
     def _own_troubles(self) -> str:
         repeated = self.spider.pipeline.health.repeated

@@ -23,6 +23,7 @@ from pathspider.helpers.probes import (
 from pathspider.helpers.probing import ForgedConnection, ForgedFlow, Heard, LiveFlow, Reply, Sender, ports_of
 from pathspider.helpers.requests import request_of
 from pathspider.helpers.segments import payload_of, traffic_class_of, with_traffic_class
+from pathspider.helpers.sockets import errno_name
 from pathspider.quotation import TIME_EXCEEDED, TOO_BIG, Quotation
 from pathspider.run import locate
 from pathspider.run.localisation import (
@@ -213,6 +214,11 @@ class Target:
         self.wanted: Probe = next(self._steps)
 
     @property
+    def trouble(self) -> str:
+        """Why our own machine could not send, in a word."""
+        return self._sender.trouble if self.failed else ""
+
+    @property
     def moment(self) -> float:
         """When something is to be done, but for what comes."""
         return self._until if self.under_way else self.due
@@ -243,8 +249,8 @@ class Target:
                     self._experiment_port = self._experiment_port if side == CONTROL else flow.port
                 self._left_at = time.time()
                 sent = flow.send(ttl, number, self._noise or self._template(BASELINE) if side == CONTROL else None)
-        except OSError:
-            sent = False
+        except OSError as error:
+            sent, self._sender.trouble = False, errno_name(error.errno or 0)
         if not sent:
             self.failed = True
             self.due = now

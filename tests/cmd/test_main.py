@@ -76,7 +76,8 @@ class TestMain(unittest.TestCase):
                 ("mesure", "measure"), ("measure enc", "ecn"), ("measure ecn --conect tcp", "--connect"),
                 ("measure ecn --conect=tcp", "--connect"), ("measure --iput x ecn", "--input"), ("lab chek", "check"),
                 ("lab check enc", "ecn"), ("lab check --severs nginx", "--servers"),
-                ("measure --shuffle 7 ecn --connect tcp", "--shuffle=7"), ("report --formt json x", "--format"),
+                ("measure --shuffle 7 ecn --connect tcp", "--shuffle=7"), ("measure --locate 5 ecn", "--locate=5"),
+                ("report --formt json x", "--format"),
                 ("observe bsic", "basic"),
                 ("measure ecn --connect htps", "https"), ("--vrsion", "--version")):
             outcome = pspdr(*words.split(), input="")

@@ -18,6 +18,7 @@ from pathspider.lab import Lab
 from pathspider.lab.addresses import clean_address
 from pathspider.lab.scenarios import HOPS_FILE
 from tests.helpers import inflow
+from tests.libtrace.frames import in_namespace, ip
 
 PATIENCE = 10
 OWN = {4: "127.0.0.1", 6: "::1"}
@@ -433,6 +434,32 @@ class TestLiveFlow(unittest.TestCase):
         server.close()
         self.assertTrue(until(lambda: flow.is_over))  # reset: what is not under way any more has not arrived
         self.assertFalse(flow.arrived)
+
+
+class TestSender(unittest.TestCase):
+    def test_packets_leave_whole_however_small_those_that_a_path_took(self):
+        """What the kernel has learned of a path would refuse them for ten minutes."""
+        def sends():
+            ip("link set lo up")
+            found = []
+            for version, (own, target) in {4: ("127.0.0.1", "10.9.0.1"), 6: ("::1", "fd09::1")}.items():
+                ip(f"-{version} address add {target} dev lo")
+                ip(f"-{version} route replace {target} dev lo table local mtu 1300")
+                sender = Sender(own)
+                packet = (IP if version == 4 else IPv6)(src=own, dst=target) / UDP(dport=9) / bytes(1352)
+                if version == 4:
+                    packet.flags = "DF"
+                found += [sender.send(bytes(packet), target), sender.trouble]
+                sender.close()
+            return found
+
+        self.assertEqual(in_namespace(sends), [True, "", True, ""])
+
+    def test_why_a_packet_was_not_taken(self):
+        sender = Sender("127.0.0.1")
+        self.addCleanup(sender.close)
+        self.assertFalse(sender.send(bytes(IP(src="127.0.0.1", dst="192.0.2.1") / UDP()), "192.0.2.1"))
+        self.assertIn(sender.trouble, ("EINVAL", "ENETUNREACH"))
 
 
 if __name__ == "__main__":

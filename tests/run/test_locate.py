@@ -305,6 +305,7 @@ class TestLocator(unittest.TestCase):
         late = self.record("ecn.connectivity.broken")
         self.assertFalse(self.locator.take(late, self.packets))
         self.assertIn(UNLOCATED, late["conditions"])
+        self.assertEqual(self.locator.why, {"stopped": 2})
 
     def test_our_own_machine_has_no_socket(self):
         self.locator.take(self.record("ecn.connectivity.broken"), self.packets)
@@ -325,6 +326,9 @@ class TestLocator(unittest.TestCase):
         thread.join(100)
         self.assertFalse(thread.is_alive())
         self.assertEqual([UNLOCATED in record["conditions"] for record in self.out], [True])
+        self.assertEqual(self.locator.why.total(), 1)
+        (why,) = self.locator.why
+        self.assertRegex(why, "^E[A-Z]+$|Errno")
 
     def test_routers_with_a_limit(self):
         router = Router()
