@@ -662,7 +662,7 @@ def run(exchange: Exchange[Result], *, here: bool = True) -> Result:
     try:
         poller = _poller()
     except OSError as error:
-        return _alone(exchange, error)
+        return at_once(exchange, error)
     return poller.run(exchange, here=here)
 
 
@@ -689,28 +689,20 @@ def _namespace() -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _alone(exchange: Exchange[Result], reason: OSError) -> Result:
-    """Carry out an exchange where there can be no poller: there is no descriptor for it, and most likely for no other.
+def at_once(exchange: Exchange[Result], reason: OSError | None = None) -> Result:
+    """What an exchange returns that waits for nothing.
 
-    It may not come to wait at all. If it does, the reason is thrown into it.
+    :param reason: where there is no poller (there is no descriptor for it, and most likely for no other), why: it is
+        thrown into an exchange that waits all the same
     """
     try:
         exchange.send(None)
-        exchange.throw(reason)
+        if reason is not None:
+            exchange.throw(reason)
     except StopIteration as end:
         result: Result = end.value
         return result
     raise RuntimeError("an exchange waits where it cannot") from reason
-
-
-def at_once(exchange: Exchange[Result]) -> Result:
-    """What an exchange returns that waits for nothing."""
-    try:
-        exchange.send(None)
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise RuntimeError("an exchange waits where it cannot")
 
 
 def wait(sock: HasFileno, events: int, until: float) -> int:

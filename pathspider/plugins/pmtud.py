@@ -115,10 +115,13 @@ class PMTUD(ForgeSpider, PluggableSpider):
 
     # -- packets -------------------------------------------------------------------------------------------------
 
+    def check(self, job: Job) -> None:
+        if self.args.connect != "dnsudp":
+            request(job)
+
     def forge(self, job: Job, seq: int) -> Packet:
         if self.args.connect == "dnsudp":
             return self.ip_header(job) / self.dns_query(job)
-        request(job)  # where there is none, nothing leaves
         return self.ip_header(job) / self.tcp_syn(job)
 
     def judge(self, job: Job, packet: Packet, reply: bytes) -> Conn | None:

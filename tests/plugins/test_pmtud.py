@@ -10,9 +10,9 @@ from scapy.layers.inet6 import IPv6
 
 from pathspider import libtrace
 from pathspider.conditions import NOT_OBSERVED
-from pathspider.helpers.forged import LocalError
 from pathspider.helpers.probes import probe
 from pathspider.helpers.segments import payload_of
+from pathspider.helpers.sockets import local_error
 from pathspider.plugins import pmtud
 from pathspider.plugins.pmtud import PMTUD, SMALL, packet_size
 from pathspider.records import CONN_FAILED, CONN_OK, CONN_TIMEOUT
@@ -254,8 +254,8 @@ class TestTCP(unittest.TestCase):
         self.assertEqual(spider(largest=1300).sizes(False), [576, 1006, 1280, 1300])
 
     def test_a_name_that_cannot_be(self):
-        with self.assertRaisesRegex(LocalError, "bad_domain"):
-            spider().forge({**V4, "domain": "a b"}, 0)
+        """Nothing leaves."""
+        self.assertEqual(spider().connect({**V4, "domain": "a b"}, 0), local_error("bad_domain"))
 
 
 class TestDNS(unittest.TestCase):
